@@ -1,0 +1,126 @@
+//! How long to wait before the next try.
+//!
+//! Callers that failed together must not come back together, so a delay grows and carries jitter. The three
+//! kinds of jitter are those of Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
+//!
+//! # Example
+//! ```
+//! use campanile::{Backoff, Jitter};
+//! use std::time::Duration;
+//!
+//! let backoff = Backoff::exponential(Duration::from_millis(25), Duration::from_secs(2)).jitter(Jitter::None);
+//! assert_eq!(backoff.delay(0, Duration::ZERO), Duration::from_millis(25));
+//! assert_eq!(backoff.delay(3, Duration::ZERO), Duration::from_millis(200));
+//! assert_eq!(backoff.delay(60, Duration::ZERO), Duration::from_secs(2));
+//! ```
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// A growing delay with a cap.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// The first delay, more than zero.
+    #[serde(with = "crate::duration")]
+    first: Duration,
+    /// No delay is longer, jitter included.
+    #[serde(with = "crate::duration")]
+    max: Duration,
+    /// How much longer each delay is than the one before it; at least 1.
+    #[serde(default = "two")]
+    factor: f64,
+    /// What is drawn by chance.
+    #[serde(default)]
+    jitter: Jitter,
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+/// The part of a delay that is drawn by chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jitter {
+    /// Nothing: the delay is exact.
+    None,
+    /// All of it: between zero and the delay.
+    Full,
+    /// The upper half: between half the delay and the delay.
+    #[default]
+    Equal,
+    /// Between the first delay and three times the delay drawn before, whatever the number of tries.
+    Decorrelated,
+}
+
+impl Backoff {
+    /// Doubles from `first` to `max`, with equal jitter.
+    #[must_use]
+    pub const fn exponential(first: Duration, max: Duration) -> Self {
+        Self { first, max, factor: 2.0, jitter: Jitter::Equal }
+    }
+
+    /// Always `delay`, without jitter.
+    #[must_use]
+    pub const fn constant(delay: Duration) -> Self {
+        Self { first: delay, max: delay, factor: 1.0, jitter: Jitter::None }
+    }
+
+    /// Another kind of jitter.
+    #[must_use]
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Another growth than doubling; at least 1.
+    #[must_use]
+    pub const fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// The delay before try number `n`, counted from 0; `previous` is the delay drawn before it.
+    #[must_use]
+    pub fn delay(&self, n: u32, previous: Duration) -> Duration {
+        self.delay_with(n, previous, fastrand::f64())
+    }
+
+    /// The longest delay there can be.
+    #[must_use]
+    pub const fn max(&self) -> Duration {
+        self.max
+    }
+
+    /// [`Backoff::delay`] with the chance given: `draw` is in 0..1.
+    pub(crate) fn delay_with(&self, n: u32, previous: Duration, draw: f64) -> Duration {
+        let first = self.first.as_secs_f64();
+        let max = self.max.as_secs_f64();
+        let grown = (first * self.factor.powi(i32::try_from(n).unwrap_or(i32::MAX))).min(max);
+        let seconds = match self.jitter {
+            Jitter::None => grown,
+            Jitter::Full => grown * draw,
+            Jitter::Equal => grown * (0.5 + 0.5 * draw),
+            Jitter::Decorrelated => first + (3.0 * previous.as_secs_f64() - first).max(0.0) * draw,
+        };
+        Duration::try_from_secs_f64(seconds.min(max)).unwrap_or(self.max).min(self.max)
+    }
+
+    pub(crate) fn validate(&self, setting: &'static str) -> Result<(), ConfigError> {
+        let check = || {
+            ConfigError::check(!self.first.is_zero(), "first", self.first, "more than zero")?;
+            ConfigError::check(self.max >= self.first, "max", self.max, "at least the first delay")?;
+            ConfigError::check(
+                self.factor.is_finite() && self.factor >= 1.0,
+                "factor",
+                self.factor,
+                "a finite number, at least 1",
+            )
+        };
+        check().map_err(|error: ConfigError| error.within(setting))
+    }
+}

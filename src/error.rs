@@ -1,0 +1,301 @@
+//! What can go wrong, said so that the reader knows what to do.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use tower::BoxError;
+
+/// A call that a layer refused to pass on.
+///
+/// In the stack of a plain service it arrives inside a [`tower::BoxError`]; [`Rejected::find`] digs it out.
+///
+/// # Example
+/// ```
+/// use campanile::{Rejected, RejectReason};
+/// # fn answer() -> tower::BoxError { Rejected::new("payments", RejectReason::Open, None).into() }
+/// let error: tower::BoxError = answer();
+/// let rejected = Rejected::find(error.as_ref()).expect("the breaker said no");
+/// assert_eq!(rejected.reason(), RejectReason::Open);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    by: Cow<'static, str>,
+    reason: RejectReason,
+    retry_after: Option<Duration>,
+}
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// The circuit is open: the service failed too often.
+    Open,
+    /// The circuit is half-open and every probe is taken.
+    ProbesTaken,
+    /// An operator forced the circuit open.
+    ForcedOpen,
+}
+
+impl RejectReason {
+    /// The reason as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::ProbesTaken => "probes_taken",
+            Self::ForcedOpen => "forced_open",
+        }
+    }
+}
+
+impl Rejected {
+    /// A refusal by the layer called `by`.
+    #[must_use]
+    pub fn new(
+        by: impl Into<Cow<'static, str>>,
+        reason: RejectReason,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        Self { by: by.into(), reason, retry_after }
+    }
+
+    /// The name of the layer that refused.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Why it refused.
+    #[must_use]
+    pub fn reason(&self) -> RejectReason {
+        self.reason
+    }
+
+    /// How long to wait before another try makes sense, if that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The refusal among `error` and its sources, if there is one.
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find_cause(error)
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            RejectReason::Open => write!(f, "circuit `{}` is open", self.by)?,
+            RejectReason::ProbesTaken => {
+                write!(f, "circuit `{}` is half-open and every probe is taken", self.by)?
+            }
+            RejectReason::ForcedOpen => write!(f, "circuit `{}` was forced open by an operator", self.by)?,
+        }
+        match self.retry_after {
+            Some(wait) => write!(f, "; try again in {:.1} s", wait.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+/// A call that a layer ended because its time was up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedOut {
+    limit: Duration,
+    what: &'static str,
+}
+
+impl TimedOut {
+    pub(crate) fn new(what: &'static str, limit: Duration) -> Self {
+        Self { limit, what }
+    }
+
+    /// The limit that was reached.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} of {:?} is over", self.what, self.limit)
+    }
+}
+
+impl Error for TimedOut {}
+
+/// How a function called through a handle failed: see [`CircuitBreaker::call`](crate::CircuitBreaker::call).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError<E> {
+    /// It was not called at all.
+    Rejected(Rejected),
+    /// It was stopped because its time was up.
+    TimedOut(TimedOut),
+    /// It was called and failed by itself.
+    Inner(E),
+}
+
+impl<E> CallError<E> {
+    /// Whether the function was not called at all.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+
+    /// Whether the time was up.
+    #[must_use]
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+
+    /// The function's own error, if it was that.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::TimedOut(timed_out) => timed_out.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected),
+            Self::TimedOut(timed_out) => Some(timed_out),
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+/// A setting that cannot be used, with its value and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    setting: Cow<'static, str>,
+    value: String,
+    allowed: Cow<'static, str>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(
+        setting: impl Into<Cow<'static, str>>,
+        value: impl fmt::Display,
+        allowed: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { setting: setting.into(), value: value.to_string(), allowed: allowed.into() }
+    }
+
+    /// `Ok` when `fine`, else the error; `value` is shown by its `Debug`, which durations have and need.
+    pub(crate) fn check(
+        fine: bool,
+        setting: &'static str,
+        value: impl fmt::Debug,
+        allowed: &'static str,
+    ) -> Result<(), Self> {
+        if fine { Ok(()) } else { Err(Self::new(setting, format_args!("{value:?}"), allowed)) }
+    }
+
+    /// The same error about a setting that lies inside `outer`.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        self.setting = format!("{outer}.{}", self.setting).into();
+        self
+    }
+
+    /// The setting's name, with a dot before each inner part.
+    #[must_use]
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+
+    /// The value that was refused.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting `{}` cannot be {}: {}", self.setting, self.value, self.allowed)
+    }
+}
+
+impl Error for ConfigError {}
+
+/// The first `T` among `error` and its sources; looks into boxes on the way.
+pub(crate) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// `error` as something that can be asked for its cause, where its type is known to allow it.
+///
+/// An HTTP layer passes the error type of its service through unchanged, whatever it is: `Infallible`, a box,
+/// a client's own. `Box<dyn Error>` is not itself an `Error`, so no trait bound covers all of them.
+pub(crate) fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
+    let any: &dyn std::any::Any = error;
+    if let Some(boxed) = any.downcast_ref::<BoxError>() {
+        return Some(boxed.as_ref());
+    }
+    if let Some(io) = any.downcast_ref::<std::io::Error>() {
+        return Some(io);
+    }
+    if let Some(rejected) = any.downcast_ref::<Rejected>() {
+        return Some(rejected);
+    }
+    #[cfg(feature = "http")]
+    if let Some(client) = any.downcast_ref::<hyper_util::client::legacy::Error>() {
+        return Some(client);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_thing_the_value_and_the_way_out() {
+        let error = ConfigError::check(false, "failure_rate", 1.5, "more than 0 and at most 1")
+            .unwrap_err()
+            .within("breaker");
+        assert_eq!(
+            error.to_string(),
+            "setting `breaker.failure_rate` cannot be 1.5: more than 0 and at most 1"
+        );
+        let rejected = Rejected::new("payments", RejectReason::Open, Some(Duration::from_millis(2_300)));
+        assert_eq!(rejected.to_string(), "circuit `payments` is open; try again in 2.3 s");
+    }
+
+    #[test]
+    fn a_cause_is_found_through_boxes_and_sources() {
+        let rejected = Rejected::new("a", RejectReason::ProbesTaken, None);
+        let boxed: BoxError = Box::new(CallError::Inner(rejected.clone()));
+        assert_eq!(as_error(&boxed).and_then(Rejected::find), Some(&rejected));
+        assert!(as_error(&"text").is_none());
+    }
+}

@@ -1,0 +1,28 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! Campanile.
+
+pub mod backoff;
+pub mod breaker;
+mod clock;
+pub mod dead_letter;
+mod duration;
+pub mod error;
+#[cfg(feature = "telemetry")]
+pub mod health;
+pub mod outcome;
+pub mod retry;
+#[cfg(any(feature = "system", feature = "gpu"))]
+pub mod sampler;
+pub mod signal;
+mod sketch;
+pub mod store;
+mod sync;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
+pub mod timing;
+mod window;
+
+pub use backoff::{Backoff, Jitter};
+pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
+pub use outcome::{Classify, FailureKind, Outcome};
+pub use window::Window;

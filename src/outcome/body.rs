@@ -1,0 +1,129 @@
+//! A response body that reports how it ended.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::response::Parts;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::{Classify, FailureKind, Outcome, Settle, StreamEnd};
+
+pin_project! {
+    /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
+    ///
+    /// The end of the stream, an error and a drop midway each count, whichever comes first. It is empty when
+    /// the layer refused the call.
+    pub struct ObservedBody<B, C, O: Settle> {
+        #[pin]
+        body: Option<B>,
+        watch: Watch<C, O>,
+    }
+}
+
+/// The observer of a body, for as long as it has not been told.
+struct Watch<C, O: Settle> {
+    waiting: Option<(C, O)>,
+    end: fn(&C, StreamEnd<'_>) -> Outcome,
+}
+
+impl<C, O: Settle> Watch<C, O> {
+    fn settle(&mut self, outcome: impl FnOnce(&C, fn(&C, StreamEnd<'_>) -> Outcome) -> Outcome) {
+        if let Some((classifier, observer)) = self.waiting.take() {
+            observer.settle(outcome(&classifier, self.end));
+        }
+    }
+
+    fn in_user_code(&mut self, running: bool) {
+        if let Some((_, observer)) = &mut self.waiting {
+            observer.in_user_code(running);
+        }
+    }
+}
+
+impl<C, O: Settle> Drop for Watch<C, O> {
+    fn drop(&mut self) {
+        // While a panic unwinds the observer's own drop tells it apart from a cancellation.
+        if !std::thread::panicking() {
+            self.settle(|classifier, end| end(classifier, StreamEnd::Dropped));
+        }
+    }
+}
+
+impl<B, C, O: Settle> ObservedBody<B, C, O> {
+    /// The body of a refusal: empty.
+    pub(crate) fn refused() -> Self {
+        Self { body: None, watch: Watch { waiting: None, end: |_, _| Outcome::Ignored } }
+    }
+}
+
+impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
+    /// Watches the body of `response` to its end.
+    ///
+    /// A failure that the head tells is final at once, as is a response that has no body.
+    pub(crate) fn watch<E>(response: http::Response<B>, classifier: C, observer: O) -> http::Response<Self>
+    where
+        C: Classify<Parts, E>,
+    {
+        let (head, body) = response.into_parts();
+        let mut outcome = classifier.classify(Ok(&head));
+        let ended = body.is_end_stream();
+        if ended && outcome == Outcome::Success {
+            outcome = classifier.classify_end(StreamEnd::Complete(Some(&head.headers)));
+        }
+        let waiting = if ended || outcome != Outcome::Success {
+            observer.settle(outcome);
+            None
+        } else {
+            Some((classifier, observer))
+        };
+        let watch = Watch { waiting, end: <C as Classify<Parts, E>>::classify_end };
+        http::Response::from_parts(head, Self { body: Some(body), watch })
+    }
+}
+
+impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let Some(mut body) = this.body.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        this.watch.in_user_code(true);
+        let polled = body.as_mut().poll_frame(cx);
+        this.watch.in_user_code(false);
+        let frame = ready!(polled);
+        match &frame {
+            Some(Ok(frame)) => {
+                // A reader that trusts `is_end_stream` does not poll again.
+                if frame.is_trailers() || body.is_end_stream() {
+                    let trailers = frame.trailers_ref();
+                    this.watch.settle(|classifier, end| end(classifier, StreamEnd::Complete(trailers)));
+                }
+            }
+            Some(Err(_)) => this.watch.settle(|_, _| Outcome::Failure(FailureKind::Error)),
+            None => this.watch.settle(|classifier, end| end(classifier, StreamEnd::Complete(None))),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B, C, O: Settle> fmt::Debug for ObservedBody<B, C, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObservedBody").field("settled", &self.watch.waiting.is_none()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! Outcome by gRPC status.
+
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
+
+use super::{Classify, FailureKind, Outcome, StreamEnd, kind_of};
+
+/// The rule for gRPC: the `grpc-status` in the trailers decides, or in the head when there is no body.
+///
+/// See [`grpc_outcome`] for what each code means. A stream that ends without a status is a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByGrpcStatus;
+
+impl<E: 'static> Classify<Parts, E> for ByGrpcStatus {
+    fn classify(&self, result: Result<&Parts, &E>) -> Outcome {
+        match result {
+            Ok(head) => match code_in(&head.headers) {
+                Some(code) => grpc_outcome(code),
+                None if head.status == StatusCode::OK => Outcome::Success,
+                // A proxy answered in place of the service.
+                None => Outcome::Failure(FailureKind::Error),
+            },
+            Err(error) => Outcome::Failure(kind_of(error)),
+        }
+    }
+
+    fn classify_end(&self, end: StreamEnd<'_>) -> Outcome {
+        match end {
+            StreamEnd::Complete(trailers) => match trailers.and_then(code_in) {
+                Some(code) => grpc_outcome(code),
+                None => Outcome::Failure(FailureKind::Error),
+            },
+            StreamEnd::Dropped => Outcome::Ignored,
+        }
+    }
+}
+
+/// The outcome that a gRPC status code stands for.
+///
+/// Failures are the codes that speak of the server: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED` (for
+/// good), `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and `RESOURCE_EXHAUSTED` as overload. `CANCELLED` is ignored;
+/// the rest is the caller's own doing and a success. Source: the OpenTelemetry convention for server spans.
+#[must_use]
+pub fn grpc_outcome(code: i32) -> Outcome {
+    match code {
+        1 => Outcome::Ignored,
+        2 | 13 | 14 | 15 => Outcome::Failure(FailureKind::Error),
+        4 => Outcome::Failure(FailureKind::Timeout),
+        8 => Outcome::Failure(FailureKind::Overload),
+        12 => Outcome::Permanent(FailureKind::Error),
+        0..=16 => Outcome::Success,
+        _ => Outcome::Failure(FailureKind::Error),
+    }
+}
+
+/// The code in a `grpc-status` header; a header that is no number counts as `UNKNOWN`, as the protocol says.
+pub(crate) fn code_in(headers: &HeaderMap) -> Option<i32> {
+    let value = headers.get("grpc-status")?;
+    Some(value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(2))
+}

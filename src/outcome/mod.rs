@@ -1,0 +1,219 @@
+//! What became of a call, and who decides.
+//!
+//! Breaker, retry, timing and dead letters all ask the same question, so they share one answer: a
+//! [`Classify`] turns a result into an [`Outcome`]. A response that streams is asked twice, at its head and
+//! at its end, because a gRPC status stands in the trailers and a body may break midway.
+//!
+//! # Example
+//! ```
+//! use campanile::outcome::{Classify, FailureKind, Outcome};
+//!
+//! // An empty answer counts as a failure; every error does too.
+//! let empty_is_bad = |result: Result<&Vec<u8>, &tower::BoxError>| match result {
+//!     Ok(answer) if !answer.is_empty() => Outcome::Success,
+//!     _ => Outcome::Failure(FailureKind::Error),
+//! };
+//! assert_eq!(empty_is_bad.classify(Ok(&vec![])), Outcome::Failure(FailureKind::Error));
+//! ```
+
+#[cfg(feature = "http")]
+mod body;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "http")]
+mod status;
+
+#[cfg(feature = "http")]
+pub use body::ObservedBody;
+#[cfg(feature = "grpc")]
+pub use grpc::{ByGrpcStatus, grpc_outcome};
+#[cfg(feature = "http")]
+pub use status::ByHttpStatus;
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Rejected, TimedOut, as_error, find_cause};
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It went well, or failed through the caller's own fault.
+    Success,
+    /// It says nothing about the service and is not counted.
+    Ignored,
+    /// It failed, and another attempt may go better.
+    Failure(FailureKind),
+    /// It failed, and another attempt would fail too.
+    Permanent(FailureKind),
+}
+
+impl Outcome {
+    /// The kind of failure, if it is one.
+    #[must_use]
+    pub fn failure(self) -> Option<FailureKind> {
+        match self {
+            Self::Failure(kind) | Self::Permanent(kind) => Some(kind),
+            Self::Success | Self::Ignored => None,
+        }
+    }
+}
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It returned an error or an error response.
+    Error,
+    /// It did not answer in time.
+    Timeout,
+    /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
+    Overload,
+    /// It panicked.
+    Panic,
+    /// Its caller gave up.
+    Cancelled,
+    /// A layer further down refused it, such as another circuit breaker.
+    Rejected,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of [`FailureKind::index`].
+    pub const ALL: [Self; 6] =
+        [Self::Error, Self::Timeout, Self::Overload, Self::Panic, Self::Cancelled, Self::Rejected];
+
+    /// Its place in [`FailureKind::ALL`], for counters kept in an array.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The kind as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Overload => "overload",
+            Self::Panic => "panic",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Decides what became of a call.
+///
+/// Closures are classifiers: `Fn(Result<&Res, &E>) -> Outcome`. For the HTTP and gRPC layers `Res` is
+/// [`http::response::Parts`](https://docs.rs/http/latest/http/response/struct.Parts.html), the head of the response.
+pub trait Classify<Res, E> {
+    /// The outcome of a result; for a response that streams, of its head alone.
+    fn classify(&self, result: Result<&Res, &E>) -> Outcome;
+
+    /// The outcome of a stream whose head was a success and that broke off without an error of its own.
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    fn classify_end(&self, end: StreamEnd<'_>) -> Outcome {
+        let _ = end;
+        Outcome::Success
+    }
+}
+
+/// How a response body ended.
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+#[derive(Clone, Copy, Debug)]
+pub enum StreamEnd<'a> {
+    /// It was read to its end, where these trailers stood; a response without body gives its headers.
+    Complete(Option<&'a http::HeaderMap>),
+    /// Its reader dropped it before the end.
+    Dropped,
+}
+
+/// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
+pub(crate) trait Settle {
+    /// The call has ended so.
+    fn settle(self, outcome: Outcome);
+
+    /// User code is about to run (`true`) or has returned (`false`): a drop in between is a panic.
+    fn in_user_code(&mut self, running: bool);
+}
+
+impl<F, Res, E> Classify<Res, E> for F
+where
+    F: Fn(Result<&Res, &E>) -> Outcome,
+{
+    fn classify(&self, result: Result<&Res, &E>) -> Outcome {
+        self(result)
+    }
+}
+
+/// The plain rule: `Ok` is a success, an error is a failure of the kind that its causes tell.
+///
+/// A timeout is recognised (tower's, tokio's, the operating system's), and so is a refusal by another layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByResult;
+
+impl<Res, E: 'static> Classify<Res, E> for ByResult {
+    fn classify(&self, result: Result<&Res, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => Outcome::Failure(kind_of(error)),
+        }
+    }
+}
+
+/// The kind of failure that `error` and its causes tell, as far as its type lets one look.
+pub(crate) fn kind_of<E: 'static>(error: &E) -> FailureKind {
+    as_error(error).map_or(FailureKind::Error, kind_of_cause)
+}
+
+/// The kind of failure that `error` and its causes tell.
+pub(crate) fn kind_of_cause(error: &(dyn std::error::Error + 'static)) -> FailureKind {
+    if Rejected::find(error).is_some() {
+        FailureKind::Rejected
+    } else if find_cause::<tower::timeout::error::Elapsed>(error).is_some()
+        || find_cause::<tokio::time::error::Elapsed>(error).is_some()
+        || find_cause::<TimedOut>(error).is_some()
+        || find_cause::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
+    {
+        FailureKind::Timeout
+    } else {
+        FailureKind::Error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::RejectReason;
+    use tower::BoxError;
+
+    fn kind(error: impl Into<BoxError>) -> Outcome {
+        Classify::<(), BoxError>::classify(&ByResult, Err(&error.into()))
+    }
+
+    #[test]
+    fn causes_decide_the_kind() {
+        assert_eq!(kind("broken"), Outcome::Failure(FailureKind::Error));
+        assert_eq!(kind(tower::timeout::error::Elapsed::new()), Outcome::Failure(FailureKind::Timeout));
+        assert_eq!(kind(io::Error::from(io::ErrorKind::TimedOut)), Outcome::Failure(FailureKind::Timeout));
+        assert_eq!(
+            kind(io::Error::other(tower::timeout::error::Elapsed::new())),
+            Outcome::Failure(FailureKind::Error)
+        );
+        assert_eq!(
+            kind(Rejected::new("db", RejectReason::Open, None)),
+            Outcome::Failure(FailureKind::Rejected)
+        );
+    }
+
+    #[test]
+    fn an_index_is_the_place_in_the_list() {
+        for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), place);
+        }
+    }
+}

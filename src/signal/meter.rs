@@ -1,0 +1,210 @@
+//! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
+
+#[cfg(feature = "telemetry")]
+pub(crate) use with_telemetry::{DurationRecorder, instrument, publish, withdraw};
+#[cfg(not(feature = "telemetry"))]
+pub(crate) use without_telemetry::DurationRecorder;
+
+#[cfg(feature = "telemetry")]
+mod with_telemetry {
+    use std::borrow::Cow;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arc_swap::ArcSwapOption;
+    use opentelemetry::KeyValue;
+    use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
+
+    use crate::signal::names::{Kind, METRICS, Metric};
+    use crate::signal::source;
+    use crate::sync::Mutex;
+    use crate::sync::atomic::{AtomicU64, Ordering};
+
+    /// Bucket bounds in seconds that the conventions give for HTTP and RPC durations.
+    const SECONDS: [f64; 14] =
+        [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+    /// The meter that durations of the layers go to.
+    static METER: ArcSwapOption<Meter> = ArcSwapOption::const_empty();
+    /// Grows at each change of [`METER`]; what is bound to an older one binds again.
+    static GENERATION: AtomicU64 = AtomicU64::new(0);
+    static CHANGE: Mutex<()> = Mutex::new(());
+
+    /// Makes `meter` the one that the layers of this process record to; gives what [`withdraw`] needs.
+    pub(crate) fn publish(meter: Meter) -> u64 {
+        let _one_at_a_time = CHANGE.lock();
+        METER.store(Some(Arc::new(meter)));
+        GENERATION.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Takes the meter of [`publish`] away, unless another has taken its place.
+    pub(crate) fn withdraw(generation: u64) {
+        let _one_at_a_time = CHANGE.lock();
+        if GENERATION.load(Ordering::Acquire) == generation {
+            METER.store(None);
+            GENERATION.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Makes an observable instrument on `meter` for every metric that is not a distribution.
+    pub(crate) fn instrument(meter: &Meter) {
+        for metric in METRICS.iter().copied() {
+            match metric.kind {
+                Kind::Counter => {
+                    meter
+                        .f64_observable_counter(metric.name)
+                        .with_unit(metric.unit)
+                        .with_description(metric.description)
+                        .with_callback(move |observer| collect(metric, observer))
+                        .build();
+                }
+                Kind::UpDownCounter => {
+                    meter
+                        .f64_observable_up_down_counter(metric.name)
+                        .with_unit(metric.unit)
+                        .with_description(metric.description)
+                        .with_callback(move |observer| collect(metric, observer))
+                        .build();
+                }
+                Kind::Gauge => {
+                    meter
+                        .f64_observable_gauge(metric.name)
+                        .with_unit(metric.unit)
+                        .with_description(metric.description)
+                        .with_callback(move |observer| collect(metric, observer))
+                        .build();
+                }
+                Kind::Histogram => {}
+            }
+        }
+    }
+
+    fn collect(wanted: &'static Metric, observer: &dyn AsyncInstrument<f64>) {
+        source::observe(&mut |metric, value, attributes| {
+            if std::ptr::eq(metric, wanted) {
+                let attributes: Vec<KeyValue> =
+                    attributes.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
+                observer.observe(value, &attributes);
+            }
+        });
+    }
+
+    fn histogram(meter: &Meter, metric: &'static Metric) -> Histogram<f64> {
+        meter
+            .f64_histogram(metric.name)
+            .with_unit(metric.unit)
+            .with_description(metric.description)
+            .with_boundaries(SECONDS.to_vec())
+            .build()
+    }
+
+    /// Records durations under fixed attributes, to the meter of the moment or to one of its own.
+    pub(crate) struct DurationRecorder {
+        metric: &'static Metric,
+        attributes: Box<[KeyValue]>,
+        bound: ArcSwapOption<Bound>,
+    }
+
+    struct Bound {
+        generation: u64,
+        histogram: Option<BoundHistogram<f64>>,
+    }
+
+    /// The generation of a recorder that is bound to one meter for good.
+    const FIXED: u64 = u64::MAX;
+
+    impl DurationRecorder {
+        /// Records to whichever meter is published.
+        pub(crate) fn new(
+            metric: &'static Metric,
+            attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
+        ) -> Self {
+            Self { metric, attributes: key_values(attributes), bound: ArcSwapOption::empty() }
+        }
+
+        /// Records to `meter` alone.
+        pub(crate) fn on(
+            meter: &Meter,
+            metric: &'static Metric,
+            attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
+        ) -> Self {
+            let recorder = Self::new(metric, attributes);
+            recorder.bind(FIXED, Some(meter));
+            recorder
+        }
+
+        #[inline]
+        pub(crate) fn record(&self, duration: Duration) {
+            let bound = self.bound.load();
+            match bound.as_deref() {
+                Some(bound)
+                    if bound.generation == FIXED
+                        || bound.generation == GENERATION.load(Ordering::Acquire) =>
+                {
+                    if let Some(histogram) = &bound.histogram {
+                        histogram.record(duration.as_secs_f64());
+                    }
+                }
+                _ => self.rebind(duration),
+            }
+        }
+
+        #[cold]
+        fn rebind(&self, duration: Duration) {
+            let generation = GENERATION.load(Ordering::Acquire);
+            let meter = METER.load();
+            self.bind(generation, meter.as_deref());
+            if let Some(histogram) = self.bound.load().as_deref().and_then(|bound| bound.histogram.as_ref()) {
+                histogram.record(duration.as_secs_f64());
+            }
+        }
+
+        fn bind(&self, generation: u64, meter: Option<&Meter>) {
+            let histogram = meter.map(|meter| histogram(meter, self.metric).bind(&self.attributes));
+            self.bound.store(Some(Arc::new(Bound { generation, histogram })));
+        }
+    }
+
+    fn key_values(
+        attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
+    ) -> Box<[KeyValue]> {
+        let mut attributes: Vec<KeyValue> =
+            attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+        // The SDK caches a set as it first saw it and sorted; sorted is both.
+        attributes.sort_by(|a, b| a.key.cmp(&b.key));
+        attributes.into_boxed_slice()
+    }
+
+    impl std::fmt::Debug for DurationRecorder {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("DurationRecorder")
+                .field("metric", &self.metric.name)
+                .field("attributes", &self.attributes)
+                .finish_non_exhaustive()
+        }
+    }
+}
+
+#[cfg(not(feature = "telemetry"))]
+mod without_telemetry {
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    use crate::signal::names::Metric;
+
+    /// Records nothing: there is no pipeline.
+    #[derive(Debug)]
+    pub(crate) struct DurationRecorder;
+
+    impl DurationRecorder {
+        pub(crate) fn new(
+            _: &'static Metric,
+            _: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
+        ) -> Self {
+            Self
+        }
+
+        #[inline]
+        pub(crate) fn record(&self, _: Duration) {}
+    }
+}
