@@ -24,6 +24,7 @@
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
+#[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Only a pipeline reads what is left there.
 mod latest;
 mod probe;
 #[cfg(feature = "system")]
@@ -85,4 +86,28 @@ pub struct SamplerGuard {
     // Stops first: nothing writes to values that are gone.
     _running: Running,
     _latest: Arc<Latest>,
+}
+
+#[cfg(all(test, feature = "system"))]
+mod tests {
+    use super::*;
+    use crate::signal::Kind;
+    use std::time::Duration;
+
+    #[test]
+    fn p42_no_attribute_holds_more_than_a_fixed_word() {
+        let every = Duration::from_secs(10);
+        let fixed = ["1m", "5m", "15m", "used", "free", "buffers", "cached"];
+        for plan in [system::plan(every), process::plan(every)] {
+            for reading in (plan.make)().sample().unwrap() {
+                assert_ne!(reading.metric.kind, Kind::Histogram, "{}", reading.metric.name);
+                assert!(reading.value.is_finite() && reading.value >= 0.0, "{reading:?}");
+                let keys: Vec<&str> = reading.attribute.iter().map(|(key, _)| *key).collect();
+                assert_eq!(keys, reading.metric.attributes);
+                if let Some((_, value)) = reading.attribute {
+                    assert!(fixed.contains(&value.as_ref()), "{value}");
+                }
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::signal::Metric;
@@ -51,11 +52,14 @@ impl fmt::Display for ProbeError {
 pub(super) struct Plan {
     pub(super) name: &'static str,
     /// Makes the probe: on the reading thread, since that too may hang or panic, and anew after a panic.
-    pub(super) make: fn() -> Box<dyn Probe>,
+    pub(super) make: Make,
     pub(super) every: Duration,
     /// A reading that takes longer is given up.
     pub(super) deadline: Duration,
 }
+
+/// Makes a probe.
+pub(super) type Make = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 
 /// The deadline of sources that should answer within milliseconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! This process, and no other: what it is called and how it was started is nobody's business.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -15,7 +16,7 @@ use crate::signal::{
 const SHORTEST: Duration = Duration::from_millis(200);
 
 pub(super) fn plan(every: Duration) -> Plan {
-    Plan { name: "process", make: || Box::new(Own::default()), every, deadline: DEADLINE }
+    Plan { name: "process", make: Arc::new(|| Box::new(Own::default())), every, deadline: DEADLINE }
 }
 
 /// Reads this process; remembers what its share of processor time needs.

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::latest::Latest;
-use super::probe::{Plan, Probe, ProbeError, Reading};
+use super::probe::{Make, Plan, Probe, ProbeError, Reading};
 use crate::backoff::Backoff;
 use crate::clock::{self, Tick};
 
@@ -55,7 +55,7 @@ enum Message {
 /// A reading to make. The probe travels, so that a reader that hangs takes nothing else with it.
 struct Job {
     source: usize,
-    make: fn() -> Box<dyn Probe>,
+    make: Make,
     probe: Option<Box<dyn Probe>>,
 }
 
@@ -163,7 +163,7 @@ impl Timekeeper {
             }
         };
         let scheduled = &mut self.sources[source];
-        let job = Job { source, make: scheduled.plan.make, probe: scheduled.probe.take() };
+        let job = Job { source, make: Arc::clone(&scheduled.plan.make), probe: scheduled.probe.take() };
         if reader.jobs.send(job).is_err() {
             // Its thread is gone, which nothing it does can bring about; the next round starts another.
             return self.fail(source, now, &ProbeError("the reading thread is gone".into()));
@@ -266,7 +266,7 @@ fn read(job: Job) -> Done {
     let Job { source, make, probe } = job;
     let started = clock::now();
     let outcome = catch_unwind(AssertUnwindSafe(move || {
-        let mut probe = probe.unwrap_or_else(make);
+        let mut probe = probe.unwrap_or_else(|| make());
         let result = probe.sample();
         (probe, result)
     }));
@@ -288,4 +288,170 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::{SAMPLER_FAILURES, SYSTEM_UPTIME, Source};
+    use crate::sync::Mutex;
+
+    /// Far longer than anything here takes; only a broken scheduler reaches it.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    struct Call<F>(F);
+
+    impl<F: FnMut() -> Result<Vec<Reading>, ProbeError> + Send> Probe for Call<F> {
+        fn sample(&mut self) -> Result<Vec<Reading>, ProbeError> {
+            (self.0)()
+        }
+    }
+
+    /// A source that does what `script` says at its reading number n, counted from 1 and over all probes made.
+    ///
+    /// Each reading is announced on the channel first, and waits there until the test takes it.
+    fn source(
+        name: &'static str,
+        deadline: Duration,
+        script: impl Fn(u64) -> Result<f64, &'static str> + Send + Sync + 'static,
+    ) -> (Plan, Receiver<u64>) {
+        let (announce, readings) = mpsc::sync_channel(0);
+        let script = Arc::new((script, Mutex::new(0)));
+        let make = move || -> Box<dyn Probe> {
+            let (announce, script) = (announce.clone(), Arc::clone(&script));
+            Box::new(Call(move || {
+                let number = {
+                    let mut number = script.1.lock();
+                    *number += 1;
+                    *number
+                };
+                // The test may be over.
+                let _ = announce.send(number);
+                let value = (script.0)(number).map_err(|error| ProbeError(error.into()))?;
+                Ok(vec![Reading::new(&SYSTEM_UPTIME, value)])
+            }))
+        };
+        (Plan { name, make: Arc::new(make), every: Duration::from_millis(1), deadline }, readings)
+    }
+
+    fn start(plans: Vec<Plan>) -> (Running, Arc<Latest>) {
+        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name, PATIENCE))));
+        (Running::start(plans, Arc::clone(&latest)).unwrap(), latest)
+    }
+
+    fn next(readings: &Receiver<u64>) -> u64 {
+        readings.recv_timeout(PATIENCE).expect("the source is read again")
+    }
+
+    fn observed(latest: &Latest, wanted: &str) -> Vec<f64> {
+        let mut values = Vec::new();
+        latest.observe(&mut |metric, value, _| {
+            if metric.name == wanted {
+                values.push(value);
+            }
+        });
+        values
+    }
+
+    #[test]
+    fn p40_a_source_that_panics_or_fails_does_not_stop_the_others_and_comes_back() {
+        for kind in ["panics", "fails"] {
+            let (bad, bad_readings) = source("bad", PATIENCE, move |number| match (number, kind) {
+                (1 | 2, "panics") => panic!("on purpose"),
+                (1 | 2, _) => Err("on purpose"),
+                _ => Ok(42.0),
+            });
+            let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+            let (running, latest) = start(vec![bad, good]);
+            assert_eq!(next(&bad_readings), 1);
+            assert_eq!(next(&good_readings), 1);
+            let mut bad_seen = 1;
+            let mut good_seen = 1;
+            // The other source keeps being read while this one fails twice and until it has come back.
+            while bad_seen < 4 {
+                if let Ok(number) = bad_readings.try_recv() {
+                    bad_seen = number;
+                }
+                if let Ok(number) = good_readings.try_recv() {
+                    good_seen = number;
+                }
+                thread::yield_now();
+            }
+            assert!(good_seen > 1, "{kind}");
+            assert_eq!(observed(&latest, SAMPLER_FAILURES.name), [2.0, 0.0], "{kind}");
+            assert_eq!(observed(&latest, SYSTEM_UPTIME.name), [42.0, 7.0], "{kind}");
+            drop((bad_readings, good_readings));
+            drop(running);
+        }
+    }
+
+    #[test]
+    fn p40_a_source_that_hangs_does_not_stop_the_others_and_comes_back() {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let (bad, bad_readings) = source("bad", Duration::from_millis(20), move |number| {
+            if number == 1 {
+                let _ = released.lock().recv();
+                return Ok(13.0);
+            }
+            Ok(42.0)
+        });
+        let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+        let (running, latest) = start(vec![bad, good]);
+        assert_eq!(next(&bad_readings), 1);
+        for number in 1..=20 {
+            assert_eq!(next(&good_readings), number);
+        }
+        assert_eq!(observed(&latest, SAMPLER_FAILURES.name), [1.0, 0.0]);
+        release.send(()).unwrap();
+        // The announcements wait for each other: take both until the source has been read twice more.
+        let mut bad_seen = 1;
+        while bad_seen < 3 {
+            let _ = good_readings.try_recv();
+            bad_seen = bad_readings.try_recv().unwrap_or(bad_seen);
+            thread::yield_now();
+        }
+        // The late value of the first reading was never shown; the second one was.
+        assert_eq!(observed(&latest, SYSTEM_UPTIME.name), [42.0, 7.0]);
+        drop((bad_readings, good_readings));
+        drop(running);
+    }
+
+    #[test]
+    fn a_hanging_source_does_not_hold_up_the_end() {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let (bad, readings) = source("bad", PATIENCE, move |_| {
+            let _ = released.lock().recv();
+            Ok(1.0)
+        });
+        let (running, _latest) = start(vec![bad]);
+        assert_eq!(next(&readings), 1);
+        drop(running);
+        drop(release);
+    }
+
+    #[test]
+    fn the_pause_after_a_failure_grows_and_ends_with_a_success() {
+        let (plan, _readings) = source("bad", PATIENCE, |_| Ok(1.0));
+        let start = Tick(1_000_000_000);
+        let mut scheduled = Scheduled::new(Plan { every: Duration::from_secs(10), ..plan }, start);
+        let pause = |scheduled: &Scheduled| match scheduled.state {
+            State::Due(due) => due.since(start),
+            State::Reading | State::Overdue => panic!("not due"),
+        };
+        let error = ProbeError("gone".into());
+        for most in [20, 40, 80, 160, 300, 300] {
+            scheduled.failed(start, &error);
+            let pause = pause(&scheduled);
+            assert!(
+                pause >= Duration::from_secs(most) / 2 && pause <= Duration::from_secs(most),
+                "{pause:?}"
+            );
+        }
+        scheduled.succeeded(start);
+        assert_eq!(pause(&scheduled), SECOND_READING);
+        scheduled.succeeded(start);
+        assert_eq!(pause(&scheduled), Duration::from_secs(10));
+    }
 }

@@ -1,5 +1,6 @@
 //! The machine: processors, load, memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
@@ -13,7 +14,7 @@ use crate::signal::{
 };
 
 pub(super) fn plan(every: Duration) -> Plan {
-    Plan { name: "system", make: || Box::new(Machine::default()), every, deadline: DEADLINE }
+    Plan { name: "system", make: Arc::new(|| Box::new(Machine::default())), every, deadline: DEADLINE }
 }
 
 /// Reads the machine; remembers what shares of processor time need.
