@@ -133,7 +133,8 @@ pub enum StreamEnd<'a> {
 }
 
 /// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
-pub(crate) trait Settle {
+#[doc(hidden)]
+pub trait Settle {
     /// The call has ended so.
     fn settle(self, outcome: Outcome);
 
