@@ -10,44 +10,7 @@ use tower::BoxError;
 
 use super::permit::Permit;
 use crate::error::Rejected;
-use crate::outcome::{Classify, Settle};
-
-pin_project! {
-    /// A call under a permit: gives the permit back with the call's output, for the caller to settle.
-    pub(super) struct Guarded<F> {
-        #[pin]
-        inner: F,
-        permit: Option<Permit>,
-    }
-}
-
-impl<F> Guarded<F> {
-    /// `permit` was started before the inner call was made.
-    pub(super) fn new(inner: F, permit: Permit) -> Self {
-        Self { inner, permit: Some(permit) }
-    }
-}
-
-impl<F: Future> Future for Guarded<F> {
-    /// The permit is there unless a future is polled after its end.
-    type Output = (F::Output, Option<Permit>);
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Some(permit) = this.permit {
-            permit.in_user_code(true);
-        }
-        let polled = this.inner.poll(cx);
-        if let Some(permit) = this.permit {
-            permit.in_user_code(false);
-            if polled.is_pending() {
-                permit.pending();
-            }
-        }
-        Poll::Ready((ready!(polled), this.permit.take()))
-    }
-}
+use crate::outcome::{Classify, Guarded, Settle};
 
 pin_project! {
     /// The future of [`Breaker`](super::Breaker).
@@ -60,14 +23,14 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, C> {
-        Called { #[pin] call: Guarded<F>, classifier: C },
+        Called { #[pin] call: Guarded<F, Permit>, classifier: C },
         Refused { rejected: Option<Rejected> },
     }
 }
 
 impl<F, C> ResponseFuture<F, C> {
-    pub(super) fn called(call: Guarded<F>, classifier: C) -> Self {
-        Self { state: State::Called { call, classifier } }
+    pub(super) fn called(inner: F, permit: Permit, classifier: C) -> Self {
+        Self { state: State::Called { call: Guarded::new(inner, permit), classifier } }
     }
 
     pub(super) fn refused(rejected: Rejected) -> Self {

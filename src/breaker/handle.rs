@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::circuit::Circuit;
-use super::future::Guarded;
 use super::layer::BreakerLayer;
 use super::permit::Permit;
 use super::settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
@@ -13,7 +12,7 @@ use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
 use crate::backoff::Backoff;
 use crate::error::{CallError, ConfigError};
-use crate::outcome::{ByResult, Classify, Settle};
+use crate::outcome::{ByResult, Classify, Guarded, Settle};
 use crate::signal;
 use crate::window::Window;
 
@@ -130,7 +129,6 @@ impl CircuitBreaker {
     {
         let mut permit = Permit::acquire(&self.circuit).map_err(CallError::Rejected)?;
         permit.start();
-        permit.in_user_code(false);
         let (result, permit) = Guarded::new(work, permit).await;
         if let Some(permit) = permit {
             permit.settle(classifier.classify(result.as_ref()));

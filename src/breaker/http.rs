@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::response::Parts;
@@ -14,14 +14,13 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::circuit::Circuit;
-use super::future::Guarded;
 use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
 use crate::error::Rejected;
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
-use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Settle};
+use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that passed a circuit; empty when the circuit refused the call.
 pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Permit>;
@@ -154,12 +153,8 @@ where
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let state = match self.gate.call(request) {
-            Ok((future, mut permit)) => {
-                permit.in_user_code(false);
-                State::Called {
-                    call: Guarded::new(future, permit),
-                    classifier: Some(self.classifier.clone()),
-                }
+            Ok((future, permit)) => {
+                State::Called { call: Streamed::new(future, self.classifier.clone(), permit) }
             }
             Err(rejected) => State::Refused { rejected: Some(rejected), refuse: self.refuse },
         };
@@ -178,7 +173,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, C> {
-        Called { #[pin] call: Guarded<F>, classifier: Option<C> },
+        Called { #[pin] call: Streamed<F, C, Permit> },
         Refused { rejected: Option<Rejected>, refuse: Refuse },
     }
 }
@@ -193,20 +188,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Called { call, classifier } => {
-                let (result, permit) = ready!(call.poll(cx));
-                let (Some(permit), Some(classifier)) = (permit, classifier.take()) else {
-                    // Polled again after its end, which no future promises anything about.
-                    return Poll::Pending;
-                };
-                Poll::Ready(match result {
-                    Ok(response) => Ok(ObservedBody::watch(response, classifier, permit)),
-                    Err(error) => {
-                        permit.settle(classifier.classify(Err(&error)));
-                        Err(error)
-                    }
-                })
-            }
+            StateProjection::Called { call } => call.poll(cx),
             StateProjection::Refused { rejected, refuse } => match rejected.take() {
                 Some(rejected) => {
                     let mut response = refuse(&rejected).map(|()| ObservedBody::refused());

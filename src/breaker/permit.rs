@@ -48,13 +48,6 @@ impl Permit {
             self.since = Some(clock::now());
         }
     }
-
-    /// The call was polled and is not done.
-    pub(super) fn pending(&mut self) {
-        if self.since.is_none() {
-            self.since = Some(clock::now());
-        }
-    }
 }
 
 impl Settle for Permit {
@@ -69,6 +62,12 @@ impl Settle for Permit {
     #[inline]
     fn in_user_code(&mut self, running: bool) {
         self.phase = if running { Phase::Running } else { Phase::Waiting };
+    }
+
+    fn pending(&mut self) {
+        if self.since.is_none() {
+            self.since = Some(clock::now());
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use tower::{BoxError, Service};
 
 use super::circuit::Circuit;
-use super::future::{Guarded, ResponseFuture};
+use super::future::ResponseFuture;
 use super::gate::Gate;
-use crate::outcome::{ByResult, Classify, Settle};
+use crate::outcome::{ByResult, Classify};
 
 /// A service behind a circuit; a refusal is an error that holds [`Rejected`](crate::Rejected).
 #[derive(Clone, Debug)]
@@ -41,10 +41,7 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.gate.call(request) {
-            Ok((future, mut permit)) => {
-                permit.in_user_code(false);
-                ResponseFuture::called(Guarded::new(future, permit), self.classifier.clone())
-            }
+            Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),
             Err(rejected) => ResponseFuture::refused(rejected),
         }
     }
