@@ -25,4 +25,6 @@ mod window;
 pub use backoff::{Backoff, Jitter};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 pub use outcome::{Classify, FailureKind, Outcome};
+#[cfg(feature = "telemetry")]
+pub use telemetry::Telemetry;
 pub use window::Window;
