@@ -23,8 +23,12 @@ pub mod timing;
 mod window;
 
 pub use backoff::{Backoff, Jitter};
+pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
+#[cfg(feature = "telemetry")]
+pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
+pub use timing::Timing;
 pub use window::Window;

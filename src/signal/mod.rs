@@ -17,4 +17,4 @@ pub(crate) use meter::{instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, observe, register, signs};
-pub(crate) use vitals::{Vital, VitalReading, Vitals};
+pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

@@ -1,7 +1,5 @@
 //! What one span may hold.
 
-use std::borrow::Cow;
-
 use opentelemetry::{KeyValue, StringValue, Value};
 use serde::{Deserialize, Serialize};
 
@@ -59,21 +57,6 @@ impl SpanLimits {
         &text[..text.floor_char_boundary(self.value_length)]
     }
 
-    pub(super) fn cut_owned(&self, mut text: String) -> String {
-        if text.len() > self.value_length {
-            text.truncate(self.cut(&text).len());
-            text.shrink_to_fit();
-        }
-        text
-    }
-
-    pub(super) fn cut_cow(&self, text: Cow<'static, str>) -> Cow<'static, str> {
-        match text {
-            Cow::Borrowed(text) => Cow::Borrowed(self.cut(text)),
-            Cow::Owned(text) => Cow::Owned(self.cut_owned(text)),
-        }
-    }
-
     /// Puts `new` into `attributes`: in the place of an older one of that name, else at the end if there is
     /// room, else not at all.
     pub(super) fn add(&self, attributes: &mut Vec<KeyValue>, dropped: &mut u32, new: KeyValue) {
@@ -101,7 +84,6 @@ mod tests {
         assert_eq!(limits.cut("äöü"), "äö");
         assert_eq!(limits.cut("aäö"), "aä");
         assert_eq!(limits.cut("aaaä"), "aaa");
-        assert_eq!(limits.cut_owned("abcdef".to_owned()), "abcd");
         assert_eq!(limits.cut("ab"), "ab");
     }
 

@@ -34,6 +34,8 @@ use super::span_layer::{Core, SpanLayer};
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
+#[cfg(feature = "system")]
+use crate::sampler::{Sampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -79,8 +81,8 @@ struct Inner {
     slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
-    #[cfg(any(feature = "system", feature = "gpu"))]
-    samplers: Samplers,
+    #[cfg(feature = "system")]
+    sampler: Mutex<Option<SamplerGuard>>,
     ended: AtomicBool,
 }
 
@@ -174,8 +176,8 @@ impl Telemetry {
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         signal::instrument(&meter, &own);
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        let samplers = Samplers::start(&settings)?;
+        #[cfg(feature = "system")]
+        let sampler = settings.system.map(SamplerSettings::every).map(Sampler::start).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 layer: SpanLayer { core },
@@ -194,8 +196,8 @@ impl Telemetry {
                 _own: own,
                 slots: Mutex::new(HashMap::new()),
                 published: OnceLock::new(),
-                #[cfg(any(feature = "system", feature = "gpu"))]
-                samplers,
+                #[cfg(feature = "system")]
+                sampler: Mutex::new(sampler),
                 ended: AtomicBool::new(false),
             }),
         })
@@ -334,8 +336,8 @@ impl Inner {
         if let Some(generation) = self.published.get() {
             signal::withdraw(*generation);
         }
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        self.samplers.stop();
+        #[cfg(feature = "system")]
+        drop(self.sampler.lock().take());
         let mut jobs: Vec<Job> = Vec::new();
         for batch in self.batches.iter().cloned() {
             jobs.push(Box::new(move || batch.shut_down(limit)));
@@ -453,21 +455,4 @@ impl opentelemetry::propagation::TextMapPropagator for Shared {
     fn fields(&self) -> opentelemetry::propagation::text_map_propagator::FieldIter<'_> {
         self.0.fields()
     }
-}
-
-/// The samplers that run for this pipeline.
-#[cfg(any(feature = "system", feature = "gpu"))]
-#[derive(Debug)]
-struct Samplers;
-
-#[cfg(any(feature = "system", feature = "gpu"))]
-impl Samplers {
-    #[allow(clippy::unnecessary_wraps)]
-    fn start(settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
-        let _ = (settings.system, settings.gpu);
-        Ok(Self)
-    }
-
-    #[allow(clippy::unused_self)]
-    fn stop(&self) {}
 }
