@@ -7,3 +7,4 @@ mod components;
 #[cfg(feature = "http")]
 mod probes;
 mod settings;
+mod spans;
