@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tower::BoxError;
@@ -21,7 +22,7 @@ use tower::BoxError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    by: Cow<'static, str>,
+    by: Arc<str>,
     reason: RejectReason,
     retry_after: Option<Duration>,
 }
@@ -53,11 +54,7 @@ impl RejectReason {
 impl Rejected {
     /// A refusal by the layer called `by`.
     #[must_use]
-    pub fn new(
-        by: impl Into<Cow<'static, str>>,
-        reason: RejectReason,
-        retry_after: Option<Duration>,
-    ) -> Self {
+    pub fn new(by: impl Into<Arc<str>>, reason: RejectReason, retry_after: Option<Duration>) -> Self {
         Self { by: by.into(), reason, retry_after }
     }
 

@@ -24,6 +24,8 @@ pub mod timing;
 mod window;
 
 pub use backoff::{Backoff, Jitter};
+pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 pub use outcome::{Classify, FailureKind, Outcome};
+pub use timing::Timing;
 pub use window::Window;

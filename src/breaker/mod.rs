@@ -1,1 +1,75 @@
-//! (to come)
+//! Circuit breaker: stops calling a service that does not answer, and finds out by itself when it does again.
+//!
+//! # Why
+//! Calls to a broken service cost their callers time and threads, and cost the service the quiet it needs to
+//! recover. A breaker counts how calls end. When too many fail it opens: calls are refused at once, with a word
+//! on how long to wait. After a while it lets a few probes through and decides by them.
+//!
+//! # One handle, many layers
+//! A [`CircuitBreaker`] is configured once and cloned freely; every layer made from it shares one circuit.
+//!
+//! ```
+//! use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Window};
+//! use std::time::Duration;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower::BoxError> {
+//! let breaker = CircuitBreaker::builder("payments")
+//!     .failure_rate(0.5)
+//!     .window(Window::count(100))
+//!     .minimum_calls(10)
+//!     .open_for(Backoff::exponential(Duration::from_secs(5), Duration::from_secs(300)))
+//!     .half_open(HalfOpen { permits: 3, max_wait: Duration::from_secs(30) })
+//!     .build()?;
+//!
+//! let mut service = ServiceBuilder::new()
+//!     .layer(breaker.layer())
+//!     .service_fn(|n: u32| async move { Ok::<_, tower::BoxError>(n + 1) });
+//! assert_eq!(service.ready().await?.call(1).await?, 2);
+//! assert_eq!(breaker.state(), CircuitState::Closed);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//! - **Admission is decided in `poll_ready`, before the inner service is asked.** A refusal therefore takes
+//!   nothing from a concurrency limit further in. If the circuit opens between `poll_ready` and `call`, the
+//!   call is refused and the inner service replaced by a fresh clone, which gives back whatever it had
+//!   reserved; that is why the inner service must be `Clone`.
+//! - **Epochs.** Each change of state starts a new epoch. A call that was let through in an older one changes
+//!   nothing when it ends.
+//! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
+//!   dropped gives its permit back. When probes still hang after [`HalfOpen::max_wait`], the next caller finds
+//!   the circuit open again.
+//! - **Slowness counts where it was the cause**: slow probes do not close the circuit.
+//! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
+//!   second where none is set); see [`Cancelled`].
+//! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
+//!   order.
+//!
+//! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait.
+
+mod circuit;
+mod future;
+mod gate;
+mod handle;
+#[cfg(feature = "http")]
+mod http;
+mod layer;
+mod permit;
+mod service;
+mod settings;
+mod snapshot;
+mod transition;
+
+pub use future::ResponseFuture;
+pub use handle::{Builder, CircuitBreaker};
+#[cfg(feature = "http")]
+pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
+pub use layer::BreakerLayer;
+pub use permit::Permit;
+pub use service::Breaker;
+pub use settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
+pub use snapshot::{BreakerSnapshot, CircuitState, Totals};
+pub use transition::{Cause, Transition, Transitions};

@@ -29,9 +29,16 @@ struct Watch<C, O: Settle> {
 }
 
 impl<C, O: Settle> Watch<C, O> {
-    fn settle(&mut self, outcome: impl FnOnce(&C, fn(&C, StreamEnd<'_>) -> Outcome) -> Outcome) {
-        if let Some((classifier, observer)) = self.waiting.take() {
-            observer.settle(outcome(&classifier, self.end));
+    fn ended(&mut self, end: StreamEnd<'_>) {
+        if let Some((classifier, mut observer)) = self.waiting.take() {
+            observer.end(end);
+            observer.settle((self.end)(&classifier, end));
+        }
+    }
+
+    fn failed(&mut self) {
+        if let Some((_, observer)) = self.waiting.take() {
+            observer.settle(Outcome::Failure(FailureKind::Error));
         }
     }
 
@@ -46,7 +53,7 @@ impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
         // While a panic unwinds the observer's own drop tells it apart from a cancellation.
         if !std::thread::panicking() {
-            self.settle(|classifier, end| end(classifier, StreamEnd::Dropped));
+            self.ended(StreamEnd::Dropped);
         }
     }
 }
@@ -62,11 +69,16 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     /// Watches the body of `response` to its end.
     ///
     /// A failure that the head tells is final at once, as is a response that has no body.
-    pub(crate) fn watch<E>(response: http::Response<B>, classifier: C, observer: O) -> http::Response<Self>
+    pub(crate) fn watch<E>(
+        response: http::Response<B>,
+        classifier: C,
+        mut observer: O,
+    ) -> http::Response<Self>
     where
         C: Classify<Parts, E>,
     {
         let (head, body) = response.into_parts();
+        observer.head(&head);
         let mut outcome = classifier.classify(Ok(&head));
         let ended = body.is_end_stream();
         if ended && outcome == Outcome::Success {
@@ -104,11 +116,11 @@ impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
                 // A reader that trusts `is_end_stream` does not poll again.
                 if frame.is_trailers() || body.is_end_stream() {
                     let trailers = frame.trailers_ref();
-                    this.watch.settle(|classifier, end| end(classifier, StreamEnd::Complete(trailers)));
+                    this.watch.ended(StreamEnd::Complete(trailers));
                 }
             }
-            Some(Err(_)) => this.watch.settle(|_, _| Outcome::Failure(FailureKind::Error)),
-            None => this.watch.settle(|classifier, end| end(classifier, StreamEnd::Complete(None))),
+            Some(Err(_)) => this.watch.failed(),
+            None => this.watch.ended(StreamEnd::Complete(None)),
         }
         Poll::Ready(frame)
     }

@@ -20,6 +20,7 @@
 mod body;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod guarded;
 #[cfg(feature = "http")]
 mod status;
 
@@ -27,6 +28,10 @@ mod status;
 pub use body::ObservedBody;
 #[cfg(feature = "grpc")]
 pub use grpc::{ByGrpcStatus, grpc_outcome};
+pub(crate) use guarded::Guarded;
+pub use guarded::Judged;
+#[cfg(feature = "http")]
+pub use guarded::Streamed;
 #[cfg(feature = "http")]
 pub use status::ByHttpStatus;
 
@@ -133,12 +138,28 @@ pub enum StreamEnd<'a> {
 }
 
 /// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
-pub(crate) trait Settle {
+#[doc(hidden)]
+pub trait Settle {
     /// The call has ended so.
     fn settle(self, outcome: Outcome);
 
     /// User code is about to run (`true`) or has returned (`false`): a drop in between is a panic.
     fn in_user_code(&mut self, running: bool);
+
+    /// The call was polled and is not done.
+    fn pending(&mut self) {}
+
+    /// The head of the response is here.
+    #[cfg(feature = "http")]
+    fn head(&mut self, head: &http::response::Parts) {
+        let _ = head;
+    }
+
+    /// The response ended so; its outcome follows.
+    #[cfg(feature = "http")]
+    fn end(&mut self, end: StreamEnd<'_>) {
+        let _ = end;
+    }
 }
 
 impl<F, Res, E> Classify<Res, E> for F

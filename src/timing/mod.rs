@@ -1,1 +1,44 @@
-//! (to come)
+//! Timing: how long calls take, how they end, and how many run.
+//!
+//! # Why
+//! A breaker opens for slowness and a budget is spent on failures; a person wants to see both before they
+//! matter. Each layer records the histogram that the OpenTelemetry conventions name for its kind of call, and
+//! the handle keeps a [`TimingSnapshot`] with percentiles for people without a metrics server. Counting happens
+//! once, in the handle; without a pipeline the histogram costs nothing.
+//!
+//! A response that streams is timed to its end: the last byte, an error, or the drop of its body.
+//!
+//! # Example
+//! ```
+//! use campanile::Timing;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), std::convert::Infallible> {
+//! let timing = Timing::new("orders");
+//! let mut service = ServiceBuilder::new()
+//!     .layer(timing.layer())
+//!     .service_fn(|n: u32| async move { Ok::<_, std::convert::Infallible>(n + 1) });
+//! service.ready().await?.call(1).await?;
+//! assert_eq!(timing.snapshot().calls, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod handle;
+#[cfg(feature = "http")]
+mod http;
+mod layer;
+#[cfg(feature = "http")]
+mod recorders;
+mod snapshot;
+mod stopwatch;
+
+pub use handle::Timing;
+#[cfg(feature = "http")]
+pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};
+pub use layer::{Timed, TimingLayer};
+pub use snapshot::TimingSnapshot;
+#[cfg(feature = "http")]
+pub use stopwatch::Exchange;
+pub use stopwatch::Stopwatch;

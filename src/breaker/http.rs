@@ -1,0 +1,209 @@
+//! The layers for HTTP and gRPC: a refusal is a response, and the error type of the service stays as it is.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::circuit::Circuit;
+use super::gate::Gate;
+use super::handle::CircuitBreaker;
+use super::permit::Permit;
+use crate::error::Rejected;
+#[cfg(feature = "grpc")]
+use crate::outcome::ByGrpcStatus;
+use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
+
+/// The body of a response that passed a circuit; empty when the circuit refused the call.
+pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Permit>;
+
+type Refuse = fn(&Rejected) -> Response<()>;
+
+impl CircuitBreaker {
+    /// A layer for services of `http::Request` and `http::Response`, on servers (axum's `Router::layer` takes it
+    /// as it is) and on clients.
+    ///
+    /// A refusal is a response: 503 with `Retry-After` in seconds where the wait is known, an empty body, and the
+    /// [`Rejected`] among its extensions. What failed is decided by [`ByHttpStatus`].
+    #[must_use]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn http_layer(&self) -> HttpBreakerLayer<ByHttpStatus> {
+        HttpBreakerLayer { circuit: Arc::clone(&self.circuit), classifier: ByHttpStatus, refuse: refuse_http }
+    }
+
+    /// A layer for gRPC services over HTTP, such as tonic's, on servers and on clients.
+    ///
+    /// The outcome is the `grpc-status` in the trailers. A refusal is `UNAVAILABLE` with `grpc-retry-pushback-ms`
+    /// where the wait is known. What failed is decided by [`ByGrpcStatus`].
+    #[must_use]
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    pub fn grpc_layer(&self) -> HttpBreakerLayer<ByGrpcStatus> {
+        HttpBreakerLayer { circuit: Arc::clone(&self.circuit), classifier: ByGrpcStatus, refuse: refuse_grpc }
+    }
+}
+
+fn refuse_http(rejected: &Rejected) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    if let Some(wait) = rejected.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    response
+}
+
+/// Rounded up, and never 0: a client that comes back at once would come too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(feature = "grpc")]
+fn refuse_grpc(rejected: &Rejected) -> Response<()> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static("14"));
+    // A name may hold what a header cannot; the protocol percent-encodes it.
+    if let Ok(message) = HeaderValue::try_from(percent_encoded(&rejected.to_string())) {
+        headers.insert("grpc-message", message);
+    }
+    if let Some(wait) = rejected.retry_after() {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        headers.insert("grpc-retry-pushback-ms", HeaderValue::from(millis));
+    }
+    response
+}
+
+#[cfg(feature = "grpc")]
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if (0x20..=0x7e).contains(&byte) && byte != b'%' {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+/// Puts an HTTP or gRPC service behind a circuit: see [`CircuitBreaker::http_layer`].
+#[derive(Clone)]
+pub struct HttpBreakerLayer<C = ByHttpStatus> {
+    circuit: Arc<Circuit>,
+    classifier: C,
+    refuse: Refuse,
+}
+
+impl<C> HttpBreakerLayer<C> {
+    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts, S::Error>`.
+    pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D> {
+        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for HttpBreakerLayer<C> {
+    type Service = HttpBreaker<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpBreaker {
+            gate: Gate::new(inner, Arc::clone(&self.circuit)),
+            classifier: self.classifier.clone(),
+            refuse: self.refuse,
+        }
+    }
+}
+
+impl<C> fmt::Debug for HttpBreakerLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBreakerLayer").field("breaker", &self.circuit.name).finish_non_exhaustive()
+    }
+}
+
+/// An HTTP or gRPC service behind a circuit.
+#[derive(Clone, Debug)]
+pub struct HttpBreaker<S, C = ByHttpStatus> {
+    gate: Gate<S>,
+    classifier: C,
+    refuse: Refuse,
+}
+
+impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ResBody: Body,
+    C: Classify<Parts, S::Error> + Clone,
+{
+    type Response = Response<ResponseBody<ResBody, C>>;
+    type Error = S::Error;
+    type Future = HttpResponseFuture<S::Future, C>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.gate.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let state = match self.gate.call(request) {
+            Ok((future, permit)) => {
+                State::Called { call: Streamed::new(future, self.classifier.clone(), permit) }
+            }
+            Err(rejected) => State::Refused { rejected: Some(rejected), refuse: self.refuse },
+        };
+        HttpResponseFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of [`HttpBreaker`].
+    pub struct HttpResponseFuture<F, C> {
+        #[pin]
+        state: State<F, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, C> {
+        Called { #[pin] call: Streamed<F, C, Permit> },
+        Refused { rejected: Option<Rejected>, refuse: Refuse },
+    }
+}
+
+impl<F, C, B, E> Future for HttpResponseFuture<F, C>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    C: Classify<Parts, E>,
+{
+    type Output = Result<Response<ResponseBody<B, C>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Called { call } => call.poll(cx),
+            StateProjection::Refused { rejected, refuse } => match rejected.take() {
+                Some(rejected) => {
+                    let mut response = refuse(&rejected).map(|()| ObservedBody::refused());
+                    response.extensions_mut().insert(rejected);
+                    Poll::Ready(Ok(response))
+                }
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for HttpResponseFuture<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = matches!(self.state, State::Refused { .. });
+        f.debug_struct("HttpResponseFuture").field("refused", &refused).finish_non_exhaustive()
+    }
+}

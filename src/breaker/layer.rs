@@ -1,0 +1,45 @@
+//! The layer for any service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::circuit::Circuit;
+use super::service::Breaker;
+use crate::outcome::ByResult;
+
+/// Puts a service behind a circuit: see [`CircuitBreaker::layer`](crate::CircuitBreaker::layer).
+#[derive(Clone)]
+pub struct BreakerLayer<C = ByResult> {
+    circuit: Arc<Circuit>,
+    classifier: C,
+}
+
+impl BreakerLayer {
+    pub(super) fn new(circuit: Arc<Circuit>) -> Self {
+        Self { circuit, classifier: ByResult }
+    }
+}
+
+impl<C> BreakerLayer<C> {
+    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
+    pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
+        BreakerLayer { circuit: self.circuit, classifier }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
+    type Service = Breaker<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Breaker::new(inner, Arc::clone(&self.circuit), self.classifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for BreakerLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerLayer").field("breaker", &self.circuit.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! What can be set, and what is allowed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backoff::Backoff;
+use crate::error::ConfigError;
+use crate::window::Window;
+
+/// The settings of a circuit breaker, as a file can hold them. Unknown keys are refused.
+///
+/// # Example
+/// ```
+/// use campanile::CircuitBreaker;
+/// use campanile::breaker::BreakerSettings;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings: BreakerSettings = serde_json::from_str(
+///     r#"{ "failure_rate": 0.4, "window": { "time": "30s" }, "slow_call": { "limit": "2s", "rate": 0.8 } }"#,
+/// )?;
+/// let breaker = CircuitBreaker::from_settings("payments", settings)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerSettings {
+    /// Opens at this share of failures in the window: more than 0, at most 1. Default 0.5.
+    pub failure_rate: f64,
+    /// Opens at this many failures in a row, whatever the window holds: at least 1. Default: off.
+    pub consecutive_failures: Option<u32>,
+    /// Opens at a share of slow calls. Default: off.
+    pub slow_call: Option<SlowCall>,
+    /// Which calls count. Default: the last 100.
+    pub window: Window,
+    /// The rates decide nothing before the window holds this many calls: at least 1, and in a count window at
+    /// most its size. Default 10.
+    pub minimum_calls: u32,
+    /// How long the circuit stays open: longer each time it opens again without having closed. Default: 5 s to
+    /// 5 min, doubling, with equal jitter.
+    pub open_for: Backoff,
+    /// How the circuit finds out whether it may close.
+    pub half_open: HalfOpen,
+    /// What a cancelled call counts for.
+    pub cancelled: Cancelled,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            failure_rate: 0.5,
+            consecutive_failures: None,
+            slow_call: None,
+            window: Window::count(100),
+            minimum_calls: 10,
+            open_for: Backoff::exponential(Duration::from_secs(5), Duration::from_secs(300)),
+            half_open: HalfOpen::default(),
+            cancelled: Cancelled::default(),
+        }
+    }
+}
+
+/// When slowness opens the circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlowCall {
+    /// A call that takes longer is slow; more than zero.
+    #[serde(with = "crate::duration")]
+    pub limit: Duration,
+    /// Opens at this share of slow calls: more than 0, at most 1.
+    pub rate: f64,
+}
+
+/// How a half-open circuit decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HalfOpen {
+    /// So many probes run at most, and so many outcomes decide; at least 1.
+    pub permits: u32,
+    /// When probes still hang after this time, the circuit opens again; more than zero.
+    #[serde(with = "crate::duration")]
+    pub max_wait: Duration,
+}
+
+impl Default for HalfOpen {
+    /// 3 permits, 30 s.
+    fn default() -> Self {
+        Self { permits: 3, max_wait: Duration::from_secs(30) }
+    }
+}
+
+/// What a call counts for whose caller gave up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancelled {
+    /// A failure when it had run longer than the slow-call limit, or than one second where none is set; else
+    /// nothing. So a timeout further out does not hide that the service hangs.
+    #[default]
+    FailureWhenSlow,
+    /// A failure when it had run longer than this, else nothing.
+    FailureAfter(#[serde(with = "crate::duration")] Duration),
+    /// Nothing.
+    Ignored,
+}
+
+impl BreakerSettings {
+    /// A cancelled call that ran so long is a failure.
+    pub(crate) fn cancelled_after(&self) -> Option<Duration> {
+        match self.cancelled {
+            Cancelled::FailureWhenSlow => {
+                Some(self.slow_call.map_or(Duration::from_secs(1), |slow| slow.limit))
+            }
+            Cancelled::FailureAfter(limit) => Some(limit),
+            Cancelled::Ignored => None,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        const SHARE: &str = "more than 0 and at most 1";
+        let is_share = |rate: f64| rate > 0.0 && rate <= 1.0;
+        ConfigError::check(is_share(self.failure_rate), "failure_rate", self.failure_rate, SHARE)?;
+        if let Some(failures) = self.consecutive_failures {
+            ConfigError::check(failures > 0, "consecutive_failures", failures, "at least 1")?;
+        }
+        if let Some(slow) = self.slow_call {
+            ConfigError::check(!slow.limit.is_zero(), "slow_call.limit", slow.limit, "more than zero")?;
+            ConfigError::check(is_share(slow.rate), "slow_call.rate", slow.rate, SHARE)?;
+        }
+        self.window.validate()?;
+        ConfigError::check(self.minimum_calls > 0, "minimum_calls", self.minimum_calls, "at least 1")?;
+        if let Window::Count(calls) = self.window {
+            ConfigError::check(
+                self.minimum_calls <= calls,
+                "minimum_calls",
+                self.minimum_calls,
+                "at most the calls of the window, or it would never open",
+            )?;
+        }
+        self.open_for.validate("open_for")?;
+        ConfigError::check(
+            self.half_open.permits > 0,
+            "half_open.permits",
+            self.half_open.permits,
+            "at least 1",
+        )?;
+        ConfigError::check(
+            !self.half_open.max_wait.is_zero(),
+            "half_open.max_wait",
+            self.half_open.max_wait,
+            "more than zero",
+        )
+    }
+}

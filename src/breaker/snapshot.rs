@@ -1,0 +1,110 @@
+//! What a circuit looks like from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// The state of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// Calls pass and are counted.
+    Closed,
+    /// Calls are refused until the wait is over.
+    Open,
+    /// A few probes pass and decide.
+    HalfOpen,
+    /// Calls are refused until somebody changes it.
+    ForcedOpen,
+    /// Calls pass and decide nothing.
+    Disabled,
+}
+
+impl CircuitState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled];
+
+    /// The state as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The inverse of `self as u64`; only codes that were made so come in.
+    pub(crate) fn from_code(code: u64) -> Self {
+        Self::ALL.get(code as usize).copied().unwrap_or(Self::Closed)
+    }
+}
+
+/// A circuit at one moment: see [`CircuitBreaker::snapshot`](crate::CircuitBreaker::snapshot).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct BreakerSnapshot {
+    /// The breaker's name.
+    pub name: Arc<str>,
+    /// The state.
+    pub state: CircuitState,
+    /// How long it has been so.
+    #[serde(serialize_with = "crate::duration::serialize")]
+    pub in_state_for: Duration,
+    /// Until a probe may pass, when the circuit is open.
+    #[serde(serialize_with = "crate::duration::option::serialize")]
+    pub next_probe_in: Option<Duration>,
+    /// Calls in the window; of a half-open circuit, probes that ended.
+    pub calls: u64,
+    /// Failures among them.
+    pub failures: u64,
+    /// Slow ones among them.
+    pub slow_calls: u64,
+    /// Failures since the last success.
+    pub consecutive_failures: u64,
+    /// Probes that run.
+    pub probes_in_flight: u32,
+    /// All calls let through since the breaker was made, by how they ended.
+    pub totals: Totals,
+    /// Changes of state since the breaker was made.
+    pub transitions: u64,
+}
+
+impl BreakerSnapshot {
+    /// The share of failures in the window; 0 when it is empty.
+    #[must_use]
+    pub fn failure_rate(&self) -> f64 {
+        share(self.failures, self.calls)
+    }
+
+    /// The share of slow calls in the window; 0 when it is empty.
+    #[must_use]
+    pub fn slow_call_rate(&self) -> f64 {
+        share(self.slow_calls, self.calls)
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Calls since the breaker was made, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Went well.
+    pub successes: u64,
+    /// Said nothing about the service.
+    pub ignored: u64,
+    /// Failed, by [`FailureKind::index`](crate::FailureKind::index).
+    pub failures: [u64; 6],
+    /// Took longer than the slow-call limit, however they ended.
+    pub slow: u64,
+    /// Were refused by the circuit.
+    pub rejected: u64,
+}

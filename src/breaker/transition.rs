@@ -1,0 +1,147 @@
+//! Changes of state, told in order.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+use super::snapshot::CircuitState;
+
+/// A change of state.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The breaker's name.
+    pub breaker: Arc<str>,
+    /// The state it left.
+    pub from: CircuitState,
+    /// The state it is in since.
+    pub to: CircuitState,
+    /// Why.
+    pub cause: Cause,
+    /// The number of the epoch that began; grows by one with each transition.
+    pub epoch: u64,
+    /// When, by the wall clock.
+    pub at: SystemTime,
+}
+
+/// Why a circuit changed its state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The share of failures in the window, which reached its limit.
+    FailureRate(f64),
+    /// The share of slow calls in the window, which reached its limit.
+    SlowCallRate(f64),
+    /// Failures in a row, which reached their limit.
+    ConsecutiveFailures(u64),
+    /// The wait of the open circuit is over.
+    WaitOver,
+    /// The probes went well.
+    ProbesSucceeded,
+    /// The probes failed, or were slow.
+    ProbesFailed,
+    /// Probes still hung after the longest wait.
+    ProbesHung,
+    /// Somebody asked for it.
+    Operator,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailureRate(rate) => write!(f, "{:.0} % of the calls failed", rate * 100.0),
+            Self::SlowCallRate(rate) => write!(f, "{:.0} % of the calls were slow", rate * 100.0),
+            Self::ConsecutiveFailures(count) => write!(f, "{count} calls failed in a row"),
+            Self::WaitOver => f.write_str("the wait is over"),
+            Self::ProbesSucceeded => f.write_str("the probes went well"),
+            Self::ProbesFailed => f.write_str("the probes failed"),
+            Self::ProbesHung => f.write_str("the probes hang"),
+            Self::Operator => f.write_str("somebody asked for it"),
+        }
+    }
+}
+
+/// So many transitions wait for a subscriber that does not read; more are missed, and counted.
+const BACKLOG: usize = 1_024;
+
+/// The transitions of one breaker since [`CircuitBreaker::subscribe`](crate::CircuitBreaker::subscribe), in order.
+///
+/// Ends when the last handle and the last service of the breaker are gone.
+#[derive(Debug)]
+pub struct Transitions {
+    receiver: mpsc::Receiver<Transition>,
+}
+
+impl Transitions {
+    /// The next transition; `None` when there can be no more.
+    pub async fn recv(&mut self) -> Option<Transition> {
+        self.receiver.recv().await
+    }
+
+    /// The next transition if there is one already.
+    pub fn try_recv(&mut self) -> Option<Transition> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl Stream for Transitions {
+    type Item = Transition;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Transition>> {
+        self.receiver.poll_recv(cx)
+    }
+}
+
+/// Those who want to know.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers(ArcSwap<Vec<mpsc::Sender<Transition>>>);
+
+impl Subscribers {
+    pub(crate) fn subscribe(&self) -> Transitions {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        self.0.rcu(|senders| {
+            let mut senders: Vec<_> = senders.iter().filter(|sender| !sender.is_closed()).cloned().collect();
+            senders.push(sender.clone());
+            senders
+        });
+        Transitions { receiver }
+    }
+
+    /// Tells everybody. Wakes tasks, so no lock may be held.
+    pub(crate) fn tell(&self, transition: &Transition) {
+        if transition.to == CircuitState::Open || transition.to == CircuitState::ForcedOpen {
+            tracing::warn!(
+                target: "campanile::breaker",
+                breaker = %transition.breaker,
+                from = transition.from.as_str(),
+                to = transition.to.as_str(),
+                cause = %transition.cause,
+                "circuit opened"
+            );
+        } else {
+            tracing::info!(
+                target: "campanile::breaker",
+                breaker = %transition.breaker,
+                from = transition.from.as_str(),
+                to = transition.to.as_str(),
+                cause = %transition.cause,
+                "circuit changed"
+            );
+        }
+        for sender in self.0.load().iter() {
+            if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(transition.clone()) {
+                tracing::warn!(
+                    target: "campanile::breaker",
+                    breaker = %transition.breaker,
+                    "a subscriber does not read its transitions and missed one"
+                );
+            }
+        }
+    }
+}

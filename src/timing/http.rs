@@ -1,0 +1,140 @@
+//! The layers for HTTP and gRPC, on servers and on clients.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts as RequestParts;
+use http::response::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use super::handle::{Meter, Timing};
+use super::recorders::{Call, Side};
+use super::stopwatch::Exchange;
+#[cfg(feature = "grpc")]
+use crate::outcome::ByGrpcStatus;
+use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
+
+/// The body of a response that is timed to its end.
+pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Exchange>;
+
+type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
+
+impl Timing {
+    /// A layer for an HTTP server: `http.server.request.duration` and `http.server.active_requests`.
+    ///
+    /// The path of a request is no attribute, since anybody can invent one. Tell the matched route with
+    /// [`HttpTimingLayer::route`]:
+    /// ```
+    /// use axum::{Router, extract::MatchedPath, routing::get};
+    ///
+    /// let timing = campanile::Timing::new("orders");
+    /// let app: Router = Router::new().route("/orders/{id}", get(|| async { "fine" })).layer(
+    ///     timing
+    ///         .http_server_layer()
+    ///         .route(|request| request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())),
+    /// );
+    /// ```
+    #[must_use]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn http_server_layer(&self) -> HttpTimingLayer<ByHttpStatus> {
+        self.http(Side::HttpServer, ByHttpStatus)
+    }
+
+    /// A layer for an HTTP client: `http.client.request.duration`.
+    #[must_use]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn http_client_layer(&self) -> HttpTimingLayer<ByHttpStatus> {
+        self.http(Side::HttpClient, ByHttpStatus)
+    }
+
+    /// A layer for a gRPC server such as tonic's: `rpc.server.call.duration`.
+    #[must_use]
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    pub fn grpc_server_layer(&self) -> HttpTimingLayer<ByGrpcStatus> {
+        self.http(Side::RpcServer, ByGrpcStatus)
+    }
+
+    /// A layer for a gRPC client such as tonic's: `rpc.client.call.duration`.
+    #[must_use]
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    pub fn grpc_client_layer(&self) -> HttpTimingLayer<ByGrpcStatus> {
+        self.http(Side::RpcClient, ByGrpcStatus)
+    }
+
+    fn http<C>(&self, side: Side, classifier: C) -> HttpTimingLayer<C> {
+        HttpTimingLayer { meter: Arc::clone(&self.meter), side, classifier, route: None }
+    }
+}
+
+/// Times the exchanges of an HTTP or gRPC service: see [`Timing::http_server_layer`].
+#[derive(Clone)]
+pub struct HttpTimingLayer<C = ByHttpStatus> {
+    meter: Arc<Meter>,
+    side: Side,
+    classifier: C,
+    route: Option<Route>,
+}
+
+impl<C> HttpTimingLayer<C> {
+    /// Lets `classifier` decide what failed.
+    pub fn classify<D>(self, classifier: D) -> HttpTimingLayer<D> {
+        HttpTimingLayer { meter: self.meter, side: self.side, classifier, route: self.route }
+    }
+
+    /// Tells the route that a request matched, which becomes `http.route` on a server. Routes must be few: beyond
+    /// 1,000 combinations of attributes the rest is counted under `_OTHER`.
+    #[must_use]
+    pub fn route(mut self, route: impl Fn(&RequestParts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.route = Some(Arc::new(route));
+        self
+    }
+}
+
+impl<S, C: Clone> Layer<S> for HttpTimingLayer<C> {
+    type Service = HttpTimed<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpTimed { inner, layer: self.clone() }
+    }
+}
+
+impl<C> fmt::Debug for HttpTimingLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTimingLayer").field("side", &self.side).finish_non_exhaustive()
+    }
+}
+
+/// An HTTP or gRPC service whose exchanges are timed.
+#[derive(Clone, Debug)]
+pub struct HttpTimed<S, C = ByHttpStatus> {
+    inner: S,
+    layer: HttpTimingLayer<C>,
+}
+
+impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for HttpTimed<S, C>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Body,
+    C: Classify<Parts, S::Error> + Clone,
+{
+    type Response = Response<ResponseBody<ResBody, C>>;
+    type Error = S::Error;
+    type Future = Streamed<S::Future, C, Exchange>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let route = self.layer.route.as_ref().and_then(|route| route(&parts));
+        let exchange = Exchange::start(&self.layer.meter, Call::new(self.layer.side, &parts, route));
+        let request = Request::from_parts(parts, body);
+        Streamed::new(self.inner.call(request), self.layer.classifier.clone(), exchange)
+    }
+}

@@ -1,0 +1,276 @@
+//! The histograms of HTTP and gRPC calls: one for each combination of attributes, bounded.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::request::Parts as RequestParts;
+use http::response::Parts;
+use http::{HeaderMap, Method};
+
+use crate::outcome::Outcome;
+use crate::signal::{self, DurationRecorder, Emit};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// More combinations than this share one, whose free attribute is `_OTHER`.
+const CAPACITY: usize = 1_000;
+const OTHER: &str = "_OTHER";
+
+/// The kind of call, by which the convention names its metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "grpc"), allow(dead_code))]
+pub(super) enum Side {
+    HttpServer,
+    HttpClient,
+    RpcServer,
+    RpcClient,
+}
+
+/// What is known of one call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) side: Side,
+    /// The place in [`METHODS`], or one past it.
+    method: u8,
+    https: bool,
+    /// The matched route of an HTTP server, the host of an HTTP client, the method of a gRPC call.
+    subject: Option<Cow<'static, str>>,
+    port: u16,
+    /// HTTP: the status. gRPC: one more than the code, so that 0 is none.
+    status: u16,
+}
+
+/// The methods that the convention knows; any other is `_OTHER`.
+const METHODS: [&str; 10] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"];
+
+fn method_name(place: u8) -> &'static str {
+    METHODS.get(usize::from(place)).copied().unwrap_or(OTHER)
+}
+
+fn method_place(method: &Method) -> u8 {
+    // Ten short names: a search is cheaper than a hash.
+    METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len()) as u8
+}
+
+const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+impl Call {
+    pub(super) fn new(side: Side, request: &RequestParts, route: Option<String>) -> Self {
+        let https = request.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let subject = match side {
+            Side::HttpServer => route.map(Cow::Owned),
+            Side::HttpClient => request.uri.host().map(|host| Cow::Owned(host.to_owned())),
+            Side::RpcServer | Side::RpcClient => {
+                Some(Cow::Owned(request.uri.path().trim_start_matches('/').to_owned()))
+            }
+        };
+        let port = request.uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        Self { side, method: method_place(&request.method), https, subject, port, status: 0 }
+    }
+
+    pub(super) fn head(&mut self, head: &Parts) {
+        match self.side {
+            Side::HttpServer | Side::HttpClient => self.status = head.status.as_u16(),
+            Side::RpcServer | Side::RpcClient => self.trailers(&head.headers),
+        }
+    }
+
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        if matches!(self.side, Side::RpcServer | Side::RpcClient)
+            && let Some(value) = trailers.get("grpc-status")
+        {
+            let code: Option<u16> = value.to_str().ok().and_then(|text| text.parse().ok());
+            self.status = code.filter(|code| *code <= 16).unwrap_or(2) + 1;
+        }
+    }
+
+    fn key(&self, outcome: Outcome) -> Key<'_> {
+        let failure = outcome.failure().map(|kind| kind.as_str());
+        Key {
+            side: self.side,
+            method: self.method,
+            https: self.https,
+            subject: self.subject.as_deref().map(Cow::Borrowed),
+            port: if self.side == Side::HttpClient { self.port } else { 0 },
+            status: self.status,
+            failure,
+        }
+    }
+}
+
+/// A combination of attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key<'a> {
+    side: Side,
+    method: u8,
+    https: bool,
+    subject: Option<Cow<'a, str>>,
+    port: u16,
+    status: u16,
+    failure: Option<&'static str>,
+}
+
+impl Key<'_> {
+    fn into_owned(self) -> Key<'static> {
+        Key { subject: self.subject.map(|subject| Cow::Owned(subject.into_owned())), ..self }
+    }
+
+    fn recorder(&self) -> DurationRecorder {
+        let mut attributes: Vec<(&'static str, Cow<'static, str>)> = Vec::with_capacity(6);
+        let subject = self.subject.as_ref().map(|subject| Cow::Owned(subject.to_string()));
+        let metric = match self.side {
+            Side::HttpServer | Side::HttpClient => {
+                attributes.push(("http.request.method", method_name(self.method).into()));
+                attributes.push(("url.scheme", if self.https { "https" } else { "http" }.into()));
+                if self.status != 0 {
+                    attributes.push(("http.response.status_code", self.status.to_string().into()));
+                }
+                if self.side == Side::HttpServer {
+                    attributes.extend(subject.map(|route| ("http.route", route)));
+                    &signal::HTTP_SERVER_DURATION
+                } else {
+                    attributes.extend(subject.map(|host| ("server.address", host)));
+                    attributes.push(("server.port", self.port.to_string().into()));
+                    &signal::HTTP_CLIENT_DURATION
+                }
+            }
+            Side::RpcServer | Side::RpcClient => {
+                attributes.push(("rpc.system.name", "grpc".into()));
+                attributes.extend(subject.map(|method| ("rpc.method", method)));
+                if let Some(code) =
+                    usize::from(self.status).checked_sub(1).and_then(|code| GRPC_CODES.get(code))
+                {
+                    attributes.push(("rpc.response.status_code", (*code).into()));
+                }
+                if self.side == Side::RpcServer {
+                    &signal::RPC_SERVER_DURATION
+                } else {
+                    &signal::RPC_CLIENT_DURATION
+                }
+            }
+        };
+        if let Some(error) = self.error_type() {
+            attributes.push(("error.type", error));
+        }
+        DurationRecorder::new(metric, attributes)
+    }
+
+    /// The convention wants the status where it tells of the error, else the kind of failure.
+    fn error_type(&self) -> Option<Cow<'static, str>> {
+        let failure = self.failure?;
+        Some(match self.side {
+            Side::HttpServer | Side::HttpClient if self.status >= 400 => self.status.to_string().into(),
+            Side::RpcServer | Side::RpcClient if self.status > 1 => {
+                GRPC_CODES[usize::from(self.status) - 1].into()
+            }
+            _ => failure.into(),
+        })
+    }
+}
+
+/// The histograms in use, and the requests that run by method.
+pub(super) struct Recorders {
+    by_key: ArcSwap<HashMap<Key<'static>, Arc<DurationRecorder>>>,
+    /// By method and scheme.
+    requests: [[Requests; 2]; METHODS.len() + 1],
+}
+
+impl Default for Recorders {
+    fn default() -> Self {
+        Self { by_key: ArcSwap::default(), requests: Default::default() }
+    }
+}
+
+impl Recorders {
+    pub(super) fn entered(&self, call: &Call) {
+        self.requests(call).entered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self, call: &Call) {
+        self.requests(call).left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn requests(&self, call: &Call) -> &Requests {
+        &self.requests[usize::from(call.method)][usize::from(call.https)]
+    }
+
+    pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration) {
+        let key = call.key(outcome);
+        let found = {
+            let by_key = self.by_key.load();
+            let by_key: &HashMap<Key<'_>, Arc<DurationRecorder>> = &by_key;
+            if let Some(recorder) = by_key.get(&key) {
+                recorder.record(elapsed);
+                return;
+            }
+            by_key.len()
+        };
+        let mut key = key.into_owned();
+        if found >= CAPACITY {
+            key.subject = Some(OTHER.into());
+        }
+        self.add(key).record(elapsed);
+    }
+
+    #[cold]
+    fn add(&self, key: Key<'static>) -> Arc<DurationRecorder> {
+        let recorder = Arc::new(key.recorder());
+        self.by_key.rcu(|by_key| {
+            let mut by_key = HashMap::clone(by_key);
+            by_key.entry(key.clone()).or_insert_with(|| Arc::clone(&recorder));
+            by_key
+        });
+        // Another thread may have been first; both record to the same histogram.
+        recorder
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Requests in flight stay far below 2^52.
+    pub(super) fn observe(&self, emit: &mut Emit<'_>) {
+        for (place, by_scheme) in self.requests.iter().enumerate() {
+            for (scheme, requests) in ["http", "https"].into_iter().zip(by_scheme) {
+                let left = requests.left.load(Ordering::Relaxed);
+                let entered = requests.entered.load(Ordering::Relaxed);
+                if entered > 0 {
+                    let attributes =
+                        [("http.request.method", method_name(place as u8)), ("url.scheme", scheme)];
+                    emit(&signal::HTTP_SERVER_ACTIVE, entered.saturating_sub(left) as f64, &attributes);
+                }
+            }
+        }
+    }
+}
+
+/// Requests that came in and that ended; what is between them runs.
+#[derive(Debug, Default)]
+struct Requests {
+    entered: AtomicU64,
+    left: AtomicU64,
+}
+
+impl fmt::Debug for Recorders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorders").field("combinations", &self.by_key.load().len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! Readiness and permits, through the layer.
+
+use std::convert::Infallible;
+use std::future::{Ready, pending, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use campanile::{CircuitState, HalfOpen, RejectReason, Rejected};
+use tower::limit::ConcurrencyLimit;
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+
+use crate::{OPEN_FOR, advance, breaker, builder, fail_times};
+
+/// Panics when it is called without having said Ready on the very same instance.
+#[derive(Default)]
+struct Strict {
+    ready: bool,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self { ready: false, calls: Arc::clone(&self.calls) }
+    }
+}
+
+impl Service<bool> for Strict {
+    type Response = ();
+    type Error = &'static str;
+    type Future = Ready<Result<(), &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, good: bool) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without having said Ready");
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        ready(if good { Ok(()) } else { Err("broken") })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p01_every_call_reaches_the_instance_that_said_ready() {
+    let breaker = breaker();
+    let inner = Strict::default();
+    let calls = Arc::clone(&inner.calls);
+    let service = breaker.layer().layer(inner);
+    let mut held = service.clone();
+    held.ready().await.unwrap();
+    for round in 0..50 {
+        let mut service = service.clone();
+        let _ = service.ready().await.unwrap().call(round % 5 == 0).await;
+        let _ = service.ready().await.unwrap().call(false).await;
+        advance(OPEN_FOR).await;
+    }
+    let _ = held.call(true).await;
+    assert!(held.ready().await.is_ok());
+    assert!(calls.load(Ordering::SeqCst) > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
+    let breaker = breaker();
+    let inner = ConcurrencyLimit::new(service_fn(|(): ()| ready(Ok::<_, BoxError>(()))), 1);
+    let service = breaker.layer().layer(inner);
+
+    // Refused in `poll_ready`: the limit was never asked.
+    breaker.force_open();
+    let mut refused = service.clone();
+    let error = refused.ready().await.unwrap().call(()).await.unwrap_err();
+    assert_eq!(Rejected::find(error.as_ref()).unwrap().reason(), RejectReason::ForcedOpen);
+    refused.ready().await.unwrap();
+    breaker.force_closed();
+    let mut other = service.clone();
+    let mut third = service.clone();
+    assert!(other.ready().await.unwrap().call(()).await.is_ok());
+
+    // Refused between `poll_ready` and `call`: the permit of the limit is given back.
+    other.ready().await.unwrap();
+    breaker.force_open();
+    assert!(other.call(()).await.is_err());
+    breaker.force_closed();
+    let third = tokio::time::timeout(Duration::from_secs(1), third.ready()).await;
+    assert!(third.expect("the refusal kept the only permit").unwrap().call(()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p02_probe_permits_come_back_whatever_happens() {
+    let breaker =
+        builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let service = breaker.layer().layer(service_fn(|panics: Option<bool>| async move {
+        match panics {
+            Some(true) => panic!("on purpose"),
+            Some(false) => Ok::<_, Infallible>(()),
+            None => pending().await,
+        }
+    }));
+    let in_flight = || breaker.snapshot().probes_in_flight;
+
+    // Reserved and never called.
+    let mut reserved = service.clone();
+    reserved.ready().await.unwrap();
+    assert_eq!(in_flight(), 1);
+    let mut second = service.clone();
+    let error = second.ready().await.unwrap().call(Some(false)).await.unwrap_err();
+    assert_eq!(Rejected::find(error.as_ref()).unwrap().reason(), RejectReason::ProbesTaken);
+    drop(reserved);
+    assert_eq!(in_flight(), 0);
+
+    // Dropped unpolled.
+    let unpolled = second.ready().await.unwrap().call(None);
+    assert_eq!(in_flight(), 1);
+    drop(unpolled);
+    assert_eq!(in_flight(), 0);
+
+    // Dropped midway.
+    let midway = second.ready().await.unwrap().call(None);
+    assert!(tokio::time::timeout(Duration::from_millis(1), midway).await.is_err());
+    assert_eq!(in_flight(), 0);
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+
+    // Ended by a panic, which is a verdict.
+    let panicking = tokio::spawn(second.ready().await.unwrap().call(Some(true)));
+    assert!(panicking.await.unwrap_err().is_panic());
+    assert_eq!(in_flight(), 0);
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p02_a_panic_in_call_itself_gives_the_permit_back() {
+    let breaker =
+        builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let mut service = breaker.layer().layer(service_fn(|good: bool| {
+        assert!(good, "on purpose");
+        ready(Ok::<_, Infallible>(()))
+    }));
+    let panicking = tokio::spawn(async move { service.ready().await.unwrap().call(false).await });
+    assert!(panicking.await.unwrap_err().is_panic());
+    assert_eq!(breaker.snapshot().probes_in_flight, 0);
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_that_nobody_uses_are_taken_back() {
+    let breaker =
+        builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let service = breaker.layer().layer(service_fn(|(): ()| ready(Ok::<_, Infallible>(()))));
+    let mut idle = service.clone();
+    idle.ready().await.unwrap();
+    advance(Duration::from_secs(30)).await;
+    let mut busy = service.clone();
+    assert!(busy.ready().await.unwrap().call(()).await.is_ok());
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    assert!(idle.call(()).await.is_ok());
+    assert_eq!(breaker.snapshot().calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_a_service_that_never_fails_behaves_as_the_bare_one() {
+    let breaker = breaker();
+    let (mut service, mut handle) = tower_test::mock::spawn_layer::<u32, u32, _>(breaker.layer());
+    handle.allow(0);
+    tokio_test::assert_pending!(service.poll_ready());
+    handle.allow(1);
+    tokio_test::assert_ready_ok!(service.poll_ready());
+    let response = service.call(7);
+    let (request, reply) = handle.next_request().await.unwrap();
+    assert_eq!(request, 7);
+    reply.send_response(8);
+    assert_eq!(response.await.unwrap(), 8);
+    // An error of the inner service arrives as it is.
+    handle.allow(1);
+    tokio_test::assert_ready_ok!(service.poll_ready());
+    let response = service.call(9);
+    handle.next_request().await.unwrap().1.send_error("its own words");
+    assert_eq!(response.await.unwrap_err().to_string(), "its own words");
+}

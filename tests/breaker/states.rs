@@ -1,0 +1,383 @@
+//! When a circuit opens, probes, closes, and what it tells.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use campanile::breaker::{Cancelled, Cause};
+use campanile::outcome::{FailureKind, Outcome};
+use campanile::{Backoff, CallError, CircuitBreaker, CircuitState, HalfOpen, RejectReason, Window};
+
+use crate::{OPEN_FOR, advance, breaker, builder, fail, fail_times, succeed};
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_slides_opens_after_a_long_time_of_success() {
+    let breaker = breaker();
+    for _ in 0..1_000 {
+        assert!(succeed(&breaker).await);
+    }
+    fail_times(&breaker, 4).await;
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    fail_times(&breaker, 1).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_decided_before_the_minimum_of_calls() {
+    let breaker = breaker();
+    fail_times(&breaker, 3).await;
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    fail_times(&breaker, 1).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_before_the_rate_does() {
+    let breaker = builder().consecutive_failures(2).minimum_calls(10).build().unwrap();
+    fail(&breaker).await;
+    succeed(&breaker).await;
+    fail_times(&breaker, 2).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_window_forgets() {
+    let breaker = builder().window(Window::time(Duration::from_secs(10))).build().unwrap();
+    fail_times(&breaker, 3).await;
+    advance(Duration::from_secs(12)).await;
+    fail_times(&breaker, 3).await;
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    assert_eq!(breaker.snapshot().calls, 3);
+    fail_times(&breaker, 1).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_refuses_says_how_long_and_probes_after_that() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    advance(Duration::from_secs(2)).await;
+    let Err(CallError::Rejected(rejected)) = breaker.call(async { Ok::<_, &str>(()) }).await else {
+        panic!("an open circuit let a call pass");
+    };
+    assert_eq!(rejected.reason(), RejectReason::Open);
+    assert_eq!(rejected.by(), "test");
+    assert_eq!(rejected.retry_after(), Some(OPEN_FOR - Duration::from_secs(2)));
+    assert_eq!(breaker.snapshot().next_probe_in, rejected.retry_after());
+    advance(Duration::from_secs(3)).await;
+    assert!(succeed(&breaker).await);
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    assert!(succeed(&breaker).await);
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    assert_eq!(breaker.snapshot().totals.rejected, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_grows_until_the_circuit_closes() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    for wait in [5, 10, 20] {
+        assert_eq!(breaker.snapshot().next_probe_in, Some(Duration::from_secs(wait)));
+        advance(Duration::from_secs(wait)).await;
+        assert!(fail(&breaker).await);
+        assert_eq!(breaker.state(), CircuitState::Open);
+    }
+    advance(Duration::from_secs(40)).await;
+    succeed(&breaker).await;
+    succeed(&breaker).await;
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    fail_times(&breaker, 4).await;
+    assert_eq!(breaker.snapshot().next_probe_in, Some(OPEN_FOR));
+}
+
+async fn slow(breaker: &CircuitBreaker) {
+    let work = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok::<_, &str>(())
+    };
+    assert!(breaker.call(work).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p08_slow_probes_do_not_close_what_slowness_opened() {
+    let breaker = builder().slow_call(Duration::from_secs(2), 0.8).build().unwrap();
+    for _ in 0..4 {
+        slow(&breaker).await;
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+    advance(OPEN_FOR).await;
+    slow(&breaker).await;
+    slow(&breaker).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!(breaker.snapshot().totals.slow, 6);
+    advance(Duration::from_secs(60)).await;
+    succeed(&breaker).await;
+    succeed(&breaker).await;
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p08_forced_open_stays_until_someone_changes_it() {
+    let breaker = breaker();
+    breaker.force_open();
+    advance(Duration::from_secs(86_400)).await;
+    let error = breaker.call(async { Ok::<_, &str>(()) }).await.unwrap_err();
+    assert!(
+        matches!(error, CallError::Rejected(ref rejected) if rejected.reason() == RejectReason::ForcedOpen)
+    );
+    assert_eq!(breaker.state(), CircuitState::ForcedOpen);
+    breaker.force_closed();
+    assert!(succeed(&breaker).await);
+    breaker.disable();
+    for _ in 0..100 {
+        assert!(fail(&breaker).await);
+    }
+    assert_eq!(breaker.state(), CircuitState::Disabled);
+    breaker.reset();
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p03_epochs_fence_outcomes() {
+    let breaker = breaker();
+    // Admitted while closed; they end in later epochs.
+    let late = |result: Result<(), &'static str>, after: Duration| {
+        let breaker = breaker.clone();
+        tokio::spawn(async move {
+            breaker
+                .call(async move {
+                    tokio::time::sleep(after).await;
+                    result
+                })
+                .await
+        })
+    };
+    let late_failures: Vec<_> = (0..8).map(|_| late(Err("late"), Duration::from_secs(6))).collect();
+    let late_successes: Vec<_> = (0..8).map(|_| late(Ok(()), Duration::from_secs(1))).collect();
+    tokio::task::yield_now().await;
+    fail_times(&breaker, 4).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+    for call in late_successes {
+        assert!(call.await.unwrap().is_ok());
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!(breaker.snapshot().calls, 0);
+    advance(OPEN_FOR).await;
+    // One probe of two went well; what was admitted before must not decide.
+    assert!(succeed(&breaker).await);
+    for call in late_failures {
+        assert!(call.await.unwrap().is_err());
+    }
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.calls, snapshot.failures), (1, 0));
+    // Across force and reset too.
+    let before_force = late(Err("late"), Duration::from_secs(1));
+    tokio::task::yield_now().await;
+    breaker.force_open();
+    breaker.reset();
+    assert!(before_force.await.unwrap().is_err());
+    assert_eq!(breaker.snapshot().calls, 0);
+    assert_eq!(breaker.snapshot().probes_in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p04_half_open_ends_when_a_probe_hangs() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let hanging: Vec<_> = (0..2)
+        .map(|_| {
+            let breaker = breaker.clone();
+            tokio::spawn(async move { breaker.call(std::future::pending::<Result<(), &str>>()).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(breaker.snapshot().probes_in_flight, 2);
+    assert!(!succeed(&breaker).await, "both probes are taken");
+    advance(Duration::from_secs(30)).await;
+    assert!(!succeed(&breaker).await);
+    assert_eq!(breaker.state(), CircuitState::Open);
+    advance(Duration::from_secs(60)).await;
+    assert!(succeed(&breaker).await && succeed(&breaker).await);
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    for call in hanging {
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    assert_eq!(breaker.snapshot().calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p04_ignored_and_cancelled_probes_make_room_for_others() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let ignore = |_: Result<&(), &&str>| Outcome::Ignored;
+    for _ in 0..5 {
+        assert!(breaker.call_with(ignore, async { Ok(()) }).await.is_ok());
+    }
+    for _ in 0..5 {
+        let cancelled = breaker.call(std::future::pending::<Result<(), &str>>());
+        assert!(tokio::time::timeout(Duration::from_millis(10), cancelled).await.is_err());
+    }
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    assert_eq!(breaker.snapshot().probes_in_flight, 0);
+    assert!(succeed(&breaker).await && succeed(&breaker).await);
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p04_probes_further_apart_than_the_window_still_decide() {
+    let breaker = builder()
+        .window(Window::time(Duration::from_secs(1)))
+        .half_open(HalfOpen { permits: 3, max_wait: Duration::from_secs(2) })
+        .build()
+        .unwrap();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    for _ in 0..3 {
+        assert!(succeed(&breaker).await);
+        advance(Duration::from_secs(3_600)).await;
+    }
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_panic_is_a_failure() {
+    let breaker = breaker();
+    for _ in 0..4 {
+        let breaker = breaker.clone();
+        let call = tokio::spawn(async move {
+            breaker
+                .call(async {
+                    tokio::task::yield_now().await;
+                    if true {
+                        panic!("on purpose");
+                    }
+                    Ok::<_, &str>(())
+                })
+                .await
+        });
+        assert!(call.await.unwrap_err().is_panic());
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!(breaker.snapshot().totals.failures[FailureKind::Panic.index()], 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_cancellation_counts_once_as_configured() {
+    async fn cancel_after(breaker: &CircuitBreaker, time: Duration) {
+        let hanging = breaker.call(std::future::pending::<Result<(), &str>>());
+        assert!(tokio::time::timeout(time, hanging).await.is_err());
+    }
+    let cancelled =
+        |breaker: &CircuitBreaker| breaker.snapshot().totals.failures[FailureKind::Cancelled.index()];
+
+    // By default a hang that outlasts the slow limit is a failure, so a timeout further out hides nothing.
+    let breaker = builder().slow_call(Duration::from_secs(2), 1.0).build().unwrap();
+    cancel_after(&breaker, Duration::from_secs(1)).await;
+    assert_eq!((cancelled(&breaker), breaker.snapshot().totals.ignored), (0, 1));
+    for _ in 0..4 {
+        cancel_after(&breaker, Duration::from_secs(3)).await;
+    }
+    assert_eq!(cancelled(&breaker), 4);
+    assert_eq!(breaker.state(), CircuitState::Open);
+
+    let breaker = builder().cancelled(Cancelled::Ignored).build().unwrap();
+    cancel_after(&breaker, Duration::from_secs(3_600)).await;
+    assert_eq!((cancelled(&breaker), breaker.snapshot().totals.ignored), (0, 1));
+
+    let breaker = builder().cancelled(Cancelled::FailureAfter(Duration::from_millis(50))).build().unwrap();
+    cancel_after(&breaker, Duration::from_millis(100)).await;
+    assert_eq!(cancelled(&breaker), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn overload_and_refusals_further_in_do_not_open_but_overload_fails_a_probe() {
+    let breaker = breaker();
+    let as_kind = |kind| move |_: Result<&(), &&'static str>| Outcome::Failure(kind);
+    for kind in [FailureKind::Overload, FailureKind::Rejected] {
+        for _ in 0..20 {
+            assert!(breaker.call_with(as_kind(kind), async { Err::<(), _>("busy") }).await.is_err());
+        }
+    }
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let _ = breaker.call_with(as_kind(FailureKind::Overload), async { Err::<(), _>("busy") }).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribers_are_told_in_order_and_why() {
+    let breaker = breaker();
+    let mut transitions = breaker.subscribe();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    succeed(&breaker).await;
+    succeed(&breaker).await;
+    breaker.force_open();
+    let mut seen = Vec::new();
+    while let Some(transition) = transitions.try_recv() {
+        assert_eq!(&*transition.breaker, "test");
+        assert_eq!(transition.epoch, seen.len() as u64 + 1);
+        seen.push((transition.from, transition.to, transition.cause));
+    }
+    assert_eq!(
+        seen,
+        [
+            (CircuitState::Closed, CircuitState::Open, Cause::FailureRate(1.0)),
+            (CircuitState::Open, CircuitState::HalfOpen, Cause::WaitOver),
+            (CircuitState::HalfOpen, CircuitState::Closed, Cause::ProbesSucceeded),
+            (CircuitState::Closed, CircuitState::ForcedOpen, Cause::Operator),
+        ]
+    );
+    drop(breaker);
+    assert_eq!(transitions.recv().await, None);
+}
+
+#[test]
+fn p06_racing_threads_open_once_per_epoch_and_never_exceed_the_permits() {
+    let breaker = builder()
+        .open_for(Backoff::constant(Duration::from_micros(1)))
+        .half_open(HalfOpen { permits: 2, max_wait: Duration::from_secs(30) })
+        .build()
+        .unwrap();
+    let mut transitions = breaker.subscribe();
+    let probes = Arc::new(AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..8_usize {
+            let (breaker, probes) = (breaker.clone(), Arc::clone(&probes));
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                runtime.block_on(async move {
+                    for round in 0..2_000_usize {
+                        let probes = Arc::clone(&probes);
+                        let state = breaker.clone();
+                        let work = async move {
+                            let before = state.snapshot();
+                            probes.fetch_add(1, Ordering::SeqCst);
+                            tokio::task::yield_now().await;
+                            probes.fetch_sub(1, Ordering::SeqCst);
+                            assert!(before.probes_in_flight <= 2, "{before:?}");
+                            if (thread + round) % 3 == 0 { Ok(()) } else { Err("broken") }
+                        };
+                        let _ = breaker.call(work).await;
+                    }
+                });
+            });
+        }
+    });
+    assert_eq!(probes.load(Ordering::SeqCst), 0);
+    assert_eq!(breaker.snapshot().probes_in_flight, 0);
+    let (mut state, mut epoch, mut opened) = (CircuitState::Closed, 0, 0);
+    while let Some(transition) = transitions.try_recv() {
+        assert_eq!(transition.from, state);
+        assert!(transition.epoch > epoch);
+        opened += usize::from(transition.to == CircuitState::Open);
+        (state, epoch) = (transition.to, transition.epoch);
+    }
+    assert!(opened > 0);
+}
