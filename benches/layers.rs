@@ -1,0 +1,195 @@
+//! What a layer costs a call that succeeds, beside its peers: `cargo bench --bench layers`.
+//!
+//! The service inside answers at once, so that all time is the layer's. Compare the medians of one run; only
+//! ratios carry to another machine.
+
+#![allow(clippy::disallowed_methods)] // A bench reads the real clock.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use campanile::{Backoff, CircuitBreaker, Timing, Window};
+use criterion::{Criterion, criterion_group, criterion_main};
+use tower::{BoxError, Layer, Service, service_fn};
+use tower_resilience_circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
+
+/// A year: no circuit turns half-open while it is measured.
+const LONG: Duration = Duration::from_secs(31_536_000);
+
+fn answer(n: u64) -> Ready<Result<u64, Infallible>> {
+    ready(Ok(n))
+}
+
+fn refuse(_: u64) -> Ready<Result<u64, BoxError>> {
+    ready(Err("broken".into()))
+}
+
+/// One call, polled to its end on this thread.
+fn drive<S: Service<u64>>(service: &mut S, request: u64) -> Result<S::Response, S::Error> {
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        match service.poll_ready(&mut cx) {
+            Poll::Ready(Ok(())) => break,
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => {}
+        }
+    }
+    let mut call = pin!(service.call(request));
+    loop {
+        if let Poll::Ready(result) = call.as_mut().poll(&mut cx) {
+            return result;
+        }
+    }
+}
+
+fn bench_success<S: Service<u64>>(c: &mut Criterion, group: &str, name: &str, mut service: S) {
+    c.benchmark_group(group).bench_function(name, |b| {
+        b.iter(|| {
+            let _ = black_box(drive(&mut service, black_box(1)));
+        });
+    });
+}
+
+fn count_window() -> CircuitBreaker {
+    CircuitBreaker::builder("bench")
+        .window(Window::count(100))
+        .open_for(Backoff::constant(LONG))
+        .build()
+        .expect("the settings are in range")
+}
+
+fn time_window() -> CircuitBreaker {
+    CircuitBreaker::builder("bench")
+        .window(Window::time(Duration::from_secs(3_600)))
+        .slow_call(Duration::from_secs(2), 0.8)
+        .open_for(Backoff::constant(LONG))
+        .build()
+        .expect("the settings are in range")
+}
+
+fn closed(c: &mut Criterion) {
+    let group = "closed breaker, count window";
+    bench_success(c, group, "bare service", service_fn(answer));
+    bench_success(c, group, "campanile", count_window().layer().layer(service_fn(answer)));
+    let peer = CircuitBreakerLayer::builder()
+        .failure_rate_threshold(0.5)
+        .sliding_window_size(100)
+        .minimum_number_of_calls(10)
+        .build()
+        .expect("the settings are in range");
+    bench_success(c, group, "tower-resilience", peer.layer(service_fn(answer)));
+}
+
+fn slow_calls(c: &mut Criterion) {
+    let group = "closed breaker, slow calls, time window of 10,000 calls";
+    let mut ours = time_window().layer().layer(service_fn(answer));
+    for _ in 0..10_000 {
+        let _ = drive(&mut ours, 1);
+    }
+    bench_success(c, group, "campanile", ours);
+    // Its window only grows here, so each sample starts from a window of 10,000 anew.
+    c.benchmark_group(group).sample_size(10).bench_function("tower-resilience", |b| {
+        b.iter_custom(|iterations| {
+            let mut spent = Duration::ZERO;
+            let mut left = iterations;
+            while left > 0 {
+                let mut service = CircuitBreakerLayer::builder()
+                    .failure_rate_threshold(0.5)
+                    .sliding_window_type(SlidingWindowType::TimeBased)
+                    .sliding_window_duration(Duration::from_secs(3_600))
+                    .slow_call_duration_threshold(Duration::from_secs(2))
+                    .slow_call_rate_threshold(0.8)
+                    .minimum_number_of_calls(10)
+                    .build()
+                    .expect("the settings are in range")
+                    .layer(service_fn(answer));
+                for _ in 0..10_000 {
+                    let _ = drive(&mut service, 1);
+                }
+                let now = left.min(200);
+                let began = Instant::now();
+                for _ in 0..now {
+                    let _ = black_box(drive(&mut service, black_box(1)));
+                }
+                spent += began.elapsed();
+                left -= now;
+            }
+            spent
+        });
+    });
+}
+
+fn open(c: &mut Criterion) {
+    let group = "open breaker: refusal";
+    let breaker = count_window();
+    breaker.force_open();
+    bench_success(c, group, "campanile, forced open", breaker.layer().layer(service_fn(answer)));
+    let breaker = count_window();
+    let mut ours = breaker.layer().layer(service_fn(refuse));
+    for _ in 0..10 {
+        let _ = drive(&mut ours, 1);
+    }
+    bench_success(c, group, "campanile", ours);
+    let peer = CircuitBreakerLayer::builder()
+        .failure_rate_threshold(0.5)
+        .sliding_window_size(100)
+        .minimum_number_of_calls(10)
+        .wait_duration_in_open(LONG)
+        .build()
+        .expect("the settings are in range");
+    let mut peer = peer.layer(service_fn(refuse));
+    for _ in 0..100 {
+        let _ = drive(&mut peer, 1);
+    }
+    bench_success(c, group, "tower-resilience", peer);
+}
+
+fn two_threads(c: &mut Criterion) {
+    let group = "closed breaker, count window, two threads on one circuit: per call";
+    let ours = count_window().layer().layer(service_fn(answer));
+    c.benchmark_group(group).bench_function("campanile", |b| {
+        b.iter_custom(|iterations| in_parallel(iterations, || ours.clone()));
+    });
+    let peer = CircuitBreakerLayer::builder()
+        .failure_rate_threshold(0.5)
+        .sliding_window_size(100)
+        .minimum_number_of_calls(10)
+        .build()
+        .expect("the settings are in range")
+        .layer(service_fn(answer));
+    c.benchmark_group(group).bench_function("tower-resilience", |b| {
+        b.iter_custom(|iterations| in_parallel(iterations, || peer.clone()));
+    });
+}
+
+/// Two threads make `iterations` calls each at the same time; the slower one's time.
+fn in_parallel<S: Service<u64> + Send>(iterations: u64, service: impl Fn() -> S) -> Duration {
+    let (mut first, mut second) = (service(), service());
+    let barrier = std::sync::Barrier::new(2);
+    let run = |service: &mut S| {
+        barrier.wait();
+        let began = Instant::now();
+        for _ in 0..iterations {
+            let _ = black_box(drive(service, black_box(1)));
+        }
+        began.elapsed()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run(&mut first));
+        let mine = run(&mut second);
+        other.join().map_or(mine, |other| other.max(mine))
+    })
+}
+
+fn timing(c: &mut Criterion) {
+    let group = "timing";
+    bench_success(c, group, "bare service", service_fn(answer));
+    bench_success(c, group, "campanile, no pipeline", Timing::new("bench").layer().layer(service_fn(answer)));
+}
+
+criterion_group!(layers, closed, slow_calls, open, two_threads, timing);
+criterion_main!(layers);
