@@ -99,7 +99,7 @@ fn short_name(full: &str) -> &str {
 fn generalised(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     let mut word = String::new();
-    let mut flush = |word: &mut String, out: &mut String| {
+    let flush = |word: &mut String, out: &mut String| {
         out.push_str(if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
         word.clear();
     };

@@ -217,7 +217,10 @@ impl Letter {
 
     pub(super) fn from_entry(entry: Entry) -> Result<Self, StoreError> {
         let mut letter: Self = serde_json::from_slice(&entry.head).map_err(|error| {
-            StoreError::other(format!("letter {} of queue `{}` cannot be read: {error}", entry.id, entry.queue))
+            StoreError::other(format!(
+                "letter {} of queue `{}` cannot be read: {error}",
+                entry.id, entry.queue
+            ))
         })?;
         if let Payload::Http(request) = &mut letter.payload {
             request.body = entry.body;
@@ -246,6 +249,8 @@ mod micros {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
         let since = Duration::from_micros(u64::deserialize(deserializer)?);
-        SystemTime::UNIX_EPOCH.checked_add(since).ok_or_else(|| de::Error::custom("the moment lies too far ahead"))
+        SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .ok_or_else(|| de::Error::custom("the moment lies too far ahead"))
     }
 }

@@ -71,7 +71,12 @@ pub use future::DeadLetterFuture;
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
 pub use layer::DeadLetterLayer;
 pub use letter::{Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, Redaction};
-pub use queue::DeadLetterQueue;
+pub use queue::{DeadLetterQueue, PurgeReport};
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use redrive::HttpRedrive;
+#[doc(hidden)]
+pub use redrive::{Judge, PlainRequest, Verdict};
 pub use redrive::{Redrivable, Redrive, RedriveReport, Redriven, StopReason};
 pub use service::DeadLetter;
 pub use settings::{Builder, DeadLetterSettings};

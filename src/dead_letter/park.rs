@@ -149,7 +149,10 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
         Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
         Ok(Ok(Put::Full)) => ticket.settle(
             Err(DropReason::Full),
-            &format_args!("{} letters wait; redrive or purge them, or raise `capacity`", core.settings.capacity),
+            &format_args!(
+                "{} letters wait; redrive or purge them, or raise `capacity`",
+                core.settings.capacity
+            ),
         ),
         Ok(Err(error)) => ticket.settle(Err(DropReason::Store), &error),
         Err(_) => ticket.settle(Err(DropReason::Timeout), &"the store did not answer"),
@@ -157,6 +160,16 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
 }
 
 impl Core {
+    /// Redacts what an error said: it may quote the request.
+    pub(super) fn clean(&self, failure: &mut Failure) {
+        let mut found = Vec::new();
+        for text in std::iter::once(&mut failure.message).chain(&mut failure.causes) {
+            if let Some(clean) = self.redactor.text(text, &mut found) {
+                *text = clean;
+            }
+        }
+    }
+
     /// The letter that is stored: complete, and without secrets.
     fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
         let Draft { mut failure, trace } = draft;
@@ -169,12 +182,7 @@ impl Core {
             }
             Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
         }
-        let ignored = &mut Vec::new();
-        for text in std::iter::once(&mut failure.message).chain(&mut failure.causes) {
-            if let Some(clean) = self.redactor.text(text, ignored) {
-                *text = clean;
-            }
-        }
+        self.clean(&mut failure);
         let at = now();
         let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
         Letter {

@@ -111,9 +111,9 @@ impl Redactor {
             format!("{}{MARKER}{}", &uri[..start], &uri[end..])
         });
         let rest = without_user.as_deref().unwrap_or(uri);
-        let redacted = rest.split_once('?').and_then(|(path, query)| {
-            self.pairs(query, found).map(|query| format!("{path}?{query}"))
-        });
+        let redacted = rest
+            .split_once('?')
+            .and_then(|(path, query)| self.pairs(query, found).map(|query| format!("{path}?{query}")));
         redacted.or(without_user)
     }
 
@@ -249,8 +249,10 @@ fn next_name(text: &str, from: usize) -> Option<(usize, usize)> {
 }
 
 fn token_length(text: &str) -> usize {
-    text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | ')' | ']' | '}'))
-        .unwrap_or(text.len())
+    text.find(|c: char| {
+        c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | ')' | ']' | '}')
+    })
+    .unwrap_or(text.len())
 }
 
 /// Where the value stands that belongs to the name that ends at `end`.
@@ -313,7 +315,8 @@ mod tests {
         ] {
             assert!(redactor.is_secret(secret), "{secret}");
         }
-        for open in ["max_tokens", "author", "idempotency-key", "pin", "", "content-type", "cookies_accepted"] {
+        for open in ["max_tokens", "author", "idempotency-key", "pin", "", "content-type", "cookies_accepted"]
+        {
             assert!(!redactor.is_secret(open), "{open}");
         }
     }
@@ -321,7 +324,8 @@ mod tests {
     #[test]
     fn values_are_redacted_at_any_depth() {
         let mut found = Vec::new();
-        let mut value = json!({"id": 7, "card": [{"api_key": 12, "n": null}], "password": null, "raw": "token=x1"});
+        let mut value =
+            json!({"id": 7, "card": [{"api_key": 12, "n": null}], "password": null, "raw": "token=x1"});
         redactor().value(&mut value, &mut found);
         assert_eq!(
             value,
@@ -359,7 +363,8 @@ mod tests {
         ] {
             assert_eq!(of(text).as_deref(), Some(redacted), "{text}");
         }
-        for open in ["the token was refused", "basic needs", "max_tokens=5", "", "http://h/p@q", "password: "] {
+        for open in ["the token was refused", "basic needs", "max_tokens=5", "", "http://h/p@q", "password: "]
+        {
             assert_eq!(of(open), None, "{open}");
         }
     }
@@ -370,11 +375,17 @@ mod tests {
         let of = |kind: &str, body: &[u8]| {
             redactor.body(kind, body, &mut Vec::new()).map(|body| String::from_utf8(body).unwrap())
         };
-        assert_eq!(of("application/json", br#"{"password":"x","b":1}"#).as_deref(), Some(r#"{"b":1,"password":"[redacted]"}"#));
+        assert_eq!(
+            of("application/json", br#"{"password":"x","b":1}"#).as_deref(),
+            Some(r#"{"b":1,"password":"[redacted]"}"#)
+        );
         assert_eq!(of("application/json", br#"{"b": 1, "token": null}"#), None);
         let twice = of("application/json", br#"{"password": "x", "password": null}"#);
         assert_eq!(twice.as_deref(), Some(r#"{"password": "[redacted]", "password": null}"#));
-        assert_eq!(of("application/x-www-form-urlencoded", b"a=1&pwd=x").as_deref(), Some("a=1&pwd=[redacted]"));
+        assert_eq!(
+            of("application/x-www-form-urlencoded", b"a=1&pwd=x").as_deref(),
+            Some("a=1&pwd=[redacted]")
+        );
         let multipart = b"--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x--";
         assert_eq!(of("multipart/form-data; boundary=x", multipart).as_deref(), Some(MARKER));
         assert_eq!(of("application/octet-stream", &[0xff, 0xfe, 1]), None);

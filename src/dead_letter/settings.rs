@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::queue::DeadLetterQueue;
 use crate::error::ConfigError;
+use crate::store::{MemoryStore, Store, WhenFull};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteStore, StoreError};
-use crate::store::{MemoryStore, Store, WhenFull};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///

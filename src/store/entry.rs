@@ -177,7 +177,9 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(LetterId::from_bytes(id.to_bytes()), id);
         assert!(id.made_at() <= SystemTime::now());
-        assert!(SystemTime::now().duration_since(id.made_at()).is_ok_and(|age| age < Duration::from_secs(60)));
+        assert!(
+            SystemTime::now().duration_since(id.made_at()).is_ok_and(|age| age < Duration::from_secs(60))
+        );
         assert!("no id".parse::<LetterId>().is_err_and(|error| error.to_string().contains("`no id`")));
     }
 

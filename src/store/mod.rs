@@ -15,7 +15,7 @@
 //! ```
 
 mod entry;
-mod error;
+pub(crate) mod error;
 mod filter;
 mod memory;
 #[cfg(feature = "sqlite")]

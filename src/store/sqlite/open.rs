@@ -179,7 +179,9 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> Store
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             Kind::Locked,
-            format!("cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"),
+            format!(
+                "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
+            ),
         ),
         Some(ErrorCode::DiskFull) => {
             (Kind::DiskFull, format!("cannot {doing} `{shown}`: there is no room on its disk; make some"))

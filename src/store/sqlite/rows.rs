@@ -136,7 +136,10 @@ fn condition(queue: i64, filter: &Filter) -> (String, Vec<Value>) {
     and(" AND id <= ?", filter.up_to.map(bytes));
     and(" AND component = ?", filter.component.clone().map(Value::Text));
     and(" AND kind = ?", filter.kind.map(|kind| Value::Text(kind.as_str().to_owned())));
-    and(" AND fingerprint = ?", filter.fingerprint.map(|print| Value::Integer(print.to_bits().cast_signed())));
+    and(
+        " AND fingerprint = ?",
+        filter.fingerprint.map(|print| Value::Integer(print.to_bits().cast_signed())),
+    );
     and(" AND last_failed <= ?", filter.cutoff().map(|cutoff| Value::Integer(micros(cutoff))));
     and(
         " ORDER BY id LIMIT ?",
