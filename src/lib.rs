@@ -27,6 +27,8 @@ pub use backoff::{Backoff, Jitter};
 pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
 pub use dead_letter::DeadLetterQueue;
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
+#[cfg(feature = "telemetry")]
+pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
 pub use timing::Timing;
 pub use window::Window;
