@@ -30,5 +30,7 @@ pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
+#[cfg(feature = "telemetry")]
+pub use telemetry::Telemetry;
 pub use timing::Timing;
 pub use window::Window;
