@@ -27,5 +27,6 @@ pub use backoff::{Backoff, Jitter};
 pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 pub use outcome::{Classify, FailureKind, Outcome};
+pub use retry::{Retry, RetryBudget};
 pub use timing::Timing;
 pub use window::Window;
