@@ -32,5 +32,6 @@ pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
+pub use retry::{Retry, RetryBudget};
 pub use timing::Timing;
 pub use window::Window;
