@@ -183,7 +183,9 @@ fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64)
 async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
     let mut counts = BTreeMap::new();
     for letter in queue.list(Filter::all()).await? {
-        counts.entry(letter.fingerprint).or_insert_with(|| (letter.message, 0)).1 += 1;
+        // How long to wait is another figure in each refusal.
+        let message = letter.message.split_once("; try again").map_or(&*letter.message, |(what, _)| what);
+        counts.entry(letter.fingerprint).or_insert_with(|| (message.to_owned(), 0)).1 += 1;
     }
     let mut counts: Vec<_> = counts.into_values().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1));

@@ -208,7 +208,7 @@ impl Report {
                 self.breaker.state.as_str()
             ),
         )?;
-        const SHOWN: usize = 16;
+        const SHOWN: usize = 24;
         for (at, transition) in self.transitions.iter().take(SHOWN) {
             let style = colour_of_state(transition.to);
             row(
