@@ -70,6 +70,8 @@ impl Rules {
 
 impl Source for Rules {
     fn observe(&self, emit: &mut Emit<'_>) {
+        #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
+        let float = |count: u64| count as f64;
         let counted = self.tally.snapshot();
         let outcomes =
             [("success", counted.successes), ("failure", counted.failures), ("cancelled", counted.cancelled)];
@@ -82,11 +84,6 @@ impl Source for Rules {
             emit(&signal::RETRY_GIVEN_UP, float(calls), &attributes);
         }
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 // ===== impl Attempt =====
