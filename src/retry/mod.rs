@@ -55,6 +55,8 @@
 //! - **The last attempt gets the request itself**, not a copy.
 //! - **Dropping the future** stops everything at once.
 //!
+//! Waits and limits use tokio's timer: they need a tokio runtime.
+//!
 //! Put a retry outside of the circuit breaker and of the timing of the single attempts, inside of dead letters.
 //!
 //! # Why not `tower::retry`

@@ -110,6 +110,19 @@ async fn p11_a_post_is_tried_again_when_the_connection_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p11_a_post_is_tried_again_when_there_is_no_connection_for_another_reason() {
+    let connector = tower::service_fn(|_: Uri| async {
+        Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::other("no such name"))
+    });
+    let client = Client::builder(TokioExecutor::new()).build::<_, ReplayBody>(connector);
+    let retry = retry();
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let error = retry.http_layer().layer(client).oneshot(request(Method::POST, address, "order")).await;
+    assert!(error.unwrap_err().is_connect());
+    assert_eq!(retry.snapshot().retries, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn p11_a_post_arrives_once_the_server_is_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
