@@ -43,7 +43,7 @@
 //! - **Which HTTP requests**: those with an idempotent method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or an
 //!   `Idempotency-Key`; any other only when no connection was made, unless
 //!   [`Builder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
-//!   [`ReplayBody`](crate::retry::ReplayBody).
+//!   [`ReplayBody`].
 //! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, up to
 //!   [`Builder::retry_after_cap`].
 //! - **How often**: [`Builder::max_attempts`] for one call, the [`RetryBudget`] for all calls together.

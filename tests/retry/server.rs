@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
@@ -111,8 +111,8 @@ async fn p11_a_post_is_tried_again_when_the_connection_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn p11_a_post_is_tried_again_when_there_is_no_connection_for_another_reason() {
-    let connector = tower::service_fn(|_: Uri| async {
-        Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::other("no such name"))
+    let connector = tower::service_fn(|_: Uri| {
+        std::future::ready(Err::<TokioIo<TcpStream>, _>(std::io::Error::other("no such name")))
     });
     let client = Client::builder(TokioExecutor::new()).build::<_, ReplayBody>(connector);
     let retry = retry();
