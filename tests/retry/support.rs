@@ -51,7 +51,7 @@ pub enum Act<T> {
     Fail(BoxError),
     Hang,
     /// It answers the call, and then never is ready again.
-    FailAndClose(BoxError),
+    FailAndBlock(BoxError),
     /// It answers the call, and then says in place of readiness that it has failed.
     FailAndBreak(BoxError),
 }
@@ -67,7 +67,16 @@ pub struct Scripted<Req, T> {
 struct Shared<Req, T> {
     acts: Mutex<VecDeque<Act<T>>>,
     requests: Mutex<Vec<Req>>,
-    closed: Mutex<Option<Option<&'static str>>>,
+    now: Mutex<Now>,
+}
+
+/// What the service says when it is asked whether it is ready.
+#[derive(Clone, Copy, Default)]
+enum Now {
+    #[default]
+    Ready,
+    Busy,
+    Broken,
 }
 
 impl<Req, T> Scripted<Req, T> {
@@ -75,7 +84,7 @@ impl<Req, T> Scripted<Req, T> {
         let shared = Shared {
             acts: Mutex::new(acts.into_iter().collect()),
             requests: Mutex::default(),
-            closed: Mutex::default(),
+            now: Mutex::default(),
         };
         Self { shared: Arc::new(shared), ready: false }
     }
@@ -101,13 +110,13 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
     type Future = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Answer<()>> {
-        match *self.shared.closed.lock().unwrap() {
-            None => {
+        match *self.shared.now.lock().unwrap() {
+            Now::Ready => {
                 self.ready = true;
                 Poll::Ready(Ok(()))
             }
-            Some(None) => Poll::Pending,
-            Some(Some(why)) => Poll::Ready(Err(why.into())),
+            Now::Busy => Poll::Pending,
+            Now::Broken => Poll::Ready(Err("worn out".into())),
         }
     }
 
@@ -120,12 +129,12 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
             Act::Answer(answer) => Box::pin(std::future::ready(Ok(answer))),
             Act::Fail(error) => fails(error),
             Act::Hang => Box::pin(std::future::pending()),
-            Act::FailAndClose(error) => {
-                *self.shared.closed.lock().unwrap() = Some(None);
+            Act::FailAndBlock(error) => {
+                *self.shared.now.lock().unwrap() = Now::Busy;
                 fails(error)
             }
             Act::FailAndBreak(error) => {
-                *self.shared.closed.lock().unwrap() = Some(Some("worn out"));
+                *self.shared.now.lock().unwrap() = Now::Broken;
                 fails(error)
             }
         }
