@@ -1,4 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
 //! Campanile.
 
 pub mod backoff;
@@ -24,11 +25,13 @@ mod window;
 
 pub use backoff::{Backoff, Jitter};
 pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
+pub use dead_letter::DeadLetterQueue;
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
+pub use retry::{Retry, RetryBudget};
 pub use timing::Timing;
 pub use window::Window;

@@ -1,1 +1,83 @@
-//! (to come)
+//! Dead letters: a request that failed for good is kept, and sent again when it is safe.
+//!
+//! # Why
+//! When every retry has failed, the caller gets an error and the request is gone, along with the order, mail or
+//! payment it carried. A [`DeadLetterQueue`] parks it first: the whole request, how it failed and when, with
+//! secrets removed. Later somebody lists what is there, sends it again or throws it away.
+//!
+//! # One handle, many layers
+//! The layer goes outside of retry, so that it sees only final failures.
+//!
+//! ```
+//! use campanile::DeadLetterQueue;
+//! use campanile::dead_letter::{Filter, Redrive};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower::BoxError> {
+//! let queue = DeadLetterQueue::in_memory(1_000);
+//! let mut broken = ServiceBuilder::new()
+//!     .layer(queue.layer())
+//!     .service_fn(|order: u32| async move { Err::<(), _>(format!("order {order}: no connection")) });
+//!
+//! let error = broken.ready().await?.call(7).await.unwrap_err();
+//! assert_eq!(error.to_string(), "order 7: no connection");
+//! let letters = queue.list(Filter::all()).await?;
+//! assert_eq!(letters[0].message, "order 7: no connection");
+//!
+//! let repaired = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
+//! let report = queue.redrive(repaired, Redrive::all()).await?;
+//! assert_eq!((report.redriven, queue.len().await?), (1, 0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//! - **A final failure is parked at most once, before its caller sees it.** It is counted as parked or as
+//!   dropped, with the reason; see [`QueueSnapshot`].
+//! - **The store cannot hurt the caller.** Whatever the store does, the caller gets the result of its own call,
+//!   no later than the park timeout. A letter whose caller has left is still parked, for up to 30 seconds.
+//! - **A panic counts as a failure**: it is parked, then it goes on its way. **A cancelled call does not**: its
+//!   caller has seen no error and may still hold the request. Nor does an error of `poll_ready`: no request was
+//!   handed over.
+//! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded.
+//! - **Secrets are removed before anything is stored**: see [`Builder::redact`].
+//!
+//! # What it needs
+//! A Tokio runtime with time enabled: letters are parked by a task of their own. Requests are `Clone` (the copy is
+//! kept until the call has ended) and go through serde; HTTP requests keep their body in a
+//! [`ReplayBody`](crate::retry::ReplayBody).
+
+mod core;
+mod failure;
+mod future;
+#[cfg(feature = "http")]
+mod http;
+mod layer;
+mod letter;
+mod park;
+mod queue;
+mod redact;
+mod redrive;
+mod service;
+mod settings;
+mod snapshot;
+
+pub use crate::store::{Filter, Fingerprint, LetterId, StoreError, WhenFull};
+
+pub use future::DeadLetterFuture;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
+pub use layer::DeadLetterLayer;
+pub use letter::{Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, Redaction};
+pub use queue::{DeadLetterQueue, PurgeReport};
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use redrive::HttpRedrive;
+#[doc(hidden)]
+pub use redrive::{Judge, PlainRequest, Verdict};
+pub use redrive::{Redrivable, Redrive, RedriveReport, Redriven, StopReason};
+pub use service::DeadLetter;
+pub use settings::{Builder, DeadLetterSettings};
+pub use snapshot::{DropReason, QueueSnapshot};

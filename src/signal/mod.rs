@@ -9,6 +9,7 @@
 mod meter;
 mod names;
 mod source;
+mod trace;
 mod vitals;
 
 pub(crate) use meter::DurationRecorder;
@@ -17,4 +18,6 @@ pub(crate) use meter::{instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, observe, register, signs};
+#[allow(unused_imports)] // Who announces the trace depends on the features.
+pub(crate) use trace::{TraceIds, current_trace, on_current_trace};
 pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

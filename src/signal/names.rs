@@ -93,6 +93,8 @@ metrics! {
         "Requests that failed for good and were parked.";
     LETTERS_DROPPED "campanile.dead_letter.dropped" Counter "{letter}" ["queue" "reason"]
         "Requests that failed for good and could not be parked.";
+    LETTERS_EVICTED "campanile.dead_letter.evicted" Counter "{letter}" ["queue"]
+        "Parked letters that a full queue gave up for newer ones.";
     LETTERS_REDRIVEN "campanile.dead_letter.redriven" Counter "{letter}" ["queue" "outcome"]
         "Letters sent again, by outcome.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]

@@ -1,0 +1,256 @@
+//! What is known of a request that failed.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::outcome::FailureKind;
+use crate::store::{Entry, Fingerprint, LetterId, StoreError};
+
+/// The attempts of one letter that are kept: the first, and the last ones.
+const ATTEMPTS: usize = 32;
+
+/// A request that failed for good, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Letter {
+    /// Its id; a later letter has a larger one.
+    pub id: LetterId,
+    /// The queue it lies in.
+    pub queue: String,
+    /// The component that failed.
+    pub component: String,
+    /// When it failed first; stays the same over redrives.
+    #[serde(with = "micros")]
+    pub first_failed: SystemTime,
+    /// When it failed last.
+    #[serde(with = "micros")]
+    pub last_failed: SystemTime,
+    /// How it failed last.
+    pub kind: FailureKind,
+    /// The type of the last error as far as it can be told, or the HTTP status.
+    pub error_type: String,
+    /// What the last error said.
+    pub message: String,
+    /// What its causes said, outermost first.
+    pub causes: Vec<String>,
+    /// The same for all letters that failed from the same cause: a hash over component, kind, error type and
+    /// message, numbers and ids left out.
+    pub fingerprint: Fingerprint,
+    /// How often it was tried: the call that parked it, and each redrive.
+    pub tries: u32,
+    /// Those tries, oldest first; of more than 32 the first and the last 31.
+    pub attempts: Vec<Attempt>,
+    /// The trace it belongs to, in hexadecimal.
+    pub trace_id: Option<String>,
+    /// The span in which it failed, in hexadecimal.
+    pub span_id: Option<String>,
+    /// What was removed before it was stored.
+    pub redacted: Vec<Redaction>,
+    /// The request.
+    pub payload: Payload,
+}
+
+/// One try to get a request through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// When it failed.
+    #[serde(with = "micros")]
+    pub at: SystemTime,
+    /// How long it took, where that was measured.
+    #[serde(with = "crate::duration::option", default)]
+    pub took: Option<Duration>,
+    /// How it failed.
+    pub kind: FailureKind,
+    /// What the error said.
+    pub message: String,
+    /// Whether it was a redrive.
+    pub redrive: bool,
+}
+
+/// The request of a letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Payload {
+    /// A plain request, as serde sees it.
+    Value(Value),
+    /// An HTTP request.
+    Http(HttpRequest),
+}
+
+/// An HTTP request at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HttpRequest {
+    /// The method.
+    pub method: String,
+    /// The URI, as the layer saw it.
+    pub uri: String,
+    /// The version, such as `HTTP/1.1`.
+    pub version: String,
+    /// The headers, in order; a name may stand more than once.
+    pub headers: Vec<(String, HeaderText)>,
+    /// Whether the body is there.
+    pub body_state: BodyState,
+    /// The body, or its beginning.
+    #[serde(skip)]
+    pub body: Vec<u8>,
+}
+
+/// The value of a header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HeaderText {
+    /// Most are text.
+    Text(String),
+    /// Some are not.
+    Bytes(Vec<u8>),
+}
+
+/// How much of a request's body a letter holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BodyState {
+    /// All of it.
+    Complete,
+    /// Its beginning: the rest did not come in time, or its sender failed.
+    Partial,
+    /// Nothing: it is larger than the cap. This many bytes were read.
+    TooLarge(u64),
+}
+
+/// Something that was removed from a letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Redaction {
+    /// The value of this header. Whoever sends the request again adds it anew.
+    Header(String),
+    /// A part of the URI: a parameter of the query by its name, or the user's name and password.
+    Uri(String),
+    /// A part of the body.
+    Body(String),
+    /// A field of a plain request.
+    Field(String),
+}
+
+impl HeaderText {
+    /// The value as it goes over the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&[u8]> for HeaderText {
+    fn from(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
+impl Letter {
+    /// Whether the request is there as it was sent, headers that were redacted aside.
+    ///
+    /// One that is not would do something else than was meant, so a redrive leaves it alone.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let redacted = self.redacted.iter().any(|redaction| !matches!(redaction, Redaction::Header(_)));
+        !redacted && self.body_state() == BodyState::Complete
+    }
+
+    fn body_state(&self) -> BodyState {
+        match &self.payload {
+            Payload::Value(_) => BodyState::Complete,
+            Payload::Http(request) => request.body_state,
+        }
+    }
+
+    /// Takes in one more failure.
+    pub(super) fn failed_again(&mut self, failure: Failure, took: Duration) {
+        self.last_failed = now();
+        self.tries = self.tries.saturating_add(1);
+        self.fingerprint = failure.fingerprint(&self.component);
+        self.attempts.push(Attempt {
+            at: self.last_failed,
+            took: Some(took),
+            kind: failure.kind,
+            message: failure.message.clone(),
+            redrive: true,
+        });
+        if self.attempts.len() > ATTEMPTS {
+            self.attempts.remove(1);
+        }
+        self.kind = failure.kind;
+        self.error_type = failure.error_type;
+        self.message = failure.message;
+        self.causes = failure.causes;
+    }
+
+    pub(super) fn into_entry(mut self) -> Result<Entry, serde_json::Error> {
+        let body = match &mut self.payload {
+            Payload::Http(request) => std::mem::take(&mut request.body),
+            Payload::Value(_) => Vec::new(),
+        };
+        Ok(Entry {
+            head: serde_json::to_vec(&self)?,
+            body,
+            id: self.id,
+            queue: self.queue.into(),
+            component: self.component.into(),
+            kind: self.kind,
+            fingerprint: self.fingerprint,
+            first_failed: self.first_failed,
+            last_failed: self.last_failed,
+        })
+    }
+
+    pub(super) fn from_entry(entry: Entry) -> Result<Self, StoreError> {
+        let mut letter: Self = serde_json::from_slice(&entry.head).map_err(|error| {
+            StoreError::other(format!(
+                "letter {} of queue `{}` cannot be read: {error}",
+                entry.id, entry.queue
+            ))
+        })?;
+        if let Payload::Http(request) = &mut letter.payload {
+            request.body = entry.body;
+        }
+        Ok(letter)
+    }
+}
+
+/// Now, to the microsecond: what every store can keep.
+pub(super) fn now() -> SystemTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// A moment as microseconds since 1970.
+mod micros {
+    use std::time::{Duration, SystemTime};
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(moment: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        serializer.serialize_u64(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let since = Duration::from_micros(u64::deserialize(deserializer)?);
+        SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .ok_or_else(|| de::Error::custom("the moment lies too far ahead"))
+    }
+}

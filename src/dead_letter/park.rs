@@ -1,0 +1,213 @@
+//! The way of a letter to the store.
+//!
+//! A task of its own takes it there, so that neither a slow store nor a caller that leaves can undo it. The
+//! caller waits for that task, up to the park timeout.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::core::Core;
+use super::failure::Failure;
+use super::letter::{Attempt, Letter, Payload, Redaction, now};
+use super::snapshot::DropReason;
+use crate::signal::{TraceIds, current_trace};
+use crate::store::{LetterId, Put};
+
+/// How long a store may take before its letter is given up.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// What a caller waits for.
+#[derive(Debug)]
+pub(super) struct Parking {
+    core: Arc<Core>,
+    waiting: Option<(oneshot::Receiver<()>, Pin<Box<Sleep>>)>,
+}
+
+impl Parking {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((done, limit)) = &mut self.waiting else {
+            return Poll::Ready(());
+        };
+        if Pin::new(done).poll(cx).is_pending() {
+            if limit.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.core.count(|counts| counts.late += 1);
+        }
+        self.waiting = None;
+        Poll::Ready(())
+    }
+}
+
+/// The count of one failure, settled once: with what came of it, or by being dropped.
+struct Ticket {
+    core: Arc<Core>,
+    /// Dropped with the ticket, which wakes the caller after the count is right.
+    _done: oneshot::Sender<()>,
+    settled: bool,
+}
+
+impl Ticket {
+    fn settle(mut self, end: Result<u64, DropReason>, why: &dyn Display) {
+        self.settled = true;
+        self.core.settle(end, why);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        if std::thread::panicking() {
+            self.core.settle(Err(DropReason::Panic), &"the store panicked");
+        } else {
+            self.core.settle(Err(DropReason::Runtime), &"no runtime runs, or it was shut down");
+        }
+    }
+}
+
+/// A letter before its request is in it.
+pub(super) struct Draft {
+    failure: Failure,
+    trace: Option<TraceIds>,
+}
+
+impl Draft {
+    pub(super) fn new(failure: Failure) -> Self {
+        Self { failure, trace: current_trace() }
+    }
+
+    /// The trace that the request itself names, where nobody else knew one.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    pub(super) fn or_trace(mut self, trace: impl FnOnce() -> Option<TraceIds>) -> Self {
+        self.trace = self.trace.or_else(trace);
+        self
+    }
+}
+
+impl Core {
+    /// Parks a plain request.
+    pub(super) fn park_value<Req: Serialize>(self: &Arc<Self>, request: &Req, draft: Draft) -> Parking {
+        // Code of the user, and its panic must not replace the result that the caller is owed.
+        let written = catch_unwind(AssertUnwindSafe(|| serde_json::to_value(request)));
+        let value: Result<Value, String> = match written {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("its Serialize panicked".to_owned()),
+        };
+        self.park(draft, std::future::ready(value.map(Payload::Value)))
+    }
+
+    /// Parks the request that `payload` brings.
+    pub(super) fn park(
+        self: &Arc<Self>,
+        draft: Draft,
+        payload: impl Future<Output = Result<Payload, String>> + Send + 'static,
+    ) -> Parking {
+        let (done, waiting) = oneshot::channel();
+        let room = self.begin();
+        let ticket = Ticket { core: Arc::clone(self), _done: done, settled: false };
+        let mut parking = Parking { core: Arc::clone(self), waiting: None };
+        if !room {
+            ticket.settle(Err(DropReason::Busy), &"too many wait for the store already");
+        } else if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(deliver(ticket, draft, payload));
+            parking.waiting = Some((waiting, Box::pin(sleep(self.settings.park_timeout))));
+        }
+        parking
+    }
+}
+
+async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Result<Payload, String>>) {
+    let core = Arc::clone(&ticket.core);
+    let written = match payload.await {
+        Ok(payload) => core.letter(draft, payload).into_entry().map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    let entry = match written {
+        Ok(entry) => entry,
+        Err(error) => {
+            return ticket.settle(
+                Err(DropReason::Unserializable),
+                &format_args!("the request could not be written: {error}"),
+            );
+        }
+    };
+    match timeout(GIVE_UP, core.store.put(entry, core.limits())).await {
+        Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
+        Ok(Ok(Put::Full)) => ticket.settle(
+            Err(DropReason::Full),
+            &format_args!(
+                "{} letters wait; redrive or purge them, or raise `capacity`",
+                core.settings.capacity
+            ),
+        ),
+        Ok(Err(error)) => ticket.settle(Err(DropReason::Store), &error),
+        Err(_) => ticket.settle(Err(DropReason::Timeout), &"the store did not answer"),
+    }
+}
+
+impl Core {
+    /// Redacts what an error said: it may quote the request.
+    pub(super) fn clean(&self, failure: &mut Failure) {
+        let mut found = Vec::new();
+        for text in std::iter::once(&mut failure.message).chain(&mut failure.causes) {
+            if let Some(clean) = self.redactor.text(text, &mut found) {
+                *text = clean;
+            }
+        }
+    }
+
+    /// The letter that is stored: complete, and without secrets.
+    fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
+        let Draft { mut failure, trace } = draft;
+        let mut redacted = Vec::new();
+        match &mut payload {
+            Payload::Value(value) => {
+                let mut found = Vec::new();
+                self.redactor.value(value, &mut found);
+                redacted.extend(found.into_iter().map(Redaction::Field));
+            }
+            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
+        }
+        self.clean(&mut failure);
+        let at = now();
+        let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
+        Letter {
+            id: LetterId::new(),
+            queue: self.name.to_string(),
+            component: self.component.to_string(),
+            first_failed: at,
+            last_failed: at,
+            fingerprint: failure.fingerprint(&self.component),
+            tries: 1,
+            attempts: vec![Attempt {
+                at,
+                took: None,
+                kind: failure.kind,
+                message: failure.message.clone(),
+                redrive: false,
+            }],
+            kind: failure.kind,
+            error_type: failure.error_type,
+            message: failure.message,
+            causes: failure.causes,
+            trace_id,
+            span_id,
+            redacted,
+            payload,
+        }
+    }
+}

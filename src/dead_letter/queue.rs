@@ -1,0 +1,164 @@
+//! The handle.
+
+use std::fmt;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::layer::DeadLetterLayer;
+use super::letter::Letter;
+use super::settings::{Builder, DeadLetterSettings};
+use super::snapshot::QueueSnapshot;
+use crate::store::{Filter, LetterId, MemoryStore, Store, StoreError};
+
+/// The name of a queue that was given none.
+const NAME: &str = "dead-letters";
+
+/// Keeps requests that failed for good: see the [module](crate::dead_letter).
+///
+/// Cheap to clone; all clones and all layers share one queue.
+#[derive(Clone)]
+pub struct DeadLetterQueue {
+    core: Arc<Core>,
+}
+
+impl DeadLetterQueue {
+    /// A queue in memory for up to `capacity` letters, at least one; it refuses more.
+    #[must_use]
+    pub fn in_memory(capacity: u64) -> Self {
+        let capacity = capacity.clamp(1, i64::MAX as u64);
+        let settings = DeadLetterSettings { capacity, ..DeadLetterSettings::default() };
+        Self::new(NAME.into(), settings, Arc::new(MemoryStore::default()))
+    }
+
+    /// A queue in the SQLite file at `path`, which is made when it is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be used: see [`SqliteStore::open`](crate::store::SqliteStore::open).
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("letters.db");
+    /// # tokio_test::block_on(async {
+    /// let queue = DeadLetterQueue::sqlite(path).await?.named("orders");
+    /// assert!(queue.is_empty().await?);
+    /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "sqlite")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+    pub async fn sqlite(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::builder(NAME).sqlite(path).await
+    }
+
+    /// A queue called `name`, to be set up.
+    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
+        Builder::new(name.into())
+    }
+
+    /// The queue called `name` in the same store, with the same settings and counts of its own.
+    #[must_use]
+    pub fn named(&self, name: impl Into<Arc<str>>) -> Self {
+        Self::new(name.into(), self.core.settings.clone(), Arc::clone(&self.core.store))
+    }
+
+    pub(super) fn new(name: Arc<str>, settings: DeadLetterSettings, store: Arc<dyn Store>) -> Self {
+        Self { core: Core::new(name, settings, store) }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// The component whose health the letters speak of.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        &self.core.component
+    }
+
+    /// A layer for any service. Requests are `Clone + Serialize + DeserializeOwned`, errors become
+    /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::outcome::ByResult).
+    ///
+    /// It belongs outside of retry, so that it sees only final failures.
+    #[must_use]
+    pub fn layer(&self) -> DeadLetterLayer {
+        DeadLetterLayer::new(Arc::clone(&self.core))
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn snapshot(&self) -> QueueSnapshot {
+        self.core.snapshot()
+    }
+
+    /// Counts the letters that wait, those that other processes parked included.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn len(&self) -> Result<u64, StoreError> {
+        self.core.store.count(&self.core.name).await
+    }
+
+    /// Whether no letter waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.len().await? == 0)
+    }
+
+    /// The letters that `filter` lets through, oldest first. There may be many: see [`Filter::limit`] and
+    /// [`Filter::after`].
+    ///
+    /// # Errors
+    /// When the store fails, or holds a letter that cannot be read; the message names it.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Letter>, StoreError> {
+        let entries = self.core.store.list(&self.core.name, &filter).await?;
+        entries.into_iter().map(Letter::from_entry).collect()
+    }
+
+    /// The letter `id`, if it still waits.
+    ///
+    /// # Errors
+    /// When the store fails, or the letter cannot be read.
+    pub async fn get(&self, id: LetterId) -> Result<Option<Letter>, StoreError> {
+        self.core.store.get(&self.core.name, id).await?.map(Letter::from_entry).transpose()
+    }
+
+    /// Removes the letters that `filter` lets through, and logs that it did. They are gone.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is removed then.
+    pub async fn purge(&self, filter: Filter) -> Result<PurgeReport, StoreError> {
+        let purged = self.core.store.purge(&self.core.name, &filter).await?;
+        self.core.count(|counts| counts.purged += purged);
+        tracing::info!(queue = self.name(), purged, ?filter, "dead letters were purged");
+        Ok(PurgeReport { purged })
+    }
+}
+
+impl fmt::Debug for DeadLetterQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetterQueue")
+            .field("name", &self.core.name)
+            .field("store", &self.core.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PurgeReport {
+    /// Letters that were removed.
+    pub purged: u64,
+}

@@ -1,0 +1,154 @@
+//! HTTP requests on their way back.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, Uri, Version};
+use http_body::Body;
+use tower::Service;
+
+use super::request::{Meaning, Redrivable, Redriven, Verdict};
+use super::{Judge, Redrive, RedriveReport};
+use crate::dead_letter::DeadLetterQueue;
+use crate::dead_letter::failure::Failure;
+use crate::dead_letter::http::of_head;
+use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
+use crate::error::{Rejected, as_error};
+use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
+use crate::retry::ReplayBody;
+use crate::store::StoreError;
+
+/// The header by which a server knows that it has seen a request before.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A response is read up to here, so that its connection can be used again and a body that breaks off is seen.
+const READ: u64 = 1024 * 1024;
+
+impl DeadLetterQueue {
+    /// [`DeadLetterQueue::redrive`] for services that take HTTP requests with any body, such as axum's `Router` or a
+    /// stack of layers: for those the compiler has to be told which.
+    ///
+    /// # Errors
+    /// As [`DeadLetterQueue::redrive`].
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub async fn redrive_http<S, B>(&self, service: S, redrive: Redrive) -> Result<RedriveReport, StoreError>
+    where
+        S: Service<Request<ReplayBody>, Response = Response<B>>,
+        S::Error: Display + 'static,
+        B: Body,
+        B::Error: Display,
+    {
+        self.redrive::<S, Request<ReplayBody>, HttpRedrive>(service, redrive).await
+    }
+}
+
+/// The way of an HTTP request.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum HttpRedrive {}
+
+impl<B: From<Bytes>> Redrivable<HttpRedrive> for Request<B> {
+    fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String> {
+        let Payload::Http(kept) = &letter.payload else {
+            return Err("it holds a plain request".to_owned());
+        };
+        let mut request = Request::new(B::from(Bytes::from(kept.body.clone())));
+        *request.method_mut() =
+            Method::from_bytes(kept.method.as_bytes()).map_err(|error| error.to_string())?;
+        *request.uri_mut() = kept.uri.parse::<Uri>().map_err(|error| error.to_string())?;
+        *request.version_mut() = version(&kept.version)?;
+        headers(letter, kept, &mut request)?;
+        if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+            let key = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+        }
+        request.extensions_mut().insert(mark);
+        Ok(request)
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3]
+        .into_iter()
+        .find(|version| format!("{version:?}") == text)
+        .ok_or_else(|| format!("its HTTP version is `{text}`"))
+}
+
+fn headers<B>(letter: &Letter, kept: &HttpRequest, request: &mut Request<B>) -> Result<(), String> {
+    for (name, value) in &kept.headers {
+        let redacted =
+            letter.redacted.iter().any(|gone| matches!(gone, Redaction::Header(header) if header == name));
+        // The body is whole now, whatever way it came.
+        if redacted || name == TRANSFER_ENCODING.as_str() {
+            continue;
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
+        request.headers_mut().append(name, value);
+    }
+    if request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(kept.body.len()));
+    }
+    Ok(())
+}
+
+impl<B, E> Judge<Response<B>, E> for HttpRedrive
+where
+    B: Body,
+    B::Error: Display,
+    E: Display + 'static,
+{
+    async fn judge(result: Result<Response<B>, E>) -> Verdict {
+        Verdict(match result {
+            Ok(response) => of_response(response).await,
+            Err(error) => match as_error(&error).and_then(Rejected::find) {
+                Some(rejected) => Meaning::Refused(rejected.retry_after()),
+                None => Meaning::Failed(Failure::of_any(kind_of(&error), &error)),
+            },
+        })
+    }
+
+    fn describe(error: E) -> String {
+        error.to_string()
+    }
+}
+
+async fn of_response<B>(response: Response<B>) -> Meaning
+where
+    B: Body,
+    B::Error: Display,
+{
+    let (head, body) = response.into_parts();
+    let outcome = Classify::<_, Infallible>::classify(&ByHttpStatus, Ok(&head));
+    let refused = head.extensions.get::<Rejected>().map(Rejected::retry_after);
+    let read = read(body).await;
+    if let Some(retry_after) = refused {
+        return Meaning::Refused(retry_after);
+    }
+    match (outcome.failure(), read) {
+        (Some(kind), _) => Meaning::Failed(of_head(kind, &head)),
+        (None, _) if head.status.as_u16() >= 400 => Meaning::Failed(of_head(FailureKind::Error, &head)),
+        (None, Err(error)) => Meaning::Failed(Failure::new(FailureKind::Error, "body", &error)),
+        (None, Ok(())) => Meaning::Success,
+    }
+}
+
+async fn read<B>(body: B) -> Result<(), String>
+where
+    B: Body,
+    B::Error: Display,
+{
+    let mut body = pin!(body);
+    let mut read = 0;
+    while read < READ
+        && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
+    {
+        let frame = frame.map_err(|error| format!("the response broke off: {error}"))?;
+        read += frame.data_ref().map_or(0, |data| bytes::Buf::remaining(data) as u64);
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! From a letter to a request, and from a result to a verdict.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tower::BoxError;
+
+use super::address;
+use crate::dead_letter::core::Core;
+use crate::dead_letter::failure::Failure;
+use crate::dead_letter::letter::{Letter, Payload};
+use crate::error::Rejected;
+use crate::outcome::kind_of;
+use crate::store::LetterId;
+
+/// A request that can be made from a letter.
+///
+/// Every type that serde can read is one, and so is `http::Request<B>` for bodies made from bytes. `Via` keeps the
+/// two apart; it is never written out.
+pub trait Redrivable<Via>: Sized {
+    /// The request in `letter`.
+    ///
+    /// # Errors
+    /// When the letter holds a request of another kind; the text says which.
+    fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String>;
+}
+
+/// Tells what the result of a redriven request means.
+#[doc(hidden)]
+pub trait Judge<Res, E> {
+    /// The verdict, once the response is there to its end.
+    fn judge(result: Result<Res, E>) -> impl Future<Output = Verdict>;
+
+    /// What an error of `poll_ready` says.
+    fn describe(error: E) -> String;
+}
+
+/// What the result of a redriven request means.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Verdict(pub(super) Meaning);
+
+#[derive(Debug)]
+pub(super) enum Meaning {
+    Success,
+    Failed(Failure),
+    /// A circuit breaker refused; it was not sent.
+    Refused(Option<Duration>),
+}
+
+/// Marks a request that is a letter on its way.
+///
+/// It is an extension of redriven HTTP requests; the layer of the same queue does not park such a request again.
+#[derive(Clone, Copy)]
+pub struct Redriven {
+    id: LetterId,
+    try_number: u32,
+    queue: usize,
+}
+
+impl Redriven {
+    pub(super) fn new(core: &Arc<Core>, letter: &Letter) -> Self {
+        Self { id: letter.id, try_number: letter.tries.saturating_add(1), queue: address(core) }
+    }
+
+    /// The id of the letter.
+    #[must_use]
+    pub fn id(&self) -> LetterId {
+        self.id
+    }
+
+    /// Which try this is; the call that parked the letter was number 1.
+    #[must_use]
+    pub fn try_number(&self) -> u32 {
+        self.try_number
+    }
+
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    pub(in crate::dead_letter) fn is_for(&self, core: &Arc<Core>) -> bool {
+        self.queue == address(core)
+    }
+}
+
+impl fmt::Debug for Redriven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redriven").field("id", &self.id).field("try_number", &self.try_number).finish()
+    }
+}
+
+/// The way of a plain request.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum PlainRequest {}
+
+impl<T: DeserializeOwned> Redrivable<PlainRequest> for T {
+    fn from_letter(letter: &Letter, _: Redriven) -> Result<Self, String> {
+        match &letter.payload {
+            Payload::Value(value) => T::deserialize(value).map_err(|error| error.to_string()),
+            Payload::Http(_) => Err("it holds an HTTP request".to_owned()),
+        }
+    }
+}
+
+impl<Res, E: Into<BoxError>> Judge<Res, E> for PlainRequest {
+    async fn judge(result: Result<Res, E>) -> Verdict {
+        Verdict(match result {
+            Ok(_) => Meaning::Success,
+            Err(error) => of_error(&error.into()),
+        })
+    }
+
+    fn describe(error: E) -> String {
+        error.into().to_string()
+    }
+}
+
+fn of_error(error: &BoxError) -> Meaning {
+    match Rejected::find(error.as_ref()) {
+        Some(rejected) => Meaning::Refused(rejected.retry_after()),
+        None => Meaning::Failed(Failure::of_error(kind_of(error), error.as_ref())),
+    }
+}

@@ -1,0 +1,112 @@
+//! The service around any service.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::{BoxError, Service};
+
+use super::core::Core;
+use super::failure::Failure;
+use super::future::{DeadLetterFuture, End, Examine, Step};
+use super::park::Draft;
+use super::redrive;
+use crate::outcome::{ByResult, Classify};
+
+/// A service whose failed requests are parked.
+#[derive(Clone)]
+pub struct DeadLetter<S, C = ByResult> {
+    inner: S,
+    core: Arc<Core>,
+    classifier: C,
+}
+
+impl<S, C> DeadLetter<S, C> {
+    pub(super) fn new(inner: S, core: Arc<Core>, classifier: C) -> Self {
+        Self { inner, core, classifier }
+    }
+}
+
+impl<S, C, Req> Service<Req> for DeadLetter<S, C>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+    C: Classify<S::Response, BoxError> + Clone,
+    Req: Clone + Serialize + DeserializeOwned,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = DeadLetterFuture<S::Future, Plain<Req, C>>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let job = (!redrive::runs_for(&self.core)).then(|| Plain {
+            core: Arc::clone(&self.core),
+            request: request.clone(),
+            classifier: self.classifier.clone(),
+        });
+        let inner = &mut self.inner;
+        match catch_unwind(AssertUnwindSafe(|| inner.call(request))) {
+            Ok(call) => DeadLetterFuture::new(call, job),
+            Err(panic) => DeadLetterFuture::panicked(panic, job),
+        }
+    }
+}
+
+impl<S: fmt::Debug, C> fmt::Debug for DeadLetter<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("queue", &self.core.name)
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A copy of a plain request.
+#[doc(hidden)]
+pub struct Plain<Req, C> {
+    core: Arc<Core>,
+    request: Req,
+    classifier: C,
+}
+
+impl<Req, C, Res, E> Examine<Result<Res, E>> for Plain<Req, C>
+where
+    Req: Serialize,
+    E: Into<BoxError>,
+    C: Classify<Res, BoxError>,
+{
+    type Output = Result<Res, BoxError>;
+
+    #[inline]
+    fn pass(result: Result<Res, E>) -> Self::Output {
+        result.map_err(Into::into)
+    }
+
+    #[inline]
+    fn examine(self, end: End<Self::Output>) -> (End<Self::Output>, Option<Step>) {
+        let failure = match &end {
+            Ok(result) => self.classifier.classify(result.as_ref()).failure().map(|kind| match result {
+                Ok(_) => Failure::of_response(kind),
+                Err(error) => Failure::of_error(kind, error.as_ref()),
+            }),
+            Err(panic) => Some(Failure::of_panic(panic.as_ref())),
+        };
+        let step = failure.map(|failure| Step(self.core.park_value(&self.request, Draft::new(failure))));
+        (end, step)
+    }
+}
+
+impl<Req, C> fmt::Debug for Plain<Req, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plain").field("queue", &self.core.name).finish_non_exhaustive()
+    }
+}

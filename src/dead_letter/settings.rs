@@ -1,0 +1,195 @@
+//! What can be set, and what is allowed.
+
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::queue::DeadLetterQueue;
+use crate::error::ConfigError;
+use crate::store::{MemoryStore, Store, WhenFull};
+#[cfg(feature = "sqlite")]
+use crate::store::{SqliteStore, StoreError};
+
+/// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
+///
+/// # Example
+/// ```
+/// use campanile::DeadLetterQueue;
+/// use campanile::dead_letter::DeadLetterSettings;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings: DeadLetterSettings =
+///     serde_json::from_str(r#"{ "capacity": 5000, "when_full": "drop_oldest", "park_timeout": "250ms" }"#)?;
+/// let queue = DeadLetterQueue::builder("orders").settings(settings).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterSettings {
+    /// The component whose health the letters speak of. Default: the name of the queue.
+    pub component: Option<String>,
+    /// The most letters that wait: at least 1. Default 100,000.
+    pub capacity: u64,
+    /// What happens to one more. Default: it is refused.
+    pub when_full: WhenFull,
+    /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
+    #[serde(with = "crate::duration")]
+    pub park_timeout: Duration,
+    /// Names of headers, query parameters and fields whose values are not stored, beside the defaults.
+    pub redact: Vec<String>,
+    /// Whether the default names are redacted. Default: yes.
+    pub redact_defaults: bool,
+    /// The most bytes of an HTTP body that are kept: at most 64 MiB. Default 64 KiB.
+    pub body_cap: usize,
+}
+
+impl Default for DeadLetterSettings {
+    fn default() -> Self {
+        Self {
+            component: None,
+            capacity: 100_000,
+            when_full: WhenFull::default(),
+            park_timeout: Duration::from_secs(1),
+            redact: Vec::new(),
+            redact_defaults: true,
+            body_cap: 64 * 1024,
+        }
+    }
+}
+
+impl DeadLetterSettings {
+    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+        ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
+        if let Some(component) = &self.component {
+            ConfigError::check(!component.trim().is_empty(), "component", component, "not empty")?;
+        }
+        ConfigError::check(
+            (1..=i64::MAX as u64).contains(&self.capacity),
+            "capacity",
+            self.capacity,
+            "at least 1 and at most 2^63 - 1",
+        )?;
+        ConfigError::check(
+            !self.park_timeout.is_zero() && self.park_timeout <= Duration::from_secs(30),
+            "park_timeout",
+            self.park_timeout,
+            "more than zero and at most 30 s",
+        )?;
+        ConfigError::check(
+            self.body_cap <= 64 * 1024 * 1024,
+            "body_cap",
+            self.body_cap,
+            "at most 67108864 bytes (64 MiB)",
+        )?;
+        for name in &self.redact {
+            ConfigError::check(
+                name.contains(char::is_alphanumeric),
+                "redact",
+                name,
+                "names with at least one letter or digit",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a [`DeadLetterQueue`]: see [`DeadLetterQueue::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    name: Arc<str>,
+    settings: DeadLetterSettings,
+}
+
+impl Builder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, settings: DeadLetterSettings::default() }
+    }
+
+    /// Takes all settings from `settings`.
+    pub fn settings(mut self, settings: DeadLetterSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The component whose health the letters speak of; the name of the queue unless set.
+    pub fn component(mut self, name: impl Into<String>) -> Self {
+        self.settings.component = Some(name.into());
+        self
+    }
+
+    /// The most letters that wait, at least 1.
+    pub fn capacity(mut self, letters: u64) -> Self {
+        self.settings.capacity = letters;
+        self
+    }
+
+    /// What happens to a letter when the queue is full.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.settings.when_full = when_full;
+        self
+    }
+
+    /// How long a caller waits for its letter to be safe; more than zero, at most 30 s.
+    pub fn park_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.park_timeout = timeout;
+        self
+    }
+
+    /// More names of headers, query parameters and fields whose values are not stored.
+    ///
+    /// A name is compared word by word, whatever its style: `token`, which is one of the defaults, is found in
+    /// `X-Auth-Token`, `access_token` and `accessToken`, and not in `max_tokens`. Headers, the query, JSON and
+    /// form bodies, text, messages of errors and the fields of plain requests are searched; bodies that are
+    /// not text are not.
+    pub fn redact<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.redact.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether the default names are redacted: `authorization`, `cookie`, `set-cookie`, `password`, `passwd`, `pwd`,
+    /// `passphrase`, `secret`, `token`, `jwt`, `api-key`, `access-key`, `private-key`, `credential`, `credentials`.
+    pub fn redact_defaults(mut self, yes: bool) -> Self {
+        self.settings.redact_defaults = yes;
+        self
+    }
+
+    /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
+    pub fn body_cap(mut self, bytes: usize) -> Self {
+        self.settings.body_cap = bytes;
+        self
+    }
+
+    /// A queue in memory.
+    ///
+    /// # Errors
+    /// When a setting is out of its range.
+    pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
+        self.on(MemoryStore::default())
+    }
+
+    /// A queue on a store: a shared one, or one of your own.
+    ///
+    /// # Errors
+    /// When a setting is out of its range.
+    pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
+        self.settings.validate(&self.name)?;
+        Ok(DeadLetterQueue::new(self.name, self.settings, Arc::new(store)))
+    }
+
+    /// A queue in the SQLite file at `path`, which is made when it is not there.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the file cannot be used: see [`SqliteStore::open`].
+    #[cfg(feature = "sqlite")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+    pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
+        self.settings.validate(&self.name)?;
+        let store = SqliteStore::open(path).await?;
+        Ok(self.on(store)?)
+    }
+}

@@ -1,0 +1,101 @@
+//! What a queue has counted.
+
+use std::fmt;
+use std::time::SystemTime;
+
+/// Why a request that failed for good was not parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The queue is full and refuses new letters.
+    Full,
+    /// The store did not answer within 30 seconds.
+    Timeout,
+    /// The store failed.
+    Store,
+    /// The store panicked.
+    Panic,
+    /// Too many letters were on their way to the store already: 10,000.
+    Busy,
+    /// The request could not be written by serde.
+    Unserializable,
+    /// The runtime ended, or there was none.
+    Runtime,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Full,
+        Self::Timeout,
+        Self::Store,
+        Self::Panic,
+        Self::Busy,
+        Self::Unserializable,
+        Self::Runtime,
+    ];
+
+    /// The reason as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Timeout => "timeout",
+            Self::Store => "store",
+            Self::Panic => "panic",
+            Self::Busy => "busy",
+            Self::Unserializable => "unserializable",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a queue has counted since it was made, at one moment.
+///
+/// `failures` is always `parked` + [`QueueSnapshot::dropped_total`] + `parking`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueSnapshot {
+    /// Requests that failed for good.
+    pub failures: u64,
+    /// Those that were parked.
+    pub parked: u64,
+    /// Those on their way to the store.
+    pub parking: u64,
+    /// Callers that got their result before their letter was safe, because the park timeout was over.
+    pub late: u64,
+    /// Those that were lost, by the reason's place in [`DropReason::ALL`].
+    pub(super) dropped: [u64; DropReason::ALL.len()],
+    /// Parked letters that a full queue gave up for newer ones.
+    pub evicted: u64,
+    /// Letters that were sent again and got through.
+    pub redriven: u64,
+    /// Times that a letter was sent again and failed.
+    pub redrive_failures: u64,
+    /// Letters that a purge removed.
+    pub purged: u64,
+    /// Letters that wait, as far as this process knows.
+    pub waiting: u64,
+    /// When the oldest of them was parked.
+    pub oldest: Option<SystemTime>,
+}
+
+impl QueueSnapshot {
+    /// Requests lost for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Requests lost for whatever reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening the file, and saying what is wrong with it.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::store::StoreError;
+use crate::store::error::Kind;
+
+/// How long to wait for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `CAMP`, in the header of the file: it tells ours from the databases of other programs.
+const APPLICATION: i32 = 0x4341_4d50;
+
+/// The version of the schema below. A new one is added to [`MIGRATIONS`]; the old ones never change.
+const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Each brings the schema from the version of its index to the next.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE queues (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        letters INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE letters (
+        id BLOB NOT NULL,
+        queue INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        fingerprint INTEGER NOT NULL,
+        first_failed INTEGER NOT NULL,
+        last_failed INTEGER NOT NULL,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX letters_by_id ON letters (queue, id);
+    CREATE INDEX letters_by_fingerprint ON letters (queue, fingerprint, id);
+    CREATE TRIGGER letter_comes AFTER INSERT ON letters BEGIN
+        UPDATE queues SET letters = letters + 1 WHERE id = new.queue;
+    END;
+    CREATE TRIGGER letter_goes AFTER DELETE ON letters BEGIN
+        UPDATE queues SET letters = letters - 1 WHERE id = old.queue;
+    END;
+"];
+
+/// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
+const CHECKED: u64 = 32 * 1024 * 1024;
+
+/// The connection that writes.
+pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
+    create(path).map_err(|error| unwritable(path, error))?;
+    connect(path)
+        .map_err(|error| explain(path, "open", error))
+        .and_then(|connection| prepare(path, connection))
+}
+
+/// The connection that reads.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let connection = connect(path)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| explain(path, "open", error))
+}
+
+/// Makes the file where there is none, for its owner alone: letters hold what people sent. SQLite would do it
+/// too, but it does not say why it cannot.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreError> {
+    let failed = |error| explain(path, "open", error);
+    let number = |connection: &Connection, sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+
+    let version = number(&connection, "PRAGMA user_version").map_err(failed)?;
+    let application = number(&connection, "PRAGMA application_id").map_err(failed)?;
+    let tables = number(&connection, "SELECT count(*) FROM sqlite_schema").map_err(failed)?;
+    if application != APPLICATION && (version != 0 || tables != 0) {
+        let message = format!(
+            "`{}` is a SQLite database of another program; give the letters a file of their own",
+            path.display()
+        );
+        return Err(StoreError::new(Kind::Foreign, message));
+    }
+    if version > VERSION {
+        return Err(newer(path, version));
+    }
+    check(path, &connection)?;
+
+    // Both only take hold in a file without tables. The journal mode is kept in the file.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(failed)?;
+
+    let migrate = |connection: &mut Connection| {
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have come first.
+        let version = number(&change, "PRAGMA user_version")?;
+        let done = usize::try_from(version).unwrap_or(0);
+        for migration in MIGRATIONS.iter().skip(done) {
+            change.execute_batch(migration)?;
+        }
+        if version < VERSION {
+            change.pragma_update(None, "application_id", APPLICATION)?;
+            change.pragma_update(None, "user_version", VERSION)?;
+        }
+        change.commit()?;
+        Ok(version)
+    };
+    let version = migrate(&mut connection).map_err(failed)?;
+    if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
+}
+
+/// Looks for damage: everywhere in a small file, at what is always read in a large one.
+fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let size = std::fs::metadata(path).map_err(|error| unwritable(path, error))?.len();
+    if size > CHECKED {
+        return Ok(());
+    }
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| explain(path, "open", error))?;
+    if found == "ok" { Ok(()) } else { Err(corrupt(path).with_source(found.replace('\n', " "))) }
+}
+
+fn newer(path: &Path, version: i32) -> StoreError {
+    let message = format!(
+        "`{}` has schema version {version}, and this version of campanile knows up to {VERSION}; \
+         update campanile, or give it another file",
+        path.display()
+    );
+    StoreError::new(Kind::NewerSchema, message)
+}
+
+fn corrupt(path: &Path) -> StoreError {
+    let message = format!(
+        "`{}` is damaged or is no SQLite database; move it away to start with a new one, \
+         and try `sqlite3 FILE .recover` to get the letters out of it",
+        path.display()
+    );
+    StoreError::new(Kind::Corrupt, message)
+}
+
+pub(super) fn unwritable(path: &Path, error: io::Error) -> StoreError {
+    let message = format!(
+        "cannot write letters to `{}`; its folder must exist, and the folder and the file must be writable",
+        path.display()
+    );
+    StoreError::new(Kind::Unwritable, message).with_source(error)
+}
+
+/// What an error of SQLite means for the one who reads it.
+pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
+    let shown = path.display();
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            return corrupt(path).with_source(error);
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            (Kind::Unwritable, format!("cannot {doing} `{shown}`; the folder and the file must be writable"))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            Kind::Locked,
+            format!(
+                "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
+            ),
+        ),
+        Some(ErrorCode::DiskFull) => {
+            (Kind::DiskFull, format!("cannot {doing} `{shown}`: there is no room on its disk; make some"))
+        }
+        _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
+    };
+    StoreError::new(kind, message).with_source(error)
+}
