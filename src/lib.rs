@@ -12,7 +12,7 @@ pub mod error;
 pub mod health;
 pub mod outcome;
 pub mod retry;
-#[cfg(any(feature = "system", feature = "gpu"))]
+#[cfg(feature = "system")]
 pub mod sampler;
 pub mod signal;
 mod sketch;

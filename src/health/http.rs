@@ -51,6 +51,7 @@ impl Health {
     ///     .route("/", axum::routing::get(|| async { "hello" }))
     ///     .fallback_service(health.http_service());
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     #[must_use]
     pub fn http_service(&self) -> HealthService {
         HealthService { health: self.clone() }

@@ -70,6 +70,7 @@ mod status;
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
 #[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::HealthService;
 pub use reason::{Reason, ReasonKind};
 pub use settings::{HealthSettings, Thresholds, Weights};

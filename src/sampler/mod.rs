@@ -14,26 +14,21 @@
 //!
 //! # Example
 //! ```
-//! # #[cfg(feature = "system")] {
 //! use campanile::sampler::{Sampler, SamplerSettings};
 //!
 //! let sampling = Sampler::start(SamplerSettings::default())?;
 //! // ... the life of the process ...
 //! drop(sampling); // stops at once
-//! # }
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
 #[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Only a pipeline reads what is left there.
 mod latest;
 mod probe;
-#[cfg(feature = "system")]
 mod process;
 mod schedule;
 mod settings;
-#[cfg(feature = "system")]
 mod snapshot;
-#[cfg(feature = "system")]
 mod system;
 
 use std::sync::Arc;
@@ -44,7 +39,6 @@ use crate::signal;
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
-#[cfg(feature = "system")]
 pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
 
 /// Starts the background reading: see the [module](self).
@@ -61,12 +55,7 @@ impl Sampler {
     /// When a setting is out of range, or when the operating system refuses a thread.
     pub fn start(settings: SamplerSettings) -> Result<SamplerGuard, ConfigError> {
         settings.validate()?;
-        let plans = vec![
-            #[cfg(feature = "system")]
-            system::plan(settings.every),
-            #[cfg(feature = "system")]
-            process::plan(settings.every),
-        ];
+        let plans = vec![system::plan(settings.every), process::plan(settings.every)];
         let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name, plan.every))));
         signal::register(&latest);
         let running = Running::start(plans, Arc::clone(&latest)).map_err(|error| {
@@ -88,7 +77,7 @@ pub struct SamplerGuard {
     _latest: Arc<Latest>,
 }
 
-#[cfg(all(test, feature = "system"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::signal::Kind;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use campanile::health::{Component, Health, ReasonKind, Status};
-use campanile::{Backoff, CircuitBreaker, CircuitState, Window};
+use campanile::health::{Component, Health, HealthSettings, ReasonKind, Status};
+use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue, Window};
+use tower::{ServiceBuilder, ServiceExt};
 
 #[test]
 fn a_registered_component_is_unknown_until_something_is_known() {
@@ -48,6 +49,25 @@ async fn p50_a_breaker_speaks_for_the_component_of_its_name() {
     assert_eq!(half_open, Ok((Status::Degraded, ReasonKind::CircuitHalfOpen)));
     drop(breaker);
     assert!(health.snapshot().component("spoken-for").is_none(), "a breaker that is gone is not asked");
+}
+
+#[tokio::test]
+async fn letters_that_wait_speak_for_the_component_of_their_queue() {
+    let health = Health::standalone();
+    health.configure(HealthSettings { letters: 2, ..HealthSettings::default() }).unwrap();
+    let queue = DeadLetterQueue::in_memory(10).named("letter-box");
+    let component = || health.snapshot().component("letter-box").cloned().unwrap();
+    assert_eq!((component().status, component().letters), (Status::Healthy, Some(0)));
+    let service = ServiceBuilder::new()
+        .layer(queue.layer())
+        .service_fn(|_: u32| async { Err::<(), tower::BoxError>("no".into()) });
+    for number in 0..2 {
+        service.clone().oneshot(number).await.unwrap_err();
+    }
+    let full = component();
+    assert_eq!((full.status, full.score, full.letters), (Status::Degraded, 0.75, Some(2)));
+    assert_eq!(full.reasons[0].kind, ReasonKind::Letters);
+    assert_eq!(full.reasons[0].text, "2 dead letters wait; the limit is 2");
 }
 
 #[test]
