@@ -30,6 +30,7 @@ pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
+pub use retry::{Retry, RetryBudget};
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
 pub use timing::Timing;
