@@ -110,3 +110,46 @@ mod against_proc {
         assert!(process.cpu_time > before.process.expect("this process").cpu_time);
     }
 }
+
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+#[test]
+fn p42_the_pipeline_gets_the_values_and_no_command_line() {
+    let telemetry = campanile::Telemetry::builder("test")
+        .prometheus()
+        .system(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let wanted = [
+        "system_cpu_utilization",
+        "system_cpu_logical_count",
+        "campanile_system_load",
+        "system_memory_usage",
+        "system_memory_limit",
+        "system_memory_utilization",
+        "system_uptime",
+        "process_cpu_time",
+        "process_cpu_utilization",
+        "process_memory_usage",
+        "process_memory_virtual",
+        "process_uptime",
+        "campanile_sampler_duration",
+        "campanile_sampler_failures",
+    ];
+    // Another thread reads; shares need two readings at least 200 ms apart.
+    let complete = |text: &String| wanted.iter().all(|name| text.lines().any(|line| line.starts_with(name)));
+    let text = (0..3_000).find_map(|_| {
+        std::thread::park_timeout(Duration::from_millis(10));
+        Some(telemetry.prometheus_text()).filter(complete)
+    });
+    let text = text.unwrap_or_else(|| panic!("something is missing in {}", telemetry.prometheus_text()));
+    let labels = ["service", "source", "period", "system_memory_state", "otel_scope", "telemetry_sdk"];
+    for line in text.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))) {
+        for label in line.split(['{', ',', '}']).filter(|part| part.contains("=\"")) {
+            assert!(labels.iter().any(|known| label.starts_with(known)), "{line}");
+        }
+        assert!(!line.contains(std::env::args().next().unwrap().as_str()), "{line}");
+    }
+    for failures in text.lines().filter(|line| line.starts_with("campanile_sampler_failures")) {
+        assert!(failures.ends_with(" 0"), "{failures}");
+    }
+}

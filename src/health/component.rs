@@ -66,21 +66,19 @@ impl Component {
 
     fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::check(!self.name.is_empty(), "component.name", &self.name, "any text but an empty one")?;
-        ConfigError::check(
-            self.weight.is_finite() && self.weight > 0.0,
-            "component.weight",
-            self.weight,
-            "finite and more than 0",
-        )
-        .and_then(|()| {
-            ConfigError::check(
-                !(self.critical && self.optional),
-                "component.optional",
-                self.optional,
-                "false for a critical component",
-            )
-        })
-        .map_err(|error| error.within(&self.name))
+        let check = || {
+            let weight = self.weight;
+            let usable = weight.is_finite() && weight > 0.0;
+            ConfigError::check(usable, "weight", weight, "finite and more than 0")?;
+            let both = self.critical && self.optional;
+            ConfigError::check(!both, "optional", self.optional, "false for a critical component")
+        };
+        check().map_err(|error| error.within(&self.path()))
+    }
+
+    /// How errors name it.
+    fn path(&self) -> String {
+        format!("component.{}", self.name)
     }
 }
 
@@ -93,7 +91,7 @@ impl Components {
         component.validate()?;
         if let Some(path) = self.cycle(&component) {
             return Err(ConfigError::new(
-                format!("{}.component.depends_on", component.name),
+                format!("{}.depends_on", component.path()),
                 format!("`{}`", path.join(" -> ")),
                 "a component cannot depend on itself, not even through others",
             ));

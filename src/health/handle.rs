@@ -71,15 +71,14 @@ pub struct Missing {
 impl Health {
     /// Health without spans: it knows the circuit breakers and the dead letters of this process.
     ///
-    /// With telemetry, take the one of the pipeline instead; that one is also a metric.
+    /// With telemetry, take [that of the pipeline](crate::Telemetry::health) instead, which is also a metric.
     #[must_use]
     pub fn standalone() -> Self {
         Self::from_parts(None)
     }
 
     /// Health of the components that have `vitals`, as a metric too.
-    #[allow(dead_code)]
-    pub(crate) fn of_vitals(vitals: Arc<Vitals>) -> Self {
+    pub(super) fn of_vitals(vitals: Arc<Vitals>) -> Self {
         let health = Self::from_parts(Some(vitals));
         signal::register(&health.inner);
         health

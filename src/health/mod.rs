@@ -16,7 +16,7 @@
 //! use campanile::CircuitBreaker;
 //!
 //! # fn main() -> Result<(), campanile::ConfigError> {
-//! let health = Health::standalone(); // or that of the telemetry, which sees spans too
+//! let health = Health::standalone(); // or `telemetry.health()`, which sees spans too
 //! health.register(Component::new("payments").depends_on("db").critical(true))?;
 //!
 //! let breaker = CircuitBreaker::builder("payments").build()?;
@@ -60,6 +60,7 @@ mod component;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod of_telemetry;
 mod reason;
 mod score;
 mod settings;

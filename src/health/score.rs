@@ -235,3 +235,188 @@ fn ceil(cost: f64) -> u32 {
 fn count(value: u64) -> f64 {
     value as f64
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::signal::Vital;
+    use proptest::prelude::*;
+
+    /// Calls that ended just now: so many that failed, then so many that did not, each as long.
+    pub(in crate::health) fn calls(failed: u64, succeeded: u64, each: Duration) -> Evidence {
+        let vital = Vital::default();
+        let now = clock::now();
+        (0..failed).for_each(|_| vital.record(now, each, true));
+        (0..succeeded).for_each(|_| vital.record(now, each, false));
+        Evidence { vital: Some(vital.reading()), ..Evidence::default() }
+    }
+
+    fn letters(waiting: u64, oldest: Duration) -> Evidence {
+        Evidence { letters: Some((waiting, oldest)), ..Evidence::default() }
+    }
+
+    fn judged(evidence: &Evidence) -> (Status, f64, Vec<(ReasonKind, f64)>) {
+        let verdict = evidence.judge(&HealthSettings::default());
+        let reasons = verdict.reasons.iter().map(|reason| (reason.kind, reason.cost)).collect();
+        (verdict.status, score(verdict.points), reasons)
+    }
+
+    const MILLIS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn too_little_is_not_healthy() {
+        assert_eq!(judged(&Evidence::default()), (Status::Unknown, 1.0, vec![]));
+        assert_eq!(judged(&calls(0, 4, MILLIS)), (Status::Unknown, 1.0, vec![]));
+        assert_eq!(judged(&calls(0, 5, MILLIS)), (Status::Healthy, 1.0, vec![]));
+        // An empty queue is known to be empty.
+        assert_eq!(judged(&letters(0, Duration::ZERO)), (Status::Healthy, 1.0, vec![]));
+        // Few calls that failed one after the other say enough.
+        let (status, _, reasons) = judged(&calls(0, 0, MILLIS));
+        assert_eq!((status, reasons), (Status::Unknown, vec![]));
+        let few = calls(3, 0, MILLIS);
+        assert_eq!(judged(&few), (Status::Degraded, 0.75, vec![(ReasonKind::ConsecutiveFailures, 0.25)]));
+    }
+
+    #[test]
+    fn the_error_share_decides_at_its_limit() {
+        // Failures first, so that none are in a row at the end.
+        for (failed, succeeded, status) in [
+            (0, 100, Status::Healthy),
+            (99, 901, Status::Healthy),
+            (100, 900, Status::Degraded),
+            (230, 770, Status::Degraded),
+            (240, 760, Status::Unhealthy),
+            (390, 610, Status::Unhealthy),
+            (400, 600, Status::Critical),
+            (999, 1, Status::Critical),
+        ] {
+            assert_eq!(judged(&calls(failed, succeeded, MILLIS)).0, status, "{failed} of 1000");
+        }
+        assert_eq!(judged(&calls(50, 950, MILLIS)).1, 1.0, "half the limit is free");
+        assert_eq!(judged(&calls(500, 500, MILLIS)).1, 0.0, "five times the limit is all");
+    }
+
+    #[test]
+    fn durations_letters_and_their_age_decide_at_their_limits() {
+        let hour = Duration::from_secs(3_600);
+        for (evidence, status, kind) in [
+            (calls(0, 10, Duration::from_millis(4_999)), Status::Healthy, ReasonKind::MeanDuration),
+            (calls(0, 10, Duration::from_secs(5)), Status::Degraded, ReasonKind::MeanDuration),
+            (letters(99, MILLIS), Status::Healthy, ReasonKind::Letters),
+            (letters(100, MILLIS), Status::Degraded, ReasonKind::Letters),
+            (letters(500, MILLIS), Status::Unhealthy, ReasonKind::Letters),
+            (letters(1, hour - MILLIS), Status::Healthy, ReasonKind::OldestLetter),
+            (letters(1, hour), Status::Degraded, ReasonKind::OldestLetter),
+        ] {
+            let (found, score, reasons) = judged(&evidence);
+            assert_eq!((found, reasons[0].0), (status, kind), "{score}");
+        }
+    }
+
+    #[test]
+    fn the_worst_circuit_of_a_name_counts() {
+        let mut evidence = Evidence::default();
+        for (sign, status, kind) in [
+            (BreakerSign::Closed, Status::Unknown, None),
+            (BreakerSign::HalfOpen, Status::Degraded, Some(ReasonKind::CircuitHalfOpen)),
+            (BreakerSign::Open, Status::Unhealthy, Some(ReasonKind::CircuitOpen)),
+            (BreakerSign::ForcedOpen, Status::Unhealthy, Some(ReasonKind::CircuitForcedOpen)),
+        ] {
+            evidence.add(Sign::Breaker(sign));
+            let (found, _, reasons) = judged(&evidence);
+            assert_eq!((found, reasons.first().map(|(kind, _)| *kind)), (status, kind));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn last_failures_are_forgiven_when_nobody_calls_any_more() {
+        let vital = Vital::default();
+        (0..4).for_each(|_| vital.record(clock::now(), MILLIS, true));
+        let evidence = || Evidence { vital: Some(vital.reading()), ..Evidence::default() };
+        assert_eq!(judged(&evidence()).0, Status::Degraded);
+        tokio::time::advance(Duration::from_secs(67)).await;
+        assert_eq!(judged(&evidence()), (Status::Unknown, 1.0, vec![]));
+    }
+
+    prop_compose! {
+        fn evidence()(
+            failed in 0_u64..200,
+            succeeded in 0_u64..200,
+            millis in 0_u64..100_000,
+            circuits in prop::array::uniform3(0_u32..3),
+            letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
+        ) -> Evidence {
+            let [open, forced_open, half_open] = circuits;
+            let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
+            let calls = calls(failed, succeeded, Duration::from_millis(millis));
+            Evidence { open, forced_open, half_open, letters, ..calls }
+        }
+    }
+
+    prop_compose! {
+        fn settings()(
+            limits in (1_u64..50, 0.001_f64..=1.0, 1_u64..50, 1_u64..10_000, 1_u64..1_000, 1_u64..100_000),
+            weights in prop::array::uniform7(0.0_f64..=1.0),
+            thresholds in (0.67_f64..0.999, 0.34_f64..0.66, 0.0_f64..0.33),
+        ) -> HealthSettings {
+            let (minimum_calls, error_share, consecutive_failures, millis, letters, secs) = limits;
+            let [share, consecutive, mean, open, half_open, waiting, oldest] = weights;
+            let settings = HealthSettings {
+                minimum_calls,
+                error_share,
+                consecutive_failures,
+                mean_duration: Duration::from_millis(millis),
+                letters,
+                oldest_letter: Duration::from_secs(secs),
+                weights: crate::health::Weights {
+                    error_share: share,
+                    consecutive_failures: consecutive,
+                    mean_duration: mean,
+                    circuit_open: open,
+                    circuit_half_open: half_open,
+                    letters: waiting,
+                    oldest_letter: oldest,
+                },
+                thresholds: crate::health::Thresholds {
+                    healthy: thresholds.0,
+                    degraded: thresholds.1,
+                    unhealthy: thresholds.2,
+                },
+                ..HealthSettings::default()
+            };
+            settings.validate().unwrap();
+            settings
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn p50_the_reasons_account_for_every_point_lost(evidence in evidence(), settings in settings()) {
+            let verdict = evidence.judge(&settings);
+            let score = score(verdict.points);
+            prop_assert!((0.0..=1.0).contains(&score));
+            let lost: f64 = verdict.reasons.iter().map(|reason| reason.cost).sum();
+            prop_assert_eq!(lost, 1.0 - score, "{:?}", verdict);
+            for reason in &verdict.reasons {
+                prop_assert!(reason.cost <= reason.weight + 1.0 / f64::from(WHOLE), "{:?}", reason);
+                prop_assert!(reason.figure.is_finite() && !reason.text.is_empty());
+                // What is at its limit or above is not healthy, if its weight allows that.
+                let limited = reason.limit > 0.0 && reason.figure >= reason.limit;
+                if limited && reason.weight >= 1.0 - settings.thresholds.healthy {
+                    prop_assert!(verdict.status > Status::Healthy, "{:?}", verdict);
+                }
+            }
+            if verdict.reasons.is_empty() {
+                prop_assert!(verdict.status <= Status::Healthy);
+            }
+        }
+
+        #[test]
+        fn more_failures_never_score_better(failed in 0_u64..200, succeeded in 5_u64..200) {
+            let settings = HealthSettings::default();
+            let points = |failed| calls(failed, succeeded, MILLIS).judge(&settings).points;
+            prop_assert!(points(failed + 1) <= points(failed));
+        }
+    }
+}

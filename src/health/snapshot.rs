@@ -256,3 +256,93 @@ fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
     order.into_iter().take(left as usize).for_each(|place| shares[place] += 1);
     shares
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::score::tests::calls;
+    use proptest::prelude::*;
+
+    /// A component that fails in so many of 100 calls; nothing is known of it when that is `None`.
+    fn snapshot(components: Vec<(Component, Option<u64>)>) -> HealthSnapshot {
+        let mut registered = Components::default();
+        let mut evidence = BTreeMap::new();
+        for (component, failed) in components {
+            let name = Arc::clone(&component.name);
+            registered.register(component).unwrap();
+            let found = failed.map(|failed| calls(failed, 100 - failed, Duration::from_millis(1)));
+            evidence.insert(name, found.unwrap_or_default());
+        }
+        HealthSnapshot::new(&evidence, &registered, &HealthSettings::default())
+    }
+
+    fn new(name: &str) -> Component {
+        Component::new(name)
+    }
+
+    #[test]
+    fn the_overall_status_follows_the_critical_components() {
+        let status = |components| snapshot(components).status;
+        assert_eq!(status(vec![]), Status::Unknown);
+        assert_eq!(status(vec![(new("a").critical(true), None)]), Status::Unknown);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").critical(true), None)]), Status::Healthy);
+        assert_eq!(status(vec![(new("a"), Some(99)), (new("b").critical(true), Some(0))]), Status::Degraded);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").critical(true), Some(99))]), Status::Critical);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").optional(true), Some(99))]), Status::Healthy);
+    }
+
+    #[test]
+    fn the_overall_score_is_the_weighted_mean() {
+        let heavy = snapshot(vec![(new("a").weight(3.0), Some(0)), (new("b"), Some(99))]);
+        assert_eq!(heavy.score, 0.75);
+        assert_eq!(heavy.losses, [Loss { component: "b".into(), cost: 0.25 }]);
+        let unknown =
+            snapshot(vec![(new("a"), Some(0)), (new("b"), None), (new("c").optional(true), Some(99))]);
+        assert_eq!((unknown.score, unknown.losses.len()), (1.0, 0));
+    }
+
+    #[test]
+    fn a_failing_component_names_the_root_below_it() {
+        let snapshot = snapshot(vec![
+            (new("shop").depends_on("payments").depends_on("mail"), Some(60)),
+            (new("payments").depends_on("db").depends_on("cache"), Some(60)),
+            (new("mail"), Some(0)),
+            (new("db").depends_on("disk"), None),
+            (new("disk"), Some(60)),
+            (new("cache"), Some(60)),
+            (new("search").depends_on("disk"), Some(0)),
+        ]);
+        let because = |name: &str| -> Vec<String> {
+            snapshot.component(name).unwrap().because_of.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(because("shop"), ["cache", "disk"]);
+        assert_eq!(because("payments"), ["cache", "disk"]);
+        assert_eq!(because("disk"), [""; 0]);
+        assert_eq!(because("search"), [""; 0], "it is healthy itself");
+    }
+
+    proptest! {
+        #[test]
+        fn p50_the_losses_account_for_every_point_of_the_overall_score(
+            components in prop::collection::vec((prop::option::of(0_u64..=100), 1e-300_f64..1e300, any::<bool>()), 0..40),
+        ) {
+            let components = components
+                .into_iter()
+                .enumerate()
+                .map(|(place, (failed, weight, optional))| {
+                    (Component::new(place.to_string()).weight(weight).optional(optional), failed)
+                })
+                .collect();
+            let snapshot = snapshot(components);
+            prop_assert!((0.0..=1.0).contains(&snapshot.score));
+            let lost: f64 = snapshot.losses.iter().map(|loss| loss.cost).sum();
+            prop_assert_eq!(lost, 1.0 - snapshot.score);
+        }
+
+        #[test]
+        fn small_losses_of_many_are_not_lost(number in 1_usize..2_000, lost in 1_u32..=WHOLE) {
+            let shares = shares(&vec![1.0; number], &vec![lost; number]);
+            prop_assert_eq!(shares.iter().sum::<u32>(), lost);
+        }
+    }
+}
