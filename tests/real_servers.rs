@@ -5,6 +5,7 @@ mod support;
 use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{Router, routing::get};
+use http::StatusCode;
 use opentelemetry::{
     Context, KeyValue,
     metrics::MeterProvider as _,
@@ -16,7 +17,8 @@ use opentelemetry_sdk::{
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::SdkTracerProvider,
 };
-use support::{Prometheus, Rotel, promtool_check_metrics, rotel::Received};
+use serde_json::{Value, json};
+use support::{Prometheus, Rotel, client, promtool_check_metrics, rotel::Received};
 use tokio::{net::TcpListener, task};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,19 +29,14 @@ bells_rung_total{bell=\"great\"} 5
 bells_rung_total{bell=\"small\"} 7
 ";
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_collector_tells_what_it_got_over_http() {
     let rotel = Rotel::start().await;
-    let endpoint = rotel.http_endpoint();
-    // The client blocks, which a runtime's own threads may not.
-    let exported = task::spawn_blocking(move || {
-        let spans =
-            SpanExporter::builder().with_http().with_endpoint(format!("{endpoint}/v1/traces")).build();
-        let metrics =
-            MetricExporter::builder().with_http().with_endpoint(format!("{endpoint}/v1/metrics")).build();
-        export(spans.unwrap(), metrics.unwrap());
-    });
-    exported.await.unwrap();
+    for (path, body) in [("v1/traces", traces()), ("v1/metrics", metrics())] {
+        let uri = format!("{}/{path}", rotel.http_endpoint());
+        let (status, answer) = client::post(&uri, "application/json", body.to_string()).await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
     assert_received(&rotel.wait_for(all_there, LIMIT).await);
 }
 
@@ -123,6 +120,53 @@ fn export(spans: SpanExporter, metrics: MetricExporter) {
     pause.record(0.25, &[KeyValue::new("bell", "small")]);
     pause.record(0.5, &[KeyValue::new("bell", "small")]);
     meters.shutdown().unwrap();
+}
+
+/// What [`export`] exports, in JSON.
+fn traces() -> Value {
+    let (trace, parent, child) = ("5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b173", "eee19b7ec3c1b174");
+    json!({ "resourceSpans": [{ "resource": resource(), "scopeSpans": [{ "scope": { "name": "tests" }, "spans": [
+        {
+            "traceId": trace, "spanId": child, "parentSpanId": parent, "name": "child", "kind": 1,
+            "startTimeUnixNano": "2", "endTimeUnixNano": "3",
+            "links": [{ "traceId": trace, "spanId": parent, "attributes": [string("Name", "of no event")] }],
+        },
+        {
+            "traceId": trace, "spanId": parent, "name": "parent", "kind": 2,
+            "startTimeUnixNano": "1", "endTimeUnixNano": "4",
+            "status": { "code": 2, "message": "out of tune" },
+            "attributes": [
+                { "key": "bells", "value": { "intValue": "3" } },
+                string("tune", "a (short) one: C"),
+            ],
+            "events": [{ "name": "rang", "timeUnixNano": "2", "attributes": [string("Name", "of no event")] }],
+        },
+    ] }] }] })
+}
+
+fn metrics() -> Value {
+    json!({ "resourceMetrics": [{ "resource": resource(), "scopeMetrics": [{ "scope": { "name": "tests" }, "metrics": [
+        { "name": "strokes", "unit": "{stroke}", "sum": {
+            "aggregationTemporality": 2, "isMonotonic": true,
+            "dataPoints": [{ "timeUnixNano": "1", "asDouble": 5, "attributes": [string("bell", "great")] }],
+        } },
+        { "name": "swing", "unit": "1", "gauge": { "dataPoints": [{ "timeUnixNano": "1", "asDouble": 0.5 }] } },
+        { "name": "pause", "unit": "s", "histogram": {
+            "aggregationTemporality": 2,
+            "dataPoints": [{
+                "timeUnixNano": "1", "count": 2, "sum": 0.75, "bucketCounts": [2, 0], "explicitBounds": [1],
+                "attributes": [string("bell", "small")],
+            }],
+        } },
+    ] }] }] })
+}
+
+fn resource() -> Value {
+    json!({ "attributes": [string("service.name", "bell tower")] })
+}
+
+fn string(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": { "stringValue": value } })
 }
 
 fn all_there(got: &Received) -> bool {

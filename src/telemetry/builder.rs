@@ -326,7 +326,8 @@ impl TelemetryBuilder {
 
     /// Hands finished spans to one more processor, on the thread that closes the span.
     ///
-    /// Its `on_start` hears of spans made through the OpenTelemetry API alone.
+    /// It holds that thread up for as long as it takes. `tracing` spans that it opens are disabled, its logs are
+    /// not. Its `on_start` hears of spans made through the OpenTelemetry API alone.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.processors.push(Arc::new(processor));
         self

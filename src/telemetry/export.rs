@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::activation::Silence;
 use super::counters::Signal;
 use super::error::TelemetryError;
+use super::http_client::HttpClient;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
@@ -113,6 +114,15 @@ impl Target {
         Ok(Self { grpc, endpoint, timeout })
     }
 
+    fn checked(self, signal: Signal) -> Result<Self, TelemetryError> {
+        if self.endpoint.starts_with("https:") {
+            let reason = "there is no TLS in this build: use an http: endpoint, such as that of a collector next \
+                          to the service";
+            return Err(self.failed(signal, reason));
+        }
+        Ok(self)
+    }
+
     fn failed(&self, signal: Signal, reason: impl fmt::Display) -> TelemetryError {
         TelemetryError::Exporter {
             signal: signal.as_str(),
@@ -126,7 +136,7 @@ pub(super) fn spans(
     background: &Arc<Background>,
     variables: &Variables,
 ) -> Result<Bounded<SpanExporter>, TelemetryError> {
-    let target = Target::of(Signal::Traces, variables)?;
+    let target = Target::of(Signal::Traces, variables)?.checked(Signal::Traces)?;
     // The gRPC channel looks for a runtime when it is made.
     let _runtime = background.handle.enter();
     let built = if target.grpc {
@@ -138,6 +148,7 @@ pub(super) fn spans(
     } else {
         SpanExporter::builder()
             .with_http()
+            .with_http_client(HttpClient::new())
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&target.endpoint)
             .with_timeout(target.timeout)
@@ -151,7 +162,7 @@ pub(super) fn metrics(
     background: &Arc<Background>,
     variables: &Variables,
 ) -> Result<Bounded<MetricExporter>, TelemetryError> {
-    let target = Target::of(Signal::Metrics, variables)?;
+    let target = Target::of(Signal::Metrics, variables)?.checked(Signal::Metrics)?;
     let builder = MetricExporter::builder().with_temporality(temporality(variables)?);
     let _runtime = background.handle.enter();
     let built = if target.grpc {
@@ -159,6 +170,7 @@ pub(super) fn metrics(
     } else {
         builder
             .with_http()
+            .with_http_client(HttpClient::new())
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&target.endpoint)
             .with_timeout(target.timeout)

@@ -37,6 +37,8 @@ mod error;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
+#[cfg(feature = "otlp")]
+mod http_client;
 mod limits;
 mod metrics;
 mod pipeline;

@@ -151,8 +151,8 @@ impl Telemetry {
             InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
         let meter = meter_provider.meter_with_scope(scope.clone());
         let vitals = Arc::new(Vitals::default());
-        let own_processors = if choice.disabled { Vec::new() } else { processors };
-        let mut all: Vec<Arc<dyn SpanProcessor>> = own_processors.clone();
+        let foreign = if choice.disabled { Vec::new() } else { processors };
+        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
         all.extend(batches.iter().map(|batch| -> Arc<dyn SpanProcessor> { batch.clone() }));
         let mut tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
@@ -168,6 +168,7 @@ impl Telemetry {
             spans: Spans::default(),
             sampling,
             limits,
+            foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
             ids: RandomIdGenerator::default(),
@@ -186,7 +187,7 @@ impl Telemetry {
                 meter_provider,
                 tracer_provider: tracers.build(),
                 batches,
-                processors: own_processors,
+                processors: foreign,
                 resource,
                 propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
                 #[cfg(feature = "prometheus")]

@@ -10,7 +10,8 @@ use opentelemetry::trace::{
 use opentelemetry::{Context as OtelContext, InstrumentationScope};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanProcessor};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub(super) sampling: Sampling,
     pub(super) limits: SpanLimits,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
+    /// Whether some of them are not the pipeline's own.
+    pub(super) foreign_processors: bool,
     pub(super) scope: InstrumentationScope,
     pub(super) ids: RandomIdGenerator,
     /// Whether entering a span makes it the active one of OpenTelemetry.
@@ -232,6 +235,20 @@ impl<S> Layer<S> for SpanLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.is_span() && self.core.foreign_processors {
+            Interest::sometimes()
+        } else {
+            Interest::always()
+        }
+    }
+
+    /// The registry never forgets a span that closes while another one is closing, nor those above it. So none
+    /// may be opened while a processor runs, and nobody knows what those of other people do.
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        !(metadata.is_span() && self.core.foreign_processors && activation::silent())
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, cx: Context<'_, S>) {
         let core = &*self.core;
         let metadata = attributes.metadata();

@@ -14,15 +14,15 @@ pub async fn get(uri: &str) -> Result<(StatusCode, String), String> {
     send(Request::get(uri).body(Full::default()).map_err(|error| format!("{uri}: {error}"))?).await
 }
 
-/// Posts a form.
+/// Posts a body.
 ///
 /// # Errors
 ///
 /// As [`get`].
-pub async fn post_form(uri: &str, form: String) -> Result<(StatusCode, String), String> {
+pub async fn post(uri: &str, content_type: &str, body: String) -> Result<(StatusCode, String), String> {
     let request = Request::post(uri)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Full::from(form))
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Full::from(body))
         .map_err(|error| format!("{uri}: {error}"))?;
     send(request).await
 }

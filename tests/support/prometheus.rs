@@ -69,7 +69,8 @@ impl Prometheus {
     /// When it refuses the query.
     pub async fn query(&self, promql: &str) -> Value {
         let uri = format!("{}/api/v1/query", self.url);
-        let answer = client::post_form(&uri, format!("query={}", escape(promql))).await;
+        let form = format!("query={}", escape(promql));
+        let answer = client::post(&uri, "application/x-www-form-urlencoded", form).await;
         let (status, text) = answer.unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(status, StatusCode::OK, "{promql}: {text}");
         let mut answer: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
