@@ -1,1 +1,78 @@
-//! (to come)
+//! How each component is doing, and why.
+//!
+//! # Why
+//! A dashboard of figures leaves the judging to whoever is awake. Health judges: each component gets a score
+//! from what flows anyway (its spans, circuit breakers and dead letters), and each point that it lost comes
+//! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
+//!
+//! # Components
+//! A component is a name. Spans are counted under theirs, and a breaker or a queue of the same name speaks for
+//! the same component. [`Health::register`] adds what cannot be seen from there: which are
+//! [critical](Component::critical) or [optional](Component::optional), and who
+//! [depends on](Component::depends_on) whom.
+//!
+//! ```
+//! use campanile::health::{Component, Health, Status};
+//! use campanile::CircuitBreaker;
+//!
+//! # fn main() -> Result<(), campanile::ConfigError> {
+//! let health = Health::standalone(); // or `telemetry.health()`, which sees spans too
+//! health.register(Component::new("payments").depends_on("db").critical(true))?;
+//!
+//! let breaker = CircuitBreaker::builder("payments").build()?;
+//! breaker.force_open();
+//!
+//! let snapshot = health.snapshot();
+//! let payments = snapshot.component("payments").expect("registered");
+//! assert_eq!(payments.status, Status::Unhealthy);
+//! assert_eq!(payments.reasons[0].to_string(), "an operator forced the circuit open");
+//! assert!(!health.readiness().ready);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How a score comes about
+//! A component starts with a score of 1. Each figure is compared with its limit: up to half of it, it costs
+//! nothing; from there it costs ever more; at the limit just enough to be healthy no more; at five times the
+//! limit its whole [weight](Weights). An open circuit costs its weight at once. The costs of the reasons add up
+//! to what the score lost, to the last bit.
+//!
+//! | reason | limit | weight |
+//! |---|---|---|
+//! | share of calls of the last minute that failed | 10 % | 1 |
+//! | failures in a row, if it was called in the last minute | 3 | 0.5 |
+//! | mean duration of the calls of the last minute | 5 s | 0.5 |
+//! | circuit open, or forced open | | 0.75 |
+//! | circuit half-open | | 0.25 |
+//! | dead letters that wait | 100 | 0.5 |
+//! | age of the oldest letter | 1 h | 0.25 |
+//!
+//! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
+//! `Critical`. A component with fewer than five calls in the last minute, no queue, and nothing against it is
+//! `Unknown`. All of it can be [configured](Health::configure), at any time.
+//!
+//! # Probes
+//! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
+//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
+//! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
+
+mod component;
+mod handle;
+#[cfg(feature = "http")]
+mod http;
+mod of_telemetry;
+mod reason;
+mod score;
+mod settings;
+mod snapshot;
+mod status;
+
+pub use component::Component;
+pub use handle::{Health, Missing, Readiness};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use http::HealthService;
+pub use reason::{Reason, ReasonKind};
+pub use settings::{HealthSettings, Thresholds, Weights};
+pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
+pub use status::Status;

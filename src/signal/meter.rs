@@ -8,7 +8,8 @@ pub(crate) use without_telemetry::DurationRecorder;
 #[cfg(feature = "telemetry")]
 mod with_telemetry {
     use std::borrow::Cow;
-    use std::sync::Arc;
+    use std::panic::{self, AssertUnwindSafe};
+    use std::sync::{Arc, Weak};
     use std::time::Duration;
 
     use arc_swap::ArcSwapOption;
@@ -16,7 +17,7 @@ mod with_telemetry {
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
 
     use crate::signal::names::{Kind, METRICS, Metric};
-    use crate::signal::source;
+    use crate::signal::source::{self, Source};
     use crate::sync::Mutex;
     use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,47 +47,81 @@ mod with_telemetry {
         }
     }
 
-    /// Makes an observable instrument on `meter` for every metric that is not a distribution.
-    pub(crate) fn instrument(meter: &Meter) {
-        for metric in METRICS.iter().copied() {
+    /// Makes an observable instrument on `meter` for every metric that is not a distribution. It tells what
+    /// every source tells, and what `own` tells, which counts for this meter alone.
+    pub(crate) fn instrument(meter: &Meter, own: &Arc<impl Source>) {
+        let own: Weak<dyn Source> = Arc::downgrade(own) as Weak<dyn Source>;
+        let readings = Arc::new(Readings { own, last: Mutex::new(Reading::default()) });
+        for (place, metric) in METRICS.iter().enumerate() {
+            let readings = Arc::clone(&readings);
+            let callback = move |observer: &dyn AsyncInstrument<f64>| {
+                for (value, attributes) in readings.take(place) {
+                    observer.observe(value, &attributes);
+                }
+            };
+            let (name, unit, description) = (metric.name, metric.unit, metric.description);
+            macro_rules! observable {
+                ($kind:ident) => {{
+                    let builder = meter.$kind(name).with_unit(unit).with_description(description);
+                    builder.with_callback(callback).build();
+                }};
+            }
             match metric.kind {
-                Kind::Counter => {
-                    meter
-                        .f64_observable_counter(metric.name)
-                        .with_unit(metric.unit)
-                        .with_description(metric.description)
-                        .with_callback(move |observer| collect(metric, observer))
-                        .build();
-                }
-                Kind::UpDownCounter => {
-                    meter
-                        .f64_observable_up_down_counter(metric.name)
-                        .with_unit(metric.unit)
-                        .with_description(metric.description)
-                        .with_callback(move |observer| collect(metric, observer))
-                        .build();
-                }
-                Kind::Gauge => {
-                    meter
-                        .f64_observable_gauge(metric.name)
-                        .with_unit(metric.unit)
-                        .with_description(metric.description)
-                        .with_callback(move |observer| collect(metric, observer))
-                        .build();
-                }
+                Kind::Counter => observable!(f64_observable_counter),
+                Kind::UpDownCounter => observable!(f64_observable_up_down_counter),
+                Kind::Gauge => observable!(f64_observable_gauge),
                 Kind::Histogram => {}
             }
         }
     }
 
-    fn collect(wanted: &'static Metric, observer: &dyn AsyncInstrument<f64>) {
-        source::observe(&mut |metric, value, attributes| {
-            if std::ptr::eq(metric, wanted) {
-                let attributes: Vec<KeyValue> =
-                    attributes.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
-                observer.observe(value, &attributes);
+    /// What the sources told, kept until each metric was asked for once.
+    ///
+    /// The SDK asks instrument by instrument. One walk over the sources serves them all.
+    struct Readings {
+        own: Weak<dyn Source>,
+        last: Mutex<Reading>,
+    }
+
+    type Values = Vec<(f64, Vec<KeyValue>)>;
+
+    /// By the place of the metric in the table; `None` when it was taken.
+    #[derive(Default)]
+    struct Reading(Vec<Option<Values>>);
+
+    impl Readings {
+        fn take(&self, place: usize) -> Values {
+            if let Some(values) = self.last.lock().0.get_mut(place).and_then(Option::take) {
+                return values;
             }
-        });
+            // Another round begins. Outside the lock: it is the sources that speak now.
+            let mut reading = self.read();
+            let values = reading.0.get_mut(place).and_then(Option::take);
+            *self.last.lock() = reading;
+            values.unwrap_or_default()
+        }
+
+        fn read(&self) -> Reading {
+            let mut values: Vec<Option<Values>> = METRICS.iter().map(|_| Some(Vec::new())).collect();
+            let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
+                let place = METRICS.iter().position(|known| std::ptr::eq(*known, metric));
+                if let Some(Some(values)) = place.and_then(|place| values.get_mut(place)) {
+                    let attributes = attributes
+                        .iter()
+                        .map(|(key, value)| KeyValue::new(*key, (*value).to_owned()))
+                        .collect();
+                    values.push((value, attributes));
+                }
+            };
+            // A panic would end the thread that collects, and every metric with it.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+                source::observe(&mut emit);
+                if let Some(own) = self.own.upgrade() {
+                    own.observe(&mut emit);
+                }
+            }));
+            Reading(values)
+        }
     }
 
     fn histogram(meter: &Meter, metric: &'static Metric) -> Histogram<f64> {

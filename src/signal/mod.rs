@@ -20,4 +20,4 @@ pub use names::{Kind, METRICS, Metric};
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, observe, register, signs};
 #[allow(unused_imports)] // Who announces the trace depends on the features.
 pub(crate) use trace::{TraceIds, current_trace, on_current_trace};
-pub(crate) use vitals::{Vital, VitalReading, Vitals};
+pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use crate::clock::{self, Tick};
+use crate::clock::{self, Tick, nanos};
 use crate::sketch::{Sketch, Summary};
 use crate::sync::Mutex;
 use crate::window::{Buckets, Counts, Sample};
@@ -52,6 +52,7 @@ pub(crate) struct Vital {
 #[derive(Debug)]
 struct Recent {
     counts: Buckets,
+    durations: Sums,
     consecutive_failures: u64,
     calls: u64,
     failures: u64,
@@ -62,6 +63,8 @@ struct Recent {
 pub(crate) struct VitalReading {
     /// Calls and failures of the last [`LOOK_BACK`].
     pub(crate) recent: Counts,
+    /// Mean duration of the calls of the last [`LOOK_BACK`].
+    pub(crate) recent_mean: Duration,
     /// Failures since the last success.
     pub(crate) consecutive_failures: u64,
     /// Calls since the start.
@@ -77,6 +80,7 @@ impl Default for Vital {
         Self {
             recent: Mutex::new(Recent {
                 counts: Buckets::new(LOOK_BACK),
+                durations: Sums::default(),
                 consecutive_failures: 0,
                 calls: 0,
                 failures: 0,
@@ -92,6 +96,7 @@ impl Vital {
         self.durations.record(duration);
         let mut recent = self.recent.lock();
         recent.counts.record(now, Sample { failed, slow: false });
+        recent.durations.record(now, duration);
         recent.calls += 1;
         if failed {
             recent.failures += 1;
@@ -103,13 +108,77 @@ impl Vital {
 
     pub(crate) fn reading(&self) -> VitalReading {
         let durations = self.durations.summary();
+        let now = clock::now();
         let mut recent = self.recent.lock();
+        let counts = recent.counts.counts(now);
+        let sum = recent.durations.sum(now);
         VitalReading {
-            recent: recent.counts.counts(clock::now()),
+            recent: counts,
+            recent_mean: Duration::from_nanos(sum.checked_div(counts.calls).unwrap_or(0)),
             consecutive_failures: recent.consecutive_failures,
             calls: recent.calls,
             failures: recent.failures,
             durations,
+        }
+    }
+}
+
+/// Nanoseconds of the calls of the last [`LOOK_BACK`], in the buckets that [`Buckets`] has for their counts.
+#[derive(Debug, Default)]
+struct Sums {
+    newest: u64,
+    ring: [u64; Self::BUCKETS as usize + 1],
+}
+
+impl Sums {
+    const BUCKETS: u64 = 10;
+    const WIDTH: u64 = LOOK_BACK.as_nanos() as u64 / Self::BUCKETS;
+
+    fn record(&mut self, now: Tick, duration: Duration) {
+        self.advance(now);
+        let place = self.newest as usize % self.ring.len();
+        self.ring[place] = self.ring[place].saturating_add(nanos(duration));
+    }
+
+    fn sum(&mut self, now: Tick) -> u64 {
+        self.advance(now);
+        self.ring.iter().fold(0, |sum, nanos| sum.saturating_add(*nanos))
+    }
+
+    fn advance(&mut self, now: Tick) {
+        let number = now.0 / Self::WIDTH;
+        let len = self.ring.len() as u64;
+        for gone in (self.newest + 1).max((number + 1).saturating_sub(len))..=number {
+            self.ring[(gone % len) as usize] = 0;
+        }
+        self.newest = self.newest.max(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_mean_is_that_of_the_calls_that_count(calls in prop::collection::vec((0_u64..40, 0_u64..10_000), 1..100)) {
+            let vital = Vital::default();
+            let mut now = Tick(1);
+            let mut all = Vec::new();
+            for (step, millis) in calls {
+                now = now + Duration::from_secs(step);
+                let duration = Duration::from_millis(millis);
+                vital.record(now, duration, false);
+                all.push((now.0 / Sums::WIDTH, duration));
+                let newest = now.0 / Sums::WIDTH;
+                let sum: Duration =
+                    all.iter().filter(|(bucket, _)| bucket + Sums::BUCKETS >= newest).map(|(_, duration)| *duration).sum();
+                let mut recent = vital.recent.lock();
+                prop_assert_eq!(Duration::from_nanos(recent.durations.sum(now)), sum);
+                let counted = all.iter().filter(|(bucket, _)| bucket + Sums::BUCKETS >= newest).count();
+                prop_assert_eq!(recent.counts.counts(now).calls, counted as u64);
+            }
         }
     }
 }

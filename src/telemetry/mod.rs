@@ -1,1 +1,74 @@
-//! (to come)
+//! Traces, metrics and logs in one call, from the spans that are there already.
+//!
+//! A service has `tracing` spans for its logs. They say everything that a trace, a metric and a health score
+//! need: what was called, within what, for how long, and whether it failed. So the [`SpanLayer`] makes all
+//! three from each of them. A trace span only if it is sampled; the metrics `campanile.span.duration` and the
+//! vital signs of its component always, because a rate that sampling thins out is no rate.
+//!
+//! [`Telemetry`] is the pipeline behind it: exporters, providers, console logs. What it sends to may be dead or
+//! slow; that costs a counter (`campanile.telemetry.*`), never a stall.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//!
+//! use campanile::Telemetry;
+//!
+//! #[tracing::instrument(fields(component = "orders"), err)]
+//! fn order(id: u32) -> Result<(), std::fmt::Error> {
+//!     if id % 2 == 0 { Ok(()) } else { Err(std::fmt::Error) }
+//! }
+//!
+//! let telemetry = Telemetry::builder("checkout").install()?;
+//! let _ = (order(1), order(2));
+//! telemetry.shutdown(Duration::from_secs(5));
+//! # Ok::<(), campanile::telemetry::TelemetryError>(())
+//! ```
+
+mod activation;
+mod batch;
+mod builder;
+mod choice;
+mod console;
+mod console_export;
+mod context;
+mod counters;
+mod error;
+#[cfg(feature = "otlp")]
+mod export;
+mod fields;
+#[cfg(feature = "otlp")]
+mod http_client;
+mod limits;
+mod metrics;
+mod pipeline;
+#[cfg(feature = "prometheus")]
+mod prometheus;
+#[cfg(feature = "http")]
+mod propagation;
+mod propagators;
+mod recording;
+mod red;
+mod resource;
+mod sampling;
+mod span_layer;
+mod spans;
+mod variables;
+
+pub use batch::BatchSettings;
+pub use builder::{TelemetryBuilder, TelemetrySettings};
+pub use console::Console;
+pub use context::{SpanExt, current_context};
+pub use error::TelemetryError;
+pub use limits::SpanLimits;
+pub use pipeline::Telemetry;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+pub use prometheus::PrometheusService;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use propagation::{
+    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
+    http_injection_layer, http_propagation_layer,
+};
+pub use sampling::Sampling;
+pub use span_layer::SpanLayer;

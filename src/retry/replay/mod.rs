@@ -16,9 +16,6 @@ mod buffer;
 
 use buffer::{Buffer, Place, Step};
 
-/// How much of a body is kept unless something else is said: 64 KiB, as linkerd's proxy does.
-pub const DEFAULT_CAP: usize = 64 * 1024;
-
 /// A request body that can be sent again, for as long as it is small enough.
 ///
 /// A stream can be read once; a retry needs it twice. Whatever passes through this body is kept, by reference

@@ -1,0 +1,422 @@
+//! From what is known about one component to its score.
+//!
+//! Costs are counted in whole 1/1024ths, which a float holds exactly: what the reasons say adds up to what the
+//! score lost, to the last bit.
+
+use std::time::Duration;
+
+use super::reason::{Reason, ReasonKind};
+use super::settings::HealthSettings;
+use super::status::Status;
+use crate::signal::{BreakerSign, LOOK_BACK, Sign, VitalReading};
+
+/// All the points there are.
+pub(super) const WHOLE: u32 = 1_024;
+/// At this multiple of its limit, a figure costs its whole weight.
+const FULL_AT: f64 = 5.0;
+
+/// What is known about one component.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    pub(super) vital: Option<VitalReading>,
+    /// Circuits of that name by state.
+    pub(super) open: u32,
+    pub(super) forced_open: u32,
+    pub(super) half_open: u32,
+    /// How many letters wait, and the age of the oldest.
+    pub(super) letters: Option<(u64, Duration)>,
+}
+
+/// What follows from it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) status: Status,
+    /// Points left, of [`WHOLE`].
+    pub(super) points: u32,
+    pub(super) reasons: Vec<Reason>,
+}
+
+/// Points as a score or a cost.
+pub(super) fn score(points: u32) -> f64 {
+    f64::from(points) / f64::from(WHOLE)
+}
+
+impl Evidence {
+    pub(super) fn add(&mut self, sign: Sign) {
+        match sign {
+            Sign::Breaker(BreakerSign::Closed) => {}
+            Sign::Breaker(BreakerSign::HalfOpen) => self.half_open += 1,
+            Sign::Breaker(BreakerSign::Open) => self.open += 1,
+            Sign::Breaker(BreakerSign::ForcedOpen) => self.forced_open += 1,
+            Sign::Letters { waiting, oldest } => {
+                let (sum, age) = self.letters.get_or_insert_default();
+                *sum += waiting;
+                *age = (*age).max(oldest);
+            }
+        }
+    }
+
+    pub(super) fn judge(&self, settings: &HealthSettings) -> Verdict {
+        let mut ledger = Ledger { at_limit: 1.0 - settings.thresholds.healthy, entries: Vec::new() };
+        let mut known = self.letters.is_some();
+        if let Some(vital) = &self.vital {
+            known |= vital.recent.calls >= settings.minimum_calls;
+            ledger.vital(vital, settings);
+        }
+        ledger.circuits(self, settings);
+        if let Some((waiting, oldest)) = self.letters {
+            ledger.letters(waiting, oldest, settings);
+        }
+        let (points, reasons) = ledger.close();
+        known |= !reasons.is_empty();
+        let status = if known { settings.thresholds.status(score(points)) } else { Status::Unknown };
+        Verdict { status, points, reasons }
+    }
+}
+
+/// Reasons with what each would cost alone.
+struct Ledger {
+    /// What a figure at its limit costs: just enough to be healthy no more.
+    at_limit: f64,
+    entries: Vec<(u32, Reason)>,
+}
+
+impl Ledger {
+    fn vital(&mut self, vital: &VitalReading, settings: &HealthSettings) {
+        let weights = &settings.weights;
+        let recent = &vital.recent;
+        let minute = LOOK_BACK.as_secs();
+        if recent.calls >= settings.minimum_calls {
+            let (share, limit) = (recent.failure_rate(), settings.error_share);
+            self.figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
+                format!(
+                    "{:.1} % of the calls of the last {minute} s failed ({} of {}); the limit is {:.1} %",
+                    share * 100.0,
+                    recent.failures,
+                    recent.calls,
+                    limit * 100.0
+                )
+            });
+            let (mean, limit) = (vital.recent_mean, settings.mean_duration);
+            let (figure, most) = (mean.as_secs_f64(), limit.as_secs_f64());
+            self.figure(ReasonKind::MeanDuration, figure, most, weights.mean_duration, || {
+                format!("calls of the last {minute} s took {mean:.1?} on average; the limit is {limit:?}")
+            });
+        }
+        // A component that nobody calls any more is not held to its last failures: as long as they kept a
+        // service from being ready, no call would come to clear them.
+        if recent.calls > 0 {
+            let (failures, limit) = (vital.consecutive_failures, settings.consecutive_failures);
+            let (figure, most) = (count(failures), count(limit));
+            self.figure(ReasonKind::ConsecutiveFailures, figure, most, weights.consecutive_failures, || {
+                format!("the last {failures} calls failed; the limit is {limit}")
+            });
+        }
+    }
+
+    fn circuits(&mut self, evidence: &Evidence, settings: &HealthSettings) {
+        let weights = &settings.weights;
+        let states = [
+            (
+                ReasonKind::CircuitForcedOpen,
+                evidence.forced_open,
+                weights.circuit_open,
+                "an operator forced the circuit open",
+            ),
+            (
+                ReasonKind::CircuitOpen,
+                evidence.open,
+                weights.circuit_open,
+                "the circuit is open: calls are refused",
+            ),
+            (
+                ReasonKind::CircuitHalfOpen,
+                evidence.half_open,
+                weights.circuit_half_open,
+                "the circuit is half-open: a few calls try whether it may close",
+            ),
+        ];
+        // Circuits that share a name speak for one component: the worst one counts.
+        if let Some((kind, number, weight, text)) = states.into_iter().find(|(_, number, ..)| *number > 0) {
+            self.enter(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
+        }
+    }
+
+    fn letters(&mut self, waiting: u64, oldest: Duration, settings: &HealthSettings) {
+        let weights = &settings.weights;
+        let limit = settings.letters;
+        self.figure(ReasonKind::Letters, count(waiting), count(limit), weights.letters, || {
+            format!("{waiting} dead letters wait; the limit is {limit}")
+        });
+        if waiting > 0 {
+            let limit = settings.oldest_letter;
+            let (figure, most) = (oldest.as_secs_f64(), limit.as_secs_f64());
+            self.figure(ReasonKind::OldestLetter, figure, most, weights.oldest_letter, || {
+                let oldest = Duration::from_secs(oldest.as_secs());
+                format!(
+                    "the oldest dead letter has waited for {}; the limit is {}",
+                    humantime::format_duration(oldest),
+                    humantime::format_duration(limit)
+                )
+            });
+        }
+    }
+
+    /// Enters a figure that has a limit.
+    ///
+    /// Up to half the limit it costs nothing, from there to the limit ever more, at the limit what ends
+    /// `Healthy`, and at five times the limit its whole weight.
+    fn figure(
+        &mut self,
+        kind: ReasonKind,
+        figure: f64,
+        limit: f64,
+        weight: f64,
+        text: impl FnOnce() -> String,
+    ) {
+        let ratio = figure / limit;
+        let at_limit = self.at_limit.min(weight);
+        let cost = if ratio < 1.0 {
+            at_limit * (2.0 * ratio - 1.0).max(0.0)
+        } else {
+            at_limit + (weight - at_limit) * ((ratio - 1.0) / (FULL_AT - 1.0)).min(1.0)
+        };
+        // Rounded towards healthy below the limit, away from it above.
+        let cost = if ratio < 1.0 { floor(cost) } else { ceil(cost) };
+        self.enter_points(kind, figure, limit, weight, cost, text);
+    }
+
+    fn enter(&mut self, kind: ReasonKind, figure: f64, limit: f64, weight: f64, cost: f64, text: String) {
+        self.enter_points(kind, figure, limit, weight, ceil(cost), || text);
+    }
+
+    fn enter_points(
+        &mut self,
+        kind: ReasonKind,
+        figure: f64,
+        limit: f64,
+        weight: f64,
+        points: u32,
+        text: impl FnOnce() -> String,
+    ) {
+        if points > 0 {
+            self.entries.push((points, Reason { kind, figure, limit, weight, cost: 0.0, text: text() }));
+        }
+    }
+
+    /// The points left, and the reasons, the dearest first.
+    fn close(mut self) -> (u32, Vec<Reason>) {
+        self.entries.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
+        let mut left = WHOLE;
+        let reasons = self
+            .entries
+            .into_iter()
+            .map(|(points, reason)| {
+                let cost = points.min(left);
+                left -= cost;
+                Reason { cost: score(cost), ..reason }
+            })
+            .collect();
+        (left, reasons)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
+fn floor(cost: f64) -> u32 {
+    ((cost * f64::from(WHOLE)).floor() as u32).min(WHOLE)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
+fn ceil(cost: f64) -> u32 {
+    ((cost * f64::from(WHOLE)).ceil() as u32).min(WHOLE)
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::signal::Vital;
+    use proptest::prelude::*;
+
+    /// Calls that ended just now: so many that failed, then so many that did not, each as long.
+    pub(in crate::health) fn calls(failed: u64, succeeded: u64, each: Duration) -> Evidence {
+        let vital = Vital::default();
+        let now = clock::now();
+        (0..failed).for_each(|_| vital.record(now, each, true));
+        (0..succeeded).for_each(|_| vital.record(now, each, false));
+        Evidence { vital: Some(vital.reading()), ..Evidence::default() }
+    }
+
+    fn letters(waiting: u64, oldest: Duration) -> Evidence {
+        Evidence { letters: Some((waiting, oldest)), ..Evidence::default() }
+    }
+
+    fn judged(evidence: &Evidence) -> (Status, f64, Vec<(ReasonKind, f64)>) {
+        let verdict = evidence.judge(&HealthSettings::default());
+        let reasons = verdict.reasons.iter().map(|reason| (reason.kind, reason.cost)).collect();
+        (verdict.status, score(verdict.points), reasons)
+    }
+
+    const MILLIS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn too_little_is_not_healthy() {
+        assert_eq!(judged(&Evidence::default()), (Status::Unknown, 1.0, vec![]));
+        assert_eq!(judged(&calls(0, 4, MILLIS)), (Status::Unknown, 1.0, vec![]));
+        assert_eq!(judged(&calls(0, 5, MILLIS)), (Status::Healthy, 1.0, vec![]));
+        // An empty queue is known to be empty.
+        assert_eq!(judged(&letters(0, Duration::ZERO)), (Status::Healthy, 1.0, vec![]));
+        // Few calls that failed one after the other say enough.
+        let (status, _, reasons) = judged(&calls(0, 0, MILLIS));
+        assert_eq!((status, reasons), (Status::Unknown, vec![]));
+        let few = calls(3, 0, MILLIS);
+        assert_eq!(judged(&few), (Status::Degraded, 0.75, vec![(ReasonKind::ConsecutiveFailures, 0.25)]));
+    }
+
+    #[test]
+    fn the_error_share_decides_at_its_limit() {
+        // Failures first, so that none are in a row at the end.
+        for (failed, succeeded, status) in [
+            (0, 100, Status::Healthy),
+            (99, 901, Status::Healthy),
+            (100, 900, Status::Degraded),
+            (230, 770, Status::Degraded),
+            (240, 760, Status::Unhealthy),
+            (390, 610, Status::Unhealthy),
+            (400, 600, Status::Critical),
+            (999, 1, Status::Critical),
+        ] {
+            assert_eq!(judged(&calls(failed, succeeded, MILLIS)).0, status, "{failed} of 1000");
+        }
+        assert_eq!(judged(&calls(50, 950, MILLIS)).1, 1.0, "half the limit is free");
+        assert_eq!(judged(&calls(500, 500, MILLIS)).1, 0.0, "five times the limit is all");
+    }
+
+    #[test]
+    fn durations_letters_and_their_age_decide_at_their_limits() {
+        let hour = Duration::from_secs(3_600);
+        for (evidence, status, kind) in [
+            (calls(0, 10, Duration::from_millis(4_999)), Status::Healthy, ReasonKind::MeanDuration),
+            (calls(0, 10, Duration::from_secs(5)), Status::Degraded, ReasonKind::MeanDuration),
+            (letters(99, MILLIS), Status::Healthy, ReasonKind::Letters),
+            (letters(100, MILLIS), Status::Degraded, ReasonKind::Letters),
+            (letters(500, MILLIS), Status::Unhealthy, ReasonKind::Letters),
+            (letters(1, hour - MILLIS), Status::Healthy, ReasonKind::OldestLetter),
+            (letters(1, hour), Status::Degraded, ReasonKind::OldestLetter),
+        ] {
+            let (found, score, reasons) = judged(&evidence);
+            assert_eq!((found, reasons[0].0), (status, kind), "{score}");
+        }
+    }
+
+    #[test]
+    fn the_worst_circuit_of_a_name_counts() {
+        let mut evidence = Evidence::default();
+        for (sign, status, kind) in [
+            (BreakerSign::Closed, Status::Unknown, None),
+            (BreakerSign::HalfOpen, Status::Degraded, Some(ReasonKind::CircuitHalfOpen)),
+            (BreakerSign::Open, Status::Unhealthy, Some(ReasonKind::CircuitOpen)),
+            (BreakerSign::ForcedOpen, Status::Unhealthy, Some(ReasonKind::CircuitForcedOpen)),
+        ] {
+            evidence.add(Sign::Breaker(sign));
+            let (found, _, reasons) = judged(&evidence);
+            assert_eq!((found, reasons.first().map(|(kind, _)| *kind)), (status, kind));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn last_failures_are_forgiven_when_nobody_calls_any_more() {
+        let vital = Vital::default();
+        (0..4).for_each(|_| vital.record(clock::now(), MILLIS, true));
+        let evidence = || Evidence { vital: Some(vital.reading()), ..Evidence::default() };
+        assert_eq!(judged(&evidence()).0, Status::Degraded);
+        tokio::time::advance(Duration::from_secs(67)).await;
+        assert_eq!(judged(&evidence()), (Status::Unknown, 1.0, vec![]));
+    }
+
+    prop_compose! {
+        fn evidence()(
+            failed in 0_u64..200,
+            succeeded in 0_u64..200,
+            millis in 0_u64..100_000,
+            circuits in prop::array::uniform3(0_u32..3),
+            letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
+        ) -> Evidence {
+            let [open, forced_open, half_open] = circuits;
+            let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
+            let calls = calls(failed, succeeded, Duration::from_millis(millis));
+            Evidence { open, forced_open, half_open, letters, ..calls }
+        }
+    }
+
+    prop_compose! {
+        fn settings()(
+            limits in (1_u64..50, 0.001_f64..=1.0, 1_u64..50, 1_u64..10_000, 1_u64..1_000, 1_u64..100_000),
+            weights in prop::array::uniform7(0.0_f64..=1.0),
+            thresholds in (0.67_f64..0.999, 0.34_f64..0.66, 0.0_f64..0.33),
+        ) -> HealthSettings {
+            let (minimum_calls, error_share, consecutive_failures, millis, letters, secs) = limits;
+            let [share, consecutive, mean, open, half_open, waiting, oldest] = weights;
+            let settings = HealthSettings {
+                minimum_calls,
+                error_share,
+                consecutive_failures,
+                mean_duration: Duration::from_millis(millis),
+                letters,
+                oldest_letter: Duration::from_secs(secs),
+                weights: crate::health::Weights {
+                    error_share: share,
+                    consecutive_failures: consecutive,
+                    mean_duration: mean,
+                    circuit_open: open,
+                    circuit_half_open: half_open,
+                    letters: waiting,
+                    oldest_letter: oldest,
+                },
+                thresholds: crate::health::Thresholds {
+                    healthy: thresholds.0,
+                    degraded: thresholds.1,
+                    unhealthy: thresholds.2,
+                },
+                ..HealthSettings::default()
+            };
+            settings.validate().unwrap();
+            settings
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn p50_the_reasons_account_for_every_point_lost(evidence in evidence(), settings in settings()) {
+            let verdict = evidence.judge(&settings);
+            let score = score(verdict.points);
+            prop_assert!((0.0..=1.0).contains(&score));
+            let lost: f64 = verdict.reasons.iter().map(|reason| reason.cost).sum();
+            prop_assert_eq!(lost, 1.0 - score, "{:?}", verdict);
+            for reason in &verdict.reasons {
+                prop_assert!(reason.cost <= reason.weight + 1.0 / f64::from(WHOLE), "{:?}", reason);
+                prop_assert!(reason.figure.is_finite() && !reason.text.is_empty());
+                // What is at its limit or above is not healthy, if its weight allows that.
+                let limited = reason.limit > 0.0 && reason.figure >= reason.limit;
+                if limited && reason.weight >= 1.0 - settings.thresholds.healthy {
+                    prop_assert!(verdict.status > Status::Healthy, "{:?}", verdict);
+                }
+            }
+            if verdict.reasons.is_empty() {
+                prop_assert!(verdict.status <= Status::Healthy);
+            }
+        }
+
+        #[test]
+        fn more_failures_never_score_better(failed in 0_u64..200, succeeded in 5_u64..200) {
+            let settings = HealthSettings::default();
+            let points = |failed| calls(failed, succeeded, MILLIS).judge(&settings).points;
+            prop_assert!(points(failed + 1) <= points(failed));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Limits, weights and where one status ends and the next begins.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::Status;
+use crate::error::ConfigError;
+
+/// The limits that health is judged by; see [how a score comes about](crate::health#how-a-score-comes-about).
+///
+/// # Example
+/// ```
+/// use campanile::health::{Health, HealthSettings};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let health = Health::standalone();
+/// health.configure(serde_json::from_str(r#"{ "error_share": 0.02, "mean_duration": "800ms" }"#)?)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthSettings {
+    /// A component with fewer calls in the last minute, and with nothing against it, is `Unknown`; its share of
+    /// errors and its mean duration are not judged. At least 1. Default 5.
+    pub minimum_calls: u64,
+    /// Limit of the share of calls of the last minute that failed: more than 0, at most 1. Default 0.1.
+    pub error_share: f64,
+    /// Limit of failures in a row: at least 1. Default 3.
+    pub consecutive_failures: u64,
+    /// Limit of the mean duration of the calls of the last minute: more than zero. Default 5 s.
+    #[serde(with = "crate::duration")]
+    pub mean_duration: Duration,
+    /// Limit of dead letters that wait: at least 1. Default 100.
+    pub letters: u64,
+    /// Limit of the age of the oldest waiting letter: more than zero. Default 1 h.
+    #[serde(with = "crate::duration")]
+    pub oldest_letter: Duration,
+    /// The most that each of these can cost.
+    pub weights: Weights,
+    /// Where one status ends.
+    pub thresholds: Thresholds,
+    /// Probes and metrics use a snapshot for so long before they make a new one; at most one minute. Default 1 s.
+    #[serde(with = "crate::duration")]
+    pub cached_for: Duration,
+}
+
+/// The most that a reason can cost: from 0, which turns it off, to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Weights {
+    /// For the share of errors. Default 1.
+    pub error_share: f64,
+    /// For failures in a row. Default 0.5.
+    pub consecutive_failures: f64,
+    /// For the mean duration. Default 0.5.
+    pub mean_duration: f64,
+    /// For an open circuit, forced or not. Default 0.75.
+    pub circuit_open: f64,
+    /// For a half-open circuit. Default 0.25.
+    pub circuit_half_open: f64,
+    /// For letters that wait. Default 0.5.
+    pub letters: f64,
+    /// For the age of the oldest letter. Default 0.25.
+    pub oldest_letter: f64,
+}
+
+/// The scores that a component must be above for a status. Each is less than the one before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Thresholds {
+    /// Above: `Healthy`. Less than 1. Default 0.75.
+    pub healthy: f64,
+    /// Above: `Degraded`. Default 0.5.
+    pub degraded: f64,
+    /// Above: `Unhealthy`; at or below it is `Critical`. At least 0. Default 0.2.
+    pub unhealthy: f64,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            minimum_calls: 5,
+            error_share: 0.1,
+            consecutive_failures: 3,
+            mean_duration: Duration::from_secs(5),
+            letters: 100,
+            oldest_letter: Duration::from_secs(3_600),
+            weights: Weights::default(),
+            thresholds: Thresholds::default(),
+            cached_for: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            error_share: 1.0,
+            consecutive_failures: 0.5,
+            mean_duration: 0.5,
+            circuit_open: 0.75,
+            circuit_half_open: 0.25,
+            letters: 0.5,
+            oldest_letter: 0.25,
+        }
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { healthy: 0.75, degraded: 0.5, unhealthy: 0.2 }
+    }
+}
+
+impl HealthSettings {
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const ONE: &str = "at least 1";
+        const SOME: &str = "more than zero";
+        ConfigError::check(self.minimum_calls >= 1, "health.minimum_calls", self.minimum_calls, ONE)?;
+        ConfigError::check(
+            self.error_share > 0.0 && self.error_share <= 1.0,
+            "health.error_share",
+            self.error_share,
+            "more than 0 and at most 1",
+        )?;
+        let failures = self.consecutive_failures;
+        ConfigError::check(failures >= 1, "health.consecutive_failures", failures, ONE)?;
+        let mean = self.mean_duration;
+        ConfigError::check(!mean.is_zero(), "health.mean_duration", mean, SOME)?;
+        ConfigError::check(self.letters >= 1, "health.letters", self.letters, ONE)?;
+        let oldest = self.oldest_letter;
+        ConfigError::check(!oldest.is_zero(), "health.oldest_letter", oldest, SOME)?;
+        ConfigError::check(
+            self.cached_for <= Duration::from_secs(60),
+            "health.cached_for",
+            self.cached_for,
+            "at most one minute",
+        )?;
+        self.weights.validate()?;
+        self.thresholds.validate()
+    }
+}
+
+impl Weights {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let weights = [
+            ("health.weights.error_share", self.error_share),
+            ("health.weights.consecutive_failures", self.consecutive_failures),
+            ("health.weights.mean_duration", self.mean_duration),
+            ("health.weights.circuit_open", self.circuit_open),
+            ("health.weights.circuit_half_open", self.circuit_half_open),
+            ("health.weights.letters", self.letters),
+            ("health.weights.oldest_letter", self.oldest_letter),
+        ];
+        weights.into_iter().try_for_each(|(setting, weight)| {
+            ConfigError::check((0.0..=1.0).contains(&weight), setting, weight, "from 0 to 1")
+        })
+    }
+}
+
+impl Thresholds {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check(
+            self.healthy > self.degraded && self.healthy < 1.0,
+            "health.thresholds.healthy",
+            self.healthy,
+            "less than 1 and more than the threshold of degraded",
+        )?;
+        ConfigError::check(
+            self.degraded > self.unhealthy,
+            "health.thresholds.degraded",
+            self.degraded,
+            "more than the threshold of unhealthy",
+        )?;
+        ConfigError::check(self.unhealthy >= 0.0, "health.thresholds.unhealthy", self.unhealthy, "at least 0")
+    }
+
+    pub(super) fn status(&self, score: f64) -> Status {
+        if score > self.healthy {
+            Status::Healthy
+        } else if score > self.degraded {
+            Status::Degraded
+        } else if score > self.unhealthy {
+            Status::Unhealthy
+        } else {
+            Status::Critical
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What health says at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::component::{Component, Components};
+use super::reason::Reason;
+use super::score::{Evidence, WHOLE, score};
+use super::settings::HealthSettings;
+use super::status::Status;
+use crate::signal::VitalReading;
+
+/// The health of the whole and of each component.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HealthSnapshot {
+    /// As bad as the worst critical component; `Degraded` when another one that is not optional is degraded or
+    /// worse; `Unknown` when nothing is known of any.
+    pub status: Status,
+    /// The weighted mean of the scores of all components that are known and not optional, in 0..=1.
+    pub score: f64,
+    /// What each component took from the overall score, the most first; adds up to `1 - score`, exactly.
+    pub losses: Vec<Loss>,
+    /// Every component, by name.
+    pub components: Vec<ComponentHealth>,
+}
+
+/// What one component took from the overall score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Loss {
+    /// Its name.
+    pub component: Arc<str>,
+    /// The points it cost.
+    pub cost: f64,
+}
+
+/// The health of one component.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ComponentHealth {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it is doing.
+    pub status: Status,
+    /// From 0, not working, to 1. What is missing to 1 is in the reasons. 1 as well for a component of which
+    /// nothing is known.
+    pub score: f64,
+    /// What the score lost points for, the dearest first.
+    pub reasons: Vec<Reason>,
+    /// Whether nothing works without it.
+    pub critical: bool,
+    /// Whether the service can do without it.
+    pub optional: bool,
+    /// How much it counts in the overall score.
+    pub weight: f64,
+    /// What it does not work without.
+    pub depends_on: Vec<Arc<str>>,
+    /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
+    /// to blame. Empty while the component is healthy.
+    pub because_of: Vec<Arc<str>>,
+    /// Its calls, if it was called.
+    pub calls: Option<Calls>,
+    /// Dead letters that wait under its name, if it has a queue.
+    pub letters: Option<u64>,
+}
+
+/// The calls of one component: its spans.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Calls {
+    /// Since the start.
+    pub total: u64,
+    /// Of these, how many failed.
+    pub failed: u64,
+    /// In the last minute.
+    pub recent: u64,
+    /// Of these, how many failed.
+    pub recent_failed: u64,
+    /// Failures since the last success.
+    pub consecutive_failures: u64,
+    /// Mean duration in the last minute.
+    #[serde(serialize_with = "seconds")]
+    pub recent_mean: Duration,
+    /// Shortest since the start.
+    #[serde(serialize_with = "seconds")]
+    pub min: Duration,
+    /// Mean since the start.
+    #[serde(serialize_with = "seconds")]
+    pub mean: Duration,
+    /// Half of the calls since the start took no longer.
+    #[serde(serialize_with = "seconds")]
+    pub p50: Duration,
+    /// 95 of 100 took no longer.
+    #[serde(serialize_with = "seconds")]
+    pub p95: Duration,
+    /// 99 of 100 took no longer.
+    #[serde(serialize_with = "seconds")]
+    pub p99: Duration,
+    /// Longest since the start.
+    #[serde(serialize_with = "seconds")]
+    pub max: Duration,
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+impl From<&VitalReading> for Calls {
+    fn from(reading: &VitalReading) -> Self {
+        let durations = &reading.durations;
+        Self {
+            total: reading.calls,
+            failed: reading.failures,
+            recent: reading.recent.calls,
+            recent_failed: reading.recent.failures,
+            consecutive_failures: reading.consecutive_failures,
+            recent_mean: reading.recent_mean,
+            min: durations.min,
+            mean: durations.mean,
+            p50: durations.p50,
+            p95: durations.p95,
+            p99: durations.p99,
+            max: durations.max,
+        }
+    }
+}
+
+impl HealthSnapshot {
+    /// The component of that name.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&ComponentHealth> {
+        let place = self.components.binary_search_by(|component| component.name.as_ref().cmp(name)).ok()?;
+        self.components.get(place)
+    }
+
+    /// The critical components that fail: as long as there is one, the service is not ready.
+    pub fn missing(&self) -> impl Iterator<Item = &ComponentHealth> {
+        self.components.iter().filter(|component| component.critical && component.status.is_failing())
+    }
+
+    pub(super) fn new(
+        evidence: &BTreeMap<Arc<str>, Evidence>,
+        registered: &Components,
+        settings: &HealthSettings,
+    ) -> Self {
+        let mut points = Vec::with_capacity(evidence.len());
+        let mut components = Vec::with_capacity(evidence.len());
+        for (name, evidence) in evidence {
+            let verdict = evidence.judge(settings);
+            points.push(verdict.points);
+            let said = registered.get(name).cloned().unwrap_or_else(|| Component::new(Arc::clone(name)));
+            components.push(ComponentHealth {
+                name: said.name,
+                status: verdict.status,
+                score: score(verdict.points),
+                reasons: verdict.reasons,
+                critical: said.critical,
+                optional: said.optional,
+                weight: said.weight,
+                depends_on: said.depends_on.into_iter().collect(),
+                because_of: Vec::new(),
+                calls: evidence.vital.as_ref().filter(|vital| vital.calls > 0).map(Calls::from),
+                letters: evidence.letters.map(|(waiting, _)| waiting),
+            });
+        }
+        let mut snapshot = Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), components };
+        snapshot.blame();
+        snapshot.sum_up(&points);
+        snapshot
+    }
+
+    fn blame(&mut self) {
+        let causes: Vec<Vec<Arc<str>>> =
+            self.components.iter().map(|component| self.causes_of(component)).collect();
+        for (component, causes) in self.components.iter_mut().zip(causes) {
+            component.because_of = causes;
+        }
+    }
+
+    fn causes_of(&self, component: &ComponentHealth) -> Vec<Arc<str>> {
+        let mut causes = Vec::new();
+        if component.status < Status::Degraded {
+            return causes;
+        }
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&Arc<str>> = component.depends_on.iter().collect();
+        while let Some(name) = open.pop() {
+            let Some(dependency) = self.component(name) else { continue };
+            if dependency.status == Status::Healthy || !seen.insert(name) {
+                continue;
+            }
+            // Nothing is known of some: whether they are to blame, those below them tell.
+            let below = &dependency.depends_on;
+            let bad_below = below
+                .iter()
+                .filter_map(|name| self.component(name))
+                .any(|below| below.status >= Status::Degraded);
+            if dependency.status >= Status::Degraded && !bad_below {
+                causes.push(Arc::clone(name));
+            }
+            open.extend(below);
+        }
+        causes.sort();
+        causes
+    }
+
+    fn sum_up(&mut self, points: &[u32]) {
+        let counted: Vec<(&ComponentHealth, u32)> = self
+            .components
+            .iter()
+            .zip(points.iter().copied())
+            .filter(|(component, _)| !component.optional && component.status != Status::Unknown)
+            .collect();
+        self.status =
+            counted
+                .iter()
+                .map(|(component, _)| {
+                    if component.critical { component.status } else { component.status.min(Status::Degraded) }
+                })
+                .max()
+                .unwrap_or(Status::Unknown);
+        let weights: Vec<f64> = counted.iter().map(|(component, _)| component.weight).collect();
+        let lost: Vec<u32> = counted.iter().map(|(_, points)| WHOLE - points).collect();
+        let mut losses: Vec<(u32, Arc<str>)> = shares(&weights, &lost)
+            .into_iter()
+            .zip(&counted)
+            .map(|(cost, (component, _))| (cost, Arc::clone(&component.name)))
+            .filter(|(cost, _)| *cost > 0)
+            .collect();
+        losses.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
+        self.score = score(WHOLE - losses.iter().map(|(cost, _)| cost).sum::<u32>());
+        self.losses =
+            losses.into_iter().map(|(cost, component)| Loss { component, cost: score(cost) }).collect();
+    }
+}
+
+/// The weighted mean of `lost` in whole points, and what each part has in it.
+///
+/// Each gets its share without the fraction; the points left over go to the largest fractions.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024.
+fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
+    // The sum of weights may overflow where that of their shares does not.
+    let heaviest = weights.iter().copied().fold(0.0, f64::max);
+    let sum: f64 = weights.iter().map(|weight| weight / heaviest).sum();
+    let exact: Vec<f64> =
+        weights.iter().zip(lost).map(|(weight, lost)| f64::from(*lost) * (weight / heaviest / sum)).collect();
+    let total = (exact.iter().sum::<f64>().round() as u32).min(WHOLE);
+    let mut shares: Vec<u32> = exact.iter().map(|exact| exact.floor() as u32).collect();
+    let left = total.saturating_sub(shares.iter().sum());
+    let mut order: Vec<usize> = (0..exact.len()).collect();
+    order.sort_by(|a, b| exact[*b].fract().total_cmp(&exact[*a].fract()));
+    order.into_iter().take(left as usize).for_each(|place| shares[place] += 1);
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::score::tests::calls;
+    use proptest::prelude::*;
+
+    /// A component that fails in so many of 100 calls; nothing is known of it when that is `None`.
+    fn snapshot(components: Vec<(Component, Option<u64>)>) -> HealthSnapshot {
+        let mut registered = Components::default();
+        let mut evidence = BTreeMap::new();
+        for (component, failed) in components {
+            let name = Arc::clone(&component.name);
+            registered.register(component).unwrap();
+            let found = failed.map(|failed| calls(failed, 100 - failed, Duration::from_millis(1)));
+            evidence.insert(name, found.unwrap_or_default());
+        }
+        HealthSnapshot::new(&evidence, &registered, &HealthSettings::default())
+    }
+
+    fn new(name: &str) -> Component {
+        Component::new(name)
+    }
+
+    #[test]
+    fn the_overall_status_follows_the_critical_components() {
+        let status = |components| snapshot(components).status;
+        assert_eq!(status(vec![]), Status::Unknown);
+        assert_eq!(status(vec![(new("a").critical(true), None)]), Status::Unknown);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").critical(true), None)]), Status::Healthy);
+        assert_eq!(status(vec![(new("a"), Some(99)), (new("b").critical(true), Some(0))]), Status::Degraded);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").critical(true), Some(99))]), Status::Critical);
+        assert_eq!(status(vec![(new("a"), Some(0)), (new("b").optional(true), Some(99))]), Status::Healthy);
+    }
+
+    #[test]
+    fn the_overall_score_is_the_weighted_mean() {
+        let heavy = snapshot(vec![(new("a").weight(3.0), Some(0)), (new("b"), Some(99))]);
+        assert_eq!(heavy.score, 0.75);
+        assert_eq!(heavy.losses, [Loss { component: "b".into(), cost: 0.25 }]);
+        let unknown =
+            snapshot(vec![(new("a"), Some(0)), (new("b"), None), (new("c").optional(true), Some(99))]);
+        assert_eq!((unknown.score, unknown.losses.len()), (1.0, 0));
+    }
+
+    #[test]
+    fn a_failing_component_names_the_root_below_it() {
+        let snapshot = snapshot(vec![
+            (new("shop").depends_on("payments").depends_on("mail"), Some(60)),
+            (new("payments").depends_on("db").depends_on("cache"), Some(60)),
+            (new("mail"), Some(0)),
+            (new("db").depends_on("disk"), None),
+            (new("disk"), Some(60)),
+            (new("cache"), Some(60)),
+            (new("search").depends_on("disk"), Some(0)),
+        ]);
+        let because = |name: &str| -> Vec<String> {
+            snapshot.component(name).unwrap().because_of.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(because("shop"), ["cache", "disk"]);
+        assert_eq!(because("payments"), ["cache", "disk"]);
+        assert_eq!(because("disk"), [""; 0]);
+        assert_eq!(because("search"), [""; 0], "it is healthy itself");
+    }
+
+    proptest! {
+        #[test]
+        fn p50_the_losses_account_for_every_point_of_the_overall_score(
+            components in prop::collection::vec((prop::option::of(0_u64..=100), 1e-300_f64..1e300, any::<bool>()), 0..40),
+        ) {
+            let components = components
+                .into_iter()
+                .enumerate()
+                .map(|(place, (failed, weight, optional))| {
+                    (Component::new(place.to_string()).weight(weight).optional(optional), failed)
+                })
+                .collect();
+            let snapshot = snapshot(components);
+            prop_assert!((0.0..=1.0).contains(&snapshot.score));
+            let lost: f64 = snapshot.losses.iter().map(|loss| loss.cost).sum();
+            prop_assert_eq!(lost, 1.0 - snapshot.score);
+        }
+
+        #[test]
+        fn small_losses_of_many_are_not_lost(number in 1_usize..2_000, lost in 1_u32..=WHOLE) {
+            let shares = shares(&vec![1.0; number], &vec![lost; number]);
+            prop_assert_eq!(shares.iter().sum::<u32>(), lost);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The handle: made by a builder, cheap to clone, shared by every layer made from it.
+
+use std::sync::Arc;
+
+use super::course::Rules;
+use super::layer::RetryLayer;
+use super::run::{ByCause, Cause, Work};
+use super::settings::{Builder, RetrySettings};
+use super::snapshot::RetrySnapshot;
+use crate::error::{CallError, ConfigError};
+use crate::outcome::Classify;
+use crate::signal;
+
+/// A retry; see the [module](crate::retry). Clones share the budget and what they count.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    pub(super) rules: Arc<Rules>,
+}
+
+impl Retry {
+    /// Begins a retry.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A retry with settings that were read from somewhere; `name` stands in metrics and events.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range.
+    pub fn from_settings(name: impl Into<Arc<str>>, settings: RetrySettings) -> Result<Self, ConfigError> {
+        settings.validate()?;
+        let rules = Arc::new(Rules::new(name.into(), settings));
+        signal::register(&rules);
+        Ok(Self { rules })
+    }
+
+    /// The retry's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.rules.name
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn snapshot(&self) -> RetrySnapshot {
+        self.rules.tally.snapshot()
+    }
+
+    /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.
+    ///
+    /// The error type becomes [`tower::BoxError`]. It holds a [`TimedOut`](crate::TimedOut) when the time was up.
+    #[must_use]
+    pub fn layer(&self) -> RetryLayer {
+        RetryLayer::new(Arc::clone(&self.rules))
+    }
+
+    /// Runs `work` until it succeeds or may not be tried again, for code that is no service.
+    ///
+    /// Every error counts as a failure worth another try, but a [`Rejected`](crate::Rejected) among its causes.
+    /// For an error type of your own that is no [`std::error::Error`] see [`Retry::run_with`].
+    ///
+    /// # Errors
+    /// [`CallError::TimedOut`] when the time was up, [`CallError::Inner`] with the error of the last attempt.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), campanile::ConfigError> {
+    /// let retry = campanile::Retry::builder().max_attempts(3).build()?;
+    /// let mut tries = 0;
+    /// let answer = retry
+    ///     .run(|| {
+    ///         tries += 1;
+    ///         let fine = tries == 3;
+    ///         async move { if fine { Ok(42) } else { Err(std::io::Error::other("not yet")) } }
+    ///     })
+    ///     .await;
+    /// assert_eq!(answer.ok(), Some(42));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<F, Fut, T, E, K>(&self, work: F) -> Result<T, CallError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Cause<K>,
+    {
+        self.run_with(ByCause::new(), work).await
+    }
+
+    /// [`Retry::run`] with a rule of one's own for what failed and what is worth another try.
+    ///
+    /// # Errors
+    /// As [`Retry::run`].
+    pub async fn run_with<C, F, Fut, T, E>(&self, classifier: C, work: F) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Work::drive(&self.rules, work, classifier).await
+    }
+}

@@ -1,0 +1,55 @@
+//! The body of a response that passed a retry.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body of the service's response, or nothing when the time was up before there was one.
+    #[derive(Debug)]
+    pub struct RetryBody<B> {
+        #[pin]
+        body: Option<B>,
+    }
+}
+
+impl<B> RetryBody<B> {
+    pub(super) fn new(body: B) -> Self {
+        Self { body: Some(body) }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { body: None }
+    }
+
+    /// The body of the service's response, if there was one.
+    pub fn into_inner(self) -> Option<B> {
+        self.body
+    }
+}
+
+impl<B: Body> Body for RetryBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.project().body.as_pin_mut() {
+            Some(body) => body.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}

@@ -1,0 +1,81 @@
+//! The layer for HTTP.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::service::HttpRetrying;
+use crate::outcome::ByHttpStatus;
+use crate::retry::Retry;
+use crate::retry::course::Rules;
+
+impl Retry {
+    /// A layer for services of `http::Request` and `http::Response`, on clients and on servers.
+    ///
+    /// The inner service gets `Request<`[`ReplayBody`](crate::retry::ReplayBody)`>` with the
+    /// [`Attempt`](crate::retry::Attempt) among its extensions. What failed is decided by [`ByHttpStatus`]; what
+    /// may be sent again is in the [module](crate::retry). When the time is up without a response, the caller gets
+    /// a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
+    ///
+    /// # Example
+    /// ```
+    /// use bytes::Bytes;
+    /// use campanile::retry::{Attempt, ReplayBody};
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// let retry = campanile::Retry::builder().build()?;
+    /// // A hyper client, for one, is such a service.
+    /// let client = ServiceBuilder::new().layer(retry.http_layer()).service_fn(
+    ///     |request: Request<ReplayBody>| async move {
+    ///         let first = request.extensions().get::<Attempt>().is_some_and(|attempt| attempt.number() == 1);
+    ///         let status = if first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    ///         Response::builder().status(status).body(request.into_body())
+    ///     },
+    /// );
+    /// let response = client.oneshot(Request::put("/orders/7").body(Full::new(Bytes::from("two cups")))?).await?;
+    /// assert_eq!(response.status(), StatusCode::OK);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn http_layer(&self) -> HttpRetryLayer {
+        HttpRetryLayer { rules: Arc::clone(&self.rules), classifier: ByHttpStatus }
+    }
+}
+
+/// Retries the calls of an HTTP service: see [`Retry::http_layer`].
+#[derive(Clone)]
+pub struct HttpRetryLayer<C = ByHttpStatus> {
+    rules: Arc<Rules>,
+    classifier: C,
+}
+
+impl<C> HttpRetryLayer<C> {
+    /// Lets `classifier` decide what failed and is worth another try, in place of [`ByHttpStatus`]: a
+    /// [`Classify`](crate::Classify)`<http::response::Parts, Error>`, which a closure is too.
+    ///
+    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever it says.
+    pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D> {
+        HttpRetryLayer { rules: self.rules, classifier }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for HttpRetryLayer<C> {
+    type Service = HttpRetrying<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for HttpRetryLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! Which requests may be sent again, and when.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use http::request;
+use http::{HeaderMap, Method, StatusCode, header};
+
+/// Whether sending the request twice does what sending it once does.
+///
+/// The methods are those that RFC 9110 (9.2.2) calls idempotent. A client that sends an `Idempotency-Key` says
+/// that the server sees to it (draft-ietf-httpapi-idempotency-key-header).
+pub(super) fn is_idempotent(head: &request::Parts) -> bool {
+    const METHODS: [Method; 6] =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE];
+    METHODS.contains(&head.method) || head.headers.contains_key("idempotency-key")
+}
+
+/// Whether the request cannot have reached a server: there was no connection to send it on.
+pub(super) fn never_sent(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(client) = error.downcast_ref::<hyper_util::client::legacy::Error>()
+            && client.is_connect()
+        {
+            return true;
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The wait that a response asks for: `Retry-After` in seconds or as a date, on 429 and 503 only, where it
+/// speaks of this request. On a redirect it means something else.
+pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    wait_of(value.trim(), SystemTime::now())
+}
+
+fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number too large to hold is cut by the cap anyway.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date in the past, perhaps by a clock that differs from ours, asks for no wait.
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p10_retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let seconds = |value| wait_of(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("0"), Some(0));
+        assert_eq!(seconds("99999999999999999999999"), Some(u64::MAX));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:40 GMT"), Some(3));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:30 GMT"), Some(0));
+        assert_eq!(seconds(""), None);
+        assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("1.5"), None);
+        assert_eq!(seconds("soon"), None);
+    }
+
+    #[test]
+    fn p10_retry_after_counts_on_429_and_503() {
+        let headers = HeaderMap::from_iter([(header::RETRY_AFTER, http::HeaderValue::from_static("7"))]);
+        let wait = |code| retry_after(StatusCode::from_u16(code).unwrap(), &headers);
+        assert_eq!(wait(429), Some(Duration::from_secs(7)));
+        assert_eq!(wait(503), Some(Duration::from_secs(7)));
+        assert_eq!(wait(500), None);
+        assert_eq!(wait(301), None);
+        assert_eq!(retry_after(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn p11_a_refused_connection_is_found_among_the_causes() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(never_sent(&refused()));
+        assert!(never_sent(&crate::CallError::Inner(refused())));
+        assert!(!never_sent(&io::Error::from(io::ErrorKind::ConnectionReset)));
+    }
+}

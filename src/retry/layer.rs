@@ -1,0 +1,47 @@
+//! The layer for any service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::course::Rules;
+use super::service::Retrying;
+use crate::outcome::ByResult;
+
+/// Retries the calls of a service: see [`Retry::layer`](crate::Retry::layer).
+#[derive(Clone)]
+pub struct RetryLayer<C = ByResult> {
+    rules: Arc<Rules>,
+    classifier: C,
+}
+
+impl RetryLayer {
+    pub(super) fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, classifier: ByResult }
+    }
+}
+
+impl<C> RetryLayer<C> {
+    /// Lets `classifier` decide what failed and is worth another try, in place of [`ByResult`]: a
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
+    ///
+    /// A [`Rejected`](crate::Rejected) among the causes of an error is never retried, whatever it says.
+    pub fn classify<D>(self, classifier: D) -> RetryLayer<D> {
+        RetryLayer { rules: self.rules, classifier }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for RetryLayer<C> {
+    type Service = Retrying<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Retrying::new(inner, Arc::clone(&self.rules), self.classifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for RetryLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
+    }
+}

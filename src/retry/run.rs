@@ -1,0 +1,173 @@
+//! Retries for code that is no service.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::BoxError;
+
+use super::course::{Attempt, Judged, Rules};
+use super::drive::{Drive, Target};
+use crate::error::{CallError, TimedOut};
+use crate::outcome::{Classify, FailureKind, Outcome, kind_of_cause};
+
+/// An error that can be asked for its causes: [`Retry::run`](crate::Retry::run) must not retry a refusal by a
+/// circuit breaker, however deep it lies.
+///
+/// Every [`Error`] can, and so can [`BoxError`], `String` and `&str`, plain or in a [`CallError`]. `K` only
+/// tells these apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`Retry::run` cannot tell why `{Self}` happened",
+    note = "an error type that implements `std::error::Error` works; for any other use `Retry::run_with`"
+)]
+pub trait Cause<K> {
+    /// The error to ask, if there is one.
+    fn cause(&self) -> Option<&(dyn Error + 'static)>;
+}
+
+/// Kinds of [`Cause`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ByError(Infallible);
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ByBox(Infallible);
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ByText(Infallible);
+
+impl<E: Error + 'static> Cause<ByError> for E {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self)
+    }
+}
+
+impl Cause<ByBox> for BoxError {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.as_ref())
+    }
+}
+
+impl Cause<ByText> for String {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        None
+    }
+}
+
+impl Cause<ByText> for &str {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        None
+    }
+}
+
+impl Cause<ByBox> for CallError<BoxError> {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        cause_of_call(self, |inner| Some(inner.as_ref()))
+    }
+}
+
+impl Cause<ByText> for CallError<String> {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        cause_of_call(self, |_| None)
+    }
+}
+
+impl Cause<ByText> for CallError<&str> {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        cause_of_call(self, |_| None)
+    }
+}
+
+fn cause_of_call<E>(
+    error: &CallError<E>,
+    inner: impl FnOnce(&E) -> Option<&(dyn Error + 'static)>,
+) -> Option<&(dyn Error + 'static)> {
+    match error {
+        CallError::Rejected(rejected) => Some(rejected),
+        CallError::TimedOut(timed_out) => Some(timed_out),
+        CallError::Inner(error) => inner(error),
+    }
+}
+
+/// The rule of [`Retry::run`](crate::Retry::run): `Ok` is a success, the causes of an error tell its kind.
+pub(super) struct ByCause<K>(PhantomData<fn() -> K>);
+
+impl<K> ByCause<K> {
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, E: Cause<K>, K> Classify<T, E> for ByCause<K> {
+    fn classify(&self, result: Result<&T, &E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => Outcome::Failure(error.cause().map_or(FailureKind::Error, kind_of_cause)),
+        }
+    }
+}
+
+/// A function to call until it succeeds.
+pub(super) struct Work<F, C, Fut> {
+    work: F,
+    classifier: C,
+    call: PhantomData<fn() -> Fut>,
+}
+
+impl<F, C, Fut, T, E> Work<F, C, Fut>
+where
+    F: FnMut() -> Fut,
+    C: Classify<T, E>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    pub(super) fn drive(rules: &Arc<Rules>, work: F, classifier: C) -> Drive<Self> {
+        Drive::new(rules, Self { work, classifier, call: PhantomData }, ())
+    }
+}
+
+impl<F, C, Fut, T, E> Target for Work<F, C, Fut>
+where
+    F: FnMut() -> Fut,
+    C: Classify<T, E>,
+    Fut: Future<Output = Result<T, E>>,
+{
+    type Request = ();
+    type Call = Fut;
+    type Output = Result<T, CallError<E>>;
+
+    fn copy(&self, _: &()) -> Option<()> {
+        Some(())
+    }
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Judged<Self::Output>>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): (), _: Attempt) -> Fut {
+        (self.work)()
+    }
+
+    fn judge(&mut self, result: Result<T, E>, _: Option<&()>) -> Judged<Self::Output> {
+        let outcome = self.classifier.classify(result.as_ref());
+        Judged { output: result.map_err(CallError::Inner), outcome, veto: None, not_before: None }
+    }
+
+    fn time_out(&mut self, why: TimedOut, _: Option<&()>) -> Judged<Self::Output> {
+        Judged {
+            output: Err(CallError::TimedOut(why)),
+            outcome: Outcome::Failure(FailureKind::Timeout),
+            veto: None,
+            not_before: None,
+        }
+    }
+}
+
+impl<F, C, Fut> fmt::Debug for Work<F, C, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! What can be set, and what is allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::RetryBudget;
+use super::handle::Retry;
+use crate::backoff::Backoff;
+use crate::error::ConfigError;
+
+/// How much of a request body is kept for replays unless something else is said: 64 KiB, as linkerd's proxy does.
+pub const DEFAULT_CAP: usize = 64 * 1024;
+
+/// The settings of a retry, as a file can hold them. Unknown keys are refused.
+///
+/// # Example
+/// ```
+/// use campanile::Retry;
+/// use campanile::retry::RetrySettings;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings: RetrySettings = serde_json::from_str(
+///     r#"{ "max_attempts": 3, "backoff": { "first": "50ms", "max": "1s" }, "deadline": "5s" }"#,
+/// )?;
+/// let retry = Retry::from_settings("payments", settings)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrySettings {
+    /// Attempts at most, the first included: from 1, which never retries, to 1,000. Default 4.
+    pub max_attempts: u32,
+    /// How long to wait before each further attempt. Default: 25 ms to 2 s, doubling, with equal jitter.
+    pub backoff: Backoff,
+    /// How many retries there may be over all calls. Default: a fifth of the calls, and 10 a second.
+    pub budget: Option<RetryBudget>,
+    /// The time a call may take with all its attempts and waits: more than zero. Default: no limit.
+    #[serde(with = "crate::duration::option")]
+    pub deadline: Option<Duration>,
+    /// The time one attempt may take: more than zero, at most the deadline. Default: no limit.
+    #[serde(with = "crate::duration::option")]
+    pub attempt_timeout: Option<Duration>,
+    /// A `Retry-After` is followed up to this time: at most one day; zero follows none. Default 30 s.
+    #[serde(with = "crate::duration")]
+    pub retry_after_cap: Duration,
+    /// A larger request body is not sent again: bytes, at most 1 GiB. Default 64 KiB.
+    pub body_cap: usize,
+    /// Retries `POST` and `PATCH` like any other method. Default: only when the request carries an
+    /// `Idempotency-Key` or was certainly not processed.
+    pub retry_non_idempotent: bool,
+}
+
+impl Default for RetrySettings {
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            backoff: Backoff::exponential(Duration::from_millis(25), Duration::from_secs(2)),
+            budget: Some(RetryBudget::default()),
+            deadline: None,
+            attempt_timeout: None,
+            retry_after_cap: Duration::from_secs(30),
+            body_cap: DEFAULT_CAP,
+            retry_non_idempotent: false,
+        }
+    }
+}
+
+impl RetrySettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check(
+            (1..=1_000).contains(&self.max_attempts),
+            "max_attempts",
+            self.max_attempts,
+            "from 1 (no retry) to 1,000",
+        )?;
+        self.backoff.validate("backoff")?;
+        if let Some(budget) = self.budget {
+            budget.validate()?;
+        }
+        if let Some(deadline) = self.deadline {
+            ConfigError::check(!deadline.is_zero(), "deadline", deadline, "more than zero")?;
+        }
+        if let Some(timeout) = self.attempt_timeout {
+            ConfigError::check(
+                !timeout.is_zero() && self.deadline.is_none_or(|deadline| timeout <= deadline),
+                "attempt_timeout",
+                timeout,
+                "more than zero and at most the deadline",
+            )?;
+        }
+        ConfigError::check(
+            self.retry_after_cap <= Duration::from_secs(86_400),
+            "retry_after_cap",
+            self.retry_after_cap,
+            "at most one day",
+        )?;
+        ConfigError::check(self.body_cap <= 1 << 30, "body_cap", self.body_cap, "at most 1 GiB")
+    }
+}
+
+/// Makes a [`Retry`]. Every setting has a default; see [`RetrySettings`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    name: Arc<str>,
+    settings: RetrySettings,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self { name: "default".into(), settings: RetrySettings::default() }
+    }
+
+    /// The name in metrics and events; `default` unless said.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Attempts at most, the first included: from 1 to 1,000.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.settings.max_attempts = attempts;
+        self
+    }
+
+    /// How long to wait before each further attempt.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// How many retries there may be over all calls; `None` for no bound.
+    pub fn budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
+        self.settings.budget = budget.into();
+        self
+    }
+
+    /// The time a call may take with all its attempts and waits.
+    ///
+    /// A wait that would reach it is not begun: the caller gets the result at hand. An attempt that reaches it
+    /// is ended.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// The time one attempt may take; an attempt that takes longer is ended and has failed.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// A `Retry-After` is followed up to this time.
+    pub fn retry_after_cap(mut self, cap: Duration) -> Self {
+        self.settings.retry_after_cap = cap;
+        self
+    }
+
+    /// A larger request body, in bytes, is not sent again.
+    pub fn body_cap(mut self, bytes: usize) -> Self {
+        self.settings.body_cap = bytes;
+        self
+    }
+
+    /// Whether to retry `POST` and `PATCH` like any other method.
+    pub fn retry_non_idempotent(mut self, retry: bool) -> Self {
+        self.settings.retry_non_idempotent = retry;
+        self
+    }
+
+    /// The retry.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range, its value and what is allowed.
+    pub fn build(self) -> Result<Retry, ConfigError> {
+        Retry::from_settings(self.name, self.settings)
+    }
+}

@@ -1,0 +1,135 @@
+//! What was counted.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a failed call was not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GiveUp {
+    /// It has had all its attempts.
+    Attempts,
+    /// Its deadline has passed, or the next wait would reach it.
+    Deadline,
+    /// The budget had no retry left.
+    Budget,
+    /// A layer further in, such as a circuit breaker, refused it.
+    Rejected,
+    /// The same request would fail again.
+    Permanent,
+    /// Sending it again could do its work twice.
+    NotIdempotent,
+    /// Its body is larger than the cap for replays, or broke off.
+    Body,
+    /// The service said in place of readiness that it has failed.
+    NotReady,
+}
+
+impl GiveUp {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Attempts,
+        Self::Deadline,
+        Self::Budget,
+        Self::Rejected,
+        Self::Permanent,
+        Self::NotIdempotent,
+        Self::Body,
+        Self::NotReady,
+    ];
+
+    /// The reason as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+            Self::Rejected => "rejected",
+            Self::Permanent => "permanent",
+            Self::NotIdempotent => "not_idempotent",
+            Self::Body => "body",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// What a [`Retry`](crate::Retry) has counted since it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RetrySnapshot {
+    /// Calls that ended: successes, failures and cancelled ones.
+    pub calls: u64,
+    /// Calls that went well, at whichever attempt.
+    pub successes: u64,
+    /// Calls that failed after all.
+    pub failures: u64,
+    /// Calls whose future was dropped before its end.
+    pub cancelled: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// The failures by what forbade another attempt.
+    pub given_up: BTreeMap<GiveUp, u64>,
+}
+
+/// What the layers of one handle count into.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    successes: AtomicU64,
+    cancelled: AtomicU64,
+    retries: AtomicU64,
+    given_up: [AtomicU64; GiveUp::ALL.len()],
+}
+
+impl Tally {
+    #[inline]
+    pub(super) fn success(&self) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn cancelled(&self) {
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_up(&self, why: GiveUp) {
+        self.given_up[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn snapshot(&self) -> RetrySnapshot {
+        let given_up: BTreeMap<GiveUp, u64> = GiveUp::ALL
+            .into_iter()
+            .map(|why| (why, self.given_up[why as usize].load(Ordering::Relaxed)))
+            .collect();
+        let successes = self.successes.load(Ordering::Relaxed);
+        let failures = given_up.values().sum();
+        let cancelled = self.cancelled.load(Ordering::Relaxed);
+        RetrySnapshot {
+            calls: successes + failures + cancelled,
+            successes,
+            failures,
+            cancelled,
+            retries: self.retries.load(Ordering::Relaxed),
+            given_up,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_the_place_in_the_list() {
+        for (place, why) in GiveUp::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, place);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Which spans of the layer are active on this thread, for OpenTelemetry.
+
+use std::cell::{Cell, RefCell};
+
+use opentelemetry::trace::SpanId;
+use opentelemetry::{Context, ContextGuard};
+
+thread_local! {
+    static ACTIVE: RefCell<Vec<Active>> = const { RefCell::new(Vec::new()) };
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Active {
+    /// Which layer: a process may have several.
+    layer: usize,
+    id: u64,
+    span_id: SpanId,
+    /// Puts back what was active before, when it is dropped.
+    _guard: ContextGuard,
+}
+
+/// Makes `context`, that of the span `id`, the active one.
+pub(super) fn enter(layer: usize, id: u64, span_id: SpanId, context: Context) {
+    let guard = context.attach();
+    // A thread that is about to end has no list any more; then the guard ends the activation at once.
+    let _ = ACTIVE.try_with(|active| {
+        active.borrow_mut().push(Active { layer, id, span_id, _guard: guard });
+    });
+}
+
+/// Ends the activation of the span `id`, in whatever order spans are left.
+pub(super) fn exit(layer: usize, id: u64) {
+    // Out of the borrow before it is dropped: the end of a context may run anything.
+    let _ended = ACTIVE.try_with(|active| {
+        let mut active = active.borrow_mut();
+        let place = active.iter().rposition(|entry| entry.id == id && entry.layer == layer)?;
+        Some(active.remove(place))
+    });
+}
+
+/// The id of the span that a layer activated last on this thread.
+pub(super) fn last() -> Option<SpanId> {
+    ACTIVE.try_with(|active| Some(active.borrow().last()?.span_id)).ok()?
+}
+
+/// Activates the spans of this thread again, with contexts that `context` gives, after their ids changed.
+pub(super) fn refresh(layer: usize, context: impl Fn(u64) -> Option<Context>) {
+    let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
+    // From the first that the layer knows; those below it stay as they are.
+    let Some(first) = list.iter().position(|entry| entry.layer == layer) else {
+        ACTIVE.with(|active| *active.borrow_mut() = list);
+        return;
+    };
+    let mut again = Vec::with_capacity(list.len() - first);
+    while list.len() > first {
+        let Some(Active { layer: of, id, span_id, _guard }) = list.pop() else { break };
+        // What was attached, for the layers that keep theirs.
+        let attached = Context::current();
+        drop(_guard);
+        again.push((of, id, span_id, attached));
+    }
+    ACTIVE.with(|active| *active.borrow_mut() = list);
+    for (of, id, span_id, attached) in again.into_iter().rev() {
+        let renewed = if of == layer { context(id) } else { None };
+        enter(of, id, span_id, renewed.unwrap_or(attached));
+    }
+}
+
+/// While it lives, no layer takes in spans or events of this thread.
+#[derive(Debug)]
+pub(super) struct Silence(bool);
+
+impl Silence {
+    pub(super) fn begin() -> Self {
+        Self(SILENT.try_with(|silent| silent.replace(true)).unwrap_or(true))
+    }
+
+    /// Silences a thread for good.
+    pub(super) fn for_good() {
+        let _ = SILENT.try_with(|silent| silent.set(true));
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        let _ = SILENT.try_with(|silent| silent.set(self.0));
+    }
+}
+
+/// Whether spans and events of this thread come out of the pipeline.
+pub(super) fn silent() -> bool {
+    SILENT.try_with(Cell::get).unwrap_or(true)
+}

@@ -1,0 +1,388 @@
+//! Settings of the pipeline.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::MeterProviderBuilder;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Batch, BatchSettings};
+use super::choice::reader;
+use super::console::{Console, Output};
+use super::counters::Counters;
+use super::error::TelemetryError;
+use super::limits::SpanLimits;
+use super::pipeline::Telemetry;
+use super::sampling::Sampling;
+use super::variables::Variables;
+use crate::error::ConfigError;
+
+/// What a [`Telemetry`] is made from, as it stands in a file. `OTEL_*` variables win over it.
+///
+/// # Example
+/// ```
+/// use campanile::telemetry::TelemetrySettings;
+///
+/// let settings: TelemetrySettings =
+///     serde_json::from_str(r#"{"service_name": "checkout", "console": "json", "sampling": {"ratio": 0.1}}"#)?;
+/// let telemetry = settings.builder().build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TelemetrySettings {
+    /// The name of the service.
+    pub service_name: String,
+    /// Whether to export over OTLP. Needs the feature `otlp`.
+    #[serde(default)]
+    pub otlp: bool,
+    /// Whether to keep metrics for Prometheus. Needs the feature `prometheus`.
+    #[serde(default)]
+    pub prometheus: bool,
+    /// How logs are written to the console, by `install`.
+    #[serde(default)]
+    pub console: Console,
+    /// Which spans and events are looked at, by `install`: directives such as `info,sqlx=warn`. `RUST_LOG` wins
+    /// over it.
+    #[serde(default = "info")]
+    pub env_filter: String,
+    /// Which traces are kept.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// What one span may hold.
+    #[serde(default)]
+    pub limits: SpanLimits,
+    /// How spans wait for their export.
+    #[serde(default)]
+    pub batch: BatchSettings,
+    /// How many pairs of component and span name have metrics of their own. More of them are counted together,
+    /// under the attribute `otel.metric.overflow`. 900, which leaves the SDK's limit of 2,000 series alone.
+    #[serde(default = "span_names")]
+    pub span_names: usize,
+    /// Whether entering a span makes it the active one of OpenTelemetry, so that its own spans and its log
+    /// appenders find their parent. Costs a little at each enter.
+    #[serde(default = "yes")]
+    pub activation: bool,
+    /// Whether spans say where in the code they stand.
+    #[serde(default = "yes")]
+    pub code_attributes: bool,
+    /// Attributes of the resource.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
+    #[serde(default = "minute", with = "crate::duration")]
+    pub metrics_every: Duration,
+    /// How often the machine is sampled, if at all. Needs the feature `system`.
+    #[serde(default, with = "crate::duration::option")]
+    pub system: Option<Duration>,
+    /// How often the GPUs are sampled, if at all. Needs the feature `gpu`.
+    #[serde(default, with = "crate::duration::option")]
+    pub gpu: Option<Duration>,
+}
+
+fn info() -> String {
+    "info".to_owned()
+}
+
+fn span_names() -> usize {
+    900
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn minute() -> Duration {
+    Duration::from_secs(60)
+}
+
+impl TelemetrySettings {
+    /// The defaults, for a service of this name: traces, metrics and health in the process, and nothing sent.
+    #[must_use]
+    pub fn new(service_name: impl Into<String>) -> Self {
+        Self {
+            service_name: service_name.into(),
+            otlp: false,
+            prometheus: false,
+            console: Console::default(),
+            env_filter: info(),
+            sampling: Sampling::default(),
+            limits: SpanLimits::default(),
+            batch: BatchSettings::default(),
+            span_names: span_names(),
+            activation: true,
+            code_attributes: true,
+            attributes: BTreeMap::new(),
+            metrics_every: minute(),
+            system: None,
+            gpu: None,
+        }
+    }
+
+    /// A builder that starts from these settings.
+    #[must_use]
+    pub fn builder(self) -> TelemetryBuilder {
+        TelemetryBuilder {
+            settings: self,
+            variables: Variables::default(),
+            output: Output::default(),
+            exporters: Vec::new(),
+            processors: Vec::new(),
+            readers: Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let given = |given: bool, feature: bool, setting: &'static str, allowed: &'static str| {
+            ConfigError::check(!given || feature, setting, "on", allowed)
+        };
+        let sampled = |setting: &'static str, every: Option<Duration>| {
+            ConfigError::check(every != Some(Duration::ZERO), setting, every, "more than zero")
+        };
+        ConfigError::check(
+            !self.service_name.trim().is_empty(),
+            "service_name",
+            &self.service_name,
+            "the name of the service",
+        )?;
+        given(self.otlp, cfg!(feature = "otlp"), "otlp", "campanile is built without the feature `otlp`")?;
+        given(
+            self.prometheus,
+            cfg!(feature = "prometheus"),
+            "prometheus",
+            "campanile is built without the feature `prometheus`",
+        )?;
+        given(
+            self.system.is_some(),
+            cfg!(feature = "system"),
+            "system",
+            "campanile is built without the feature `system`",
+        )?;
+        given(
+            self.gpu.is_some(),
+            cfg!(feature = "gpu"),
+            "gpu",
+            "campanile is built without the feature `gpu`",
+        )?;
+        sampled("system", self.system)?;
+        sampled("gpu", self.gpu)?;
+        self.sampling.check()?;
+        self.batch.check()?;
+        ConfigError::check(
+            (1..=100_000).contains(&self.span_names),
+            "span_names",
+            self.span_names,
+            "from 1 to 100000",
+        )?;
+        ConfigError::check(
+            !self.metrics_every.is_zero(),
+            "metrics_every",
+            self.metrics_every,
+            "more than zero",
+        )
+    }
+}
+
+type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
+pub(super) type AddReader =
+    Box<dyn FnOnce(MeterProviderBuilder, Duration, &Arc<Counters>) -> MeterProviderBuilder + Send>;
+
+/// Sets up a [`Telemetry`]; from [`Telemetry::builder`].
+#[must_use = "nothing happens before `install` or `build`"]
+pub struct TelemetryBuilder {
+    pub(super) settings: TelemetrySettings,
+    pub(super) variables: Variables,
+    pub(super) output: Output,
+    pub(super) exporters: Vec<StartExporter>,
+    pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
+    pub(super) readers: Vec<AddReader>,
+}
+
+impl TelemetryBuilder {
+    /// Exports traces and metrics over OTLP.
+    ///
+    /// Where to and how is said by the standard variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all. Without them it is
+    /// HTTP to port 4318 of this machine. A collector that is not there, or too slow, never holds anyone up.
+    #[cfg(feature = "otlp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
+    pub fn otlp(mut self) -> Self {
+        self.settings.otlp = true;
+        self
+    }
+
+    /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`] and
+    /// [`Telemetry::prometheus_service`].
+    #[cfg(feature = "prometheus")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+    pub fn prometheus(mut self) -> Self {
+        self.settings.prometheus = true;
+        self
+    }
+
+    /// Samples processors, memory, load and this process at this interval.
+    #[cfg(feature = "system")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
+    pub fn system(mut self, every: Duration) -> Self {
+        self.settings.system = Some(every);
+        self
+    }
+
+    /// Samples the GPUs at this interval.
+    #[cfg(feature = "gpu")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
+    pub fn gpu(mut self, every: Duration) -> Self {
+        self.settings.gpu = Some(every);
+        self
+    }
+
+    /// How `install` writes logs to the console: [`Console::Human`] unless told otherwise.
+    pub fn console(mut self, console: Console) -> Self {
+        self.settings.console = console;
+        self
+    }
+
+    /// Writes logs to `writer` and not to standard error, without colours.
+    pub fn console_writer<W: io::Write + 'static>(
+        mut self,
+        writer: impl Fn() -> W + Send + Sync + 'static,
+    ) -> Self {
+        self.output = Output::new(writer);
+        self
+    }
+
+    /// Which spans and events the subscriber of `install` looks at: `info` unless told otherwise.
+    ///
+    /// What it leaves out exists for nobody: not for logs, traces, metrics or health.
+    pub fn env_filter(mut self, directives: impl Into<String>) -> Self {
+        self.settings.env_filter = directives.into();
+        self
+    }
+
+    /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.settings.sampling = sampling;
+        self
+    }
+
+    /// Adds an attribute to the resource.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// What one span may hold.
+    pub fn limits(mut self, limits: SpanLimits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// How spans wait for their export.
+    pub fn batch(mut self, batch: BatchSettings) -> Self {
+        self.settings.batch = batch;
+        self
+    }
+
+    /// How many pairs of component and span name have metrics of their own.
+    pub fn span_names(mut self, pairs: usize) -> Self {
+        self.settings.span_names = pairs;
+        self
+    }
+
+    /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
+    pub fn activation(mut self, activation: bool) -> Self {
+        self.settings.activation = activation;
+        self
+    }
+
+    /// Whether spans say where in the code they stand. They do unless told otherwise.
+    pub fn code_attributes(mut self, code_attributes: bool) -> Self {
+        self.settings.code_attributes = code_attributes;
+        self
+    }
+
+    /// How often metrics are sent.
+    pub fn metrics_every(mut self, every: Duration) -> Self {
+        self.settings.metrics_every = every;
+        self
+    }
+
+    /// Hands finished spans to one more exporter, in batches, from a thread of its own.
+    pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
+        self.exporters.push(Box::new(move |settings, counters, resource| {
+            let mut exporter = exporter;
+            exporter.set_resource(resource);
+            Batch::start(exporter, settings, Arc::clone(counters))
+        }));
+        self
+    }
+
+    /// Hands finished spans to one more processor, on the thread that closes the span.
+    ///
+    /// It holds that thread up for as long as it takes. `tracing` spans that it opens are disabled, its logs are
+    /// not. Its `on_start` hears of spans made through the OpenTelemetry API alone.
+    pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.processors.push(Arc::new(processor));
+        self
+    }
+
+    /// Sends metrics to one more exporter.
+    pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
+        self.readers.push(reader(exporter));
+        self
+    }
+
+    /// Reads `OTEL_*` variables and `RUST_LOG` from `read`, and not from the environment.
+    ///
+    /// For tests and for values that live elsewhere. Headers, compression and certificates of OTLP are read
+    /// from the environment by its exporter in either case.
+    pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.variables = Variables::new(read);
+        self
+    }
+
+    /// Starts the pipeline and makes it that of the process: the global `tracing` subscriber, the global
+    /// OpenTelemetry providers and propagator, and the metrics of every layer.
+    ///
+    /// It may be called from any runtime, or from none.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
+    /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
+    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. That nobody answers there is no error.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("checkout").install()?;
+    /// tracing::info_span!("order", component = "orders").in_scope(|| tracing::info!("hello"));
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn install(self) -> Result<Telemetry, TelemetryError> {
+        Telemetry::install(self)
+    }
+
+    /// Starts the pipeline and leaves every global alone: for a subscriber of one's own, and for tests.
+    ///
+    /// Timings of layers, which go to the pipeline that was installed, do not go to this one.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install).
+    pub fn build(self) -> Result<Telemetry, TelemetryError> {
+        Telemetry::build(self)
+    }
+}
+
+impl fmt::Debug for TelemetryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TelemetryBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

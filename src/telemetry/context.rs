@@ -1,0 +1,147 @@
+//! From a `tracing` span to its OpenTelemetry context and back.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceId};
+use tracing::Span;
+use tracing::span::Record;
+
+use super::activation;
+use super::span_layer::{Core, SpanLayer};
+
+/// The trace side of a [`tracing::Span`].
+///
+/// Where no [`SpanLayer`] is installed, or it does not know the span, there is nothing to ask: a context is
+/// empty, an id is `None`, a parent is ignored.
+///
+/// # Example
+/// ```
+/// use campanile::telemetry::{SpanExt, Telemetry};
+/// use opentelemetry::trace::TraceContextExt;
+/// use tracing_subscriber::prelude::*;
+///
+/// let telemetry = Telemetry::builder("docs").build()?;
+/// let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+/// tracing::subscriber::with_default(subscriber, || {
+///     let span = tracing::info_span!("order");
+///     assert_eq!(span.trace_id(), Some(span.context().span().span_context().trace_id()));
+/// });
+/// # Ok::<(), campanile::telemetry::TelemetryError>(())
+/// ```
+pub trait SpanExt {
+    /// Puts the span under the span that is active in `parent`, with whatever is below it already.
+    ///
+    /// At any time before the span closes. A parent that is known earlier is better attached to the thread
+    /// before the span is made: an unsampled span keeps no fields, so that one which a late parent turns into a
+    /// sampled one lacks those that it was created with. A context without a span is ignored.
+    fn set_parent(&self, parent: Context);
+
+    /// The context to hand on: the span as the active one, with the baggage it was created with.
+    fn context(&self) -> Context;
+
+    /// The id of the span's trace.
+    fn trace_id(&self) -> Option<TraceId>;
+}
+
+impl SpanExt for Span {
+    fn set_parent(&self, parent: Context) {
+        ask(self, Question::SetParent(parent));
+    }
+
+    fn context(&self) -> Context {
+        match ask(self, Question::Context) {
+            Some(Answer::Context(context)) => context,
+            _ => Context::new(),
+        }
+    }
+
+    fn trace_id(&self) -> Option<TraceId> {
+        match ask(self, Question::Ids) {
+            Some(Answer::Ids(context)) => Some(context.trace_id()),
+            _ => None,
+        }
+    }
+}
+
+/// The context to hand on from here: that of the current span, or what was attached on top of it.
+///
+/// For clients that send it themselves; [`http_injection_layer`](super::http_injection_layer) does it for HTTP.
+#[must_use]
+pub fn current_context() -> Context {
+    match ask(&Span::current(), Question::Current) {
+        Some(Answer::Context(context)) => context,
+        _ => Context::current(),
+    }
+}
+
+/// What is asked of the layer about one span.
+#[derive(Clone, Debug)]
+pub(super) enum Question {
+    Context,
+    /// As `Context`, but something attached on top of the span goes first.
+    Current,
+    Ids,
+    SetParent(Context),
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Context(Context),
+    Ids(SpanContext),
+    Done,
+}
+
+thread_local! {
+    static PENDING: Cell<Option<Question>> = const { Cell::new(None) };
+    static ANSWER: Cell<Option<Answer>> = const { Cell::new(None) };
+}
+
+/// Asks the layer that knows `span`.
+fn ask(span: &Span, question: Question) -> Option<Answer> {
+    let metadata = span.metadata()?;
+    span.with_subscriber(|(id, dispatch)| {
+        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
+            return question.answer(&layer.core, id.into_u64());
+        }
+        // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and
+        // of a record without any value nobody else takes notice.
+        PENDING.try_with(|pending| pending.set(Some(question))).ok()?;
+        dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
+        PENDING.take();
+        ANSWER.take()
+    })
+    .flatten()
+}
+
+impl Question {
+    /// Answers the question that this thread asks, if it does.
+    pub(super) fn answer_pending(core: &Arc<Core>, id: u64) -> bool {
+        let Ok(Some(question)) = PENDING.try_with(Cell::take) else { return false };
+        ANSWER.set(question.answer(core, id));
+        true
+    }
+
+    fn answer(self, core: &Arc<Core>, id: u64) -> Option<Answer> {
+        match self {
+            Self::Current if core.activate && Core::foreign().is_some() => {
+                Some(Answer::Context(Context::current()))
+            }
+            Self::Context | Self::Current => core.otel_context(id).map(Answer::Context),
+            Self::Ids => core.spans.with(id, |live| live.context.clone()).map(Answer::Ids),
+            Self::SetParent(parent) => {
+                let of = parent.span().span_context().clone();
+                if of.is_valid() {
+                    // Before the change: afterwards nothing that is active here looks like the layer's own.
+                    let on_top = Core::foreign().is_none();
+                    core.spans.adopt(id, &of, core.sampling.keeps(of.trace_id(), Some(&of)), &parent);
+                    if core.activate && on_top {
+                        activation::refresh(core.key(), |id| core.otel_context(id));
+                    }
+                }
+                Some(Answer::Done)
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! From the fields of spans and events to attributes.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+
+use opentelemetry::trace::SpanKind;
+use opentelemetry::{Key, KeyValue, Value};
+use tracing::field::{Field, FieldSet, Visit};
+
+use super::limits::SpanLimits;
+use crate::error::{Rejected, TimedOut, find_cause};
+
+/// Which of the fields that mean something to the layer a callsite has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Special(u8);
+
+impl Special {
+    const NAME: u8 = 1;
+    const STATUS: u8 = 2;
+    const COMPONENT: u8 = 4;
+
+    pub(super) fn of(fields: &FieldSet) -> Self {
+        Self(fields.iter().fold(0, |bits, field| {
+            bits | match field.name() {
+                "otel.name" => Self::NAME,
+                "otel.status_code" => Self::STATUS,
+                "component" => Self::COMPONENT,
+                _ => 0,
+            }
+        }))
+    }
+
+    /// Whether an unsampled span of this callsite has fields worth a look.
+    pub(super) fn any(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// What a field says about how the span went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StatusCode {
+    Unset,
+    Ok,
+    Error,
+}
+
+/// What the fields of a span say.
+#[derive(Debug)]
+pub(super) struct SpanFields<'a> {
+    limits: &'a SpanLimits,
+    /// Whether attributes are wanted, or only what steers the layer.
+    keep: bool,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) dropped: u32,
+    pub(super) name: Option<String>,
+    pub(super) component: Option<String>,
+    pub(super) kind: Option<SpanKind>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) description: Option<String>,
+}
+
+impl<'a> SpanFields<'a> {
+    pub(super) fn all(limits: &'a SpanLimits, capacity: usize) -> Self {
+        Self {
+            limits,
+            keep: true,
+            attributes: Vec::with_capacity(capacity.min(limits.attributes)),
+            dropped: 0,
+            name: None,
+            component: None,
+            kind: None,
+            status: None,
+            description: None,
+        }
+    }
+
+    pub(super) fn special(limits: &'a SpanLimits) -> Self {
+        Self { keep: false, ..Self::all(limits, 0) }
+    }
+
+    fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
+        if self.keep {
+            self.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
+        }
+    }
+
+    /// Takes a text for a field that steers the layer; `false` if it is none of those.
+    fn steer(&mut self, field: &Field, text: &str) -> bool {
+        let text = self.limits.cut(text);
+        match field.name() {
+            "otel.name" => self.name = Some(text.to_owned()),
+            "otel.kind" => self.kind = kind(text),
+            "otel.status_code" => self.status = status(text),
+            "otel.status_description" => self.description = Some(text.to_owned()),
+            "component" => {
+                self.component = Some(text.to_owned());
+                // It also is an attribute.
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn kind(text: &str) -> Option<SpanKind> {
+    [
+        ("server", SpanKind::Server),
+        ("client", SpanKind::Client),
+        ("producer", SpanKind::Producer),
+        ("consumer", SpanKind::Consumer),
+        ("internal", SpanKind::Internal),
+    ]
+    .into_iter()
+    .find_map(|(name, kind)| name.eq_ignore_ascii_case(text).then_some(kind))
+}
+
+fn status(text: &str) -> Option<StatusCode> {
+    [("ok", StatusCode::Ok), ("error", StatusCode::Error), ("unset", StatusCode::Unset)]
+        .into_iter()
+        .find_map(|(name, status)| name.eq_ignore_ascii_case(text).then_some(status))
+}
+
+fn is_special(name: &str) -> bool {
+    name == "component" || name.starts_with("otel.")
+}
+
+impl Visit for SpanFields<'_> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field.name(), integer(value));
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.add(field.name(), value.to_string());
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.add(field.name(), value.to_string());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !self.steer(field, value) && self.keep {
+            self.add(field.name(), self.limits.text(value));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !self.keep && !is_special(field.name()) {
+            return;
+        }
+        let text = render(self.limits, value);
+        if !self.steer(field, &text) {
+            self.add(field.name(), text);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if self.keep {
+            exception(field, value, self.limits, &mut |key, value| {
+                self.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
+            });
+        }
+    }
+}
+
+/// What the fields of an event say.
+#[derive(Debug)]
+pub(super) struct EventFields<'a> {
+    limits: &'a SpanLimits,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) dropped: u32,
+    pub(super) message: Option<String>,
+    /// The text of the error that the event carries, if it carries one.
+    pub(super) error: Option<String>,
+}
+
+impl<'a> EventFields<'a> {
+    pub(super) fn new(limits: &'a SpanLimits, capacity: usize) -> Self {
+        Self {
+            limits,
+            attributes: Vec::with_capacity(capacity.min(limits.event_attributes)),
+            dropped: 0,
+            message: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
+        if self.attributes.len() < self.limits.event_attributes {
+            self.attributes.push(KeyValue::new(key, value));
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}
+
+impl Visit for EventFields<'_> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field.name(), integer(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.message = Some(self.limits.cut(value).to_owned());
+        } else {
+            self.add(field.name(), self.limits.text(value));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = render(self.limits, value);
+        match field.name() {
+            "message" => self.message = Some(text),
+            name => {
+                // What `#[instrument(err)]` leaves.
+                if name == "error" {
+                    self.error = Some(text.clone());
+                }
+                self.add(name, text);
+            }
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.error = Some(render(self.limits, &format_args!("{value}")));
+        exception(field, value, self.limits, &mut |key, value| self.add(key, value));
+    }
+}
+
+fn integer(value: u64) -> Value {
+    match i64::try_from(value) {
+        Ok(value) => Value::I64(value),
+        Err(_) => value.to_string().into(),
+    }
+}
+
+/// The attributes of an error: what it says, what it is where its type is known, and what caused it.
+fn exception(
+    field: &Field,
+    error: &(dyn Error + 'static),
+    limits: &SpanLimits,
+    add: &mut dyn FnMut(&'static str, Value),
+) {
+    let message = render(limits, &format_args!("{error}"));
+    if !matches!(field.name(), "error" | "exception") {
+        add(field.name(), message.clone().into());
+    }
+    add("exception.message", message.into());
+    if let Some(name) = type_name(error) {
+        add("exception.type", name.into());
+    }
+    if error.source().is_some() {
+        let causes = Causes(error);
+        add("exception.stacktrace", render(limits, &format_args!("{causes}")).into());
+    }
+}
+
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, "\ncaused by: {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// The type of an error, for the few types that can be told from behind `dyn Error`.
+fn type_name(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    macro_rules! known {
+        ($($name:ty),*) => { $(if error.is::<$name>() { return Some(std::any::type_name::<$name>()); })* };
+    }
+    known!(
+        std::io::Error,
+        std::fmt::Error,
+        std::str::Utf8Error,
+        std::num::ParseIntError,
+        std::num::ParseFloatError,
+        tower::timeout::error::Elapsed,
+        tokio::time::error::Elapsed
+    );
+    if find_cause::<Rejected>(error).is_some() {
+        return Some("campanile::Rejected");
+    }
+    find_cause::<TimedOut>(error).is_some().then_some("campanile::TimedOut")
+}
+
+/// `value` as text that stops growing at the limit, however much it would print.
+fn render(limits: &SpanLimits, value: &dyn fmt::Debug) -> String {
+    struct Bounded<'a>(String, &'a SpanLimits);
+
+    impl fmt::Write for Bounded<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = self.1.value_length.saturating_sub(self.0.len());
+            self.0.push_str(&text[..text.floor_char_boundary(room)]);
+            // The error stops the printing: there is no use for the rest.
+            if room < text.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    let mut bounded = Bounded(String::new(), limits);
+    let _cut_short = write!(bounded, "{value:?}");
+    bounded.0
+}

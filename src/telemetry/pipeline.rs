@@ -1,0 +1,465 @@
+//! The pipeline, from its start to its end.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use tracing::Subscriber;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::activation::Silence;
+use super::batch::Batch;
+use super::builder::{TelemetryBuilder, TelemetrySettings};
+use super::choice::Choice;
+use super::console::{self, Console, Output};
+use super::counters::{Counters, OwnNumbers};
+use super::error::TelemetryError;
+use super::propagators::{self, Propagator};
+use super::red::Red;
+use super::resource::resource;
+use super::sampling::Sampling;
+use super::span_layer::{Core, SpanLayer};
+use super::spans::Spans;
+use super::variables::Variables;
+use crate::error::ConfigError;
+#[cfg(feature = "system")]
+use crate::sampler::{Sampler, SamplerGuard, SamplerSettings};
+use crate::signal::{self, Vitals};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// Traces, metrics and logs of this process, on their way out.
+///
+/// Clones share one pipeline. It ends with [`shutdown`](Self::shutdown), or when the last clone is dropped.
+///
+/// # Example
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use campanile::Telemetry;
+///
+/// # fn main() -> Result<(), campanile::telemetry::TelemetryError> {
+/// let telemetry = Telemetry::builder("checkout").install()?;
+/// // … the service runs …
+/// telemetry.shutdown(Duration::from_secs(5));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    layer: SpanLayer,
+    vitals: Arc<Vitals>,
+    meter: Meter,
+    meter_provider: SdkMeterProvider,
+    tracer_provider: SdkTracerProvider,
+    batches: Vec<Arc<Batch>>,
+    processors: Vec<Arc<dyn SpanProcessor>>,
+    resource: Resource,
+    propagator: Propagator,
+    #[cfg(feature = "prometheus")]
+    scrape: Option<super::prometheus::Scrape>,
+    console: Console,
+    output: Output,
+    /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
+    _own: Arc<OwnNumbers>,
+    slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// What a published meter is withdrawn with.
+    published: OnceLock<u64>,
+    #[cfg(feature = "system")]
+    sampler: Mutex<Option<SamplerGuard>>,
+    ended: AtomicBool,
+}
+
+/// How long the drop of the last handle may take.
+const LAST_DROP: Duration = Duration::from_secs(5);
+
+impl Telemetry {
+    /// Starts to set up telemetry for the service of this name.
+    pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
+        TelemetrySettings::new(service_name).builder()
+    }
+
+    pub(super) fn install(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
+        let filter = filter(&builder.settings.env_filter, &builder.variables)?;
+        let telemetry = Self::build(builder)?;
+        let inner = &*telemetry.inner;
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(telemetry.span_layer())
+            .with(telemetry.console_layer());
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
+        global::set_tracer_provider(inner.tracer_provider.clone());
+        global::set_meter_provider(inner.meter_provider.clone());
+        global::set_text_map_propagator(Shared(Arc::clone(&inner.propagator)));
+        propagators::choose(Arc::clone(&inner.propagator));
+        let _first = inner.published.set(signal::publish(inner.meter.clone()));
+        Ok(telemetry)
+    }
+
+    pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
+        let TelemetryBuilder { settings, variables, output, exporters, processors, readers } = builder;
+        settings.check()?;
+        let batch = settings.batch.with_variables(&variables)?;
+        batch.check()?;
+        let limits = settings.limits.with_variables(&variables)?;
+        let choice = Choice::of(&settings, &variables)?;
+        let sampling = sampling(&settings, &variables, choice.disabled)?;
+        let every = variables.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?.unwrap_or(settings.metrics_every);
+        let formats = propagators::from_variables(&variables)?;
+        let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
+
+        let counters = Arc::new(Counters::default());
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        let mut started = choice.start(&variables, batch, &counters, &resource)?;
+        if !choice.disabled {
+            for start in exporters {
+                started.batches.push(Arc::new(start(batch, &counters, &resource)?));
+            }
+            started.readers.extend(readers);
+        }
+        let batches = started.batches;
+        for add in started.readers {
+            meters = add(meters, every, &counters);
+        }
+        #[cfg(feature = "prometheus")]
+        let mut scrape = None;
+        #[cfg(feature = "prometheus")]
+        if choice.prometheus {
+            let (found, reader) = super::prometheus::Scrape::new()?;
+            meters = meters.with_reader(reader);
+            scrape = Some(found);
+        }
+
+        let meter_provider = meters.build();
+        let scope =
+            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
+        let meter = meter_provider.meter_with_scope(scope.clone());
+        let vitals = Arc::new(Vitals::default());
+        let foreign = if choice.disabled { Vec::new() } else { processors };
+        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
+        all.extend(batches.iter().map(|batch| -> Arc<dyn SpanProcessor> { batch.clone() }));
+        let mut tracers = SdkTracerProvider::builder()
+            .with_resource(resource.clone())
+            .with_sampler(sampling.clone())
+            .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
+            .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
+        for processor in &all {
+            tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
+        }
+        let core = Arc::new(Core {
+            red: Red::new(meter.clone(), Arc::clone(&vitals), settings.span_names),
+            spans: Spans::default(),
+            sampling,
+            limits,
+            foreign_processors: !foreign.is_empty(),
+            processors: all,
+            scope,
+            ids: RandomIdGenerator::default(),
+            activate: settings.activation,
+            places: settings.code_attributes,
+        });
+        let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        signal::instrument(&meter, &own);
+        #[cfg(feature = "system")]
+        let sampler = settings.system.map(SamplerSettings::every).map(Sampler::start).transpose()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                layer: SpanLayer { core },
+                vitals,
+                meter,
+                meter_provider,
+                tracer_provider: tracers.build(),
+                batches,
+                processors: foreign,
+                resource,
+                propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
+                #[cfg(feature = "prometheus")]
+                scrape,
+                console: settings.console,
+                output,
+                _own: own,
+                slots: Mutex::new(HashMap::new()),
+                published: OnceLock::new(),
+                #[cfg(feature = "system")]
+                sampler: Mutex::new(sampler),
+                ended: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The layer that turns `tracing` spans into trace spans, metrics and health; `install` has added it
+    /// already.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Telemetry;
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let telemetry = Telemetry::builder("checkout").build()?;
+    /// let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+    /// tracing::subscriber::with_default(subscriber, || tracing::info_span!("order").in_scope(|| ()));
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    #[must_use]
+    pub fn span_layer(&self) -> SpanLayer {
+        self.inner.layer.clone()
+    }
+
+    /// The layer that writes logs with trace and span ids; `install` has added it already. Nothing for
+    /// [`Console::Off`].
+    #[must_use]
+    pub fn console_layer<S>(&self) -> Option<Box<dyn Layer<S> + Send + Sync>>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        console::layer(self.inner.console, &self.inner.output, &self.inner.layer.core)
+    }
+
+    /// Makes spans through the OpenTelemetry API that take the same way as those of the layer.
+    #[must_use]
+    pub fn tracer_provider(&self) -> SdkTracerProvider {
+        self.inner.tracer_provider.clone()
+    }
+
+    /// Makes instruments whose values go where the others go.
+    #[must_use]
+    pub fn meter_provider(&self) -> SdkMeterProvider {
+        self.inner.meter_provider.clone()
+    }
+
+    /// The formats in which trace context and baggage travel.
+    #[must_use]
+    pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
+        self.inner.propagator.clone()
+    }
+
+    /// Who sends all this.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.inner.resource
+    }
+
+    /// How many spans the layer saw start, sampled or not.
+    #[must_use]
+    pub fn spans_started(&self) -> u64 {
+        self.inner.layer.core.spans.totals().0
+    }
+
+    /// All metrics, as Prometheus text; empty if [`prometheus`](TelemetryBuilder::prometheus) was not asked
+    /// for.
+    #[cfg(feature = "prometheus")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+    #[must_use]
+    pub fn prometheus_text(&self) -> String {
+        self.inner.scrape.as_ref().map(super::prometheus::Scrape::text).unwrap_or_default()
+    }
+
+    /// A tower service for `GET /metrics`; axum takes it with `route_service`.
+    #[cfg(all(feature = "http", feature = "prometheus"))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "http", feature = "prometheus"))))]
+    #[must_use]
+    pub fn prometheus_service(&self) -> super::prometheus::PrometheusService {
+        super::prometheus::PrometheusService { scrape: self.inner.scrape.clone() }
+    }
+
+    /// Sends what waits, within `limit`; whether all of it was delivered.
+    ///
+    /// It blocks the thread for up to `limit`, never the work of the pipeline.
+    pub fn force_flush(&self, limit: Duration) -> bool {
+        self.inner.force_flush(limit)
+    }
+
+    /// Sends what waits and ends the pipeline, within `limit` whatever hangs; whether all of it was delivered.
+    ///
+    /// It blocks the thread for up to `limit`, never the work of the pipeline: any runtime will do, and none.
+    /// Spans that close afterwards are counted as dropped. A second call does nothing.
+    pub fn shutdown(&self, limit: Duration) -> bool {
+        self.inner.shut_down(limit)
+    }
+
+    /// The vital signs of every component.
+    #[allow(dead_code)] // Called by the floor above.
+    pub(crate) fn vitals(&self) -> &Arc<Vitals> {
+        &self.inner.vitals
+    }
+
+    /// What instruments of this pipeline are made with.
+    #[allow(dead_code)] // Called by the floor above.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// The one `T` that belongs to this pipeline, made when it is first asked for.
+    #[allow(dead_code)] // Called by the floor above.
+    pub(crate) fn slot<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let find = || self.inner.slots.lock().get(&TypeId::of::<T>()).cloned();
+        let found = find().unwrap_or_else(|| {
+            // Outside the lock; of two that are made at once, one stays.
+            let made: Arc<dyn Any + Send + Sync> = Arc::new(make());
+            Arc::clone(self.inner.slots.lock().entry(TypeId::of::<T>()).or_insert(made))
+        });
+        match found.downcast::<T>() {
+            Ok(slot) => slot,
+            Err(_) => unreachable!("a slot holds the type that it is filed under"),
+        }
+    }
+}
+
+impl Inner {
+    fn force_flush(&self, limit: Duration) -> bool {
+        let mut jobs: Vec<Job> = Vec::new();
+        for batch in self.batches.iter().cloned() {
+            jobs.push(Box::new(move || batch.flush(limit)));
+        }
+        for processor in self.processors.iter().cloned() {
+            jobs.push(Box::new(move || processor.force_flush().is_ok()));
+        }
+        let meters = self.meter_provider.clone();
+        jobs.push(Box::new(move || meters.force_flush().is_ok()));
+        within(limit, jobs)
+    }
+
+    fn shut_down(&self, limit: Duration) -> bool {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return true;
+        }
+        if let Some(generation) = self.published.get() {
+            signal::withdraw(*generation);
+        }
+        #[cfg(feature = "system")]
+        drop(self.sampler.lock().take());
+        let mut jobs: Vec<Job> = Vec::new();
+        for batch in self.batches.iter().cloned() {
+            jobs.push(Box::new(move || batch.shut_down(limit)));
+        }
+        let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
+        jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
+        jobs.push(Box::new(move || meters.shutdown_with_timeout(limit).is_ok()));
+        within(limit, jobs)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut_down(LAST_DROP);
+    }
+}
+
+type Job = Box<dyn FnOnce() -> bool + Send>;
+
+/// Runs every job on a thread of its own; whether all of them went well within `limit`.
+///
+/// A job that hangs keeps its thread, and nobody else.
+fn within(limit: Duration, jobs: Vec<Job>) -> bool {
+    let (done, all_done) = mpsc::channel();
+    let coordinator = thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
+        let running: Vec<_> = jobs
+            .into_iter()
+            .map(|job| {
+                thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
+                    let _silence = Silence::begin();
+                    job()
+                })
+            })
+            .collect();
+        let fine = running
+            .into_iter()
+            .map(|job| job.is_ok_and(|job| job.join().unwrap_or(false)))
+            .fold(true, |fine, job| fine && job);
+        // Who asked may have given up.
+        let _ = done.send(fine);
+    });
+    // One wait for all, which a paused clock cannot stretch.
+    coordinator.is_ok() && all_done.recv_timeout(limit) == Ok(true)
+}
+
+fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
+    let (setting, directives) = match variables.get("RUST_LOG") {
+        Some(directives) => ("RUST_LOG", directives),
+        None => ("env_filter", directives.to_owned()),
+    };
+    EnvFilter::builder().parse(&directives).map_err(|error| {
+        ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
+    })
+}
+
+fn sampling(
+    settings: &TelemetrySettings,
+    variables: &Variables,
+    disabled: bool,
+) -> Result<Sampling, ConfigError> {
+    if disabled {
+        return Ok(Sampling::AlwaysOff);
+    }
+    match variables.get("OTEL_TRACES_SAMPLER") {
+        Some(name) => Sampling::from_variables(&name, variables.get("OTEL_TRACES_SAMPLER_ARG").as_deref()),
+        None => Ok(settings.sampling.clone()),
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("resource", &self.inner.resource).finish_non_exhaustive()
+    }
+}
+
+/// A processor that spans of the layer and spans of the OpenTelemetry API share.
+#[derive(Debug)]
+struct SharedProcessor(Arc<dyn SpanProcessor>);
+
+impl SpanProcessor for SharedProcessor {
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        self.0.on_start(span, cx);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.0.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+}
+
+/// The propagator of the pipeline as the global one.
+#[derive(Debug)]
+struct Shared(Propagator);
+
+impl opentelemetry::propagation::TextMapPropagator for Shared {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn opentelemetry::propagation::Injector) {
+        self.0.inject_context(cx, injector);
+    }
+
+    fn extract_with_context(
+        &self,
+        cx: &Context,
+        extractor: &dyn opentelemetry::propagation::Extractor,
+    ) -> Context {
+        self.0.extract_with_context(cx, extractor)
+    }
+
+    fn fields(&self) -> opentelemetry::propagation::text_map_propagator::FieldIter<'_> {
+        self.0.fields()
+    }
+}

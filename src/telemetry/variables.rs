@@ -1,0 +1,63 @@
+//! The `OTEL_*` variables.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ConfigError;
+
+/// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
+#[derive(Clone)]
+pub(super) struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self::new(|name| std::env::var(name).ok())
+    }
+}
+
+impl Variables {
+    pub(super) fn new(read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The value of a variable; an empty one counts as not set, as the specification says.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of the first of `names` that is set, with its name.
+    pub(super) fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, String)> {
+        names.iter().find_map(|name| Some((*name, self.get(name)?)))
+    }
+
+    /// Whether the variable is `true`, in any case; anything else is false, as the specification says.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, ConfigError> {
+        self.get(name)
+            .map(|value| {
+                value.parse().map_err(|_| ConfigError::new(name, &value, "a whole number, not negative"))
+            })
+            .transpose()
+    }
+
+    pub(super) fn milliseconds(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+        Ok(self.number(name)?.map(Duration::from_millis))
+    }
+
+    /// The words of a comma-separated list.
+    pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
+        let value = self.get(name)?;
+        Some(value.split(',').map(|word| word.trim().to_ascii_lowercase()).collect())
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables")
+    }
+}

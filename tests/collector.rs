@@ -1,0 +1,156 @@
+//! A real collector gets a trace of two services, their metrics and who they are.
+
+#[allow(unused_imports)] // Each test uses its part.
+mod support;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use campanile::Telemetry;
+use campanile::telemetry::{http_injection_layer, http_propagation_layer};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use support::{Rotel, promtool_check_metrics};
+use support::rotel::Received;
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tracing::instrument::WithSubscriber;
+use tracing::{Dispatch, Instrument, info_span};
+use tracing_subscriber::prelude::*;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn service(name: &str, endpoint: &str, protocol: &str) -> (Telemetry, Dispatch) {
+    let (endpoint, protocol) = (endpoint.to_owned(), protocol.to_owned());
+    let telemetry = Telemetry::builder(name)
+        .otlp()
+        .attribute("deployment.environment.name", "test")
+        .variables(move |name| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.clone()),
+            _ => None,
+        })
+        .build()
+        .unwrap();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(telemetry.span_layer()));
+    (telemetry, dispatch)
+}
+
+#[tracing::instrument(skip_all, fields(otel.kind = "server", component = "ledger"), err)]
+async fn pay(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    tokio::task::yield_now().await;
+    Err(std::io::Error::other("no money"))
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(pay(request).await.unwrap_or_else(|_| Response::new(Full::default())))
+}
+
+async fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accept = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = ServiceBuilder::new().layer(http_propagation_layer()).service(service_fn(answer));
+        let service = TowerToHyperService::new(service);
+        let http = hyper::server::conn::http1::Builder::new();
+        http.serve_connection(TokioIo::new(stream), service).await.unwrap();
+    };
+    tokio::spawn(accept.with_current_subscriber());
+    address
+}
+
+async fn order(address: SocketAddr) {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let client = ServiceBuilder::new().layer(http_injection_layer()).service(client);
+    let request = Request::get(format!("http://{address}/")).body(Full::default()).unwrap();
+    let call = async { client.oneshot(request).await.unwrap() };
+    let span = info_span!("order", id = 7);
+    call.instrument(span).await;
+}
+
+async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, protocol: &str) {
+    let (checkout, in_checkout) = service("checkout", &endpoint, protocol);
+    let (payments, in_payments) = service("payments", &endpoint, protocol);
+    let address = serve().with_subscriber(in_payments).await;
+    order(address).with_subscriber(in_checkout).await;
+    for telemetry in [checkout, payments] {
+        assert!(telemetry.shutdown(LIMIT), "all of it is delivered");
+    }
+    let names = ["campanile.span.duration", "campanile.telemetry.spans.started"];
+    let all = |got: &Received| {
+        got.spans.len() == 2
+            && names.iter().all(|name| got.metrics.iter().filter(|metric| metric.name == *name).count() == 2)
+    };
+    let got = rotel.wait_for(all, LIMIT).await;
+    let (order, pay) = (got.span("order").unwrap(), got.span("pay").unwrap());
+    assert_eq!((pay.trace_id.as_str(), pay.parent_id.as_str()), (order.trace_id.as_str(), order.id.as_str()));
+    assert_eq!(order.parent_id, "");
+    assert_eq!(order.attributes["id"], "7");
+    assert_eq!((pay.kind.as_str(), pay.status.as_str()), ("SPAN_KIND_SERVER", "STATUS_CODE_ERROR"));
+    assert_eq!(pay.status_message, "no money");
+    assert_eq!(pay.events.len(), 1);
+    for (span, service) in [(order, "checkout"), (pay, "payments")] {
+        assert_eq!(span.resource["service.name"], service);
+        assert_eq!(span.resource["deployment.environment.name"], "test");
+        assert_eq!(span.resource["telemetry.sdk.language"], "rust");
+        assert_eq!(span.resource["process.pid"], std::process::id().to_string());
+    }
+    let durations = got.metrics.iter().filter(|metric| metric.name == "campanile.span.duration");
+    let mut calls: Vec<_> = durations
+        .flat_map(|metric| metric.points.iter().map(|point| (&metric.resource["service.name"], point)))
+        .filter(|(_, point)| point.count > Some(0))
+        .map(|(service, point)| {
+            let of = |key: &str| point.attributes.get(key).cloned().unwrap_or_default();
+            (service.clone(), of("component"), of("span.name"), of("error"), point.count)
+        })
+        .collect();
+    calls.sort();
+    let call = |service: &str, component: &str, name: &str, error: &str| {
+        let text = |text: &str| text.to_owned();
+        (text(service), text(component), text(name), text(error), Some(1))
+    };
+    assert_eq!(
+        calls,
+        [call("checkout", "collector", "order", "false"), call("payments", "ledger", "pay", "true")]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_grpc() {
+    let rotel = Rotel::start().await;
+    two_services_reach_the_collector(&rotel, rotel.grpc_endpoint(), "grpc").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http() {
+    let rotel = Rotel::start().await;
+    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf").await;
+}
+
+#[tokio::test]
+async fn from_a_runtime_with_one_thread() {
+    let rotel = Rotel::start().await;
+    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf").await;
+}
+
+#[test]
+fn promtool_accepts_what_prometheus_gets() {
+    let breaker = campanile::CircuitBreaker::builder("payments").build().unwrap();
+    let telemetry =
+        Telemetry::builder("checkout").prometheus().system(Duration::from_secs(1)).variables(|_| None).build();
+    let telemetry = telemetry.unwrap();
+    let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+    tracing::subscriber::with_default(subscriber, || drop(info_span!("order")));
+    let text = telemetry.prometheus_text();
+    assert!(text.contains("campanile_span_duration_seconds_bucket"), "{text}");
+    promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
+    println!("{text}");
+    drop(breaker);
+}

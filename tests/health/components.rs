@@ -1,0 +1,156 @@
+//! Components: registered, seen, judged.
+
+use std::time::Duration;
+
+use campanile::health::{Component, Health, HealthSettings, ReasonKind, Status};
+use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue, Window};
+use tower::{ServiceBuilder, ServiceExt};
+
+#[test]
+fn a_registered_component_is_unknown_until_something_is_known() {
+    let health = Health::standalone();
+    health.register(Component::new("registered").critical(true).depends_on("nobody")).unwrap();
+    let snapshot = health.snapshot();
+    let component = snapshot.component("registered").unwrap();
+    assert_eq!(component.status, Status::Unknown);
+    assert_eq!((component.score, component.reasons.len()), (1.0, 0));
+    assert_eq!(component.depends_on.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["nobody"]);
+    assert!(component.critical && component.calls.is_none() && component.letters.is_none());
+    assert!(snapshot.component("nobody").is_none());
+    assert!(health.readiness().ready, "a new process must get its first request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p50_a_breaker_speaks_for_the_component_of_its_name() {
+    let health = Health::standalone();
+    let breaker = CircuitBreaker::builder("spoken-for")
+        .window(Window::count(4))
+        .minimum_calls(2)
+        .open_for(Backoff::constant(Duration::from_secs(5)))
+        .build()
+        .unwrap();
+    let component = || health.snapshot().component("spoken-for").cloned().unwrap();
+    assert_eq!(component().status, Status::Unknown, "a closed circuit that nobody used says nothing");
+    for _ in 0..2 {
+        let _ = breaker.call(async { Err::<(), _>("no") }).await;
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+    let open = component();
+    assert_eq!((open.status, open.score), (Status::Unhealthy, 0.25));
+    assert_eq!(open.reasons.len(), 1);
+    assert_eq!((open.reasons[0].kind, open.reasons[0].cost), (ReasonKind::CircuitOpen, 0.75));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let half_open = breaker
+        .call(async {
+            let seen = component();
+            Ok::<_, ()>((seen.status, seen.reasons[0].kind))
+        })
+        .await;
+    assert_eq!(half_open, Ok((Status::Degraded, ReasonKind::CircuitHalfOpen)));
+    drop(breaker);
+    assert!(health.snapshot().component("spoken-for").is_none(), "a breaker that is gone is not asked");
+}
+
+#[tokio::test]
+async fn letters_that_wait_speak_for_the_component_of_their_queue() {
+    let health = Health::standalone();
+    health.configure(HealthSettings { letters: 2, ..HealthSettings::default() }).unwrap();
+    let queue = DeadLetterQueue::in_memory(10).named("letter-box");
+    let component = || health.snapshot().component("letter-box").cloned().unwrap();
+    assert_eq!((component().status, component().letters), (Status::Healthy, Some(0)));
+    let service = ServiceBuilder::new()
+        .layer(queue.layer())
+        .service_fn(|_: u32| async { Err::<(), tower::BoxError>("no".into()) });
+    for number in 0..2 {
+        service.clone().oneshot(number).await.unwrap_err();
+    }
+    let full = component();
+    assert_eq!((full.status, full.score, full.letters), (Status::Degraded, 0.75, Some(2)));
+    assert_eq!(full.reasons[0].kind, ReasonKind::Letters);
+    assert_eq!(full.reasons[0].text, "2 dead letters wait; the limit is 2");
+}
+
+#[test]
+fn cycles_are_refused_with_their_path() {
+    let health = Health::standalone();
+    health.register(Component::new("a").depends_on("b")).unwrap();
+    health.register(Component::new("b").depends_on("c").depends_on("d")).unwrap();
+    let error = health.register(Component::new("c").depends_on("a")).unwrap_err();
+    assert_eq!((error.setting(), error.value()), ("component.c.depends_on", "`c -> a -> b -> c`"));
+    let error = health.register(Component::new("d").depends_on("d")).unwrap_err();
+    assert_eq!(error.value(), "`d -> d`");
+    assert!(health.snapshot().component("c").is_none(), "what is refused changes nothing");
+    // Two ways to one component are no cycle, and a cycle that is taken back is none any more.
+    health.register(Component::new("e").depends_on("a").depends_on("b")).unwrap();
+    health.register(Component::new("a")).unwrap();
+    health.register(Component::new("c").depends_on("a")).unwrap();
+}
+
+#[test]
+fn a_long_chain_of_dependencies_is_no_trouble() {
+    let health = Health::standalone();
+    for link in 0..2_000 {
+        let next = format!("link-{}", link + 1);
+        health.register(Component::new(format!("link-{link}")).depends_on(next)).unwrap();
+    }
+    let error = health.register(Component::new("link-2000").depends_on("link-0")).unwrap_err();
+    assert!(error.value().starts_with("`link-2000 -> link-0 -> link-1 -> "), "{error}");
+}
+
+#[test]
+fn p52_readiness_names_the_critical_component_that_is_missing() {
+    let health = Health::standalone();
+    let needed = CircuitBreaker::builder("needed").build().unwrap();
+    let nice = CircuitBreaker::builder("nice-to-have").build().unwrap();
+    health.register(Component::new("needed").critical(true).depends_on("below")).unwrap();
+    nice.force_open();
+    assert!(health.readiness().ready, "not every component is critical");
+    let below = CircuitBreaker::builder("below").build().unwrap();
+    below.force_open();
+    needed.force_open();
+    // Said again, so that no snapshot from before is used.
+    health.register(Component::new("needed").critical(true).depends_on("below")).unwrap();
+    let readiness = health.readiness();
+    assert!(!readiness.ready && !readiness.draining);
+    let [missing] = readiness.missing.as_slice() else { panic!("{readiness:?}") };
+    assert_eq!((&*missing.component, missing.status), ("needed", Status::Unhealthy));
+    assert_eq!(missing.reasons, ["an operator forced the circuit open"]);
+    assert_eq!(missing.because_of.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["below"]);
+}
+
+#[test]
+fn draining_withdraws_readiness_at_once_and_for_good() {
+    let health = Health::standalone();
+    let clone = health.clone();
+    assert!(health.readiness().ready);
+    clone.drain();
+    let readiness = health.readiness();
+    assert!(!readiness.ready && readiness.draining && readiness.missing.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_does_not_make_a_snapshot_each() {
+    let health = Health::standalone();
+    let breaker = CircuitBreaker::builder("flooded").build().unwrap();
+    health.register(Component::new("flooded").critical(true)).unwrap();
+    assert!(health.readiness().ready);
+    breaker.force_open();
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert!(health.readiness().ready, "still the snapshot from before");
+    assert_eq!(health.snapshot().component("flooded").unwrap().status, Status::Unhealthy);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(!health.readiness().ready);
+}
+
+#[test]
+fn a_snapshot_is_json() {
+    let health = Health::standalone();
+    let breaker = CircuitBreaker::builder("written").build().unwrap();
+    breaker.force_open();
+    let json = serde_json::to_value(health.snapshot()).unwrap();
+    let components = json["components"].as_array().unwrap();
+    let written = components.iter().find(|component| component["name"] == "written").unwrap();
+    assert_eq!((&written["status"], &written["score"]), (&"unhealthy".into(), &0.25.into()));
+    let reason = &written["reasons"][0];
+    assert_eq!((&reason["kind"], &reason["cost"]), (&"circuit_forced_open".into(), &0.75.into()));
+}

@@ -1,0 +1,148 @@
+//! The probes, through axum and hyper.
+
+use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use campanile::CircuitBreaker;
+use campanile::health::{Component, Health};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tower::{Service, ServiceExt};
+
+async fn ask(health: &Health, method: Method, path: &str) -> Response<Bytes> {
+    let request = Request::builder().method(method).uri(path).body(Full::<Bytes>::default()).unwrap();
+    let (head, body) = health.http_service().oneshot(request).await.unwrap().into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+async fn get_json(health: &Health, path: &str) -> (StatusCode, Value) {
+    let response = ask(health, Method::GET, path).await;
+    assert_eq!(response.headers()["content-type"], "application/health+json");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    (response.status(), serde_json::from_slice(response.body()).unwrap())
+}
+
+/// Health with a critical component that fails.
+fn broken(name: &str) -> (Health, CircuitBreaker) {
+    let health = Health::standalone();
+    health.register(Component::new(name).critical(true)).unwrap();
+    let breaker = CircuitBreaker::builder(name).build().unwrap();
+    breaker.force_open();
+    (health, breaker)
+}
+
+#[tokio::test]
+async fn p52_liveness_never_depends_on_others() {
+    let (health, _breaker) = broken("dead-dependency");
+    health.drain();
+    let (status, json) = get_json(&health, "/livez").await;
+    assert_eq!((status, &json["status"]), (StatusCode::OK, &"pass".into()));
+}
+
+#[tokio::test]
+async fn p52_readiness_is_503_and_names_who_is_missing() {
+    let (health, breaker) = broken("missing-db");
+    let (status, json) = get_json(&health, "/readyz").await;
+    assert_eq!((status, &json["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
+    assert_eq!(json["missing"][0]["component"], "missing-db");
+    assert_eq!(json["output"], "`missing-db` is unhealthy: an operator forced the circuit open");
+
+    breaker.force_closed();
+    health.register(Component::new("missing-db").critical(true)).unwrap();
+    let (status, json) = get_json(&health, "/readyz").await;
+    assert_eq!((status, &json["status"]), (StatusCode::OK, &"pass".into()));
+
+    health.drain();
+    let (status, json) = get_json(&health, "/readyz").await;
+    assert_eq!((status, &json["draining"]), (StatusCode::SERVICE_UNAVAILABLE, &true.into()));
+    assert_eq!(json["output"], "the process is shutting down");
+}
+
+#[tokio::test]
+async fn health_tells_more_when_asked_to() {
+    let (health, _breaker) = broken("told-about");
+    let (status, brief) = get_json(&health, "/healthz").await;
+    assert_eq!((status, &brief["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
+    assert_eq!(brief["health"], "unhealthy");
+    assert!(brief["output"].as_str().unwrap().contains("`told-about` is unhealthy"));
+    assert!(brief.get("checks").is_none());
+    assert_eq!(get_json(&health, "/healthz?verbose=false").await.1, brief);
+
+    for path in ["/healthz?verbose", "/healthz?a=b&verbose=1"] {
+        let (_, json) = get_json(&health, path).await;
+        let check = &json["checks"]["told-about:score"][0];
+        assert_eq!((&check["status"], &check["observedValue"]), (&"fail".into(), &0.25.into()));
+        assert_eq!(check["reasons"][0]["kind"], "circuit_forced_open");
+    }
+}
+
+#[tokio::test]
+async fn only_what_a_probe_is_gets_an_answer() {
+    let health = Health::standalone();
+    for path in ["/", "/livez/", "/LIVEZ", "/metrics"] {
+        assert_eq!(get_json(&health, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        let response = ask(&health, method, "/readyz").await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
+    }
+    let head = ask(&health, Method::HEAD, "/livez").await;
+    assert_eq!((head.status(), head.body().len()), (StatusCode::OK, 0));
+    assert_eq!(head.headers()["content-length"], "17");
+}
+
+#[tokio::test]
+async fn axum_and_hyper_take_it_as_it_is() {
+    let (health, _breaker) = broken("behind-axum");
+    let routed = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route_service("/readyz", health.http_service())
+        .nest_service("/internal", health.http_service());
+    let fallback =
+        Router::new().route("/", get(|| async { "hello" })).fallback_service(health.http_service());
+    for (app, path, expected) in [
+        (&routed, "/readyz", 503),
+        (&routed, "/internal/readyz", 503),
+        (&routed, "/internal/livez", 200),
+        (&fallback, "/readyz", 503),
+        (&fallback, "/nowhere", 404),
+        (&fallback, "/", 200),
+    ] {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), expected, "{path}");
+    }
+
+    // A real server without axum, a real client, and HEAD over the wire.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = health.http_service();
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = service.clone();
+            tokio::spawn(async move {
+                let service = hyper::service::service_fn(move |request| service.clone().call(request));
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+            });
+        }
+    });
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+    for (method, path, expected) in
+        [(Method::GET, "livez", 200), (Method::HEAD, "livez", 200), (Method::GET, "readyz", 503)]
+    {
+        let uri = format!("http://{address}/{path}");
+        let request = Request::builder().method(&method).uri(uri).body(Empty::<Bytes>::new()).unwrap();
+        let response = client.request(request).await.unwrap();
+        assert_eq!(response.status(), expected);
+        let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body.len(), if method == Method::HEAD { 0 } else { length });
+    }
+    server.abort();
+}

@@ -1,0 +1,97 @@
+//! Settings out of range, and settings from text.
+
+use std::time::Duration;
+
+use campanile::CircuitBreaker;
+use campanile::health::{Component, Health, HealthSettings, Status, Thresholds, Weights};
+
+#[test]
+fn every_setting_out_of_range_is_named_with_its_value() {
+    let weights = |weight| HealthSettings {
+        weights: Weights { letters: weight, ..Weights::default() },
+        ..HealthSettings::default()
+    };
+    let thresholds = |healthy, degraded, unhealthy| HealthSettings {
+        thresholds: Thresholds { healthy, degraded, unhealthy },
+        ..HealthSettings::default()
+    };
+    let new = HealthSettings::default;
+    let cases = [
+        (HealthSettings { minimum_calls: 0, ..new() }, "health.minimum_calls", "0"),
+        (HealthSettings { error_share: 0.0, ..new() }, "health.error_share", "0.0"),
+        (HealthSettings { error_share: 1.1, ..new() }, "health.error_share", "1.1"),
+        (HealthSettings { error_share: f64::NAN, ..new() }, "health.error_share", "NaN"),
+        (HealthSettings { consecutive_failures: 0, ..new() }, "health.consecutive_failures", "0"),
+        (HealthSettings { mean_duration: Duration::ZERO, ..new() }, "health.mean_duration", "0ns"),
+        (HealthSettings { letters: 0, ..new() }, "health.letters", "0"),
+        (HealthSettings { oldest_letter: Duration::ZERO, ..new() }, "health.oldest_letter", "0ns"),
+        (HealthSettings { cached_for: Duration::from_secs(61), ..new() }, "health.cached_for", "61s"),
+        (weights(-0.1), "health.weights.letters", "-0.1"),
+        (weights(1.5), "health.weights.letters", "1.5"),
+        (weights(f64::NAN), "health.weights.letters", "NaN"),
+        (thresholds(1.0, 0.5, 0.2), "health.thresholds.healthy", "1.0"),
+        (thresholds(0.5, 0.5, 0.2), "health.thresholds.healthy", "0.5"),
+        (thresholds(f64::NAN, 0.5, 0.2), "health.thresholds.healthy", "NaN"),
+        (thresholds(0.75, 0.2, 0.2), "health.thresholds.degraded", "0.2"),
+        (thresholds(0.75, 0.5, -0.1), "health.thresholds.unhealthy", "-0.1"),
+    ];
+    let health = Health::standalone();
+    for (settings, setting, value) in cases {
+        let error = health.configure(settings).expect_err(setting);
+        assert_eq!((error.setting(), error.value()), (setting, value));
+    }
+    health.configure(new()).unwrap();
+}
+
+#[test]
+fn components_out_of_range_are_refused_by_name() {
+    let health = Health::standalone();
+    for (component, setting) in [
+        (Component::new(""), "component.name"),
+        (Component::new("c").weight(0.0), "component.c.weight"),
+        (Component::new("c").weight(f64::INFINITY), "component.c.weight"),
+        (Component::new("c").weight(f64::NAN), "component.c.weight"),
+        (Component::new("c").critical(true).optional(true), "component.c.optional"),
+    ] {
+        assert_eq!(health.register(component).unwrap_err().setting(), setting);
+    }
+    assert!(health.snapshot().component("c").is_none());
+}
+
+#[test]
+fn settings_are_read_from_text_and_unknown_keys_refused() {
+    let text = r#"{
+        "minimum_calls": 20, "error_share": 0.02, "mean_duration": "800ms", "oldest_letter": "1day",
+        "weights": {"circuit_open": 1.0}, "thresholds": {"healthy": 0.9}, "cached_for": 0
+    }"#;
+    let settings: HealthSettings = serde_json::from_str(text).unwrap();
+    assert_eq!(settings.mean_duration, Duration::from_millis(800));
+    assert_eq!((settings.weights.circuit_open, settings.weights.letters), (1.0, 0.5));
+    settings.validate().unwrap();
+    let again: HealthSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
+    assert_eq!(again, settings);
+    for (text, what) in [
+        (r#"{"error_shar": 0.4}"#, "error_shar"),
+        (r#"{"weights": {"leters": 0.4}}"#, "leters"),
+        (r#"{"thresholds": {"sick": 0.4}}"#, "sick"),
+        (r#"{"mean_duration": "3 sheep"}"#, "3 sheep"),
+    ] {
+        let error = serde_json::from_str::<HealthSettings>(text).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn other_settings_judge_otherwise_at_once() {
+    let health = Health::standalone();
+    let breaker = CircuitBreaker::builder("judged-otherwise").build().unwrap();
+    health.register(Component::new("judged-otherwise").critical(true)).unwrap();
+    breaker.force_open();
+    assert!(!health.readiness().ready);
+    let mut settings = HealthSettings::default();
+    settings.weights.circuit_open = 0.0;
+    health.configure(settings).unwrap();
+    assert!(health.readiness().ready);
+    let snapshot = health.snapshot();
+    assert_eq!(snapshot.component("judged-otherwise").unwrap().status, Status::Unknown);
+}

@@ -1,0 +1,122 @@
+//! What the package says about itself is true, and it keeps to its own rules.
+
+#[path = "support/source.rs"]
+mod source;
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+
+use campanile::signal::{Kind, METRICS};
+use source::Token;
+
+/// Code that is longer holds more than one idea.
+const MAX_LINES: usize = 400;
+
+/// The numbers in the names of tests that prove what the layers promise.
+const PROPERTIES: &[u32] = &[1, 2, 3, 7, 10, 12, 20, 30, 31, 34, 50, 52];
+
+#[test]
+fn readme_lists_the_metrics() {
+    let mut table = String::from("| Metric | Kind | Unit | Attributes | Meaning |\n|---|---|---|---|---|\n");
+    for metric in METRICS {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::UpDownCounter => "up-down counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            kind => panic!("write the word for {kind:?} here"),
+        };
+        let attributes: Vec<_> = metric.attributes.iter().map(|name| format!("`{name}`")).collect();
+        let (name, unit, attributes) = (metric.name, metric.unit, attributes.join(" "));
+        writeln!(table, "| `{name}` | {kind} | `{unit}` | {attributes} | {} |", metric.description)
+            .expect("a string takes everything");
+    }
+    assert_in_readme("metrics", &table);
+}
+
+#[test]
+fn readme_lists_the_features() {
+    let manifest = source::read("Cargo.toml");
+    let (_, section) = manifest.split_once("\n[features]\n").expect("a section of features");
+    let section = section.split("\n[").next().expect("the section itself");
+    let default = section.lines().find_map(|line| line.strip_prefix("default = ")).expect("default features");
+
+    let mut table = String::from("| Feature | Default | Adds |\n|---|---|---|\n");
+    let mut comment = Vec::new();
+    for line in section.lines() {
+        if let Some(words) = line.strip_prefix("# ") {
+            comment.push(words);
+        } else if let Some((name, _)) = line.split_once(" = [") {
+            if name != "default" {
+                assert!(!comment.is_empty(), "Cargo.toml: a comment above `{name}` says what it adds");
+                let tick = if default.contains(&format!("\"{name}\"")) { "✓" } else { "" };
+                writeln!(table, "| `{name}` | {tick} | {} |", comment.join(" "))
+                    .expect("a string takes everything");
+            }
+            comment.clear();
+        }
+    }
+    assert_in_readme("features", &table);
+}
+
+#[test]
+fn files_hold_one_idea() {
+    let mut long = Vec::new();
+    for file in source::rust_files("src") {
+        let tokens = source::tokens(&source::read(Path::new("src").join(&file)));
+        let lines = tokens.iter().map(|(line, _)| line).collect::<BTreeSet<_>>().len();
+        if lines > MAX_LINES {
+            long.push(format!("src/{} has {lines} lines of code; {MAX_LINES} are the limit", file.display()));
+        }
+    }
+    assert!(long.is_empty(), "\n{}", long.join("\n"));
+}
+
+#[test]
+fn only_signal_knows_the_names_of_metrics() {
+    let mut faults = Vec::new();
+    for file in source::rust_files("src").iter().filter(|file| !file.starts_with("signal")) {
+        for (line, token) in source::tokens(&source::read(Path::new("src").join(file))) {
+            if METRICS.iter().any(|metric| token == Token::Text(metric.name.to_owned())) {
+                faults.push(format!(
+                    "src/{}:{line}: {token:?} belongs into src/signal/names.rs",
+                    file.display()
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn promised_properties_have_tests() {
+    let mut proven = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        for file in source::rust_files(folder) {
+            let tokens = source::tokens(&source::read(Path::new(folder).join(file)));
+            for pair in tokens.windows(2) {
+                if let [(_, first), (_, Token::Word(name))] = pair
+                    && first.is_word("fn")
+                    && let Some((number, _)) = name.strip_prefix('p').and_then(|name| name.split_once('_'))
+                    && let Ok(number) = number.parse::<u32>()
+                {
+                    proven.insert(number);
+                }
+            }
+        }
+    }
+    let missing: Vec<_> = PROPERTIES.iter().filter(|number| !proven.contains(number)).collect();
+    assert!(missing.is_empty(), "no test is named `pNN_…` for these properties: {missing:?}");
+}
+
+/// The README holds this, between the markers of that name.
+fn assert_in_readme(name: &str, wanted: &str) {
+    let readme = source::read("README.md");
+    let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let between = readme.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
+    let (found, _) = between.unwrap_or_else(|| panic!("README.md has no {start} … {end}"));
+    assert!(
+        found.trim() == wanted.trim(),
+        "README.md: between {start} and {end} belongs this:\n\n{}\n",
+        wanted.trim()
+    );
+}

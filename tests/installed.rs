@@ -1,0 +1,133 @@
+//! Telemetry as the one of the process: one pipeline for all tests here.
+
+#![cfg(feature = "telemetry")]
+
+use std::fmt;
+use std::sync::{LazyLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use campanile::Telemetry;
+use campanile::telemetry::{Console, SpanExt, TelemetryError};
+use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use tracing::field::Empty;
+use tracing::{debug_span, info, info_span};
+
+const LONG: Duration = Duration::from_secs(60);
+
+static EXPORTER: LazyLock<InMemorySpanExporter> = LazyLock::new(InMemorySpanExporter::default);
+static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| {
+    Telemetry::builder("installed")
+        .variables(|_| None)
+        .console(Console::Off)
+        .env_filter("info,installed::noise=off")
+        .span_exporter(EXPORTER.clone())
+        .install()
+        .expect("nothing else is installed here")
+});
+
+/// The spans of that trace, in the order in which they closed.
+fn trace(root: &tracing::Span) -> Vec<SpanData> {
+    let id = root.trace_id().expect("the layer knows it");
+    assert!(TELEMETRY.force_flush(LONG));
+    let spans = EXPORTER.get_finished_spans().unwrap();
+    spans.into_iter().filter(|span| span.span_context.trace_id() == id).collect()
+}
+
+fn names(spans: &[SpanData]) -> Vec<&str> {
+    spans.iter().map(|span| span.name.as_ref()).collect()
+}
+
+#[test]
+fn everything_global_is_set() {
+    LazyLock::force(&TELEMETRY);
+    let root = info_span!("root");
+    root.in_scope(|| {
+        let tracer = opentelemetry::global::tracer("native");
+        tracer.in_span("native", |cx| {
+            assert_eq!(Some(cx.span().span_context().trace_id()), root.trace_id());
+            let mut headers = std::collections::HashMap::new();
+            opentelemetry::global::get_text_map_propagator(|it| it.inject_context(&cx, &mut headers));
+            assert!(headers["traceparent"].contains(&root.trace_id().unwrap().to_string()));
+        });
+    });
+    assert_eq!(names(&trace(&root)), ["native"]);
+}
+
+#[test]
+fn a_second_one_is_refused_with_a_reason_and_changes_nothing() {
+    LazyLock::force(&TELEMETRY);
+    let error = Telemetry::builder("second").variables(|_| None).install().unwrap_err();
+    assert!(matches!(error, TelemetryError::SubscriberSet), "{error}");
+    assert!(error.to_string().contains("a global tracing subscriber is set already"), "{error}");
+    let root = info_span!("root");
+    root.in_scope(|| drop(info_span!("child")));
+    assert_eq!(names(&trace(&root)), ["child"]);
+}
+
+#[test]
+fn what_the_filter_leaves_out_is_nowhere() {
+    LazyLock::force(&TELEMETRY);
+    let root = info_span!("root");
+    root.in_scope(|| {
+        let _quiet = debug_span!("quiet").entered();
+        let _noise = info_span!(target: "installed::noise", "noise").entered();
+        drop(info_span!("leaf"));
+    });
+    let id = root.context().span().span_context().span_id();
+    let spans = trace(&root);
+    assert_eq!(names(&spans), ["leaf"]);
+    assert_eq!(spans[0].parent_span_id, id);
+}
+
+#[test]
+fn a_bad_filter_is_named() {
+    let build = |filter: &'static str, rust_log: Option<&'static str>| {
+        let read = move |name: &str| rust_log.filter(|_| name == "RUST_LOG").map(ToOwned::to_owned);
+        Telemetry::builder("filter").env_filter(filter).variables(read).install()
+    };
+    for (result, setting) in
+        [(build("a=b=c", None), "env_filter"), (build("info", Some("a=b=c")), "RUST_LOG")]
+    {
+        let Err(TelemetryError::Setting(error)) = result else { panic!("it must fail") };
+        assert_eq!((error.setting(), error.value()), (setting, "a=b=c"));
+    }
+}
+
+/// Logs and traces when it is printed.
+struct Loud<'a>(&'a tracing::Span);
+
+impl fmt::Debug for Loud<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        info!("printing");
+        self.0.record("seen", true);
+        drop(info_span!("printer"));
+        f.write_str("loud")
+    }
+}
+
+#[test]
+fn p32_a_value_may_log_and_trace_when_it_is_printed() {
+    LazyLock::force(&TELEMETRY);
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || {
+        let root = info_span!("root");
+        root.in_scope(|| {
+            let span = info_span!("span", seen = Empty, value = Empty);
+            let _entered = span.enter();
+            span.record("value", tracing::field::debug(Loud(&span)));
+            info!(value = ?Loud(&span), "event");
+            drop(info_span!("child", value = ?Loud(&span)));
+        });
+        done.send(trace(&root)).unwrap();
+    });
+    let spans = result.recv_timeout(LONG).expect("it does not hang");
+    assert_eq!(names(&spans), ["printer", "printer", "printer", "child", "span"]);
+    let span = &spans[4];
+    let texts: Vec<_> = span.events.iter().map(|it| it.name.as_ref()).collect();
+    assert_eq!(texts, ["printing", "printing", "event", "printing"]);
+    for inner in &spans[..4] {
+        assert_eq!(inner.parent_span_id, span.span_context.span_id(), "{}", inner.name);
+    }
+}

@@ -1,0 +1,413 @@
+//! The layer for HTTP.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use campanile::retry::{Attempt, GiveUp, ReplayBody};
+use campanile::{Backoff, CircuitBreaker, FailureKind, Outcome, Rejected, Retry, TimedOut};
+use http::header::RETRY_AFTER;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, StreamBody};
+use tokio::time::Instant;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::support::{Act, Answer, Count, Scripted, builder, millis, retry, secs};
+
+type Text = Full<Bytes>;
+type Inner = Scripted<Request<ReplayBody>, Response<Text>>;
+
+fn status(code: u16) -> Act<Response<Text>> {
+    Act::Answer(Response::builder().status(code).body(Full::new(code.to_string().into())).unwrap())
+}
+
+fn asks_to_wait(code: u16, value: &str) -> Act<Response<Text>> {
+    Act::Answer(Response::builder().status(code).header(RETRY_AFTER, value).body(Full::default()).unwrap())
+}
+
+fn request(method: Method, body: &'static str) -> Request<Text> {
+    Request::builder().method(method).uri("http://payments/orders/7").body(Full::new(body.into())).unwrap()
+}
+
+/// The status and the body that a GET gets, or the error.
+async fn get(retry: &Retry, inner: &Inner) -> Answer<(u16, String)> {
+    send(retry, inner, request(Method::GET, "")).await
+}
+
+async fn send<B>(retry: &Retry, inner: &Inner, request: Request<B>) -> Answer<(u16, String)>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let response = retry.http_layer().layer(inner.clone()).oneshot(request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_request_is_sent_again() {
+    let retry = retry();
+    let inner = Inner::new([status(503), Act::Fail("broken".into()), status(200)]);
+    assert_eq!(get(&retry, &inner).await.unwrap(), (200, "200".to_owned()));
+    let counted = retry.snapshot();
+    assert_eq!((counted.successes, counted.retries), (1, 2));
+    let attempts: Vec<_> =
+        inner.requests().iter().map(|request| *request.extensions().get::<Attempt>().unwrap()).collect();
+    let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert_eq!(attempts[0].elapsed(), secs(0));
+    assert!((secs(2)..millis(2_010)).contains(&attempts[2].elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_response_comes_back_as_it_is() {
+    let inner = Inner::new([status(500), status(502), status(503), status(504)]);
+    assert_eq!(get(&retry(), &inner).await.unwrap(), (504, "504".to_owned()));
+    for code in [200, 404, 501] {
+        let inner = Inner::new([status(code)]);
+        assert_eq!(get(&retry(), &inner).await.unwrap().0, code);
+    }
+}
+
+async fn waited(retry: &Retry, act: Act<Response<Text>>) -> Duration {
+    let inner = Inner::new([act, status(200)]);
+    let began = Instant::now();
+    get(retry, &inner).await.unwrap();
+    began.elapsed()
+}
+
+fn about(seconds: u64) -> std::ops::Range<Duration> {
+    secs(seconds)..secs(seconds) + millis(10)
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_retry_after_is_honoured_up_to_its_cap() {
+    let retry = builder().retry_after_cap(secs(30)).build().unwrap();
+    assert!(about(7).contains(&waited(&retry, asks_to_wait(503, "7")).await));
+    assert!(about(7).contains(&waited(&retry, asks_to_wait(429, "7")).await));
+    assert!(about(30).contains(&waited(&retry, asks_to_wait(503, "31")).await));
+    assert!(about(30).contains(&waited(&retry, asks_to_wait(503, "99999999999999999999")).await));
+    // The backoff of one second stands where it is the longer one, or the only one.
+    assert!(about(1).contains(&waited(&retry, asks_to_wait(503, "0")).await));
+    assert!(about(1).contains(&waited(&retry, asks_to_wait(503, "soon")).await));
+    assert!(about(1).contains(&waited(&retry, asks_to_wait(500, "7")).await));
+    let deaf = builder().retry_after_cap(secs(0)).build().unwrap();
+    assert!(about(1).contains(&waited(&deaf, asks_to_wait(503, "7")).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_retry_after_may_be_a_date() {
+    let retry = builder().retry_after_cap(secs(86_400)).build().unwrap();
+    let date = httpdate::fmt_http_date(SystemTime::now() + secs(3_600));
+    let waited = waited(&retry, asks_to_wait(503, &date)).await;
+    // The date is of the real clock, so the test may have lost some seconds on the way.
+    assert!(waited > secs(3_000) && waited <= secs(3_601), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_retry_after_past_the_deadline_ends_the_call_at_once() {
+    let retry = builder().deadline(secs(10)).build().unwrap();
+    let inner = Inner::new([asks_to_wait(503, "20")]);
+    let began = Instant::now();
+    assert_eq!(get(&retry, &inner).await.unwrap().0, 503);
+    assert_eq!(began.elapsed(), secs(0));
+    assert_eq!(retry.snapshot().given_up[&GiveUp::Deadline], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_request_that_hangs_is_a_504_at_the_deadline() {
+    let retry = builder().deadline(secs(5)).build().unwrap();
+    let inner = Inner::new([status(503), Act::Hang]);
+    let began = Instant::now();
+    let response = retry.http_layer().layer(inner).oneshot(request(Method::GET, "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(response.extensions().get::<TimedOut>().unwrap().limit(), secs(5));
+    assert!(response.body().is_end_stream());
+    assert!(about(5).contains(&began.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_a_refusal_by_a_breaker_is_not_retried() {
+    let breaker = CircuitBreaker::builder("payments").build().unwrap();
+    breaker.force_open();
+    let retry = retry();
+    let all_fail = |_: Result<&http::response::Parts, &BoxError>| Outcome::Failure(FailureKind::Error);
+    let inner = Inner::new([]);
+    let began = Instant::now();
+    let service = ServiceBuilder::new()
+        .layer(retry.http_layer().classify(all_fail))
+        .layer(breaker.http_layer())
+        .service(inner.clone());
+    let response = service.oneshot(request(Method::GET, "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.extensions().get::<Rejected>().is_some());
+    // So is one that comes as an error.
+    let service =
+        ServiceBuilder::new().layer(retry.http_layer()).layer(breaker.layer()).service(inner.clone());
+    assert!(Rejected::find(service.oneshot(request(Method::GET, "")).await.unwrap_err().as_ref()).is_some());
+    assert_eq!((inner.calls(), began.elapsed()), (0, secs(0)));
+    assert_eq!(retry.snapshot().given_up[&GiveUp::Rejected], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_only_idempotent_methods_are_retried() {
+    let table = [
+        (Method::GET, true),
+        (Method::HEAD, true),
+        (Method::OPTIONS, true),
+        (Method::TRACE, true),
+        (Method::PUT, true),
+        (Method::DELETE, true),
+        (Method::POST, false),
+        (Method::PATCH, false),
+        (Method::CONNECT, false),
+        (Method::from_bytes(b"PURGE").unwrap(), false),
+    ];
+    for (method, retried) in table {
+        for failure in [|| status(503), || Act::Fail("broken".into())] {
+            let retry = retry();
+            let inner = Inner::new([failure(), status(200)]);
+            let _ = send(&retry, &inner, request(method.clone(), "")).await;
+            assert_eq!(inner.calls(), if retried { 2 } else { 1 }, "{method}");
+            assert_eq!(retry.snapshot().given_up[&GiveUp::NotIdempotent], u64::from(!retried));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_a_post_is_retried_with_a_key_or_when_told_so() {
+    let inner = Inner::new([status(503), status(200)]);
+    let mut keyed = request(Method::POST, "order");
+    keyed.headers_mut().insert("Idempotency-Key", "7".parse().unwrap());
+    assert_eq!(send(&retry(), &inner, keyed).await.unwrap().0, 200);
+
+    let inner = Inner::new([status(503), status(200)]);
+    let bold = builder().retry_non_idempotent(true).build().unwrap();
+    assert_eq!(send(&bold, &inner, request(Method::POST, "order")).await.unwrap().0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_a_post_is_retried_when_it_cannot_have_been_processed() {
+    let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+    let inner = Inner::new([Act::Fail(refused().into()), status(200)]);
+    assert_eq!(send(&retry(), &inner, request(Method::POST, "order")).await.unwrap().0, 200);
+    // Once it was processed, perhaps, no more.
+    let inner = Inner::new([Act::Fail(refused().into()), status(503)]);
+    assert_eq!(send(&retry(), &inner, request(Method::POST, "order")).await.unwrap().0, 503);
+    assert_eq!(inner.calls(), 2);
+    let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+    let inner = Inner::new([Act::Fail(reset.into())]);
+    assert!(send(&retry(), &inner, request(Method::POST, "order")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_a_post_that_hangs_is_not_sent_again() {
+    let retry = builder().attempt_timeout(secs(1)).build().unwrap();
+    let inner = Inner::new([Act::Hang]);
+    assert_eq!(send(&retry, &inner, request(Method::POST, "order")).await.unwrap().0, 504);
+    let inner = Inner::new([Act::Hang, status(200)]);
+    assert_eq!(get(&retry, &inner).await.unwrap().0, 200);
+}
+
+/// Reads so many frames of each body, then answers with the next status.
+#[derive(Clone)]
+struct Reader {
+    codes: &'static [u16],
+    frames: usize,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+fn reader(codes: &'static [u16], frames: usize) -> Reader {
+    Reader { codes, frames, seen: Arc::default() }
+}
+
+impl Reader {
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn read(self, request: Request<ReplayBody>) -> Answer<Response<Text>> {
+        let (mut body, mut text) = (request.into_body(), String::new());
+        for _ in 0..self.frames {
+            let Some(frame) = body.frame().await else { break };
+            text.push_str(&String::from_utf8_lossy(frame?.data_ref().unwrap()));
+        }
+        let mut seen = self.seen.lock().unwrap();
+        seen.push(text);
+        Ok(Response::builder().status(self.codes[seen.len() - 1]).body(Full::default()).unwrap())
+    }
+
+    /// Sends a PUT with `body` to it through `retry`.
+    async fn put<B>(&self, retry: &Retry, body: B) -> Answer<u16>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let reader = self.clone();
+        let service = service_fn(move |request| reader.clone().read(request));
+        Ok(retry.http_layer().layer(service).oneshot(put(body)).await?.status().as_u16())
+    }
+}
+
+fn stream<const N: usize>(chunks: [&'static str; N]) -> impl Body<Data = Bytes, Error = Infallible> + Send {
+    StreamBody::new(tokio_stream::iter(chunks.map(|chunk| Ok(Frame::data(Bytes::from(chunk))))))
+}
+
+fn put<B>(body: B) -> Request<B> {
+    Request::builder().method(Method::PUT).uri("/").body(body).unwrap()
+}
+
+const PARTS: [&str; 3] = ["one ", "two ", "three"];
+
+#[tokio::test(start_paused = true)]
+async fn a_streaming_body_is_sent_again() {
+    let reader = reader(&[503, 503, 200], usize::MAX);
+    assert_eq!(reader.put(&retry(), stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(reader.seen(), ["one two three"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_was_read_in_part_is_sent_again_from_its_beginning() {
+    let reader = reader(&[503, 200], 2);
+    assert_eq!(reader.put(&retry(), stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(reader.seen(), ["one two "; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_larger_than_the_cap_is_sent_once() {
+    let retry = builder().body_cap(5).build().unwrap();
+    let whole = reader(&[503], usize::MAX);
+    assert_eq!(whole.put(&retry, stream(PARTS)).await.unwrap(), 503);
+    assert_eq!(whole.seen(), ["one two three"], "the first attempt has all of it");
+    assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
+    // As long as no more than the cap was read it can be sent again.
+    let part = reader(&[503, 200], 1);
+    assert_eq!(part.put(&retry, stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(part.seen(), ["one "; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_fails_is_not_sent_again() {
+    let retry = retry();
+    let frames = [Ok(Frame::data(Bytes::from("one"))), Err(io::Error::other("torn"))];
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let error = reader(&[200], usize::MAX).put(&retry, body).await.unwrap_err();
+    assert_eq!(error.to_string(), "torn");
+    assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_retries_in_one_stack_share_the_body() {
+    let reader = reader(&[503, 503, 503, 200], usize::MAX);
+    let inner = reader.clone();
+    let twice = || builder().max_attempts(2).build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(twice().http_layer())
+        .layer(twice().http_layer())
+        .service_fn(move |request| inner.clone().read(request));
+    assert_eq!(service.oneshot(put(stream(PARTS))).await.unwrap().status(), 200);
+    assert_eq!(reader.seen(), ["one two three"; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p10_the_refused_response_is_dropped_before_the_wait() {
+    #[derive(Debug)]
+    struct Held(#[allow(dead_code)] Arc<()>);
+    impl Body for Held {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            std::task::Poll::Ready(None)
+        }
+    }
+    let held = Arc::new(());
+    let answer = |code| Act::Answer(Response::builder().status(code).body(Held(Arc::clone(&held))).unwrap());
+    let inner = Scripted::new([answer(503), answer(200)]);
+    let mut service = retry().http_layer().layer(inner);
+    let ready = ServiceExt::<Request<Text>>::ready(&mut service).await.unwrap();
+    let mut call = tokio_test::task::spawn(ready.call(request(Method::GET, "")));
+    tokio_test::assert_pending!(call.poll());
+    assert_eq!(Arc::strong_count(&held), 2, "the test's own and the one for the second attempt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_axum_takes_the_layer_as_it_is() {
+    use axum::routing::put;
+
+    let calls = Count::default();
+    let handler = move |body: String| {
+        let number = calls.add();
+        async move {
+            if number == 1 {
+                (StatusCode::SERVICE_UNAVAILABLE, String::new())
+            } else {
+                (StatusCode::OK, body)
+            }
+        }
+    };
+    let app = axum::Router::new().route("/", put(handler)).layer(retry().http_layer());
+    let request =
+        Request::builder().method(Method::PUT).uri("/").body(axum::body::Body::from("order")).unwrap();
+    // The error stays `Infallible`.
+    let Ok::<_, Infallible>(response) = app.oneshot(request).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "order");
+}
+
+/// Keeps what is recorded on spans.
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<(String, u64)>>>);
+
+impl tracing::field::Visit for Records {
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        self.0.lock().unwrap().push((field.name().to_owned(), value));
+    }
+
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Records {
+    fn on_record(
+        &self,
+        _: &tracing::Id,
+        values: &tracing::span::Record<'_>,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        values.record(&mut self.clone());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_resend_count_is_recorded_on_the_span() {
+    use tracing_subscriber::prelude::*;
+
+    let records = Records::default();
+    let _guard = tracing_subscriber::registry().with(records.clone()).set_default();
+    let span = tracing::info_span!("GET", http.request.resend_count = tracing::field::Empty);
+    let inner = Inner::new([status(503), status(503), status(200)]);
+    let _entered = span.enter();
+    get(&retry(), &inner).await.unwrap();
+    let recorded = records.0.lock().unwrap().clone();
+    let field = "http.request.resend_count".to_owned();
+    assert_eq!(recorded, [(field.clone(), 1), (field, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classifier_of_ones_own_decides() {
+    let inner = Inner::new([status(404), status(200)]);
+    let not_found = |result: Result<&http::response::Parts, &BoxError>| match result {
+        Ok(head) if head.status == StatusCode::NOT_FOUND => Outcome::Failure(FailureKind::Error),
+        _ => Outcome::Success,
+    };
+    let retry = builder().backoff(Backoff::constant(millis(1))).build().unwrap();
+    let response =
+        retry.http_layer().classify(not_found).layer(inner).oneshot(request(Method::GET, "")).await.unwrap();
+    assert_eq!(response.status(), 200);
+}

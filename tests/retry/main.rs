@@ -1,0 +1,13 @@
+//! Retry through its public API, on a paused clock.
+
+#![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
+
+mod budget;
+#[cfg(feature = "http")]
+mod http;
+mod plain;
+mod run;
+#[cfg(feature = "http")]
+mod server;
+mod settings;
+mod support;

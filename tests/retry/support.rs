@@ -1,0 +1,147 @@
+//! What several tests use.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use campanile::retry::Builder;
+use campanile::{Backoff, Retry};
+use tower::{BoxError, Service};
+
+pub type Answer<T> = Result<T, BoxError>;
+
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Four attempts, one second apart, without a budget.
+pub fn builder() -> Builder {
+    Retry::builder().name("test").max_attempts(4).backoff(Backoff::constant(secs(1))).budget(None)
+}
+
+pub fn retry() -> Retry {
+    builder().build().unwrap()
+}
+
+/// How often something happened, for a test to look at from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    pub fn add(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One thing that a [`Scripted`] service does when it is called.
+pub enum Act<T> {
+    Answer(T),
+    Fail(BoxError),
+    Hang,
+    /// It answers the call, and then never is ready again.
+    FailAndBlock(BoxError),
+    /// It answers the call, and then says in place of readiness that it has failed.
+    FailAndBreak(BoxError),
+}
+
+/// Does what it is told, in order; the requests it got are kept.
+///
+/// It panics when it is called without having said that it is ready, as a service may.
+pub struct Scripted<Req, T> {
+    shared: Arc<Shared<Req, T>>,
+    ready: bool,
+}
+
+struct Shared<Req, T> {
+    acts: Mutex<VecDeque<Act<T>>>,
+    requests: Mutex<Vec<Req>>,
+    now: Mutex<Now>,
+}
+
+/// What the service says when it is asked whether it is ready.
+#[derive(Clone, Copy, Default)]
+enum Now {
+    #[default]
+    Ready,
+    Busy,
+    Broken,
+}
+
+impl<Req, T> Scripted<Req, T> {
+    pub fn new(acts: impl IntoIterator<Item = Act<T>>) -> Self {
+        let shared = Shared {
+            acts: Mutex::new(acts.into_iter().collect()),
+            requests: Mutex::default(),
+            now: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), ready: false }
+    }
+
+    pub fn calls(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
+    }
+
+    pub fn requests(&self) -> Vec<Req> {
+        std::mem::take(&mut self.shared.requests.lock().unwrap())
+    }
+}
+
+impl<Req, T> Clone for Scripted<Req, T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), ready: false }
+    }
+}
+
+impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
+    type Response = T;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Answer<()>> {
+        match *self.shared.now.lock().unwrap() {
+            Now::Ready => {
+                self.ready = true;
+                Poll::Ready(Ok(()))
+            }
+            Now::Busy => Poll::Pending,
+            Now::Broken => Poll::Ready(Err("worn out".into())),
+        }
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without being ready");
+        self.shared.requests.lock().unwrap().push(request);
+        let act = self.shared.acts.lock().unwrap().pop_front().expect("one call too many");
+        let fails = |error| Box::pin(std::future::ready(Err(error)));
+        match act {
+            Act::Answer(answer) => Box::pin(std::future::ready(Ok(answer))),
+            Act::Fail(error) => fails(error),
+            Act::Hang => Box::pin(std::future::pending()),
+            Act::FailAndBlock(error) => {
+                *self.shared.now.lock().unwrap() = Now::Busy;
+                fails(error)
+            }
+            Act::FailAndBreak(error) => {
+                *self.shared.now.lock().unwrap() = Now::Broken;
+                fails(error)
+            }
+        }
+    }
+}
+
+/// Fails `times` times, then answers.
+pub fn fails_then<T>(times: usize, answer: T) -> Vec<Act<T>> {
+    (0..times).map(|_| Act::Fail("broken".into())).chain([Act::Answer(answer)]).collect()
+}

@@ -1,0 +1,37 @@
+//! The real servers that tests talk to.
+//!
+//! `tests/run` installs them; `CAMPANILE_TEST_TOOLS` names another folder that holds them, in its `bin`. A
+//! missing one fails the test that wants it. Each server belongs to the value that started it and ends with it.
+
+#![allow(dead_code, unreachable_pub)] // Each test uses its part.
+
+pub mod client;
+pub mod ports;
+pub mod process;
+pub mod prometheus;
+pub mod rotel;
+
+use std::{env, path::PathBuf};
+
+pub use prometheus::{Prometheus, promtool_check_metrics};
+pub use rotel::Rotel;
+
+/// Where a program of the tests is.
+///
+/// # Panics
+///
+/// When it is neither among the test tools nor on the `PATH`.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = env::var_os("CAMPANILE_TEST_TOOLS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-tools"), PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = [tools.join("bin")].into_iter().chain(env::split_paths(&path));
+    match folders.map(|folder| folder.join(name)).find(|file| file.is_file()) {
+        Some(file) => file,
+        None => panic!(
+            "this test needs the program `{name}`, which is neither in {} nor on the PATH: \
+             `tests/run install` installs it, or CAMPANILE_TEST_TOOLS names the folder whose `bin` holds it",
+            tools.join("bin").display()
+        ),
+    }
+}

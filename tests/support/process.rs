@@ -1,0 +1,95 @@
+//! A program that runs for as long as its value lives.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time};
+
+/// How often to look whether a program is ready, and how many times.
+const POLL: Duration = Duration::from_millis(50);
+const POLLS: u32 = 600;
+
+/// A running program and what it printed.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: watch::Receiver<String>,
+    stderr: watch::Receiver<String>,
+}
+
+impl Process {
+    /// Starts a program with no input and with nothing of the environment but the `PATH`.
+    pub fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let stdout = capture(child.stdout.take().expect("a piped stdout"));
+        let stderr = capture(child.stderr.take().expect("a piped stderr"));
+        Self { name, child, stdout, stderr }
+    }
+
+    /// What it wrote to its standard output so far, in whole lines.
+    pub fn stdout(&self) -> watch::Receiver<String> {
+        self.stdout.clone()
+    }
+
+    /// What it wrote to its standard error so far, in whole lines.
+    pub fn stderr(&self) -> watch::Receiver<String> {
+        self.stderr.clone()
+    }
+
+    /// Waits until `ready` says so.
+    ///
+    /// # Errors
+    ///
+    /// When the program ends before, or is not ready in time: what it printed.
+    pub async fn ready(&mut self, ready: impl AsyncFn() -> bool) -> Result<(), String> {
+        for _ in 0..POLLS {
+            let yes = ready().await;
+            // Asked after `ready`: the port may have answered because somebody else has it.
+            if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
+                return Err(format!("{} ended with {status}:\n{}", self.name, self.output()));
+            }
+            if yes {
+                return Ok(());
+            }
+            time::sleep(POLL).await;
+        }
+        Err(format!("{} was not ready after {:?}:\n{}", self.name, POLL * POLLS, self.output()))
+    }
+
+    fn output(&self) -> String {
+        format!("{}{}", *self.stdout.borrow(), *self.stderr.borrow())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Either fails only when the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collects the lines of a pipe on a thread of its own, which ends with the pipe.
+fn capture(pipe: impl Read + Send + 'static) -> watch::Receiver<String> {
+    let (lines, captured) = watch::channel(String::new());
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while matches!(pipe.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+            lines.send_modify(|all| all.push_str(&String::from_utf8_lossy(&line)));
+            line.clear();
+        }
+    });
+    captured
+}

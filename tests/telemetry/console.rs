@@ -1,0 +1,90 @@
+//! Console logs.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use campanile::telemetry::{Console, SpanExt};
+use serde_json::Value;
+use tracing::{error, info, info_span, warn};
+use tracing_subscriber::prelude::*;
+
+use crate::support::Pipeline;
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged, and the ids of the inner span.
+fn logged(console: Console) -> (String, String, String) {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let pipeline = Pipeline::with(|builder| builder.console(console).console_writer(move || writer.clone()));
+    let subscriber = tracing_subscriber::registry()
+        .with(pipeline.telemetry.span_layer())
+        .with(pipeline.telemetry.console_layer());
+    let trace_id = tracing::subscriber::with_default(subscriber, || {
+        info!("outside");
+        let _request = info_span!("request", method = "GET", "weird \"key\"" = 1).entered();
+        let order = info_span!("order", id = 7, state = tracing::field::Empty).entered();
+        order.record("state", "new");
+        order.record("state", "paid");
+        warn!(amount = 3, ok = true, "a \"quoted\"\nmessage");
+        error!(error = &io::Error::other("full") as &(dyn std::error::Error + 'static), "no room");
+        order.trace_id().unwrap().to_string()
+    });
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let span_id = pipeline.span("order").span_context.span_id().to_string();
+    (text, trace_id, span_id)
+}
+
+#[test]
+fn json_is_an_object_a_line_with_the_ids() {
+    let (text, trace_id, span_id) = logged(Console::Json);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["message"], "outside");
+    assert!(lines[0].get("trace_id").is_none() && lines[0].get("spans").is_none());
+    let warning = &lines[1];
+    assert_eq!(warning["level"], "WARN");
+    assert_eq!(warning["target"], module_path!());
+    assert_eq!(warning["message"], "a \"quoted\"\nmessage");
+    assert_eq!(warning["fields"], serde_json::json!({"amount": 3, "ok": true}));
+    assert_eq!(warning["trace_id"], trace_id);
+    assert_eq!(warning["span_id"], span_id);
+    assert_eq!(
+        warning["spans"],
+        serde_json::json!([
+            {"name": "request", "method": "GET", "weird \"key\"": 1},
+            {"name": "order", "id": 7, "state": "paid"},
+        ])
+    );
+    humantime::parse_rfc3339(warning["timestamp"].as_str().unwrap()).unwrap();
+    assert_eq!(lines[2]["fields"]["error"], "full");
+}
+
+#[test]
+fn people_get_a_line_with_the_ids() {
+    let (text, trace_id, span_id) = logged(Console::Human);
+    let first = text.lines().next().unwrap();
+    assert!(first.ends_with("outside") && first.contains(" INFO "), "{first}");
+    assert!(!text.contains('\u{1b}'), "no colours where there is no terminal");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("ERROR request{method=\"GET\""), "{last}");
+    assert!(last.contains("order{id=7 state=\"new\" state=\"paid\"}: "), "{last}");
+    assert!(last.contains("no room error=full"), "{last}");
+    assert!(last.ends_with(&format!("trace_id={trace_id} span_id={span_id}")), "{last}");
+}
+
+#[test]
+fn off_is_silent() {
+    assert_eq!(logged(Console::Off).0, "");
+}

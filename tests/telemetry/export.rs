@@ -1,0 +1,246 @@
+//! P34: whatever the collector does, callers do not notice and shutdown ends.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use campanile::Telemetry;
+use campanile::telemetry::BatchSettings;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use tracing::info_span;
+use tracing_subscriber::prelude::*;
+
+use crate::support::{LONG, in_time};
+
+/// Exports when it is let, one batch at a time.
+#[derive(Clone, Default)]
+struct Gate {
+    open: Arc<(Mutex<bool>, Condvar)>,
+    exported: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.0.lock().unwrap() = true;
+        self.open.1.notify_all();
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl SpanExporter for Gate {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        let mut open = self.open.0.lock().unwrap();
+        while !*open {
+            open = self.open.1.wait(open).unwrap();
+        }
+        self.exported.fetch_add(batch.len(), Ordering::Relaxed);
+        std::future::ready(Ok(()))
+    }
+}
+
+fn traced(telemetry: &Telemetry, spans: usize) {
+    let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+    tracing::subscriber::with_default(subscriber, || (0..spans).for_each(|_| drop(info_span!("span"))));
+}
+
+fn batch(queue: usize, batch: usize) -> BatchSettings {
+    let mut settings = BatchSettings::default();
+    (settings.queue, settings.batch) = (queue, batch);
+    settings
+}
+
+#[cfg(feature = "prometheus")]
+fn dropped(telemetry: &Telemetry, reason: &str) -> f64 {
+    let text = telemetry.prometheus_text();
+    crate::red::value(&text, "campanile_telemetry_spans_dropped_total", &[("reason", reason)]).unwrap()
+}
+
+#[cfg(feature = "prometheus")]
+#[test]
+fn p34_an_exporter_that_hangs_costs_a_counter() {
+    in_time(|| {
+        let gate = Gate::default();
+        let telemetry = Telemetry::builder("test")
+            .variables(|_| None)
+            .prometheus()
+            .batch(batch(100, 10))
+            .span_exporter(gate.clone())
+            .build()
+            .unwrap();
+        traced(&telemetry, 10_000);
+        assert!(!telemetry.force_flush(Duration::from_millis(50)), "it does hang");
+        let lost = dropped(&telemetry, "queue_full");
+        // One queue waits, and the worker may have taken another before it was stuck.
+        assert!((9_800.0..=9_900.0).contains(&lost), "{lost}");
+        gate.open();
+        assert!(telemetry.force_flush(LONG));
+        assert_eq!(
+            gate.exported.load(Ordering::Relaxed) as f64 + lost,
+            10_000.0,
+            "each is exported or counted"
+        );
+    });
+}
+
+#[cfg(feature = "prometheus")]
+#[test]
+fn p34_an_exporter_that_panics_or_fails_costs_a_counter() {
+    #[derive(Debug)]
+    struct Faulty(AtomicUsize);
+
+    impl SpanExporter for Faulty {
+        fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+            let turn = self.0.fetch_add(1, Ordering::Relaxed);
+            assert!(turn != 0, "the first export panics; this message in the test's output is fine");
+            let error = OTelSdkError::InternalFailure("refused".to_owned());
+            std::future::ready(if turn == 1 { Err(error) } else { Ok(()) })
+        }
+    }
+
+    in_time(|| {
+        let telemetry = Telemetry::builder("test")
+            .variables(|_| None)
+            .prometheus()
+            .span_exporter(Faulty(AtomicUsize::new(0)))
+            .build()
+            .unwrap();
+        for (fine, lost) in [(false, 3.0), (false, 6.0), (true, 6.0)] {
+            traced(&telemetry, 3);
+            assert_eq!(telemetry.force_flush(LONG), fine);
+            assert_eq!(dropped(&telemetry, "export_failed"), lost);
+        }
+        let text = telemetry.prometheus_text();
+        let failures =
+            crate::red::value(&text, "campanile_telemetry_export_failures_total", &[("signal", "traces")]);
+        assert_eq!(failures, Some(2.0));
+        assert!(telemetry.shutdown(LONG));
+        traced(&telemetry, 2);
+    });
+}
+
+#[test]
+fn p34_shutdown_and_drop_end_while_the_exporter_hangs() {
+    in_time(|| {
+        let gate = Gate::default();
+        let telemetry =
+            Telemetry::builder("test").variables(|_| None).span_exporter(gate.clone()).build().unwrap();
+        traced(&telemetry, 10);
+        assert!(!telemetry.shutdown(Duration::from_millis(50)));
+        assert!(telemetry.shutdown(LONG), "there is nothing left to do");
+        drop(telemetry);
+        gate.open();
+    });
+}
+
+#[test]
+fn shutdown_exports_what_waits() {
+    in_time(|| {
+        let gate = Gate::default();
+        gate.open();
+        let telemetry =
+            Telemetry::builder("test").variables(|_| None).span_exporter(gate.clone()).build().unwrap();
+        traced(&telemetry, 700);
+        drop(telemetry);
+        assert_eq!(gate.exported.load(Ordering::Relaxed), 700);
+    });
+}
+
+#[cfg(feature = "otlp")]
+mod otlp {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// An endpoint that accepts and never answers.
+    fn silent() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                open.push(stream);
+            }
+        });
+        format!("http://{address}")
+    }
+
+    /// An endpoint that refuses.
+    fn refusing() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
+    fn pipeline(endpoint: &str, protocol: &'static str) -> Telemetry {
+        let endpoint = endpoint.to_owned();
+        let builder = Telemetry::builder("test").otlp().variables(move |name| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+            "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.to_owned()),
+            _ => None,
+        });
+        builder.build().unwrap()
+    }
+
+    fn live_and_end(endpoint: &str, protocol: &'static str) {
+        let telemetry = pipeline(endpoint, protocol);
+        traced(&telemetry, 5_000);
+        assert!(!telemetry.force_flush(Duration::from_millis(100)), "{endpoint} {protocol}");
+        assert!(!telemetry.shutdown(Duration::from_millis(100)), "{endpoint} {protocol}");
+        drop(telemetry);
+    }
+
+    #[test]
+    fn p34_a_bad_collector_stalls_no_kind_of_runtime() {
+        for endpoint in [silent(), refusing()] {
+            for protocol in ["grpc", "http/protobuf"] {
+                let at = endpoint.clone();
+                in_time(move || live_and_end(&at, protocol));
+                let at = endpoint.clone();
+                in_time(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(async { live_and_end(&at, protocol) });
+                });
+                let at = endpoint.clone();
+                in_time(move || {
+                    let runtime = tokio::runtime::Builder::new_multi_thread()
+                        .worker_threads(1)
+                        .enable_all()
+                        .build()
+                        .unwrap();
+                    // On the only worker that there is.
+                    runtime.block_on(async {
+                        tokio::spawn(async move { live_and_end(&at, protocol) }).await.unwrap();
+                    });
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn p34_the_last_handle_may_go_in_an_asynchronous_context() {
+        in_time(|| {
+            let endpoint = refusing();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { drop(pipeline(&endpoint, "grpc")) });
+        });
+    }
+
+    #[test]
+    fn an_endpoint_that_is_none_is_named() {
+        let error = Telemetry::builder("test")
+            .otlp()
+            .variables(|name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "nonsense at all".to_owned()))
+            .build()
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("cannot export traces to `nonsense at all/v1/traces`"), "{text}");
+    }
+}

@@ -1,0 +1,94 @@
+//! P32: what the pipeline logs does not come back into it. (`installed.rs` has what needs a global subscriber.)
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use tracing::{Level, error, info, info_span};
+use tracing_subscriber::prelude::*;
+
+use crate::support::{Pipeline, in_time};
+
+/// Logs and traces whatever it does, as OpenTelemetry's own parts do.
+#[derive(Clone, Debug, Default)]
+struct Chatty(Arc<AtomicUsize>);
+
+impl SpanProcessor for Chatty {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let _own = info_span!("processing", name = %span.name).entered();
+        info!("a span ended");
+        error!(target: "opentelemetry_sdk", "a log of the SDK");
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn p32_a_processor_may_log_and_trace() {
+    in_time(|| {
+        let chatty = Chatty::default();
+        let pipeline = Pipeline::with(|builder| builder.span_processor(chatty.clone()));
+        pipeline.run(|| {
+            let _outer = info_span!("outer").entered();
+            drop(info_span!("inner"));
+        });
+        assert_eq!(chatty.0.load(Ordering::Relaxed), 2, "its own spans do not come back");
+        assert_eq!(pipeline.spans().len(), 2);
+        let outer = pipeline.span("outer");
+        assert!(outer.events.is_empty(), "{:?}", outer.events);
+    });
+}
+
+/// A log sink that is itself traced, under a lock of its own.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn p32_logs_of_opentelemetry_pass_through_and_leave_no_trace() {
+    in_time(|| {
+        let sink = Sink::default();
+        let pipeline = Pipeline::with(|builder| {
+            let sink = sink.clone();
+            builder.console_writer(move || sink.clone())
+        });
+        let subscriber = tracing_subscriber::registry()
+            .with(pipeline.telemetry.span_layer())
+            .with(pipeline.telemetry.console_layer())
+            .with(tracing_subscriber::filter::LevelFilter::from_level(Level::TRACE));
+        tracing::subscriber::with_default(subscriber, || {
+            let _span = info_span!("span").entered();
+            // More contexts than OpenTelemetry's stack holds: it warns while the stack is borrowed.
+            let attached: Vec<_> = (0..=u16::MAX).map(|_| Context::new().attach()).collect();
+            drop(attached);
+            let _own = info_span!(target: "opentelemetry_sdk::trace", "own").entered();
+        });
+        assert_eq!(pipeline.spans().len(), 1);
+        let span = pipeline.span("span");
+        assert!(span.events.is_empty(), "{:?}", span.events.first());
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("Too many contexts"), "the console has it: {text:.200}");
+    });
+}

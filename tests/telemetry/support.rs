@@ -1,0 +1,93 @@
+//! A pipeline that keeps what it exports.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use campanile::Telemetry;
+use campanile::telemetry::TelemetryBuilder;
+use opentelemetry::Value;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use tracing::Dispatch;
+use tracing_subscriber::prelude::*;
+
+/// Longer than anything here may take, on any machine.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Pipeline {
+    pub(crate) telemetry: Telemetry,
+    exporter: InMemorySpanExporter,
+}
+
+impl Pipeline {
+    pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub(crate) fn with(configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> Self {
+        let exporter = InMemorySpanExporter::default();
+        let builder = Telemetry::builder("test").variables(|_| None).span_exporter(exporter.clone());
+        let telemetry = configure(builder).build().expect("these settings are fine");
+        Self { telemetry, exporter }
+    }
+
+    /// The plainest subscriber with the layer.
+    pub(crate) fn dispatch(&self) -> Dispatch {
+        Dispatch::new(tracing_subscriber::registry().with(self.telemetry.span_layer()))
+    }
+
+    /// Runs `action` under that subscriber.
+    pub(crate) fn run<R>(&self, action: impl FnOnce() -> R) -> R {
+        tracing::dispatcher::with_default(&self.dispatch(), action)
+    }
+
+    /// Every span that was exported, in the order in which they closed.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        assert!(self.telemetry.force_flush(LONG), "nothing is in the way of the exporter");
+        self.exporter.get_finished_spans().expect("the exporter keeps them")
+    }
+
+    pub(crate) fn span(&self, name: &str) -> SpanData {
+        let spans = self.spans();
+        let mut found = spans.iter().filter(|span| span.name == name);
+        match (found.next(), found.next()) {
+            (Some(span), None) => span.clone(),
+            _ => panic!("there is not exactly one span `{name}` in {:?}", names(&spans)),
+        }
+    }
+}
+
+pub(crate) fn names(spans: &[SpanData]) -> Vec<&str> {
+    spans.iter().map(|span| span.name.as_ref()).collect()
+}
+
+/// Whether `child` stands right below `parent`.
+#[track_caller]
+pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
+    assert_eq!(
+        child.span_context.trace_id(),
+        parent.span_context.trace_id(),
+        "{} and {}",
+        child.name,
+        parent.name
+    );
+    assert_eq!(child.parent_span_id, parent.span_context.span_id(), "{} below {}", child.name, parent.name);
+}
+
+pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
+    span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone())
+}
+
+/// What `action` gives, unless it takes for ever.
+pub(crate) fn in_time<R: Send + 'static>(action: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, result) = mpsc::channel();
+    let worker = thread::spawn(move || done.send(action()));
+    match result.recv_timeout(LONG) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => match worker.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(_) => unreachable!("it ended without a result"),
+        },
+    }
+}
