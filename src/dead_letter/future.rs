@@ -23,8 +23,7 @@ pub trait Examine<R, T> {
 }
 
 /// How a call ended: with a result, or with a panic.
-#[doc(hidden)]
-pub type End<T> = thread::Result<T>;
+pub(super) type End<T> = thread::Result<T>;
 
 /// What the caller waits for.
 #[doc(hidden)]

@@ -156,7 +156,7 @@ impl Redactor {
             let name = &text[start..end];
             let secret = if name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic") {
                 // "basic" is a word of its own too; credentials are long and without blanks.
-                let value = text[end..].strip_prefix(' ').map(|rest| token_length(rest)).unwrap_or(0);
+                let value = text[end..].strip_prefix(' ').map_or(0, token_length);
                 (value >= 8).then_some((end + 1, end + 1 + value))
             } else if text[end..].starts_with("://") {
                 user_info(&text[start..]).map(|(from, to)| (start + from, start + to))
@@ -195,10 +195,8 @@ fn words(name: &str) -> Vec<String> {
     let mut word = String::new();
     let mut after_lower = false;
     for c in name.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
-            if !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
+        if !word.is_empty() && (!c.is_alphanumeric() || (c.is_uppercase() && after_lower)) {
+            words.push(std::mem::take(&mut word));
         }
         if c.is_alphanumeric() {
             word.extend(c.to_lowercase());

@@ -1,5 +1,7 @@
 //! Dead letters through their public API; on a paused clock wherever no file is involved.
 
+#![allow(clippy::disallowed_types)] // The library's own mutex is not public.
+
 #[cfg(feature = "sqlite")]
 mod crash;
 #[cfg(feature = "http")]

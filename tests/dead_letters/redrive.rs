@@ -19,13 +19,13 @@ async fn queue_of(letters: u32) -> DeadLetterQueue {
     queue
 }
 
+/// Which orders arrived, and when.
+type Seen = Mutex<Vec<(u32, Instant)>>;
+
 /// Notes when each order arrives, and fails those that `fails` names.
 fn noting(
     fails: impl Fn(u32) -> bool + Clone,
-) -> (
-    impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone,
-    Arc<Mutex<Vec<(u32, Instant)>>>,
-) {
+) -> (impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone, Arc<Seen>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
     let service = service_fn(move |order: Order| {
@@ -39,7 +39,7 @@ fn noting(
     (service, seen)
 }
 
-fn numbers(seen: &Mutex<Vec<(u32, Instant)>>) -> Vec<u32> {
+fn numbers(seen: &Seen) -> Vec<u32> {
     seen.lock().unwrap().iter().map(|(number, _)| *number).collect()
 }
 
@@ -203,7 +203,7 @@ async fn p23_a_breaker_that_stays_open_ends_it_unharmed() {
     });
     let began = Instant::now();
     let redrive = Redrive::all().concurrency(4).max_pause(Duration::from_secs(20));
-    let report = queue.redrive(service.clone(), redrive).await.unwrap();
+    let report = queue.redrive(service, redrive).await.unwrap();
     assert_eq!(report.stopped, Some(StopReason::CircuitOpen(Some(wait))));
     assert_eq!((report.failed, report.redriven), (0, 0));
     assert_eq!(began.elapsed(), Duration::from_secs(14));
