@@ -35,18 +35,28 @@ impl Permit {
         Ok(Self { circuit: Arc::clone(circuit), admission, phase: Phase::Reserved, since: None })
     }
 
-    /// Whether the circuit is still in the epoch that the permit is for.
-    pub(super) fn is_current(&self) -> bool {
-        self.circuit.is_current(self.admission)
+    /// A permit whose call begins now.
+    pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
+        loop {
+            let mut permit = Self::acquire(circuit)?;
+            if permit.start() {
+                return Ok(permit);
+            }
+        }
     }
 
-    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs.
-    pub(super) fn start(&mut self) {
-        self.circuit.start(self.admission);
+    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs. False when the circuit changed
+    /// since it gave the permit, which is then worth nothing.
+    #[inline]
+    pub(super) fn start(&mut self) -> bool {
+        if !self.circuit.start(self.admission) {
+            return false;
+        }
         self.phase = Phase::Running;
         if self.circuit.is_timed() {
             self.since = Some(clock::now());
         }
+        true
     }
 }
 
