@@ -18,6 +18,8 @@ pub(crate) use meter::DurationRecorder;
 pub(crate) use meter::{instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
+#[cfg(test)]
+pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
