@@ -3,6 +3,7 @@
 use std::fmt;
 
 use opentelemetry_prometheus::PrometheusExporter;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
 use super::error::TelemetryError;
@@ -30,11 +31,22 @@ impl Scrape {
     }
 
     pub(super) fn text(&self) -> String {
+        let mut families = self.registry.gather();
+        families.iter_mut().for_each(leave_reserved_suffix);
         let mut text = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
             tracing::warn!(%error, "cannot write all metrics for prometheus");
         }
         text
+    }
+}
+
+/// Prometheus keeps `_count` for histograms, and some conventions have names that end so.
+fn leave_reserved_suffix(family: &mut MetricFamily) {
+    if !matches!(family.get_field_type(), MetricType::HISTOGRAM | MetricType::SUMMARY)
+        && let Some(name) = family.name().strip_suffix("_count").map(str::to_owned)
+    {
+        family.set_name(name);
     }
 }
 
