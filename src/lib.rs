@@ -30,8 +30,8 @@ pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
+pub use retry::{Retry, RetryBudget};
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
-pub use retry::{Retry, RetryBudget};
 pub use timing::Timing;
 pub use window::Window;

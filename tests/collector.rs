@@ -16,8 +16,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use support::{Rotel, promtool_check_metrics};
 use support::rotel::Received;
+use support::{Rotel, promtool_check_metrics};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
@@ -143,14 +143,16 @@ async fn from_a_runtime_with_one_thread() {
 #[test]
 fn promtool_accepts_what_prometheus_gets() {
     let breaker = campanile::CircuitBreaker::builder("payments").build().unwrap();
-    let telemetry =
-        Telemetry::builder("checkout").prometheus().system(Duration::from_secs(1)).variables(|_| None).build();
+    let telemetry = Telemetry::builder("checkout")
+        .prometheus()
+        .system(Duration::from_secs(1))
+        .variables(|_| None)
+        .build();
     let telemetry = telemetry.unwrap();
     let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
     tracing::subscriber::with_default(subscriber, || drop(info_span!("order")));
     let text = telemetry.prometheus_text();
     assert!(text.contains("campanile_span_duration_seconds_bucket"), "{text}");
     promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
-    println!("{text}");
     drop(breaker);
 }
