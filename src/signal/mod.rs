@@ -10,6 +10,7 @@ mod meter;
 mod names;
 mod source;
 mod trace;
+#[cfg(feature = "telemetry")]
 mod vitals;
 
 pub(crate) use meter::DurationRecorder;
@@ -17,7 +18,12 @@ pub(crate) use meter::DurationRecorder;
 pub(crate) use meter::{instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
-pub(crate) use source::{BreakerSign, Emit, Sign, Source, observe, register, signs};
+#[cfg(test)]
+pub(crate) use source::observe;
+#[cfg(feature = "telemetry")]
+pub(crate) use source::signs;
+pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
 #[allow(unused_imports)] // Who announces the trace depends on the features.
 pub(crate) use trace::{TraceIds, current_trace, on_current_trace};
+#[cfg(feature = "telemetry")]
 pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

@@ -12,41 +12,41 @@ use campanile::retry::Builder;
 use campanile::{Backoff, Retry};
 use tower::{BoxError, Service};
 
-pub type Answer<T> = Result<T, BoxError>;
+pub(crate) type Answer<T> = Result<T, BoxError>;
 
-pub fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub fn millis(millis: u64) -> Duration {
+pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Four attempts, one second apart, without a budget.
-pub fn builder() -> Builder {
+pub(crate) fn builder() -> Builder {
     Retry::builder().name("test").max_attempts(4).backoff(Backoff::constant(secs(1))).budget(None)
 }
 
-pub fn retry() -> Retry {
+pub(crate) fn retry() -> Retry {
     builder().build().unwrap()
 }
 
 /// How often something happened, for a test to look at from outside.
 #[derive(Clone, Debug, Default)]
-pub struct Count(Arc<AtomicUsize>);
+pub(crate) struct Count(Arc<AtomicUsize>);
 
 impl Count {
-    pub fn add(&self) -> usize {
+    pub(crate) fn add(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    pub fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// One thing that a [`Scripted`] service does when it is called.
-pub enum Act<T> {
+pub(crate) enum Act<T> {
     Answer(T),
     Fail(BoxError),
     Hang,
@@ -59,7 +59,7 @@ pub enum Act<T> {
 /// Does what it is told, in order; the requests it got are kept.
 ///
 /// It panics when it is called without having said that it is ready, as a service may.
-pub struct Scripted<Req, T> {
+pub(crate) struct Scripted<Req, T> {
     shared: Arc<Shared<Req, T>>,
     ready: bool,
 }
@@ -80,7 +80,7 @@ enum Now {
 }
 
 impl<Req, T> Scripted<Req, T> {
-    pub fn new(acts: impl IntoIterator<Item = Act<T>>) -> Self {
+    pub(crate) fn new(acts: impl IntoIterator<Item = Act<T>>) -> Self {
         let shared = Shared {
             acts: Mutex::new(acts.into_iter().collect()),
             requests: Mutex::default(),
@@ -89,11 +89,11 @@ impl<Req, T> Scripted<Req, T> {
         Self { shared: Arc::new(shared), ready: false }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.shared.requests.lock().unwrap().len()
     }
 
-    pub fn requests(&self) -> Vec<Req> {
+    pub(crate) fn requests(&self) -> Vec<Req> {
         std::mem::take(&mut self.shared.requests.lock().unwrap())
     }
 }
@@ -142,6 +142,6 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
 }
 
 /// Fails `times` times, then answers.
-pub fn fails_then<T>(times: usize, answer: T) -> Vec<Act<T>> {
+pub(crate) fn fails_then<T>(times: usize, answer: T) -> Vec<Act<T>> {
     (0..times).map(|_| Act::Fail("broken".into())).chain([Act::Answer(answer)]).collect()
 }
