@@ -93,7 +93,7 @@ async fn prometheus_scrapes_it_and_answers() {
         r#"campanile_dead_letter_depth{queue="orders"}"#,
         r#"sum(rate(campanile_span_duration_seconds_count{component="checkout"}[10s]))"#,
         "process_memory_usage_bytes",
-        r#"campanile_health_score{component="checkout"}"#,
+        r#"campanile_health_score_ratio{component="checkout"}"#,
     ] {
         prometheus.wait_for(query, positive, LIMIT).await;
     }

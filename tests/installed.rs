@@ -81,6 +81,24 @@ fn what_the_filter_leaves_out_is_nowhere() {
     assert_eq!(spans[0].parent_span_id, id);
 }
 
+#[tokio::test]
+async fn a_dead_letter_names_the_trace_that_it_failed_in() {
+    use campanile::DeadLetterQueue;
+    use campanile::store::Filter;
+    use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+    use tracing::Instrument;
+
+    LazyLock::force(&TELEMETRY);
+    let queue = DeadLetterQueue::in_memory(10);
+    let fails = service_fn(|_: u32| async { Err::<(), BoxError>("no".into()) });
+    let service = ServiceBuilder::new().layer(queue.layer()).service(fails);
+    let root = info_span!("root");
+    service.oneshot(1).instrument(root.clone()).await.unwrap_err();
+    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let text = format!("{letter:?}");
+    assert!(text.contains(&root.trace_id().unwrap().to_string()), "{text}");
+}
+
 #[test]
 fn a_bad_filter_is_named() {
     let build = |filter: &'static str, rust_log: Option<&'static str>| {

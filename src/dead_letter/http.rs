@@ -41,12 +41,12 @@ impl DeadLetterQueue {
     /// use bytes::Bytes;
     /// use http::{Request, Response, StatusCode};
     /// use http_body_util::Full;
-    /// use tower::{Service, ServiceBuilder, ServiceExt};
+    /// use tower::{ServiceBuilder, ServiceExt};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tower::BoxError> {
     /// let queue = DeadLetterQueue::in_memory(1_000);
-    /// let mut payments = ServiceBuilder::new().layer(queue.http_layer()).service_fn(
+    /// let payments = ServiceBuilder::new().layer(queue.http_layer()).service_fn(
     ///     |_: Request<ReplayBody>| async {
     ///         let mut response = Response::new(());
     ///         *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -54,7 +54,7 @@ impl DeadLetterQueue {
     ///     },
     /// );
     /// let order = Request::post("http://payments/orders").body(Full::new(Bytes::from("order 7")))?;
-    /// assert_eq!(payments.ready().await?.call(order).await?.status(), 502);
+    /// assert_eq!(payments.oneshot(order).await?.status(), 502);
     /// assert_eq!(queue.list(Filter::all()).await?[0].error_type, "502");
     /// # Ok(())
     /// # }

@@ -180,11 +180,7 @@ impl Core {
                 self.redactor.value(value, &mut found);
                 redacted.extend(found.into_iter().map(Redaction::Field));
             }
-            #[cfg(feature = "http")]
             Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
-            // Only the layer for HTTP makes one.
-            #[cfg(not(feature = "http"))]
-            Payload::Http(_) => {}
         }
         self.clean(&mut failure);
         let at = now();

@@ -266,10 +266,10 @@ mod tests {
             assert!(attributes.iter().all(|(key, _)| metric.attributes.contains(key)));
         });
         let expected = [
-            ("campanile.retry.calls", "success", 1.0),
-            ("campanile.retry.calls", "failure", 1.0),
-            ("campanile.retry.retries", "", 1.0),
-            ("campanile.retry.given_up", "attempts", 1.0),
+            (signal::RETRY_CALLS.name, "success", 1.0),
+            (signal::RETRY_CALLS.name, "failure", 1.0),
+            (signal::RETRY_ATTEMPTS.name, "", 1.0),
+            (signal::RETRY_GIVEN_UP.name, "attempts", 1.0),
         ];
         assert_eq!(seen, expected.map(|(name, attribute, value)| (name, attribute.to_owned(), value)));
     }

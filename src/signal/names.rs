@@ -50,7 +50,7 @@ macro_rules! metrics {
 
 metrics! {
     // ----- breaker -----
-    BREAKER_STATE "campanile.breaker.state" Gauge "1" ["breaker" "state"]
+    BREAKER_STATE "campanile.breaker.state" Gauge "{state}" ["breaker" "state"]
         "1 for the state that the circuit is in, 0 for the others.";
     BREAKER_CALLS "campanile.breaker.calls" Counter "{call}" ["breaker" "outcome"]
         "Calls that the circuit let through, by outcome.";
@@ -100,7 +100,7 @@ metrics! {
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     // ----- spans -----
-    SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error"]
+    SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error" "otel.metric.overflow"]
         "How long spans took, sampled or not; its count is the number of calls.";
     SPANS_STARTED "campanile.telemetry.spans.started" Counter "{span}" []
         "Spans that the span layer saw start.";
@@ -113,14 +113,14 @@ metrics! {
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
         "Score of a component: 1 is healthy, 0 is not working.";
-    HEALTH_STATUS "campanile.health.status" Gauge "1" ["component" "status"]
+    HEALTH_STATUS "campanile.health.status" Gauge "{status}" ["component" "status"]
         "1 for the status that the component has, 0 for the others.";
     // ----- system -----
     SYSTEM_CPU_UTILIZATION "system.cpu.utilization" Gauge "1" []
         "Share of all processors that was busy since the last sample.";
     SYSTEM_CPU_COUNT "system.cpu.logical.count" UpDownCounter "{cpu}" []
         "Number of logical processors.";
-    SYSTEM_LOAD "campanile.system.load" Gauge "1" ["period"]
+    SYSTEM_LOAD "campanile.system.load" Gauge "{thread}" ["period"]
         "Load average over 1m, 5m and 15m.";
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
         "Memory by state.";

@@ -127,7 +127,6 @@ impl TelemetrySettings {
     }
 
     /// A builder that starts from these settings.
-    #[must_use]
     pub fn builder(self) -> TelemetryBuilder {
         TelemetryBuilder {
             settings: self,

@@ -216,8 +216,8 @@ impl<E> Bounded<E> {
 }
 
 impl opentelemetry_sdk::trace::SpanExporter for Bounded<SpanExporter> {
-    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        async move { self.run(self.exporter.export(batch)).await }
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.run(self.exporter.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -230,8 +230,8 @@ impl opentelemetry_sdk::trace::SpanExporter for Bounded<SpanExporter> {
 }
 
 impl PushMetricExporter for Bounded<MetricExporter> {
-    fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        async move { self.run(self.exporter.export(metrics)).await }
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.run(self.exporter.export(metrics)).await
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -24,6 +25,7 @@ use super::batch::Batch;
 use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
 use super::console::{self, Console, Output};
+use super::context::current_context;
 use super::counters::{Counters, OwnNumbers};
 use super::error::TelemetryError;
 use super::propagators::{self, Propagator};
@@ -153,7 +155,7 @@ impl Telemetry {
         let vitals = Arc::new(Vitals::default());
         let foreign = if choice.disabled { Vec::new() } else { processors };
         let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
-        all.extend(batches.iter().map(|batch| -> Arc<dyn SpanProcessor> { batch.clone() }));
+        all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
         let mut tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
             .with_sampler(sampling.clone())
@@ -177,6 +179,7 @@ impl Telemetry {
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         signal::instrument(&meter, &own);
+        signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(Sampler::start).transpose()?;
         Ok(Self {
@@ -325,10 +328,12 @@ impl Telemetry {
 impl Inner {
     fn force_flush(&self, limit: Duration) -> bool {
         let mut jobs: Vec<Job> = Vec::new();
-        for batch in self.batches.iter().cloned() {
+        for batch in &self.batches {
+            let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.flush(limit)));
         }
-        for processor in self.processors.iter().cloned() {
+        for processor in &self.processors {
+            let processor = Arc::clone(processor);
             jobs.push(Box::new(move || processor.force_flush().is_ok()));
         }
         let meters = self.meter_provider.clone();
@@ -346,7 +351,8 @@ impl Inner {
         #[cfg(feature = "system")]
         drop(self.sampler.lock().take());
         let mut jobs: Vec<Job> = Vec::new();
-        for batch in self.batches.iter().cloned() {
+        for batch in &self.batches {
+            let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
         let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
@@ -379,15 +385,24 @@ fn within(limit: Duration, jobs: Vec<Job>) -> bool {
                 })
             })
             .collect();
-        let fine = running
-            .into_iter()
-            .map(|job| job.is_ok_and(|job| job.join().unwrap_or(false)))
-            .fold(true, |fine, job| fine && job);
+        let ended: Vec<bool> =
+            running.into_iter().map(|job| job.is_ok_and(|job| job.join().unwrap_or(false))).collect();
         // Who asked may have given up.
-        let _ = done.send(fine);
+        let _ = done.send(ended.into_iter().all(|fine| fine));
     });
     // One wait for all, which a paused clock cannot stretch.
     coordinator.is_ok() && all_done.recv_timeout(limit) == Ok(true)
+}
+
+/// The ids of the span that the code that runs belongs to.
+fn current_trace() -> Option<signal::TraceIds> {
+    let context = current_context();
+    let span = context.span();
+    let ids = span.span_context();
+    ids.is_valid().then(|| signal::TraceIds {
+        trace_id: ids.trace_id().to_string(),
+        span_id: ids.span_id().to_string(),
+    })
 }
 
 fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use opentelemetry_prometheus::PrometheusExporter;
+use prometheus::proto::MetricType;
 use prometheus::{Registry, TextEncoder};
 
 use super::error::TelemetryError;
@@ -31,7 +32,17 @@ impl Scrape {
 
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+        let mut families = self.registry.gather();
+        for family in &mut families {
+            // Conventions have such names for plain numbers (`system.cpu.logical.count`), but to Prometheus they
+            // are parts of a histogram.
+            if family.get_field_type() == MetricType::GAUGE
+                && let Some(name) = family.name().strip_suffix("_count").map(ToOwned::to_owned)
+            {
+                family.set_name(name);
+            }
+        }
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
             tracing::warn!(%error, "cannot write all metrics for prometheus");
         }
         text

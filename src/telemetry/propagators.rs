@@ -1,8 +1,10 @@
 //! In which formats trace context and baggage go from process to process.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::sync::LazyLock;
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
@@ -13,6 +15,7 @@ pub(super) type Propagator = Arc<TextMapCompositePropagator>;
 
 /// The one that the installed telemetry has chosen.
 static CHOSEN: ArcSwapOption<TextMapCompositePropagator> = ArcSwapOption::const_empty();
+#[cfg(feature = "http")]
 static DEFAULT: LazyLock<Propagator> = LazyLock::new(|| Arc::new(composite(["tracecontext", "baggage"])));
 
 /// The formats of `OTEL_PROPAGATORS`; without it, W3C trace context and baggage.
@@ -54,7 +57,7 @@ pub(super) fn choose(propagator: Propagator) {
 /// The one to use where nobody says otherwise.
 #[cfg(feature = "http")]
 pub(super) fn chosen() -> impl std::ops::Deref<Target = Propagator> {
-    struct Chosen(Guard<Option<Propagator>>);
+    struct Chosen(arc_swap::Guard<Option<Propagator>>);
 
     impl std::ops::Deref for Chosen {
         type Target = Propagator;

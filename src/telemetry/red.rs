@@ -3,6 +3,7 @@
 //! Everything is looked up by callsite; a name or a component that a field gives is looked up by its text. In
 //! either case the second span finds instruments that are bound already.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,8 +41,6 @@ pub(super) struct Red {
     vitals: Arc<Vitals>,
     /// Distinct pairs of component and span name.
     capacity: usize,
-    /// For the pairs that find no room.
-    overflow: Arc<Recorders>,
     table: ArcSwap<Table>,
     names: RwLock<Names>,
     change: Mutex<()>,
@@ -58,6 +57,8 @@ struct Names {
     components: HashMap<Box<str>, Component>,
     /// Pairs, in all components.
     pairs: usize,
+    /// For the pairs that find no room; a series that is there says that there are some.
+    overflow: Option<Arc<Recorders>>,
 }
 
 #[derive(Debug)]
@@ -86,19 +87,10 @@ const OTHER: &str = "other";
 
 impl Red {
     pub(super) fn new(meter: Meter, vitals: Arc<Vitals>, capacity: usize) -> Self {
-        let recorder = |error: &'static str| {
-            DurationRecorder::on(
-                &meter,
-                &SPAN_DURATION,
-                [("error", error.into()), ("otel.metric.overflow", "true".into())],
-            )
-        };
-        let overflow = Arc::new(Recorders { fine: recorder("false"), failed: recorder("true") });
         Self {
             meter,
             vitals,
             capacity,
-            overflow,
             table: ArcSwap::default(),
             names: RwLock::default(),
             change: Mutex::new(()),
@@ -161,29 +153,26 @@ impl Red {
         }
         if names.pairs < self.capacity {
             names.pairs += 1;
-            let id = self.push(component, name, None);
+            let component_and_name = [("component", component), ("span.name", name)];
+            let id = self.push(component, name, self.recorders(&component_and_name));
             known.names.insert(name.into(), id);
-            id
-        } else {
-            *known.overflow.get_or_insert_with(|| self.push(component, "", Some(Arc::clone(&self.overflow))))
+            return id;
         }
+        let recorders =
+            names.overflow.get_or_insert_with(|| self.recorders(&[("otel.metric.overflow", "true")]));
+        *known.overflow.get_or_insert_with(|| self.push(component, "", Arc::clone(recorders)))
     }
 
-    fn push(&self, component: &str, name: &str, recorders: Option<Arc<Recorders>>) -> SeriesId {
-        let recorders = recorders.unwrap_or_else(|| {
-            let recorder = |error: &'static str| {
-                DurationRecorder::on(
-                    &self.meter,
-                    &SPAN_DURATION,
-                    [
-                        ("component", component.to_owned().into()),
-                        ("error", error.into()),
-                        ("span.name", name.to_owned().into()),
-                    ],
-                )
-            };
-            Arc::new(Recorders { fine: recorder("false"), failed: recorder("true") })
-        });
+    fn recorders(&self, attributes: &[(&'static str, &str)]) -> Arc<Recorders> {
+        let recorder = |error: &'static str| {
+            let error = [("error", Cow::Borrowed(error))];
+            let others = attributes.iter().map(|(key, value)| (*key, Cow::Owned((*value).to_owned())));
+            DurationRecorder::on(&self.meter, &SPAN_DURATION, others.chain(error))
+        };
+        Arc::new(Recorders { fine: recorder("false"), failed: recorder("true") })
+    }
+
+    fn push(&self, component: &str, name: &str, recorders: Arc<Recorders>) -> SeriesId {
         let vital = self.vitals.component(component);
         let series = Arc::new(Series { component: component.into(), name: name.into(), recorders, vital });
         let mut place = 0;

@@ -114,8 +114,10 @@ mod tests {
         assert_eq!(get(&found, "a"), "x y%2");
         assert_eq!(get(&found, "zone"), "eu");
         assert_eq!(get(&found, "telemetry.sdk.language"), "rust");
-        let all =
-            |name: &str| if name == "OTEL_SERVICE_NAME" { Some("c".to_owned()) } else { variables(name) };
+        let all = move |name: &str| match name {
+            "OTEL_SERVICE_NAME" => Some("c".to_owned()),
+            _ => variables(name),
+        };
         let found = resource("a", &attributes, &Variables::new(all)).unwrap();
         assert_eq!(get(&found, "service.name"), "c");
         assert_eq!(get(&found, "service.instance.id").len(), 36);

@@ -90,10 +90,11 @@ impl Core {
         let contextual = attributes.is_contextual();
         // What was attached on top of the current span stands closer than it. Without activation nobody can
         // say which of them came later.
-        if contextual && self.activate {
-            if let Some(foreign) = Self::foreign() {
-                return Above::Foreign(foreign);
-            }
+        if contextual
+            && self.activate
+            && let Some(foreign) = Self::foreign()
+        {
+            return Above::Foreign(foreign);
         }
         let mut next = cx.span(id).and_then(|span| span.parent());
         while let Some(ancestor) = next {
@@ -191,12 +192,12 @@ impl Core {
         fields.add("target", metadata.target());
         self.spans.with(id, |live| {
             let wall = live.anchor.map(|anchor| anchor.wall(at));
-            if let Some(description) = description {
-                if live.verdict.fail() && live.verdict != Verdict::Error {
-                    if let Some(recording) = &mut live.recording {
-                        recording.describe_failure(Cow::Owned(description));
-                    }
-                }
+            if let Some(description) = description
+                && live.verdict.fail()
+                && live.verdict != Verdict::Error
+                && let Some(recording) = &mut live.recording
+            {
+                recording.describe_failure(Cow::Owned(description));
             }
             if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, room) {
                 let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);

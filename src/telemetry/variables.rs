@@ -9,7 +9,9 @@ use crate::error::ConfigError;
 
 /// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
 #[derive(Clone)]
-pub(super) struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(super) struct Variables(Arc<Read>);
+
+type Read = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Default for Variables {
     fn default() -> Self {
@@ -28,6 +30,7 @@ impl Variables {
     }
 
     /// The value of the first of `names` that is set, with its name.
+    #[cfg(feature = "otlp")]
     pub(super) fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, String)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use campanile::DeadLetterQueue;
 use campanile::dead_letter::{Filter, Payload};
 
-use crate::support::fail;
+use crate::support::{fail, open};
 
 const PATH: &str = "CAMPANILE_TEST_LETTERS";
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
@@ -23,7 +22,7 @@ fn child() {
     let first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let queue = DeadLetterQueue::sqlite(path).await.unwrap();
+        let queue = open(path.as_ref()).await;
         let tasks: Vec<_> = (0..8)
             .map(|task| {
                 let queue = queue.clone();
@@ -86,7 +85,7 @@ async fn p22_every_acknowledged_letter_survives_a_kill() {
         assert!(!numbers.is_empty(), "the child parked nothing");
         told.extend(numbers);
 
-        let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
+        let queue = open(&path).await;
         let letters = queue.list(Filter::all()).await.unwrap();
         let there: Vec<u64> = letters
             .iter()

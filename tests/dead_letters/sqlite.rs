@@ -9,7 +9,7 @@ use campanile::store::SqliteStore;
 use tempfile::TempDir;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
-use crate::support::{Order, assert_accounted, fail, waiting};
+use crate::support::{Order, assert_accounted, fail, open, waiting};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -25,7 +25,7 @@ async fn refused(path: &Path) -> StoreError {
 async fn letters_outlive_their_process() {
     let folder = folder();
     let path = folder.path().join("letters.db");
-    let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
+    let queue = open(&path).await;
     for number in 1..=20 {
         fail(&queue, number).await;
     }
@@ -35,7 +35,7 @@ async fn letters_outlive_their_process() {
     assert_eq!(snapshot.waiting, 20);
     drop(queue);
 
-    let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
+    let queue = open(&path).await;
     assert_eq!(queue.list(Filter::all()).await.unwrap(), before);
     assert_eq!((queue.len().await.unwrap(), queue.snapshot().waiting), (20, 20));
     assert_eq!(queue.snapshot().oldest, snapshot.oldest);
@@ -76,7 +76,7 @@ async fn filters_mean_the_same_as_in_memory() {
 #[tokio::test]
 async fn p20_many_callers_at_once_are_each_parked_once() {
     let folder = folder();
-    let queue = DeadLetterQueue::sqlite(folder.path().join("letters.db")).await.unwrap();
+    let queue = open(&folder.path().join("letters.db")).await;
     let tasks: Vec<_> = (0..300)
         .map(|number| {
             let queue = queue.clone();
@@ -113,7 +113,7 @@ async fn p21_a_full_file_refuses_or_makes_room() {
 #[tokio::test]
 async fn p23_letters_are_redriven_from_a_file() {
     let folder = folder();
-    let queue = DeadLetterQueue::sqlite(folder.path().join("letters.db")).await.unwrap();
+    let queue = open(&folder.path().join("letters.db")).await;
     for number in 1..=30 {
         fail(&queue, number).await;
     }
@@ -130,8 +130,7 @@ async fn p23_letters_are_redriven_from_a_file() {
 async fn p25_two_handles_on_one_file_lose_and_duplicate_nothing() {
     let folder = folder();
     let path = folder.path().join("letters.db");
-    let (one, two) = tokio::join!(DeadLetterQueue::sqlite(&path), DeadLetterQueue::sqlite(&path));
-    let (one, two) = (one.unwrap(), two.unwrap());
+    let (one, two) = tokio::join!(open(&path), open(&path));
     let park = async |queue: &DeadLetterQueue, numbers: std::ops::Range<u32>| {
         for number in numbers {
             fail(queue, number).await;
@@ -175,7 +174,7 @@ async fn garbage_is_refused_and_left_alone() {
 }
 
 async fn filled(path: &Path) {
-    let queue = DeadLetterQueue::sqlite(path).await.unwrap();
+    let queue = open(path).await;
     for number in 0..200 {
         fail(&queue, number).await;
     }
@@ -260,7 +259,7 @@ async fn p21_a_locked_file_changes_nothing_for_the_caller() {
 async fn a_dropped_handle_ends_its_thread_after_what_was_asked() {
     let folder = folder();
     let path = folder.path().join("letters.db");
-    let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
+    let queue = open(&path).await;
     let parked = tokio::spawn({
         let queue = queue.clone();
         async move { fail(&queue, 1).await }
@@ -269,7 +268,7 @@ async fn a_dropped_handle_ends_its_thread_after_what_was_asked() {
     drop(queue);
     parked.await.unwrap();
     settled(&path).await;
-    assert_eq!(waiting(&DeadLetterQueue::sqlite(&path).await.unwrap()).await, [1]);
+    assert_eq!(waiting(&open(&path).await).await, [1]);
 }
 
 #[cfg(unix)]
@@ -278,7 +277,7 @@ async fn only_its_owner_reads_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();
     let path = folder.path().join("letters.db");
-    let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
+    let queue = open(&path).await;
     fail(&queue, 1).await;
     for name in ["letters.db", "letters.db-wal"] {
         let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
@@ -289,7 +288,7 @@ async fn only_its_owner_reads_the_file() {
 #[tokio::test]
 async fn p24_a_secret_is_in_no_file() {
     let folder = folder();
-    let queue = DeadLetterQueue::sqlite(folder.path().join("letters.db")).await.unwrap();
+    let queue = open(&folder.path().join("letters.db")).await;
     let service = queue.layer().layer(service_fn(|value: serde_json::Value| async move {
         Err::<(), BoxError>(format!("refused {value}").into())
     }));
@@ -301,4 +300,26 @@ async fn p24_a_secret_is_in_no_file() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|window| window == b"planted"));
     }
+}
+
+#[tokio::test]
+async fn a_file_shrinks_after_its_letters_are_gone() {
+    let folder = folder();
+    let path = folder.path().join("letters.db");
+    let queue = open(&path).await;
+    let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
+    let calls: Vec<_> = (0..400).map(|_| tokio::spawn(service.clone().oneshot("x".repeat(8_192)))).collect();
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 400);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let free = || other.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    while !matches!(free(), Ok(free) if free <= 256) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop((queue, service, other));
+    settled(&path).await;
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!(size < 1_500_000, "{size} bytes are left of 3.3 million");
 }

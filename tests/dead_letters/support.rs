@@ -20,6 +20,12 @@ pub(crate) fn order(number: u32) -> Order {
     Order { number, item: "bell".to_owned() }
 }
 
+/// A queue in a file, with the most patience there is: a busy machine must not make a letter late.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn open(path: &std::path::Path) -> DeadLetterQueue {
+    DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).sqlite(path).await.unwrap()
+}
+
 /// Sends one order through the layer of `queue` to a service that fails it.
 pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
     let service =

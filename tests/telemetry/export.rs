@@ -7,8 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::telemetry::BatchSettings;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -51,12 +50,6 @@ fn traced(telemetry: &Telemetry, spans: usize) {
     tracing::subscriber::with_default(subscriber, || (0..spans).for_each(|_| drop(info_span!("span"))));
 }
 
-fn batch(queue: usize, batch: usize) -> BatchSettings {
-    let mut settings = BatchSettings::default();
-    (settings.queue, settings.batch) = (queue, batch);
-    settings
-}
-
 #[cfg(feature = "prometheus")]
 fn dropped(telemetry: &Telemetry, reason: &str) -> f64 {
     let text = telemetry.prometheus_text();
@@ -68,10 +61,12 @@ fn dropped(telemetry: &Telemetry, reason: &str) -> f64 {
 fn p34_an_exporter_that_hangs_costs_a_counter() {
     in_time(|| {
         let gate = Gate::default();
+        let mut batch = campanile::telemetry::BatchSettings::default();
+        (batch.queue, batch.batch) = (100, 10);
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .batch(batch(100, 10))
+            .batch(batch)
             .span_exporter(gate.clone())
             .build()
             .unwrap();
@@ -100,7 +95,7 @@ fn p34_an_exporter_that_panics_or_fails_costs_a_counter() {
         fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
             let turn = self.0.fetch_add(1, Ordering::Relaxed);
             assert!(turn != 0, "the first export panics; this message in the test's output is fine");
-            let error = OTelSdkError::InternalFailure("refused".to_owned());
+            let error = opentelemetry_sdk::error::OTelSdkError::InternalFailure("refused".to_owned());
             std::future::ready(if turn == 1 { Err(error) } else { Ok(()) })
         }
     }

@@ -2,7 +2,6 @@
 
 use campanile::Telemetry;
 use campanile::telemetry::{TelemetryError, TelemetrySettings};
-use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;

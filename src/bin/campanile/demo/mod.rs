@@ -188,7 +188,7 @@ async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
         counts.entry(letter.fingerprint).or_insert_with(|| (message.to_owned(), 0)).1 += 1;
     }
     let mut counts: Vec<_> = counts.into_values().collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1));
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Ok(counts)
 }
 
