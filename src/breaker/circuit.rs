@@ -106,7 +106,7 @@ impl Circuit {
     }
 
     /// Lets a call in, or says why not. A probe that is let in must come back by [`Circuit::settle`] or
-    /// [`Circuit::release`].
+    /// [`Circuit::release`]; a refusal that meets a call is for [`Circuit::count_refusal`].
     #[inline]
     pub(crate) fn admit(&self) -> Result<Admission, Rejected> {
         let word = self.word.load(Ordering::Acquire);
@@ -182,8 +182,12 @@ impl Circuit {
         Err((RejectReason::Open, Some(wait)))
     }
 
+    /// A call was refused. Being asked for readiness is no call, and may happen more than once before one.
+    pub(crate) fn count_refusal(&self, rejected: &Rejected) {
+        self.rejected[rejected.reason() as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn refuse(&self, reason: RejectReason, retry_after: Option<Duration>) -> Rejected {
-        self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
         Rejected::new(Arc::clone(&self.name), reason, retry_after)
     }
 

@@ -70,7 +70,10 @@ impl<S> Gate<S> {
     {
         let mut permit = match std::mem::replace(&mut self.ready, Ready::Not) {
             Ready::Admitted(permit) => permit,
-            Ready::Refused(rejected) => return Err(rejected),
+            Ready::Refused(rejected) => {
+                self.circuit.count_refusal(&rejected);
+                return Err(rejected);
+            }
             Ready::Not => panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`"),
         };
         if !permit.start() {

@@ -30,15 +30,17 @@ enum Phase {
 }
 
 impl Permit {
+    /// A permit for a call that may come.
     pub(super) fn acquire(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         let admission = circuit.admit()?;
         Ok(Self { circuit: Arc::clone(circuit), admission, phase: Phase::Reserved, since: None })
     }
 
-    /// A permit whose call begins now.
+    /// A permit whose call begins now; a refusal is one of a call.
     pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         loop {
-            let mut permit = Self::acquire(circuit)?;
+            let mut permit =
+                Self::acquire(circuit).inspect_err(|rejected| circuit.count_refusal(rejected))?;
             if permit.start() {
                 return Ok(permit);
             }
