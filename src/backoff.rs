@@ -124,3 +124,26 @@ impl Backoff {
         check().map_err(|error: ConfigError| error.within(setting))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_draws_between_its_bounds_and_never_beyond_the_cap() {
+        let second = Duration::from_secs(1);
+        let backoff = Backoff::exponential(second, 10 * second);
+        let drawn = |jitter, n, previous| {
+            [0.0, 0.5].map(|draw| backoff.jitter(jitter).delay_with(n, previous, draw).as_secs_f64())
+        };
+        assert_eq!(drawn(Jitter::None, 2, second), [4.0, 4.0]);
+        assert_eq!(drawn(Jitter::Full, 2, second), [0.0, 2.0]);
+        assert_eq!(drawn(Jitter::Equal, 2, second), [2.0, 3.0]);
+        assert_eq!(drawn(Jitter::Decorrelated, 2, Duration::ZERO), [1.0, 1.0]);
+        assert_eq!(drawn(Jitter::Decorrelated, 2, 3 * second), [1.0, 5.0]);
+        assert_eq!(drawn(Jitter::Decorrelated, 2, 10 * second), [1.0, 10.0]);
+        assert_eq!(drawn(Jitter::Equal, u32::MAX, second), [5.0, 7.5]);
+        let widest = Backoff::exponential(second, Duration::MAX).jitter(Jitter::Decorrelated);
+        assert_eq!(widest.delay_with(u32::MAX, Duration::MAX, 0.99), Duration::MAX);
+    }
+}

@@ -138,6 +138,7 @@ mod tests {
                 let rank = (share * values.len() as f64).ceil() as usize;
                 let exact = values[rank.max(1) - 1] as f64;
                 let error = (got.as_nanos() as f64 - exact).abs() / exact;
+                prop_assert!(summary.min <= got && got <= summary.max);
                 prop_assert!(error <= 1.0 / 32.0 + 1e-9, "p{share}: {got:?} for {exact} ns");
             }
             prop_assert_eq!(summary.min, Duration::from_nanos(values[0]));

@@ -1,6 +1,6 @@
 //! Rolling counts: the last N calls, or the last T of time, at a cost that does not depend on the traffic.
 //!
-//! A count window is a ring with one byte a call and is exact. A time window is ten buckets; a call leaves it
+//! A count window is a ring with two bytes a call and is exact. A time window is ten buckets; a call leaves it
 //! at the latest one bucket after its time, and never early.
 
 use std::time::Duration;
@@ -259,6 +259,19 @@ mod tests {
         let mut counts = Counts::default();
         samples.for_each(|sample| counts.add(*sample));
         counts
+    }
+
+    #[test]
+    fn p05_a_clock_that_was_read_earlier_takes_nothing_from_a_window() {
+        let mut window = Rolling::new(Window::time(Duration::from_millis(10)));
+        let sample = Sample { failed: true, slow: false };
+        window.record(Tick(100_000_000), sample);
+        assert_eq!(window.record(Tick(1), sample).failures, 2);
+        assert_eq!(window.counts(Tick(109_000_000)).failures, 2);
+        assert_eq!(window.counts(Tick(u64::MAX)), Counts::default());
+        window.record(Tick(u64::MAX), sample);
+        window.clear();
+        assert_eq!(window.counts(Tick(u64::MAX)), Counts::default());
     }
 
     proptest! {

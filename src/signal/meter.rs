@@ -260,6 +260,31 @@ mod with_telemetry {
             }
         }
 
+        /// Tells every metric twice, under one set of attributes.
+        struct Twins;
+
+        impl Source for Twins {
+            fn observe(&self, emit: &mut Emit<'_>) {
+                for value in [3.0, 4.0] {
+                    METRICS.iter().for_each(|metric| emit(metric, value, &[("twin", "")]));
+                }
+            }
+        }
+
+        #[test]
+        fn what_counts_adds_up_and_of_gauges_the_last_one_stands() {
+            let own = Arc::new(Twins);
+            let weak = Arc::downgrade(&own) as Weak<dyn Source>;
+            let readings = Readings { own: weak, last: Mutex::default() };
+            for (place, metric) in METRICS.iter().enumerate() {
+                let mut values = readings.take(place);
+                values.retain(|(_, attributes)| attributes[0].key.as_str() == "twin");
+                let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
+                let expected = if metric.kind == Kind::Gauge { vec![3.0, 4.0] } else { vec![7.0] };
+                assert_eq!(values, expected, "{}", metric.name);
+            }
+        }
+
         #[test]
         fn readers_that_cross_leave_nothing_old_for_the_next_round() {
             let own = Arc::new(Asked::default());

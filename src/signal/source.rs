@@ -100,4 +100,10 @@ mod tests {
         drop(source);
         assert_eq!(seen(), 0);
     }
+
+    #[test]
+    fn sources_that_come_and_go_leave_nothing_behind() {
+        (0..10_000).for_each(|_| register(&Arc::new(Fixed(0.0))));
+        assert!(SOURCES.lock().len() < 5_000);
+    }
 }

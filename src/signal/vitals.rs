@@ -160,6 +160,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_success_ends_a_row_of_failures_and_an_earlier_clock_does_no_harm() {
+        let vital = Vital::default();
+        let second = Duration::from_secs(1);
+        let now = clock::now();
+        vital.record(now, second, true);
+        vital.record(Tick(1), 3 * second, true);
+        let reading = vital.reading();
+        assert_eq!((reading.consecutive_failures, reading.recent.failures, reading.failures), (2, 2, 2));
+        assert_eq!(reading.recent_mean, 2 * second);
+        vital.record(now, second, false);
+        assert_eq!(vital.reading().consecutive_failures, 0);
+    }
+
+    #[test]
+    fn p35_components_are_bounded_and_the_rest_is_visible() {
+        let vitals = Vitals::default();
+        let now = clock::now();
+        for n in 0..2 * Vitals::CAPACITY {
+            vitals.component(&format!("component {n}")).record(now, Duration::ZERO, false);
+        }
+        let readings = vitals.readings();
+        assert_eq!(readings.len(), Vitals::CAPACITY + 1);
+        let other = readings.iter().find(|(name, _)| &**name == "other").map(|(_, reading)| reading.calls);
+        assert_eq!(other, Some(Vitals::CAPACITY as u64));
+    }
+
     proptest! {
         #[test]
         fn the_mean_is_that_of_the_calls_that_count(calls in prop::collection::vec((0_u64..40, 0_u64..10_000), 1..100)) {

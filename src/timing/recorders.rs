@@ -303,6 +303,8 @@ impl fmt::Debug for Recorders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{FailureKind, Settle, StreamEnd};
+    use crate::timing::{Exchange, Timing};
     use http::Request;
 
     fn call(side: Side, uri: &str) -> Call {
@@ -328,6 +330,52 @@ mod tests {
         );
         let other = full.keys().find(|key| key.subject.as_deref() == Some(OTHER));
         assert_eq!(other.map(|key| key.port), Some(0));
+    }
+
+    #[test]
+    fn an_exchange_is_active_until_its_end_and_counts_by_its_trailers() {
+        let timing = Timing::new("test");
+        let active = || {
+            let mut active = None;
+            timing.meter.recorders.observe(&mut |_, value, _| active = Some(value));
+            active
+        };
+        let exchange = Exchange::start(&timing.meter, call(Side::HttpServer, "/"));
+        assert_eq!(active(), Some(1.0));
+        exchange.settle(Outcome::Success);
+        assert_eq!(active(), Some(0.0));
+
+        let mut exchange = Exchange::start(&timing.meter, call(Side::RpcServer, "/pkg.Greeter/Hello"));
+        let trailers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            http::HeaderValue::from_static("14"),
+        )]);
+        exchange.end(StreamEnd::Complete(Some(&trailers)));
+        exchange.settle(Outcome::Failure(FailureKind::Error));
+        let keys = timing.meter.recorders.by_key.load();
+        let rpc: Vec<_> = keys.keys().filter(|key| key.side == Side::RpcServer).collect();
+        assert_eq!(rpc.len(), 1);
+        assert_eq!(rpc[0].error_type().as_deref(), Some("UNAVAILABLE"));
+    }
+
+    #[test]
+    fn the_type_of_an_error_is_the_status_where_it_tells_of_it() {
+        let error = |side, status| {
+            let call = Call { status, ..call(side, "/") };
+            let key = call.key(Outcome::Failure(FailureKind::Timeout));
+            key.error_type().map(Cow::into_owned)
+        };
+        assert_eq!(error(Side::HttpServer, 504).as_deref(), Some("504"));
+        assert_eq!(error(Side::HttpServer, 200).as_deref(), Some("timeout"));
+        assert_eq!(error(Side::HttpClient, 0).as_deref(), Some("timeout"));
+        assert_eq!(error(Side::RpcServer, 0).as_deref(), Some("timeout"));
+        assert_eq!(error(Side::RpcServer, 5).as_deref(), Some("DEADLINE_EXCEEDED"));
+        let mut odd = call(Side::RpcClient, "/");
+        odd.trailers(&HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            http::HeaderValue::from_static("no number"),
+        )]));
+        assert_eq!(GRPC_CODES[usize::from(odd.status) - 1], "UNKNOWN");
     }
 
     #[test]

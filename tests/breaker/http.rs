@@ -192,6 +192,11 @@ mod grpc {
             assert_eq!(breaker.snapshot().failures, failures, "status {status}");
         }
         assert_eq!(breaker.snapshot().calls, 3);
+        let mut service = breaker.grpc_layer().layer(service_fn(|_: Request<Body>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        }));
+        drop(service.ready().await.unwrap().call(request()).await.unwrap());
+        assert_eq!(breaker.snapshot().totals.failures.iter().sum::<u64>(), 2, "no status at all");
     }
 
     #[tokio::test(start_paused = true)]

@@ -152,6 +152,17 @@ async fn p02_a_panic_in_call_itself_gives_the_permit_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p02_an_inner_service_that_is_never_ready_keeps_no_permit() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let (mut service, mut handle) = tower_test::mock::spawn_layer::<(), (), _>(breaker.layer());
+    handle.send_error("its own words");
+    assert!(service.poll_ready().is_ready());
+    assert_eq!(breaker.snapshot().probes_in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn permits_that_nobody_uses_are_taken_back() {
     let breaker =
         builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();

@@ -1,12 +1,16 @@
 //! When a circuit opens, probes, closes, and what it tells.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use campanile::breaker::{Cancelled, Cause};
 use campanile::outcome::{FailureKind, Outcome};
 use campanile::{Backoff, CallError, CircuitBreaker, CircuitState, HalfOpen, RejectReason, Window};
+
+use futures_core::Stream;
 
 use crate::{OPEN_FOR, advance, breaker, builder, fail, fail_times, succeed};
 
@@ -86,6 +90,10 @@ async fn the_wait_grows_until_the_circuit_closes() {
     succeed(&breaker).await;
     succeed(&breaker).await;
     assert_eq!(breaker.state(), CircuitState::Closed);
+    fail_times(&breaker, 4).await;
+    assert_eq!(breaker.snapshot().next_probe_in, Some(OPEN_FOR));
+    // A reset begins anew too.
+    breaker.reset();
     fail_times(&breaker, 4).await;
     assert_eq!(breaker.snapshot().next_probe_in, Some(OPEN_FOR));
 }
@@ -335,6 +343,10 @@ async fn overload_and_refusals_further_in_do_not_open_but_overload_fails_a_probe
     assert_eq!(breaker.state(), CircuitState::Closed);
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR).await;
+    for _ in 0..5 {
+        let _ = breaker.call_with(as_kind(FailureKind::Rejected), async { Err::<(), _>("busy") }).await;
+        assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    }
     let _ = breaker.call_with(as_kind(FailureKind::Overload), async { Err::<(), _>("busy") }).await;
     assert_eq!(breaker.state(), CircuitState::Open);
 }
@@ -365,6 +377,29 @@ async fn subscribers_are_told_in_order_and_why() {
     );
     drop(breaker);
     assert_eq!(transitions.recv().await, None);
+}
+
+/// Forces the circuit open when it is woken.
+struct Forces(CircuitBreaker);
+
+impl Wake for Forces {
+    fn wake(self: Arc<Self>) {
+        if self.0.state() != CircuitState::ForcedOpen {
+            self.0.force_open();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p06_a_subscriber_that_calls_the_breaker_disturbs_no_order() {
+    let breaker = breaker();
+    let mut meddler = breaker.subscribe();
+    let mut witness = breaker.subscribe();
+    let waker = Waker::from(Arc::new(Forces(breaker.clone())));
+    assert!(Pin::new(&mut meddler).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    fail_times(&breaker, 4).await;
+    let told = || witness.try_recv().map(|transition| transition.to);
+    assert_eq!(std::iter::from_fn(told).collect::<Vec<_>>(), [CircuitState::Open, CircuitState::ForcedOpen]);
 }
 
 #[test]
