@@ -12,9 +12,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use campanile::{Backoff, CircuitBreaker, Timing, Window};
+use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, Retry, RetryBudget, Timing, Window};
 use criterion::{Criterion, criterion_group, criterion_main};
-use tower::{BoxError, Layer, Service, service_fn};
+use tower::retry::{Policy, RetryLayer};
+use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
 
 /// A year: no circuit turns half-open while it is measured.
@@ -191,5 +192,64 @@ fn timing(c: &mut Criterion) {
     bench_success(c, group, "campanile, no pipeline", Timing::new("bench").layer().layer(service_fn(answer)));
 }
 
-criterion_group!(layers, closed, slow_calls, open, two_threads, timing);
+/// Retries any error twice, as a policy of `tower::retry` writes it.
+#[derive(Clone)]
+struct Twice(u32);
+
+impl<Res> Policy<u64, Res, Infallible> for Twice {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _: &mut u64, result: &mut Result<Res, Infallible>) -> Option<Ready<()>> {
+        if result.is_ok() || self.0 == 0 {
+            return None;
+        }
+        self.0 -= 1;
+        Some(ready(()))
+    }
+
+    fn clone_request(&mut self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+}
+
+fn our_retry() -> Retry {
+    Retry::builder()
+        .max_attempts(3)
+        .budget(RetryBudget::ratio(0.2).min_per_second(10))
+        .build()
+        .expect("the settings are in range")
+}
+
+fn retry(c: &mut Criterion) {
+    let group = "retry, the first attempt succeeds";
+    bench_success(c, group, "bare service", service_fn(answer));
+    bench_success(c, group, "campanile, with a budget", our_retry().layer().layer(service_fn(answer)));
+    bench_success(c, group, "tower::retry", RetryLayer::new(Twice(2)).layer(service_fn(answer)));
+    let peer = tower_resilience_retry::RetryLayer::<u64, u64, Infallible>::builder().max_attempts(3).build();
+    bench_success(c, group, "tower-resilience", peer.layer(service_fn(answer)));
+}
+
+fn stack(c: &mut Criterion) {
+    let group = "the whole stack, a success";
+    let queue = DeadLetterQueue::in_memory(1_000);
+    bench_success(c, group, "campanile: dead letters alone", queue.layer().layer(service_fn(answer)));
+    let ours = ServiceBuilder::new()
+        .layer(queue.layer())
+        .layer(our_retry().layer())
+        .layer(count_window().layer())
+        .layer(Timing::new("bench").layer())
+        .service(service_fn(answer));
+    bench_success(c, group, "campanile: dead letters, retry, breaker, timing", ours);
+    let breaker = CircuitBreakerLayer::builder()
+        .failure_rate_threshold(0.5)
+        .sliding_window_size(100)
+        .minimum_number_of_calls(10)
+        .build()
+        .expect("the settings are in range");
+    let guarded = breaker.layer(service_fn(answer));
+    let peer = tower_resilience_retry::RetryLayer::<u64, u64, _>::builder().max_attempts(3).build();
+    bench_success(c, group, "tower-resilience: retry, breaker", peer.layer(guarded));
+}
+
+criterion_group!(layers, closed, slow_calls, open, two_threads, retry, timing, stack);
 criterion_main!(layers);

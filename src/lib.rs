@@ -1,6 +1,46 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-//! Campanile.
+// Without a pipeline nobody collects what the sources could tell.
+#![cfg_attr(not(feature = "telemetry"), allow(dead_code))]
+//! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
+//!
+//! For people who run axum and tonic services: a few `.layer()` lines and one `install()`, and nothing that was
+//! sent is ever lost.
+//!
+//! ```
+//! use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Timing};
+//! use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let queue = DeadLetterQueue::in_memory(1_000);
+//! let retry = Retry::builder().max_attempts(3).build()?;
+//! let breaker = CircuitBreaker::builder("payments").build()?;
+//! let timing = Timing::new("payments");
+//!
+//! // From the outside in. Every layer has a twin for HTTP, `http_layer()`, and most have one for gRPC.
+//! let mut service = ServiceBuilder::new()
+//!     .layer(queue.layer()) // parks what failed for good, before the caller hears of it
+//!     .layer(retry.layer()) // tries again, within a budget
+//!     .layer(breaker.layer()) // stops calling what does not answer
+//!     .layer(timing.layer()) // times each attempt
+//!     .service_fn(|amount: u32| async move { Ok::<_, BoxError>(amount * 2) });
+//! assert_eq!(service.ready().await?.call(21).await?, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//! - [`breaker`], [`retry`], [`timing`], [`dead_letter`]: the layers, each with its handle.
+//! - [`outcome`]: what counts as a failure, in one place for all of them.
+#![cfg_attr(
+    feature = "telemetry",
+    doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
+)]
+#![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine and this process.")]
+//! - [`signal`]: the table of metrics.
+//!
+//! The README lists the features and every metric.
 
 pub mod backoff;
 pub mod breaker;
@@ -25,13 +65,19 @@ mod window;
 
 pub use backoff::{Backoff, Jitter};
 pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
-pub use dead_letter::DeadLetterQueue;
+pub use dead_letter::{DeadLetterQueue, Redrive};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
 pub use retry::{Retry, RetryBudget};
+pub use store::Filter;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
-pub use timing::Timing;
+pub use timing::{Timing, TimingSnapshot};
 pub use window::Window;
+
+/// The README's examples, compiled.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

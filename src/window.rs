@@ -109,14 +109,14 @@ fn share(part: u64, whole: u64) -> f64 {
 #[derive(Clone, Debug)]
 pub(crate) enum Rolling {
     Count(Ring),
-    Time(Buckets),
+    Time(Box<Buckets>),
 }
 
 impl Rolling {
     pub(crate) fn new(window: Window) -> Self {
         match window {
             Window::Count(calls) => Self::Count(Ring::new(calls as usize)),
-            Window::Time(time) => Self::Time(Buckets::new(time)),
+            Window::Time(time) => Self::Time(Box::new(Buckets::new(time))),
         }
     }
 

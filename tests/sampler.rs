@@ -121,7 +121,7 @@ fn p42_the_pipeline_gets_the_values_and_no_command_line() {
         .unwrap();
     let wanted = [
         "system_cpu_utilization",
-        "system_cpu_logical_count",
+        "system_cpu_logical",
         "campanile_system_load",
         "system_memory_usage",
         "system_memory_limit",

@@ -24,7 +24,6 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     /// Begins a breaker called `name`: its component in health, its attribute in metrics.
-    #[must_use]
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
         Builder { name: name.into(), settings: BreakerSettings::default() }
     }

@@ -15,7 +15,7 @@ const MESSAGE: usize = 4 * 1024;
 
 /// How a call failed, in words.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     pub(super) kind: FailureKind,
     pub(super) error_type: String,
     pub(super) message: String,

@@ -12,22 +12,18 @@ use pin_project_lite::pin_project;
 
 use super::park::Parking;
 
-/// What knows the request of a call, and whether its end is a failure.
+/// What knows the request of a call that ends with `R`, of which its caller gets `T`, and whether that is a failure.
 #[doc(hidden)]
-pub trait Examine<R> {
-    /// What the caller gets.
-    type Output;
-
-    /// The output for the result of the inner service.
-    fn pass(result: R) -> Self::Output;
+pub trait Examine<R, T> {
+    /// What the caller gets for the result of the inner service.
+    fn pass(result: R) -> T;
 
     /// Begins to park the request when `end` is a final failure.
-    fn examine(self, end: End<Self::Output>) -> (End<Self::Output>, Option<Step>);
+    fn examine(self, end: End<T>) -> (End<T>, Option<Step>);
 }
 
 /// How a call ended: with a result, or with a panic.
-#[doc(hidden)]
-pub type End<T> = thread::Result<T>;
+pub(super) type End<T> = thread::Result<T>;
 
 /// What the caller waits for.
 #[doc(hidden)]
@@ -37,14 +33,11 @@ pub struct Step(pub(super) Parking);
 pin_project! {
     /// The future of the services of a [`DeadLetterQueue`](crate::DeadLetterQueue): the call, and where it fails
     /// the wait until its request is parked.
-    pub struct DeadLetterFuture<F: Future, J>
-    where
-        J: Examine<F::Output>,
-    {
+    pub struct DeadLetterFuture<F, J, T> {
         #[pin]
         state: State<F>,
         job: Option<J>,
-        end: Option<End<J::Output>>,
+        end: Option<End<T>>,
     }
 }
 
@@ -58,7 +51,7 @@ pin_project! {
     }
 }
 
-impl<F: Future, J: Examine<F::Output>> DeadLetterFuture<F, J> {
+impl<F, J, T> DeadLetterFuture<F, J, T> {
     /// `job` is none for a call that is not to be parked whatever happens.
     pub(super) fn new(call: F, job: Option<J>) -> Self {
         Self { state: State::Calling { call }, job, end: None }
@@ -70,11 +63,15 @@ impl<F: Future, J: Examine<F::Output>> DeadLetterFuture<F, J> {
     }
 }
 
-impl<F: Future, J: Examine<F::Output>> Future for DeadLetterFuture<F, J> {
-    type Output = J::Output;
+impl<F, J, T> Future for DeadLetterFuture<F, J, T>
+where
+    F: Future,
+    J: Examine<F::Output, T>,
+{
+    type Output = T;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
@@ -89,7 +86,9 @@ impl<F: Future, J: Examine<F::Output>> Future for DeadLetterFuture<F, J> {
                     this.state.set(State::Ended);
                 }
                 StateProj::Ended => {
-                    if let (Some(job), Some(end)) = (this.job.take(), this.end.take()) {
+                    if let Some(job) = this.job.take()
+                        && let Some(end) = this.end.take()
+                    {
                         let (end, step) = job.examine(end);
                         *this.end = Some(end);
                         if let Some(Step(parking)) = step {
@@ -116,7 +115,7 @@ impl<F: Future, J: Examine<F::Output>> Future for DeadLetterFuture<F, J> {
     }
 }
 
-impl<F: Future, J: Examine<F::Output>> fmt::Debug for DeadLetterFuture<F, J> {
+impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Calling { .. } => "calling",

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, Uri, Version, header, response};
+use http::{HeaderMap, Method, Request, Response, Uri, Version, response};
 use http_body::Body;
 use tokio::time::timeout;
 use tower::{BoxError, Layer, Service};
@@ -16,9 +16,8 @@ use super::DeadLetterQueue;
 use super::core::Core;
 use super::failure::Failure;
 use super::future::{DeadLetterFuture, End, Examine, Step};
-use super::letter::{BodyState, HeaderText, HttpRequest, Payload, Redaction};
+use super::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use super::park::Draft;
-use super::redact::{MARKER, Redactor};
 use super::redrive::{self, Redriven};
 use crate::error::Rejected;
 use crate::outcome::{ByHttpStatus, Classify, FailureKind};
@@ -42,12 +41,12 @@ impl DeadLetterQueue {
     /// use bytes::Bytes;
     /// use http::{Request, Response, StatusCode};
     /// use http_body_util::Full;
-    /// use tower::{Service, ServiceBuilder, ServiceExt};
+    /// use tower::{ServiceBuilder, ServiceExt};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tower::BoxError> {
     /// let queue = DeadLetterQueue::in_memory(1_000);
-    /// let mut payments = ServiceBuilder::new().layer(queue.http_layer()).service_fn(
+    /// let payments = ServiceBuilder::new().layer(queue.http_layer()).service_fn(
     ///     |_: Request<ReplayBody>| async {
     ///         let mut response = Response::new(());
     ///         *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -55,7 +54,7 @@ impl DeadLetterQueue {
     ///     },
     /// );
     /// let order = Request::post("http://payments/orders").body(Full::new(Bytes::from("order 7")))?;
-    /// assert_eq!(payments.ready().await?.call(order).await?.status(), 502);
+    /// assert_eq!(payments.oneshot(order).await?.status(), 502);
     /// assert_eq!(queue.list(Filter::all()).await?[0].error_type, "502");
     /// # Ok(())
     /// # }
@@ -113,7 +112,7 @@ where
 {
     type Response = Response<ResB>;
     type Error = S::Error;
-    type Future = DeadLetterFuture<S::Future, Kept<C>>;
+    type Future = DeadLetterFuture<S::Future, Kept<C>, Result<Response<ResB>, S::Error>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -219,19 +218,17 @@ fn traceparent(headers: &HeaderMap) -> Option<TraceIds> {
         .then(|| TraceIds { trace_id: trace_id.to_owned(), span_id: span_id.to_owned() })
 }
 
-impl<C, B, E> Examine<Result<Response<B>, E>> for Kept<C>
+impl<C, B, E> Examine<Result<Response<B>, E>, Result<Response<B>, E>> for Kept<C>
 where
     E: fmt::Display + 'static,
     C: Classify<response::Parts, E>,
 {
-    type Output = Result<Response<B>, E>;
-
     #[inline]
-    fn pass(result: Result<Response<B>, E>) -> Self::Output {
+    fn pass(result: Result<Response<B>, E>) -> Result<Response<B>, E> {
         result
     }
 
-    fn examine(self, end: End<Self::Output>) -> (End<Self::Output>, Option<Step>) {
+    fn examine(self, end: End<Result<Response<B>, E>>) -> (End<Result<Response<B>, E>>, Option<Step>) {
         let (end, failure) = match end {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
@@ -268,36 +265,5 @@ pub(super) fn of_head(kind: FailureKind, head: &response::Parts) -> Failure {
     match head.extensions.get::<Rejected>() {
         Some(rejected) => Failure::of_rejection(rejected),
         None => Failure::new(kind, head.status.as_str(), &head.status.to_string()),
-    }
-}
-
-impl HttpRequest {
-    pub(super) fn redact(&mut self, redactor: &Redactor, redacted: &mut Vec<Redaction>) {
-        let mut found = Vec::new();
-        if let Some(uri) = redactor.uri(&self.uri, &mut found) {
-            self.uri = uri;
-        }
-        redacted.extend(found.drain(..).map(Redaction::Uri));
-        let mut content_type = "";
-        for (name, value) in &mut self.headers {
-            if redactor.is_secret(name) {
-                *value = HeaderText::Text(MARKER.to_owned());
-                redacted.push(Redaction::Header(name.clone()));
-            } else if let HeaderText::Text(text) = value {
-                // Such as the query of a referrer.
-                if let Some(clean) = redactor.text(text, &mut found) {
-                    *text = clean;
-                    redacted.push(Redaction::Header(name.clone()));
-                }
-                if name == header::CONTENT_TYPE.as_str() {
-                    content_type = text;
-                }
-            }
-        }
-        found.clear();
-        if let Some(body) = redactor.body(content_type, &self.body, &mut found) {
-            self.body = body;
-        }
-        redacted.extend(found.into_iter().map(Redaction::Body));
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::letter::{HeaderText, HttpRequest, Redaction};
+
 /// What stands where a secret stood.
 pub(super) const MARKER: &str = "[redacted]";
 
@@ -104,7 +106,6 @@ impl Redactor {
     }
 
     /// Redacts the user's part and the query of a URI.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn uri(&self, uri: &str, found: &mut Vec<String>) -> Option<String> {
         let without_user = user_info(uri).map(|(start, end)| {
             note(found, "user");
@@ -118,7 +119,6 @@ impl Redactor {
     }
 
     /// Redacts a body by what it is: JSON, a form, or text. Other bytes are left as they are.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn body(&self, content_type: &str, body: &[u8], found: &mut Vec<String>) -> Option<Vec<u8>> {
         let content_type = content_type.to_ascii_lowercase();
         let text = std::str::from_utf8(body).ok();
@@ -156,7 +156,7 @@ impl Redactor {
             let name = &text[start..end];
             let secret = if name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic") {
                 // "basic" is a word of its own too; credentials are long and without blanks.
-                let value = text[end..].strip_prefix(' ').map(|rest| token_length(rest)).unwrap_or(0);
+                let value = text[end..].strip_prefix(' ').map_or(0, token_length);
                 (value >= 8).then_some((end + 1, end + 1 + value))
             } else if text[end..].starts_with("://") {
                 user_info(&text[start..]).map(|(from, to)| (start + from, start + to))
@@ -195,10 +195,8 @@ fn words(name: &str) -> Vec<String> {
     let mut word = String::new();
     let mut after_lower = false;
     for c in name.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
-            if !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
+        if !word.is_empty() && (!c.is_alphanumeric() || (c.is_uppercase() && after_lower)) {
+            words.push(std::mem::take(&mut word));
         }
         if c.is_alphanumeric() {
             word.extend(c.to_lowercase());
@@ -255,6 +253,22 @@ fn token_length(text: &str) -> usize {
     .unwrap_or(text.len())
 }
 
+/// The length of the list or object that `text` begins with; all of it when its end is missing.
+fn nested(text: &str) -> usize {
+    let mut depth = 0_usize;
+    for (place, c) in text.char_indices() {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return place + c.len_utf8();
+        }
+    }
+    text.len()
+}
+
 /// Where the value stands that belongs to the name that ends at `end`.
 fn value_after(text: &str, end: usize) -> Option<(usize, usize)> {
     let mut rest = text[end..].chars().peekable();
@@ -280,12 +294,44 @@ fn value_after(text: &str, end: usize) -> Option<(usize, usize)> {
     let length = match sign {
         _ if quoted => rest.find(['"', '\'']).unwrap_or(rest.len()),
         '>' => rest.find('<').unwrap_or(rest.len()),
+        _ if rest.starts_with(['[', '{']) => nested(rest),
         // A header's value goes on to the end of its line.
         ':' => rest.find(['\n', '\r', ',', ';', '"', '\'', ')', '}', ']', '<']).unwrap_or(rest.len()),
         _ => rest.find(|c: char| c.is_whitespace() || "&;,\"')}]<".contains(c)).unwrap_or(rest.len()),
     };
     let length = rest[..length].trim_end().len();
     (length > 0 && &rest[..length] != "null").then_some((start, start + length))
+}
+
+impl HttpRequest {
+    pub(super) fn redact(&mut self, redactor: &Redactor, redacted: &mut Vec<Redaction>) {
+        let mut found = Vec::new();
+        if let Some(uri) = redactor.uri(&self.uri, &mut found) {
+            self.uri = uri;
+        }
+        redacted.extend(found.drain(..).map(Redaction::Uri));
+        let mut content_type = "";
+        for (name, value) in &mut self.headers {
+            if redactor.is_secret(name) {
+                *value = HeaderText::Text(MARKER.to_owned());
+                redacted.push(Redaction::Header(name.clone()));
+            } else if let HeaderText::Text(text) = value {
+                // Such as the query of a referrer.
+                if let Some(clean) = redactor.text(text, &mut found) {
+                    *text = clean;
+                    redacted.push(Redaction::Header(name.clone()));
+                }
+                if name == "content-type" {
+                    content_type = text;
+                }
+            }
+        }
+        found.clear();
+        if let Some(body) = redactor.body(content_type, &self.body, &mut found) {
+            self.body = body;
+        }
+        redacted.extend(found.into_iter().map(Redaction::Body));
+    }
 }
 
 #[cfg(test)]
@@ -360,6 +406,8 @@ mod tests {
             ("sent Bearer abcdefghijk to it", "sent Bearer [redacted] to it"),
             ("GET http://u:p@h/ failed", "GET http://[redacted]@h/ failed"),
             ("token=é, ok", "token=[redacted], ok"),
+            (r#"{"token": ["a", {"b": "c"}], "x": 1}"#, r#"{"token": [redacted], "x": 1}"#),
+            (r#"{"token": ["a", "b"#, r#"{"token": [redacted]"#),
         ] {
             assert_eq!(of(text).as_deref(), Some(redacted), "{text}");
         }

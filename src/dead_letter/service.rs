@@ -39,7 +39,7 @@ where
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = DeadLetterFuture<S::Future, Plain<Req, C>>;
+    type Future = DeadLetterFuture<S::Future, Plain<Req, C>, Result<S::Response, BoxError>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -78,21 +78,19 @@ pub struct Plain<Req, C> {
     classifier: C,
 }
 
-impl<Req, C, Res, E> Examine<Result<Res, E>> for Plain<Req, C>
+impl<Req, C, Res, E> Examine<Result<Res, E>, Result<Res, BoxError>> for Plain<Req, C>
 where
     Req: Serialize,
     E: Into<BoxError>,
     C: Classify<Res, BoxError>,
 {
-    type Output = Result<Res, BoxError>;
-
     #[inline]
-    fn pass(result: Result<Res, E>) -> Self::Output {
+    fn pass(result: Result<Res, E>) -> Result<Res, BoxError> {
         result.map_err(Into::into)
     }
 
     #[inline]
-    fn examine(self, end: End<Self::Output>) -> (End<Self::Output>, Option<Step>) {
+    fn examine(self, end: End<Result<Res, BoxError>>) -> (End<Result<Res, BoxError>>, Option<Step>) {
         let failure = match &end {
             Ok(result) => self.classifier.classify(result.as_ref()).failure().map(|kind| match result {
                 Ok(_) => Failure::of_response(kind),

@@ -70,6 +70,8 @@ impl Rules {
 
 impl Source for Rules {
     fn observe(&self, emit: &mut Emit<'_>) {
+        #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
+        let float = |count: u64| count as f64;
         let counted = self.tally.snapshot();
         let outcomes =
             [("success", counted.successes), ("failure", counted.failures), ("cancelled", counted.cancelled)];
@@ -82,11 +84,6 @@ impl Source for Rules {
             emit(&signal::RETRY_GIVEN_UP, float(calls), &attributes);
         }
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 // ===== impl Attempt =====
@@ -248,5 +245,32 @@ impl Drop for Course {
         if !self.settled {
             self.rules.tally.cancelled();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Retry;
+    use crate::signal;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_counted_reaches_the_metrics() {
+        let retry = Retry::builder().name("for the metrics").max_attempts(2).build().unwrap();
+        retry.run(|| async { Ok::<_, &str>(()) }).await.unwrap();
+        retry.run(|| async { Err::<(), _>("broken") }).await.unwrap_err();
+        let mut seen = Vec::new();
+        signal::observe(&mut |metric, value, attributes| {
+            if attributes.first() == Some(&("retry", "for the metrics")) && value > 0.0 {
+                seen.push((metric.name, attributes.get(1).map_or("", |(_, value)| value).to_owned(), value));
+            }
+            assert!(attributes.iter().all(|(key, _)| metric.attributes.contains(key)));
+        });
+        let expected = [
+            (signal::RETRY_CALLS.name, "success", 1.0),
+            (signal::RETRY_CALLS.name, "failure", 1.0),
+            (signal::RETRY_ATTEMPTS.name, "", 1.0),
+            (signal::RETRY_GIVEN_UP.name, "attempts", 1.0),
+        ];
+        assert_eq!(seen, expected.map(|(name, attribute, value)| (name, attribute.to_owned(), value)));
     }
 }

@@ -43,7 +43,7 @@
 //! - **Which HTTP requests**: those with an idempotent method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or an
 //!   `Idempotency-Key`; any other only when no connection was made, unless
 //!   [`Builder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
-//!   [`ReplayBody`](crate::retry::ReplayBody).
+//!   [`ReplayBody`].
 //! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, up to
 //!   [`Builder::retry_after_cap`].
 //! - **How often**: [`Builder::max_attempts`] for one call, the [`RetryBudget`] for all calls together.
@@ -54,6 +54,8 @@
 //!   it holds is free. Readiness is asked again before each attempt, of the very instance that is called.
 //! - **The last attempt gets the request itself**, not a copy.
 //! - **Dropping the future** stops everything at once.
+//!
+//! Waits and limits use tokio's timer: they need a tokio runtime.
 //!
 //! Put a retry outside of the circuit breaker and of the timing of the single attempts, inside of dead letters.
 //!

@@ -106,10 +106,17 @@ mod with_telemetry {
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
                 let place = METRICS.iter().position(|known| std::ptr::eq(*known, metric));
                 if let Some(Some(values)) = place.and_then(|place| values.get_mut(place)) {
-                    let attributes = attributes
+                    let attributes: Vec<KeyValue> = attributes
                         .iter()
                         .map(|(key, value)| KeyValue::new(*key, (*value).to_owned()))
                         .collect();
+                    // Two handles of one name are one series: what counts adds up, of gauges the last one stands.
+                    if metric.kind != Kind::Gauge
+                        && let Some(same) = values.iter_mut().find(|(_, others)| *others == attributes)
+                    {
+                        same.0 += value;
+                        return;
+                    }
                     values.push((value, attributes));
                 }
             };

@@ -1,9 +1,9 @@
 //! Everything the crate says about itself, by name.
 //!
 //! No other module knows the name of an instrument. What is counted stays where it happens: a handle keeps its
-//! own numbers for its snapshot, and a [`Source`] reads them out when someone collects. A call pays for its
+//! own numbers for its snapshot, and a source reads them out when someone collects. A call pays for its
 //! counters once, whether or not there is a pipeline, and a handle made before the pipeline is not lost to it.
-//! Only distributions of durations are pushed, through a [`DurationRecorder`] that is bound to the pipeline of
+//! Only distributions of durations are pushed, through a recorder that is bound to the pipeline of
 //! the moment.
 
 mod meter;
@@ -19,6 +19,8 @@ pub(crate) use meter::DurationRecorder;
 pub(crate) use meter::{instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
+#[cfg(test)]
+pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};

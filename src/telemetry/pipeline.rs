@@ -259,6 +259,12 @@ impl Telemetry {
         &self.inner.resource
     }
 
+    /// How many spans the layer saw start, sampled or not.
+    #[must_use]
+    pub fn spans_started(&self) -> u64 {
+        self.inner.layer.core.spans.totals().0
+    }
+
     /// All metrics, as Prometheus text; empty if [`prometheus`](TelemetryBuilder::prometheus) was not asked
     /// for.
     #[cfg(feature = "prometheus")]

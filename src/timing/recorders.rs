@@ -191,16 +191,11 @@ impl Key<'_> {
 }
 
 /// The histograms in use, and the requests that run by method.
+#[derive(Default)]
 pub(super) struct Recorders {
     by_key: ArcSwap<HashMap<Key<'static>, Arc<DurationRecorder>>>,
     /// By method and scheme.
     requests: [[Requests; 2]; METHODS.len() + 1],
-}
-
-impl Default for Recorders {
-    fn default() -> Self {
-        Self { by_key: ArcSwap::default(), requests: Default::default() }
-    }
 }
 
 impl Recorders {

@@ -10,7 +10,7 @@ use campanile::retry::{Attempt, GiveUp, ReplayBody};
 use campanile::{Backoff, CircuitBreaker, FailureKind, Outcome, Rejected, Retry, TimedOut};
 use http::header::RETRY_AFTER;
 use http::{Method, Request, Response, StatusCode};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -213,108 +213,104 @@ async fn p11_a_post_that_hangs_is_not_sent_again() {
     assert_eq!(get(&retry, &inner).await.unwrap().0, 200);
 }
 
-/// Reads the whole body, or so many frames of it, then answers with the next status.
-fn reader(
+/// Reads so many frames of each body, then answers with the next status.
+#[derive(Clone)]
+struct Reader {
     codes: &'static [u16],
     frames: usize,
-) -> (
-    impl Service<Request<ReplayBody>, Response = Response<Text>, Error = BoxError, Future: Send> + Clone,
-    Arc<Mutex<Vec<String>>>,
-) {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (kept, calls) = (Arc::clone(&seen), Count::default());
-    let service = service_fn(move |request: Request<ReplayBody>| {
-        let (kept, code) = (Arc::clone(&kept), codes[calls.add() - 1]);
-        async move {
-            let (mut body, mut text) = (request.into_body(), String::new());
-            for _ in 0..frames {
-                let Some(frame) = body.frame().await else { break };
-                text.push_str(&String::from_utf8_lossy(frame?.data_ref().unwrap()));
-            }
-            kept.lock().unwrap().push(text);
-            Ok::<_, BoxError>(Response::builder().status(code).body(Full::default()).unwrap())
-        }
-    });
-    (service, seen)
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
-fn stream(chunks: &'static [&'static str]) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
-    StreamBody::new(tokio_stream::iter(chunks).map_frames())
+fn reader(codes: &'static [u16], frames: usize) -> Reader {
+    Reader { codes, frames, seen: Arc::default() }
 }
 
-trait MapFrames: Sized {
-    fn map_frames(
-        self,
-    ) -> impl tokio_stream::Stream<Item = Result<http_body::Frame<Bytes>, Infallible>> + Send + 'static;
-}
-
-impl MapFrames for tokio_stream::Iter<std::slice::Iter<'static, &'static str>> {
-    fn map_frames(
-        self,
-    ) -> impl tokio_stream::Stream<Item = Result<http_body::Frame<Bytes>, Infallible>> + Send + 'static {
-        use tokio_stream::StreamExt;
-        self.map(|chunk: &'static &'static str| Ok(http_body::Frame::data(Bytes::from(*chunk))))
+impl Reader {
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
     }
+
+    async fn read(self, request: Request<ReplayBody>) -> Answer<Response<Text>> {
+        let (mut body, mut text) = (request.into_body(), String::new());
+        for _ in 0..self.frames {
+            let Some(frame) = body.frame().await else { break };
+            text.push_str(&String::from_utf8_lossy(frame?.data_ref().unwrap()));
+        }
+        let mut seen = self.seen.lock().unwrap();
+        seen.push(text);
+        Ok(Response::builder().status(self.codes[seen.len() - 1]).body(Full::default()).unwrap())
+    }
+
+    /// Sends a PUT with `body` to it through `retry`.
+    async fn put<B>(&self, retry: &Retry, body: B) -> Answer<u16>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let reader = self.clone();
+        let service = service_fn(move |request| reader.clone().read(request));
+        Ok(retry.http_layer().layer(service).oneshot(put(body)).await?.status().as_u16())
+    }
+}
+
+fn stream<const N: usize>(chunks: [&'static str; N]) -> impl Body<Data = Bytes, Error = Infallible> + Send {
+    StreamBody::new(tokio_stream::iter(chunks.map(|chunk| Ok(Frame::data(Bytes::from(chunk))))))
 }
 
 fn put<B>(body: B) -> Request<B> {
     Request::builder().method(Method::PUT).uri("/").body(body).unwrap()
 }
 
+const PARTS: [&str; 3] = ["one ", "two ", "three"];
+
 #[tokio::test(start_paused = true)]
 async fn a_streaming_body_is_sent_again() {
-    let (service, seen) = reader(&[503, 503, 200], usize::MAX);
-    let response =
-        retry().http_layer().layer(service).oneshot(put(stream(&["one ", "two ", "three"]))).await.unwrap();
-    assert_eq!(response.status(), 200);
-    assert_eq!(*seen.lock().unwrap(), ["one two three"; 3]);
+    let reader = reader(&[503, 503, 200], usize::MAX);
+    assert_eq!(reader.put(&retry(), stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(reader.seen(), ["one two three"; 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_was_read_in_part_is_sent_again_in_whole() {
-    let (service, seen) = reader(&[503, 200], 2);
-    retry().http_layer().layer(service).oneshot(put(stream(&["one ", "two ", "three"]))).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), ["one two "; 2]);
+async fn a_body_that_was_read_in_part_is_sent_again_from_its_beginning() {
+    let reader = reader(&[503, 200], 2);
+    assert_eq!(reader.put(&retry(), stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(reader.seen(), ["one two "; 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_larger_than_the_cap_is_sent_once() {
     let retry = builder().body_cap(5).build().unwrap();
-    let (service, seen) = reader(&[503], usize::MAX);
-    let response =
-        retry.http_layer().layer(service).oneshot(put(stream(&["one ", "two ", "three"]))).await.unwrap();
-    assert_eq!(response.status(), 503);
-    assert_eq!(*seen.lock().unwrap(), ["one two three"], "the first attempt has all of it");
+    let whole = reader(&[503], usize::MAX);
+    assert_eq!(whole.put(&retry, stream(PARTS)).await.unwrap(), 503);
+    assert_eq!(whole.seen(), ["one two three"], "the first attempt has all of it");
     assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
     // As long as no more than the cap was read it can be sent again.
-    let (service, seen) = reader(&[503, 200], 1);
-    retry.http_layer().layer(service).oneshot(put(stream(&["one ", "two ", "three"]))).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), ["one "; 2]);
+    let part = reader(&[503, 200], 1);
+    assert_eq!(part.put(&retry, stream(PARTS)).await.unwrap(), 200);
+    assert_eq!(part.seen(), ["one "; 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_fails_is_not_sent_again() {
     let retry = retry();
-    let (service, _) = reader(&[200], usize::MAX);
-    let frames = [Ok(http_body::Frame::data(Bytes::from("one"))), Err(io::Error::other("torn"))];
-    let error = retry
-        .http_layer()
-        .layer(service)
-        .oneshot(put(StreamBody::new(tokio_stream::iter(frames))))
-        .await
-        .unwrap_err();
+    let frames = [Ok(Frame::data(Bytes::from("one"))), Err(io::Error::other("torn"))];
+    let body = StreamBody::new(tokio_stream::iter(frames));
+    let error = reader(&[200], usize::MAX).put(&retry, body).await.unwrap_err();
     assert_eq!(error.to_string(), "torn");
     assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_retries_in_one_stack_share_the_body() {
-    let (service, seen) = reader(&[503, 503, 503, 200], usize::MAX);
+    let reader = reader(&[503, 503, 503, 200], usize::MAX);
+    let inner = reader.clone();
     let twice = || builder().max_attempts(2).build().unwrap();
-    let service =
-        ServiceBuilder::new().layer(twice().http_layer()).layer(twice().http_layer()).service(service);
-    assert_eq!(service.oneshot(put(stream(&["one ", "two"]))).await.unwrap().status(), 200);
-    assert_eq!(*seen.lock().unwrap(), ["one two"; 4]);
+    let service = ServiceBuilder::new()
+        .layer(twice().http_layer())
+        .layer(twice().http_layer())
+        .service_fn(move |request| inner.clone().read(request));
+    assert_eq!(service.oneshot(put(stream(PARTS))).await.unwrap().status(), 200);
+    assert_eq!(reader.seen(), ["one two three"; 4]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,7 +323,7 @@ async fn p10_the_refused_response_is_dropped_before_the_wait() {
         fn poll_frame(
             self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             std::task::Poll::Ready(None)
         }
     }

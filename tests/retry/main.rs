@@ -1,5 +1,7 @@
 //! Retry through its public API, on a paused clock.
 
+#![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
+
 mod budget;
 #[cfg(feature = "http")]
 mod http;

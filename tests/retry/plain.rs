@@ -115,7 +115,7 @@ async fn p10_an_attempt_that_hangs_is_ended_at_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn p10_a_service_that_is_never_ready_again_is_left_at_the_deadline() {
     let retry = builder().deadline(secs(5)).build().unwrap();
-    let service = Scripted::new([Act::<()>::FailAndClose("broken".into())]);
+    let service = Scripted::new([Act::<()>::FailAndBlock("broken".into())]);
     let began = Instant::now();
     let error = call(&retry, &service).await.unwrap_err();
     assert!(error.is::<TimedOut>());

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
@@ -107,6 +107,19 @@ async fn p11_a_post_is_tried_again_when_the_connection_is_refused() {
     assert!(error.is_connect());
     let counted = retry.snapshot();
     assert_eq!((counted.retries, counted.given_up[&GiveUp::Attempts]), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p11_a_post_is_tried_again_when_there_is_no_connection_for_another_reason() {
+    let connector = tower::service_fn(|_: Uri| {
+        std::future::ready(Err::<TokioIo<TcpStream>, _>(std::io::Error::other("no such name")))
+    });
+    let client = Client::builder(TokioExecutor::new()).build::<_, ReplayBody>(connector);
+    let retry = retry();
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let error = retry.http_layer().layer(client).oneshot(request(Method::POST, address, "order")).await;
+    assert!(error.unwrap_err().is_connect());
+    assert_eq!(retry.snapshot().retries, 3);
 }
 
 #[tokio::test(start_paused = true)]

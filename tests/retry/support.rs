@@ -12,46 +12,46 @@ use campanile::retry::Builder;
 use campanile::{Backoff, Retry};
 use tower::{BoxError, Service};
 
-pub type Answer<T> = Result<T, BoxError>;
+pub(crate) type Answer<T> = Result<T, BoxError>;
 
-pub fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub fn millis(millis: u64) -> Duration {
+pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Four attempts, one second apart, without a budget.
-pub fn builder() -> Builder {
+pub(crate) fn builder() -> Builder {
     Retry::builder().name("test").max_attempts(4).backoff(Backoff::constant(secs(1))).budget(None)
 }
 
-pub fn retry() -> Retry {
+pub(crate) fn retry() -> Retry {
     builder().build().unwrap()
 }
 
 /// How often something happened, for a test to look at from outside.
 #[derive(Clone, Debug, Default)]
-pub struct Count(Arc<AtomicUsize>);
+pub(crate) struct Count(Arc<AtomicUsize>);
 
 impl Count {
-    pub fn add(&self) -> usize {
+    pub(crate) fn add(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    pub fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// One thing that a [`Scripted`] service does when it is called.
-pub enum Act<T> {
+pub(crate) enum Act<T> {
     Answer(T),
     Fail(BoxError),
     Hang,
     /// It answers the call, and then never is ready again.
-    FailAndClose(BoxError),
+    FailAndBlock(BoxError),
     /// It answers the call, and then says in place of readiness that it has failed.
     FailAndBreak(BoxError),
 }
@@ -59,7 +59,7 @@ pub enum Act<T> {
 /// Does what it is told, in order; the requests it got are kept.
 ///
 /// It panics when it is called without having said that it is ready, as a service may.
-pub struct Scripted<Req, T> {
+pub(crate) struct Scripted<Req, T> {
     shared: Arc<Shared<Req, T>>,
     ready: bool,
 }
@@ -67,24 +67,33 @@ pub struct Scripted<Req, T> {
 struct Shared<Req, T> {
     acts: Mutex<VecDeque<Act<T>>>,
     requests: Mutex<Vec<Req>>,
-    closed: Mutex<Option<Option<&'static str>>>,
+    now: Mutex<Now>,
+}
+
+/// What the service says when it is asked whether it is ready.
+#[derive(Clone, Copy, Default)]
+enum Now {
+    #[default]
+    Ready,
+    Busy,
+    Broken,
 }
 
 impl<Req, T> Scripted<Req, T> {
-    pub fn new(acts: impl IntoIterator<Item = Act<T>>) -> Self {
+    pub(crate) fn new(acts: impl IntoIterator<Item = Act<T>>) -> Self {
         let shared = Shared {
             acts: Mutex::new(acts.into_iter().collect()),
             requests: Mutex::default(),
-            closed: Mutex::default(),
+            now: Mutex::default(),
         };
         Self { shared: Arc::new(shared), ready: false }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.shared.requests.lock().unwrap().len()
     }
 
-    pub fn requests(&self) -> Vec<Req> {
+    pub(crate) fn requests(&self) -> Vec<Req> {
         std::mem::take(&mut self.shared.requests.lock().unwrap())
     }
 }
@@ -101,13 +110,13 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
     type Future = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Answer<()>> {
-        match *self.shared.closed.lock().unwrap() {
-            None => {
+        match *self.shared.now.lock().unwrap() {
+            Now::Ready => {
                 self.ready = true;
                 Poll::Ready(Ok(()))
             }
-            Some(None) => Poll::Pending,
-            Some(Some(why)) => Poll::Ready(Err(why.into())),
+            Now::Busy => Poll::Pending,
+            Now::Broken => Poll::Ready(Err("worn out".into())),
         }
     }
 
@@ -120,12 +129,12 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
             Act::Answer(answer) => Box::pin(std::future::ready(Ok(answer))),
             Act::Fail(error) => fails(error),
             Act::Hang => Box::pin(std::future::pending()),
-            Act::FailAndClose(error) => {
-                *self.shared.closed.lock().unwrap() = Some(None);
+            Act::FailAndBlock(error) => {
+                *self.shared.now.lock().unwrap() = Now::Busy;
                 fails(error)
             }
             Act::FailAndBreak(error) => {
-                *self.shared.closed.lock().unwrap() = Some(Some("worn out"));
+                *self.shared.now.lock().unwrap() = Now::Broken;
                 fails(error)
             }
         }
@@ -133,6 +142,6 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
 }
 
 /// Fails `times` times, then answers.
-pub fn fails_then<T>(times: usize, answer: T) -> Vec<Act<T>> {
+pub(crate) fn fails_then<T>(times: usize, answer: T) -> Vec<Act<T>> {
     (0..times).map(|_| Act::Fail("broken".into())).chain([Act::Answer(answer)]).collect()
 }

@@ -1,3 +1,27 @@
-//! The program.
+//! The program: a demonstration of the library on real sockets, and later more.
 
-fn main() {}
+mod args;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime does not start: {error}")),
+    };
+    let args::Command::Demo(options) = args.command;
+    match runtime.block_on(demo::run(options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    anstream::eprintln!("campanile: {message}");
+    ExitCode::FAILURE
+}

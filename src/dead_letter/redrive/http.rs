@@ -39,7 +39,8 @@ impl DeadLetterQueue {
     where
         S: Service<Request<ReplayBody>, Response = Response<B>>,
         S::Error: Display + 'static,
-        B: Body,
+        B: Body + Send + 'static,
+        B::Data: Send,
         B::Error: Display,
     {
         self.redrive::<S, Request<ReplayBody>, HttpRedrive>(service, redrive).await
@@ -98,18 +99,19 @@ fn headers<B>(letter: &Letter, kept: &HttpRequest, request: &mut Request<B>) -> 
 
 impl<B, E> Judge<Response<B>, E> for HttpRedrive
 where
-    B: Body,
+    B: Body + Send + 'static,
+    B::Data: Send,
     B::Error: Display,
     E: Display + 'static,
 {
-    async fn judge(result: Result<Response<B>, E>) -> Verdict {
-        Verdict(match result {
-            Ok(response) => of_response(response).await,
-            Err(error) => match as_error(&error).and_then(Rejected::find) {
+    fn judge(result: Result<Response<B>, E>) -> Verdict {
+        match result {
+            Ok(response) => Verdict::Later(Box::pin(of_response(response))),
+            Err(error) => Verdict::Now(match as_error(&error).and_then(Rejected::find) {
                 Some(rejected) => Meaning::Refused(rejected.retry_after()),
                 None => Meaning::Failed(Failure::of_any(kind_of(&error), &error)),
-            },
-        })
+            }),
+        }
     }
 
     fn describe(error: E) -> String {

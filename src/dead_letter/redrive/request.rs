@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub trait Redrivable<Via>: Sized {
 /// Tells what the result of a redriven request means.
 #[doc(hidden)]
 pub trait Judge<Res, E> {
-    /// The verdict, once the response is there to its end.
-    fn judge(result: Result<Res, E>) -> impl Future<Output = Verdict>;
+    /// The verdict, at once or when the response has come to its end.
+    fn judge(result: Result<Res, E>) -> Verdict;
 
     /// What an error of `poll_ready` says.
     fn describe(error: E) -> String;
@@ -40,12 +41,21 @@ pub trait Judge<Res, E> {
 
 /// What the result of a redriven request means.
 #[doc(hidden)]
-#[derive(Debug)]
-pub struct Verdict(pub(super) Meaning);
+pub enum Verdict {
+    /// It is known.
+    Now(Meaning),
+    /// It stands at the end of a response. The box keeps the type of its body out of the future of a redrive,
+    /// which would else be `Send` only for the compiler's own idea of an error's lifetime.
+    Later(Pin<Box<dyn Future<Output = Meaning> + Send>>),
+}
 
+/// See [`Verdict`].
+#[doc(hidden)]
 #[derive(Debug)]
-pub(super) enum Meaning {
+pub enum Meaning {
+    /// It got through.
     Success,
+    /// It failed so.
     Failed(Failure),
     /// A circuit breaker refused; it was not sent.
     Refused(Option<Duration>),
@@ -105,8 +115,8 @@ impl<T: DeserializeOwned> Redrivable<PlainRequest> for T {
 }
 
 impl<Res, E: Into<BoxError>> Judge<Res, E> for PlainRequest {
-    async fn judge(result: Result<Res, E>) -> Verdict {
-        Verdict(match result {
+    fn judge(result: Result<Res, E>) -> Verdict {
+        Verdict::Now(match result {
             Ok(_) => Meaning::Success,
             Err(error) => of_error(&error.into()),
         })
@@ -114,6 +124,15 @@ impl<Res, E: Into<BoxError>> Judge<Res, E> for PlainRequest {
 
     fn describe(error: E) -> String {
         error.into().to_string()
+    }
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(meaning) => meaning.fmt(f),
+            Self::Later(_) => f.write_str("Later"),
+        }
     }
 }
 

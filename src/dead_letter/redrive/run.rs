@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
 use super::flight::Flight;
-use super::request::{Judge, Meaning, Redrivable, Redriven};
+use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};
 use super::{REDRIVING, Redrive, RedriveReport, StopReason, address};
 use crate::clock;
 use crate::dead_letter::core::Core;
@@ -99,7 +99,12 @@ where
         flight.push(async move {
             let meaning = match call {
                 Ok(call) => {
-                    let judged = REDRIVING.scope(address(&core), async { Via::judge(call.await).await.0 });
+                    let judged = REDRIVING.scope(address(&core), async {
+                        match Via::judge(call.await) {
+                            Verdict::Now(meaning) => meaning,
+                            Verdict::Later(meaning) => meaning.await,
+                        }
+                    });
                     caught(judged).await
                 }
                 Err(panic) => Meaning::Failed(Failure::of_panic(panic.as_ref())),

@@ -17,6 +17,31 @@ impl Retry {
     /// [`Attempt`](crate::retry::Attempt) among its extensions. What failed is decided by [`ByHttpStatus`]; what
     /// may be sent again is in the [module](crate::retry). When the time is up without a response, the caller gets
     /// a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
+    ///
+    /// # Example
+    /// ```
+    /// use bytes::Bytes;
+    /// use campanile::retry::{Attempt, ReplayBody};
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// let retry = campanile::Retry::builder().build()?;
+    /// // A hyper client, for one, is such a service.
+    /// let client = ServiceBuilder::new().layer(retry.http_layer()).service_fn(
+    ///     |request: Request<ReplayBody>| async move {
+    ///         let first = request.extensions().get::<Attempt>().is_some_and(|attempt| attempt.number() == 1);
+    ///         let status = if first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    ///         Response::builder().status(status).body(request.into_body())
+    ///     },
+    /// );
+    /// let response = client.oneshot(Request::put("/orders/7").body(Full::new(Bytes::from("two cups")))?).await?;
+    /// assert_eq!(response.status(), StatusCode::OK);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_layer(&self) -> HttpRetryLayer {

@@ -1,0 +1,80 @@
+//! An axum service that is measured and protected, called by itself a few times.
+//!
+//! `cargo run --example axum_service --features http`
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path};
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use campanile::{Backoff, CircuitBreaker, Telemetry, Timing, telemetry};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tracing::instrument;
+
+#[instrument(fields(component = "catalogue"))]
+async fn item(Path(id): Path<u32>) -> Result<String, StatusCode> {
+    if id >= 100 {
+        tracing::error!("the shelf is broken");
+        return Err(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    Ok(format!("item {id}\n"))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let telemetry = Telemetry::builder("shop").prometheus().install()?;
+    let health = telemetry.health();
+    let timing = Timing::new("shop");
+    let breaker = CircuitBreaker::builder("catalogue")
+        .consecutive_failures(5)
+        .open_for(Backoff::constant(Duration::from_secs(2)))
+        .build()?;
+
+    // The first layer is the innermost.
+    let app =
+        Router::new()
+            .route("/items/{id}", get(item))
+            .layer(breaker.http_layer())
+            .layer(telemetry::http_propagation_layer())
+            .layer(timing.http_server_layer().route(|request| {
+                request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
+            }))
+            .route_service("/metrics", telemetry.prometheus_service())
+            .fallback_service(health.http_service());
+
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
+    for path in [
+        "/items/1",
+        "/items/100",
+        "/items/101",
+        "/items/102",
+        "/items/103",
+        "/items/104",
+        "/items/2",
+        "/readyz",
+    ] {
+        let request = Request::get(format!("http://{address}{path}")).body(Body::empty())?;
+        let response = client.request(request).await?;
+        println!("GET {path:<11} {}", response.status());
+        response.into_body().collect().await?;
+    }
+    println!("\nThe circuit is {}, and /metrics says:", breaker.state().as_str());
+    for line in telemetry.prometheus_text().lines() {
+        if line.starts_with("http_server_request_duration_seconds_count")
+            || line.starts_with("campanile_breaker_calls")
+        {
+            println!("{line}");
+        }
+    }
+    telemetry.shutdown(Duration::from_secs(5));
+    Ok(())
+}

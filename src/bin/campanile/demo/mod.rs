@@ -1,0 +1,253 @@
+//! `campanile demo`: a service that is protected, measured and loses nothing, shown on real sockets.
+
+mod checkout;
+mod customers;
+mod payments;
+mod report;
+mod script;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use campanile::breaker::Transition;
+use campanile::health::Component;
+use campanile::sampler::SystemSnapshot;
+use campanile::telemetry::Console;
+use campanile::{DeadLetterQueue, Filter, Redrive, Telemetry, Timing};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use self::checkout::{Checkout, Stack};
+use self::customers::Receipts;
+use self::payments::Payments;
+use self::report::{Orders, Report};
+use self::script::Act;
+use crate::args::DemoOptions;
+
+/// How long the redrive may take altogether.
+const REDRIVE_TIME: Duration = Duration::from_secs(60);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Runs the demonstration; whether every order is accounted for.
+pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
+    let telemetry = install()?;
+    let data = DataDir::open(options.data_dir.as_deref())?;
+    let queue = DeadLetterQueue::builder("orders").component("payments").sqlite(data.file()).await?;
+    let left_over = queue.len().await?;
+    if left_over > 0 {
+        return Err(format!(
+            "{} holds {left_over} letters of another run: name another --data-dir, or remove the file",
+            data.file().display()
+        )
+        .into());
+    }
+    let stack = Stack::new(queue)?;
+    let health = telemetry.health();
+    health.register(Component::new("checkout").depends_on("payments").critical(true))?;
+    let payments = Payments::start().await?;
+    let orders = Timing::new("orders");
+    let checkout = Checkout::start(&stack, payments.address(), &telemetry, &health, &orders).await?;
+    anstream::eprintln!("metrics  http://{}/metrics", checkout.address);
+    anstream::eprintln!("health   http://{}/healthz?verbose", checkout.address);
+
+    let began = Instant::now();
+    let (stop, stopped) = watch::channel(false);
+    let interrupts = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.send_replace(true);
+        }
+        // Kept open: a channel whose sender is gone looks like a change.
+        std::future::pending::<()>().await;
+    });
+    let transitions = record_transitions(&stack, began);
+    let time = Duration::from_secs(options.seconds);
+    let progress = progress_bar(time);
+    let (receipts, ()) = tokio::join!(
+        customers::send_orders(checkout.address, time, stopped.clone(), progress.clone()),
+        perform(&payments, time, stopped.clone(), progress.clone())
+    );
+    let took = began.elapsed();
+    let asked_to_stop = *stopped.borrow();
+
+    let health = health.snapshot();
+    let errors = count_errors(&stack.queue).await?;
+    let parked = stack.queue.len().await?;
+    payments.play(Act::Healthy);
+    let redriven = redrive(&stack).await?;
+    let retries = stack.retry.snapshot();
+    let report = Report {
+        asked_to_stop,
+        took,
+        orders: account(&receipts, &payments, parked, redriven),
+        retries: retries.retries,
+        given_up: retries.given_up.into_iter().map(|(why, count)| (why.as_str(), count)).collect(),
+        breaker: stack.breaker.snapshot(),
+        payments: stack.timing.snapshot(),
+        errors,
+        health,
+        system: SystemSnapshot::now(),
+        spans: telemetry.spans_started(),
+        letters_at: options.data_dir.is_some().then(|| data.file().display().to_string()),
+        transitions: transitions.finish().await,
+        latencies: receipts.latencies,
+        refused: receipts.refused,
+    };
+    interrupts.abort();
+    drop(checkout);
+    if !telemetry.shutdown(Duration::from_secs(5)) {
+        anstream::eprintln!("campanile: the collector did not take everything within 5 s");
+    }
+    if options.json {
+        anstream::eprintln!("{}", report.text());
+        println!("{}", report.json()?);
+    } else {
+        anstream::println!("{}", report.text());
+    }
+    Ok(report.orders.add_up())
+}
+
+/// Traces to a collector if the environment names one; metrics to whoever scrapes; logs only for those who ask,
+/// since the report tells all that they would.
+fn install() -> Result<Telemetry> {
+    let wants_logs = std::env::var_os("RUST_LOG").is_some();
+    let mut telemetry = Telemetry::builder("campanile-demo")
+        .prometheus()
+        .system(Duration::from_secs(1))
+        .console(if wants_logs { Console::Human } else { Console::Off });
+    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        telemetry = telemetry.otlp();
+    }
+    Ok(telemetry.install()?)
+}
+
+fn progress_bar(time: Duration) -> ProgressBar {
+    let bar = ProgressBar::new(time.as_millis().try_into().unwrap_or(u64::MAX));
+    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {bar:40} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Plays the script until its end or until somebody stops it.
+async fn perform(
+    payments: &Payments,
+    time: Duration,
+    mut stopped: watch::Receiver<bool>,
+    progress: ProgressBar,
+) {
+    let began = Instant::now();
+    for (at, act) in script::schedule(time) {
+        tokio::select! {
+            () = tokio::time::sleep_until(began + at) => {
+                payments.play(act);
+                progress.set_message(act.title());
+            }
+            _ = stopped.changed() => break,
+        }
+    }
+    payments.play(if *stopped.borrow() { Act::Healthy } else { payments.act() });
+}
+
+/// Sends what was parked again, until nothing is left or the time is over.
+async fn redrive(stack: &Stack) -> Result<u64> {
+    let deadline = Instant::now() + REDRIVE_TIME;
+    let mut redriven = 0;
+    while stack.queue.len().await? > 0 && Instant::now() < deadline {
+        let report = stack.queue.redrive(stack.redrive_client(), Redrive::all().rate(400)).await?;
+        redriven += report.redriven;
+        if report.redriven == 0 {
+            // The circuit is open, or payments is not back yet.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(redriven)
+}
+
+/// Holds what the customers were told against what was charged.
+fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64) -> Orders {
+    let lost = receipts.sent.iter().filter(|order| !payments.has_charged(order)).count();
+    Orders {
+        sent: receipts.sent.len() as u64,
+        succeeded: receipts.charged,
+        parked,
+        redriven,
+        lost: lost as u64,
+    }
+}
+
+/// The errors of the letters, the most frequent first: one example for each fingerprint.
+async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
+    let mut counts = BTreeMap::new();
+    for letter in queue.list(Filter::all()).await? {
+        // How long to wait is another figure in each refusal.
+        let message = letter.message.split_once("; try again").map_or(&*letter.message, |(what, _)| what);
+        counts.entry(letter.fingerprint).or_insert_with(|| (message.to_owned(), 0)).1 += 1;
+    }
+    let mut counts: Vec<_> = counts.into_values().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    Ok(counts)
+}
+
+/// Collects the transitions of the breaker while the demonstration runs.
+struct TransitionLog {
+    task: tokio::task::JoinHandle<Vec<(Duration, Transition)>>,
+    done: mpsc::Sender<()>,
+}
+
+fn record_transitions(stack: &Stack, began: Instant) -> TransitionLog {
+    let mut transitions = stack.breaker.subscribe();
+    let (done, mut finished) = mpsc::channel(1);
+    let task = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                next = transitions.recv() => match next {
+                    Some(transition) => seen.push((began.elapsed(), transition)),
+                    None => return seen,
+                },
+                _ = finished.recv() => return seen,
+            }
+        }
+    });
+    TransitionLog { task, done }
+}
+
+impl TransitionLog {
+    async fn finish(self) -> Vec<(Duration, Transition)> {
+        drop(self.done);
+        self.task.await.unwrap_or_default()
+    }
+}
+
+/// Where the dead letters lie: a folder that was named, or one that goes at the end.
+enum DataDir {
+    Named(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl DataDir {
+    fn open(named: Option<&Path>) -> Result<Self> {
+        match named {
+            Some(path) => {
+                std::fs::create_dir_all(path).map_err(|error| {
+                    format!("--data-dir {}: {error}; name a folder that can be written", path.display())
+                })?;
+                Ok(Self::Named(path.to_owned()))
+            }
+            None => Ok(Self::Temporary(tempfile::tempdir()?)),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        let folder = match self {
+            Self::Named(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        };
+        folder.join("letters.db")
+    }
+}

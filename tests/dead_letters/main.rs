@@ -1,0 +1,15 @@
+//! Dead letters through their public API; on a paused clock wherever no file is involved.
+
+#![allow(clippy::disallowed_types)] // The library's own mutex is not public.
+
+#[cfg(feature = "sqlite")]
+mod crash;
+#[cfg(feature = "http")]
+mod http;
+mod parking;
+mod redaction;
+mod redrive;
+mod settings;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod support;

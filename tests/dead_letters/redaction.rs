@@ -1,0 +1,58 @@
+//! Property 24: what redaction names is not stored.
+
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{Filter, Payload, Redaction, Redrive};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Login {
+    user: String,
+    password: String,
+    #[serde(rename = "pinCode")]
+    pin_code: u32,
+}
+
+#[tokio::test(start_paused = true)]
+async fn p24_fields_and_messages_are_redacted() {
+    let queue = DeadLetterQueue::builder("logins").redact(["pin-code"]).build().unwrap();
+    let service = queue.layer().layer(service_fn(|login: Login| async move {
+        Err::<(), BoxError>(format!("refused: password={} for {}", login.password, login.user).into())
+    }));
+    let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 4711 };
+    let error = service.oneshot(login).await.unwrap_err();
+    assert!(error.to_string().contains("hunter2"), "the caller's error is its own");
+
+    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    assert_eq!(
+        letter.payload,
+        Payload::Value(json!({"user": "ann", "password": "[redacted]", "pinCode": "[redacted]"}))
+    );
+    assert_eq!(letter.message, "refused: password=[redacted] for ann");
+    let field = |name: &str| Redaction::Field(name.to_owned());
+    assert!(letter.redacted.contains(&field("password")) && letter.redacted.contains(&field("pinCode")));
+    let everything = serde_json::to_string(&letter).unwrap();
+    assert!(!everything.contains("hunter2") && !everything.contains("4711"), "{everything}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_not_whole_is_not_sent() {
+    let queue = DeadLetterQueue::in_memory(10);
+    let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
+    let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
+    service.oneshot(login).await.unwrap_err();
+    let never = service_fn(|_: Login| async { Err::<(), BoxError>("it was sent".into()) });
+    let report = queue.redrive(never, Redrive::all()).await.unwrap();
+    assert_eq!((report.matched, report.skipped, report.failed), (1, 1, 0));
+    assert_eq!(queue.len().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn defaults_can_be_left_out() {
+    let queue = DeadLetterQueue::builder("logins").redact_defaults(false).build().unwrap();
+    let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
+    let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
+    service.oneshot(login).await.unwrap_err();
+    assert!(queue.list(Filter::all()).await.unwrap()[0].is_whole());
+}

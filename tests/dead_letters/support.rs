@@ -1,0 +1,152 @@
+//! A request, a service that fails, and a store that misbehaves on demand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{DropReason, Filter, LetterId};
+use campanile::store::{Depth, Entry, Limits, MemoryStore, Pending, Put, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) number: u32,
+    pub(crate) item: String,
+}
+
+pub(crate) fn order(number: u32) -> Order {
+    Order { number, item: "bell".to_owned() }
+}
+
+/// A queue in a file, with the most patience there is: a busy machine must not make a letter late.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn open(path: &std::path::Path) -> DeadLetterQueue {
+    DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).sqlite(path).await.unwrap()
+}
+
+/// Sends one order through the layer of `queue` to a service that fails it.
+pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
+    let service =
+        service_fn(|order: Order| async move { Err::<(), _>(format!("order {} refused", order.number)) });
+    queue.layer().layer(service).oneshot(order(number)).await.unwrap_err()
+}
+
+/// The numbers of the orders that wait, oldest first.
+pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u64> {
+    let letters = queue.list(Filter::all()).await.unwrap();
+    letters
+        .iter()
+        .map(|letter| match &letter.payload {
+            campanile::dead_letter::Payload::Value(value) => value["number"].as_u64().unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// Every final failure is parked, dropped for a reason, or on its way.
+#[track_caller]
+pub(crate) fn assert_accounted(
+    queue: &DeadLetterQueue,
+    failures: u64,
+    parked: u64,
+    dropped: Option<(DropReason, u64)>,
+) {
+    let snapshot = queue.snapshot();
+    assert_eq!(
+        snapshot.failures,
+        snapshot.parked + snapshot.dropped_total() + snapshot.parking,
+        "{snapshot:?}"
+    );
+    assert_eq!((snapshot.failures, snapshot.parked), (failures, parked), "{snapshot:?}");
+    assert_eq!(snapshot.dropped_total(), dropped.map_or(0, |(_, count)| count), "{snapshot:?}");
+    if let Some((reason, count)) = dropped {
+        assert_eq!(snapshot.dropped(reason), count, "{snapshot:?}");
+    }
+}
+
+/// What a store does in place of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Fine,
+    /// Answers after this time.
+    Slow(Duration),
+    Hangs,
+    Fails,
+    PanicsAtOnce,
+    PanicsLater,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MoodyStore {
+    inner: Arc<MemoryStore>,
+    mood: Mood,
+    /// Whether removing fails too.
+    pub(crate) removes: Arc<AtomicBool>,
+}
+
+impl MoodyStore {
+    pub(crate) fn new(mood: Mood) -> Self {
+        Self { inner: Arc::default(), mood, removes: Arc::new(AtomicBool::new(true)) }
+    }
+}
+
+impl Store for MoodyStore {
+    fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
+        assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
+        Box::pin(async move {
+            match self.mood {
+                Mood::Fine | Mood::PanicsAtOnce => {}
+                Mood::Slow(time) => tokio::time::sleep(time).await,
+                Mood::Hangs => std::future::pending().await,
+                Mood::Fails => return Err(StoreError::other("the disk is on fire")),
+                Mood::PanicsLater => {
+                    tokio::task::yield_now().await;
+                    panic!("on purpose");
+                }
+            }
+            self.inner.put(entry, limits).await
+        })
+    }
+
+    fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
+        self.inner.get(queue, id)
+    }
+
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        self.inner.list(queue, filter)
+    }
+
+    fn replace(&self, entry: Entry) -> Pending<'_, bool> {
+        self.inner.replace(entry)
+    }
+
+    fn remove<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, bool> {
+        if self.removes.load(Ordering::SeqCst) {
+            self.inner.remove(queue, id)
+        } else {
+            Box::pin(async { Err(StoreError::other("the disk is on fire")) })
+        }
+    }
+
+    fn purge<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        self.inner.purge(queue, filter)
+    }
+
+    fn count<'a>(&'a self, queue: &'a str) -> Pending<'a, u64> {
+        self.inner.count(queue)
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
+        self.inner.depth(queue)
+    }
+}
+
+pub(crate) async fn call<S, Req>(service: &mut S, request: Req) -> Result<S::Response, S::Error>
+where
+    S: Service<Req>,
+{
+    service.ready().await?.call(request).await
+}

@@ -1,0 +1,116 @@
+//! The demonstration beside a real collector and a real Prometheus.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use support::{Prometheus, Rotel, promtool_check_metrics};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+async fn export_and_follow_a_trace(protocol: &str, endpoint: String, rotel: &Rotel) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_campanile"))
+        .args(["demo", "--seconds", "4", "--json"])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=tests")
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let wanted = |got: &support::rotel::Received| {
+        got.spans.iter().filter(|span| span.name == "order").count() > 10
+            && got.metric("campanile.span.duration").is_some()
+    };
+    let got = rotel.wait_for(wanted, LIMIT).await;
+
+    // checkout's handler → its client call → the handler of payments, over HTTP.
+    let of = |component: &'static str| {
+        move |span: &&support::rotel::Span| {
+            span.attributes.get("component").is_some_and(|value| value == component)
+        }
+    };
+    let served =
+        got.spans.iter().filter(of("payments")).find(|span| span.name == "charge").expect("payments' span");
+    let call =
+        got.spans.iter().find(|span| span.id == served.parent_id).expect("the span that called payments");
+    assert_eq!((call.name.as_str(), call.kind.as_str()), ("charge", "SPAN_KIND_CLIENT"));
+    assert!(of("checkout")(&call));
+    let order = got.spans.iter().find(|span| span.id == call.parent_id).expect("the order's span");
+    assert_eq!((order.name.as_str(), order.parent_id.as_str()), ("order", ""));
+    assert!(order.trace_id == call.trace_id && call.trace_id == served.trace_id);
+    assert!(got.spans.iter().any(|span| span.status == "STATUS_CODE_ERROR"), "no failure was told");
+
+    for resource in
+        [&order.resource, &got.metric("campanile.breaker.calls").expect("the breaker's metrics").resource]
+    {
+        assert_eq!(resource.get("service.name").map(String::as_str), Some("campanile-demo"));
+        assert_eq!(resource.get("deployment.environment.name").map(String::as_str), Some("tests"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_traces_across_both_services_and_metrics_over_http() {
+    let rotel = Rotel::start().await;
+    export_and_follow_a_trace("http/protobuf", rotel.http_endpoint(), &rotel).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_traces_across_both_services_and_metrics_over_grpc() {
+    let rotel = Rotel::start().await;
+    export_and_follow_a_trace("grpc", rotel.grpc_endpoint(), &rotel).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_scrapes_it_and_answers() {
+    let mut demo = tokio::process::Command::from(Command::new(env!("CARGO_BIN_EXE_campanile")))
+        .args(["demo", "--seconds", "120", "--json"])
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(demo.stderr.take().unwrap()).lines();
+    let address: SocketAddr = loop {
+        let line = told.next_line().await.unwrap().expect("it told its address");
+        if let Some(url) = line.strip_prefix("metrics") {
+            break url.trim().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
+        }
+    };
+    tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+
+    let prometheus = Prometheus::start(&[("checkout", address)]).await;
+    let positive = |series: &[(serde_json::Value, f64)]| series.iter().any(|(_, value)| *value > 0.0);
+    for query in [
+        r#"sum(rate(http_server_request_duration_seconds_count{http_route="/orders/{id}"}[10s]))"#,
+        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[10s])))"#,
+        r#"campanile_breaker_state{breaker="payments",state="open"} + on (breaker) campanile_breaker_state{breaker="payments",state="closed"} == 1"#,
+        r#"campanile_dead_letter_depth{queue="orders"}"#,
+        r#"sum(rate(campanile_span_duration_seconds_count{component="checkout"}[10s]))"#,
+        "process_memory_usage_bytes",
+        r#"campanile_health_score_ratio{component="checkout"}"#,
+    ] {
+        prometheus.wait_for(query, positive, LIMIT).await;
+    }
+
+    let text = scrape(address).await;
+    promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
+    demo.kill().await.unwrap();
+}
+
+async fn scrape(address: SocketAddr) -> String {
+    use http_body_util::BodyExt;
+    let client =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let request = http::Request::get(format!("http://{address}/metrics"))
+        .body(http_body_util::Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
