@@ -55,6 +55,8 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     anstream::eprintln!("health   http://{}/healthz?verbose", checkout.address);
 
     let began = Instant::now();
+    // Shares of processor time are those since the snapshot before.
+    let _ = SystemSnapshot::now();
     let (stop, stopped) = watch::channel(false);
     let interrupts = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
