@@ -42,9 +42,10 @@ struct Core {
     /// Times the circuit opened since it was last closed by its probes or by hand, and the last wait drawn.
     openings: u32,
     last_wait: Duration,
-    /// Half-open: permits that are reserved, and those among them that run.
+    /// Half-open: permits that are reserved, those among them that run, and when the last one was taken or began.
     reserved: u32,
     running: u32,
+    last_probe: Tick,
     probes: Counts,
     totals: Totals,
     entered: [u64; CircuitState::ALL.len()],
@@ -78,6 +79,7 @@ impl Circuit {
                 last_wait: Duration::ZERO,
                 reserved: 0,
                 running: 0,
+                last_probe: Tick::default(),
                 probes: Counts::default(),
                 totals: Totals::default(),
                 entered: [0; CircuitState::ALL.len()],
@@ -99,12 +101,12 @@ impl Circuit {
 
     /// Whether `admission` still stands for the state the circuit is in.
     #[inline]
-    pub(crate) fn is_current(&self, admission: Admission) -> bool {
+    fn is_current(&self, admission: Admission) -> bool {
         self.word.load(Ordering::Acquire) >> STATE_BITS == admission.epoch
     }
 
     /// Lets a call in, or says why not. A probe that is let in must come back by [`Circuit::settle`] or
-    /// [`Circuit::release`].
+    /// [`Circuit::release`]; a refusal that meets a call is for [`Circuit::count_refusal`].
     #[inline]
     pub(crate) fn admit(&self) -> Result<Admission, Rejected> {
         let word = self.word.load(Ordering::Acquire);
@@ -145,49 +147,66 @@ impl Circuit {
                 }
                 self.enter(core, CircuitState::HalfOpen, Cause::WaitOver, now);
             }
-            CircuitState::HalfOpen => self.end_hanging_probes(core, now)?,
+            CircuitState::HalfOpen if self.is_full(core) => self.end_hanging_probes(core, now)?,
+            CircuitState::HalfOpen => {}
             CircuitState::ForcedOpen => return Err((RejectReason::ForcedOpen, None)),
             CircuitState::Closed | CircuitState::Disabled => {
                 return Ok(Admission { epoch: core.epoch, probe: false });
             }
         }
-        // Half-open now.
-        if u64::from(core.reserved) + core.probes.calls >= u64::from(self.settings.half_open.permits) {
-            let left = self.settings.half_open.max_wait.saturating_sub(now.since(core.since));
-            return Err((RejectReason::ProbesTaken, Some(left)));
-        }
+        // Half-open now, with a free permit.
         core.reserved += 1;
+        core.last_probe = core.last_probe.max(now);
         Ok(Admission { epoch: core.epoch, probe: true })
     }
 
-    /// After the longest wait, probes that hang are a verdict; permits that nobody used are taken back.
+    /// Whether the probes that run and those that ended are all that decide.
+    fn is_full(&self, core: &Core) -> bool {
+        u64::from(core.reserved) + core.probes.calls >= u64::from(self.settings.half_open.permits)
+    }
+
+    /// After the longest wait, probes that hang are a verdict; permits that nobody used are taken back. It runs
+    /// from the youngest probe: while that may still end, so may the verdict.
     fn end_hanging_probes(&self, core: &mut Core, now: Tick) -> Result<(), (RejectReason, Option<Duration>)> {
-        if now.since(core.since) < self.settings.half_open.max_wait || core.reserved == 0 {
-            return Ok(());
+        let left = self.settings.half_open.max_wait.saturating_sub(now.since(core.last_probe));
+        if !left.is_zero() {
+            return Err((RejectReason::ProbesTaken, Some(left)));
         }
         if core.running == 0 {
-            let probes = core.probes;
+            let (probes, since) = (core.probes, core.since);
             self.enter(core, CircuitState::HalfOpen, Cause::WaitOver, now);
-            core.probes = probes;
+            (core.probes, core.since) = (probes, since);
             return Ok(());
         }
         let wait = self.open(core, Cause::ProbesHung, now);
         Err((RejectReason::Open, Some(wait)))
     }
 
+    /// A call was refused. Being asked for readiness is no call, and may happen more than once before one.
+    pub(crate) fn count_refusal(&self, rejected: &Rejected) {
+        self.rejected[rejected.reason() as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn refuse(&self, reason: RejectReason, retry_after: Option<Duration>) -> Rejected {
-        self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
         Rejected::new(Arc::clone(&self.name), reason, retry_after)
     }
 
-    /// The call of `admission` begins.
-    pub(crate) fn start(&self, admission: Admission) {
-        if admission.probe {
-            let mut core = self.core.lock();
-            if core.epoch == admission.epoch {
-                core.running += 1;
-            }
+    /// The call of `admission` begins, unless the circuit is no longer in the state it was let in by.
+    #[inline]
+    pub(crate) fn start(&self, admission: Admission) -> bool {
+        if admission.probe { self.start_probe(admission) } else { self.is_current(admission) }
+    }
+
+    #[cold]
+    fn start_probe(&self, admission: Admission) -> bool {
+        let now = clock::now();
+        let mut core = self.core.lock();
+        let is_current = core.epoch == admission.epoch;
+        if is_current {
+            core.running += 1;
+            core.last_probe = core.last_probe.max(now);
         }
+        is_current
     }
 
     /// A permit comes back unused: its call never began.
@@ -443,5 +462,27 @@ impl Source for Circuit {
             CircuitState::ForcedOpen => BreakerSign::ForcedOpen,
         };
         emit(&self.name, Sign::Breaker(sign));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::HalfOpen;
+
+    #[tokio::test(start_paused = true)]
+    async fn p02_a_permit_that_was_taken_back_starts_nothing() {
+        let half_open = HalfOpen { permits: 1, max_wait: Duration::from_secs(1) };
+        let circuit = Circuit::new("test".into(), BreakerSettings { half_open, ..Default::default() });
+        circuit.open(&mut circuit.core.lock(), Cause::Operator, clock::now());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let idle = circuit.admit().unwrap();
+        tokio::time::advance(half_open.max_wait).await;
+        let busy = circuit.admit().unwrap();
+        assert!(!circuit.start(idle), "two probes on one permit");
+        assert!(circuit.start(busy));
+        circuit.release(idle);
+        let snapshot = circuit.snapshot();
+        assert_eq!((snapshot.probes_in_flight, snapshot.in_state_for), (1, half_open.max_wait));
     }
 }

@@ -70,25 +70,26 @@ impl<S> Gate<S> {
     {
         let mut permit = match std::mem::replace(&mut self.ready, Ready::Not) {
             Ready::Admitted(permit) => permit,
-            Ready::Refused(rejected) => return Err(rejected),
+            Ready::Refused(rejected) => {
+                self.circuit.count_refusal(&rejected);
+                return Err(rejected);
+            }
             Ready::Not => panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`"),
         };
-        if !permit.is_current() {
-            permit = self.readmit(permit)?;
+        if !permit.start() {
+            permit = self.readmit()?;
         }
-        permit.start();
         let future = self.inner.call(request);
         Ok((future, permit))
     }
 
     /// The circuit changed since `poll_ready`: asks again.
     #[cold]
-    fn readmit(&mut self, stale: Permit) -> Result<Permit, Rejected>
+    fn readmit(&mut self) -> Result<Permit, Rejected>
     where
         S: Clone,
     {
-        drop(stale);
-        Permit::acquire(&self.circuit).inspect_err(|_| {
+        Permit::begin(&self.circuit).inspect_err(|_| {
             // The inner service said Ready and may hold a permit of its own for a call that does not come. Only
             // its drop gives that back.
             self.inner = self.inner.clone();

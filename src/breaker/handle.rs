@@ -126,8 +126,7 @@ impl CircuitBreaker {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let mut permit = Permit::acquire(&self.circuit).map_err(CallError::Rejected)?;
-        permit.start();
+        let permit = Permit::begin(&self.circuit).map_err(CallError::Rejected)?;
         let (result, permit) = Guarded::new(work, permit).await;
         if let Some(permit) = permit {
             permit.settle(classifier.classify(result.as_ref()));

@@ -62,7 +62,7 @@ fn refuse_http(rejected: &Rejected) -> Response<()> {
 
 /// Rounded up, and never 0: a client that comes back at once would come too early.
 fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(feature = "grpc")]

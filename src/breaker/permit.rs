@@ -30,23 +30,35 @@ enum Phase {
 }
 
 impl Permit {
+    /// A permit for a call that may come.
     pub(super) fn acquire(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         let admission = circuit.admit()?;
         Ok(Self { circuit: Arc::clone(circuit), admission, phase: Phase::Reserved, since: None })
     }
 
-    /// Whether the circuit is still in the epoch that the permit is for.
-    pub(super) fn is_current(&self) -> bool {
-        self.circuit.is_current(self.admission)
+    /// A permit whose call begins now; a refusal is one of a call.
+    pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
+        loop {
+            let mut permit =
+                Self::acquire(circuit).inspect_err(|rejected| circuit.count_refusal(rejected))?;
+            if permit.start() {
+                return Ok(permit);
+            }
+        }
     }
 
-    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs.
-    pub(super) fn start(&mut self) {
-        self.circuit.start(self.admission);
+    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs. False when the circuit changed
+    /// since it gave the permit, which is then worth nothing.
+    #[inline]
+    pub(super) fn start(&mut self) -> bool {
+        if !self.circuit.start(self.admission) {
+            return false;
+        }
         self.phase = Phase::Running;
         if self.circuit.is_timed() {
             self.since = Some(clock::now());
         }
+        true
     }
 }
 

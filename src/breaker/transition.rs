@@ -24,7 +24,7 @@ pub struct Transition {
     pub to: CircuitState,
     /// Why.
     pub cause: Cause,
-    /// The number of the epoch that began; grows by one with each transition.
+    /// The number of the epoch that began; grows with each transition.
     pub epoch: u64,
     /// When, by the wall clock.
     pub at: SystemTime,

@@ -25,6 +25,8 @@ pin_project! {
 /// The observer of a body, for as long as it has not been told.
 struct Watch<C, O: Settle> {
     waiting: Option<(C, O)>,
+    /// The body is being polled; still so after a poll, it panicked.
+    polling: bool,
     end: fn(&C, StreamEnd<'_>) -> Outcome,
 }
 
@@ -43,6 +45,7 @@ impl<C, O: Settle> Watch<C, O> {
     }
 
     fn in_user_code(&mut self, running: bool) {
+        self.polling = running;
         if let Some((_, observer)) = &mut self.waiting {
             observer.in_user_code(running);
         }
@@ -51,8 +54,8 @@ impl<C, O: Settle> Watch<C, O> {
 
 impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
-        // While a panic unwinds the observer's own drop tells it apart from a cancellation.
-        if !std::thread::panicking() {
+        // After a panic, caught or not, the observer's own drop tells it apart from a cancellation.
+        if !self.polling && !std::thread::panicking() {
             self.ended(StreamEnd::Dropped);
         }
     }
@@ -61,7 +64,7 @@ impl<C, O: Settle> Drop for Watch<C, O> {
 impl<B, C, O: Settle> ObservedBody<B, C, O> {
     /// The body of a refusal: empty.
     pub(crate) fn refused() -> Self {
-        Self { body: None, watch: Watch { waiting: None, end: |_, _| Outcome::Ignored } }
+        Self { body: None, watch: Watch { waiting: None, polling: false, end: |_, _| Outcome::Ignored } }
     }
 }
 
@@ -90,7 +93,7 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
         } else {
             Some((classifier, observer))
         };
-        let watch = Watch { waiting, end: <C as Classify<Parts, E>>::classify_end };
+        let watch = Watch { waiting, polling: false, end: <C as Classify<Parts, E>>::classify_end };
         http::Response::from_parts(head, Self { body: Some(body), watch })
     }
 }

@@ -1,17 +1,21 @@
 //! The HTTP and gRPC layers.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use campanile::{CircuitState, RejectReason, Rejected};
+use campanile::{CircuitState, FailureKind, HalfOpen, RejectReason, Rejected};
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::{OPEN_FOR, advance, breaker, fail_times};
+use crate::{OPEN_FOR, advance, breaker, builder, fail_times};
 
 fn request() -> Request<Body> {
     Request::new(Body::empty())
@@ -81,6 +85,69 @@ async fn p07_a_streaming_response_is_classified_once_at_its_end_its_error_or_its
     assert_eq!(counted(), (2, 1), "its reader had enough");
 }
 
+#[tokio::test(start_paused = true)]
+async fn p07_a_body_that_panics_is_a_failure_even_when_somebody_catches_it() {
+    let breaker = breaker();
+    let frames = || {
+        let mut sent = false;
+        tokio_stream::iter(std::iter::from_fn(move || {
+            assert!(!std::mem::replace(&mut sent, true), "on purpose");
+            Some(data("a"))
+        }))
+    };
+    let mut service = breaker.http_layer().layer(service_fn(move |_: Request<Body>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(StreamBody::new(frames()))))
+    }));
+    let response = service.ready().await.unwrap().call(request()).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    let poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready();
+    assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+    drop(body);
+    let totals = breaker.snapshot().totals;
+    assert_eq!((totals.successes, totals.failures[FailureKind::Panic.index()]), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_response_without_a_body_is_classified_at_its_head() {
+    let breaker = breaker();
+    let mut service = breaker.http_layer().layer(service_fn(|_: Request<Body>| {
+        std::future::ready(Ok::<_, Infallible>(
+            Response::builder().status(StatusCode::NO_CONTENT).body(Body::empty()).unwrap(),
+        ))
+    }));
+    let response = service.ready().await.unwrap().call(request()).await.unwrap();
+    assert_eq!(breaker.snapshot().totals.successes, 1);
+    drop(response);
+    assert_eq!(breaker.snapshot().totals.successes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_reader_that_stops_at_the_last_byte_has_read_it_all() {
+    let breaker = breaker();
+    let mut service = breaker.http_layer().layer(service_fn(|_: Request<Body>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(Body::from("all of it"))))
+    }));
+    let response = service.ready().await.unwrap().call(request()).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(breaker.snapshot().totals.successes, 1, "nobody polls a body that is at its end");
+    drop(body);
+    assert_eq!(breaker.snapshot().totals.successes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_without_end_is_a_header_too() {
+    let breaker = builder().half_open(HalfOpen { permits: 1, max_wait: Duration::MAX }).build().unwrap();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    let service = breaker.http_layer().layer(streaming(Vec::new));
+    let mut probe = service.clone();
+    probe.ready().await.unwrap();
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["retry-after"], u64::MAX.to_string());
+}
+
 #[cfg(feature = "grpc")]
 mod grpc {
     use super::*;
@@ -111,6 +178,35 @@ mod grpc {
         assert_eq!(breaker.snapshot().totals.failures.iter().sum::<u64>(), 4);
         read(&breaker, "2").await;
         assert_eq!(breaker.state(), CircuitState::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_status_in_the_head_of_a_response_without_body_decides() {
+        let breaker = breaker();
+        for (status, failures) in [("0", 0), ("5", 0), ("14", 1)] {
+            let mut service = breaker.grpc_layer().layer(service_fn(move |_: Request<Body>| {
+                let response = Response::builder().header("grpc-status", status).body(Body::empty());
+                std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+            }));
+            drop(service.ready().await.unwrap().call(request()).await.unwrap());
+            assert_eq!(breaker.snapshot().failures, failures, "status {status}");
+        }
+        assert_eq!(breaker.snapshot().calls, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_stream_without_a_status_fails_and_one_that_is_dropped_says_nothing() {
+        let breaker = breaker();
+        let mut service = breaker.grpc_layer().layer(streaming(|| vec![data("x"), data("y")]));
+        let response = service.ready().await.unwrap().call(request()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(breaker.snapshot().failures, 1);
+        let response = service.ready().await.unwrap().call(request()).await.unwrap();
+        let mut body = response.into_body();
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.calls, snapshot.totals.ignored), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]

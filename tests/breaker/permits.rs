@@ -71,9 +71,11 @@ async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
     // Refused in `poll_ready`: the limit was never asked.
     breaker.force_open();
     let mut refused = service.clone();
+    refused.ready().await.unwrap();
     let error = refused.ready().await.unwrap().call(()).await.unwrap_err();
     assert_eq!(Rejected::find(error.as_ref()).unwrap().reason(), RejectReason::ForcedOpen);
     refused.ready().await.unwrap();
+    assert_eq!(breaker.snapshot().totals.rejected, 1, "asking for readiness is no call");
     breaker.force_closed();
     let mut other = service.clone();
     let mut third = service.clone();
@@ -83,6 +85,7 @@ async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
     other.ready().await.unwrap();
     breaker.force_open();
     assert!(other.call(()).await.is_err());
+    assert_eq!(breaker.snapshot().totals.rejected, 2);
     breaker.force_closed();
     let third = tokio::time::timeout(Duration::from_secs(1), third.ready()).await;
     assert!(third.expect("the refusal kept the only permit").unwrap().call(()).await.is_ok());

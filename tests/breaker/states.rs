@@ -245,6 +245,35 @@ async fn p04_probes_further_apart_than_the_window_still_decide() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p04_a_probe_that_began_just_now_does_not_hang() {
+    let breaker = breaker();
+    fail_times(&breaker, 4).await;
+    advance(OPEN_FOR).await;
+    assert!(succeed(&breaker).await);
+    // Long after the circuit turned half-open the second probe begins, and another call comes while it runs.
+    advance(Duration::from_secs(3_600)).await;
+    let probe = {
+        let breaker = breaker.clone();
+        tokio::spawn(async move {
+            let work = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok::<_, &str>(())
+            };
+            breaker.call(work).await
+        })
+    };
+    tokio::task::yield_now().await;
+    let Err(CallError::Rejected(rejected)) = breaker.call(async { Ok::<_, &str>(()) }).await else {
+        panic!("more probes than permits");
+    };
+    assert_eq!(rejected.reason(), RejectReason::ProbesTaken);
+    assert_eq!(rejected.retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    assert!(probe.await.unwrap().is_ok());
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn p07_a_panic_is_a_failure() {
     let breaker = breaker();
     for _ in 0..4 {
