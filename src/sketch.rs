@@ -18,6 +18,8 @@ const BUCKETS: usize = ((42 - STEPS_LOG2 as usize) + 1) * STEPS as usize;
 pub(crate) struct Sketch {
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
+    /// How often the sum went past its end.
+    wraps: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
 }
@@ -39,6 +41,7 @@ impl Default for Sketch {
         Self {
             buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0),
+            wraps: AtomicU64::new(0),
             min: AtomicU64::new(u64::MAX),
             max: AtomicU64::new(0),
         }
@@ -48,28 +51,34 @@ impl Default for Sketch {
 impl Sketch {
     pub(crate) fn record(&self, duration: Duration) {
         let value = nanos(duration);
-        self.buckets[bucket_of(value)].fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(value, Ordering::Relaxed);
+        if self.sum.fetch_add(value, Ordering::Relaxed).checked_add(value).is_none() {
+            self.wraps.fetch_add(1, Ordering::Relaxed);
+        }
         if value < self.min.load(Ordering::Relaxed) {
             self.min.fetch_min(value, Ordering::Relaxed);
         }
         if value > self.max.load(Ordering::Relaxed) {
             self.max.fetch_max(value, Ordering::Relaxed);
         }
+        // Last, so that whoever sees the call counted sees its bounds too.
+        self.buckets[bucket_of(value)].fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Acquire)).collect();
         let count: u64 = counts.iter().sum();
         if count == 0 {
             return Summary::default();
         }
         let min = self.min.load(Ordering::Relaxed);
         let max = self.max.load(Ordering::Relaxed);
+        let wraps = u128::from(self.wraps.load(Ordering::Relaxed));
+        let sum = (wraps << u64::BITS) + u128::from(self.sum.load(Ordering::Relaxed));
+        let mean = u64::try_from(sum / u128::from(count)).unwrap_or(u64::MAX);
         let at = |share: f64| Duration::from_nanos(quantile(&counts, count, share).clamp(min, max.max(min)));
         Summary {
             count,
-            mean: Duration::from_nanos(self.sum.load(Ordering::Relaxed) / count),
+            mean: Duration::from_nanos(mean),
             min: Duration::from_nanos(min),
             max: Duration::from_nanos(max),
             p50: at(0.50),
@@ -133,6 +142,16 @@ mod tests {
             }
             prop_assert_eq!(summary.min, Duration::from_nanos(values[0]));
             prop_assert_eq!(summary.max, Duration::from_nanos(values[values.len() - 1]));
+            prop_assert_eq!(summary.mean, Duration::from_nanos(values.iter().sum::<u64>() / values.len() as u64));
         }
+    }
+
+    #[test]
+    fn the_mean_outlasts_a_sum_beyond_64_bits() {
+        let sketch = Sketch::default();
+        (0..3).for_each(|_| sketch.record(Duration::MAX));
+        assert_eq!(sketch.summary().mean, Duration::from_nanos(u64::MAX));
+        sketch.record(Duration::ZERO);
+        assert_eq!(sketch.summary().mean, Duration::from_nanos((u128::from(u64::MAX) * 3 / 4) as u64));
     }
 }

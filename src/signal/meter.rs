@@ -75,9 +75,10 @@ mod with_telemetry {
         }
     }
 
-    /// What the sources told, kept until each metric was asked for once.
+    /// What the sources told, kept for one round of questions.
     ///
-    /// The SDK asks instrument by instrument. One walk over the sources serves them all.
+    /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources
+    /// serves them all.
     struct Readings {
         own: Weak<dyn Source>,
         last: Mutex<Reading>,
@@ -85,27 +86,43 @@ mod with_telemetry {
 
     type Values = Vec<(f64, Vec<KeyValue>)>;
 
-    /// By the place of the metric in the table; `None` when it was taken.
     #[derive(Default)]
-    struct Reading(Vec<Option<Values>>);
+    struct Reading {
+        /// By the place of the metric in the table.
+        values: Vec<Values>,
+        /// The first place that nobody asked for yet.
+        next: usize,
+    }
+
+    impl Reading {
+        /// The values of the metric at `place`; `None` when a round that is further on has this reading.
+        fn take(&mut self, place: usize) -> Option<Values> {
+            if place < self.next {
+                return None;
+            }
+            let values = self.values.get_mut(place)?;
+            self.next = place + 1;
+            Some(std::mem::take(values))
+        }
+    }
 
     impl Readings {
         fn take(&self, place: usize) -> Values {
-            if let Some(values) = self.last.lock().0.get_mut(place).and_then(Option::take) {
+            if let Some(values) = self.last.lock().take(place) {
                 return values;
             }
             // Another round begins. Outside the lock: it is the sources that speak now.
             let mut reading = self.read();
-            let values = reading.0.get_mut(place).and_then(Option::take);
+            let values = reading.take(place);
             *self.last.lock() = reading;
             values.unwrap_or_default()
         }
 
         fn read(&self) -> Reading {
-            let mut values: Vec<Option<Values>> = METRICS.iter().map(|_| Some(Vec::new())).collect();
+            let mut values: Vec<Values> = METRICS.iter().map(|_| Vec::new()).collect();
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
                 let place = METRICS.iter().position(|known| std::ptr::eq(*known, metric));
-                if let Some(Some(values)) = place.and_then(|place| values.get_mut(place)) {
+                if let Some(values) = place.and_then(|place| values.get_mut(place)) {
                     let attributes: Vec<KeyValue> = attributes
                         .iter()
                         .map(|(key, value)| KeyValue::new(*key, (*value).to_owned()))
@@ -127,7 +144,7 @@ mod with_telemetry {
                     own.observe(&mut emit);
                 }
             }));
-            Reading(values)
+            Reading { values, next: 0 }
         }
     }
 
@@ -226,6 +243,45 @@ mod with_telemetry {
                 .field("metric", &self.metric.name)
                 .field("attributes", &self.attributes)
                 .finish_non_exhaustive()
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::signal::source::Emit;
+
+        /// Tells how often it was asked, for every metric.
+        #[derive(Default)]
+        struct Asked(AtomicU64);
+
+        impl Source for Asked {
+            #[allow(clippy::cast_precision_loss)]
+            fn observe(&self, emit: &mut Emit<'_>) {
+                let times = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+                METRICS.iter().for_each(|metric| emit(metric, times as f64, &[("own", "")]));
+            }
+        }
+
+        #[test]
+        fn readers_that_cross_leave_nothing_old_for_the_next_round() {
+            let own = Arc::new(Asked::default());
+            let weak = Arc::downgrade(&own) as Weak<dyn Source>;
+            let readings = Readings { own: weak, last: Mutex::default() };
+            let take = |place: usize| {
+                let own = |(value, attributes): &(f64, Vec<KeyValue>)| {
+                    (attributes[0].key.as_str() == "own").then_some(*value)
+                };
+                readings.take(place).iter().find_map(own)
+            };
+            let round = |places: std::ops::Range<usize>| places.map(take).collect::<Vec<_>>();
+            assert_eq!(round(0..METRICS.len()), vec![Some(1.0); METRICS.len()], "one walk serves a round");
+            assert_eq!(round(0..METRICS.len()), vec![Some(2.0); METRICS.len()]);
+            // Another reader begins and ends while this one is halfway.
+            assert_eq!(round(0..5), vec![Some(3.0); 5]);
+            assert_eq!(round(0..METRICS.len()), vec![Some(4.0); METRICS.len()]);
+            assert_eq!(round(5..METRICS.len()), vec![Some(5.0); METRICS.len() - 5]);
+            assert_eq!(round(0..METRICS.len()), vec![Some(6.0); METRICS.len()]);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::request::Parts as RequestParts;
 use http::response::Parts;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method};
 
 use crate::outcome::Outcome;
@@ -36,11 +37,23 @@ pub(super) struct Call {
     /// The place in [`METHODS`], or one past it.
     method: u8,
     https: bool,
-    /// The matched route of an HTTP server, the host of an HTTP client, the method of a gRPC call.
-    subject: Option<Cow<'static, str>>,
+    subject: Subject,
+    /// Of an HTTP client; 0 is unknown.
     port: u16,
     /// HTTP: the status. gRPC: one more than the code, so that 0 is none.
     status: u16,
+}
+
+/// What the call is about, as the request has it: a copy would cost each call an allocation.
+#[derive(Debug)]
+enum Subject {
+    Unknown,
+    /// The matched route of an HTTP server.
+    Route(String),
+    /// The host of an HTTP client.
+    Host(Authority),
+    /// The method of a gRPC call.
+    Path(PathAndQuery),
 }
 
 /// The methods that the convention knows; any other is `_OTHER`.
@@ -80,14 +93,25 @@ impl Call {
     pub(super) fn new(side: Side, request: &RequestParts, route: Option<String>) -> Self {
         let https = request.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         let subject = match side {
-            Side::HttpServer => route.map(Cow::Owned),
-            Side::HttpClient => request.uri.host().map(|host| Cow::Owned(host.to_owned())),
-            Side::RpcServer | Side::RpcClient => {
-                Some(Cow::Owned(request.uri.path().trim_start_matches('/').to_owned()))
-            }
+            Side::HttpServer => route.map(Subject::Route),
+            Side::HttpClient => request.uri.authority().cloned().map(Subject::Host),
+            Side::RpcServer | Side::RpcClient => request.uri.path_and_query().cloned().map(Subject::Path),
         };
-        let port = request.uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let port = match side {
+            Side::HttpClient => request.uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
+            Side::HttpServer | Side::RpcServer | Side::RpcClient => 0,
+        };
+        let subject = subject.unwrap_or(Subject::Unknown);
         Self { side, method: method_place(&request.method), https, subject, port, status: 0 }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Unknown => None,
+            Subject::Route(route) => Some(route),
+            Subject::Host(authority) => Some(authority.host()),
+            Subject::Path(path) => Some(path.path().trim_start_matches('/')),
+        }
     }
 
     pub(super) fn head(&mut self, head: &Parts) {
@@ -112,8 +136,8 @@ impl Call {
             side: self.side,
             method: self.method,
             https: self.https,
-            subject: self.subject.as_deref().map(Cow::Borrowed),
-            port: if self.side == Side::HttpClient { self.port } else { 0 },
+            subject: self.subject().map(Cow::Borrowed),
+            port: self.port,
             status: self.status,
             failure,
         }
@@ -137,6 +161,11 @@ impl Key<'_> {
         Key { subject: self.subject.map(|subject| Cow::Owned(subject.into_owned())), ..self }
     }
 
+    /// The combination that those beyond [`CAPACITY`] share.
+    fn other(self) -> Self {
+        Self { subject: Some(OTHER.into()), port: 0, ..self }
+    }
+
     fn recorder(&self) -> DurationRecorder {
         let mut attributes: Vec<(&'static str, Cow<'static, str>)> = Vec::with_capacity(6);
         let subject = self.subject.as_ref().map(|subject| Cow::Owned(subject.to_string()));
@@ -152,7 +181,9 @@ impl Key<'_> {
                     &signal::HTTP_SERVER_DURATION
                 } else {
                     attributes.extend(subject.map(|host| ("server.address", host)));
-                    attributes.push(("server.port", self.port.to_string().into()));
+                    if self.port != 0 {
+                        attributes.push(("server.port", self.port.to_string().into()));
+                    }
                     &signal::HTTP_CLIENT_DURATION
                 }
             }
@@ -213,20 +244,19 @@ impl Recorders {
 
     pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration) {
         let key = call.key(outcome);
-        let found = {
-            let by_key = self.by_key.load();
-            let by_key: &HashMap<Key<'_>, Arc<DurationRecorder>> = &by_key;
-            if let Some(recorder) = by_key.get(&key) {
-                recorder.record(elapsed);
-                return;
-            }
-            by_key.len()
-        };
-        let mut key = key.into_owned();
-        if found >= CAPACITY {
-            key.subject = Some(OTHER.into());
+        let by_key = self.by_key.load();
+        let by_key: &HashMap<Key<'_>, Arc<DurationRecorder>> = &by_key;
+        if let Some(recorder) = by_key.get(&key) {
+            return recorder.record(elapsed);
         }
-        self.add(key).record(elapsed);
+        if by_key.len() < CAPACITY {
+            return self.add(key.into_owned()).record(elapsed);
+        }
+        let key = key.other();
+        match by_key.get(&key) {
+            Some(recorder) => recorder.record(elapsed),
+            None => self.add(key.into_owned()).record(elapsed),
+        }
     }
 
     #[cold]
@@ -267,5 +297,45 @@ struct Requests {
 impl fmt::Debug for Recorders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorders").field("combinations", &self.by_key.load().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn call(side: Side, uri: &str) -> Call {
+        Call::new(side, &Request::get(uri).body(()).unwrap().into_parts().0, None)
+    }
+
+    #[test]
+    fn callers_that_invent_hosts_and_ports_share_one_combination() {
+        let recorders = Recorders::default();
+        let record = |n: usize| {
+            let call = call(Side::HttpClient, &format!("http://host-{n}:{}/", 1_024 + n));
+            recorders.record(&call, Outcome::Success, Duration::ZERO);
+        };
+        (0..CAPACITY).for_each(record);
+        assert_eq!(recorders.by_key.load().len(), CAPACITY);
+        record(CAPACITY);
+        let full = recorders.by_key.load_full();
+        assert_eq!(full.len(), CAPACITY + 1);
+        (CAPACITY..2 * CAPACITY).for_each(record);
+        assert!(
+            Arc::ptr_eq(&full, &recorders.by_key.load_full()),
+            "a call beyond the bound copied the table"
+        );
+        let other = full.keys().find(|key| key.subject.as_deref() == Some(OTHER));
+        assert_eq!(other.map(|key| key.port), Some(0));
+    }
+
+    #[test]
+    fn a_call_is_about_its_host_or_its_method() {
+        let about = |side, uri: &str| call(side, uri).subject().map(str::to_owned);
+        assert_eq!(about(Side::HttpClient, "http://user@db:8080/a?b").as_deref(), Some("db"));
+        assert_eq!(about(Side::HttpClient, "/a"), None);
+        assert_eq!(about(Side::HttpServer, "/a"), None, "anybody can invent a path");
+        assert_eq!(about(Side::RpcServer, "/pkg.Greeter/Hello?a").as_deref(), Some("pkg.Greeter/Hello"));
     }
 }

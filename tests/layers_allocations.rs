@@ -1,0 +1,108 @@
+//! Property 12: a call that the breaker and the timing let pass costs no allocation. A binary of its own, for it
+//! counts all of them.
+#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use campanile::{CircuitBreaker, Timing, Window};
+use tower::{BoxError, Layer, Service, service_fn};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Calls `service` a thousand times and gives how often that allocated; the first call may.
+fn allocations<S: Service<R>, R>(mut service: S, request: impl Fn() -> R) -> usize {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut call = || {
+        let request = request();
+        let before = ALLOCATIONS.with(Cell::get);
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let answer = pin!(service.call(request)).poll(&mut cx);
+        assert!(matches!(answer, Poll::Ready(Ok(_))));
+        drop(answer);
+        ALLOCATIONS.with(Cell::get) - before
+    };
+    call();
+    (0..1_000).map(|_| call()).sum()
+}
+
+fn breaker() -> CircuitBreaker {
+    CircuitBreaker::builder("test")
+        .slow_call(Duration::from_secs(1), 0.5)
+        .window(Window::time(Duration::from_secs(10)))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn p12_a_plain_call_that_succeeds_allocates_nothing() {
+    let inner = service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) });
+    let boxing = service_fn(|n: u32| async move { Ok::<_, BoxError>(Box::new(n)) });
+    assert_eq!(allocations(boxing, || 1), 1_000, "the counter works");
+    assert_eq!(allocations(breaker().layer().layer(inner), || 1), 0);
+    assert_eq!(allocations(Timing::new("test").layer().layer(inner), || 1), 0);
+}
+
+#[cfg(feature = "http")]
+mod http {
+    use super::*;
+    use ::http::{Request, Response, Uri};
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+
+    /// Answers with a body, and reads it to its end.
+    fn read<S, B>(service: S) -> impl Service<(), Response = ()>
+    where
+        S: Service<Request<()>, Response = Response<B>> + Clone,
+        B: ::http_body::Body,
+    {
+        let uri = Uri::from_static("http://localhost:8080/pkg.Greeter/Hello?a=b");
+        service_fn(move |()| {
+            let mut service = service.clone();
+            let mut request = Request::new(());
+            *request.uri_mut() = uri.clone();
+            async move {
+                std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+                let mut body = pin!(service.call(request).await?.into_body());
+                while body.frame().await.is_some() {}
+                Ok::<_, S::Error>(())
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn p12_an_exchange_that_succeeds_allocates_nothing() {
+        let inner = service_fn(|_: Request<()>| async {
+            Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"body"))))
+        });
+        let timing = Timing::new("test");
+        assert_eq!(allocations(read(breaker().http_layer().layer(inner)), || ()), 0);
+        assert_eq!(allocations(read(timing.http_server_layer().layer(inner)), || ()), 0);
+        assert_eq!(allocations(read(timing.http_client_layer().layer(inner)), || ()), 0);
+        #[cfg(feature = "grpc")]
+        assert_eq!(allocations(read(timing.grpc_client_layer().layer(inner)), || ()), 0);
+        assert!(timing.snapshot().calls > 2_000);
+    }
+}
