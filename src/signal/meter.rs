@@ -161,6 +161,8 @@ mod with_telemetry {
     pub(crate) struct DurationRecorder {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
+        own: Option<Meter>,
+        /// Nothing before the first duration: a series that never had one does not show.
         bound: ArcSwapOption<Bound>,
     }
 
@@ -178,7 +180,7 @@ mod with_telemetry {
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
         ) -> Self {
-            Self { metric, attributes: key_values(attributes), bound: ArcSwapOption::empty() }
+            Self { metric, attributes: key_values(attributes), own: None, bound: ArcSwapOption::empty() }
         }
 
         /// Records to `meter` alone.
@@ -187,9 +189,7 @@ mod with_telemetry {
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
         ) -> Self {
-            let recorder = Self::new(metric, attributes);
-            recorder.bind(FIXED, Some(meter));
-            recorder
+            Self { own: Some(meter.clone()), ..Self::new(metric, attributes) }
         }
 
         #[inline]
@@ -210,9 +210,12 @@ mod with_telemetry {
 
         #[cold]
         fn rebind(&self, duration: Duration) {
-            let generation = GENERATION.load(Ordering::Acquire);
-            let meter = METER.load();
-            self.bind(generation, meter.as_deref());
+            if let Some(own) = &self.own {
+                self.bind(FIXED, Some(own));
+            } else {
+                let generation = GENERATION.load(Ordering::Acquire);
+                self.bind(generation, METER.load().as_deref());
+            }
             if let Some(histogram) = self.bound.load().as_deref().and_then(|bound| bound.histogram.as_ref()) {
                 histogram.record(duration.as_secs_f64());
             }

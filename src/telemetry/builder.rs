@@ -88,7 +88,7 @@ pub struct TelemetrySettings {
 }
 
 fn info() -> String {
-    "info".to_owned()
+    "info,opentelemetry=warn".to_owned()
 }
 
 fn span_names() -> usize {
@@ -257,7 +257,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Which spans and events the subscriber of `install` looks at: `info` unless told otherwise.
+    /// Which spans and events the subscriber of `install` looks at: `info,opentelemetry=warn` unless told otherwise.
     ///
     /// What it leaves out exists for nobody: not for logs, traces, metrics or health.
     pub fn env_filter(mut self, directives: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -73,7 +73,8 @@ struct Series {
     component: Box<str>,
     name: Box<str>,
     recorders: Arc<Recorders>,
-    vital: Arc<Vital>,
+    /// Made with the first span: a field may have given all spans of a callsite another component.
+    vital: OnceLock<Arc<Vital>>,
 }
 
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl Red {
     }
 
     fn push(&self, component: &str, name: &str, recorders: Arc<Recorders>) -> SeriesId {
-        let vital = self.vitals.component(component);
+        let vital = OnceLock::new();
         let series = Arc::new(Series { component: component.into(), name: name.into(), recorders, vital });
         let mut place = 0;
         self.update(|table| {
@@ -204,7 +205,8 @@ impl Red {
         let Some(series) = table.series.get(id.0 as usize) else { return };
         let recorder = if failed { &series.recorders.failed } else { &series.recorders.fine };
         recorder.record(duration);
-        series.vital.record(now, duration, failed);
+        let vital = series.vital.get_or_init(|| self.vitals.component(&series.component));
+        vital.record(now, duration, failed);
     }
 }
 

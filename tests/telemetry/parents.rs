@@ -275,6 +275,21 @@ fn p31_a_filter_in_between_disconnects_nobody() {
 }
 
 #[test]
+fn p31_a_span_that_the_layer_ignores_disconnects_nobody() {
+    let pipeline = Pipeline::new();
+    pipeline.run(|| {
+        let _root = info_span!("root").entered();
+        let _ignored = info_span!(target: "opentelemetry_sdk", "ignored").entered();
+        let _more = info_span!(target: "opentelemetry_sdk", "more").entered();
+        drop(info_span!("leaf"));
+        info!("here");
+    });
+    assert_child(&pipeline.span("leaf"), &pipeline.span("root"));
+    assert_eq!(pipeline.span("root").events.len(), 1);
+    assert_eq!(pipeline.spans().len(), 2);
+}
+
+#[test]
 fn p31_spans_of_the_opentelemetry_api_fit_in_both_ways() {
     let pipeline = Pipeline::new();
     let tracer = pipeline.telemetry.tracer_provider().tracer("native");

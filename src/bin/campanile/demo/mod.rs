@@ -9,6 +9,7 @@ mod script;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Duration;
 
 use campanile::breaker::Transition;
@@ -34,6 +35,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Runs the demonstration; whether every order is accounted for.
 pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
+    // The first poll is what makes an interrupt wait for us; before it, one would kill the process.
+    let mut interrupt = Box::pin(tokio::signal::ctrl_c());
+    if let Poll::Ready(early) = std::future::poll_fn(|cx| Poll::Ready(interrupt.as_mut().poll(cx))).await {
+        early?;
+        return Err("interrupted before it began".into());
+    }
     let telemetry = install()?;
     let data = DataDir::open(options.data_dir.as_deref())?;
     let queue = DeadLetterQueue::builder("orders").component("payments").sqlite(data.file()).await?;
@@ -55,9 +62,11 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     anstream::eprintln!("health   http://{}/healthz?verbose", checkout.address);
 
     let began = Instant::now();
+    // Shares of processor time are those since the snapshot before.
+    let _ = SystemSnapshot::now();
     let (stop, stopped) = watch::channel(false);
     let interrupts = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if interrupt.await.is_ok() {
             stop.send_replace(true);
         }
         // Kept open: a channel whose sender is gone looks like a change.

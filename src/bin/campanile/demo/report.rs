@@ -245,6 +245,9 @@ impl Report {
 
     fn write_machine(&self, out: &mut String) -> fmt::Result {
         title(out, "Machine")?;
+        if let Some(share) = self.system.cpu_utilization {
+            row(out, "CPU", format_args!("{:.0} % of {} processors busy", share * 100.0, self.system.cpus))?;
+        }
         if let Some(memory) = &self.system.memory {
             let share = percent(memory.used, memory.limit);
             row(
@@ -254,11 +257,7 @@ impl Report {
             )?;
         }
         if let Some([one, five, fifteen]) = self.system.load {
-            row(
-                out,
-                "load",
-                format_args!("{one:.2} · {five:.2} · {fifteen:.2} on {} processors", self.system.cpus),
-            )?;
+            row(out, "load", format_args!("{one:.2} · {five:.2} · {fifteen:.2}"))?;
         }
         if let Some(process) = &self.system.process {
             let cpu = process.cpu_time.as_secs_f64();
