@@ -20,7 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt};
 use tracing::instrument;
 
 /// A call to `payments`: with the layers around it, and with all of them but the dead letters.
@@ -58,16 +58,7 @@ impl Stack {
 
     /// The client with every layer, as a service uses it.
     pub(crate) fn client(&self) -> Call<Full<Bytes>> {
-        let client = ServiceBuilder::new()
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .map_err(BoxError::from)
-            .layer(self.queue.http_layer())
-            .layer(self.retry.http_layer())
-            .layer(self.breaker.http_layer())
-            .layer(self.timing.http_client_layer())
-            .layer(telemetry::http_injection_layer())
-            .service(Client::builder(TokioExecutor::new()).build_http::<ReplayBody>());
-        BoxCloneSyncService::new(client)
+        BoxCloneSyncService::new(self.queue.http_layer().layer(self.redrive_client()))
     }
 
     /// The same without the dead letters, for sending them again: what fails now is still in the queue.
