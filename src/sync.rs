@@ -5,33 +5,15 @@
 
 #![allow(clippy::disallowed_types)] // The one place that may.
 
-#[cfg(not(loom))]
-use std::sync as imp;
-
-#[cfg(loom)]
-use loom::sync as imp;
-
-#[cfg(not(loom))]
-pub(crate) use std::sync::atomic;
-
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic;
-
-pub(crate) use imp::MutexGuard;
+pub(crate) use std::sync::{MutexGuard, atomic};
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(imp::Mutex<T>);
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    #[cfg(not(loom))]
     pub(crate) const fn new(value: T) -> Self {
-        Self(imp::Mutex::new(value))
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new(value: T) -> Self {
-        Self(imp::Mutex::new(value))
+        Self(std::sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

@@ -18,8 +18,10 @@ const LONG: Duration = Duration::from_secs(60);
 
 static EXPORTER: LazyLock<InMemorySpanExporter> = LazyLock::new(InMemorySpanExporter::default);
 static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| {
-    Telemetry::builder("installed")
-        .variables(|_| None)
+    let builder = Telemetry::builder("installed").variables(|_| None);
+    #[cfg(feature = "prometheus")]
+    let builder = builder.prometheus();
+    builder
         .console(Console::Off)
         .env_filter("info,installed::noise=off")
         .span_exporter(EXPORTER.clone())
@@ -147,5 +149,39 @@ fn p32_a_value_may_log_and_trace_when_it_is_printed() {
     assert_eq!(texts, ["printing", "printing", "event", "printing"]);
     for inner in &spans[..4] {
         assert_eq!(inner.parent_span_id, span.span_context.span_id(), "{}", inner.name);
+    }
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test]
+async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
+    use campanile::Timing;
+    use campanile::outcome::{FailureKind, Outcome};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    LazyLock::force(&TELEMETRY);
+    let timing = Timing::new("by kind");
+    let inner = service_fn(|kind: Option<FailureKind>| async move { kind.map_or(Ok(()), Err) });
+    let by_kind = |result: Result<&(), &FailureKind>| match result {
+        Ok(()) => Outcome::Success,
+        Err(kind) => Outcome::Failure(*kind),
+    };
+    let service = timing.layer().classify(by_kind).layer(inner);
+    service.clone().oneshot(None).await.unwrap();
+    for kind in FailureKind::ALL {
+        for _ in 0..=kind.index() {
+            service.clone().oneshot(Some(kind)).await.unwrap_err();
+        }
+    }
+    let text = TELEMETRY.prometheus_text();
+    let calls = |error_type: &str| {
+        let series =
+            format!(r#"campanile_timing_duration_seconds_count{{{error_type}operation="by kind"}} "#);
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap_or_else(|| panic!("no {series} in {text}")).parse::<usize>().unwrap()
+    };
+    assert_eq!(calls(""), 1);
+    for kind in FailureKind::ALL {
+        assert_eq!(calls(&format!(r#"error_type="{}","#, kind.as_str())), kind.index() + 1);
     }
 }
