@@ -26,6 +26,45 @@ async fn a_window_that_slides_opens_after_a_long_time_of_success() {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
+/// However long all went well, a call that fails is one of the last ten, and the counts are those of a list of them.
+#[tokio::test(start_paused = true)]
+async fn p05_a_spotless_window_is_still_the_last_calls() {
+    let mut random = fastrand::Rng::with_seed(17);
+    for good in [0.7, 0.9, 0.99] {
+        let breaker = builder().failure_rate(1.0).build().unwrap();
+        let mut all = Vec::new();
+        for _ in 0..2_000 {
+            let succeeds = random.f64() < good;
+            if succeeds {
+                assert!(succeed(&breaker).await)
+            } else {
+                assert!(fail(&breaker).await)
+            }
+            all.push(succeeds);
+            let last = || all.iter().rev().take(10);
+            let snapshot = breaker.snapshot();
+            assert_eq!(snapshot.calls, last().count() as u64);
+            assert_eq!(snapshot.failures, last().filter(|good| !**good).count() as u64);
+            assert_eq!(snapshot.totals.successes, all.iter().filter(|good| **good).count() as u64);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p03_a_spotless_epoch_gives_nothing_to_the_next() {
+    let breaker = builder().minimum_calls(1).build().unwrap();
+    for _ in 0..100 {
+        succeed(&breaker).await;
+    }
+    breaker.force_closed();
+    assert_eq!(breaker.snapshot().calls, 0);
+    succeed(&breaker).await;
+    assert_eq!(breaker.snapshot().calls, 1);
+    fail(&breaker).await;
+    assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!(breaker.snapshot().totals.successes, 101);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_decided_before_the_minimum_of_calls() {
     let breaker = breaker();
