@@ -14,7 +14,7 @@ use source::Token;
 const FLOORS: &[&[&str]] = &[
     // Floor 0, the vocabulary: what imports nothing, and what is made of that.
     &["clock", "duration", "error", "sync"],
-    &["backoff", "outcome", "sketch", "window"],
+    &["backoff", "outcome", "seconds", "sketch", "window"],
     // Floor 1.
     &["signal"],
     // Floor 2, one mechanism each.

@@ -5,14 +5,12 @@
 //! The rule is that of Finagle's `RetryBudget`: a share of the calls and a small reserve for clients that call
 //! seldom, over ten seconds.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Tick, nanos};
+use crate::clock::Tick;
 use crate::error::ConfigError;
+use crate::seconds::{Seconds, second_of};
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many retries are allowed: a share of the calls of the last ten seconds, and a reserve.
 ///
@@ -64,9 +62,8 @@ impl Default for RetryBudget {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
 const WINDOW: u64 = 10;
-/// More than the window has seconds, and a power of two so that the place stays right when the tag wraps.
+/// More than the window has seconds.
 const SLOTS: usize = 16;
 /// The ratio is kept in billionths: 0.6 is then exactly that, which it is not in binary.
 const WHOLE: u128 = 1_000_000_000;
@@ -82,8 +79,7 @@ const WHOLE: u128 = 1_000_000_000;
 pub(super) struct Budget {
     ratio: u128,
     reserve: u128,
-    /// The second in the upper half, its calls in the lower.
-    calls: [AtomicU64; SLOTS],
+    calls: Seconds<SLOTS>,
     retries: Mutex<Retries>,
 }
 
@@ -101,7 +97,7 @@ impl Budget {
         Self {
             ratio: (settings.ratio * WHOLE as f64).round() as u128,
             reserve: u128::from(settings.min_per_second) * u128::from(WINDOW),
-            calls: std::array::from_fn(|_| AtomicU64::new(0)),
+            calls: Seconds::new(),
             retries: Mutex::new(Retries::default()),
         }
     }
@@ -109,44 +105,19 @@ impl Budget {
     /// One more call.
     #[inline]
     pub(super) fn deposit(&self, now: Tick) {
-        let second = second_of(now);
-        let tag = second << 32;
-        let slot = &self.calls[place_of(second)];
-        let mut seen = slot.load(Ordering::Relaxed);
-        loop {
-            let wanted = match (seen >> 32).cmp(&(tag >> 32)) {
-                std::cmp::Ordering::Equal => seen + 1,
-                std::cmp::Ordering::Less => tag | 1,
-                // This thread slept through sixteen seconds since it read the clock: too old to earn anything.
-                std::cmp::Ordering::Greater => return,
-            };
-            match slot.compare_exchange_weak(seen, wanted, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(changed) => seen = changed,
-            }
-        }
+        self.calls.add(now);
     }
 
     /// Takes one retry, if there is one left.
     pub(super) fn withdraw(&self, now: Tick) -> bool {
         let mut retries = self.retries.lock();
         retries.advance(second_of(now));
-        let earned = self.ratio * u128::from(self.calls_until(retries.newest)) + self.reserve * WHOLE;
+        let earned = self.ratio * u128::from(self.calls.sum(retries.newest, WINDOW)) + self.reserve * WHOLE;
         if (u128::from(retries.sum) + 1) * WHOLE > earned {
             return false;
         }
         retries.take();
         true
-    }
-
-    /// The calls of this second and the nine before it.
-    fn calls_until(&self, second: u64) -> u64 {
-        (second.saturating_sub(WINDOW - 1)..=second)
-            .map(|second| {
-                let seen = self.calls[place_of(second)].load(Ordering::Relaxed);
-                if seen >> 32 == (second << 32) >> 32 { seen & u64::from(u32::MAX) } else { 0 }
-            })
-            .sum()
     }
 }
 
@@ -173,14 +144,6 @@ impl Retries {
         self.ring[place] += 1;
         self.sum += 1;
     }
-}
-
-fn second_of(now: Tick) -> u64 {
-    now.0 / nanos(SECOND)
-}
-
-fn place_of(second: u64) -> usize {
-    (second % SLOTS as u64) as usize
 }
 
 #[cfg(test)]
@@ -265,7 +228,7 @@ mod tests {
         let spent = budget.retries.lock().sum;
         assert!(granted as u64 <= spent);
         // All of it happened within the ten seconds of one window, so the exact sum holds.
-        assert_eq!(budget.calls_until(3_609), 8_000);
+        assert_eq!(budget.calls.sum(3_609, WINDOW), 8_000);
         assert_eq!(spent, 5_600 + 30);
         assert!(!budget.withdraw(Tick(base + 9_999 * MILLI)));
         assert!(budget.withdraw(Tick(base + 21_000 * MILLI)), "the reserve is back");

@@ -10,11 +10,10 @@ use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
 use crate::clock::{self, Tick};
 use crate::outcome::{FailureKind, Outcome};
+use crate::seconds::{Seconds, second_of};
 use crate::signal::{self, DurationRecorder, Emit, Source};
 use crate::sketch::Sketch;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::window::{Buckets, Sample};
 
 /// The time that the rate looks back.
 const LOOK_BACK: Duration = Duration::from_secs(60);
@@ -33,8 +32,7 @@ pub(super) struct Meter {
     durations: Sketch,
     started: AtomicU64,
     failures: [AtomicU64; FailureKind::ALL.len()],
-    ended: AtomicU64,
-    rate: Mutex<Buckets>,
+    rate: Seconds<64>,
     /// For plain calls: the successful ones, then the failed by kind.
     plain: [DurationRecorder; FailureKind::ALL.len() + 1],
     #[cfg(feature = "http")]
@@ -59,8 +57,7 @@ impl Timing {
             durations: Sketch::default(),
             started: AtomicU64::new(0),
             failures: [const { AtomicU64::new(0) }; FailureKind::ALL.len()],
-            ended: AtomicU64::new(0),
-            rate: Mutex::new(Buckets::new(LOOK_BACK)),
+            rate: Seconds::new(),
             plain,
             #[cfg(feature = "http")]
             recorders: Recorders::default(),
@@ -104,8 +101,7 @@ impl Meter {
             self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
         }
         self.durations.record(elapsed);
-        self.rate.lock().record(now, Sample { failed: kind.is_some(), slow: false });
-        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.rate.add(now);
         elapsed
     }
 
@@ -117,14 +113,15 @@ impl Meter {
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
     fn snapshot(&self) -> TimingSnapshot {
         let now = clock::now();
-        let ended = self.ended.load(Ordering::Relaxed);
+        // Before the ended ones are counted, so that no call is missing on both sides.
+        let started = self.started.load(Ordering::Relaxed);
         let durations = self.durations.summary();
-        let recent = self.rate.lock().counts(now).calls;
+        let recent = self.rate.sum(second_of(now), LOOK_BACK.as_secs());
         let over = now.since(self.began).min(LOOK_BACK).as_secs_f64();
         TimingSnapshot {
             name: Arc::clone(&self.name),
             calls: durations.count,
-            in_flight: self.started.load(Ordering::Relaxed).saturating_sub(ended),
+            in_flight: started.saturating_sub(durations.count),
             failures: std::array::from_fn(|kind| self.failures[kind].load(Ordering::Relaxed)),
             per_second: if over > 0.0 { recent as f64 / over } else { 0.0 },
             min: durations.min,

@@ -28,7 +28,7 @@ async fn a_window_that_slides_opens_after_a_long_time_of_success() {
 
 /// However long all went well, a call that fails is one of the last ten, and the counts are those of a list of them.
 #[tokio::test(start_paused = true)]
-async fn p05_a_spotless_window_is_still_the_last_calls() {
+async fn p05_the_window_is_the_last_calls_however_long_all_went_well() {
     let mut random = fastrand::Rng::with_seed(17);
     for good in [0.7, 0.9, 0.99] {
         let breaker = builder().failure_rate(1.0).build().unwrap();
@@ -51,7 +51,7 @@ async fn p05_a_spotless_window_is_still_the_last_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p03_a_spotless_epoch_gives_nothing_to_the_next() {
+async fn p03_a_long_time_of_success_gives_nothing_to_the_next_epoch() {
     let breaker = builder().minimum_calls(1).build().unwrap();
     for _ in 0..100 {
         succeed(&breaker).await;
