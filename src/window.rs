@@ -142,6 +142,15 @@ impl Rolling {
         }
     }
 
+    /// Whether another good call would change nothing: the last calls are all there, and all were good.
+    pub(crate) fn is_spotless(&self) -> bool {
+        match self {
+            Self::Count(ring) => ring.is_spotless(),
+            // Here every call counts, for a while.
+            Self::Time(_) => false,
+        }
+    }
+
     /// Whether recording needs to know the time.
     pub(crate) fn is_timed(&self) -> bool {
         matches!(self, Self::Time(_))
@@ -180,6 +189,10 @@ impl Ring {
             self.next = 0;
         }
         self.counts
+    }
+
+    fn is_spotless(&self) -> bool {
+        self.counts.calls == self.slots.len() as u64 && self.counts.failures == 0 && self.counts.slow == 0
     }
 
     fn clear(&mut self) {

@@ -29,6 +29,11 @@ pub(crate) struct Circuit {
     /// When an open circuit admits a probe, in ticks.
     open_until: AtomicU64,
     rejected: [AtomicU64; 3],
+    /// One more than the epoch whose window holds good calls alone, as many as it can; else 0. A good call then
+    /// changes nothing but a total, and needs no lock.
+    spotless: AtomicU64,
+    /// The calls that found it so.
+    spotless_successes: AtomicU64,
     core: Mutex<Core>,
     pub(crate) subscribers: Subscribers,
 }
@@ -70,6 +75,8 @@ impl Circuit {
             word: AtomicU64::new(word(0, CircuitState::Closed)),
             open_until: AtomicU64::new(0),
             rejected: [const { AtomicU64::new(0) }; 3],
+            spotless: AtomicU64::new(0),
+            spotless_successes: AtomicU64::new(0),
             core: Mutex::new(Core {
                 state: CircuitState::Closed,
                 epoch: 0,
@@ -226,6 +233,17 @@ impl Circuit {
             (Some(slow), Some(elapsed)) => elapsed > slow.limit,
             _ => false,
         };
+        if outcome == Outcome::Success
+            && !slow
+            && self.spotless.load(Ordering::Acquire) == admission.epoch + 1
+        {
+            self.spotless_successes.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.settle_locked(admission, outcome, slow);
+    }
+
+    fn settle_locked(&self, admission: Admission, outcome: Outcome, slow: bool) {
         let mut core = self.core.lock();
         core.count(outcome, slow);
         if core.epoch != admission.epoch {
@@ -253,6 +271,8 @@ impl Circuit {
         core.consecutive_failures = if failed { core.consecutive_failures + 1 } else { 0 };
         let now = if core.window.is_timed() { clock::now() } else { Tick(0) };
         let counts = core.window.record(now, Sample { failed, slow });
+        let spotless = if core.window.is_spotless() { core.epoch + 1 } else { 0 };
+        self.spotless.store(spotless, Ordering::Release);
         if (counts.failures > 0 || counts.slow > 0)
             && let Some(cause) = self.verdict(&counts, core.consecutive_failures)
         {
@@ -319,6 +339,7 @@ impl Circuit {
         core.epoch += 1;
         core.since = now;
         core.window.clear();
+        self.spotless.store(0, Ordering::Release);
         core.reserved = 0;
         core.running = 0;
         core.probes = Counts::default();
@@ -380,6 +401,13 @@ impl Circuit {
         self.unlock_and_tell(core);
     }
 
+    fn totals(&self, core: &Core) -> Totals {
+        let mut totals = core.totals;
+        totals.successes += self.spotless_successes.load(Ordering::Relaxed);
+        totals.rejected = self.rejected.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        totals
+    }
+
     pub(crate) fn snapshot(&self) -> BreakerSnapshot {
         let now = clock::now();
         let mut core = self.core.lock();
@@ -396,10 +424,7 @@ impl Circuit {
             slow_calls: counts.slow,
             consecutive_failures: core.consecutive_failures,
             probes_in_flight: core.reserved,
-            totals: Totals {
-                rejected: self.rejected.iter().map(|count| count.load(Ordering::Relaxed)).sum(),
-                ..core.totals
-            },
+            totals: self.totals(&core),
             transitions: core.entered.iter().sum(),
         }
     }

@@ -12,7 +12,7 @@ impl Source for Circuit {
     fn observe(&self, emit: &mut Emit<'_>) {
         let (state, totals, entered) = {
             let core = self.core.lock();
-            (core.state, core.totals, core.entered)
+            (core.state, self.totals(&core), core.entered)
         };
         let name = ("breaker", &*self.name);
         for each in CircuitState::ALL {
