@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::settings::BreakerSettings;
-use super::snapshot::{BreakerSnapshot, CircuitState, Totals};
+use super::snapshot::{CircuitState, Totals};
 use super::transition::{Cause, Subscribers, Transition};
 use crate::clock::{self, Tick};
 use crate::error::{RejectReason, Rejected};
@@ -399,34 +399,6 @@ impl Circuit {
         core.last_wait = Duration::ZERO;
         self.enter(&mut core, to, Cause::Operator, now);
         self.unlock_and_tell(core);
-    }
-
-    fn totals(&self, core: &Core) -> Totals {
-        let mut totals = core.totals;
-        totals.successes += self.spotless_successes.load(Ordering::Relaxed);
-        totals.rejected = self.rejected.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        totals
-    }
-
-    pub(crate) fn snapshot(&self) -> BreakerSnapshot {
-        let now = clock::now();
-        let mut core = self.core.lock();
-        let counts = if core.state == CircuitState::HalfOpen { core.probes } else { core.window.counts(now) };
-        let next_probe_in = (core.state == CircuitState::Open)
-            .then(|| Tick(self.open_until.load(Ordering::Acquire)).since(now));
-        BreakerSnapshot {
-            name: Arc::clone(&self.name),
-            state: core.state,
-            in_state_for: now.since(core.since),
-            next_probe_in,
-            calls: counts.calls,
-            failures: counts.failures,
-            slow_calls: counts.slow,
-            consecutive_failures: core.consecutive_failures,
-            probes_in_flight: core.reserved,
-            totals: self.totals(&core),
-            transitions: core.entered.iter().sum(),
-        }
     }
 }
 

@@ -1,11 +1,44 @@
-//! What a circuit tells the pipeline and health.
+//! What a circuit tells: people, the pipeline and health.
 
-use super::Circuit;
-use crate::breaker::CircuitState;
+use std::sync::Arc;
+
+use super::{Circuit, Core};
+use crate::breaker::{BreakerSnapshot, CircuitState, Totals};
+use crate::clock::{self, Tick};
 use crate::error::RejectReason;
 use crate::outcome::FailureKind;
 use crate::signal::{self, BreakerSign, Emit, Sign, Source};
 use crate::sync::atomic::Ordering;
+
+impl Circuit {
+    fn totals(&self, core: &Core) -> Totals {
+        let mut totals = core.totals;
+        totals.successes += self.spotless_successes.load(Ordering::Relaxed);
+        totals.rejected = self.rejected.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        totals
+    }
+
+    pub(crate) fn snapshot(&self) -> BreakerSnapshot {
+        let now = clock::now();
+        let mut core = self.core.lock();
+        let counts = if core.state == CircuitState::HalfOpen { core.probes } else { core.window.counts(now) };
+        let next_probe_in = (core.state == CircuitState::Open)
+            .then(|| Tick(self.open_until.load(Ordering::Acquire)).since(now));
+        BreakerSnapshot {
+            name: Arc::clone(&self.name),
+            state: core.state,
+            in_state_for: now.since(core.since),
+            next_probe_in,
+            calls: counts.calls,
+            failures: counts.failures,
+            slow_calls: counts.slow,
+            consecutive_failures: core.consecutive_failures,
+            probes_in_flight: core.reserved,
+            totals: self.totals(&core),
+            transitions: core.entered.iter().sum(),
+        }
+    }
+}
 
 impl Source for Circuit {
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
