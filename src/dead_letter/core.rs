@@ -106,7 +106,6 @@ impl Core {
     }
 }
 
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Nobody asks without a pipeline.
 fn age(oldest: Option<SystemTime>) -> Duration {
     oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok()).unwrap_or_default()
 }

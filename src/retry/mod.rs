@@ -87,7 +87,6 @@ pub use handle::Retry;
 pub use http::{HttpRetryFuture, HttpRetryLayer, HttpRetrying, RetryBody};
 pub use layer::RetryLayer;
 #[cfg(feature = "http")]
-#[allow(unused_imports)] // Until dead letters use it.
 pub(crate) use replay::Captured;
 #[cfg(feature = "http")]
 pub use replay::ReplayBody;

@@ -22,7 +22,6 @@
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Only a pipeline reads what is left there.
 mod latest;
 mod probe;
 mod process;

@@ -8,7 +8,6 @@
 
 mod meter;
 mod names;
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Without a pipeline nobody asks.
 mod source;
 mod trace;
 #[cfg(feature = "telemetry")]

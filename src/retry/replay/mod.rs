@@ -47,13 +47,13 @@ pub struct ReplayBody {
 
 /// What is known of a body.
 #[derive(Debug)]
-#[allow(dead_code)] // Until dead letters use it.
 pub(crate) enum Captured {
     /// All of it.
     Complete {
         /// The data, in the pieces it came in.
         chunks: Vec<Bytes>,
         /// The trailers, if there were any.
+        #[allow(dead_code)] // A letter does not keep them yet.
         trailers: Option<HeaderMap>,
     },
     /// Its beginning: the rest was never read, or the stream failed there.
@@ -121,7 +121,6 @@ impl ReplayBody {
     }
 
     /// What is known of the body now.
-    #[allow(dead_code)] // Until dead letters use it.
     pub(crate) fn captured(&self) -> Captured {
         match &self.buffer {
             Some(buffer) => buffer.captured(),
@@ -132,7 +131,6 @@ impl ReplayBody {
     /// Reads what no attempt has read, and tells what is known then; `limit` bounds the whole body.
     ///
     /// It waits for the stream as long as that takes. When it is dropped midway, what it has read is kept.
-    #[allow(dead_code)] // Until dead letters use it.
     pub(crate) async fn collect_rest(&self, limit: usize) -> Captured {
         self.raise_cap(limit);
         if let Some(mut reader) = self.try_clone() {
