@@ -23,7 +23,8 @@ pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
-#[allow(unused_imports)] // Who announces the trace depends on the features.
-pub(crate) use trace::{TraceIds, current_trace, on_current_trace};
+#[cfg(feature = "telemetry")]
+pub(crate) use trace::on_current_trace;
+pub(crate) use trace::{TraceIds, current_trace};
 #[cfg(feature = "telemetry")]
 pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

@@ -12,7 +12,6 @@ pub(crate) struct TraceIds {
 static CURRENT: OnceLock<fn() -> Option<TraceIds>> = OnceLock::new();
 
 /// Makes `current` the one that knows. The first one stays.
-#[allow(dead_code)] // Called by the pipeline, where there is one.
 pub(crate) fn on_current_trace(current: fn() -> Option<TraceIds>) {
     let _ = CURRENT.set(current);
 }

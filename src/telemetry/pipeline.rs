@@ -298,19 +298,11 @@ impl Telemetry {
     }
 
     /// The vital signs of every component.
-    #[allow(dead_code)] // Called by the floor above.
     pub(crate) fn vitals(&self) -> &Arc<Vitals> {
         &self.inner.vitals
     }
 
-    /// What instruments of this pipeline are made with.
-    #[allow(dead_code)] // Called by the floor above.
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.inner.meter
-    }
-
     /// The one `T` that belongs to this pipeline, made when it is first asked for.
-    #[allow(dead_code)] // Called by the floor above.
     pub(crate) fn slot<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let find = || self.inner.slots.lock().get(&TypeId::of::<T>()).cloned();
         let found = find().unwrap_or_else(|| {

@@ -158,7 +158,9 @@ async fn perform(
             _ = stopped.changed() => break,
         }
     }
-    payments.play(if *stopped.borrow() { Act::Healthy } else { payments.act() });
+    if *stopped.borrow() {
+        payments.play(Act::Healthy);
+    }
 }
 
 /// Sends what was parked again, until nothing is left or the time is over.

@@ -57,10 +57,6 @@ impl Payments {
         self.act.send_replace(act);
     }
 
-    pub(crate) fn act(&self) -> Act {
-        *self.act.borrow()
-    }
-
     /// Whether the order was charged.
     pub(crate) fn has_charged(&self, order: &str) -> bool {
         self.charged.read().unwrap_or_else(PoisonError::into_inner).contains(order)
