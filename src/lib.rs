@@ -54,6 +54,7 @@ pub mod outcome;
 pub mod retry;
 #[cfg(feature = "system")]
 pub mod sampler;
+mod roll;
 mod seconds;
 pub mod signal;
 mod sketch;

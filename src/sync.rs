@@ -7,6 +7,35 @@
 
 pub(crate) use std::sync::{MutexGuard, atomic};
 
+/// What the circuit's state machine is made of: `loom` puts its own in place, to try every order of events.
+pub(crate) mod raced {
+    #[cfg(not(campanile_loom))]
+    pub(crate) use super::{Mutex, MutexGuard, atomic};
+    #[cfg(campanile_loom)]
+    pub(crate) use loomed::{Mutex, MutexGuard, atomic};
+
+    #[cfg(campanile_loom)]
+    mod loomed {
+        pub(crate) use loom::sync::{MutexGuard, atomic};
+
+        #[derive(Debug)]
+        pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+        impl<T> Mutex<T> {
+            pub(crate) fn new(value: T) -> Self {
+                Self(loom::sync::Mutex::new(value))
+            }
+
+            pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+                match self.0.lock() {
+                    Ok(guard) => guard,
+                    Err(poisoned) => poisoned.into_inner(),
+                }
+            }
+        }
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, ready};
 use tower::Service;
 
 use super::circuit::Circuit;
+use super::machine::{Admission, Refusal};
 use super::permit::Permit;
+use super::wait::{Wait, poll_admit};
 use crate::error::Rejected;
 
 /// One service instance and the permit it holds, if it holds one.
@@ -20,14 +22,19 @@ pub(super) struct Gate<S> {
 #[derive(Debug)]
 enum Ready {
     Not,
-    /// Let in; the inner service may have said Ready.
-    Admitted(Permit),
+    /// Waits for the verdict of a half-open circuit.
+    Waiting(Wait),
+    /// Let in by a circuit that lets everybody in; the inner service may have said Ready.
+    Passing(Admission),
+    /// Let in as a probe.
+    Probing(Permit),
     /// The next call is refused.
-    Refused(Rejected),
+    Refused(Refusal),
 }
 
 /// Readiness is not shared: a clone asks for itself.
 impl<S: Clone> Clone for Gate<S> {
+    #[inline]
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), circuit: Arc::clone(&self.circuit), ready: Ready::Not }
     }
@@ -43,20 +50,44 @@ impl<S> Gate<S> {
     where
         S: Service<Req>,
     {
-        if !matches!(self.ready, Ready::Admitted(_)) {
-            self.ready = match Permit::acquire(&self.circuit) {
-                Ok(permit) => Ready::Admitted(permit),
-                Err(rejected) => Ready::Refused(rejected),
-            };
-        }
-        if let Ready::Refused(_) = self.ready {
-            return Poll::Ready(Ok(()));
+        if !matches!(self.ready, Ready::Passing(_)) {
+            match self.circuit.machine.pass() {
+                Some(admission) => self.ready = Ready::Passing(admission),
+                None => {
+                    if ready!(self.poll_slowly(cx)) {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
         }
         let polled = ready!(self.inner.poll_ready(cx));
         if polled.is_err() {
             self.ready = Ready::Not;
         }
         Poll::Ready(polled)
+    }
+
+    /// Asks a circuit that does not let everybody in. Whether it refused: then the inner service is not asked.
+    #[cold]
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut wait = match std::mem::replace(&mut self.ready, Ready::Not) {
+            probing @ Ready::Probing(_) => {
+                self.ready = probing;
+                return Poll::Ready(false);
+            }
+            Ready::Waiting(wait) => Some(wait),
+            Ready::Not | Ready::Passing(_) | Ready::Refused(_) => None,
+        };
+        let polled = poll_admit(&self.circuit, &mut wait, cx);
+        self.ready = match polled {
+            Poll::Pending => wait.map_or(Ready::Not, Ready::Waiting),
+            Poll::Ready(Err(refusal)) => Ready::Refused(refusal),
+            Poll::Ready(Ok(admission)) if admission.is_probe() => {
+                Ready::Probing(Permit::reserve(Arc::clone(&self.circuit), admission))
+            }
+            Poll::Ready(Ok(admission)) => Ready::Passing(admission),
+        };
+        polled.map(|admitted| admitted.is_err())
     }
 
     /// The inner call's future with its permit, or the refusal.
@@ -68,17 +99,18 @@ impl<S> Gate<S> {
     where
         S: Service<Req> + Clone,
     {
-        let mut permit = match std::mem::replace(&mut self.ready, Ready::Not) {
-            Ready::Admitted(permit) => permit,
-            Ready::Refused(rejected) => {
-                self.circuit.count_refusal(&rejected);
-                return Err(rejected);
+        let permit = match std::mem::replace(&mut self.ready, Ready::Not) {
+            Ready::Passing(admission) => Permit::reserve(Arc::clone(&self.circuit), admission).start(),
+            Ready::Probing(permit) => permit.start(),
+            Ready::Refused(refusal) => return Err(self.circuit.refuse(refusal)),
+            Ready::Not | Ready::Waiting(_) => {
+                panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
             }
-            Ready::Not => panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`"),
         };
-        if !permit.start() {
-            permit = self.readmit()?;
-        }
+        let permit = match permit {
+            Some(permit) => permit,
+            None => self.readmit()?,
+        };
         let future = self.inner.call(request);
         Ok((future, permit))
     }

@@ -1,20 +1,24 @@
 //! The handle: made by a builder, cheap to clone, shared by every layer made from it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::builder::Builder;
 use super::circuit::Circuit;
+use super::ejections::Place;
+use super::health_probe::HealthProbe;
 use super::layer::BreakerLayer;
 use super::permit::Permit;
-use super::settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
+use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
-use crate::backoff::Backoff;
-use crate::error::{CallError, ConfigError};
+use super::wait::poll_admit;
+use crate::error::{CallError, ConfigError, Rejected};
 use crate::outcome::{ByResult, Classify, Guarded, Settle};
+use crate::roll::Roll;
 use crate::signal;
-use crate::window::Window;
+
+static REGISTRY: Roll<Circuit> = Roll::new();
 
 /// A circuit breaker; see the [module](crate::breaker).
 #[derive(Clone, Debug)]
@@ -25,7 +29,7 @@ pub struct CircuitBreaker {
 impl CircuitBreaker {
     /// Begins a breaker called `name`: its component in health, its attribute in metrics.
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
-        Builder { name: name.into(), settings: BreakerSettings::default() }
+        Builder::new(name.into())
     }
 
     /// A breaker with settings that were read from somewhere.
@@ -33,10 +37,58 @@ impl CircuitBreaker {
     /// # Errors
     /// Names the setting that is out of its range.
     pub fn from_settings(name: impl Into<Arc<str>>, settings: BreakerSettings) -> Result<Self, ConfigError> {
+        Self::make(name.into(), settings, None)
+    }
+
+    pub(super) fn make(
+        name: Arc<str>,
+        settings: BreakerSettings,
+        health_probe: Option<HealthProbe>,
+    ) -> Result<Self, ConfigError> {
         settings.validate()?;
-        let circuit = Arc::new(Circuit::new(name.into(), settings));
+        let circuit = Circuit::new(name, settings, Place::default(), health_probe);
         signal::register(&circuit);
+        REGISTRY.add(Arc::downgrade(&circuit));
         Ok(Self { circuit })
+    }
+
+    /// Every breaker of the process that a handle, a layer or a service still holds, in the order they were made.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::CircuitBreaker;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let payments = CircuitBreaker::builder("payments").build()?;
+    /// for breaker in CircuitBreaker::all() {
+    ///     println!("{}: {}", breaker.name(), breaker.state().as_str());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        REGISTRY.living().into_iter().map(|circuit| Self { circuit }).collect()
+    }
+
+    /// The breakers of [`CircuitBreaker::all`] that are called `name`: an admin page controls them by it.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::{CircuitBreaker, CircuitState};
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let payments = CircuitBreaker::builder("payments").build()?;
+    /// CircuitBreaker::named("payments").iter().for_each(CircuitBreaker::force_open);
+    /// assert_eq!(payments.state(), CircuitState::ForcedOpen);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn named(name: &str) -> Vec<Self> {
+        let mut named = Self::all();
+        named.retain(|breaker| breaker.name() == name);
+        named
     }
 
     /// The breaker's name.
@@ -67,14 +119,51 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::Closed);
     }
 
-    /// Lets every call pass and counts, but decides nothing, until somebody changes it.
+    /// Lets every call pass and leaves the window alone, until somebody changes it. Totals still count.
     pub fn disable(&self) {
         self.circuit.force(CircuitState::Disabled);
+    }
+
+    /// Lets every call pass and counts as a closed circuit does, but never opens, until somebody changes it: to see
+    /// what settings would do. [`Totals::would_open`](super::Totals::would_open) tells how often it would have opened.
+    pub fn metrics_only(&self) {
+        self.circuit.force(CircuitState::MetricsOnly);
     }
 
     /// As if newly made: closed, an empty window, the first wait when it opens. Totals stay.
     pub fn reset(&self) {
         self.circuit.force(CircuitState::Closed);
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> BreakerSettings {
+        self.circuit.settings()
+    }
+
+    /// Puts other settings in force for every layer of this breaker, from now on.
+    ///
+    /// The state stays, and so does the time at which an open circuit tries again. The window begins anew, and calls
+    /// that are under way count in the totals alone: they began under other rules. A half-open circuit has all its
+    /// permits again.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range; then nothing has changed.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::CircuitBreaker;
+    /// use campanile::breaker::BreakerSettings;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let breaker = CircuitBreaker::builder("payments").build()?;
+    /// breaker.reconfigure(BreakerSettings { failure_rate: 0.2, ..breaker.settings() })?;
+    /// assert_eq!(breaker.settings().failure_rate, 0.2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
+        self.circuit.reconfigure(settings)
     }
 
     /// The transitions from now on.
@@ -126,77 +215,30 @@ impl CircuitBreaker {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let permit = Permit::begin(&self.circuit).map_err(CallError::Rejected)?;
+        let permit = self.permit().await.map_err(CallError::Rejected)?;
         let (result, permit) = Guarded::new(work, permit).await;
         if let Some(permit) = permit {
             permit.settle(classifier.classify(result.as_ref()));
         }
         result.map_err(CallError::Inner)
     }
-}
 
-/// Makes a [`CircuitBreaker`]. Every setting has a default; see [`BreakerSettings`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
-    name: Arc<str>,
-    settings: BreakerSettings,
-}
-
-impl Builder {
-    /// Opens at this share of failures in the window: more than 0, at most 1.
-    pub fn failure_rate(mut self, rate: f64) -> Self {
-        self.settings.failure_rate = rate;
-        self
-    }
-
-    /// Opens at this many failures in a row too, at least 1.
-    pub fn consecutive_failures(mut self, failures: u32) -> Self {
-        self.settings.consecutive_failures = Some(failures);
-        self
-    }
-
-    /// Opens too when the share `rate` of the calls takes longer than `limit`.
-    pub fn slow_call(mut self, limit: Duration, rate: f64) -> Self {
-        self.settings.slow_call = Some(SlowCall { limit, rate });
-        self
-    }
-
-    /// Which calls count.
-    pub fn window(mut self, window: Window) -> Self {
-        self.settings.window = window;
-        self
-    }
-
-    /// The rates decide nothing before the window holds this many calls.
-    pub fn minimum_calls(mut self, calls: u32) -> Self {
-        self.settings.minimum_calls = calls;
-        self
-    }
-
-    /// How long the circuit stays open.
-    pub fn open_for(mut self, backoff: Backoff) -> Self {
-        self.settings.open_for = backoff;
-        self
-    }
-
-    /// How a half-open circuit decides.
-    pub fn half_open(mut self, half_open: HalfOpen) -> Self {
-        self.settings.half_open = half_open;
-        self
-    }
-
-    /// What a cancelled call counts for.
-    pub fn cancelled(mut self, cancelled: Cancelled) -> Self {
-        self.settings.cancelled = cancelled;
-        self
-    }
-
-    /// The breaker.
-    ///
-    /// # Errors
-    /// Names the setting that is out of its range, its value and what is allowed.
-    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        CircuitBreaker::from_settings(self.name, self.settings)
+    /// A permit for a call that begins now; waits where [`BreakerSettings::half_open_queue`] lets it.
+    async fn permit(&self) -> Result<Permit, Rejected> {
+        let circuit = &self.circuit;
+        loop {
+            let admission = match circuit.machine.pass() {
+                Some(admission) => admission,
+                None => {
+                    let mut wait = None;
+                    poll_fn(|cx| poll_admit(circuit, &mut wait, cx))
+                        .await
+                        .map_err(|refusal| circuit.refuse(refusal))?
+                }
+            };
+            if let Some(permit) = Permit::reserve(Arc::clone(circuit), admission).start() {
+                return Ok(permit);
+            }
+        }
     }
 }

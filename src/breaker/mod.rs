@@ -50,21 +50,27 @@
 //!
 //! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait.
 
+mod builder;
 mod circuit;
+mod ejections;
 mod future;
 mod gate;
 mod handle;
+mod health_probe;
 #[cfg(feature = "http")]
 mod http;
 mod layer;
+mod machine;
 mod permit;
 mod service;
 mod settings;
 mod snapshot;
 mod transition;
+mod wait;
 
+pub use builder::Builder;
 pub use future::ResponseFuture;
-pub use handle::{Builder, CircuitBreaker};
+pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
 pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
 pub use layer::BreakerLayer;

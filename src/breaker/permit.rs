@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::circuit::{Admission, Circuit};
+use super::circuit::Circuit;
+use super::machine::Admission;
 use crate::clock::{self, Tick};
 use crate::error::Rejected;
 use crate::outcome::{FailureKind, Outcome, Settle};
@@ -12,9 +13,9 @@ use crate::outcome::{FailureKind, Outcome, Settle};
 pub struct Permit {
     circuit: Arc<Circuit>,
     admission: Admission,
+    /// When the call began; without a slow-call limit, when it was first found unfinished; else 0.
+    since: Tick,
     phase: Phase,
-    /// When the call began; without a slow-call limit, when it was first found unfinished.
-    since: Option<Tick>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,34 +32,32 @@ enum Phase {
 
 impl Permit {
     /// A permit for a call that may come.
-    pub(super) fn acquire(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
-        let admission = circuit.admit()?;
-        Ok(Self { circuit: Arc::clone(circuit), admission, phase: Phase::Reserved, since: None })
+    pub(super) fn reserve(circuit: Arc<Circuit>, admission: Admission) -> Self {
+        Self { circuit, admission, since: Tick::default(), phase: Phase::Reserved }
     }
 
-    /// A permit whose call begins now; a refusal is one of a call.
+    /// A permit whose call begins now.
     pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         loop {
-            let mut permit =
-                Self::acquire(circuit).inspect_err(|rejected| circuit.count_refusal(rejected))?;
-            if permit.start() {
+            let admission = circuit.admit().map_err(|refusal| circuit.refuse(refusal))?;
+            if let Some(permit) = Self::reserve(Arc::clone(circuit), admission).start() {
                 return Ok(permit);
             }
         }
     }
 
-    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs. False when the circuit changed
+    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs. `None` when the circuit changed
     /// since it gave the permit, which is then worth nothing.
     #[inline]
-    pub(super) fn start(&mut self) -> bool {
-        if !self.circuit.start(self.admission) {
-            return false;
+    pub(super) fn start(mut self) -> Option<Self> {
+        if !self.circuit.machine.start(self.admission, clock::now) {
+            return None;
         }
         self.phase = Phase::Running;
-        if self.circuit.is_timed() {
-            self.since = Some(clock::now());
+        if self.admission.is_timed() {
+            self.since = clock::now();
         }
-        true
+        Some(self)
     }
 }
 
@@ -66,9 +65,11 @@ impl Settle for Permit {
     #[inline]
     fn settle(mut self, outcome: Outcome) {
         self.phase = Phase::Settled;
-        let elapsed =
-            if self.circuit.is_timed() { self.since.map(|since| clock::now().since(since)) } else { None };
-        self.circuit.settle(self.admission, outcome, elapsed);
+        if self.admission.is_timed() {
+            self.circuit.settle_timed(self.admission, outcome, self.since);
+        } else {
+            self.circuit.settle(self.admission, outcome);
+        }
     }
 
     #[inline]
@@ -77,8 +78,8 @@ impl Settle for Permit {
     }
 
     fn pending(&mut self) {
-        if self.since.is_none() {
-            self.since = Some(clock::now());
+        if self.since == Tick::default() {
+            self.since = clock::now();
         }
     }
 }
@@ -95,21 +96,24 @@ impl Drop for Permit {
 impl Permit {
     #[cold]
     fn abandoned(&mut self) {
-        let elapsed = self.since.map(|since| clock::now().since(since));
         let outcome = match self.phase {
             Phase::Reserved => return self.circuit.release(self.admission),
             Phase::Running => Outcome::Failure(FailureKind::Panic),
             Phase::Waiting | Phase::Settled => {
-                let limit = self.circuit.settings.cancelled_after();
-                match (elapsed, limit) {
-                    (Some(elapsed), Some(limit)) if elapsed > limit => {
+                let ran = clock::now().since(self.since);
+                match self.circuit.cancelled_after() {
+                    Some(limit) if self.since != Tick::default() && ran > limit => {
                         Outcome::Failure(FailureKind::Cancelled)
                     }
                     _ => Outcome::Ignored,
                 }
             }
         };
-        self.circuit.settle(self.admission, outcome, elapsed);
+        if self.since == Tick::default() {
+            self.circuit.settle(self.admission, outcome);
+        } else {
+            self.circuit.settle_timed(self.admission, outcome, self.since);
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub struct BreakerSettings {
     pub open_for: Backoff,
     /// How the circuit finds out whether it may close.
     pub half_open: HalfOpen,
+    /// So many callers may wait for the verdict of a half-open circuit whose permits are all taken, for
+    /// [`HalfOpen::max_wait`] at most; the others are refused. At most 1,000,000. Default 0: all are refused.
+    pub half_open_queue: u32,
     /// What a cancelled call counts for.
     pub cancelled: Cancelled,
 }
@@ -56,6 +59,7 @@ impl Default for BreakerSettings {
             minimum_calls: 10,
             open_for: Backoff::exponential(Duration::from_secs(5), Duration::from_secs(300)),
             half_open: HalfOpen::default(),
+            half_open_queue: 0,
             cancelled: Cancelled::default(),
         }
     }
@@ -149,6 +153,12 @@ impl BreakerSettings {
             "half_open.max_wait",
             self.half_open.max_wait,
             "more than zero",
+        )?;
+        ConfigError::check(
+            self.half_open_queue <= 1_000_000,
+            "half_open_queue",
+            self.half_open_queue,
+            "at most 1,000,000",
         )
     }
 }

@@ -18,13 +18,22 @@ pub enum CircuitState {
     HalfOpen,
     /// Calls are refused until somebody changes it.
     ForcedOpen,
-    /// Calls pass and decide nothing.
+    /// Calls pass; the window is left alone.
     Disabled,
+    /// Calls pass and are counted; what would have opened the circuit is counted too.
+    MetricsOnly,
 }
 
 impl CircuitState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled];
+    pub const ALL: [Self; 6] = [
+        Self::Closed,
+        Self::Open,
+        Self::HalfOpen,
+        Self::ForcedOpen,
+        Self::Disabled,
+        Self::MetricsOnly,
+    ];
 
     /// The state as a metric attribute: one word in snake case.
     #[must_use]
@@ -35,6 +44,7 @@ impl CircuitState {
             Self::HalfOpen => "half_open",
             Self::ForcedOpen => "forced_open",
             Self::Disabled => "disabled",
+            Self::MetricsOnly => "metrics_only",
         }
     }
 
@@ -68,6 +78,11 @@ pub struct BreakerSnapshot {
     pub consecutive_failures: u64,
     /// Probes that run.
     pub probes_in_flight: u32,
+    /// Callers that wait for the verdict of a half-open circuit.
+    pub waiting: u32,
+    /// A call that takes longer is slow, if slowness counts at all.
+    #[serde(serialize_with = "crate::duration::option::serialize")]
+    pub slow_call_limit: Option<Duration>,
     /// All calls let through since the breaker was made, by how they ended.
     pub totals: Totals,
     /// Changes of state since the breaker was made.
@@ -107,4 +122,9 @@ pub struct Totals {
     pub slow: u64,
     /// Were refused by the circuit.
     pub rejected: u64,
+    /// Times that a metrics-only circuit would have opened.
+    pub would_open: u64,
+    /// Calls that would have opened the circuit, had not as many others been open as may be
+    /// ([`KeyedBuilder::max_ejected`](super::KeyedBuilder::max_ejected)).
+    pub kept_closed: u64,
 }

@@ -42,6 +42,8 @@ pub enum Cause {
     ConsecutiveFailures(u64),
     /// The wait of the open circuit is over.
     WaitOver,
+    /// The health probe of the open circuit succeeded.
+    HealthProbe,
     /// The probes went well.
     ProbesSucceeded,
     /// The probes failed, or were slow.
@@ -59,6 +61,7 @@ impl fmt::Display for Cause {
             Self::SlowCallRate(rate) => write!(f, "{:.0} % of the calls were slow", rate * 100.0),
             Self::ConsecutiveFailures(count) => write!(f, "{count} calls failed in a row"),
             Self::WaitOver => f.write_str("the wait is over"),
+            Self::HealthProbe => f.write_str("the health probe succeeded"),
             Self::ProbesSucceeded => f.write_str("the probes went well"),
             Self::ProbesFailed => f.write_str("the probes failed"),
             Self::ProbesHung => f.write_str("the probes hang"),

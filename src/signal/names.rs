@@ -60,6 +60,8 @@ metrics! {
         "Calls that the circuit refused.";
     BREAKER_TRANSITIONS "campanile.breaker.transitions" Counter "{transition}" ["breaker" "state"]
         "Changes of state, by the state they led to.";
+    BREAKER_WOULD_OPEN "campanile.breaker.would_open" Counter "{time}" ["breaker"]
+        "Times that a metrics-only circuit would have opened.";
     // ----- retry -----
     RETRY_CALLS "campanile.retry.calls" Counter "{call}" ["retry" "outcome"]
         "Calls as their caller saw them: success or failure after all attempts.";

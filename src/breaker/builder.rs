@@ -1,0 +1,121 @@
+//! The builder of a breaker.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::CircuitBreaker;
+use super::health_probe::HealthProbe;
+use super::settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
+use crate::backoff::Backoff;
+use crate::error::ConfigError;
+use crate::window::Window;
+
+/// Makes a [`CircuitBreaker`]. Every setting has a default; see [`BreakerSettings`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    name: Arc<str>,
+    settings: BreakerSettings,
+    health_probe: Option<HealthProbe>,
+}
+
+impl Builder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, settings: BreakerSettings::default(), health_probe: None }
+    }
+
+    /// Starts over from settings that were read from somewhere.
+    pub fn settings(mut self, settings: BreakerSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Opens at this share of failures in the window: more than 0, at most 1.
+    pub fn failure_rate(mut self, rate: f64) -> Self {
+        self.settings.failure_rate = rate;
+        self
+    }
+
+    /// Opens at this many failures in a row too, at least 1.
+    pub fn consecutive_failures(mut self, failures: u32) -> Self {
+        self.settings.consecutive_failures = Some(failures);
+        self
+    }
+
+    /// Opens too when the share `rate` of the calls takes longer than `limit`.
+    pub fn slow_call(mut self, limit: Duration, rate: f64) -> Self {
+        self.settings.slow_call = Some(SlowCall { limit, rate });
+        self
+    }
+
+    /// Which calls count.
+    pub fn window(mut self, window: Window) -> Self {
+        self.settings.window = window;
+        self
+    }
+
+    /// The rates decide nothing before the window holds this many calls.
+    pub fn minimum_calls(mut self, calls: u32) -> Self {
+        self.settings.minimum_calls = calls;
+        self
+    }
+
+    /// How long the circuit stays open.
+    pub fn open_for(mut self, backoff: Backoff) -> Self {
+        self.settings.open_for = backoff;
+        self
+    }
+
+    /// How a half-open circuit decides.
+    pub fn half_open(mut self, half_open: HalfOpen) -> Self {
+        self.settings.half_open = half_open;
+        self
+    }
+
+    /// So many callers may wait for the verdict of a half-open circuit; the others are refused.
+    pub fn half_open_queue(mut self, callers: u32) -> Self {
+        self.settings.half_open_queue = callers;
+        self
+    }
+
+    /// Lets `check` decide when an open circuit tries again: it is asked after each wait, in a task of its own, and
+    /// once it succeeds the circuit is half-open. Until then no caller's request is spent on finding out.
+    ///
+    /// A check that panics, or takes longer than [`HalfOpen::max_wait`], has failed. Where the circuit opens outside a
+    /// tokio runtime, callers decide as without a check.
+    ///
+    /// # Example
+    /// ```
+    /// # use campanile::CircuitBreaker;
+    /// # async fn ping() -> std::io::Result<()> { Ok(()) }
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let breaker = CircuitBreaker::builder("db").health_probe(|| async { ping().await }).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health_probe<F, Fut, T, E>(mut self, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.health_probe = Some(HealthProbe::new(check));
+        self
+    }
+
+    /// What a cancelled call counts for.
+    pub fn cancelled(mut self, cancelled: Cancelled) -> Self {
+        self.settings.cancelled = cancelled;
+        self
+    }
+
+    /// The breaker.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range, its value and what is allowed.
+    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
+        CircuitBreaker::make(self.name, self.settings, self.health_probe)
+    }
+}

@@ -1,0 +1,362 @@
+//! What a circuit keeps under its lock, and every change of it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use super::{Admission, Ended, Machine, Refusal, SPOTTED, slow_limit, word};
+use crate::breaker::ejections::Place;
+use crate::breaker::settings::BreakerSettings;
+use crate::breaker::snapshot::{CircuitState, Totals};
+use crate::breaker::transition::Cause;
+use crate::clock::Tick;
+use crate::error::RejectReason;
+use crate::outcome::Outcome;
+use crate::sync::raced::atomic::Ordering;
+use crate::window::{Counts, Rolling, Sample};
+
+/// The change from one state into another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::breaker) struct Change {
+    pub(in crate::breaker) from: CircuitState,
+    pub(in crate::breaker) to: CircuitState,
+    pub(in crate::breaker) cause: Cause,
+    /// The epoch that began.
+    pub(in crate::breaker) epoch: u64,
+    pub(in crate::breaker) at: SystemTime,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(in crate::breaker) struct Core {
+    settings: BreakerSettings,
+    /// Whether a health probe decides when an open circuit tries again.
+    asks_health: bool,
+    /// The circuit's place among those that may be open together.
+    place: Place,
+    state: CircuitState,
+    epoch: u64,
+    since: Tick,
+    window: Rolling,
+    consecutive_failures: u64,
+    /// Metrics-only: whether the circuit would be open.
+    would_open: bool,
+    /// Times the circuit opened since it was last closed by its probes or by hand, and the last wait drawn.
+    openings: u32,
+    last_wait: Duration,
+    /// Half-open: permits that are reserved, those among them that run, and when the last one was taken or began.
+    reserved: u32,
+    running: u32,
+    last_probe: Tick,
+    probes: Counts,
+    /// Callers that wait for a permit.
+    queue: u32,
+    totals: Totals,
+    entered: [u64; CircuitState::ALL.len()],
+    pub(super) untold: VecDeque<Change>,
+    pub(super) telling: bool,
+}
+
+impl Core {
+    pub(super) fn new(settings: BreakerSettings, place: Place, asks_health: bool, now: Tick) -> Self {
+        Self {
+            window: Rolling::new(settings.window),
+            settings,
+            asks_health,
+            place,
+            state: CircuitState::Closed,
+            epoch: 0,
+            since: now,
+            consecutive_failures: 0,
+            would_open: false,
+            openings: 0,
+            last_wait: Duration::ZERO,
+            reserved: 0,
+            running: 0,
+            last_probe: Tick::default(),
+            probes: Counts::default(),
+            queue: 0,
+            totals: Totals::default(),
+            entered: [0; CircuitState::ALL.len()],
+            untold: VecDeque::new(),
+            telling: false,
+        }
+    }
+
+    // ----- what others look at -----
+
+    pub(super) fn word(&self) -> u64 {
+        word(self.epoch, self.state, &self.settings)
+    }
+
+    pub(in crate::breaker) fn settings(&self) -> &BreakerSettings {
+        &self.settings
+    }
+
+    pub(in crate::breaker) fn state(&self) -> CircuitState {
+        self.state
+    }
+
+    pub(in crate::breaker) fn since(&self) -> Tick {
+        self.since
+    }
+
+    /// The counts that decide: of the window, or of the probes.
+    pub(in crate::breaker) fn counts(&mut self, now: Tick) -> Counts {
+        if self.state == CircuitState::HalfOpen { self.probes } else { self.window.counts(now) }
+    }
+
+    pub(in crate::breaker) fn consecutive_failures(&self) -> u64 {
+        self.consecutive_failures
+    }
+
+    pub(in crate::breaker) fn probes_in_flight(&self) -> u32 {
+        self.reserved
+    }
+
+    pub(in crate::breaker) fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    pub(in crate::breaker) fn entered(&self) -> [u64; CircuitState::ALL.len()] {
+        self.entered
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.untold.is_empty() && !self.telling
+    }
+
+    pub(super) fn is_open_in(&self, epoch: u64) -> bool {
+        self.state == CircuitState::Open && self.epoch == epoch
+    }
+
+    // ----- admission -----
+
+    pub(super) fn admit(&mut self, machine: &Machine, now: Tick) -> Result<Admission, Refusal> {
+        match self.state {
+            CircuitState::Open => {
+                if now.0 < machine.open_until.load(Ordering::Acquire) {
+                    return Err(machine.refuse_open(now));
+                }
+                self.enter(machine, CircuitState::HalfOpen, Cause::WaitOver, now);
+            }
+            CircuitState::HalfOpen if self.is_full() => self.end_hanging_probes(machine, now)?,
+            CircuitState::HalfOpen => {}
+            CircuitState::ForcedOpen => {
+                return Err(Refusal { reason: RejectReason::ForcedOpen, retry_after: None });
+            }
+            CircuitState::Closed | CircuitState::Disabled | CircuitState::MetricsOnly => {
+                return Ok(Admission(self.word()));
+            }
+        }
+        // Half-open now, with a free permit.
+        self.reserved += 1;
+        self.last_probe = self.last_probe.max(now);
+        Ok(Admission(self.word()))
+    }
+
+    /// Whether the probes that run and those that ended are all that decide.
+    fn is_full(&self) -> bool {
+        u64::from(self.reserved) + self.probes.calls >= u64::from(self.settings.half_open.permits)
+    }
+
+    /// After the longest wait, probes that hang are a verdict; permits that nobody used are taken back. It runs
+    /// from the youngest probe: while that may still end, so may the verdict.
+    fn end_hanging_probes(&mut self, machine: &Machine, now: Tick) -> Result<(), Refusal> {
+        let left = self.settings.half_open.max_wait.saturating_sub(now.since(self.last_probe));
+        if !left.is_zero() {
+            return Err(Refusal { reason: RejectReason::ProbesTaken, retry_after: Some(left) });
+        }
+        if self.running == 0 {
+            let (probes, since) = (self.probes, self.since);
+            self.enter(machine, CircuitState::HalfOpen, Cause::WaitOver, now);
+            (self.probes, self.since) = (probes, since);
+            return Ok(());
+        }
+        self.open(machine, Cause::ProbesHung, now);
+        Err(machine.refuse_open(now))
+    }
+
+    pub(super) fn start_probe(&mut self, now: Tick) {
+        self.running += 1;
+        self.last_probe = self.last_probe.max(now);
+    }
+
+    pub(super) fn release(&mut self) {
+        self.reserved -= 1;
+    }
+
+    /// How long one caller more may wait, if there is room for it.
+    pub(super) fn join_queue(&mut self) -> Option<Duration> {
+        if self.queue >= self.settings.half_open_queue {
+            return None;
+        }
+        self.queue += 1;
+        Some(self.settings.half_open.max_wait)
+    }
+
+    pub(super) fn leave_queue(&mut self) {
+        self.queue -= 1;
+    }
+
+    // ----- outcomes -----
+
+    #[inline]
+    pub(super) fn count(&mut self, outcome: Outcome, slow: bool) {
+        match outcome {
+            Outcome::Success => self.totals.successes += 1,
+            Outcome::Ignored => self.totals.ignored += 1,
+            Outcome::Failure(kind) | Outcome::Permanent(kind) => self.totals.failures[kind.index()] += 1,
+        }
+        self.totals.slow += u64::from(slow);
+    }
+
+    /// A call of this epoch ended; whether that gave a permit back to a circuit that is still half-open.
+    pub(super) fn settle(&mut self, machine: &Machine, ended: Ended, now: impl Fn() -> Tick) -> bool {
+        match self.state {
+            CircuitState::Closed | CircuitState::MetricsOnly => self.settle_closed(machine, ended, now),
+            CircuitState::HalfOpen => return self.settle_probe(machine, ended, now()),
+            CircuitState::Open | CircuitState::ForcedOpen | CircuitState::Disabled => {}
+        }
+        false
+    }
+
+    #[inline]
+    fn settle_closed(&mut self, machine: &Machine, ended: Ended, now: impl Fn() -> Tick) {
+        let Some(failed) = ended.failed_closed() else { return };
+        self.consecutive_failures = if failed { self.consecutive_failures + 1 } else { 0 };
+        let at = if self.window.is_timed() { now() } else { Tick::default() };
+        let counts = self.window.record(at, Sample { failed, slow: ended.slow });
+        let spotless = if self.window.is_spotless() { self.word() } else { SPOTTED };
+        machine.spotless.store(spotless, Ordering::Release);
+        let verdict =
+            if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
+        if self.state == CircuitState::MetricsOnly {
+            // Counted once for as long as it lasts.
+            self.totals.would_open += u64::from(verdict.is_some() && !self.would_open);
+            self.would_open = verdict.is_some();
+        } else if let Some(cause) = verdict {
+            if self.place.take() {
+                self.open(machine, cause, now());
+            } else if failed || ended.slow {
+                self.totals.kept_closed += 1;
+            }
+        }
+    }
+
+    /// What opens a closed circuit, if something does.
+    fn verdict(&self, counts: &Counts) -> Option<Cause> {
+        let settings = &self.settings;
+        let in_a_row = self.consecutive_failures;
+        if settings.consecutive_failures.is_some_and(|limit| in_a_row >= u64::from(limit)) {
+            return Some(Cause::ConsecutiveFailures(in_a_row));
+        }
+        if counts.calls < u64::from(settings.minimum_calls) {
+            return None;
+        }
+        if counts.failure_rate() >= settings.failure_rate {
+            return Some(Cause::FailureRate(counts.failure_rate()));
+        }
+        let slow = settings.slow_call?;
+        (counts.slow_rate() >= slow.rate).then(|| Cause::SlowCallRate(counts.slow_rate()))
+    }
+
+    /// Whether the permit is free for another caller.
+    fn settle_probe(&mut self, machine: &Machine, ended: Ended, now: Tick) -> bool {
+        self.reserved -= 1;
+        self.running -= 1;
+        let Some(failed) = ended.failed_as_probe() else { return true };
+        self.probes.add(Sample { failed, slow: ended.slow });
+        self.consecutive_failures = if failed { self.consecutive_failures + 1 } else { 0 };
+        let permits = u64::from(self.settings.half_open.permits);
+        let share = |count: u64| Counts { calls: permits, failures: count, slow: 0 }.failure_rate();
+        // As soon as the rest cannot change the verdict, there is no need to wait for it.
+        let failing = share(self.probes.failures) >= self.settings.failure_rate;
+        let slowing = self.settings.slow_call.is_some_and(|limit| share(self.probes.slow) >= limit.rate);
+        if failing || slowing {
+            self.open(machine, Cause::ProbesFailed, now);
+        } else if self.probes.calls >= permits {
+            self.openings = 0;
+            self.last_wait = Duration::ZERO;
+            self.enter(machine, CircuitState::Closed, Cause::ProbesSucceeded, now);
+        }
+        false
+    }
+
+    // ----- changes -----
+
+    fn open(&mut self, machine: &Machine, cause: Cause, now: Tick) {
+        self.draw_wait(machine, now);
+        self.enter(machine, CircuitState::Open, cause, now);
+    }
+
+    /// The next wait, which is longer each time.
+    fn draw_wait(&mut self, machine: &Machine, now: Tick) {
+        let wait = self.settings.open_for.delay(self.openings, self.last_wait);
+        self.openings = self.openings.saturating_add(1);
+        self.last_wait = wait;
+        let retry_at = (now + wait).0;
+        machine.retry_at.store(retry_at, Ordering::Release);
+        machine.open_until.store(if self.asks_health { u64::MAX } else { retry_at }, Ordering::Release);
+    }
+
+    /// An open circuit heard from its health probe.
+    pub(super) fn health_probed(&mut self, machine: &Machine, healthy: bool, now: Tick) {
+        if healthy {
+            self.enter(machine, CircuitState::HalfOpen, Cause::HealthProbe, now);
+        } else {
+            self.draw_wait(machine, now);
+        }
+    }
+
+    pub(super) fn force(&mut self, machine: &Machine, to: CircuitState, now: Tick) {
+        self.openings = 0;
+        self.last_wait = Duration::ZERO;
+        self.enter(machine, to, Cause::Operator, now);
+    }
+
+    pub(super) fn reconfigure(&mut self, machine: &Machine, settings: BreakerSettings, now: Tick) {
+        if settings.window != self.settings.window {
+            self.window = Rolling::new(settings.window);
+        }
+        machine.slow_limit.store(slow_limit(&settings), Ordering::Relaxed);
+        self.settings = settings;
+        if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
+            // Nothing was let in that could end under other settings than it began.
+            machine.word.store(self.word(), Ordering::Release);
+        } else {
+            let (state, since) = (self.state, self.since);
+            self.enter(machine, state, Cause::Operator, now);
+            self.since = since;
+        }
+    }
+
+    /// Begins a new epoch.
+    fn enter(&mut self, machine: &Machine, to: CircuitState, cause: Cause, now: Tick) {
+        let from = self.state;
+        self.state = to;
+        self.epoch += 1;
+        self.since = now;
+        self.window.clear();
+        self.would_open = false;
+        machine.spotless.store(SPOTTED, Ordering::Release);
+        self.reserved = 0;
+        self.running = 0;
+        self.probes = Counts::default();
+        if to == CircuitState::Closed {
+            self.consecutive_failures = 0;
+        }
+        if !matches!(to, CircuitState::Open | CircuitState::HalfOpen) {
+            self.place.give_back();
+        }
+        machine.word.store(self.word(), Ordering::Release);
+        // Permits that were taken back start an epoch, but the state is the same.
+        if from != to {
+            self.entered[to as usize] += 1;
+            self.untold.push_back(Change { from, to, cause, epoch: self.epoch, at: SystemTime::now() });
+        }
+    }
+}
