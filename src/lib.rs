@@ -52,9 +52,9 @@ pub mod error;
 pub mod health;
 pub mod outcome;
 pub mod retry;
+mod roll;
 #[cfg(feature = "system")]
 pub mod sampler;
-mod roll;
 mod seconds;
 pub mod signal;
 mod sketch;

@@ -10,7 +10,7 @@ use tower::BoxError;
 
 use super::permit::Permit;
 use crate::error::Rejected;
-use crate::outcome::{Classify, Guarded, Settle};
+use crate::outcome::{Classify, Guarded};
 
 pin_project! {
     /// The future of [`Breaker`](super::Breaker).
@@ -29,6 +29,7 @@ pin_project! {
 }
 
 impl<F, C> ResponseFuture<F, C> {
+    #[inline(always)]
     pub(super) fn called(inner: F, permit: Permit, classifier: C) -> Self {
         Self { state: State::Called { call: Guarded::new(inner, permit), classifier } }
     }
@@ -49,12 +50,9 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Called { call, classifier } => {
-                let (result, permit) = ready!(call.poll(cx));
-                let result = result.map_err(Into::into);
-                if let Some(permit) = permit {
-                    permit.settle(classifier.classify(result.as_ref()));
-                }
+            StateProjection::Called { mut call, classifier } => {
+                let result = ready!(call.as_mut().poll(cx)).map_err(Into::into);
+                call.settle(classifier.classify(result.as_ref()));
                 Poll::Ready(result)
             }
             StateProjection::Refused { rejected } => match rejected.take() {

@@ -17,32 +17,40 @@ pub(super) struct Gate<S> {
     inner: S,
     circuit: Arc<Circuit>,
     ready: Ready,
+    /// What has to be given back; apart, so that a call that passes has nothing to drop.
+    held: Option<Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Not,
+    /// Let in by a circuit that lets everybody in; the inner service may have said Ready.
+    Passing(Admission),
+    /// Let in as a probe, whose permit is held.
+    Probing,
+    /// The next call is refused.
+    Refused(Refusal),
 }
 
 #[derive(Debug)]
-enum Ready {
-    Not,
-    /// Waits for the verdict of a half-open circuit.
-    Waiting(Wait),
-    /// Let in by a circuit that lets everybody in; the inner service may have said Ready.
-    Passing(Admission),
-    /// Let in as a probe.
-    Probing(Permit),
-    /// The next call is refused.
-    Refused(Refusal),
+enum Held {
+    Permit(Permit),
+    /// A place in the queue of a half-open circuit.
+    Wait(Wait),
 }
 
 /// Readiness is not shared: a clone asks for itself.
 impl<S: Clone> Clone for Gate<S> {
     #[inline]
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), circuit: Arc::clone(&self.circuit), ready: Ready::Not }
+        Self::new(self.inner.clone(), Arc::clone(&self.circuit))
     }
 }
 
 impl<S> Gate<S> {
+    #[inline]
     pub(super) fn new(inner: S, circuit: Arc<Circuit>) -> Self {
-        Self { inner, circuit, ready: Ready::Not }
+        Self { inner, circuit, ready: Ready::Not, held: None }
     }
 
     #[inline]
@@ -51,18 +59,18 @@ impl<S> Gate<S> {
         S: Service<Req>,
     {
         if !matches!(self.ready, Ready::Passing(_)) {
-            match self.circuit.machine.pass() {
-                Some(admission) => self.ready = Ready::Passing(admission),
-                None => {
-                    if ready!(self.poll_slowly(cx)) {
-                        return Poll::Ready(Ok(()));
-                    }
-                }
+            if self.held.is_none()
+                && let Some(admission) = self.circuit.machine.pass()
+            {
+                self.ready = Ready::Passing(admission);
+            } else if ready!(self.poll_slowly(cx)) {
+                return Poll::Ready(Ok(()));
             }
         }
         let polled = ready!(self.inner.poll_ready(cx));
         if polled.is_err() {
             self.ready = Ready::Not;
+            self.held = None;
         }
         Poll::Ready(polled)
     }
@@ -70,20 +78,23 @@ impl<S> Gate<S> {
     /// Asks a circuit that does not let everybody in. Whether it refused: then the inner service is not asked.
     #[cold]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut wait = match std::mem::replace(&mut self.ready, Ready::Not) {
-            probing @ Ready::Probing(_) => {
-                self.ready = probing;
+        let mut wait = match self.held.take() {
+            permit @ Some(Held::Permit(_)) => {
+                self.held = permit;
                 return Poll::Ready(false);
             }
-            Ready::Waiting(wait) => Some(wait),
-            Ready::Not | Ready::Passing(_) | Ready::Refused(_) => None,
+            Some(Held::Wait(wait)) => Some(wait),
+            None => None,
         };
+        self.ready = Ready::Not;
         let polled = poll_admit(&self.circuit, &mut wait, cx);
+        self.held = wait.map(Held::Wait);
         self.ready = match polled {
-            Poll::Pending => wait.map_or(Ready::Not, Ready::Waiting),
+            Poll::Pending => Ready::Not,
             Poll::Ready(Err(refusal)) => Ready::Refused(refusal),
             Poll::Ready(Ok(admission)) if admission.is_probe() => {
-                Ready::Probing(Permit::reserve(Arc::clone(&self.circuit), admission))
+                self.held = Some(Held::Permit(Permit::reserve(Arc::clone(&self.circuit), admission)));
+                Ready::Probing
             }
             Poll::Ready(Ok(admission)) => Ready::Passing(admission),
         };
@@ -94,33 +105,40 @@ impl<S> Gate<S> {
     ///
     /// # Panics
     /// When the service was not asked for readiness before, as [`Service::call`] may.
-    #[inline]
+    #[inline(always)]
     pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Rejected>
     where
         S: Service<Req> + Clone,
     {
         let permit = match std::mem::replace(&mut self.ready, Ready::Not) {
-            Ready::Passing(admission) => Permit::reserve(Arc::clone(&self.circuit), admission).start(),
-            Ready::Probing(permit) => permit.start(),
-            Ready::Refused(refusal) => return Err(self.circuit.refuse(refusal)),
-            Ready::Not | Ready::Waiting(_) => {
-                panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
+            Ready::Passing(admission) if self.circuit.machine.is_current(admission) => {
+                Permit::running(Arc::clone(&self.circuit), admission)
             }
-        };
-        let permit = match permit {
-            Some(permit) => permit,
-            None => self.readmit()?,
+            ready => self.call_slowly(ready)?,
         };
         let future = self.inner.call(request);
         Ok((future, permit))
     }
 
-    /// The circuit changed since `poll_ready`: asks again.
     #[cold]
-    fn readmit(&mut self) -> Result<Permit, Rejected>
+    fn call_slowly(&mut self, ready: Ready) -> Result<Permit, Rejected>
     where
         S: Clone,
     {
+        let held = self.held.take();
+        match (ready, held) {
+            (Ready::Probing, Some(Held::Permit(permit))) => {
+                if let Some(permit) = permit.start() {
+                    return Ok(permit);
+                }
+            }
+            (Ready::Refused(refusal), _) => return Err(self.circuit.refuse(refusal)),
+            (Ready::Passing(_), _) => {}
+            (Ready::Not | Ready::Probing, _) => {
+                panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
+            }
+        }
+        // The circuit changed since `poll_ready`: asks again.
         Permit::begin(&self.circuit).inspect_err(|_| {
             // The inner service said Ready and may hold a permit of its own for a call that does not come. Only
             // its drop gives that back.

@@ -1,6 +1,7 @@
 //! The handle: made by a builder, cheap to clone, shared by every layer made from it.
 
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::builder::Builder;
@@ -14,7 +15,7 @@ use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
 use super::wait::poll_admit;
 use crate::error::{CallError, ConfigError, Rejected};
-use crate::outcome::{ByResult, Classify, Guarded, Settle};
+use crate::outcome::{ByResult, Classify, Guarded};
 use crate::roll::Roll;
 use crate::signal;
 
@@ -216,10 +217,9 @@ impl CircuitBreaker {
         F: Future<Output = Result<T, E>>,
     {
         let permit = self.permit().await.map_err(CallError::Rejected)?;
-        let (result, permit) = Guarded::new(work, permit).await;
-        if let Some(permit) = permit {
-            permit.settle(classifier.classify(result.as_ref()));
-        }
+        let mut call = pin!(Guarded::new(work, permit));
+        let result = call.as_mut().await;
+        call.settle(classifier.classify(result.as_ref()));
         result.map_err(CallError::Inner)
     }
 

@@ -51,9 +51,9 @@ impl Watched {
     async fn watch(self, check: Arc<Check>) {
         loop {
             // The circuit is not kept alive by those who look after it.
-            let Some(wait) = self.with(|circuit| {
-                circuit.machine.health_probe_at(self.epoch).map(|at| at.since(clock::now()))
-            }) else {
+            let Some(wait) = self
+                .with(|circuit| circuit.machine.health_probe_at(self.epoch).map(|at| at.since(clock::now())))
+            else {
                 return;
             };
             sleep(wait).await;
@@ -73,8 +73,7 @@ impl Watched {
                         "the health probe failed, the circuit stays open"
                     );
                 }
-                let again =
-                    circuit.machine.health_probed(self.epoch, found.is_ok(), clock::now(), &*circuit);
+                let again = circuit.machine.health_probed(self.epoch, found.is_ok(), clock::now(), &*circuit);
                 again.then_some(())
             });
             if again.is_none() {

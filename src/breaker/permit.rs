@@ -36,6 +36,13 @@ impl Permit {
         Self { circuit, admission, since: Tick::default(), phase: Phase::Reserved }
     }
 
+    /// A permit for a call that begins now, let in by a circuit that is still as it was.
+    #[inline(always)]
+    pub(super) fn running(circuit: Arc<Circuit>, admission: Admission) -> Self {
+        let since = if admission.is_timed() { clock::now() } else { Tick::default() };
+        Self { circuit, admission, since, phase: Phase::Running }
+    }
+
     /// A permit whose call begins now.
     pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         loop {
@@ -62,8 +69,8 @@ impl Permit {
 }
 
 impl Settle for Permit {
-    #[inline]
-    fn settle(mut self, outcome: Outcome) {
+    #[inline(always)]
+    fn settle(&mut self, outcome: Outcome) {
         self.phase = Phase::Settled;
         if self.admission.is_timed() {
             self.circuit.settle_timed(self.admission, outcome, self.since);
@@ -72,7 +79,7 @@ impl Settle for Permit {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn in_user_code(&mut self, running: bool) {
         self.phase = if running { Phase::Running } else { Phase::Waiting };
     }

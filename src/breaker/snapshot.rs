@@ -26,14 +26,8 @@ pub enum CircuitState {
 
 impl CircuitState {
     /// Every state.
-    pub const ALL: [Self; 6] = [
-        Self::Closed,
-        Self::Open,
-        Self::HalfOpen,
-        Self::ForcedOpen,
-        Self::Disabled,
-        Self::MetricsOnly,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled, Self::MetricsOnly];
 
     /// The state as a metric attribute: one word in snake case.
     #[must_use]

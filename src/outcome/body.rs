@@ -39,7 +39,7 @@ impl<C, O: Settle> Watch<C, O> {
     }
 
     fn failed(&mut self) {
-        if let Some((_, observer)) = self.waiting.take() {
+        if let Some((_, mut observer)) = self.waiting.take() {
             observer.settle(Outcome::Failure(FailureKind::Error));
         }
     }

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::{Classify, Settle};
+use super::{Classify, Outcome, Settle};
 
 pin_project! {
-    /// A call that somebody watches: gives the observer back with the call's output, to be settled.
+    /// A call that somebody watches. Its observer stays where it is until it is told: moving it costs as much as all
+    /// that it does.
     #[derive(Debug)]
     pub(crate) struct Guarded<F, O> {
         #[pin]
@@ -20,18 +21,31 @@ pin_project! {
 
 impl<F, O: Settle> Guarded<F, O> {
     /// `observer` was told that user code runs before the inner call was made; here that ends.
+    #[inline(always)]
     pub(crate) fn new(inner: F, mut observer: O) -> Self {
         observer.in_user_code(false);
         Self { inner, observer: Some(observer) }
     }
+
+    /// Tells the observer how the call ended.
+    #[inline(always)]
+    pub(crate) fn settle(self: Pin<&mut Self>, outcome: Outcome) {
+        if let Some(observer) = self.project().observer {
+            observer.settle(outcome);
+        }
+    }
+
+    /// The observer, for somebody who watches what comes after the call.
+    pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
+        self.project().observer.take()
+    }
 }
 
 impl<F: Future, O: Settle> Future for Guarded<F, O> {
-    /// The observer is there unless a future is polled after its end.
-    type Output = (F::Output, Option<O>);
+    type Output = F::Output;
 
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if let Some(observer) = this.observer {
             observer.in_user_code(true);
@@ -43,7 +57,7 @@ impl<F: Future, O: Settle> Future for Guarded<F, O> {
                 observer.pending();
             }
         }
-        Poll::Ready((ready!(polled), this.observer.take()))
+        polled
     }
 }
 
@@ -73,11 +87,9 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (result, observer) = ready!(this.call.poll(cx));
-        if let Some(observer) = observer {
-            observer.settle(this.classifier.classify(result.as_ref()));
-        }
+        let mut this = self.project();
+        let result = ready!(this.call.as_mut().poll(cx));
+        this.call.settle(this.classifier.classify(result.as_ref()));
         Poll::Ready(result)
     }
 }
@@ -126,9 +138,9 @@ mod http {
 
         #[inline]
         fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-            let this = self.project();
-            let (result, observer) = ready!(this.call.poll(cx));
-            let (Some(observer), Some(classifier)) = (observer, this.classifier.take()) else {
+            let mut this = self.project();
+            let result = ready!(this.call.as_mut().poll(cx));
+            let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
                 // Polled again after its end, which no future promises anything about.
                 return Poll::Pending;
             };

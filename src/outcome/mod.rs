@@ -140,8 +140,8 @@ pub enum StreamEnd<'a> {
 /// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
 #[doc(hidden)]
 pub trait Settle {
-    /// The call has ended so.
-    fn settle(self, outcome: Outcome);
+    /// The call has ended so. It is told once.
+    fn settle(&mut self, outcome: Outcome);
 
     /// User code is about to run (`true`) or has returned (`false`): a drop in between is a panic.
     fn in_user_code(&mut self, running: bool);

@@ -340,7 +340,7 @@ mod tests {
             timing.meter.recorders.observe(&mut |_, value, _| active = Some(value));
             active
         };
-        let exchange = Exchange::start(&timing.meter, call(Side::HttpServer, "/"));
+        let mut exchange = Exchange::start(&timing.meter, call(Side::HttpServer, "/"));
         assert_eq!(active(), Some(1.0));
         exchange.settle(Outcome::Success);
         assert_eq!(active(), Some(0.0));

@@ -27,7 +27,7 @@ impl Stopwatch {
 
 impl Settle for Stopwatch {
     #[inline]
-    fn settle(mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: Outcome) {
         self.settled = true;
         let elapsed = self.meter.end(self.started, outcome);
         self.meter.record_plain(elapsed, outcome);
@@ -91,7 +91,7 @@ impl Exchange {
 
 #[cfg(feature = "http")]
 impl Settle for Exchange {
-    fn settle(mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: Outcome) {
         self.finish(outcome);
     }
 

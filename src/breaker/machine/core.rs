@@ -232,8 +232,7 @@ impl Core {
         let counts = self.window.record(at, Sample { failed, slow: ended.slow });
         let spotless = if self.window.is_spotless() { self.word() } else { SPOTTED };
         machine.spotless.store(spotless, Ordering::Release);
-        let verdict =
-            if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
+        let verdict = if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
         if self.state == CircuitState::MetricsOnly {
             // Counted once for as long as it lasts.
             self.totals.would_open += u64::from(verdict.is_some() && !self.would_open);

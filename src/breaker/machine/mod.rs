@@ -4,8 +4,6 @@
 //! changed. So its races can be tried in every order (`loom`).
 
 mod core;
-#[cfg(all(test, campanile_loom))]
-mod loom;
 
 use std::time::Duration;
 
