@@ -1,10 +1,13 @@
 //! The circuit breaker through its public API, on a paused clock.
 
+mod control;
+mod health_probe;
 #[cfg(feature = "http")]
 mod http;
 mod permits;
 mod settings;
 mod states;
+mod waiting;
 
 use std::time::Duration;
 
