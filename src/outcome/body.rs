@@ -64,6 +64,14 @@ impl<C, O: Settle> Drop for Watch<C, O> {
 impl<B, C, O: Settle> ObservedBody<B, C, O> {
     /// The body of a refusal: empty.
     pub(crate) fn refused() -> Self {
+        Self::default()
+    }
+}
+
+/// An empty body that nobody watches: layers further out that answer by themselves, such as tower-http's timeout,
+/// want one.
+impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
+    fn default() -> Self {
         Self { body: None, watch: Watch { waiting: None, polling: false, end: |_, _| Outcome::Ignored } }
     }
 }

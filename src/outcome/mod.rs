@@ -173,7 +173,8 @@ where
 
 /// The plain rule: `Ok` is a success, an error is a failure of the kind that its causes tell.
 ///
-/// A timeout is recognised (tower's, tokio's, the operating system's), and so is a refusal by another layer.
+/// A timeout is recognised (tower's, tokio's, the operating system's), and so are the overload that tower's
+/// `load_shed` reports and a refusal by another layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 
@@ -195,6 +196,8 @@ pub(crate) fn kind_of<E: 'static>(error: &E) -> FailureKind {
 pub(crate) fn kind_of_cause(error: &(dyn std::error::Error + 'static)) -> FailureKind {
     if Rejected::find(error).is_some() {
         FailureKind::Rejected
+    } else if find_cause::<tower::load_shed::error::Overloaded>(error).is_some() {
+        FailureKind::Overload
     } else if find_cause::<tower::timeout::error::Elapsed>(error).is_some()
         || find_cause::<tokio::time::error::Elapsed>(error).is_some()
         || find_cause::<TimedOut>(error).is_some()
@@ -220,6 +223,7 @@ mod tests {
     fn causes_decide_the_kind() {
         assert_eq!(kind("broken"), Outcome::Failure(FailureKind::Error));
         assert_eq!(kind(tower::timeout::error::Elapsed::new()), Outcome::Failure(FailureKind::Timeout));
+        assert_eq!(kind(tower::load_shed::error::Overloaded::new()), Outcome::Failure(FailureKind::Overload));
         assert_eq!(kind(io::Error::from(io::ErrorKind::TimedOut)), Outcome::Failure(FailureKind::Timeout));
         assert_eq!(
             kind(io::Error::other(tower::timeout::error::Elapsed::new())),

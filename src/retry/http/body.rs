@@ -21,12 +21,19 @@ impl<B> RetryBody<B> {
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None }
+        Self::default()
     }
 
     /// The body of the service's response, if there was one.
     pub fn into_inner(self) -> Option<B> {
         self.body
+    }
+}
+
+/// An empty body: layers further out that answer by themselves, such as tower-http's timeout, want one.
+impl<B> Default for RetryBody<B> {
+    fn default() -> Self {
+        Self { body: None }
     }
 }
 

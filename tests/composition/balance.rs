@@ -1,0 +1,170 @@
+//! `balance`: a circuit for each endpoint, and what a balancer has to know of it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use campanile::breaker::Transitions;
+use campanile::{CircuitBreaker, CircuitState, Rejected};
+use futures_core::Stream;
+use tokio::time::{Sleep, sleep};
+use tower::balance::p2c::Balance;
+use tower::buffer::BufferLayer;
+use tower::discover::ServiceList;
+use tower::load::{CompleteOnResponse, PendingRequests};
+use tower::load_shed::LoadShedLayer;
+use tower::load_shed::error::Overloaded;
+use tower::util::{BoxCloneService, BoxService};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+
+use crate::support::{Act, Backend, OPEN_FOR, breaker, call, retry, secs};
+
+type Endpoint = BoxService<Act, (), BoxError>;
+type Client = BoxCloneService<Act, (), BoxError>;
+
+/// Sends a call to who has the fewest under way, of two endpoints.
+fn balance(endpoints: [Endpoint; 2]) -> Endpoint {
+    let endpoints = endpoints.map(|endpoint| PendingRequests::new(endpoint, CompleteOnResponse::default()));
+    Balance::new(ServiceList::new::<Act>(endpoints)).boxed()
+}
+
+/// The same for many clients.
+fn balancer(endpoints: [Endpoint; 2]) -> Client {
+    ServiceBuilder::new().boxed_clone().layer(BufferLayer::new(64)).service(balance(endpoints))
+}
+
+async fn open(breaker: &CircuitBreaker) {
+    let mut client = breaker.layer().layer(Backend::default());
+    for _ in 0..4 {
+        call(&mut client, Act::Fail).await.unwrap_err();
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+/// Gives `fine` a call that stays under way. Which of the two gets one while both are idle is chance.
+async fn occupy(client: &Client, fine: &Backend) {
+    for _ in 0..1_000 {
+        let mut client = client.clone();
+        tokio::spawn(async move { call(&mut client, Act::Hang).await });
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        if fine.calls() > 0 {
+            return;
+        }
+    }
+    panic!("a balancer that never chooses an endpoint");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_around_the_balancer_opens_for_one_bad_endpoint() {
+    let breaker = breaker();
+    let bad = Backend::default().map_request(|_: Act| Act::Fail);
+    let mut client = breaker.layer().layer(balancer([bad.boxed(), Backend::default().boxed()]));
+    for _ in 0..10_000 {
+        if breaker.state() == CircuitState::Open {
+            break;
+        }
+        let _ = call(&mut client, Act::Succeed).await;
+    }
+    let error = call(&mut client, Act::Succeed).await.unwrap_err();
+    assert!(Rejected::find(error.as_ref()).is_some(), "although half of the endpoints are fine");
+}
+
+/// A refusal is quick, so that the endpoint behind the open circuit always has the fewest calls under way. A
+/// retry further out does not help: it takes a refusal for an answer.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_refuses_draws_the_calls() {
+    let (breaker, fine) = (breaker(), Backend::default());
+    open(&breaker).await;
+    let client = balancer([breaker.layer().layer(Backend::default()).boxed(), fine.clone().boxed()]);
+    occupy(&client, &fine).await;
+    let mut client = retry().layer().layer(client);
+    for _ in 0..20 {
+        let error = call(&mut client, Act::Succeed).await.unwrap_err();
+        assert!(Rejected::find(error.as_ref()).is_some());
+    }
+    assert_eq!(fine.calls(), 1);
+}
+
+/// Not ready while its circuit is open, so that a balancer looks elsewhere.
+struct UnreadyWhileOpen<S> {
+    inner: S,
+    breaker: CircuitBreaker,
+    transitions: Transitions,
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> UnreadyWhileOpen<S> {
+    fn new(breaker: &CircuitBreaker, inner: S) -> Self {
+        Self { inner, breaker: breaker.clone(), transitions: breaker.subscribe(), wait: None }
+    }
+}
+
+impl<S: Service<Req>, Req> Service<Req> for UnreadyWhileOpen<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        loop {
+            // Wakes the balancer when the circuit changes.
+            while let Poll::Ready(Some(_)) = Pin::new(&mut self.transitions).poll_next(cx) {
+                self.wait = None;
+            }
+            let circuit = self.breaker.snapshot();
+            match (circuit.state, circuit.next_probe_in) {
+                (CircuitState::ForcedOpen, _) => return Poll::Pending,
+                // An open circuit changes with the first call after its wait, so somebody has to keep the time.
+                (CircuitState::Open, Some(left)) if !left.is_zero() => {
+                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(left)));
+                    ready!(wait.as_mut().poll(cx));
+                    self.wait = None;
+                }
+                _ => return self.inner.poll_ready(cx),
+            }
+        }
+    }
+
+    fn call(&mut self, request: Req) -> S::Future {
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_not_ready_while_its_circuit_is_open_gets_no_calls() {
+    let (breaker, mended, fine) = (breaker(), Backend::default(), Backend::default());
+    open(&breaker).await;
+    let protected = UnreadyWhileOpen::new(&breaker, breaker.layer().layer(mended.clone()));
+    let mut client = balancer([protected.boxed(), fine.clone().boxed()]);
+    occupy(&client, &fine).await;
+    for _ in 0..20 {
+        call(&mut client, Act::Succeed).await.unwrap();
+    }
+    assert_eq!((fine.calls(), mended.calls()), (21, 0));
+    // After its wait it is ready again, and the next call is the probe.
+    tokio::time::sleep(OPEN_FOR).await;
+    call(&mut client, Act::Succeed).await.unwrap();
+    assert_eq!((breaker.state(), fine.calls(), mended.calls()), (CircuitState::Closed, 21, 1));
+    // So it is when somebody forces it.
+    breaker.force_open();
+    call(&mut client, Act::Succeed).await.unwrap();
+    assert_eq!((fine.calls(), mended.calls()), (22, 1));
+    breaker.force_closed();
+    call(&mut client, Act::Succeed).await.unwrap();
+    assert_eq!((fine.calls(), mended.calls()), (22, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_without_a_ready_endpoint_waits_unless_it_sheds() {
+    let breakers = [breaker(), breaker()];
+    for breaker in &breakers {
+        breaker.force_open();
+    }
+    let endpoints = || {
+        breakers
+            .each_ref()
+            .map(|breaker| UnreadyWhileOpen::new(breaker, breaker.layer().layer(Backend::default())).boxed())
+    };
+    let mut waits = balance(endpoints());
+    assert!(tokio::time::timeout(secs(60), waits.ready()).await.is_err());
+    let mut sheds = LoadShedLayer::new().layer(balance(endpoints()));
+    assert!(call(&mut sheds, Act::Succeed).await.unwrap_err().is::<Overloaded>());
+}
