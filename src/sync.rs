@@ -9,12 +9,12 @@ pub(crate) use std::sync::{MutexGuard, atomic};
 
 /// What the circuit's state machine is made of: `loom` puts its own in place, to try every order of events.
 pub(crate) mod raced {
-    #[cfg(not(campanile_loom))]
+    #[cfg(not(all(test, campanile_loom)))]
     pub(crate) use super::{Mutex, MutexGuard, atomic};
-    #[cfg(campanile_loom)]
+    #[cfg(all(test, campanile_loom))]
     pub(crate) use loomed::{Mutex, MutexGuard, atomic};
 
-    #[cfg(campanile_loom)]
+    #[cfg(all(test, campanile_loom))]
     mod loomed {
         pub(crate) use loom::sync::{MutexGuard, atomic};
 

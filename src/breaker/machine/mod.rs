@@ -4,6 +4,8 @@
 //! changed. So its races can be tried in every order (`loom`).
 
 mod core;
+#[cfg(test)]
+mod models;
 
 use std::time::Duration;
 
