@@ -33,6 +33,7 @@
 //! # Where to look
 //! - [`breaker`], [`retry`], [`timing`], [`dead_letter`]: the layers, each with its handle.
 //! - [`outcome`]: what counts as a failure, in one place for all of them.
+//! - [`guide`]: which layer goes where, also among those of tower, tower-http, axum and tonic.
 #![cfg_attr(
     feature = "telemetry",
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
@@ -48,6 +49,7 @@ mod clock;
 pub mod dead_letter;
 mod duration;
 pub mod error;
+pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
 pub mod outcome;

@@ -1,5 +1,7 @@
 //! axum's `Router::layer`.
 
+use std::sync::mpsc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
@@ -82,15 +84,14 @@ async fn layer_covers_the_fallback_and_route_layer_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn the_matched_route_is_known_in_every_layer_of_a_router() {
-    let (timing, seen) = (Timing::new("test"), std::sync::Arc::new(std::sync::Mutex::new(None)));
-    let told = std::sync::Arc::clone(&seen);
+    let (timing, (tell, told)) = (Timing::new("test"), mpsc::channel());
     let app = Router::new().route("/items/{id}", get(|| async { "fine" })).layer(
         timing.http_server_layer().route(move |request| {
             let route = request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
-            told.lock().unwrap().clone_from(&route);
+            tell.send(route.clone()).unwrap();
             route
         }),
     );
     send(&app, "/items/7").await;
-    assert_eq!(seen.lock().unwrap().as_deref(), Some("/items/{id}"));
+    assert_eq!(told.try_recv().unwrap().as_deref(), Some("/items/{id}"));
 }

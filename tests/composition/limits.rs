@@ -8,7 +8,7 @@ use tower::load_shed::LoadShedLayer;
 use tower::load_shed::error::Overloaded;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
-use crate::support::{Act, Backend, OPEN_FOR, breaker, call, of_kind, retry, secs};
+use crate::support::{Act, Backend, OPEN_FOR, breaker, breaker_builder, call, of_kind, retry, secs};
 
 fn is_ready<S: Service<Act>>(service: &mut S) -> bool {
     service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -120,6 +120,28 @@ async fn shedding_outside_of_the_breaker_is_no_business_of_it() {
     let error = call(&mut stack.clone(), Act::Succeed).await.unwrap_err();
     assert!(Rejected::find(error.as_ref()).is_some());
     drop(hanging);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_in_the_queue_of_a_breaker_are_shed_outside_of_it_and_not_timed_inside() {
+    let breaker = breaker_builder().half_open_queue(8).build().unwrap();
+    let timing = Timing::new("test");
+    let stack =
+        ServiceBuilder::new().layer(breaker.layer()).layer(timing.layer()).service(Backend::default());
+    for _ in 0..4 {
+        call(&mut stack.clone(), Act::Fail).await.unwrap_err();
+    }
+    tokio::time::advance(OPEN_FOR).await;
+    let mut first = stack.clone();
+    let probe = tokio::spawn(first.ready().await.unwrap().call(Act::Take(secs(5))));
+    let error = call(&mut LoadShedLayer::new().layer(stack.clone()), Act::Succeed).await.unwrap_err();
+    assert!(error.is::<Overloaded>());
+    // Without the shedding it waits in its readiness until the probe has ended.
+    call(&mut stack.clone(), Act::Succeed).await.unwrap();
+    assert!(probe.is_finished());
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    // Four failures and the second call in no time, and five seconds of the probe.
+    assert!(timing.snapshot().mean < secs(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use campanile::{CircuitState, Window};
+use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Window};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use crate::subject::{
@@ -195,11 +195,19 @@ async fn wakes_while_half_open_is_full(mut client: Client) -> usize {
     wakes.0.load(Ordering::SeqCst)
 }
 
+/// Neither one that is refused at once, nor one that waits for the verdict.
 #[tokio::test(start_paused = true)]
 async fn fault_08_a_full_half_open_wakes_nobody_by_a_timer() {
-    let breaker = ours(one_permit());
-    open_and_wait(&breaker).await;
-    assert_eq!(wakes_while_half_open_is_full(breaker.client()).await, 0);
+    for queue in [0, 8] {
+        let breaker = CircuitBreaker::builder("ours")
+            .open_for(Backoff::constant(OPEN_FOR))
+            .half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) })
+            .half_open_queue(queue)
+            .build()
+            .unwrap();
+        open_and_wait(&breaker).await;
+        assert_eq!(wakes_while_half_open_is_full(breaker.client()).await, 0);
+    }
 }
 
 #[tokio::test]
@@ -219,12 +227,13 @@ async fn peer_08_a_full_half_open_polls_every_millisecond() {
 /// the one that admitted a call gets its result, and does not move.
 #[tokio::test(start_paused = true)]
 async fn resilience4j_a_result_belongs_to_the_state_that_admitted_its_call() {
-    type Enter = fn(&campanile::CircuitBreaker);
-    let later: [(CircuitState, Enter); 4] = [
+    type Enter = fn(&CircuitBreaker);
+    let later: [(CircuitState, Enter); 5] = [
         (CircuitState::Closed, |breaker| breaker.reset()),
         (CircuitState::Open, |_| {}),
         (CircuitState::ForcedOpen, |breaker| breaker.force_open()),
         (CircuitState::Disabled, |breaker| breaker.disable()),
+        (CircuitState::MetricsOnly, |breaker| breaker.metrics_only()),
     ];
     for succeed in [true, false] {
         for half_open in [false, true] {
