@@ -41,14 +41,31 @@
 //!   nothing when it ends.
 //! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
 //!   dropped gives its permit back. When probes still hang after [`HalfOpen::max_wait`], the next caller finds
-//!   the circuit open again.
+//!   the circuit open again. Callers in excess are refused, or wait in a bounded queue
+//!   ([`Builder::half_open_queue`]) where the verdict wakes them; no timer polls.
 //! - **Slowness counts where it was the cause**: slow probes do not close the circuit.
 //! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
 //!   second where none is set); see [`Cancelled`].
 //! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
 //!   order.
 //!
-//! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait.
+//! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait. With a
+//! [health probe](Builder::health_probe) a check decides that instead, and no caller's request is spent on it.
+//!
+//! # What an operator can do
+//! [`CircuitBreaker::named`] finds every breaker of the process by its name, for an admin page or a test.
+//!
+//! | state | calls | window | left by |
+//! |---|---|---|---|
+//! | [`Closed`](CircuitState::Closed) | pass | counts | a trip wire |
+//! | [`Open`](CircuitState::Open) | refused | | the wait, or the health probe |
+//! | [`HalfOpen`](CircuitState::HalfOpen) | probes pass | the probes | their verdict |
+//! | [`ForcedOpen`](CircuitState::ForcedOpen) | refused | | an operator |
+//! | [`Disabled`](CircuitState::Disabled) | pass | left alone | an operator |
+//! | [`MetricsOnly`](CircuitState::MetricsOnly) | pass | counts, and what would have opened it | an operator |
+//!
+//! [`CircuitBreaker::reconfigure`] puts other settings in force in every layer at once. To try settings on live
+//! traffic, begin with [`CircuitBreaker::metrics_only`] and look at [`Totals::would_open`].
 
 mod builder;
 mod circuit;
