@@ -9,6 +9,7 @@ use super::circuit::Circuit;
 use super::machine::{Admission, Refusal};
 use super::permit::Permit;
 use super::wait::{Wait, poll_admit};
+use crate::clock;
 use crate::error::Rejected;
 
 /// One service instance and the permit it holds, if it holds one.
@@ -63,6 +64,11 @@ impl<S> Gate<S> {
                 && let Some(admission) = self.circuit.machine.pass()
             {
                 self.ready = Ready::Passing(admission);
+            } else if self.held.is_none()
+                && let Some(refusal) = self.circuit.machine.refuse(clock::now)
+            {
+                self.ready = Ready::Refused(refusal);
+                return Poll::Ready(Ok(()));
             } else if ready!(self.poll_slowly(cx)) {
                 return Poll::Ready(Ok(()));
             }
@@ -75,7 +81,7 @@ impl<S> Gate<S> {
         Poll::Ready(polled)
     }
 
-    /// Asks a circuit that does not let everybody in. Whether it refused: then the inner service is not asked.
+    /// Asks a circuit that lets some in. Whether it refused: then the inner service is not asked.
     #[cold]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut wait = match self.held.take() {
@@ -114,6 +120,7 @@ impl<S> Gate<S> {
             Ready::Passing(admission) if self.circuit.machine.is_current(admission) => {
                 Permit::running(Arc::clone(&self.circuit), admission)
             }
+            Ready::Refused(refusal) => return Err(self.circuit.refuse(refusal)),
             ready => self.call_slowly(ready)?,
         };
         let future = self.inner.call(request);
@@ -132,9 +139,8 @@ impl<S> Gate<S> {
                     return Ok(permit);
                 }
             }
-            (Ready::Refused(refusal), _) => return Err(self.circuit.refuse(refusal)),
             (Ready::Passing(_), _) => {}
-            (Ready::Not | Ready::Probing, _) => {
+            _ => {
                 panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
             }
         }

@@ -128,14 +128,28 @@ impl Machine {
         if passes(word) {
             return Ok(Admission(word));
         }
-        // An open circuit refuses without the lock: this is when calls come in floods.
-        if word & STATE == CircuitState::Open as u64 && now.0 < self.open_until.load(Ordering::Acquire) {
-            return Err(self.refuse_open(now));
+        if let Some(refusal) = self.refuse(|| now) {
+            return Err(refusal);
         }
         let mut core = self.core.lock();
         let admitted = core.admit(self, now);
         self.unlock_and_tell(core, observer);
         admitted
+    }
+
+    /// Refuses a call if that needs no thought: an open circuit does so without the lock, for this is when calls come
+    /// in floods.
+    #[inline]
+    pub(super) fn refuse(&self, now: impl FnOnce() -> Tick) -> Option<Refusal> {
+        let state = self.word.load(Ordering::Acquire) & STATE;
+        if state == CircuitState::ForcedOpen as u64 {
+            return Some(Refusal { reason: RejectReason::ForcedOpen, retry_after: None });
+        }
+        if state != CircuitState::Open as u64 {
+            return None;
+        }
+        let now = now();
+        (now.0 < self.open_until.load(Ordering::Acquire)).then(|| self.refuse_open(now))
     }
 
     fn refuse_open(&self, now: Tick) -> Refusal {
