@@ -1,0 +1,91 @@
+//! Breaker, retry, timing and dead letters in front of real servers and clients that misbehave, over real sockets.
+//!
+//! What happens in which order is said by channels, not by sleeps. [`bounded`] ends a test that hangs.
+
+mod bells;
+mod clients;
+mod grpc;
+mod http;
+mod tcp;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, HalfOpen, Retry, Timing, Window};
+
+/// What protects a service, each with what it counts.
+struct Stack {
+    queue: DeadLetterQueue,
+    retry: Retry,
+    breaker: CircuitBreaker,
+    timing: Timing,
+}
+
+/// Three attempts without a wait worth the name.
+fn retry() -> campanile::retry::Builder {
+    Retry::builder().max_attempts(3).backoff(Backoff::constant(Duration::from_micros(1))).budget(None)
+}
+
+fn stack(retry: campanile::retry::Builder) -> Stack {
+    Stack {
+        queue: DeadLetterQueue::in_memory(100),
+        retry: retry.build().unwrap(),
+        breaker: breaker(),
+        timing: Timing::new("upstream"),
+    }
+}
+
+/// Opens at the first failure and lets one probe in at once: what a call does to its permit shows in the next.
+fn breaker() -> CircuitBreaker {
+    CircuitBreaker::builder("upstream")
+        .window(Window::count(1))
+        .minimum_calls(1)
+        .open_for(Backoff::constant(Duration::from_nanos(1)))
+        .half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(3_600) })
+        .build()
+        .unwrap()
+}
+
+type Counts = BTreeMap<&'static str, u64>;
+
+fn counts<const N: usize>(counts: [(&'static str, u64); N]) -> Counts {
+    counts.into()
+}
+
+fn by_kind(failures: [u64; FailureKind::ALL.len()]) -> Counts {
+    let kinds = FailureKind::ALL.into_iter().map(|kind| (kind.as_str(), failures[kind.index()]));
+    kinds.filter(|(_, count)| *count > 0).collect()
+}
+
+/// How the calls ended that a breaker let through.
+fn outcomes(breaker: &CircuitBreaker) -> Counts {
+    let totals = breaker.snapshot().totals;
+    let mut counts = by_kind(totals.failures);
+    for (outcome, count) in [("success", totals.successes), ("ignored", totals.ignored)] {
+        if count > 0 {
+            counts.insert(outcome, count);
+        }
+    }
+    counts
+}
+
+/// How the calls ended that were timed; what says nothing is `fine` there.
+fn timed(timing: &Timing) -> Counts {
+    let snapshot = timing.snapshot();
+    let mut counts = by_kind(snapshot.failures);
+    if snapshot.calls > snapshot.failed() {
+        counts.insert("fine", snapshot.calls - snapshot.failed());
+    }
+    counts
+}
+
+/// No call runs, no permit is out.
+#[track_caller]
+fn assert_idle(breaker: &CircuitBreaker, timing: &Timing) {
+    assert_eq!((timing.snapshot().in_flight, breaker.snapshot().probes_in_flight), (0, 0));
+}
+
+/// Ends a test that hangs.
+async fn bounded<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), test).await.expect("hangs")
+}
