@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::settings::RetrySettings;
-use super::snapshot::{GiveUp, Tally};
+use super::snapshot::{GiveUp, RetrySnapshot, Tally};
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
 use crate::outcome::{FailureKind, Outcome};
@@ -16,8 +16,10 @@ use crate::signal::{self, Emit, Source};
 pub(super) struct Rules {
     pub(super) name: Arc<str>,
     pub(super) settings: RetrySettings,
-    budget: Option<Budget>,
-    pub(super) tally: Tally,
+    /// Some limit needs to know when an attempt began.
+    timed: bool,
+    budget: Budget,
+    tally: Tally,
 }
 
 /// Which attempt a request is: among the extensions of the request that an HTTP layer passes on.
@@ -27,16 +29,18 @@ pub struct Attempt {
     elapsed: Duration,
 }
 
-/// One call on its way.
+/// One call on its way. It is told the rules each time, so that it need not hold on to them.
 #[derive(Debug)]
 pub(super) struct Course {
-    rules: Arc<Rules>,
+    /// Zero where nobody will ask.
     began: Tick,
+    attempt_began: Tick,
     /// The attempt under way, counted from 1.
     number: u32,
-    attempt_began: Tick,
-    /// The wait before it.
-    waited: Duration,
+    /// The backoffs since the first attempt, or since the service said how long to wait.
+    backoffs: u32,
+    /// The last of them.
+    backoff: Duration,
     settled: bool,
 }
 
@@ -48,8 +52,17 @@ pub(super) struct Judged<O> {
     pub(super) outcome: Outcome,
     /// What forbids another attempt, if it failed.
     pub(super) veto: Option<GiveUp>,
-    /// The service asked not to be called before this time is over.
-    pub(super) not_before: Option<Duration>,
+    /// What the service says about the time of the next one.
+    pub(super) asked: Option<Asked>,
+}
+
+/// When a service wants to be called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Not before this time is over.
+    AtLeast(Duration),
+    /// When this time is over; the backoff begins anew after it.
+    Exactly(Duration),
 }
 
 /// What ends an attempt that hangs.
@@ -64,7 +77,22 @@ pub(super) struct Limit {
 
 impl Rules {
     pub(super) fn new(name: Arc<str>, settings: RetrySettings) -> Self {
-        Self { name, budget: settings.budget.map(Budget::new), settings, tally: Tally::default() }
+        Self {
+            name,
+            timed: settings.deadline.is_some() || settings.attempt_timeout.is_some(),
+            budget: Budget::new(settings.budget),
+            tally: Tally::default(),
+            settings,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> RetrySnapshot {
+        self.tally.snapshot(self.budget.successes(), self.budget.left(clock::now()))
+    }
+
+    /// A call ended before anything could be said about it.
+    pub(super) fn cancelled(&self) {
+        self.tally.cancelled();
     }
 }
 
@@ -72,7 +100,7 @@ impl Source for Rules {
     fn observe(&self, emit: &mut Emit<'_>) {
         #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
         let float = |count: u64| count as f64;
-        let counted = self.tally.snapshot();
+        let counted = self.snapshot();
         let outcomes =
             [("success", counted.successes), ("failure", counted.failures), ("cancelled", counted.cancelled)];
         for (outcome, calls) in outcomes {
@@ -82,6 +110,9 @@ impl Source for Rules {
         for (why, calls) in counted.given_up {
             let attributes = [("retry", &*self.name), ("reason", why.as_str())];
             emit(&signal::RETRY_GIVEN_UP, float(calls), &attributes);
+        }
+        if let Some(left) = counted.budget_left {
+            emit(&signal::RETRY_BUDGET, float(left), &[("retry", &self.name)]);
         }
     }
 }
@@ -95,6 +126,13 @@ impl Attempt {
         self.number
     }
 
+    /// How often the request was sent before: 0 for the first attempt. It is what OpenTelemetry calls
+    /// `http.request.resend_count`.
+    #[must_use]
+    pub fn resend_count(&self) -> u32 {
+        self.number - 1
+    }
+
     /// How long the call had lasted when the attempt began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
@@ -105,44 +143,48 @@ impl Attempt {
 // ===== impl Course =====
 
 impl Course {
-    /// A call begins with its first attempt.
+    /// A call begins with its first attempt. The clock is read only where a limit needs it or `told` says that the
+    /// service will know how long the call has lasted.
     #[inline]
-    pub(super) fn begin(rules: &Arc<Rules>) -> Self {
-        let now = clock::now();
-        if let Some(budget) = &rules.budget {
-            budget.deposit(now);
-        }
+    pub(super) fn begin(rules: &Rules, told: bool) -> Self {
+        let now = if rules.timed || told { clock::now() } else { Tick::default() };
         Self {
-            rules: Arc::clone(rules),
             began: now,
-            number: 1,
             attempt_began: now,
-            waited: Duration::ZERO,
+            number: 1,
+            backoffs: 0,
+            backoff: Duration::ZERO,
             settled: false,
         }
     }
 
     /// The next attempt begins.
-    pub(super) fn advance(&mut self) {
+    pub(super) fn advance(&mut self, rules: &Rules) {
         self.number += 1;
         self.attempt_began = clock::now();
-        self.rules.tally.retry();
+        rules.tally.retry();
     }
 
+    #[inline]
     pub(super) fn attempt(&self) -> Attempt {
         Attempt { number: self.number, elapsed: self.attempt_began.since(self.began) }
     }
 
     /// Whether no other attempt can follow this one.
     #[inline]
-    pub(super) fn is_last(&self) -> bool {
-        self.number >= self.rules.settings.max_attempts
+    pub(super) fn is_last(&self, rules: &Rules) -> bool {
+        self.number >= rules.settings.max_attempts
+    }
+
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// What ends the attempt under way.
-    pub(super) fn limit(&self) -> Option<Limit> {
-        let attempt = self.rules.settings.attempt_timeout.map(|timeout| self.attempt_began + timeout);
-        match (self.deadline(), attempt) {
+    pub(super) fn limit(&self, rules: &Rules) -> Option<Limit> {
+        let attempt = rules.settings.attempt_timeout.map(|timeout| self.attempt_began + timeout);
+        match (self.deadline(rules), attempt) {
             (Some(deadline), Some(attempt)) if attempt < deadline => {
                 Some(Limit { until: attempt, is_final: false })
             }
@@ -152,13 +194,13 @@ impl Course {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Tick> {
-        self.rules.settings.deadline.map(|deadline| self.began + deadline)
+    pub(super) fn deadline(&self, rules: &Rules) -> Option<Tick> {
+        rules.settings.deadline.map(|deadline| self.began + deadline)
     }
 
     /// The error for an attempt that a limit ended.
-    pub(super) fn timed_out(&self, is_final: bool) -> TimedOut {
-        let settings = &self.rules.settings;
+    pub(super) fn timed_out(rules: &Rules, is_final: bool) -> TimedOut {
+        let settings = &rules.settings;
         if is_final {
             TimedOut::new("deadline for all attempts", settings.deadline.unwrap_or_default())
         } else {
@@ -166,38 +208,68 @@ impl Course {
         }
     }
 
-    /// The wait before the next attempt, or `None` when this one was the last; `copied` tells whether there is
-    /// a request to send again.
-    pub(super) fn weigh<O>(&mut self, judged: &Judged<O>, copied: bool) -> Option<Duration> {
-        let kind = match judged.outcome {
-            Outcome::Success | Outcome::Ignored => {
-                self.settled = true;
-                self.rules.tally.success();
-                return None;
-            }
-            Outcome::Failure(kind) | Outcome::Permanent(kind) => kind,
-        };
-        match self.allow(judged, kind, copied) {
+    /// The call went well, or as well as it ever will.
+    #[inline]
+    pub(super) fn succeed(&mut self, rules: &Rules) {
+        self.settled = true;
+        if self.number == 1 {
+            rules.budget.succeeded(clock::now);
+        } else {
+            rules.tally.late_success();
+        }
+    }
+
+    /// The wait before the next attempt, or `None` when this one, which failed as `kind`, was the last; `copied`
+    /// tells whether there is a request to send again.
+    pub(super) fn weigh<O>(
+        &mut self,
+        rules: &Rules,
+        judged: &Judged<O>,
+        kind: FailureKind,
+        copied: bool,
+    ) -> Option<Duration> {
+        match self.allow(rules, judged, kind, copied) {
             Ok(wait) => {
                 tracing::debug!(
-                    retry = &*self.rules.name,
+                    retry = &*rules.name,
                     attempt = self.number,
                     failure = kind.as_str(),
                     wait_ms = wait.as_secs_f64() * 1_000.0,
                     "attempt failed, another will follow",
                 );
-                self.waited = wait;
                 Some(wait)
             }
             Err(why) => {
-                self.give_up(kind, why);
+                if why != GiveUp::Budget {
+                    self.earn(rules);
+                }
+                self.give_up(rules, kind, why);
                 None
             }
         }
     }
 
+    /// The deadline has ended the attempt under way, and the call with it.
+    pub(super) fn expire(&mut self, rules: &Rules) {
+        self.earn(rules);
+        self.give_up(rules, FailureKind::Timeout, GiveUp::Deadline);
+    }
+
+    /// An attempt failed, and the budget was not asked to pay for another.
+    fn earn(&self, rules: &Rules) {
+        if self.number == 1 {
+            rules.budget.failed(clock::now);
+        }
+    }
+
     /// The budget comes last: it must not pay for a retry that something else forbids.
-    fn allow<O>(&self, judged: &Judged<O>, kind: FailureKind, copied: bool) -> Result<Duration, GiveUp> {
+    fn allow<O>(
+        &mut self,
+        rules: &Rules,
+        judged: &Judged<O>,
+        kind: FailureKind,
+        copied: bool,
+    ) -> Result<Duration, GiveUp> {
         if kind == FailureKind::Rejected {
             return Err(GiveUp::Rejected);
         }
@@ -207,30 +279,39 @@ impl Course {
         if matches!(judged.outcome, Outcome::Permanent(_)) {
             return Err(GiveUp::Permanent);
         }
-        if self.is_last() {
+        if self.is_last(rules) {
             return Err(GiveUp::Attempts);
         }
         if !copied {
             return Err(GiveUp::Body);
         }
-        let settings = &self.rules.settings;
-        let asked = judged.not_before.map_or(Duration::ZERO, |wait| wait.min(settings.retry_after_cap));
-        let wait = settings.backoff.delay(self.number - 1, self.waited).max(asked);
+        let wait = self.wait(&rules.settings, judged.asked);
         let now = clock::now();
-        if self.deadline().is_some_and(|deadline| now + wait >= deadline) {
+        if self.deadline(rules).is_some_and(|deadline| now + wait >= deadline) {
             return Err(GiveUp::Deadline);
         }
-        match &self.rules.budget {
-            Some(budget) if !budget.withdraw(now) => Err(GiveUp::Budget),
-            _ => Ok(wait),
+        if rules.budget.withdraw(now, self.number == 1) { Ok(wait) } else { Err(GiveUp::Budget) }
+    }
+
+    /// How long to wait before the next attempt.
+    fn wait(&mut self, settings: &RetrySettings, asked: Option<Asked>) -> Duration {
+        if let Some(Asked::Exactly(asked)) = asked {
+            (self.backoffs, self.backoff) = (0, Duration::ZERO);
+            return asked.min(settings.retry_after_cap);
+        }
+        self.backoff = settings.backoff.delay(self.backoffs, self.backoff);
+        self.backoffs += 1;
+        match asked {
+            Some(Asked::AtLeast(asked)) => self.backoff.max(asked.min(settings.retry_after_cap)),
+            _ => self.backoff,
         }
     }
 
     /// The call has failed for good.
-    pub(super) fn give_up(&mut self, kind: FailureKind, why: GiveUp) {
+    pub(super) fn give_up(&mut self, rules: &Rules, kind: FailureKind, why: GiveUp) {
         self.settled = true;
-        self.rules.tally.give_up(why);
-        let (retry, attempt, failure, reason) = (&*self.rules.name, self.number, kind.as_str(), why.as_str());
+        rules.tally.give_up(why);
+        let (retry, attempt, failure, reason) = (&*rules.name, self.number, kind.as_str(), why.as_str());
         match why {
             GiveUp::Attempts | GiveUp::Deadline | GiveUp::Budget => {
                 tracing::warn!(retry, attempt, failure, reason, "call failed for good");
@@ -240,22 +321,15 @@ impl Course {
     }
 }
 
-impl Drop for Course {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.rules.tally.cancelled();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::Retry;
     use crate::signal;
+    use crate::{Retry, RetryBudget};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_counted_reaches_the_metrics() {
-        let retry = Retry::builder().name("for the metrics").max_attempts(2).build().unwrap();
+        let budget = RetryBudget::ratio(0.5).min_per_second(1);
+        let retry = Retry::builder().name("for the metrics").max_attempts(2).budget(budget).build().unwrap();
         retry.run(|| async { Ok::<_, &str>(()) }).await.unwrap();
         retry.run(|| async { Err::<(), _>("broken") }).await.unwrap_err();
         let mut seen = Vec::new();
@@ -270,6 +344,8 @@ mod tests {
             (signal::RETRY_CALLS.name, "failure", 1.0),
             (signal::RETRY_ATTEMPTS.name, "", 1.0),
             (signal::RETRY_GIVEN_UP.name, "attempts", 1.0),
+            // Half a retry for each of two calls, ten in reserve, one taken.
+            (signal::RETRY_BUDGET.name, "", 10.0),
         ];
         assert_eq!(seen, expected.map(|(name, attribute, value)| (name, attribute.to_owned(), value)));
     }

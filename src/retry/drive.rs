@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -12,22 +11,35 @@ use super::course::{Attempt, Course, Judged, Rules};
 use super::snapshot::GiveUp;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::FailureKind;
+use crate::outcome::{FailureKind, Outcome};
 
 /// What is called, and how its answers are read.
 pub(super) trait Target {
+    /// What leads to the rules, and to whatever else the calls of one service share.
+    type Link;
+    type Service: ?Sized;
     type Request;
     type Call: Future;
     type Output;
 
+    /// Whether the service is told how long the call has lasted.
+    const TELLS: bool = false;
+
+    fn rules(link: &Self::Link) -> &Rules;
+
     /// The request once more, if that is possible.
-    fn copy(&self, request: &Self::Request) -> Option<Self::Request>;
+    fn copy(request: &Self::Request) -> Option<Self::Request>;
 
-    /// Whether it takes another request; what it came to if it never will.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Judged<Self::Output>>>;
+    /// Calls `service`, which said that it is ready.
+    fn call(service: &mut Self::Service, request: Self::Request, attempt: Attempt) -> Self::Call;
 
-    /// Calls it, after it said that it is ready.
-    fn call(&mut self, request: Self::Request, attempt: Attempt) -> Self::Call;
+    /// A service that takes another request; what the call came to if there never will be one.
+    #[allow(clippy::type_complexity)] // It is `poll_ready`.
+    fn poll_ready(
+        &mut self,
+        link: &Self::Link,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<&mut Self::Service, Judged<Self::Output>>>;
 
     /// What an attempt came to; `kept` is the request to send again.
     fn judge(
@@ -46,12 +58,21 @@ pin_project! {
     /// There is one timer, for whichever limit or wait the call is under; none is set up for an attempt that
     /// ends at its first poll.
     pub(super) struct Drive<T: Target> {
+        link: T::Link,
         target: T,
         course: Course,
         #[pin]
         timer: Option<Sleep>,
         #[pin]
         state: State<T::Call, T::Request>,
+    }
+
+    impl<T: Target> PinnedDrop for Drive<T> {
+        fn drop(this: Pin<&mut Self>) {
+            if !this.course.is_settled() {
+                T::rules(&this.link).cancelled();
+            }
+        }
     }
 }
 
@@ -67,24 +88,46 @@ pin_project! {
 }
 
 impl<T: Target> Drive<T> {
-    /// Calls `target`, which said that it is ready.
+    /// Makes the first attempt by `call`, for which a service said that it is ready.
     #[inline]
-    pub(super) fn new(rules: &Arc<Rules>, mut target: T, request: T::Request) -> Self {
-        let course = Course::begin(rules);
-        let state = attempt(&mut target, &course, request);
-        Self { target, course, timer: None, state }
+    pub(super) fn new(
+        link: T::Link,
+        mut target: T,
+        request: T::Request,
+        call: impl FnOnce(&mut T, T::Request, Attempt) -> T::Call,
+    ) -> Self {
+        let rules = T::rules(&link);
+        let course = Course::begin(rules, T::TELLS);
+        let panicked = Panicked(rules);
+        let state = attempt::<T>(rules, &course, request, |sent, attempt| call(&mut target, sent, attempt));
+        std::mem::forget(panicked);
+        Self { link, target, course, timer: None, state }
+    }
+}
+
+/// Dropped only when the first call panicked: it is counted with those that never ended.
+struct Panicked<'a>(&'a Rules);
+
+impl Drop for Panicked<'_> {
+    fn drop(&mut self) {
+        self.0.cancelled();
     }
 }
 
 /// Makes the attempt that `course` is at; the last one has the request itself.
 #[inline]
-fn attempt<T: Target>(target: &mut T, course: &Course, request: T::Request) -> State<T::Call, T::Request> {
-    let copy = if course.is_last() { None } else { target.copy(&request) };
+fn attempt<T: Target>(
+    rules: &Rules,
+    course: &Course,
+    request: T::Request,
+    call: impl FnOnce(T::Request, Attempt) -> T::Call,
+) -> State<T::Call, T::Request> {
+    let copy = if course.is_last(rules) { None } else { T::copy(&request) };
     let (sent, kept) = match copy {
         Some(copy) => (copy, Some(request)),
         None => (request, None),
     };
-    State::Called { call: target.call(sent, course.attempt()), kept }
+    State::Called { call: call(sent, course.attempt()), kept }
 }
 
 impl<T: Target> Future for Drive<T> {
@@ -93,13 +136,14 @@ impl<T: Target> Future for Drive<T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
         let mut this = self.project();
+        let rules = T::rules(this.link);
         loop {
             match this.state.as_mut().project() {
                 Projection::Called { call, .. } => {
                     let (result, limit) = match call.poll(cx) {
                         Poll::Ready(result) => (Some(result), None),
                         Poll::Pending => {
-                            let Some(limit) = this.course.limit() else {
+                            let Some(limit) = this.course.limit(rules) else {
                                 return Poll::Pending;
                             };
                             ready!(poll_until(this.timer.as_mut(), limit.until, cx));
@@ -116,15 +160,23 @@ impl<T: Target> Future for Drive<T> {
                         Some(result) => this.target.judge(result, kept.as_ref()),
                         None => {
                             let is_final = limit.is_some_and(|limit| limit.is_final);
-                            let judged = this.target.time_out(this.course.timed_out(is_final), kept.as_ref());
+                            let why = Course::timed_out(rules, is_final);
+                            let judged = this.target.time_out(why, kept.as_ref());
                             if is_final {
-                                this.course.give_up(FailureKind::Timeout, GiveUp::Deadline);
+                                this.course.expire(rules);
                                 return Poll::Ready(judged.output);
                             }
                             judged
                         }
                     };
-                    let Some(wait) = this.course.weigh(&judged, kept.is_some()) else {
+                    let kind = match judged.outcome {
+                        Outcome::Success | Outcome::Ignored => {
+                            this.course.succeed(rules);
+                            return Poll::Ready(judged.output);
+                        }
+                        Outcome::Failure(kind) | Outcome::Permanent(kind) => kind,
+                    };
+                    let Some(wait) = this.course.weigh(rules, &judged, kind, kept.is_some()) else {
                         return Poll::Ready(judged.output);
                     };
                     // So is the refused response, before the wait.
@@ -145,30 +197,33 @@ impl<T: Target> Future for Drive<T> {
                         this.state.set(State::Readying { request });
                     }
                 }
-                Projection::Readying { .. } => match this.target.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {
+                Projection::Readying { .. } => match this.target.poll_ready(this.link, cx) {
+                    Poll::Ready(Ok(service)) => {
                         this.timer.set(None);
-                        this.course.advance();
+                        this.course.advance(rules);
                         if let Replaced::Readying { request } =
                             this.state.as_mut().project_replace(State::Done)
                         {
-                            this.state.set(attempt(this.target, this.course, request));
+                            this.state.set(attempt::<T>(rules, this.course, request, |sent, attempt| {
+                                T::call(service, sent, attempt)
+                            }));
                         }
                     }
                     Poll::Ready(Err(judged)) => {
                         let kind = judged.outcome.failure().unwrap_or(FailureKind::Error);
-                        this.course.give_up(kind, judged.veto.unwrap_or(GiveUp::NotReady));
+                        this.course.give_up(rules, kind, judged.veto.unwrap_or(GiveUp::NotReady));
                         this.state.set(State::Done);
                         return Poll::Ready(judged.output);
                     }
                     Poll::Pending => {
-                        let Some(deadline) = this.course.deadline() else {
+                        let Some(deadline) = this.course.deadline(rules) else {
                             return Poll::Pending;
                         };
                         ready!(poll_until(this.timer.as_mut(), deadline, cx));
                         this.state.set(State::Done);
-                        this.course.give_up(FailureKind::Timeout, GiveUp::Deadline);
-                        return Poll::Ready(this.target.time_out(this.course.timed_out(true), None).output);
+                        this.course.give_up(rules, FailureKind::Timeout, GiveUp::Deadline);
+                        let why = Course::timed_out(rules, true);
+                        return Poll::Ready(this.target.time_out(why, None).output);
                     }
                 },
                 // Polled again after its end, which no future promises anything about.

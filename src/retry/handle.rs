@@ -40,10 +40,10 @@ impl Retry {
         &self.rules.name
     }
 
-    /// What was counted so far.
+    /// What was counted so far, and what the budget has left.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
-        self.rules.tally.snapshot()
+        self.rules.snapshot()
     }
 
     /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.

@@ -32,7 +32,7 @@ impl<C> RetryLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for RetryLayer<C> {
+impl<S: Clone, C: Clone> Layer<S> for RetryLayer<C> {
     type Service = Retrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -79,6 +79,7 @@ mod run;
 mod service;
 mod settings;
 mod snapshot;
+mod spare;
 
 pub use budget::RetryBudget;
 pub use course::Attempt;

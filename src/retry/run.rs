@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::BoxError;
@@ -112,48 +111,59 @@ impl<T, E: Cause<K>, K> Classify<T, E> for ByCause<K> {
 }
 
 /// A function to call until it succeeds.
-pub(super) struct Work<F, C, Fut> {
+pub(super) struct Work<'a, F, C, Fut> {
     work: F,
     classifier: C,
-    call: PhantomData<fn() -> Fut>,
+    call: PhantomData<fn(&'a Rules) -> Fut>,
 }
 
-impl<F, C, Fut, T, E> Work<F, C, Fut>
+impl<'a, F, C, Fut, T, E> Work<'a, F, C, Fut>
 where
     F: FnMut() -> Fut,
     C: Classify<T, E>,
     Fut: Future<Output = Result<T, E>>,
 {
-    pub(super) fn drive(rules: &Arc<Rules>, work: F, classifier: C) -> Drive<Self> {
-        Drive::new(rules, Self { work, classifier, call: PhantomData }, ())
+    pub(super) fn drive(rules: &'a Rules, work: F, classifier: C) -> Drive<Self> {
+        let target = Self { work, classifier, call: PhantomData };
+        Drive::new(rules, target, (), |target, (), _| (target.work)())
     }
 }
 
-impl<F, C, Fut, T, E> Target for Work<F, C, Fut>
+impl<'a, F, C, Fut, T, E> Target for Work<'a, F, C, Fut>
 where
     F: FnMut() -> Fut,
     C: Classify<T, E>,
     Fut: Future<Output = Result<T, E>>,
 {
+    type Link = &'a Rules;
+    type Service = F;
     type Request = ();
     type Call = Fut;
     type Output = Result<T, CallError<E>>;
 
-    fn copy(&self, _: &()) -> Option<()> {
+    fn rules<'b>(link: &'b &'a Rules) -> &'b Rules {
+        link
+    }
+
+    fn copy((): &()) -> Option<()> {
         Some(())
     }
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Judged<Self::Output>>> {
-        Poll::Ready(Ok(()))
+    fn call(work: &mut F, (): (), _: Attempt) -> Fut {
+        work()
     }
 
-    fn call(&mut self, (): (), _: Attempt) -> Fut {
-        (self.work)()
+    fn poll_ready(
+        &mut self,
+        _: &&'a Rules,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<&mut F, Judged<Self::Output>>> {
+        Poll::Ready(Ok(&mut self.work))
     }
 
     fn judge(&mut self, result: Result<T, E>, _: Option<&()>) -> Judged<Self::Output> {
         let outcome = self.classifier.classify(result.as_ref());
-        Judged { output: result.map_err(CallError::Inner), outcome, veto: None, not_before: None }
+        Judged { output: result.map_err(CallError::Inner), outcome, veto: None, asked: None }
     }
 
     fn time_out(&mut self, why: TimedOut, _: Option<&()>) -> Judged<Self::Output> {
@@ -161,12 +171,12 @@ where
             output: Err(CallError::TimedOut(why)),
             outcome: Outcome::Failure(FailureKind::Timeout),
             veto: None,
-            not_before: None,
+            asked: None,
         }
     }
 }
 
-impl<F, C, Fut> fmt::Debug for Work<F, C, Fut> {
+impl<F, C, Fut> fmt::Debug for Work<'_, F, C, Fut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Work").finish_non_exhaustive()
     }

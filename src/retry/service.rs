@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
@@ -13,6 +13,7 @@ use tower::{BoxError, Service};
 use super::course::{Attempt, Judged, Rules};
 use super::drive::{Drive, Target};
 use super::snapshot::GiveUp;
+use super::spare::{Shared, Spare};
 use crate::error::{Rejected, TimedOut};
 use crate::outcome::{ByResult, Classify, FailureKind, Outcome};
 
@@ -20,13 +21,14 @@ use crate::outcome::{ByResult, Classify, FailureKind, Outcome};
 #[derive(Clone, Debug)]
 pub struct Retrying<S, C = ByResult> {
     inner: S,
-    rules: Arc<Rules>,
+    shared: Arc<Shared<S>>,
     classifier: C,
 }
 
-impl<S, C> Retrying<S, C> {
+impl<S: Clone, C> Retrying<S, C> {
     pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C) -> Self {
-        Self { inner, rules, classifier }
+        let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
+        Self { inner, shared, classifier }
     }
 }
 
@@ -48,59 +50,67 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let target = Plain {
-            service: take_ready(&mut self.inner),
-            classifier: self.classifier.clone(),
-            request: PhantomData,
-        };
-        RetryFuture { drive: Drive::new(&self.rules, target, request) }
+        let target = Plain { service: None, classifier: self.classifier.clone(), request: PhantomData };
+        let inner = &mut self.inner;
+        RetryFuture {
+            drive: Drive::new(Arc::clone(&self.shared), target, request, |_, sent, _| inner.call(sent)),
+        }
     }
 }
 
-/// The instance that said that it is ready; a clone, which has yet to be asked, takes its place.
-#[inline]
-pub(super) fn take_ready<S: Clone>(service: &mut S) -> S {
-    let clone = service.clone();
-    std::mem::replace(service, clone)
-}
-
 struct Plain<S, C, Req> {
-    service: S,
+    /// For the attempts after the first.
+    service: Option<S>,
     classifier: C,
     request: PhantomData<fn(Req)>,
 }
 
 impl<S, C, Req> Target for Plain<S, C, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     C: Classify<S::Response, BoxError>,
     Req: Clone,
 {
+    type Link = Arc<Shared<S>>;
+    type Service = S;
     type Request = Req;
     type Call = S::Future;
     type Output = Result<S::Response, BoxError>;
 
     #[inline]
-    fn copy(&self, request: &Req) -> Option<Req> {
-        Some(request.clone())
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Judged<Self::Output>>> {
-        self.service.poll_ready(cx).map_err(|error| self.judge(Err(error), None))
+    fn rules(link: &Arc<Shared<S>>) -> &Rules {
+        &link.rules
     }
 
     #[inline]
-    fn call(&mut self, request: Req, _: Attempt) -> S::Future {
-        self.service.call(request)
+    fn copy(request: &Req) -> Option<Req> {
+        Some(request.clone())
+    }
+
+    #[inline]
+    fn call(service: &mut S, request: Req, _: Attempt) -> S::Future {
+        service.call(request)
+    }
+
+    fn poll_ready(
+        &mut self,
+        link: &Arc<Shared<S>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
+        let service = match &mut self.service {
+            Some(service) => service,
+            none => none.insert(ready!(link.spare.poll_clone(cx))),
+        };
+        match ready!(service.poll_ready(cx)) {
+            Ok(()) => Poll::Ready(Ok(service)),
+            Err(error) => Poll::Ready(Err(judge(&self.classifier, Err(error.into())))),
+        }
     }
 
     #[inline]
     fn judge(&mut self, result: Result<S::Response, S::Error>, _: Option<&Req>) -> Judged<Self::Output> {
-        let output = result.map_err(Into::into);
-        let outcome = self.classifier.classify(output.as_ref());
-        let refused = output.as_ref().is_err_and(|error| Rejected::find(error.as_ref()).is_some());
-        Judged { output, outcome, veto: refused.then_some(GiveUp::Rejected), not_before: None }
+        judge(&self.classifier, result.map_err(Into::into))
     }
 
     fn time_out(&mut self, why: TimedOut, _: Option<&Req>) -> Judged<Self::Output> {
@@ -108,9 +118,19 @@ where
             output: Err(why.into()),
             outcome: Outcome::Failure(FailureKind::Timeout),
             veto: None,
-            not_before: None,
+            asked: None,
         }
     }
+}
+
+#[inline]
+fn judge<T, C: Classify<T, BoxError>>(
+    classifier: &C,
+    output: Result<T, BoxError>,
+) -> Judged<Result<T, BoxError>> {
+    let outcome = classifier.classify(output.as_ref());
+    let refused = output.as_ref().is_err_and(|error| Rejected::find(error.as_ref()).is_some());
+    Judged { output, outcome, veto: refused.then_some(GiveUp::Rejected), asked: None }
 }
 
 pin_project! {
@@ -118,6 +138,7 @@ pin_project! {
     pub struct RetryFuture<S, C, Req>
     where
         S: Service<Req>,
+        S: Clone,
         S::Error: Into<BoxError>,
         C: Classify<S::Response, BoxError>,
         Req: Clone,
@@ -129,7 +150,7 @@ pin_project! {
 
 impl<S, C, Req> Future for RetryFuture<S, C, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     C: Classify<S::Response, BoxError>,
     Req: Clone,
@@ -144,7 +165,7 @@ where
 
 impl<S, C, Req> fmt::Debug for RetryFuture<S, C, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     C: Classify<S::Response, BoxError>,
     Req: Clone,

@@ -74,21 +74,23 @@ pub struct RetrySnapshot {
     pub retries: u64,
     /// The failures by what forbade another attempt.
     pub given_up: BTreeMap<GiveUp, u64>,
+    /// Retries that the budget would pay for now; `None` where there is no budget.
+    pub budget_left: Option<u64>,
 }
 
-/// What the layers of one handle count into.
+/// What the layers of one handle count into, but for the calls that succeed at once: those the budget counts.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    successes: AtomicU64,
+    late_successes: AtomicU64,
     cancelled: AtomicU64,
     retries: AtomicU64,
     given_up: [AtomicU64; GiveUp::ALL.len()],
 }
 
 impl Tally {
-    #[inline]
-    pub(super) fn success(&self) {
-        self.successes.fetch_add(1, Ordering::Relaxed);
+    /// A call went well after it had failed.
+    pub(super) fn late_success(&self) {
+        self.late_successes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn cancelled(&self) {
@@ -103,12 +105,12 @@ impl Tally {
         self.given_up[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self) -> RetrySnapshot {
+    pub(super) fn snapshot(&self, early_successes: u64, budget_left: Option<u64>) -> RetrySnapshot {
         let given_up: BTreeMap<GiveUp, u64> = GiveUp::ALL
             .into_iter()
             .map(|why| (why, self.given_up[why as usize].load(Ordering::Relaxed)))
             .collect();
-        let successes = self.successes.load(Ordering::Relaxed);
+        let successes = early_successes + self.late_successes.load(Ordering::Relaxed);
         let failures = given_up.values().sum();
         let cancelled = self.cancelled.load(Ordering::Relaxed);
         RetrySnapshot {
@@ -118,6 +120,7 @@ impl Tally {
             cancelled,
             retries: self.retries.load(Ordering::Relaxed),
             given_up,
+            budget_left,
         }
     }
 }

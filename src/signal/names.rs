@@ -69,6 +69,8 @@ metrics! {
         "Attempts after the first.";
     RETRY_GIVEN_UP "campanile.retry.given_up" Counter "{call}" ["retry" "reason"]
         "Failed calls that were not tried again, by what forbade it.";
+    RETRY_BUDGET "campanile.retry.budget.remaining" Gauge "{attempt}" ["retry"]
+        "Attempts after the first that the budget would pay for now.";
     // ----- timing -----
     TIMING_DURATION "campanile.timing.duration" Histogram "s" ["operation" "error.type"]
         "How long the calls of a plain service took.";

@@ -66,7 +66,7 @@ impl<C> HttpRetryLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for HttpRetryLayer<C> {
+impl<S: Clone, C: Clone> Layer<S> for HttpRetryLayer<C> {
     type Service = HttpRetrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -19,22 +19,23 @@ use super::repeat::{is_idempotent, never_sent, retry_after};
 use crate::error::{Rejected, TimedOut, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, Outcome};
 use crate::retry::ReplayBody;
-use crate::retry::course::{Attempt, Judged, Rules};
+use crate::retry::course::{Asked, Attempt, Judged, Rules};
 use crate::retry::drive::{Drive, Target};
-use crate::retry::service::take_ready;
 use crate::retry::snapshot::GiveUp;
+use crate::retry::spare::{Shared, Spare};
 
 /// An HTTP service whose failed requests are sent again.
 #[derive(Clone, Debug)]
 pub struct HttpRetrying<S, C = ByHttpStatus> {
     inner: S,
-    rules: Arc<Rules>,
+    shared: Arc<Shared<S>>,
     classifier: C,
 }
 
-impl<S, C> HttpRetrying<S, C> {
+impl<S: Clone, C> HttpRetrying<S, C> {
     pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C) -> Self {
-        Self { inner, rules, classifier }
+        let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
+        Self { inner, shared, classifier }
     }
 }
 
@@ -56,16 +57,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let settings = &self.rules.settings;
+        let settings = &self.shared.rules.settings;
         let (head, body) = request.into_parts();
         let kept = Kept {
             may_repeat: settings.retry_non_idempotent || is_idempotent(&head),
             head,
             body: ReplayBody::new(body, settings.body_cap),
         };
-        let service = take_ready(&mut self.inner);
-        let target = Exchange { service, classifier: self.classifier.clone(), response: PhantomData };
-        HttpRetryFuture { drive: Drive::new(&self.rules, target, kept) }
+        let target = Exchange { service: None, classifier: self.classifier.clone(), response: PhantomData };
+        let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
+        HttpRetryFuture {
+            drive: Drive::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
+        }
     }
 }
 
@@ -91,37 +94,54 @@ impl Kept {
 }
 
 struct Exchange<S, C, R> {
-    service: S,
+    /// For the attempts after the first.
+    service: Option<S>,
     classifier: C,
     response: PhantomData<fn() -> R>,
 }
 
 impl<S, C, R> Target for Exchange<S, C, R>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>>,
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
     S::Error: 'static,
     C: Classify<Parts, S::Error>,
 {
+    type Link = Arc<Shared<S>>;
+    type Service = S;
     type Request = Kept;
     type Call = S::Future;
     type Output = Result<Response<RetryBody<R>>, S::Error>;
 
-    fn copy(&self, kept: &Kept) -> Option<Kept> {
+    const TELLS: bool = true;
+
+    fn rules(link: &Arc<Shared<S>>) -> &Rules {
+        &link.rules
+    }
+
+    fn copy(kept: &Kept) -> Option<Kept> {
         let body = kept.body.try_clone()?;
         Some(Kept { head: kept.head.clone(), body, may_repeat: kept.may_repeat })
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Judged<Self::Output>>> {
-        self.service.poll_ready(cx).map_err(|error| self.judge(Err(error), None))
+    fn call(service: &mut S, kept: Kept, attempt: Attempt) -> S::Future {
+        // By convention it stands on the span of each resend, where that has the field.
+        tracing::Span::current().record("http.request.resend_count", attempt.resend_count());
+        send(service, kept, attempt)
     }
 
-    fn call(&mut self, mut kept: Kept, attempt: Attempt) -> S::Future {
-        if attempt.number() > 1 {
-            // By convention it stands on the span of each resend, where that has the field.
-            tracing::Span::current().record("http.request.resend_count", attempt.number() - 1);
+    fn poll_ready(
+        &mut self,
+        link: &Arc<Shared<S>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
+        let service = match &mut self.service {
+            Some(service) => service,
+            none => none.insert(ready!(link.spare.poll_clone(cx))),
+        };
+        match ready!(service.poll_ready(cx)) {
+            Ok(()) => Poll::Ready(Ok(service)),
+            Err(error) => Poll::Ready(Err(judge_error(&self.classifier, error, None))),
         }
-        kept.head.extensions.insert(attempt);
-        self.service.call(Request::from_parts(kept.head, kept.body))
     }
 
     fn judge(&mut self, result: Result<Response<R>, S::Error>, kept: Option<&Kept>) -> Judged<Self::Output> {
@@ -129,24 +149,17 @@ where
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let outcome = self.classifier.classify(Ok(&head));
-                let (mut veto, mut not_before) = (None, None);
+                let (mut veto, mut asked) = (None, None);
                 if outcome.failure().is_some() {
                     // A circuit breaker marks its refusals so; one of another process is a plain 503.
                     let refused = head.extensions.get::<Rejected>().is_some();
                     veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(false));
-                    not_before = retry_after(head.status, &head.headers);
+                    asked = retry_after(head.status, &head.headers).map(Asked::AtLeast);
                 }
                 let output = Ok(Response::from_parts(head, RetryBody::new(body)));
-                Judged { output, outcome, veto, not_before }
+                Judged { output, outcome, veto, asked }
             }
-            Err(error) => {
-                let outcome = self.classifier.classify(Err(&error));
-                let cause = as_error(&error);
-                let refused = cause.is_some_and(|cause| Rejected::find(cause).is_some());
-                let veto =
-                    refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(cause.is_some_and(never_sent)));
-                Judged { output: Err(error), outcome, veto, not_before: None }
-            }
+            Err(error) => judge_error(&self.classifier, error, kept),
         }
     }
 
@@ -158,9 +171,26 @@ where
             output: Ok(response),
             outcome: Outcome::Failure(FailureKind::Timeout),
             veto: kept.and_then(|kept| kept.veto(false)),
-            not_before: None,
+            asked: None,
         }
     }
+}
+
+fn judge_error<T, E: 'static, C: Classify<Parts, E>>(
+    classifier: &C,
+    error: E,
+    kept: Option<&Kept>,
+) -> Judged<Result<T, E>> {
+    let outcome = classifier.classify(Err(&error));
+    let cause = as_error(&error);
+    let refused = cause.is_some_and(|cause| Rejected::find(cause).is_some());
+    let veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(cause.is_some_and(never_sent)));
+    Judged { output: Err(error), outcome, veto, asked: None }
+}
+
+fn send<S: Service<Request<ReplayBody>>>(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future {
+    kept.head.extensions.insert(attempt);
+    service.call(Request::from_parts(kept.head, kept.body))
 }
 
 pin_project! {
@@ -168,6 +198,7 @@ pin_project! {
     pub struct HttpRetryFuture<S, C, R>
     where
         S: Service<Request<ReplayBody>, Response = Response<R>>,
+        S: Clone,
         S::Error: 'static,
         C: Classify<Parts, S::Error>,
     {
@@ -178,7 +209,7 @@ pin_project! {
 
 impl<S, C, R> Future for HttpRetryFuture<S, C, R>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>>,
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
     S::Error: 'static,
     C: Classify<Parts, S::Error>,
 {
@@ -191,7 +222,7 @@ where
 
 impl<S, C, R> fmt::Debug for HttpRetryFuture<S, C, R>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>>,
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
     S::Error: 'static,
     C: Classify<Parts, S::Error>,
 {
