@@ -1,5 +1,7 @@
 //! The timing layer through its public API, on a paused clock.
 
+mod names;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::time::Duration;
