@@ -87,7 +87,7 @@ impl Rules {
     }
 
     pub(super) fn snapshot(&self) -> RetrySnapshot {
-        self.tally.snapshot(self.budget.successes(), self.budget.left(clock::now()))
+        self.tally.snapshot(self.budget.successes(), self.budget.left(now()))
     }
 
     /// A call ended before anything could be said about it.
@@ -142,12 +142,18 @@ impl Attempt {
 
 // ===== impl Course =====
 
+/// Stays out of the way of calls that do not need it.
+#[inline(never)]
+fn now() -> Tick {
+    clock::now()
+}
+
 impl Course {
     /// A call begins with its first attempt. The clock is read only where a limit needs it or `told` says that the
     /// service will know how long the call has lasted.
     #[inline]
     pub(super) fn begin(rules: &Rules, told: bool) -> Self {
-        let now = if rules.timed || told { clock::now() } else { Tick::default() };
+        let now = if rules.timed || told { now() } else { Tick::default() };
         Self {
             began: now,
             attempt_began: now,
@@ -161,7 +167,7 @@ impl Course {
     /// The next attempt begins.
     pub(super) fn advance(&mut self, rules: &Rules) {
         self.number += 1;
-        self.attempt_began = clock::now();
+        self.attempt_began = now();
         rules.tally.retry();
     }
 
@@ -213,7 +219,7 @@ impl Course {
     pub(super) fn succeed(&mut self, rules: &Rules) {
         self.settled = true;
         if self.number == 1 {
-            rules.budget.succeeded(clock::now);
+            rules.budget.succeeded(now);
         } else {
             rules.tally.late_success();
         }
@@ -258,7 +264,7 @@ impl Course {
     /// An attempt failed, and the budget was not asked to pay for another.
     fn earn(&self, rules: &Rules) {
         if self.number == 1 {
-            rules.budget.failed(clock::now);
+            rules.budget.failed(now);
         }
     }
 
@@ -286,7 +292,7 @@ impl Course {
             return Err(GiveUp::Body);
         }
         let wait = self.wait(&rules.settings, judged.asked);
-        let now = clock::now();
+        let now = now();
         if self.deadline(rules).is_some_and(|deadline| now + wait >= deadline) {
             return Err(GiveUp::Deadline);
         }

@@ -59,8 +59,8 @@ where
 }
 
 struct Plain<S, C, Req> {
-    /// For the attempts after the first.
-    service: Option<S>,
+    /// For the attempts after the first. Most calls have none, and should not be larger for it.
+    service: Option<Box<S>>,
     classifier: C,
     request: PhantomData<fn(Req)>,
 }
@@ -100,7 +100,7 @@ where
     ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
-            none => none.insert(ready!(link.spare.poll_clone(cx))),
+            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
         };
         match ready!(service.poll_ready(cx)) {
             Ok(()) => Poll::Ready(Ok(service)),

@@ -94,8 +94,8 @@ impl Kept {
 }
 
 struct Exchange<S, C, R> {
-    /// For the attempts after the first.
-    service: Option<S>,
+    /// For the attempts after the first. Most calls have none, and should not be larger for it.
+    service: Option<Box<S>>,
     classifier: C,
     response: PhantomData<fn() -> R>,
 }
@@ -136,7 +136,7 @@ where
     ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
-            none => none.insert(ready!(link.spare.poll_clone(cx))),
+            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
         };
         match ready!(service.poll_ready(cx)) {
             Ok(()) => Poll::Ready(Ok(service)),
