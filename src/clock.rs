@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Added to every reading, so that an instant from before the base was taken still counts upwards.
-const MARGIN: u64 = 3_600_000_000_000;
+/// The base lies so far back, so that an instant from before it was taken still counts upwards: as far as the
+/// system's clock has an instant for it, which some begin to count when the machine starts.
+const MARGINS: [u64; 3] = [3_600, 60, 1];
 
-static BASE: LazyLock<Instant> = LazyLock::new(|| Instant::from_std(real_now()));
+static BASE: LazyLock<Instant> = LazyLock::new(|| {
+    let now = real_now();
+    let base = MARGINS.into_iter().find_map(|seconds| now.checked_sub(Duration::from_secs(seconds)));
+    Instant::from_std(base.unwrap_or(now))
+});
 
 #[allow(clippy::disallowed_methods)] // The one place that reads the real clock: the base must not be a paused time.
 fn real_now() -> std::time::Instant {
@@ -24,6 +29,7 @@ pub(crate) struct Tick(pub(crate) u64);
 
 impl Tick {
     /// The time that passed since `earlier`; zero when `earlier` lies ahead.
+    #[inline]
     pub(crate) fn since(self, earlier: Tick) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -40,19 +46,17 @@ impl std::ops::Add<Duration> for Tick {
 /// Now, by the clock that tests can pause.
 #[inline]
 pub(crate) fn now() -> Tick {
-    let base = *BASE;
-    let now = Instant::now();
-    if now >= base {
-        Tick(MARGIN.saturating_add(nanos(now - base)))
-    } else {
-        Tick(MARGIN.saturating_sub(nanos(base - now)))
-    }
+    Tick(nanos(Instant::now().duration_since(*BASE)))
 }
 
 /// A duration as nanoseconds; more than 584 years are cut there.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    // In words of 64 bits: `as_nanos` would go through 128.
+    match duration.as_secs().checked_mul(1_000_000_000) {
+        Some(whole) => whole.saturating_add(u64::from(duration.subsec_nanos())),
+        None => u64::MAX,
+    }
 }
 
 #[cfg(test)]

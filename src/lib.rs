@@ -52,6 +52,7 @@ pub mod error;
 pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
+mod lanes;
 pub mod outcome;
 pub mod retry;
 mod roll;

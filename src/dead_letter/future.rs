@@ -10,6 +10,7 @@ use std::thread;
 
 use pin_project_lite::pin_project;
 
+use super::failure::Failure;
 use super::park::Parking;
 
 /// What knows the request of a call that ends with `R`, of which its caller gets `T`, and whether that is a failure.
@@ -18,12 +19,15 @@ pub trait Examine<R, T> {
     /// What the caller gets for the result of the inner service.
     fn pass(result: R) -> T;
 
-    /// Begins to park the request when `end` is a final failure.
-    fn examine(self, end: End<T>) -> (End<T>, Option<Step>);
+    /// Gives the output back, and why it is a final failure if it is one: in a box, for a success that moves is slow.
+    fn judge(&self, output: T) -> (T, Option<Box<Failure>>);
+
+    /// Begins to park the request.
+    fn park(self, failure: Failure) -> Step;
 }
 
 /// How a call ended: with a result, or with a panic.
-pub(super) type End<T> = thread::Result<T>;
+type End<T> = thread::Result<T>;
 
 /// What the caller waits for.
 #[doc(hidden)]
@@ -45,7 +49,8 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Calling { #[pin] call: F },
-        Ended,
+        // Before it gave a future.
+        Panicked,
         Parking { parking: Parking },
         Done,
     }
@@ -53,13 +58,14 @@ pin_project! {
 
 impl<F, J, T> DeadLetterFuture<F, J, T> {
     /// `job` is none for a call that is not to be parked whatever happens.
+    #[inline]
     pub(super) fn new(call: F, job: Option<J>) -> Self {
         Self { state: State::Calling { call }, job, end: None }
     }
 
     /// The call panicked before it gave a future. The caller gets the panic once the request is parked.
     pub(super) fn panicked(panic: Box<dyn Any + Send>, job: Option<J>) -> Self {
-        Self { state: State::Ended, job, end: Some(Err(panic)) }
+        Self { state: State::Panicked, job, end: Some(Err(panic)) }
     }
 }
 
@@ -71,46 +77,77 @@ where
     type Output = T;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProj::Calling { call } => {
-                    // A panic goes on its way below, once the request is parked.
-                    let end = match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
-                        Ok(polled) => Ok(J::pass(ready!(polled))),
-                        Err(panic) => Err(panic),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let mut this = self.as_mut().project();
+        if let StateProj::Calling { call } = this.state.as_mut().project() {
+            // A panic goes on its way below, once the request is parked.
+            let (end, failure) = match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+                Ok(polled) => {
+                    let output = J::pass(ready!(polled));
+                    let (output, failure) = match this.job.as_ref() {
+                        Some(job) => job.judge(output),
+                        None => (output, None),
                     };
-                    *this.end = Some(end);
                     // What the call holds is free while its request is parked.
-                    this.state.set(State::Ended);
-                }
-                StateProj::Ended => {
-                    if let Some(job) = this.job.take()
-                        && let Some(end) = this.end.take()
-                    {
-                        let (end, step) = job.examine(end);
-                        *this.end = Some(end);
-                        if let Some(Step(parking)) = step {
-                            this.state.set(State::Parking { parking });
-                            continue;
+                    this.state.set(State::Done);
+                    match failure {
+                        None => {
+                            *this.job = None;
+                            return Poll::Ready(output);
                         }
+                        Some(failure) => (Ok(output), *failure),
                     }
-                    this.state.set(State::Done);
                 }
-                StateProj::Parking { parking } => {
-                    ready!(parking.poll(cx));
-                    this.state.set(State::Done);
+                Err(panic) => {
+                    let failure = Failure::of_panic(panic.as_ref());
+                    (Err(panic), failure)
                 }
-                StateProj::Done => {
-                    return match this.end.take() {
-                        Some(Ok(output)) => Poll::Ready(output),
-                        Some(Err(panic)) => resume_unwind(panic),
-                        // Polled again after its end, which no future promises anything about.
-                        None => Poll::Pending,
-                    };
+            };
+            return self.part(end, failure, cx);
+        }
+        self.wait(cx)
+    }
+}
+
+impl<F, J, T> DeadLetterFuture<F, J, T>
+where
+    F: Future,
+    J: Examine<F::Output, T>,
+{
+    /// The call failed: its caller gets `end` once the request is parked.
+    #[cold]
+    fn part(mut self: Pin<&mut Self>, end: End<T>, failure: Failure, cx: &mut Context<'_>) -> Poll<T> {
+        let mut this = self.as_mut().project();
+        *this.end = Some(end);
+        this.state.set(match this.job.take().map(|job| job.park(failure)) {
+            Some(Step(parking)) => State::Parking { parking },
+            None => State::Done,
+        });
+        self.wait(cx)
+    }
+
+    #[cold]
+    fn wait(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let mut this = self.as_mut().project();
+        match this.state.as_mut().project() {
+            StateProj::Parking { parking } => {
+                ready!(parking.poll(cx));
+                this.state.set(State::Done);
+            }
+            StateProj::Panicked => {
+                this.state.set(State::Done);
+                if let Some(Err(panic)) = this.end.take() {
+                    let failure = Failure::of_panic(panic.as_ref());
+                    return self.part(Err(panic), failure, cx);
                 }
             }
+            StateProj::Calling { .. } | StateProj::Done => {}
+        }
+        match this.end.take() {
+            Some(Ok(output)) => Poll::Ready(output),
+            Some(Err(panic)) => resume_unwind(panic),
+            // Polled again after its end, which no future promises anything about.
+            None => Poll::Pending,
         }
     }
 }
@@ -119,7 +156,7 @@ impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Calling { .. } => "calling",
-            State::Ended => "ended",
+            State::Panicked => "panicked",
             State::Parking { .. } => "parking",
             State::Done => "done",
         };

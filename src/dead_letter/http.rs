@@ -15,7 +15,7 @@ use tower::{BoxError, Layer, Service};
 use super::DeadLetterQueue;
 use super::core::Core;
 use super::failure::Failure;
-use super::future::{DeadLetterFuture, End, Examine, Step};
+use super::future::{DeadLetterFuture, Examine, Step};
 use super::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use super::park::Draft;
 use super::redrive::{self, Redriven};
@@ -169,35 +169,6 @@ impl<C> Kept<C> {
             classifier,
         }
     }
-
-    fn park(self, failure: Failure) -> Step {
-        let Self { core, method, uri, version, headers, body, classifier: _ } = self;
-        let draft = Draft::new(failure).or_trace(|| traceparent(&headers));
-        let cap = core.settings.body_cap;
-        // The other half is the store's: the caller waits for both.
-        let patience = core.settings.park_timeout / 2;
-        let payload = async move {
-            let (body_state, body) = match body {
-                Some(body) => match timeout(patience, body.collect_rest(cap)).await {
-                    Ok(captured) => at_rest(captured),
-                    Err(_) => at_rest(body.captured()),
-                },
-                None => (BodyState::Partial, Vec::new()),
-            };
-            Ok(Payload::Http(HttpRequest {
-                method: method.as_str().to_owned(),
-                uri: uri.to_string(),
-                version: format!("{version:?}"),
-                headers: headers
-                    .iter()
-                    .map(|(name, value)| (name.as_str().to_owned(), HeaderText::from(value.as_bytes())))
-                    .collect(),
-                body_state,
-                body,
-            }))
-        };
-        Step(core.park(draft, payload))
-    }
 }
 
 /// The data of a body. Its trailers are not kept: no client of HTTP sends them with a request.
@@ -228,26 +199,49 @@ where
         result
     }
 
-    fn examine(self, end: End<Result<Response<B>, E>>) -> (End<Result<Response<B>, E>>, Option<Step>) {
-        let (end, failure) = match end {
-            Ok(Ok(response)) => {
+    fn judge(&self, output: Result<Response<B>, E>) -> (Result<Response<B>, E>, Option<Box<Failure>>) {
+        match output {
+            Ok(response) => {
                 let (head, body) = response.into_parts();
                 let outcome = self.classifier.classify(Ok(&head));
-                let failure = outcome.failure().map(|kind| of_head(kind, &head));
-                (Ok(Ok(Response::from_parts(head, body))), failure)
+                let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
+                (Ok(Response::from_parts(head, body)), failure)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 let outcome = self.classifier.classify(Err(&error));
-                let failure = outcome.failure().map(|kind| Failure::of_any(kind, &error));
-                (Ok(Err(error)), failure)
+                let failure = outcome.failure().map(|kind| Box::new(Failure::of_any(kind, &error)));
+                (Err(error), failure)
             }
-            Err(panic) => {
-                let failure = Failure::of_panic(panic.as_ref());
-                (Err(panic), Some(failure))
-            }
+        }
+    }
+
+    fn park(self, failure: Failure) -> Step {
+        let Self { core, method, uri, version, headers, body, classifier: _ } = self;
+        let draft = Draft::new(failure).or_trace(|| traceparent(&headers));
+        let cap = core.settings.body_cap;
+        // The other half is the store's: the caller waits for both.
+        let patience = core.settings.park_timeout / 2;
+        let payload = async move {
+            let (body_state, body) = match body {
+                Some(body) => match timeout(patience, body.collect_rest(cap)).await {
+                    Ok(captured) => at_rest(captured),
+                    Err(_) => at_rest(body.captured()),
+                },
+                None => (BodyState::Partial, Vec::new()),
+            };
+            Ok(Payload::Http(HttpRequest {
+                method: method.as_str().to_owned(),
+                uri: uri.to_string(),
+                version: format!("{version:?}"),
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str().to_owned(), HeaderText::from(value.as_bytes())))
+                    .collect(),
+                body_state,
+                body,
+            }))
         };
-        let step = failure.map(|failure| self.park(failure));
-        (end, step)
+        Step(core.park(draft, payload))
     }
 }
 

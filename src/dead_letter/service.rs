@@ -11,7 +11,7 @@ use tower::{BoxError, Service};
 
 use super::core::Core;
 use super::failure::Failure;
-use super::future::{DeadLetterFuture, End, Examine, Step};
+use super::future::{DeadLetterFuture, Examine, Step};
 use super::park::Draft;
 use super::redrive;
 use crate::outcome::{ByResult, Classify};
@@ -90,16 +90,16 @@ where
     }
 
     #[inline]
-    fn examine(self, end: End<Result<Res, BoxError>>) -> (End<Result<Res, BoxError>>, Option<Step>) {
-        let failure = match &end {
-            Ok(result) => self.classifier.classify(result.as_ref()).failure().map(|kind| match result {
-                Ok(_) => Failure::of_response(kind),
-                Err(error) => Failure::of_error(kind, error.as_ref()),
-            }),
-            Err(panic) => Some(Failure::of_panic(panic.as_ref())),
-        };
-        let step = failure.map(|failure| Step(self.core.park_value(&self.request, Draft::new(failure))));
-        (end, step)
+    fn judge(&self, output: Result<Res, BoxError>) -> (Result<Res, BoxError>, Option<Box<Failure>>) {
+        let failure = self.classifier.classify(output.as_ref()).failure().map(|kind| match &output {
+            Ok(_) => Box::new(Failure::of_response(kind)),
+            Err(error) => Box::new(Failure::of_error(kind, error.as_ref())),
+        });
+        (output, failure)
+    }
+
+    fn park(self, failure: Failure) -> Step {
+        Step(self.core.park_value(&self.request, Draft::new(failure)))
     }
 }
 

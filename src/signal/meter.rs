@@ -162,6 +162,8 @@ mod with_telemetry {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
         own: Option<Meter>,
+        /// The generation that has no meter, as far as is known: one look spares a process without a pipeline the rest.
+        idle: AtomicU64,
         /// Nothing before the first duration: a series that never had one does not show.
         bound: ArcSwapOption<Bound>,
     }
@@ -180,7 +182,13 @@ mod with_telemetry {
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
         ) -> Self {
-            Self { metric, attributes: key_values(attributes), own: None, bound: ArcSwapOption::empty() }
+            Self {
+                metric,
+                attributes: key_values(attributes),
+                own: None,
+                idle: AtomicU64::new(0),
+                bound: ArcSwapOption::empty(),
+            }
         }
 
         /// Records to `meter` alone.
@@ -189,11 +197,18 @@ mod with_telemetry {
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
         ) -> Self {
-            Self { own: Some(meter.clone()), ..Self::new(metric, attributes) }
+            let idle = AtomicU64::new(FIXED);
+            Self { own: Some(meter.clone()), idle, ..Self::new(metric, attributes) }
         }
 
         #[inline]
         pub(crate) fn record(&self, duration: Duration) {
+            if self.idle.load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
+                self.record_bound(duration);
+            }
+        }
+
+        fn record_bound(&self, duration: Duration) {
             let bound = self.bound.load();
             match bound.as_deref() {
                 Some(bound)
@@ -214,7 +229,11 @@ mod with_telemetry {
                 self.bind(FIXED, Some(own));
             } else {
                 let generation = GENERATION.load(Ordering::Acquire);
-                self.bind(generation, METER.load().as_deref());
+                let meter = METER.load();
+                self.bind(generation, meter.as_deref());
+                if meter.is_none() {
+                    self.idle.store(generation, Ordering::Relaxed);
+                }
             }
             if let Some(histogram) = self.bound.load().as_deref().and_then(|bound| bound.histogram.as_ref()) {
                 histogram.record(duration.as_secs_f64());

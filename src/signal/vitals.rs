@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::clock::{self, Tick, nanos};
-use crate::sketch::{Sketch, Summary};
+use crate::sketch::{LiveSketch, Summary};
 use crate::sync::Mutex;
 use crate::window::{Buckets, Counts, Sample};
 
@@ -46,7 +46,7 @@ impl Vitals {
 #[derive(Debug)]
 pub(crate) struct Vital {
     recent: Mutex<Recent>,
-    durations: Sketch,
+    durations: LiveSketch,
 }
 
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Default for Vital {
                 calls: 0,
                 failures: 0,
             }),
-            durations: Sketch::default(),
+            durations: LiveSketch::default(),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Default for Vital {
 impl Vital {
     /// Takes in one call that ended at `now`.
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) {
-        self.durations.record(duration);
+        self.durations.record(nanos(duration));
         let mut recent = self.recent.lock();
         recent.counts.record(now, Sample { failed, slow: false });
         recent.durations.record(now, duration);

@@ -4,19 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lane::{Lane, Reading};
 use super::layer::TimingLayer;
+use super::rate::LOOK_BACK;
 #[cfg(feature = "http")]
 use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
 use crate::clock::{self, Tick};
+use crate::lanes::Lanes;
 use crate::outcome::{FailureKind, Outcome};
-use crate::seconds::{Seconds, second_of};
 use crate::signal::{self, DurationRecorder, Emit, Source};
-use crate::sketch::Sketch;
-use crate::sync::atomic::{AtomicU64, Ordering};
-
-/// The time that the rate looks back.
-const LOOK_BACK: Duration = Duration::from_secs(60);
 
 /// Times calls; see the [module](crate::timing). Clones share what they count.
 #[derive(Clone, Debug)]
@@ -27,12 +24,15 @@ pub struct Timing {
 /// What all layers of one handle count into.
 #[derive(Debug)]
 pub(super) struct Meter {
-    name: Arc<str>,
     began: Tick,
-    durations: Sketch,
-    started: AtomicU64,
-    failures: [AtomicU64; FailureKind::ALL.len()],
-    rate: Seconds<64>,
+    lanes: Lanes<Arc<Lane>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What a call needs at its end and threads only read.
+#[derive(Debug)]
+pub(super) struct Shared {
+    name: Arc<str>,
     /// For plain calls: the successful ones, then the failed by kind.
     plain: [DurationRecorder; FailureKind::ALL.len() + 1],
     #[cfg(feature = "http")]
@@ -52,17 +52,13 @@ impl Timing {
                 [operation(), ("error.type", Cow::Borrowed(FailureKind::ALL[kind].as_str()))],
             ),
         });
-        let meter = Arc::new(Meter {
-            began: clock::now(),
-            durations: Sketch::default(),
-            started: AtomicU64::new(0),
-            failures: [const { AtomicU64::new(0) }; FailureKind::ALL.len()],
-            rate: Seconds::new(),
+        let shared = Arc::new(Shared {
             plain,
             #[cfg(feature = "http")]
             recorders: Recorders::default(),
             name,
         });
+        let meter = Arc::new(Meter { began: clock::now(), lanes: Lanes::new(), shared });
         signal::register(&meter);
         Self { meter }
     }
@@ -70,7 +66,7 @@ impl Timing {
     /// The handle's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.meter.name
+        &self.meter.shared.name
     }
 
     /// A layer for any [`tower::Service`]; response and error pass unchanged.
@@ -87,57 +83,36 @@ impl Timing {
 }
 
 impl Meter {
-    pub(super) fn start(&self) -> Tick {
-        self.started.fetch_add(1, Ordering::Relaxed);
-        clock::now()
-    }
-
-    /// A call that began at `started` ended so; gives how long it took.
-    pub(super) fn end(&self, started: Tick, outcome: Outcome) -> Duration {
-        let now = clock::now();
-        let elapsed = now.since(started);
-        let kind = outcome.failure();
-        if let Some(kind) = kind {
-            self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
-        }
-        self.durations.record(elapsed);
-        self.rate.add(now);
-        elapsed
-    }
-
-    /// The histogram of plain calls.
-    pub(super) fn record_plain(&self, elapsed: Duration, outcome: Outcome) {
-        self.plain[outcome.failure().map_or(0, |kind| kind.index() + 1)].record(elapsed);
+    /// The lane for a call that begins on this thread.
+    #[inline]
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        self.lanes.own(|| Lane::new(&self.shared))
     }
 
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
     fn snapshot(&self) -> TimingSnapshot {
         let now = clock::now();
-        // Before the ended ones are counted, so that no call is missing on both sides.
-        let started = self.started.load(Ordering::Relaxed);
-        let durations = self.durations.summary();
-        let recent = self.rate.sum(second_of(now), LOOK_BACK.as_secs());
-        let over = now.since(self.began).min(LOOK_BACK).as_secs_f64();
-        TimingSnapshot {
-            name: Arc::clone(&self.name),
-            calls: durations.count,
-            in_flight: started.saturating_sub(durations.count),
-            failures: std::array::from_fn(|kind| self.failures[kind].load(Ordering::Relaxed)),
-            per_second: if over > 0.0 { recent as f64 / over } else { 0.0 },
-            min: durations.min,
-            mean: durations.mean,
-            max: durations.max,
-            p50: durations.p50,
-            p95: durations.p95,
-            p99: durations.p99,
-        }
+        let mut reading = Reading::default();
+        self.lanes.iter().for_each(|lane| lane.read(now, &mut reading));
+        let over = now.since(self.began).min(Duration::from_secs(LOOK_BACK)).as_secs_f64();
+        let per_second = if over > 0.0 { reading.recent as f64 / over } else { 0.0 };
+        TimingSnapshot::new(Arc::clone(&self.shared.name), per_second, reading)
+    }
+}
+
+impl Shared {
+    /// Records to the histogram of plain calls.
+    #[inline]
+    pub(super) fn record_plain(&self, elapsed: u64, outcome: Outcome) {
+        let place = outcome.failure().map_or(0, |kind| kind.index() + 1);
+        self.plain[place].record(Duration::from_nanos(elapsed));
     }
 }
 
 impl Source for Meter {
     fn observe(&self, emit: &mut Emit<'_>) {
         #[cfg(feature = "http")]
-        self.recorders.observe(emit);
+        self.shared.recorders.observe(emit);
         #[cfg(not(feature = "http"))]
         let _ = emit;
     }

@@ -28,12 +28,15 @@
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod lane;
 mod layer;
+mod rate;
 #[cfg(feature = "http")]
 mod recorders;
 mod snapshot;
 mod stopwatch;
 
+pub use crate::sketch::Sketch;
 pub use handle::Timing;
 #[cfg(feature = "http")]
 pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};

@@ -337,7 +337,7 @@ mod tests {
         let timing = Timing::new("test");
         let active = || {
             let mut active = None;
-            timing.meter.recorders.observe(&mut |_, value, _| active = Some(value));
+            timing.meter.shared.recorders.observe(&mut |_, value, _| active = Some(value));
             active
         };
         let mut exchange = Exchange::start(&timing.meter, call(Side::HttpServer, "/"));
@@ -352,7 +352,7 @@ mod tests {
         )]);
         exchange.end(StreamEnd::Complete(Some(&trailers)));
         exchange.settle(Outcome::Failure(FailureKind::Error));
-        let keys = timing.meter.recorders.by_key.load();
+        let keys = timing.meter.shared.recorders.by_key.load();
         let rpc: Vec<_> = keys.keys().filter(|key| key.side == Side::RpcServer).collect();
         assert_eq!(rpc.len(), 1);
         assert_eq!(rpc[0].error_type().as_deref(), Some("UNAVAILABLE"));

@@ -2,35 +2,41 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use super::handle::Meter;
+use super::lane::Lane;
 #[cfg(feature = "http")]
 use super::recorders::{Call, Side};
-use crate::clock::Tick;
+use crate::clock::{self, Tick};
 #[cfg(feature = "http")]
 use crate::outcome::StreamEnd;
 use crate::outcome::{FailureKind, Outcome, Settle};
 
 /// A plain call under way. Dropped before its end it counts as cancelled, or as a panic.
 pub struct Stopwatch {
-    meter: Arc<Meter>,
+    /// None once the call is counted.
+    lane: Option<Arc<Lane>>,
     started: Tick,
     running: bool,
-    settled: bool,
 }
 
 impl Stopwatch {
-    pub(super) fn start(meter: &Arc<Meter>) -> Self {
-        Self { meter: Arc::clone(meter), started: meter.start(), running: true, settled: false }
+    #[inline]
+    pub(super) fn start(meter: &Meter) -> Self {
+        let lane = Some(Arc::clone(meter.lane()));
+        Self { lane, started: clock::now(), running: true }
     }
 }
 
 impl Settle for Stopwatch {
     #[inline]
     fn settle(&mut self, outcome: Outcome) {
-        self.settled = true;
-        let elapsed = self.meter.end(self.started, outcome);
-        self.meter.record_plain(elapsed, outcome);
+        if let Some(lane) = self.lane.take() {
+            let elapsed = lane.end(self.started, outcome);
+            lane.shared.record_plain(elapsed, outcome);
+        }
     }
 
     #[inline]
@@ -40,13 +46,19 @@ impl Settle for Stopwatch {
 }
 
 impl Drop for Stopwatch {
+    #[inline]
     fn drop(&mut self) {
-        if !self.settled {
-            let outcome = abandoned(self.running);
-            let elapsed = self.meter.end(self.started, outcome);
-            self.meter.record_plain(elapsed, outcome);
+        if let Some(lane) = self.lane.take() {
+            abandon(lane, self.started, self.running);
         }
     }
+}
+
+#[cold]
+fn abandon(lane: Arc<Lane>, started: Tick, running: bool) {
+    let outcome = abandoned(running);
+    let elapsed = lane.end(started, outcome);
+    lane.shared.record_plain(elapsed, outcome);
 }
 
 fn abandoned(running: bool) -> Outcome {
@@ -63,7 +75,7 @@ impl fmt::Debug for Stopwatch {
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub struct Exchange {
-    meter: Arc<Meter>,
+    lane: Arc<Lane>,
     started: Tick,
     running: bool,
     settled: bool,
@@ -72,20 +84,22 @@ pub struct Exchange {
 
 #[cfg(feature = "http")]
 impl Exchange {
-    pub(super) fn start(meter: &Arc<Meter>, call: Call) -> Self {
+    pub(super) fn start(meter: &Meter, call: Call) -> Self {
+        let lane = Arc::clone(meter.lane());
         if call.side == Side::HttpServer {
-            meter.recorders.entered(&call);
+            lane.shared.recorders.entered(&call);
         }
-        Self { meter: Arc::clone(meter), started: meter.start(), running: true, settled: false, call }
+        Self { lane, started: clock::now(), running: true, settled: false, call }
     }
 
     fn finish(&mut self, outcome: Outcome) {
         self.settled = true;
-        let elapsed = self.meter.end(self.started, outcome);
+        let elapsed = Duration::from_nanos(self.lane.end(self.started, outcome));
+        let recorders = &self.lane.shared.recorders;
         if self.call.side == Side::HttpServer {
-            self.meter.recorders.left(&self.call);
+            recorders.left(&self.call);
         }
-        self.meter.recorders.record(&self.call, outcome, elapsed);
+        recorders.record(&self.call, outcome, elapsed);
     }
 }
 

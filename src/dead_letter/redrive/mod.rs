@@ -12,6 +12,7 @@ pub use request::{Judge, PlainRequest, Redrivable, Redriven, Verdict};
 pub use self::http::HttpRedrive;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,14 @@ fn address(core: &Arc<Core>) -> usize {
 }
 
 /// Whether the request at hand is a letter of this queue: it lies there already.
+#[inline]
 pub(super) fn runs_for(core: &Arc<Core>) -> bool {
+    // Only a redrive that is under way can be the one at hand, and without one a call asks no more than this.
+    core.redriving.load(Ordering::Relaxed) && runs_here(core)
+}
+
+#[cold]
+fn runs_here(core: &Arc<Core>) -> bool {
     REDRIVING.try_with(|running| *running == address(core)).unwrap_or(false)
 }
 

@@ -1,0 +1,144 @@
+//! A sketch that many threads write to.
+
+use std::time::Duration;
+
+use super::{BUCKETS, Sketch, bucket_of};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// A [`Sketch`] that is filled without a lock.
+#[derive(Debug)]
+pub(crate) struct LiveSketch {
+    sum: AtomicU64,
+    /// How often the sum went past its end.
+    wraps: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+/// What a sketch held at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) count: u64,
+    pub(crate) mean: Duration,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+    pub(crate) p50: Duration,
+    pub(crate) p95: Duration,
+    pub(crate) p99: Duration,
+}
+
+impl From<&Sketch> for Summary {
+    fn from(sketch: &Sketch) -> Self {
+        let at = |share| sketch.quantile(share).unwrap_or_default();
+        Self {
+            count: sketch.count(),
+            mean: sketch.mean(),
+            min: sketch.min(),
+            max: sketch.max(),
+            p50: at(0.50),
+            p95: at(0.95),
+            p99: at(0.99),
+        }
+    }
+}
+
+impl Default for LiveSketch {
+    fn default() -> Self {
+        Self {
+            sum: AtomicU64::new(0),
+            wraps: AtomicU64::new(0),
+            min: AtomicU64::new(u64::MAX),
+            max: AtomicU64::new(0),
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+        }
+    }
+}
+
+impl LiveSketch {
+    /// Adds a duration of so many nanoseconds.
+    #[inline]
+    pub(crate) fn record(&self, nanos: u64) {
+        if self.sum.fetch_add(nanos, Ordering::Relaxed).checked_add(nanos).is_none() {
+            self.wraps.fetch_add(1, Ordering::Relaxed);
+        }
+        if nanos < self.min.load(Ordering::Relaxed) {
+            self.min.fetch_min(nanos, Ordering::Relaxed);
+        }
+        if nanos > self.max.load(Ordering::Relaxed) {
+            self.max.fetch_max(nanos, Ordering::Relaxed);
+        }
+        // Last, so that whoever sees the call counted sees its bounds too.
+        self.buckets[usize::from(bucket_of(nanos))].fetch_add(1, Ordering::Release);
+    }
+
+    /// How many durations were added.
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    /// What it holds now.
+    pub(crate) fn read(&self) -> Sketch {
+        let mut sketch = Sketch::new();
+        for (bucket, count) in (0..).zip(&self.buckets) {
+            let count = count.load(Ordering::Acquire);
+            if count > 0 {
+                sketch.buckets.insert(bucket, count);
+                sketch.count += count;
+            }
+        }
+        if sketch.count > 0 {
+            sketch.min = self.min.load(Ordering::Relaxed);
+            sketch.max = self.max.load(Ordering::Relaxed);
+            let sum = (u128::from(self.wraps.load(Ordering::Relaxed)) << u64::BITS)
+                + u128::from(self.sum.load(Ordering::Relaxed));
+            sketch.sum = duration_of(sum);
+        }
+        sketch
+    }
+
+    #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
+    pub(crate) fn summary(&self) -> Summary {
+        Summary::from(&self.read())
+    }
+}
+
+fn duration_of(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    match u64::try_from(nanos / SECOND) {
+        Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
+        Err(_) => Duration::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn threads_fill_what_one_would(values in prop::collection::vec(any::<u64>(), 0..300)) {
+            let live = LiveSketch::default();
+            std::thread::scope(|scope| {
+                for part in values.chunks(values.len() / 3 + 1) {
+                    let live = &live;
+                    scope.spawn(move || part.iter().for_each(|value| live.record(*value)));
+                }
+            });
+            let one: Sketch = values.iter().copied().map(Duration::from_nanos).collect();
+            prop_assert_eq!(live.count(), one.count());
+            prop_assert_eq!(live.read(), one);
+        }
+    }
+
+    #[test]
+    fn the_mean_outlasts_a_sum_beyond_64_bits() {
+        let live = LiveSketch::default();
+        (0..3).for_each(|_| live.record(u64::MAX));
+        assert_eq!(live.summary().mean, Duration::from_nanos(u64::MAX));
+        live.record(0);
+        assert_eq!(live.summary().mean, Duration::from_nanos((u128::from(u64::MAX) * 3 / 4) as u64));
+        assert_eq!(duration_of(u128::MAX), Duration::MAX);
+    }
+}

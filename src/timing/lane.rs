@@ -1,0 +1,73 @@
+//! What the calls of one lane of threads count.
+
+use std::sync::Arc;
+
+use super::handle::Shared;
+use super::rate::Rate;
+use crate::clock::{self, Tick};
+use crate::outcome::{FailureKind, Outcome};
+use crate::sketch::{LiveSketch, Sketch};
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Counts of some threads. A call holds the lane that it began in, so that the number of holders is the number of
+/// calls under way; on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Lane {
+    rate: Rate,
+    failures: [AtomicU64; FailureKind::ALL.len()],
+    pub(super) shared: Arc<Shared>,
+    durations: LiveSketch,
+}
+
+impl Lane {
+    pub(super) fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            rate: Rate::new(),
+            failures: [const { AtomicU64::new(0) }; FailureKind::ALL.len()],
+            shared: Arc::clone(shared),
+            durations: LiveSketch::default(),
+        })
+    }
+
+    /// A call that began at `started` ended so; gives the nanoseconds that it took.
+    #[inline]
+    pub(super) fn end(&self, started: Tick, outcome: Outcome) -> u64 {
+        let now = clock::now();
+        let elapsed = now.0.saturating_sub(started.0);
+        if let Some(kind) = outcome.failure() {
+            self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
+        }
+        self.rate.tick(now, || self.durations.count());
+        self.durations.record(elapsed);
+        elapsed
+    }
+
+    /// Adds what this lane has seen to `reading`.
+    pub(super) fn read(self: &Arc<Self>, now: Tick, reading: &mut Reading) {
+        // Before the calls that ended are counted, so that none is missing on both sides: what a call does before
+        // it lets go of the lane is seen by whoever sees that it let go.
+        reading.in_flight += Self::in_flight(self);
+        fence(Ordering::Acquire);
+        let durations = self.durations.read();
+        for (sum, failures) in reading.failures.iter_mut().zip(&self.failures) {
+            *sum += failures.load(Ordering::Relaxed);
+        }
+        reading.recent += self.rate.recent(now, durations.count());
+        reading.durations.merge(&durations);
+    }
+
+    /// The calls that began here and run; the handle holds the lane once.
+    pub(super) fn in_flight(lane: &Arc<Self>) -> u64 {
+        (Arc::strong_count(lane) as u64).saturating_sub(1)
+    }
+}
+
+/// What all lanes of a handle have seen.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) in_flight: u64,
+    pub(super) recent: u64,
+    pub(super) failures: [u64; FailureKind::ALL.len()],
+    pub(super) durations: Sketch,
+}
