@@ -48,6 +48,10 @@
 //! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
 //!   order.
 //!
+//! # Many of a kind
+//! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or whatever a request tells: see
+//! [`keyed`].
+//!
 //! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait.
 
 mod builder;
@@ -59,20 +63,23 @@ mod handle;
 mod health_probe;
 #[cfg(feature = "http")]
 mod http;
+pub mod keyed;
 mod layer;
 mod machine;
 mod permit;
 mod service;
 mod settings;
 mod snapshot;
+mod tally;
 mod transition;
 mod wait;
 
-pub use builder::Builder;
+pub use builder::{Builder, One};
 pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
 pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
+pub use keyed::{KeyedBreaker, KeyedBuilder, KeyedSettings, KeyedSnapshot};
 pub use layer::BreakerLayer;
 pub use permit::Permit;
 pub use service::Breaker;
