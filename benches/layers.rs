@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,31 @@ fn closed(c: &mut Criterion) {
         .build()
         .expect("the settings are in range");
     bench_success(c, group, "tower-resilience", peer.layer(service_fn(answer)));
+}
+
+/// Calls of a thousand keys in turn, which leave the processor's nearest cache.
+fn keyed(c: &mut Criterion) {
+    const KEYS: u64 = 1_000;
+    let mut group = c.benchmark_group("closed breaker, count window, 1,000 keys in turn");
+    let mut bench = |name: &str, service: &mut dyn FnMut(u64)| {
+        group.bench_function(name, |b| {
+            let mut calls = 0;
+            b.iter(|| {
+                calls += 1;
+                service(black_box(calls % KEYS));
+            });
+        });
+    };
+    let mut one = count_window().layer().layer(service_fn(answer));
+    bench("one circuit for all", &mut |n| drop(black_box(drive(&mut one, n))));
+    let numbers = CircuitBreaker::keyed("bench", |n: &u64| *n).build().expect("the settings are in range");
+    let mut numbers = numbers.layer().layer(service_fn(answer));
+    bench("campanile, keys are numbers", &mut |n| drop(black_box(drive(&mut numbers, n))));
+    let hosts: Arc<[Arc<str>]> = (0..KEYS).map(|n| format!("host-{n}.example.net").into()).collect();
+    let host = move |n: &u64| Arc::clone(&hosts[*n as usize]);
+    let hosts = CircuitBreaker::keyed("bench", host).build().expect("the settings are in range");
+    let mut hosts = hosts.layer().layer(service_fn(answer));
+    bench("campanile, keys are host names", &mut |n| drop(black_box(drive(&mut hosts, n))));
 }
 
 fn slow_calls(c: &mut Criterion) {
@@ -251,5 +277,5 @@ fn stack(c: &mut Criterion) {
     bench_success(c, group, "tower-resilience: retry, breaker", peer.layer(guarded));
 }
 
-criterion_group!(layers, closed, slow_calls, open, two_threads, retry, timing, stack);
+criterion_group!(layers, closed, keyed, slow_calls, open, two_threads, retry, timing, stack);
 criterion_main!(layers);

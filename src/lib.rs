@@ -69,7 +69,7 @@ pub mod timing;
 mod window;
 
 pub use backoff::{Backoff, Jitter};
-pub use breaker::{CircuitBreaker, CircuitState, HalfOpen};
+pub use breaker::{CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
 pub use dead_letter::{DeadLetterQueue, Redrive};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]

@@ -72,6 +72,10 @@ async fn p12_a_plain_call_that_succeeds_allocates_nothing() {
     assert_eq!(allocations(breaker().layer().layer(inner), || 1), 0);
     assert_eq!(allocations(Timing::new("test").layer().layer(inner), || 1), 0);
     assert_eq!(allocations(retry().layer().layer(inner), || 1), 0);
+    let keyed = CircuitBreaker::keyed("test", |n: &u32| n % 7).build().unwrap();
+    (0..7).for_each(|key| drop(keyed.circuit(key)));
+    let next = Cell::new(0);
+    assert_eq!(allocations(keyed.layer().layer(inner), || next.replace(next.get() + 1)), 0);
     let queue = DeadLetterQueue::in_memory(10);
     assert_eq!(allocations(queue.layer().layer(inner), || 1), 0);
     let stack = ServiceBuilder::new()
@@ -86,6 +90,9 @@ async fn p12_a_plain_call_that_succeeds_allocates_nothing() {
 #[tokio::test]
 async fn p12_a_function_that_succeeds_allocates_nothing() {
     let (breaker, retry) = (breaker(), retry());
+    let keyed = CircuitBreaker::keyed("test", |key: &u64| *key).build().unwrap();
+    let calls = service_fn(|()| keyed.call(7, async { Ok::<_, BoxError>(1) }));
+    assert_eq!(allocations(calls, || ()), 0);
     let runs = service_fn(|()| retry.run(|| async { Ok::<_, BoxError>(1) }));
     assert_eq!(allocations(runs, || ()), 0);
     let calls = service_fn(|()| breaker.call(async { Ok::<_, BoxError>(1) }));
@@ -126,6 +133,9 @@ mod http {
         });
         let timing = Timing::new("test");
         assert_eq!(allocations(read(breaker().http_layer().layer(inner)), || ()), 0);
+        let authority = |request: &Request<()>| request.uri().authority().cloned().unwrap();
+        let keyed = CircuitBreaker::keyed("test", authority).build().unwrap();
+        assert_eq!(allocations(read(keyed.http_layer().layer(inner)), || ()), 0);
         assert_eq!(allocations(read(timing.http_server_layer().layer(inner)), || ()), 0);
         assert_eq!(allocations(read(timing.http_client_layer().layer(inner)), || ()), 0);
         #[cfg(feature = "grpc")]

@@ -12,18 +12,25 @@ use crate::backoff::Backoff;
 use crate::error::ConfigError;
 use crate::window::Window;
 
-/// Makes a [`CircuitBreaker`]. Every setting has a default; see [`BreakerSettings`].
+/// Makes a [`CircuitBreaker`], or a [`KeyedBreaker`](super::KeyedBreaker). Every setting has a default; see
+/// [`BreakerSettings`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
-    name: Arc<str>,
-    settings: BreakerSettings,
+pub struct Builder<T = One> {
+    pub(super) name: Arc<str>,
+    pub(super) settings: BreakerSettings,
+    pub(super) of: T,
+}
+
+/// What a [`Builder`] makes: a single circuit.
+#[derive(Clone, Debug, Default)]
+pub struct One {
     health_probe: Option<HealthProbe>,
 }
 
-impl Builder {
-    pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, settings: BreakerSettings::default(), health_probe: None }
+impl<T> Builder<T> {
+    pub(super) fn of(name: Arc<str>, of: T) -> Self {
+        Self { name, settings: BreakerSettings::default(), of }
     }
 
     /// Starts over from settings that were read from somewhere.
@@ -80,6 +87,14 @@ impl Builder {
         self
     }
 
+    /// What a cancelled call counts for.
+    pub fn cancelled(mut self, cancelled: Cancelled) -> Self {
+        self.settings.cancelled = cancelled;
+        self
+    }
+}
+
+impl Builder {
     /// Lets `check` decide when an open circuit tries again: it is asked after each wait, in a task of its own, and
     /// once it succeeds the circuit is half-open. Until then no caller's request is spent on finding out.
     ///
@@ -101,13 +116,7 @@ impl Builder {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: fmt::Display,
     {
-        self.health_probe = Some(HealthProbe::new(check));
-        self
-    }
-
-    /// What a cancelled call counts for.
-    pub fn cancelled(mut self, cancelled: Cancelled) -> Self {
-        self.settings.cancelled = cancelled;
+        self.of.health_probe = Some(HealthProbe::new(check));
         self
     }
 
@@ -116,6 +125,6 @@ impl Builder {
     /// # Errors
     /// Names the setting that is out of its range, its value and what is allowed.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        CircuitBreaker::make(self.name, self.settings, self.health_probe)
+        CircuitBreaker::make(self.name, self.settings, self.of.health_probe)
     }
 }

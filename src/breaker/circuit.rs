@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::ejections::Place;
 use super::health_probe::HealthProbe;
+use super::keyed::Group;
 use super::machine::{Admission, Change, Machine, Observer, Refusal};
 use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
+use super::tally::Tally;
 use super::transition::{Subscribers, Transition};
 use crate::clock::{self, Tick};
-use crate::error::{ConfigError, RejectReason, Rejected};
-use crate::outcome::{FailureKind, Outcome};
+use crate::error::{ConfigError, Rejected};
+use crate::outcome::Outcome;
 use crate::signal::{self, BreakerSign, Emit, Sign, Source};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -26,22 +28,29 @@ pub(crate) struct Circuit {
     /// Wakes callers that wait for a half-open circuit; there is none before the first of them.
     waiters: OnceLock<Arc<Notify>>,
     health_probe: Option<HealthProbe>,
+    /// The keyed breaker that it is, or was, a circuit of.
+    group: Option<Arc<Group>>,
+    /// It is a circuit of that no more; calls may still be under way.
+    evicted: AtomicBool,
     me: Weak<Circuit>,
 }
 
 impl Circuit {
     pub(super) fn new(
         name: Arc<str>,
-        settings: BreakerSettings,
-        place: Place,
+        settings: Arc<BreakerSettings>,
         health_probe: Option<HealthProbe>,
+        group: Option<Arc<Group>>,
     ) -> Arc<Self> {
+        let place = group.as_ref().map(|group| group.place()).unwrap_or_default();
         Arc::new_cyclic(|me| Self {
             machine: Machine::new(settings, place, health_probe.is_some(), clock::now()),
             name,
             subscribers: Subscribers::default(),
             waiters: OnceLock::new(),
             health_probe,
+            group,
+            evicted: AtomicBool::new(false),
             me: Weak::clone(me),
         })
     }
@@ -85,15 +94,27 @@ impl Circuit {
     }
 
     pub(super) fn settings(&self) -> BreakerSettings {
-        self.machine.look(|core, _| core.settings().clone())
+        self.machine.look(|core, _| BreakerSettings::clone(core.settings()))
     }
 
     pub(super) fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
-        self.machine.reconfigure(settings, clock::now(), self)
+        settings.validate()?;
+        self.reconfigure_valid(Arc::new(settings));
+        Ok(())
+    }
+
+    pub(super) fn reconfigure_valid(&self, settings: Arc<BreakerSettings>) {
+        self.machine.reconfigure(settings, clock::now(), self);
     }
 
     pub(super) fn force(&self, to: CircuitState) {
         self.machine.force(to, clock::now(), self);
+    }
+
+    /// Another key needs the room. Gives up what was counted, and the place among those that may be open together.
+    pub(super) fn evict(&self) -> Tally {
+        self.evicted.store(true, Ordering::Relaxed);
+        self.machine.retire()
     }
 
     pub(super) fn waiters(&self) -> &Arc<Notify> {
@@ -125,14 +146,21 @@ impl Circuit {
 
 impl Observer for Circuit {
     fn changed(&self, change: Change) {
-        self.subscribers.tell(&Transition {
+        let transition = Transition {
             breaker: Arc::clone(&self.name),
             from: change.from,
             to: change.to,
             cause: change.cause,
             epoch: change.epoch,
             at: change.at,
-        });
+        };
+        transition.log();
+        self.subscribers.tell(&transition);
+        if let Some(group) = &self.group
+            && !self.evicted.load(Ordering::Relaxed)
+        {
+            group.tell(&transition);
+        }
         if change.to == CircuitState::Open
             && let Some(probe) = &self.health_probe
         {
@@ -149,29 +177,13 @@ impl Observer for Circuit {
 }
 
 impl Source for Circuit {
-    #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
     fn observe(&self, emit: &mut Emit<'_>) {
-        let (state, totals, entered) =
-            self.machine.look(|core, totals| (core.state(), totals, core.entered()));
-        let name = ("breaker", &*self.name);
+        let (tally, state) = self.machine.tally(|core| core.state());
         for each in CircuitState::ALL {
             let is_in = f64::from(u8::from(each == state));
-            emit(&signal::BREAKER_STATE, is_in, &[name, ("state", each.as_str())]);
-            let times = entered[each as usize] as f64;
-            emit(&signal::BREAKER_TRANSITIONS, times, &[name, ("state", each.as_str())]);
+            emit(&signal::BREAKER_STATE, is_in, &[("breaker", &*self.name), ("state", each.as_str())]);
         }
-        emit(&signal::BREAKER_CALLS, totals.successes as f64, &[name, ("outcome", "success")]);
-        emit(&signal::BREAKER_CALLS, totals.ignored as f64, &[name, ("outcome", "ignored")]);
-        for kind in FailureKind::ALL {
-            let count = totals.failures[kind.index()] as f64;
-            emit(&signal::BREAKER_CALLS, count, &[name, ("outcome", kind.as_str())]);
-        }
-        emit(&signal::BREAKER_SLOW_CALLS, totals.slow as f64, &[name]);
-        emit(&signal::BREAKER_WOULD_OPEN, totals.would_open as f64, &[name]);
-        for reason in [RejectReason::Open, RejectReason::ProbesTaken, RejectReason::ForcedOpen] {
-            let count = self.machine.refusals(reason) as f64;
-            emit(&signal::BREAKER_REJECTIONS, count, &[name, ("reason", reason.as_str())]);
-        }
+        tally.emit(&self.name, emit);
     }
 
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
@@ -182,5 +194,13 @@ impl Source for Circuit {
             CircuitState::ForcedOpen => BreakerSign::ForcedOpen,
         };
         emit(&self.name, Sign::Breaker(sign));
+    }
+}
+
+impl Drop for Circuit {
+    fn drop(&mut self) {
+        if let Some(group) = &self.group {
+            group.keep(&self.machine.retire());
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Ejections {
 
     /// The share of all there are, rounded down, but always one: a single bad upstream is what breakers are for.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small counts.
-    fn allowed(&self) -> u64 {
+    pub(super) fn allowed(&self) -> u64 {
         let circuits = self.circuits.load(Ordering::Relaxed);
         ((circuits as f64 * self.share) as u64).max(1)
     }

@@ -145,7 +145,7 @@ impl<S> Gate<S> {
             }
         }
         // The circuit changed since `poll_ready`: asks again.
-        Permit::begin(&self.circuit).inspect_err(|_| {
+        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| {
             // The inner service said Ready and may hold a permit of its own for a call that does not come. Only
             // its drop gives that back.
             self.inner = self.inner.clone();

@@ -4,10 +4,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::builder::Builder;
+use super::builder::{Builder, One};
 use super::circuit::Circuit;
-use super::ejections::Place;
 use super::health_probe::HealthProbe;
+use super::keyed::AnyKeyedBreaker;
 use super::layer::BreakerLayer;
 use super::permit::Permit;
 use super::settings::BreakerSettings;
@@ -30,7 +30,7 @@ pub struct CircuitBreaker {
 impl CircuitBreaker {
     /// Begins a breaker called `name`: its component in health, its attribute in metrics.
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
-        Builder::new(name.into())
+        Builder::of(name.into(), One::default())
     }
 
     /// A breaker with settings that were read from somewhere.
@@ -47,13 +47,14 @@ impl CircuitBreaker {
         health_probe: Option<HealthProbe>,
     ) -> Result<Self, ConfigError> {
         settings.validate()?;
-        let circuit = Circuit::new(name, settings, Place::default(), health_probe);
+        let circuit = Circuit::new(name, Arc::new(settings), health_probe, None);
         signal::register(&circuit);
         REGISTRY.add(Arc::downgrade(&circuit));
         Ok(Self { circuit })
     }
 
     /// Every breaker of the process that a handle, a layer or a service still holds, in the order they were made.
+    /// Circuits of keyed breakers are not among them: see [`CircuitBreaker::all_keyed`].
     ///
     /// # Example
     /// ```
@@ -72,7 +73,8 @@ impl CircuitBreaker {
         REGISTRY.living().into_iter().map(|circuit| Self { circuit }).collect()
     }
 
-    /// The breakers of [`CircuitBreaker::all`] that are called `name`: an admin page controls them by it.
+    /// The breakers of [`CircuitBreaker::all`], and the circuits of keyed ones, that are called `name`: an admin page
+    /// controls them by it.
     ///
     /// # Example
     /// ```
@@ -88,6 +90,10 @@ impl CircuitBreaker {
     #[must_use]
     pub fn named(name: &str) -> Vec<Self> {
         let mut named = Self::all();
+        let is_of = |keyed: &AnyKeyedBreaker| name.starts_with(keyed.name());
+        named.extend(
+            Self::all_keyed().iter().filter(|keyed| is_of(keyed)).flat_map(AnyKeyedBreaker::circuits),
+        );
         named.retain(|breaker| breaker.name() == name);
         named
     }

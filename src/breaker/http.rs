@@ -25,7 +25,7 @@ use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
 /// The body of a response that passed a circuit; empty when the circuit refused the call.
 pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Permit>;
 
-type Refuse = fn(&Rejected) -> Response<()>;
+pub(super) type Refuse = fn(&Rejected) -> Response<()>;
 
 impl CircuitBreaker {
     /// A layer for services of `http::Request` and `http::Response`, on servers (axum's `Router::layer` takes it
@@ -51,7 +51,7 @@ impl CircuitBreaker {
     }
 }
 
-fn refuse_http(rejected: &Rejected) -> Response<()> {
+pub(super) fn refuse_http(rejected: &Rejected) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     if let Some(wait) = rejected.retry_after() {
@@ -66,7 +66,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 #[cfg(feature = "grpc")]
-fn refuse_grpc(rejected: &Rejected) -> Response<()> {
+pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -152,13 +152,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let state = match self.gate.call(request) {
-            Ok((future, permit)) => {
-                State::Called { call: Streamed::new(future, self.classifier.clone(), permit) }
-            }
-            Err(rejected) => State::Refused { rejected: Some(rejected), refuse: self.refuse },
-        };
-        HttpResponseFuture { state }
+        HttpResponseFuture::new(self.gate.call(request), &self.classifier, self.refuse)
     }
 }
 
@@ -175,6 +169,17 @@ pin_project! {
     enum State<F, C> {
         Called { #[pin] call: Streamed<F, C, Permit> },
         Refused { rejected: Option<Rejected>, refuse: Refuse },
+    }
+}
+
+impl<F, C: Clone> HttpResponseFuture<F, C> {
+    #[inline]
+    pub(super) fn new(called: Result<(F, Permit), Rejected>, classifier: &C, refuse: Refuse) -> Self {
+        let state = match called {
+            Ok((future, permit)) => State::Called { call: Streamed::new(future, classifier.clone(), permit) },
+            Err(rejected) => State::Refused { rejected: Some(rejected), refuse },
+        };
+        Self { state }
     }
 }
 

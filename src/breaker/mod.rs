@@ -66,6 +66,10 @@
 //!
 //! [`CircuitBreaker::reconfigure`] puts other settings in force in every layer at once. To try settings on live
 //! traffic, begin with [`CircuitBreaker::metrics_only`] and look at [`Totals::would_open`].
+//!
+//! # Many of a kind
+//! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or whatever a request tells: see
+//! [`keyed`].
 
 mod builder;
 mod circuit;
@@ -76,20 +80,23 @@ mod handle;
 mod health_probe;
 #[cfg(feature = "http")]
 mod http;
+pub mod keyed;
 mod layer;
 mod machine;
 mod permit;
 mod service;
 mod settings;
 mod snapshot;
+mod tally;
 mod transition;
 mod wait;
 
-pub use builder::Builder;
+pub use builder::{Builder, One};
 pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
 pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
+pub use keyed::{KeyedBreaker, KeyedBuilder, KeyedSettings, KeyedSnapshot};
 pub use layer::BreakerLayer;
 pub use permit::Permit;
 pub use service::Breaker;

@@ -44,7 +44,16 @@ impl Permit {
     }
 
     /// A permit whose call begins now.
-    pub(super) fn begin(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
+    #[inline]
+    pub(super) fn begin(circuit: Arc<Circuit>) -> Result<Self, Rejected> {
+        match circuit.machine.pass() {
+            Some(admission) => Ok(Self::running(circuit, admission)),
+            None => Self::begin_slowly(&circuit),
+        }
+    }
+
+    #[cold]
+    fn begin_slowly(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
         loop {
             let admission = circuit.admit().map_err(|refusal| circuit.refuse(refusal))?;
             if let Some(permit) = Self::reserve(Arc::clone(circuit), admission).start() {

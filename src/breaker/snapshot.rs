@@ -119,6 +119,6 @@ pub struct Totals {
     /// Times that a metrics-only circuit would have opened.
     pub would_open: u64,
     /// Calls that would have opened the circuit, had not as many others been open as may be
-    /// ([`KeyedBuilder::max_ejected`](super::KeyedBuilder::max_ejected)).
+    /// ([`KeyedSettings::max_ejected`](super::KeyedSettings::max_ejected)).
     pub kept_closed: u64,
 }

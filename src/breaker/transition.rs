@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
@@ -70,6 +70,30 @@ impl fmt::Display for Cause {
     }
 }
 
+impl Transition {
+    pub(super) fn log(&self) {
+        if self.to == CircuitState::Open || self.to == CircuitState::ForcedOpen {
+            tracing::warn!(
+                target: "campanile::breaker",
+                breaker = %self.breaker,
+                from = self.from.as_str(),
+                to = self.to.as_str(),
+                cause = %self.cause,
+                "circuit opened"
+            );
+        } else {
+            tracing::info!(
+                target: "campanile::breaker",
+                breaker = %self.breaker,
+                from = self.from.as_str(),
+                to = self.to.as_str(),
+                cause = %self.cause,
+                "circuit changed"
+            );
+        }
+    }
+}
+
 /// So many transitions wait for a subscriber that does not read; more are missed, and counted.
 const BACKLOG: usize = 1_024;
 
@@ -103,41 +127,23 @@ impl Stream for Transitions {
 
 /// Those who want to know.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers(ArcSwap<Vec<mpsc::Sender<Transition>>>);
+pub(crate) struct Subscribers(ArcSwapOption<Vec<mpsc::Sender<Transition>>>);
 
 impl Subscribers {
     pub(crate) fn subscribe(&self) -> Transitions {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         self.0.rcu(|senders| {
-            let mut senders: Vec<_> = senders.iter().filter(|sender| !sender.is_closed()).cloned().collect();
+            let senders = senders.iter().flat_map(|senders| senders.iter());
+            let mut senders: Vec<_> = senders.filter(|sender| !sender.is_closed()).cloned().collect();
             senders.push(sender.clone());
-            senders
+            Some(Arc::new(senders))
         });
         Transitions { receiver }
     }
 
     /// Tells everybody. Wakes tasks, so no lock may be held.
     pub(crate) fn tell(&self, transition: &Transition) {
-        if transition.to == CircuitState::Open || transition.to == CircuitState::ForcedOpen {
-            tracing::warn!(
-                target: "campanile::breaker",
-                breaker = %transition.breaker,
-                from = transition.from.as_str(),
-                to = transition.to.as_str(),
-                cause = %transition.cause,
-                "circuit opened"
-            );
-        } else {
-            tracing::info!(
-                target: "campanile::breaker",
-                breaker = %transition.breaker,
-                from = transition.from.as_str(),
-                to = transition.to.as_str(),
-                cause = %transition.cause,
-                "circuit changed"
-            );
-        }
-        for sender in self.0.load().iter() {
+        for sender in self.0.load().iter().flat_map(|senders| senders.iter()) {
             if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(transition.clone()) {
                 tracing::warn!(
                     target: "campanile::breaker",

@@ -38,6 +38,8 @@ pub enum ReasonKind {
     CircuitForcedOpen,
     /// The circuit is trying whether it may close.
     CircuitHalfOpen,
+    /// Circuits of a keyed breaker are open: it costs as much of its weight as their share of all.
+    CircuitsOpen,
     /// Dead letters that wait.
     Letters,
     /// The age of the oldest waiting letter, in seconds.

@@ -23,6 +23,9 @@ pub(super) struct Evidence {
     pub(super) open: u32,
     pub(super) forced_open: u32,
     pub(super) half_open: u32,
+    /// Circuits of keyed breakers of that name: those that are broken, and all.
+    pub(super) broken: u64,
+    pub(super) keyed: u64,
     /// How many letters wait, and the age of the oldest.
     pub(super) letters: Option<(u64, Duration)>,
 }
@@ -48,6 +51,10 @@ impl Evidence {
             Sign::Breaker(BreakerSign::HalfOpen) => self.half_open += 1,
             Sign::Breaker(BreakerSign::Open) => self.open += 1,
             Sign::Breaker(BreakerSign::ForcedOpen) => self.forced_open += 1,
+            Sign::Circuits { broken, all } => {
+                self.broken += broken;
+                self.keyed += all;
+            }
             Sign::Letters { waiting, oldest } => {
                 let (sum, age) = self.letters.get_or_insert_default();
                 *sum += waiting;
@@ -139,6 +146,14 @@ impl Ledger {
         // Circuits that share a name speak for one component: the worst one counts.
         if let Some((kind, number, weight, text)) = states.into_iter().find(|(_, number, ..)| *number > 0) {
             self.enter(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
+        }
+        let (broken, all) = (evidence.broken, evidence.keyed);
+        if broken > 0 {
+            // One key among many is not the whole.
+            let weight = weights.circuit_open;
+            let cost = weight * count(broken) / count(all.max(broken));
+            let text = format!("{broken} of {all} circuits are open, or would be if they were alone");
+            self.enter(ReasonKind::CircuitsOpen, count(broken), 0.0, weight, cost, text);
         }
     }
 
@@ -329,6 +344,26 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn the_share_of_broken_circuits_counts() {
+        for (broken, all, status, score) in [
+            (0, 100, Status::Unknown, 1.0),
+            (1, 100, Status::Healthy, 1016.0 / 1024.0),
+            (1, 3, Status::Degraded, 0.75),
+            (2, 3, Status::Unhealthy, 0.5),
+            (3, 3, Status::Unhealthy, 0.25),
+        ] {
+            let mut evidence = Evidence::default();
+            evidence.add(Sign::Circuits { broken, all });
+            let (found, left, reasons) = judged(&evidence);
+            assert_eq!((found, left), (status, score), "{broken} of {all}");
+            assert_eq!(
+                reasons.first().map(|(kind, _)| *kind),
+                (broken > 0).then_some(ReasonKind::CircuitsOpen)
+            );
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn last_failures_are_forgiven_when_nobody_calls_any_more() {
         let vital = Vital::default();
@@ -345,12 +380,13 @@ pub(super) mod tests {
             succeeded in 0_u64..200,
             millis in 0_u64..100_000,
             circuits in prop::array::uniform3(0_u32..3),
+            (broken, well) in (0_u64..3, 0_u64..3),
             letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
         ) -> Evidence {
             let [open, forced_open, half_open] = circuits;
             let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
             let calls = calls(failed, succeeded, Duration::from_millis(millis));
-            Evidence { open, forced_open, half_open, letters, ..calls }
+            Evidence { open, forced_open, half_open, broken, keyed: broken + well, letters, ..calls }
         }
     }
 

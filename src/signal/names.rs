@@ -62,6 +62,12 @@ metrics! {
         "Changes of state, by the state they led to.";
     BREAKER_WOULD_OPEN "campanile.breaker.would_open" Counter "{time}" ["breaker"]
         "Times that a metrics-only circuit would have opened.";
+    BREAKER_CIRCUITS "campanile.breaker.circuits" UpDownCounter "{circuit}" ["breaker" "state"]
+        "Circuits of a keyed breaker, by state.";
+    BREAKER_EVICTED "campanile.breaker.evicted" Counter "{circuit}" ["breaker"]
+        "Circuits of a keyed breaker that were given up for those of other keys.";
+    BREAKER_KEPT_CLOSED "campanile.breaker.kept_closed" Counter "{call}" ["breaker"]
+        "Calls that would have opened a circuit of a keyed breaker, had not as many others been open as may be.";
     // ----- retry -----
     RETRY_CALLS "campanile.retry.calls" Counter "{call}" ["retry" "outcome"]
         "Calls as their caller saw them: success or failure after all attempts.";

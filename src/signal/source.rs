@@ -25,6 +25,8 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) enum Sign {
     /// Its circuit.
     Breaker(BreakerSign),
+    /// Its circuits, when it has one for each key: those that are not closed, or would not be if they were alone.
+    Circuits { broken: u64, all: u64 },
     /// Its dead letters: how many wait, and for how long the oldest has.
     Letters { waiting: u64, oldest: Duration },
 }

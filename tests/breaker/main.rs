@@ -4,6 +4,7 @@ mod control;
 mod health_probe;
 #[cfg(feature = "http")]
 mod http;
+mod keyed;
 mod permits;
 mod settings;
 mod states;

@@ -51,6 +51,28 @@ async fn p50_a_breaker_speaks_for_the_component_of_its_name() {
     assert!(health.snapshot().component("spoken-for").is_none(), "a breaker that is gone is not asked");
 }
 
+#[tokio::test(start_paused = true)]
+async fn p50_a_keyed_breaker_speaks_for_one_component_by_the_share_that_is_broken() {
+    let health = Health::standalone();
+    let keyed = CircuitBreaker::keyed("spoken-for-by-many", |key: &u64| *key)
+        .consecutive_failures(1)
+        .max_ejected(0.25)
+        .build()
+        .unwrap();
+    let component = || health.snapshot().component("spoken-for-by-many").cloned().unwrap();
+    (0..4).for_each(|key| drop(keyed.circuit(key)));
+    assert_eq!(component().status, Status::Unknown);
+    for (key, status, score) in [(0, Status::Healthy, 0.8125), (1, Status::Degraded, 0.625)] {
+        let _ = keyed.call(key, async { Err::<(), _>("no") }).await;
+        let found = component();
+        // The second may not open, and is broken all the same.
+        assert_eq!((found.status, found.score, keyed.snapshot().states.open), (status, score, 1));
+        assert_eq!(found.reasons[0].kind, ReasonKind::CircuitsOpen);
+        assert_eq!(found.reasons[0].figure, f64::from(key as u32 + 1));
+    }
+    assert!(health.snapshot().component("spoken-for-by-many/0").is_none());
+}
+
 #[tokio::test]
 async fn letters_that_wait_speak_for_the_component_of_their_queue() {
     let health = Health::standalone();

@@ -1,9 +1,11 @@
 //! What a circuit keeps under its lock, and every change of it.
 
 use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Admission, Ended, Machine, Refusal, SPOTTED, slow_limit, word};
+use super::{Admission, Ended, Machine, Refusal, SPOTTED, is_timed, slow_limit, word};
 use crate::breaker::ejections::Place;
 use crate::breaker::settings::BreakerSettings;
 use crate::breaker::snapshot::{CircuitState, Totals};
@@ -28,7 +30,9 @@ pub(in crate::breaker) struct Change {
 /// See the [module](self).
 #[derive(Debug)]
 pub(in crate::breaker) struct Core {
-    settings: BreakerSettings,
+    settings: Arc<BreakerSettings>,
+    /// Whether calls are timed, which every call asks.
+    timed: bool,
     /// Whether a health probe decides when an open circuit tries again.
     asks_health: bool,
     /// The circuit's place among those that may be open together.
@@ -38,7 +42,7 @@ pub(in crate::breaker) struct Core {
     since: Tick,
     window: Rolling,
     consecutive_failures: u64,
-    /// Metrics-only: whether the circuit would be open.
+    /// Whether the circuit would be open, were it not metrics-only, or as many of its kind open as may be.
     would_open: bool,
     /// Times the circuit opened since it was last closed by its probes or by hand, and the last wait drawn.
     openings: u32,
@@ -57,9 +61,10 @@ pub(in crate::breaker) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(settings: BreakerSettings, place: Place, asks_health: bool, now: Tick) -> Self {
+    pub(super) fn new(settings: Arc<BreakerSettings>, place: Place, asks_health: bool, now: Tick) -> Self {
         Self {
             window: Rolling::new(settings.window),
+            timed: is_timed(&settings),
             settings,
             asks_health,
             place,
@@ -85,7 +90,7 @@ impl Core {
     // ----- what others look at -----
 
     pub(super) fn word(&self) -> u64 {
-        word(self.epoch, self.state, &self.settings)
+        word(self.epoch, self.state, self.timed)
     }
 
     pub(in crate::breaker) fn settings(&self) -> &BreakerSettings {
@@ -103,6 +108,11 @@ impl Core {
     /// The counts that decide: of the window, or of the probes.
     pub(in crate::breaker) fn counts(&mut self, now: Tick) -> Counts {
         if self.state == CircuitState::HalfOpen { self.probes } else { self.window.counts(now) }
+    }
+
+    /// Whether its last call would have opened the circuit, had not as many others been open as may be.
+    pub(in crate::breaker) fn is_kept_closed(&self) -> bool {
+        self.state == CircuitState::Closed && self.would_open
     }
 
     pub(in crate::breaker) fn consecutive_failures(&self) -> u64 {
@@ -233,10 +243,10 @@ impl Core {
         let spotless = if self.window.is_spotless() { self.word() } else { SPOTTED };
         machine.spotless.store(spotless, Ordering::Release);
         let verdict = if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
+        let would_open = mem::replace(&mut self.would_open, verdict.is_some());
         if self.state == CircuitState::MetricsOnly {
             // Counted once for as long as it lasts.
-            self.totals.would_open += u64::from(verdict.is_some() && !self.would_open);
-            self.would_open = verdict.is_some();
+            self.totals.would_open += u64::from(verdict.is_some() && !would_open);
         } else if let Some(cause) = verdict {
             if self.place.take() {
                 self.open(machine, cause, now());
@@ -317,11 +327,12 @@ impl Core {
         self.enter(machine, to, Cause::Operator, now);
     }
 
-    pub(super) fn reconfigure(&mut self, machine: &Machine, settings: BreakerSettings, now: Tick) {
+    pub(super) fn reconfigure(&mut self, machine: &Machine, settings: Arc<BreakerSettings>, now: Tick) {
         if settings.window != self.settings.window {
             self.window = Rolling::new(settings.window);
         }
         machine.slow_limit.store(slow_limit(&settings), Ordering::Relaxed);
+        self.timed = is_timed(&settings);
         self.settings = settings;
         if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
             // Nothing was let in that could end under other settings than it began.
@@ -331,6 +342,12 @@ impl Core {
             self.enter(machine, state, Cause::Operator, now);
             self.since = since;
         }
+    }
+
+    /// Leaves those that may be open together, and what was counted to somebody else.
+    pub(super) fn retire(&mut self) -> (Totals, [u64; CircuitState::ALL.len()]) {
+        self.place = Place::default();
+        (mem::take(&mut self.totals), mem::take(&mut self.entered))
     }
 
     /// Begins a new epoch.

@@ -7,14 +7,17 @@ mod core;
 #[cfg(test)]
 mod models;
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::core::{Change, Core};
 use super::ejections::Place;
 use super::settings::BreakerSettings;
 use super::snapshot::{CircuitState, Totals};
+use super::tally::Tally;
 use crate::clock::{Tick, nanos};
-use crate::error::{ConfigError, RejectReason};
+use crate::error::RejectReason;
 use crate::outcome::{FailureKind, Outcome};
 use crate::sync::raced::atomic::{AtomicU64, Ordering};
 use crate::sync::raced::{Mutex, MutexGuard};
@@ -89,7 +92,7 @@ impl Admission {
 // ===== impl Machine =====
 
 impl Machine {
-    pub(super) fn new(settings: BreakerSettings, place: Place, asks_health: bool, now: Tick) -> Self {
+    pub(super) fn new(settings: Arc<BreakerSettings>, place: Place, asks_health: bool, now: Tick) -> Self {
         let core = Core::new(settings, place, asks_health, now);
         Self {
             word: AtomicU64::new(core.word()),
@@ -161,10 +164,6 @@ impl Machine {
     #[inline]
     pub(super) fn count_refusal(&self, reason: RejectReason) {
         self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn refusals(&self, reason: RejectReason) -> u64 {
-        self.rejected[reason as usize].load(Ordering::Relaxed)
     }
 
     /// The call of `admission` begins, unless the circuit is no longer in the state it was let in by.
@@ -241,19 +240,12 @@ impl Machine {
         self.unlock_and_tell(core, observer);
     }
 
-    /// Other settings from now on, in the same state.
-    pub(super) fn reconfigure(
-        &self,
-        settings: BreakerSettings,
-        now: Tick,
-        observer: &impl Observer,
-    ) -> Result<(), ConfigError> {
-        settings.validate()?;
+    /// Other settings from now on, in the same state; they were validated.
+    pub(super) fn reconfigure(&self, settings: Arc<BreakerSettings>, now: Tick, observer: &impl Observer) {
         let mut core = self.core.lock();
         core.reconfigure(self, settings, now);
         self.unlock_and_tell(core, observer);
         observer.freed();
-        Ok(())
     }
 
     /// One caller more waits for a half-open circuit, if there is room for it.
@@ -306,6 +298,23 @@ impl Machine {
         look(&mut core, totals)
     }
 
+    /// All that was counted, of one moment, with `look` at the rest.
+    pub(super) fn tally<R>(&self, look: impl FnOnce(&Core) -> R) -> (Tally, R) {
+        self.look(|core, totals| {
+            let refused = self.rejected.each_ref().map(|count| count.load(Ordering::Relaxed));
+            (Tally { totals, entered: core.entered(), refused }, look(core))
+        })
+    }
+
+    /// The circuit is no longer one of those that may be open together, and what was counted is somebody else's.
+    pub(super) fn retire(&self) -> Tally {
+        let (mut totals, entered) = self.core.lock().retire();
+        totals.successes += self.spotless_successes.swap(0, Ordering::Relaxed);
+        let refused = self.rejected.each_ref().map(|count| count.swap(0, Ordering::Relaxed));
+        totals.rejected = refused.iter().sum();
+        Tally { totals, entered, refused }
+    }
+
     /// The time until the next probe of an open circuit.
     pub(super) fn next_probe_in(&self, now: Tick) -> Duration {
         Tick(self.retry_at.load(Ordering::Acquire)).since(now)
@@ -344,6 +353,8 @@ impl Machine {
             core = self.core.lock();
         }
         core.telling = false;
+        // News is rare, and circuits may be many: no room is kept for more.
+        core.untold = VecDeque::new();
     }
 }
 
@@ -392,7 +403,10 @@ fn slow_limit(settings: &BreakerSettings) -> u64 {
     settings.slow_call.map_or(UNLIMITED, |slow| nanos(slow.limit))
 }
 
-fn word(epoch: u64, state: CircuitState, settings: &BreakerSettings) -> u64 {
-    let timed = if settings.slow_call.is_some() { TIMED } else { 0 };
-    epoch << EPOCH_SHIFT | timed | state as u64
+fn is_timed(settings: &BreakerSettings) -> bool {
+    settings.slow_call.is_some()
+}
+
+fn word(epoch: u64, state: CircuitState, timed: bool) -> u64 {
+    epoch << EPOCH_SHIFT | if timed { TIMED } else { 0 } | state as u64
 }

@@ -1,0 +1,86 @@
+//! The builder of a keyed breaker.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::circuits::Key;
+use super::handle::KeyedBreaker;
+use super::settings::KeyedSettings;
+use crate::breaker::builder::Builder;
+use crate::breaker::handle::CircuitBreaker;
+use crate::error::ConfigError;
+
+/// Makes a [`KeyedBreaker`]: the setters of [`Builder`] are those of each circuit.
+pub type KeyedBuilder<K, F> = Builder<PerKey<K, F>>;
+
+/// What a [`KeyedBuilder`] makes: a circuit for each key.
+#[derive(Clone)]
+pub struct PerKey<K, F> {
+    key_of: F,
+    max_keys: u32,
+    max_ejected: f64,
+    key: PhantomData<fn() -> K>,
+}
+
+impl CircuitBreaker {
+    /// Begins a breaker with a circuit for each key, such as a host or a tenant: one of them that fails does not shut
+    /// out the others. `key_of` tells the key of a request; see [`KeyedBreaker`].
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::CircuitBreaker;
+    /// use http::Request;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// // Authorities are reference-counted: neither to make one nor to clone it allocates.
+    /// let upstream = CircuitBreaker::keyed("upstream", |request: &Request<()>| {
+    ///     request.uri().authority().cloned().unwrap_or_else(|| http::uri::Authority::from_static("none"))
+    /// })
+    /// .consecutive_failures(5)
+    /// .max_keys(1_000)
+    /// .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keyed<Req: ?Sized, K: Key, F>(name: impl Into<Arc<str>>, key_of: F) -> KeyedBuilder<K, F>
+    where
+        F: Fn(&Req) -> K,
+    {
+        let KeyedSettings { circuit, max_keys, max_ejected } = KeyedSettings::default();
+        Builder::of(name.into(), PerKey { key_of, max_keys, max_ejected, key: PhantomData }).settings(circuit)
+    }
+}
+
+impl<K: Key, F> KeyedBuilder<K, F> {
+    /// So many keys have circuits: [`KeyedSettings::max_keys`].
+    pub fn max_keys(mut self, keys: u32) -> Self {
+        self.of.max_keys = keys;
+        self
+    }
+
+    /// At most this share of the circuits is open at once: [`KeyedSettings::max_ejected`].
+    pub fn max_ejected(mut self, share: f64) -> Self {
+        self.of.max_ejected = share;
+        self
+    }
+
+    /// The breaker.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range, its value and what is allowed.
+    pub fn build(self) -> Result<KeyedBreaker<K, F>, ConfigError> {
+        let PerKey { key_of, max_keys, max_ejected, .. } = self.of;
+        self.settings.validate()?;
+        KeyedBreaker::make(self.name, key_of, KeyedSettings { circuit: self.settings, max_keys, max_ejected })
+    }
+}
+
+impl<K, F> fmt::Debug for PerKey<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey")
+            .field("max_keys", &self.max_keys)
+            .field("max_ejected", &self.max_ejected)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,241 @@
+//! The handles: one that knows its keys, one that does not.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::circuits::{AnyCircuits, Circuits, Key};
+use super::layer::KeyedLayer;
+use super::settings::KeyedSettings;
+use super::snapshot::KeyedSnapshot;
+use crate::breaker::handle::CircuitBreaker;
+use crate::breaker::settings::BreakerSettings;
+use crate::breaker::transition::Transitions;
+use crate::error::{CallError, ConfigError};
+use crate::outcome::{ByResult, Classify};
+use crate::roll::Roll;
+use crate::signal;
+
+static REGISTRY: Roll<dyn AnyCircuits> = Roll::new();
+
+/// A breaker with a circuit for each key: see the [module](crate::breaker::keyed).
+pub struct KeyedBreaker<K, F> {
+    pub(super) circuits: Arc<Circuits<K>>,
+    pub(super) key_of: F,
+}
+
+impl<K: Key, F> KeyedBreaker<K, F> {
+    /// A breaker with settings that were read from somewhere.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range.
+    pub fn from_settings<Req: ?Sized>(
+        name: impl Into<Arc<str>>,
+        key_of: F,
+        settings: KeyedSettings,
+    ) -> Result<Self, ConfigError>
+    where
+        F: Fn(&Req) -> K,
+    {
+        settings.circuit.validate().map_err(|error| error.within("circuit"))?;
+        Self::make(name.into(), key_of, settings)
+    }
+
+    /// The settings of the circuits were validated.
+    pub(super) fn make(name: Arc<str>, key_of: F, settings: KeyedSettings) -> Result<Self, ConfigError> {
+        settings.validate()?;
+        let circuits = Arc::new(Circuits::new(name, settings));
+        signal::register(&circuits);
+        let listed: Arc<dyn AnyCircuits> = Arc::clone(&circuits) as _;
+        REGISTRY.add(Arc::downgrade(&listed));
+        Ok(Self { circuits, key_of })
+    }
+
+    /// The breaker's name. That of a circuit is `name/key`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.circuits.group.name
+    }
+
+    /// All circuits in numbers of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> KeyedSnapshot {
+        self.circuits.snapshot()
+    }
+
+    /// The circuit of `key`, made if there is none; `key` counts as used now.
+    ///
+    /// A circuit that is evicted while somebody holds it goes on for those alone: no request reaches it any more, and
+    /// what it counted before is in the totals of the keyed breaker.
+    pub fn circuit(&self, key: K) -> CircuitBreaker {
+        CircuitBreaker { circuit: self.circuits.circuit(key) }
+    }
+
+    /// The circuit of `key`, if there is one; to look is no use of it.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::CircuitBreaker;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let tenants = CircuitBreaker::keyed("tenants", |tenant: &u64| *tenant).build()?;
+    /// assert!(tenants.get(&7).is_none());
+    /// tenants.circuit(7).force_open();
+    /// assert_eq!(tenants.get(&7).map(|circuit| circuit.name().to_owned()), Some("tenants/7".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<CircuitBreaker> {
+        self.circuits.peek(key).map(|circuit| CircuitBreaker { circuit })
+    }
+
+    /// Every circuit with its key, in no order.
+    #[must_use]
+    pub fn circuits(&self) -> Vec<(K, CircuitBreaker)> {
+        let circuits = self.circuits.all();
+        circuits.into_iter().map(|(key, circuit)| (key, CircuitBreaker { circuit })).collect()
+    }
+
+    /// The settings of circuits to come.
+    #[must_use]
+    pub fn settings(&self) -> BreakerSettings {
+        self.circuits.settings()
+    }
+
+    /// Puts other settings in force for all circuits, those to come too, as [`CircuitBreaker::reconfigure`] does.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range; then nothing has changed.
+    pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
+        self.circuits.reconfigure(settings)
+    }
+
+    /// The transitions of all circuits from now on, those of one circuit in order. An eviction is none.
+    #[must_use]
+    pub fn subscribe(&self) -> Transitions {
+        self.circuits.group.subscribe()
+    }
+
+    /// A layer for any [`tower::Service`] that is `Clone`.
+    ///
+    /// The error type becomes [`tower::BoxError`]; a refusal is one that holds [`Rejected`](crate::Rejected).
+    #[must_use]
+    pub fn layer(&self) -> KeyedLayer<K, F>
+    where
+        F: Clone,
+    {
+        KeyedLayer::new(self.clone())
+    }
+
+    /// Runs `work` if the circuit of `key` lets it, for code that is no service.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] when the circuit refused, [`CallError::Inner`] when the work failed.
+    pub async fn call<T, E, W>(&self, key: K, work: W) -> Result<T, CallError<E>>
+    where
+        W: Future<Output = Result<T, E>>,
+        E: 'static,
+    {
+        self.circuit(key).call_with(ByResult, work).await
+    }
+
+    /// [`KeyedBreaker::call`] with a rule of one's own for what failed.
+    ///
+    /// # Errors
+    /// As [`KeyedBreaker::call`].
+    pub async fn call_with<T, E, W>(
+        &self,
+        key: K,
+        classifier: impl Classify<T, E>,
+        work: W,
+    ) -> Result<T, CallError<E>>
+    where
+        W: Future<Output = Result<T, E>>,
+    {
+        self.circuit(key).call_with(classifier, work).await
+    }
+}
+
+impl<K, F: Clone> Clone for KeyedBreaker<K, F> {
+    fn clone(&self) -> Self {
+        Self { circuits: Arc::clone(&self.circuits), key_of: self.key_of.clone() }
+    }
+}
+
+impl<K, F> fmt::Debug for KeyedBreaker<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedBreaker").field("name", &self.circuits.group.name).finish_non_exhaustive()
+    }
+}
+
+/// A keyed breaker whatever its keys are, as an admin page finds it: see [`CircuitBreaker::all_keyed`].
+#[derive(Clone)]
+pub struct AnyKeyedBreaker(Arc<dyn AnyCircuits>);
+
+impl AnyKeyedBreaker {
+    /// As [`KeyedBreaker::name`].
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.group().name
+    }
+
+    /// As [`KeyedBreaker::snapshot`].
+    #[must_use]
+    pub fn snapshot(&self) -> KeyedSnapshot {
+        self.0.snapshot()
+    }
+
+    /// Every circuit, in no order; their names tell their keys.
+    #[must_use]
+    pub fn circuits(&self) -> Vec<CircuitBreaker> {
+        self.0.circuits().into_iter().map(|circuit| CircuitBreaker { circuit }).collect()
+    }
+
+    /// As [`KeyedBreaker::settings`].
+    #[must_use]
+    pub fn settings(&self) -> BreakerSettings {
+        self.0.settings()
+    }
+
+    /// As [`KeyedBreaker::reconfigure`].
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range; then nothing has changed.
+    pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
+        self.0.reconfigure(settings)
+    }
+
+    /// As [`KeyedBreaker::subscribe`].
+    #[must_use]
+    pub fn subscribe(&self) -> Transitions {
+        self.0.group().subscribe()
+    }
+}
+
+impl fmt::Debug for AnyKeyedBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyKeyedBreaker").field("name", &self.0.group().name).finish_non_exhaustive()
+    }
+}
+
+impl CircuitBreaker {
+    /// Every keyed breaker of the process that a handle, a layer or a service still holds, in the order they were
+    /// made.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::CircuitBreaker;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let tenants = CircuitBreaker::keyed("tenants", |tenant: &u64| *tenant).build()?;
+    /// for keyed in CircuitBreaker::all_keyed() {
+    ///     println!("{}: {} of {} open", keyed.name(), keyed.snapshot().states.open, keyed.snapshot().circuits);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn all_keyed() -> Vec<AnyKeyedBreaker> {
+        REGISTRY.living().into_iter().map(AnyKeyedBreaker).collect()
+    }
+}
