@@ -58,7 +58,6 @@ pub mod retry;
 mod roll;
 #[cfg(feature = "system")]
 pub mod sampler;
-mod seconds;
 pub mod signal;
 mod sketch;
 pub mod store;

@@ -1,7 +1,6 @@
 //! How many calls the last minute saw, told by a count that only grows.
 
 use crate::clock::Tick;
-use crate::seconds::second_of;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,7 +38,7 @@ impl Rate {
     #[inline]
     pub(super) fn tick(&self, now: Tick, count: impl FnOnce() -> u64) {
         if now.0 >= self.next.load(Ordering::Relaxed) {
-            self.begin(second_of(now), count());
+            self.begin(now.0 / SECOND, count());
         }
     }
 
@@ -56,7 +55,7 @@ impl Rate {
 
     /// How many of the `count` calls ended in the last [`LOOK_BACK`] seconds, the current one included.
     pub(super) fn recent(&self, now: Tick, count: u64) -> u64 {
-        let second = second_of(now);
+        let second = now.0 / SECOND;
         let first = second.saturating_sub(LOOK_BACK - 1);
         let marks = self.marks.lock();
         let at_first = (first..=second)

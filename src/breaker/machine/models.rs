@@ -56,7 +56,7 @@ impl Told {
             half_open: HalfOpen { permits: 1, max_wait: WAIT },
             ..Default::default()
         };
-        let machine = Machine::new(settings, Place::default(), false, START);
+        let machine = Machine::new(settings.into(), Place::default(), false, START);
         Arc::new(Self { machine, changes: Mutex::default() })
     }
 
@@ -256,7 +256,7 @@ fn p06_what_operators_do_at_once_is_told_in_order() {
             |circuit| {
                 circuit.machine.force(CircuitState::Disabled, START, circuit);
                 let settings = circuit.machine.look(|core, _| core.settings().clone());
-                circuit.machine.reconfigure(settings, START, circuit).unwrap();
+                circuit.machine.reconfigure(settings.into(), START, circuit);
             },
         );
         circuit.assert_in_order();
