@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Ready, pending, ready};
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,11 +18,12 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use crate::{OPEN_FOR, advance, breaker, fail, fail_times, succeed};
 
-type Numbered = KeyedBreaker<u64, fn(&(u64, bool)) -> u64>;
-
 /// A request is the number of its key, and whether it goes well.
-fn keyed() -> KeyedBuilder<u64, fn(&(u64, bool)) -> u64> {
-    let key_of: fn(&(u64, bool)) -> u64 = |request| request.0;
+type KeyOf = fn(&(u64, bool)) -> u64;
+type Numbered = KeyedBreaker<u64, KeyOf>;
+
+fn keyed() -> KeyedBuilder<u64, KeyOf> {
+    let key_of: KeyOf = |request| request.0;
     CircuitBreaker::keyed("upstream", key_of).settings(breaker().settings()).max_ejected(1.0)
 }
 
@@ -316,7 +318,6 @@ thread_local! {
 }
 
 /// Panics where it is told to.
-#[derive(Hash)]
 struct Explosive(u64);
 
 impl Explosive {
@@ -333,6 +334,13 @@ impl PartialEq for Explosive {
 }
 
 impl Eq for Explosive {}
+
+impl Hash for Explosive {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Self::panic_in("hash");
+        self.0.hash(state);
+    }
+}
 
 impl Clone for Explosive {
     fn clone(&self) -> Self {
@@ -357,6 +365,7 @@ fn a_key_that_panics_harms_nobody() {
         PANICS.set("");
     };
     keyed.circuit(Explosive(1)).force_open();
+    bursts("hash", &|| drop(keyed.circuit(Explosive(1))));
     bursts("eq", &|| drop(keyed.circuit(Explosive(1))));
     bursts("eq", &|| drop(keyed.get(&Explosive(1))));
     bursts("display", &|| drop(keyed.circuit(Explosive(2))));
@@ -481,7 +490,7 @@ fn racing_threads_stay_within_the_bounds_and_lose_no_count() {
                     for _ in 0..ROUNDS {
                         let key = random.u64(..2_400);
                         assert!(task::spawn(service.ready()).poll().is_ready());
-                        let answered = task::spawn(service.call((key, key % 2 == 0))).poll();
+                        let answered = task::spawn(service.call((key, key.is_multiple_of(2)))).poll();
                         assert!(answered.is_ready());
                         calls.fetch_add(1, Ordering::SeqCst);
                     }
