@@ -9,9 +9,8 @@ use crate::clock::nanos;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 const STEPS_LOG2: u32 = 4;
-const STEPS: u64 = 1 << STEPS_LOG2;
 /// Up to 2^42 ns, more than an hour; longer ones share the last bucket.
-const BUCKETS: usize = ((42 - STEPS_LOG2 as usize) + 1) * STEPS as usize;
+const BUCKETS: usize = ((42 - STEPS_LOG2 as usize) + 1) << STEPS_LOG2;
 
 /// Durations, counted by size.
 #[derive(Debug)]
@@ -61,7 +60,8 @@ impl Sketch {
             self.max.fetch_max(value, Ordering::Relaxed);
         }
         // Last, so that whoever sees the call counted sees its bounds too.
-        self.buckets[bucket_of(value)].fetch_add(1, Ordering::Release);
+        let bucket = bucket_of::<STEPS_LOG2>(value).min(BUCKETS - 1);
+        self.buckets[bucket].fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -95,30 +95,33 @@ fn quantile(counts: &[u64], count: u64, share: f64) -> u64 {
     for (bucket, in_bucket) in counts.iter().enumerate() {
         seen += in_bucket;
         if seen >= rank {
-            return middle_of(bucket);
+            return middle_of::<STEPS_LOG2>(bucket);
         }
     }
     u64::MAX
 }
 
-/// Values below `STEPS` have a bucket each; above, the top bits after the leading one choose it.
-fn bucket_of(value: u64) -> usize {
-    if value < STEPS {
+/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two: smaller values than that have a bucket
+/// each; above, the top bits after the leading one choose it.
+#[inline]
+pub(crate) fn bucket_of<const STEPS_LOG2: u32>(value: u64) -> usize {
+    let steps = 1 << STEPS_LOG2;
+    if value < steps {
         return value as usize;
     }
     let exponent = value.ilog2() - STEPS_LOG2;
-    let step = (value >> exponent) - STEPS;
-    ((u64::from(exponent + 1) * STEPS + step) as usize).min(BUCKETS - 1)
+    let step = (value >> exponent) - steps;
+    (u64::from(exponent + 1) * steps + step) as usize
 }
 
-/// The middle of a bucket.
-fn middle_of(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    if bucket < STEPS {
+/// The middle of such a bucket.
+pub(crate) fn middle_of<const STEPS_LOG2: u32>(bucket: usize) -> u64 {
+    let (steps, bucket) = (1 << STEPS_LOG2, bucket as u64);
+    if bucket < steps {
         return bucket;
     }
-    let exponent = bucket / STEPS - 1;
-    let low = (STEPS + bucket % STEPS) << exponent;
+    let exponent = bucket / steps - 1;
+    let low = (steps + bucket % steps) << exponent;
     low + (1 << exponent) / 2
 }
 

@@ -44,6 +44,8 @@
 //!   the circuit open again. Callers in excess are refused, or wait in a bounded queue
 //!   ([`Builder::half_open_queue`]) where the verdict wakes them; no timer polls.
 //! - **Slowness counts where it was the cause**: slow probes do not close the circuit.
+//! - **The slow-call limit can be learned** from healthy traffic, and an outage is not taken for that: see
+//!   [`Adaptive`].
 //! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
 //!   second where none is set); see [`Cancelled`].
 //! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
@@ -67,6 +69,7 @@
 //! [`CircuitBreaker::reconfigure`] puts other settings in force in every layer at once. To try settings on live
 //! traffic, begin with [`CircuitBreaker::metrics_only`] and look at [`Totals::would_open`].
 
+mod adaptive;
 mod builder;
 mod circuit;
 mod ejections;
@@ -77,6 +80,7 @@ mod health_probe;
 #[cfg(feature = "http")]
 mod http;
 mod layer;
+mod learner;
 mod machine;
 mod permit;
 mod service;
@@ -85,6 +89,7 @@ mod snapshot;
 mod transition;
 mod wait;
 
+pub use adaptive::Adaptive;
 pub use builder::Builder;
 pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;

@@ -1,11 +1,13 @@
 //! The circuit breaker through its public API, on a paused clock.
 
+mod adaptive;
 mod control;
 mod health_probe;
 #[cfg(feature = "http")]
 mod http;
 mod permits;
 mod settings;
+mod simulation;
 mod states;
 mod waiting;
 
