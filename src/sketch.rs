@@ -167,24 +167,35 @@ impl FromIterator<Duration> for Sketch {
     }
 }
 
-/// Values below `STEPS` have a bucket each; above, the top bits after the leading one choose it.
 #[inline]
 fn bucket_of(value: u64) -> u16 {
-    if value < STEPS {
-        return value as u16;
+    log_bucket::<STEPS_LOG2>(value) as u16
+}
+
+fn middle_of(bucket: u16) -> u64 {
+    log_middle::<STEPS_LOG2>(usize::from(bucket))
+}
+
+/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two: smaller values than that have a bucket
+/// each; above, the top bits after the leading one choose it.
+#[inline]
+pub(crate) fn log_bucket<const STEPS_LOG2: u32>(value: u64) -> usize {
+    let steps = 1 << STEPS_LOG2;
+    if value < steps {
+        return value as usize;
     }
     let exponent = value.ilog2() - STEPS_LOG2;
     // The shifted value has the leading one itself, which is the first step of the next row.
-    (u64::from(exponent) * STEPS + (value >> exponent)) as u16
+    (u64::from(exponent) * steps + (value >> exponent)) as usize
 }
 
-/// The middle of a bucket.
-fn middle_of(bucket: u16) -> u64 {
-    let bucket = u64::from(bucket);
-    if bucket < STEPS {
+/// The middle of such a bucket.
+pub(crate) fn log_middle<const STEPS_LOG2: u32>(bucket: usize) -> u64 {
+    let (steps, bucket) = (1 << STEPS_LOG2, bucket as u64);
+    if bucket < steps {
         return bucket;
     }
-    let exponent = bucket / STEPS - 1;
-    let low = (STEPS + bucket % STEPS) << exponent;
+    let exponent = bucket / steps - 1;
+    let low = (steps + bucket % steps) << exponent;
     low + (1 << exponent) / 2
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::adaptive::Adaptive;
 use super::handle::CircuitBreaker;
 use super::health_probe::HealthProbe;
 use super::settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
@@ -54,6 +55,18 @@ impl<T> Builder<T> {
     /// Opens too when the share `rate` of the calls takes longer than `limit`.
     pub fn slow_call(mut self, limit: Duration, rate: f64) -> Self {
         self.settings.slow_call = Some(SlowCall { limit, rate });
+        self
+    }
+
+    /// Learns the slow-call limit from healthy traffic; the one of [`Builder::slow_call`] holds until then.
+    pub fn adaptive(mut self, on: bool) -> Self {
+        self.settings.adaptive = on.then(|| self.settings.adaptive.unwrap_or_default());
+        self
+    }
+
+    /// [`Builder::adaptive`] with other settings than the usual ones.
+    pub fn adaptive_limits(mut self, adaptive: Adaptive) -> Self {
+        self.settings.adaptive = Some(adaptive);
         self
     }
 

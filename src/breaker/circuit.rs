@@ -90,7 +90,7 @@ impl Circuit {
 
     /// A cancelled call that ran so long is a failure.
     pub(super) fn cancelled_after(&self) -> Option<Duration> {
-        self.machine.look(|core, _| core.settings().cancelled_after())
+        self.machine.look(|core, _| core.settings().cancelled_after(self.machine.slow_limit()))
     }
 
     pub(super) fn settings(&self) -> BreakerSettings {

@@ -44,6 +44,8 @@
 //!   the circuit open again. Callers in excess are refused, or wait in a bounded queue
 //!   ([`Builder::half_open_queue`]) where the verdict wakes them; no timer polls.
 //! - **Slowness counts where it was the cause**: slow probes do not close the circuit.
+//! - **The slow-call limit can be learned** from healthy traffic, and an outage is not taken for that: see
+//!   [`Adaptive`].
 //! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
 //!   second where none is set); see [`Cancelled`].
 //! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
@@ -71,6 +73,7 @@
 //! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or whatever a request tells: see
 //! [`keyed`].
 
+mod adaptive;
 mod builder;
 mod circuit;
 mod ejections;
@@ -82,6 +85,7 @@ mod health_probe;
 mod http;
 pub mod keyed;
 mod layer;
+mod learner;
 mod machine;
 mod permit;
 mod service;
@@ -91,6 +95,7 @@ mod tally;
 mod transition;
 mod wait;
 
+pub use adaptive::Adaptive;
 pub use builder::{Builder, One};
 pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;

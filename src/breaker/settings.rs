@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::adaptive::{self, Adaptive};
 use crate::backoff::Backoff;
 use crate::error::ConfigError;
 use crate::window::Window;
@@ -32,6 +33,9 @@ pub struct BreakerSettings {
     pub consecutive_failures: Option<u32>,
     /// Opens at a share of slow calls. Default: off.
     pub slow_call: Option<SlowCall>,
+    /// Learns the limit of `slow_call` from healthy traffic: `true`, or a table. Default: off.
+    #[serde(deserialize_with = "adaptive::switch")]
+    pub adaptive: Option<Adaptive>,
     /// Which calls count. Default: the last 100.
     pub window: Window,
     /// The rates decide nothing before the window holds this many calls: at least 1, and in a count window at
@@ -55,6 +59,7 @@ impl Default for BreakerSettings {
             failure_rate: 0.5,
             consecutive_failures: None,
             slow_call: None,
+            adaptive: None,
             window: Window::count(100),
             minimum_calls: 10,
             open_for: Backoff::exponential(Duration::from_secs(5), Duration::from_secs(300)),
@@ -109,11 +114,11 @@ pub enum Cancelled {
 }
 
 impl BreakerSettings {
-    /// A cancelled call that ran so long is a failure.
-    pub(crate) fn cancelled_after(&self) -> Option<Duration> {
+    /// A cancelled call that ran so long is a failure, where `limit` is the slow-call limit in force.
+    pub(crate) fn cancelled_after(&self, limit: Option<Duration>) -> Option<Duration> {
         match self.cancelled {
             Cancelled::FailureWhenSlow => {
-                Some(self.slow_call.map_or(Duration::from_secs(1), |slow| slow.limit))
+                Some(self.slow_call.map_or(Duration::from_secs(1), |slow| limit.unwrap_or(slow.limit)))
             }
             Cancelled::FailureAfter(limit) => Some(limit),
             Cancelled::Ignored => None,
@@ -130,6 +135,9 @@ impl BreakerSettings {
         if let Some(slow) = self.slow_call {
             ConfigError::check(!slow.limit.is_zero(), "slow_call.limit", slow.limit, "more than zero")?;
             ConfigError::check(is_share(slow.rate), "slow_call.rate", slow.rate, SHARE)?;
+        }
+        if let Some(adaptive) = self.adaptive {
+            adaptive.validate(self.slow_call)?;
         }
         self.window.validate()?;
         ConfigError::check(self.minimum_calls > 0, "minimum_calls", self.minimum_calls, "at least 1")?;

@@ -1,5 +1,6 @@
 //! The circuit breaker through its public API, on a paused clock.
 
+mod adaptive;
 mod control;
 mod health_probe;
 #[cfg(feature = "http")]
@@ -7,6 +8,7 @@ mod http;
 mod keyed;
 mod permits;
 mod settings;
+mod simulation;
 mod states;
 mod waiting;
 

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use super::{Admission, Ended, Machine, Refusal, SPOTTED, is_timed, slow_limit, word};
 use crate::breaker::ejections::Place;
+use crate::breaker::learner::Learner;
 use crate::breaker::settings::BreakerSettings;
 use crate::breaker::snapshot::{CircuitState, Totals};
 use crate::breaker::transition::Cause;
-use crate::clock::Tick;
+use crate::clock::{Tick, nanos};
 use crate::error::RejectReason;
 use crate::outcome::Outcome;
 use crate::sync::raced::atomic::Ordering;
@@ -41,6 +42,8 @@ pub(in crate::breaker) struct Core {
     epoch: u64,
     since: Tick,
     window: Rolling,
+    /// Learns the slow-call limit.
+    learner: Option<Box<Learner>>,
     consecutive_failures: u64,
     /// Whether the circuit would be open, were it not metrics-only, or as many of its kind open as may be.
     would_open: bool,
@@ -65,6 +68,7 @@ impl Core {
         Self {
             window: Rolling::new(settings.window),
             timed: is_timed(&settings),
+            learner: learner(&settings, now),
             settings,
             asks_health,
             place,
@@ -240,10 +244,13 @@ impl Core {
         self.consecutive_failures = if failed { self.consecutive_failures + 1 } else { 0 };
         let at = if self.window.is_timed() { now() } else { Tick::default() };
         let counts = self.window.record(at, Sample { failed, slow: ended.slow });
-        let spotless = if self.window.is_spotless() { self.word() } else { SPOTTED };
+        // A learner needs to see every call.
+        let spotless =
+            if self.window.is_spotless() && self.learner.is_none() { self.word() } else { SPOTTED };
         machine.spotless.store(spotless, Ordering::Release);
         let verdict = if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
         let would_open = mem::replace(&mut self.would_open, verdict.is_some());
+        self.learn(machine, ended, failed, verdict.is_some(), &now);
         if self.state == CircuitState::MetricsOnly {
             // Counted once for as long as it lasts.
             self.totals.would_open += u64::from(verdict.is_some() && !would_open);
@@ -253,6 +260,21 @@ impl Core {
             } else if failed || ended.slow {
                 self.totals.kept_closed += 1;
             }
+        }
+    }
+
+    /// Takes a call into the slow-call limit, unless the circuit opens, or would if it could.
+    #[inline]
+    fn learn(&mut self, machine: &Machine, ended: Ended, failed: bool, opens: bool, now: impl Fn() -> Tick) {
+        let Some(learner) = &mut self.learner else { return };
+        if opens {
+            learner.discard(now());
+        } else if failed {
+            learner.fail();
+        } else if let Some(elapsed) = ended.elapsed
+            && let Some(limit) = learner.learn(nanos(elapsed), self.settings.failure_rate, now)
+        {
+            machine.slow_limit.store(limit, Ordering::Relaxed);
         }
     }
 
@@ -331,8 +353,12 @@ impl Core {
         if settings.window != self.settings.window {
             self.window = Rolling::new(settings.window);
         }
-        machine.slow_limit.store(slow_limit(&settings), Ordering::Relaxed);
         self.timed = is_timed(&settings);
+        let limits = |settings: &BreakerSettings| (settings.slow_call, settings.adaptive);
+        if limits(&settings) != limits(&self.settings) {
+            self.learner = learner(&settings, now);
+            machine.slow_limit.store(slow_limit(&settings), Ordering::Relaxed);
+        }
         self.settings = settings;
         if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
             // Nothing was let in that could end under other settings than it began.
@@ -357,6 +383,9 @@ impl Core {
         self.epoch += 1;
         self.since = now;
         self.window.clear();
+        if let Some(learner) = &mut self.learner {
+            learner.discard(now);
+        }
         self.would_open = false;
         machine.spotless.store(SPOTTED, Ordering::Release);
         self.reserved = 0;
@@ -375,4 +404,9 @@ impl Core {
             self.untold.push_back(Change { from, to, cause, epoch: self.epoch, at: SystemTime::now() });
         }
     }
+}
+
+fn learner(settings: &BreakerSettings, now: Tick) -> Option<Box<Learner>> {
+    let (adaptive, slow) = settings.adaptive.zip(settings.slow_call)?;
+    Some(Box::new(Learner::new(&adaptive, slow.limit, now)))
 }

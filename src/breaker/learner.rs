@@ -1,0 +1,262 @@
+//! Learns the slow-call limit of one circuit; [`Adaptive`] says what is learned and what is not.
+//!
+//! Durations are counted in buckets that grow with them, eight to each power of two, so that the p95 is wrong by
+//! at most 1/16 (6.3 %) of itself. There are only buckets for what can make a difference, from floor to ceiling:
+//! 35 with the default bounds, 280 bytes, and about 100 more for the rest.
+
+use std::time::Duration;
+
+use super::adaptive::Adaptive;
+use crate::clock::{Tick, nanos};
+use crate::sketch::{log_bucket, log_middle};
+
+const STEPS_LOG2: u32 = 3;
+
+/// Calls that a turn holds at least: the p95 of fewer is a matter of luck.
+const TURN: u32 = 128;
+/// The clock is read once in so many calls.
+const LOOK: u32 = 32;
+
+/// In a period the limit moves by this part of itself.
+const MOVE: u64 = 32;
+/// A turn moves it by no more than so many periods would, however long it took to fill.
+const LONGEST: u64 = 8;
+
+/// What is kept is counted in such parts of a call, so that decay does not eat the few calls of a small bucket.
+const PARTS: u64 = 16;
+
+/// The learner of a circuit, used under its lock.
+#[derive(Debug)]
+pub(super) struct Learner {
+    floor: u64,
+    ceiling: u64,
+    factor: f64,
+    period: u64,
+    /// The limit in force.
+    limit: u64,
+    /// Calls that are missing before the first limit is learned.
+    missing: u32,
+    /// The number of the first bucket, which takes all smaller ones too, as the last takes all larger ones.
+    first: usize,
+    buckets: Box<[Bucket]>,
+    /// The turn in progress: when it began, and the calls that ended well and badly in it.
+    since: Tick,
+    calls: u32,
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// Calls of the turn in progress.
+    fresh: u32,
+    /// What was learned, in [`PARTS`] of a call.
+    kept: u32,
+}
+
+impl Learner {
+    /// `limit` is the configured one.
+    pub(super) fn new(adaptive: &Adaptive, limit: Duration, now: Tick) -> Self {
+        let (floor, ceiling) = adaptive.bounds(limit);
+        // One more at each end, wholly outside the bounds.
+        let first = log_bucket::<STEPS_LOG2>(scaled(floor, 1.0 / adaptive.factor)).saturating_sub(1);
+        let last = log_bucket::<STEPS_LOG2>(scaled(ceiling, 1.0 / adaptive.factor)) + 1;
+        let last = last.min(log_bucket::<STEPS_LOG2>(u64::MAX));
+        Self {
+            floor,
+            ceiling,
+            factor: adaptive.factor,
+            period: nanos(adaptive.period).max(1),
+            limit: nanos(limit),
+            missing: adaptive.warm_up_calls,
+            first,
+            buckets: vec![Bucket::default(); last - first + 1].into_boxed_slice(),
+            since: now,
+            calls: 0,
+            failures: 0,
+        }
+    }
+
+    /// A call of a closed circuit ended well after `elapsed` nanoseconds; gives the new limit when it changes. The
+    /// circuit opens at `failure_rate`.
+    #[inline]
+    pub(super) fn learn(
+        &mut self,
+        elapsed: u64,
+        failure_rate: f64,
+        now: impl FnOnce() -> Tick,
+    ) -> Option<u64> {
+        if elapsed > self.limit.saturating_mul(2) {
+            return None;
+        }
+        let place = log_bucket::<STEPS_LOG2>(elapsed).saturating_sub(self.first);
+        let bucket = &mut self.buckets[place.min(self.buckets.len() - 1)];
+        bucket.fresh = bucket.fresh.saturating_add(1);
+        self.calls = self.calls.saturating_add(1);
+        if self.calls.is_multiple_of(LOOK) && self.calls >= TURN {
+            self.look(failure_rate, now())
+        } else {
+            None
+        }
+    }
+
+    /// A call of a closed circuit failed.
+    #[inline]
+    pub(super) fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Throws the turn in progress away and begins another.
+    pub(super) fn discard(&mut self, now: Tick) {
+        self.begin(now);
+        for bucket in &mut self.buckets {
+            bucket.fresh = 0;
+        }
+    }
+
+    fn begin(&mut self, now: Tick) {
+        self.since = now;
+        self.calls = 0;
+        self.failures = 0;
+    }
+
+    #[cold]
+    fn look(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
+        // Another thread read the clock later and came earlier.
+        self.since = self.since.min(now);
+        let periods = nanos(now.since(self.since)) / self.period;
+        if periods == 0 {
+            return None;
+        }
+        let (calls, failures) = (self.calls, self.failures);
+        if f64::from(failures) >= failure_rate / 2.0 * (f64::from(calls) + f64::from(failures)) {
+            self.discard(now);
+            return None;
+        }
+        self.begin(now);
+        let p95 = self.keep();
+        let is_first = self.missing > 0;
+        self.missing = self.missing.saturating_sub(calls);
+        if self.missing > 0 {
+            return None;
+        }
+        let most = (self.limit / MOVE).max(1) * periods.min(LONGEST);
+        let wanted = scaled(p95, self.factor);
+        let lowest = if is_first { 0 } else { self.limit.saturating_sub(most) };
+        let limit = wanted.clamp(lowest, self.limit.saturating_add(most)).clamp(self.floor, self.ceiling);
+        (std::mem::replace(&mut self.limit, limit) != limit).then_some(limit)
+    }
+
+    /// The turn becomes part of what is kept; gives the p95 of that.
+    fn keep(&mut self) -> u64 {
+        let mut total = 0;
+        for bucket in &mut self.buckets {
+            let kept = u64::from(bucket.kept) * 3 / 4 + u64::from(bucket.fresh) * PARTS;
+            *bucket = Bucket { fresh: 0, kept: u32::try_from(kept).unwrap_or(u32::MAX) };
+            total += u64::from(bucket.kept);
+        }
+        let rank = total - total / 20;
+        let mut seen = 0;
+        let place = self.buckets.iter().position(|bucket| {
+            seen += u64::from(bucket.kept);
+            seen >= rank
+        });
+        log_middle::<STEPS_LOG2>(self.first + place.unwrap_or(0))
+    }
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` cuts at both ends.
+fn scaled(value: u64, factor: f64) -> u64 {
+    (value as f64 * factor) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    fn learner(adaptive: Adaptive) -> Learner {
+        Learner::new(&adaptive, Duration::from_millis(100), Tick(MINUTE))
+    }
+
+    /// A turn of these calls, a minute long.
+    fn turn(learner: &mut Learner, at: &mut u64, calls: impl IntoIterator<Item = u64>) {
+        *at += MINUTE;
+        for elapsed in calls {
+            learner.learn(elapsed, 0.5, || Tick(*at));
+        }
+    }
+
+    #[test]
+    fn it_is_as_small_as_it_says() {
+        let learner = learner(Adaptive::default());
+        assert_eq!(size_of_val(&*learner.buckets), 280);
+        assert!(size_of_val(&learner) <= 112, "{}", size_of_val(&learner));
+    }
+
+    #[test]
+    fn a_clock_that_was_read_earlier_does_no_harm() {
+        let mut learner = learner(Adaptive { warm_up_calls: 20, ..Adaptive::default() });
+        learner.discard(Tick(u64::MAX));
+        // The minute begins anew with the earlier reading.
+        let mut at = 5 * MINUTE;
+        turn(&mut learner, &mut at, [20_000_000; 128]);
+        assert_eq!(learner.limit, 100_000_000);
+        turn(&mut learner, &mut at, [20_000_000; 128]);
+        assert!(learner.limit < 50_000_000, "{}", learner.limit);
+        learner.learn(0, 0.5, || Tick(0));
+        turn(&mut learner, &mut 0, [20_000_000; 256]);
+        assert!(learner.limit < 50_000_000, "{}", learner.limit);
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_limit_is_the_p95_times_the_factor(
+            mut calls in prop::collection::vec(20_000_000_u64..100_000_000, 128..400),
+            factor in 1.0_f64..3.0,
+        ) {
+            let settings = Adaptive {
+                floor: Some(Duration::from_millis(1)),
+                ceiling: Some(Duration::from_secs(1)),
+                factor,
+                warm_up_calls: 20,
+                ..Adaptive::default()
+            };
+            let mut learner = learner(settings);
+            // The limit is looked at with each 32nd call.
+            calls.truncate(calls.len() / LOOK as usize * LOOK as usize);
+            let (last, others) = calls.split_at(1);
+            turn(&mut learner, &mut 0, others.iter().copied());
+            turn(&mut learner, &mut MINUTE.clone(), last.iter().copied());
+            calls.sort_unstable();
+            let p95 = calls[calls.len() - calls.len() / 20 - 1] as f64;
+            // Upwards it takes small steps.
+            let wanted = (p95 * factor).min(103_125_000.0);
+            let error = (learner.limit as f64 - wanted).abs() / wanted;
+            prop_assert!(error <= 1.0 / 16.0 + 1e-6, "{} for {wanted}", learner.limit);
+        }
+
+        #[test]
+        fn whatever_comes_the_limit_stays_in_its_bounds_and_moves_in_small_steps(
+            turns in prop::collection::vec((any::<u64>(), any::<u64>(), 0_u32..64, 0_u32..400, 0_u32..400), 0..40),
+        ) {
+            let mut learner = learner(Adaptive { warm_up_calls: 20, ..Adaptive::default() });
+            let mut is_first = true;
+            for (now, elapsed, shift, calls, failures) in turns {
+                for _ in 0..failures {
+                    learner.fail();
+                }
+                for _ in 0..calls {
+                    let before = learner.limit;
+                    let told = learner.learn(elapsed >> shift, 0.5, || Tick(now));
+                    prop_assert_eq!(told.unwrap_or(before), learner.limit);
+                    prop_assert!((25_000_000..=400_000_000).contains(&learner.limit));
+                    let moved = learner.limit.abs_diff(before);
+                    prop_assert!(moved <= before / 4 || is_first);
+                    is_first &= moved == 0;
+                }
+            }
+        }
+    }
+}
