@@ -5,7 +5,7 @@ mod bad;
 
 use std::time::Duration;
 
-use campanile::breaker::{BreakerSettings, Builder, Cancelled};
+use campanile::breaker::{Adaptive, BreakerSettings, Builder, Cancelled};
 use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Jitter, Window};
 
 use crate::{advance, fail, succeed};
@@ -124,13 +124,61 @@ fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
             "4294967295",
             Some(r#"{"half_open_queue": 4294967295}"#),
         ),
+        (b().adaptive(true), "adaptive", "on", Some(r#"{"adaptive": true}"#)),
+        (
+            learned(|adaptive| adaptive.floor = Some(Duration::ZERO)),
+            "adaptive.floor",
+            "0ns",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"floor": 0}}"#),
+        ),
+        (
+            learned(|adaptive| adaptive.floor = Some(2 * second)),
+            "adaptive.floor",
+            "2s",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"floor": "2s"}}"#),
+        ),
+        (
+            learned(|adaptive| adaptive.ceiling = Some(second / 2)),
+            "adaptive.ceiling",
+            "500ms",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"ceiling": "500ms"}}"#),
+        ),
+        (learned(|adaptive| adaptive.factor = 0.9), "adaptive.factor", "0.9", None),
+        (learned(|adaptive| adaptive.factor = f64::NAN), "adaptive.factor", "NaN", None),
+        (
+            learned(|adaptive| adaptive.factor = 101.0),
+            "adaptive.factor",
+            "101.0",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"factor": 101}}"#),
+        ),
+        (
+            learned(|adaptive| adaptive.warm_up_calls = 19),
+            "adaptive.warm_up_calls",
+            "19",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"warm_up_calls": 19}}"#),
+        ),
+        (learned(|adaptive| adaptive.period = second / 2), "adaptive.period", "500ms", None),
+        (
+            learned(|adaptive| adaptive.period = 3_601 * second),
+            "adaptive.period",
+            "3601s",
+            Some(r#"{"slow_call": {"limit": 1, "rate": 0.5}, "adaptive": {"period": 3601}}"#),
+        ),
     ]
+}
+
+/// A slow-call limit of one second that is learned.
+fn learned(change: impl Fn(&mut Adaptive)) -> Builder {
+    let mut adaptive = Adaptive::default();
+    change(&mut adaptive);
+    builder().slow_call(Duration::from_secs(1), 0.5).adaptive_limits(adaptive)
 }
 
 /// Every setting, turned on. Put a new one in.
 const GOOD: &str = r#"{
     "failure_rate": 0.4, "consecutive_failures": 7, "window": {"time": "30s"}, "minimum_calls": 20,
     "slow_call": {"limit": "1s 500ms", "rate": 0.9},
+    "adaptive": {"floor": "100ms", "ceiling": "3s", "factor": 1.5, "warm_up_calls": 100, "period": "30s"},
     "open_for": {"first": "1s", "max": "1m", "factor": 1.5, "jitter": "full"},
     "half_open": {"permits": 5, "max_wait": "10s"}, "half_open_queue": 8, "cancelled": {"failure_after": "3s"}
 }"#;
@@ -173,6 +221,10 @@ fn whatever_is_bad_in_text_is_refused() {
         ("open_for.factor", "4294967296"),
         ("open_for.factor", "1e300"),
         ("open_for.factor", "1000000000000000000000"),
+        // A table with nothing said has all defaults, and a switch may be on or empty.
+        ("adaptive", "{}"),
+        ("adaptive", "true"),
+        ("adaptive.warm_up_calls", "4294967295"),
     ];
     bad::refuses_whatever_is_bad(GOOD, &fine, from_settings);
     for (text, what) in [
