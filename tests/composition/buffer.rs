@@ -1,5 +1,7 @@
 //! `buffer`, and errors in the place of readiness.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use campanile::retry::GiveUp;
@@ -87,11 +89,11 @@ async fn who_gives_up_in_a_buffer_never_came_to_the_breaker_behind_it() {
     assert_eq!((totals.successes, totals.ignored, totals.failures), (2, 0, [0; 6]));
 }
 
-/// Ready once, and then failed.
+/// Ready once, and then failed, like a connection that all clones share.
 #[derive(Clone, Default)]
 struct Worn {
     backend: Backend,
-    readied: bool,
+    readied: Arc<AtomicBool>,
 }
 
 impl Service<Act> for Worn {
@@ -100,7 +102,7 @@ impl Service<Act> for Worn {
     type Future = <Backend as Service<Act>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if std::mem::replace(&mut self.readied, true) {
+        if self.readied.swap(true, Ordering::SeqCst) {
             return Poll::Ready(Err("worn out".into()));
         }
         self.backend.poll_ready(cx)
