@@ -27,6 +27,8 @@ mod status;
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
 #[cfg(feature = "grpc")]
+pub(crate) use grpc::code_in;
+#[cfg(feature = "grpc")]
 pub use grpc::{ByGrpcStatus, grpc_outcome};
 pub(crate) use guarded::Guarded;
 pub use guarded::Judged;

@@ -60,8 +60,10 @@ pub(super) struct Judged<O> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Not before this time is over.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     AtLeast(Duration),
     /// When this time is over; the backoff begins anew after it.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code))]
     Exactly(Duration),
 }
 
@@ -301,16 +303,18 @@ impl Course {
 
     /// How long to wait before the next attempt.
     fn wait(&mut self, settings: &RetrySettings, asked: Option<Asked>) -> Duration {
-        if let Some(Asked::Exactly(asked)) = asked {
-            (self.backoffs, self.backoff) = (0, Duration::ZERO);
-            return asked.min(settings.retry_after_cap);
-        }
+        let cap = settings.retry_after_cap;
+        let asked = match asked {
+            Some(Asked::Exactly(asked)) if asked <= cap => {
+                (self.backoffs, self.backoff) = (0, Duration::ZERO);
+                return asked;
+            }
+            Some(Asked::Exactly(asked) | Asked::AtLeast(asked)) => asked.min(cap),
+            None => Duration::ZERO,
+        };
         self.backoff = settings.backoff.delay(self.backoffs, self.backoff);
         self.backoffs += 1;
-        match asked {
-            Some(Asked::AtLeast(asked)) => self.backoff.max(asked.min(settings.retry_after_cap)),
-            _ => self.backoff,
-        }
+        self.backoff.max(asked)
     }
 
     /// The call has failed for good.

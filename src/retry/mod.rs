@@ -84,6 +84,8 @@ mod spare;
 pub use budget::RetryBudget;
 pub use course::Attempt;
 pub use handle::Retry;
+#[cfg(feature = "grpc")]
+pub use http::{BoxingErrors, BoxingErrorsFuture, GrpcRetryLayer};
 #[cfg(feature = "http")]
 pub use http::{HttpRetryFuture, HttpRetryLayer, HttpRetrying, RetryBody};
 pub use layer::RetryLayer;

@@ -43,14 +43,18 @@ pub struct RetrySettings {
     /// The time one attempt may take: more than zero, at most the deadline. Default: no limit.
     #[serde(with = "crate::duration::option")]
     pub attempt_timeout: Option<Duration>,
-    /// A `Retry-After` is followed up to this time: at most one day; zero follows none. Default 30 s.
+    /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time: at most one day; zero follows none.
+    /// Default 30 s.
     #[serde(with = "crate::duration")]
     pub retry_after_cap: Duration,
     /// A larger request body is not sent again: bytes, at most 1 GiB. Default 64 KiB.
     pub body_cap: usize,
-    /// Retries `POST` and `PATCH` like any other method. Default: only when the request carries an
-    /// `Idempotency-Key` or was certainly not processed.
+    /// Retries `POST` and `PATCH`, and any gRPC call, like an idempotent method. Default: only when the request
+    /// carries an `Idempotency-Key` or was certainly not processed.
     pub retry_non_idempotent: bool,
+    /// The gRPC codes that say that a call was not done, and so may be made again: each from 1 to 16. Default 8 and
+    /// 14, `RESOURCE_EXHAUSTED` and `UNAVAILABLE`.
+    pub grpc_codes: Vec<i32>,
 }
 
 impl Default for RetrySettings {
@@ -64,6 +68,7 @@ impl Default for RetrySettings {
             retry_after_cap: Duration::from_secs(30),
             body_cap: DEFAULT_CAP,
             retry_non_idempotent: false,
+            grpc_codes: vec![8, 14],
         }
     }
 }
@@ -97,6 +102,9 @@ impl RetrySettings {
             self.retry_after_cap,
             "at most one day",
         )?;
+        for code in &self.grpc_codes {
+            ConfigError::check((1..=16).contains(code), "grpc_codes", code, "codes from 1 to 16")?;
+        }
         ConfigError::check(self.body_cap <= 1 << 30, "body_cap", self.body_cap, "at most 1 GiB")
     }
 }
@@ -153,7 +161,7 @@ impl Builder {
         self
     }
 
-    /// A `Retry-After` is followed up to this time.
+    /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time.
     pub fn retry_after_cap(mut self, cap: Duration) -> Self {
         self.settings.retry_after_cap = cap;
         self
@@ -165,9 +173,16 @@ impl Builder {
         self
     }
 
-    /// Whether to retry `POST` and `PATCH` like any other method.
+    /// Whether to retry `POST` and `PATCH`, and any gRPC call, like an idempotent method.
     pub fn retry_non_idempotent(mut self, retry: bool) -> Self {
         self.settings.retry_non_idempotent = retry;
+        self
+    }
+
+    /// The gRPC codes that say that a call was not done, each from 1 to 16: calls that end with one of them are made
+    /// again whatever they do. Those of tonic are `Code::Aborted as i32`.
+    pub fn grpc_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.settings.grpc_codes = codes.into_iter().collect();
         self
     }
 

@@ -27,11 +27,13 @@ pub enum GiveUp {
     Body,
     /// The service said in place of readiness that it has failed.
     NotReady,
+    /// The server does not want it again, by a negative `grpc-retry-pushback-ms`.
+    Forbidden,
 }
 
 impl GiveUp {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Attempts,
         Self::Deadline,
         Self::Budget,
@@ -40,6 +42,7 @@ impl GiveUp {
         Self::NotIdempotent,
         Self::Body,
         Self::NotReady,
+        Self::Forbidden,
     ];
 
     /// The reason as a metric attribute: one word in snake case.
@@ -54,6 +57,7 @@ impl GiveUp {
             Self::NotIdempotent => "not_idempotent",
             Self::Body => "body",
             Self::NotReady => "not_ready",
+            Self::Forbidden => "forbidden",
         }
     }
 }

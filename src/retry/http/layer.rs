@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tower::Layer;
 
+use super::repeat::Protocol;
 use super::service::HttpRetrying;
 use crate::outcome::ByHttpStatus;
 use crate::retry::Retry;
@@ -70,7 +71,7 @@ impl<S: Clone, C: Clone> Layer<S> for HttpRetryLayer<C> {
     type Service = HttpRetrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone())
+        HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone(), Protocol::Plain)
     }
 }
 

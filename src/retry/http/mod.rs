@@ -1,10 +1,15 @@
-//! The layer for HTTP: bodies are sent again, and the error type of the service stays as it is.
+//! The layers for HTTP and gRPC: bodies are sent again, and a call that ran out of time gets a response.
 
 mod body;
+mod exchange;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod layer;
 mod repeat;
 mod service;
 
 pub use body::RetryBody;
+#[cfg(feature = "grpc")]
+pub use grpc::{BoxingErrors, BoxingErrorsFuture, GrpcRetryLayer};
 pub use layer::HttpRetryLayer;
 pub use service::{HttpRetryFuture, HttpRetrying};

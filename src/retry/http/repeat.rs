@@ -4,8 +4,71 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use http::request;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::response::Parts;
+use http::{HeaderMap, Method, Response, StatusCode, header, request};
+
+#[cfg(feature = "grpc")]
+use super::grpc::Codes;
+use crate::error::TimedOut;
+use crate::outcome::Outcome;
+use crate::retry::course::{Asked, Attempt};
+
+/// What is spoken over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    Plain,
+    /// With the codes of answers to calls that were not done.
+    #[cfg(feature = "grpc")]
+    Grpc(Codes),
+}
+
+/// What the head of a response says about another attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub(super) outcome: Outcome,
+    /// The server says that it did not do what the request asks for.
+    pub(super) not_done: bool,
+    /// It does not want the request again.
+    pub(super) forbidden: bool,
+    pub(super) asked: Option<Asked>,
+}
+
+impl Protocol {
+    /// Reads a head that was classified as `outcome`.
+    pub(super) fn read(self, head: &Parts, outcome: Outcome) -> Reading {
+        match self {
+            Self::Plain => {
+                let failed = outcome.failure().is_some();
+                let asked = if failed { retry_after(head.status, &head.headers) } else { None };
+                Reading { outcome, not_done: false, forbidden: false, asked: asked.map(Asked::AtLeast) }
+            }
+            #[cfg(feature = "grpc")]
+            Self::Grpc(codes) => super::grpc::read(codes, head, outcome),
+        }
+    }
+
+    /// Tells the server that this is not the first attempt, where there is a way to.
+    pub(super) fn mark(self, headers: &mut HeaderMap, attempt: Attempt) {
+        match self {
+            Self::Plain => {}
+            #[cfg(feature = "grpc")]
+            Self::Grpc(_) => super::grpc::mark(headers, attempt),
+        }
+    }
+
+    /// The answer in place of one that did not come in time.
+    pub(super) fn timed_out(self, why: &TimedOut) -> Response<()> {
+        match self {
+            Self::Plain => {
+                let mut response = Response::new(());
+                *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+                response
+            }
+            #[cfg(feature = "grpc")]
+            Self::Grpc(_) => super::grpc::timed_out(why),
+        }
+    }
+}
 
 /// Whether sending the request twice does what sending it once does.
 ///

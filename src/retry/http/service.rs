@@ -2,40 +2,39 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
 use super::body::RetryBody;
-use super::repeat::{is_idempotent, never_sent, retry_after};
-use crate::error::{Rejected, TimedOut, as_error};
-use crate::outcome::{ByHttpStatus, Classify, FailureKind, Outcome};
+use super::exchange::{Exchange, Kept, send};
+use super::repeat::Protocol;
+use crate::outcome::{ByHttpStatus, Classify};
 use crate::retry::ReplayBody;
-use crate::retry::course::{Asked, Attempt, Judged, Rules};
-use crate::retry::drive::{Drive, Target};
-use crate::retry::snapshot::GiveUp;
+use crate::retry::course::Rules;
+use crate::retry::drive::Drive;
 use crate::retry::spare::{Shared, Spare};
 
-/// An HTTP service whose failed requests are sent again.
+/// An HTTP or gRPC service whose failed requests are sent again.
 #[derive(Clone, Debug)]
 pub struct HttpRetrying<S, C = ByHttpStatus> {
     inner: S,
     shared: Arc<Shared<S>>,
     classifier: C,
+    protocol: Protocol,
 }
 
 impl<S: Clone, C> HttpRetrying<S, C> {
-    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C) -> Self {
+    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C, protocol: Protocol) -> Self {
         let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
-        Self { inner, shared, classifier }
+        Self { inner, shared, classifier, protocol }
     }
 }
 
@@ -57,140 +56,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let settings = &self.shared.rules.settings;
-        let (head, body) = request.into_parts();
-        let kept = Kept {
-            may_repeat: settings.retry_non_idempotent || is_idempotent(&head),
-            head,
-            body: ReplayBody::new(body, settings.body_cap),
-        };
-        let target = Exchange { service: None, classifier: self.classifier.clone(), response: PhantomData };
+        let kept = Kept::new(request, &self.shared.rules.settings, self.protocol);
+        let target = Exchange::new(self.classifier.clone(), self.protocol);
         let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
         HttpRetryFuture {
             drive: Drive::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
         }
     }
-}
-
-/// A request to send.
-#[derive(Debug)]
-struct Kept {
-    head: request::Parts,
-    body: ReplayBody,
-    /// Sending it twice does no harm.
-    may_repeat: bool,
-}
-
-impl Kept {
-    fn veto(&self, never_sent: bool) -> Option<GiveUp> {
-        if !self.may_repeat && !never_sent {
-            Some(GiveUp::NotIdempotent)
-        } else if !self.body.can_clone() {
-            Some(GiveUp::Body)
-        } else {
-            None
-        }
-    }
-}
-
-struct Exchange<S, C, R> {
-    /// For the attempts after the first. Most calls have none, and should not be larger for it.
-    service: Option<Box<S>>,
-    classifier: C,
-    response: PhantomData<fn() -> R>,
-}
-
-impl<S, C, R> Target for Exchange<S, C, R>
-where
-    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
-    S::Error: 'static,
-    C: Classify<Parts, S::Error>,
-{
-    type Link = Arc<Shared<S>>;
-    type Service = S;
-    type Request = Kept;
-    type Call = S::Future;
-    type Output = Result<Response<RetryBody<R>>, S::Error>;
-
-    const TELLS: bool = true;
-
-    fn rules(link: &Arc<Shared<S>>) -> &Rules {
-        &link.rules
-    }
-
-    fn copy(kept: &Kept) -> Option<Kept> {
-        let body = kept.body.try_clone()?;
-        Some(Kept { head: kept.head.clone(), body, may_repeat: kept.may_repeat })
-    }
-
-    fn call(service: &mut S, kept: Kept, attempt: Attempt) -> S::Future {
-        // By convention it stands on the span of each resend, where that has the field.
-        tracing::Span::current().record("http.request.resend_count", attempt.resend_count());
-        send(service, kept, attempt)
-    }
-
-    fn poll_ready(
-        &mut self,
-        link: &Arc<Shared<S>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
-        let service = match &mut self.service {
-            Some(service) => service,
-            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
-        };
-        match ready!(service.poll_ready(cx)) {
-            Ok(()) => Poll::Ready(Ok(service)),
-            Err(error) => Poll::Ready(Err(judge_error(&self.classifier, error, None))),
-        }
-    }
-
-    fn judge(&mut self, result: Result<Response<R>, S::Error>, kept: Option<&Kept>) -> Judged<Self::Output> {
-        match result {
-            Ok(response) => {
-                let (head, body) = response.into_parts();
-                let outcome = self.classifier.classify(Ok(&head));
-                let (mut veto, mut asked) = (None, None);
-                if outcome.failure().is_some() {
-                    // A circuit breaker marks its refusals so; one of another process is a plain 503.
-                    let refused = head.extensions.get::<Rejected>().is_some();
-                    veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(false));
-                    asked = retry_after(head.status, &head.headers).map(Asked::AtLeast);
-                }
-                let output = Ok(Response::from_parts(head, RetryBody::new(body)));
-                Judged { output, outcome, veto, asked }
-            }
-            Err(error) => judge_error(&self.classifier, error, kept),
-        }
-    }
-
-    fn time_out(&mut self, why: TimedOut, kept: Option<&Kept>) -> Judged<Self::Output> {
-        let mut response = Response::new(RetryBody::empty());
-        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        response.extensions_mut().insert(why);
-        Judged {
-            output: Ok(response),
-            outcome: Outcome::Failure(FailureKind::Timeout),
-            veto: kept.and_then(|kept| kept.veto(false)),
-            asked: None,
-        }
-    }
-}
-
-fn judge_error<T, E: 'static, C: Classify<Parts, E>>(
-    classifier: &C,
-    error: E,
-    kept: Option<&Kept>,
-) -> Judged<Result<T, E>> {
-    let outcome = classifier.classify(Err(&error));
-    let cause = as_error(&error);
-    let refused = cause.is_some_and(|cause| Rejected::find(cause).is_some());
-    let veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(cause.is_some_and(never_sent)));
-    Judged { output: Err(error), outcome, veto, asked: None }
-}
-
-fn send<S: Service<Request<ReplayBody>>>(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future {
-    kept.head.extensions.insert(attempt);
-    service.call(Request::from_parts(kept.head, kept.body))
 }
 
 pin_project! {

@@ -1,0 +1,171 @@
+//! What is sent in each attempt, and what its answer means.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Request, Response, request};
+use http_body::Body;
+use tower::{BoxError, Service};
+
+use super::body::RetryBody;
+use super::repeat::{Protocol, Reading, is_idempotent, never_sent};
+use crate::error::{Rejected, TimedOut, as_error};
+use crate::outcome::{Classify, FailureKind, Outcome};
+use crate::retry::ReplayBody;
+use crate::retry::course::{Attempt, Judged, Rules};
+use crate::retry::drive::Target;
+use crate::retry::settings::RetrySettings;
+use crate::retry::snapshot::GiveUp;
+use crate::retry::spare::Shared;
+
+/// A request to send.
+#[derive(Debug)]
+pub(super) struct Kept {
+    head: request::Parts,
+    body: ReplayBody,
+    /// Sending it twice does no harm.
+    may_repeat: bool,
+    protocol: Protocol,
+}
+
+impl Kept {
+    pub(super) fn new<B>(request: Request<B>, settings: &RetrySettings, protocol: Protocol) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        Self {
+            may_repeat: settings.retry_non_idempotent || is_idempotent(&head),
+            head,
+            body: ReplayBody::new(body, settings.body_cap),
+            protocol,
+        }
+    }
+
+    /// What forbids to send it again; `not_done` tells that its work was certainly not done.
+    fn veto(&self, not_done: bool) -> Option<GiveUp> {
+        if !self.may_repeat && !not_done {
+            Some(GiveUp::NotIdempotent)
+        } else if !self.body.can_clone() {
+            Some(GiveUp::Body)
+        } else {
+            None
+        }
+    }
+}
+
+pub(super) struct Exchange<S, C, R> {
+    /// For the attempts after the first. Most calls have none, and should not be larger for it.
+    service: Option<Box<S>>,
+    classifier: C,
+    protocol: Protocol,
+    response: PhantomData<fn() -> R>,
+}
+
+impl<S, C, R> Exchange<S, C, R> {
+    pub(super) fn new(classifier: C, protocol: Protocol) -> Self {
+        Self { service: None, classifier, protocol, response: PhantomData }
+    }
+}
+
+/// Sends it to `service`, which said that it is ready.
+pub(super) fn send<S>(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future
+where
+    S: Service<Request<ReplayBody>>,
+{
+    kept.head.extensions.insert(attempt);
+    service.call(Request::from_parts(kept.head, kept.body))
+}
+
+impl<S, C, R> Target for Exchange<S, C, R>
+where
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
+    S::Error: 'static,
+    C: Classify<Parts, S::Error>,
+{
+    type Link = Arc<Shared<S>>;
+    type Service = S;
+    type Request = Kept;
+    type Call = S::Future;
+    type Output = Result<Response<RetryBody<R>>, S::Error>;
+
+    const TELLS: bool = true;
+
+    fn rules(link: &Arc<Shared<S>>) -> &Rules {
+        &link.rules
+    }
+
+    fn copy(kept: &Kept) -> Option<Kept> {
+        let body = kept.body.try_clone()?;
+        Some(Kept { head: kept.head.clone(), body, ..*kept })
+    }
+
+    fn call(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future {
+        // By convention it stands on the span of each resend, where that has the field.
+        tracing::Span::current().record("http.request.resend_count", attempt.resend_count());
+        kept.protocol.mark(&mut kept.head.headers, attempt);
+        send(service, kept, attempt)
+    }
+
+    fn poll_ready(
+        &mut self,
+        link: &Arc<Shared<S>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
+        let service = match &mut self.service {
+            Some(service) => service,
+            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
+        };
+        match ready!(service.poll_ready(cx)) {
+            Ok(()) => Poll::Ready(Ok(service)),
+            Err(error) => Poll::Ready(Err(judge_error(&self.classifier, error, None))),
+        }
+    }
+
+    fn judge(&mut self, result: Result<Response<R>, S::Error>, kept: Option<&Kept>) -> Judged<Self::Output> {
+        match result {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                let reading = self.protocol.read(&head, self.classifier.classify(Ok(&head)));
+                let Reading { outcome, not_done, forbidden, asked } = reading;
+                let veto = match outcome.failure() {
+                    // A circuit breaker marks its refusals so; one of another process is a plain 503.
+                    Some(_) if head.extensions.get::<Rejected>().is_some() => Some(GiveUp::Rejected),
+                    Some(_) if forbidden => Some(GiveUp::Forbidden),
+                    Some(_) => kept.and_then(|kept| kept.veto(not_done)),
+                    None => None,
+                };
+                let output = Ok(Response::from_parts(head, RetryBody::new(body)));
+                Judged { output, outcome, veto, asked }
+            }
+            Err(error) => judge_error(&self.classifier, error, kept),
+        }
+    }
+
+    fn time_out(&mut self, why: TimedOut, kept: Option<&Kept>) -> Judged<Self::Output> {
+        let mut response = self.protocol.timed_out(&why).map(|()| RetryBody::empty());
+        response.extensions_mut().insert(why);
+        Judged {
+            output: Ok(response),
+            outcome: Outcome::Failure(FailureKind::Timeout),
+            veto: kept.and_then(|kept| kept.veto(false)),
+            asked: None,
+        }
+    }
+}
+
+fn judge_error<T, E: 'static, C: Classify<Parts, E>>(
+    classifier: &C,
+    error: E,
+    kept: Option<&Kept>,
+) -> Judged<Result<T, E>> {
+    let outcome = classifier.classify(Err(&error));
+    let cause = as_error(&error);
+    let refused = cause.is_some_and(|cause| Rejected::find(cause).is_some());
+    let veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(cause.is_some_and(never_sent)));
+    Judged { output: Err(error), outcome, veto, asked: None }
+}
