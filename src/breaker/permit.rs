@@ -44,7 +44,7 @@ impl Permit {
     }
 
     /// A permit whose call begins now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(circuit: Arc<Circuit>) -> Result<Self, Rejected> {
         match circuit.machine.pass() {
             Some(admission) => Ok(Self::running(circuit, admission)),
