@@ -8,7 +8,7 @@ use tower::Service;
 use super::circuit::Circuit;
 use super::machine::{Admission, Refusal};
 use super::permit::Permit;
-use super::wait::{Wait, poll_admit};
+use super::wait::{Patience, Wait, poll_admit};
 use crate::clock;
 use crate::error::Rejected;
 
@@ -17,6 +17,7 @@ use crate::error::Rejected;
 pub(super) struct Gate<S> {
     inner: S,
     circuit: Arc<Circuit>,
+    patience: Patience,
     ready: Ready,
     /// What has to be given back; apart, so that a call that passes has nothing to drop.
     held: Option<Held>,
@@ -36,7 +37,7 @@ enum Ready {
 #[derive(Debug)]
 enum Held {
     Permit(Permit),
-    /// A place in the queue of a half-open circuit.
+    /// A place among those who wait.
     Wait(Wait),
 }
 
@@ -44,33 +45,37 @@ enum Held {
 impl<S: Clone> Clone for Gate<S> {
     #[inline]
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), Arc::clone(&self.circuit))
+        Self::new(self.inner.clone(), Arc::clone(&self.circuit), self.patience)
     }
 }
 
 impl<S> Gate<S> {
     #[inline]
-    pub(super) fn new(inner: S, circuit: Arc<Circuit>) -> Self {
-        Self { inner, circuit, ready: Ready::Not, held: None }
+    pub(super) fn new(inner: S, circuit: Arc<Circuit>, patience: Patience) -> Self {
+        Self { inner, circuit, patience, ready: Ready::Not, held: None }
     }
 
     #[inline]
     pub(super) fn poll_ready<Req>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
     where
-        S: Service<Req>,
+        S: Service<Req> + Clone,
     {
-        if !matches!(self.ready, Ready::Passing(_)) {
+        let passing = match self.ready {
+            Ready::Passing(admission) => Some(admission),
+            _ => None,
+        };
+        if !passing.is_some_and(|admission| self.circuit.machine.is_current(admission)) {
             if self.held.is_none()
                 && let Some(admission) = self.circuit.machine.pass()
             {
                 self.ready = Ready::Passing(admission);
-            } else if self.held.is_none()
-                && let Some(refusal) = self.circuit.machine.refuse(clock::now)
-            {
-                self.ready = Ready::Refused(refusal);
-                return Poll::Ready(Ok(()));
-            } else if ready!(self.poll_slowly(cx)) {
-                return Poll::Ready(Ok(()));
+            } else {
+                if passing.is_some() {
+                    self.give_back();
+                }
+                if ready!(self.poll_slowly(cx)) {
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
         let polled = ready!(self.inner.poll_ready(cx));
@@ -81,9 +86,26 @@ impl<S> Gate<S> {
         Poll::Ready(polled)
     }
 
-    /// Asks a circuit that lets some in. Whether it refused: then the inner service is not asked.
+    /// The inner service said Ready, or may do so while nobody asks, and may hold a permit of its own for a call that
+    /// does not come. Only its drop gives that back.
     #[cold]
+    fn give_back(&mut self)
+    where
+        S: Clone,
+    {
+        self.ready = Ready::Not;
+        self.inner = self.inner.clone();
+    }
+
+    /// Asks a circuit that does not let everybody in. Whether it refused: then the inner service is not asked.
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.held.is_none()
+            && self.patience == Patience::Verdict
+            && let Some(refusal) = self.circuit.machine.refuse(clock::now)
+        {
+            self.ready = Ready::Refused(refusal);
+            return Poll::Ready(true);
+        }
         let mut wait = match self.held.take() {
             permit @ Some(Held::Permit(_)) => {
                 self.held = permit;
@@ -93,7 +115,7 @@ impl<S> Gate<S> {
             None => None,
         };
         self.ready = Ready::Not;
-        let polled = poll_admit(&self.circuit, &mut wait, cx);
+        let polled = poll_admit(&self.circuit, self.patience, &mut wait, cx);
         self.held = wait.map(Held::Wait);
         self.ready = match polled {
             Poll::Pending => Ready::Not,
@@ -145,10 +167,6 @@ impl<S> Gate<S> {
             }
         }
         // The circuit changed since `poll_ready`: asks again.
-        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| {
-            // The inner service said Ready and may hold a permit of its own for a call that does not come. Only
-            // its drop gives that back.
-            self.inner = self.inner.clone();
-        })
+        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| self.give_back())
     }
 }

@@ -13,7 +13,7 @@ use super::permit::Permit;
 use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
-use super::wait::poll_admit;
+use super::wait::{Patience, poll_admit};
 use crate::error::{CallError, ConfigError, Rejected};
 use crate::outcome::{ByResult, Classify, Guarded};
 use crate::roll::Roll;
@@ -237,7 +237,7 @@ impl CircuitBreaker {
                 Some(admission) => admission,
                 None => {
                     let mut wait = None;
-                    poll_fn(|cx| poll_admit(circuit, &mut wait, cx))
+                    poll_fn(|cx| poll_admit(circuit, Patience::Verdict, &mut wait, cx))
                         .await
                         .map_err(|refusal| circuit.refuse(refusal))?
                 }

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::circuit::Circuit;
+use super::machine::Observer;
 use crate::clock;
 
 type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
@@ -91,6 +92,7 @@ impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(circuit) = self.circuit.upgrade() {
             circuit.machine.leave_it_to_callers(self.epoch);
+            circuit.freed();
         }
     }
 }

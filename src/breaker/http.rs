@@ -17,6 +17,7 @@ use super::circuit::Circuit;
 use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
+use super::wait::Patience;
 use crate::error::Rejected;
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
@@ -36,7 +37,7 @@ impl CircuitBreaker {
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_layer(&self) -> HttpBreakerLayer<ByHttpStatus> {
-        HttpBreakerLayer { circuit: Arc::clone(&self.circuit), classifier: ByHttpStatus, refuse: refuse_http }
+        HttpBreakerLayer::new(self, ByHttpStatus, refuse_http)
     }
 
     /// A layer for gRPC services over HTTP, such as tonic's, on servers and on clients.
@@ -47,7 +48,7 @@ impl CircuitBreaker {
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     pub fn grpc_layer(&self) -> HttpBreakerLayer<ByGrpcStatus> {
-        HttpBreakerLayer { circuit: Arc::clone(&self.circuit), classifier: ByGrpcStatus, refuse: refuse_grpc }
+        HttpBreakerLayer::new(self, ByGrpcStatus, refuse_grpc)
     }
 }
 
@@ -100,12 +101,25 @@ pub struct HttpBreakerLayer<C = ByHttpStatus> {
     circuit: Arc<Circuit>,
     classifier: C,
     refuse: Refuse,
+    patience: Patience,
 }
 
 impl<C> HttpBreakerLayer<C> {
+    fn new(breaker: &CircuitBreaker, classifier: C, refuse: Refuse) -> Self {
+        Self { circuit: Arc::clone(&breaker.circuit), classifier, refuse, patience: Patience::default() }
+    }
+
     /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts, S::Error>`.
     pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D> {
-        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse }
+        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, patience: self.patience }
+    }
+
+    /// Is not ready while the circuit is open, in place of being ready to refuse: for a balancer, which looks elsewhere
+    /// then. Without one its callers wait as long as the circuit is open.
+    #[must_use]
+    pub fn unready_while_open(mut self) -> Self {
+        self.patience = Patience::Endless;
+        self
     }
 }
 
@@ -114,7 +128,7 @@ impl<S, C: Clone> Layer<S> for HttpBreakerLayer<C> {
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpBreaker {
-            gate: Gate::new(inner, Arc::clone(&self.circuit)),
+            gate: Gate::new(inner, Arc::clone(&self.circuit), self.patience),
             classifier: self.classifier.clone(),
             refuse: self.refuse,
         }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::circuit::Circuit;
+use super::gate::Gate;
 use super::service::Breaker;
+use super::wait::Patience;
 use crate::outcome::ByResult;
 
 /// Puts a service behind a circuit: see [`CircuitBreaker::layer`](crate::CircuitBreaker::layer).
@@ -14,11 +16,12 @@ use crate::outcome::ByResult;
 pub struct BreakerLayer<C = ByResult> {
     circuit: Arc<Circuit>,
     classifier: C,
+    patience: Patience,
 }
 
 impl BreakerLayer {
     pub(super) fn new(circuit: Arc<Circuit>) -> Self {
-        Self { circuit, classifier: ByResult }
+        Self { circuit, classifier: ByResult, patience: Patience::default() }
     }
 }
 
@@ -26,7 +29,15 @@ impl<C> BreakerLayer<C> {
     /// Lets `classifier` decide what failed, in place of [`ByResult`]: a
     /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
     pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
-        BreakerLayer { circuit: self.circuit, classifier }
+        BreakerLayer { circuit: self.circuit, classifier, patience: self.patience }
+    }
+
+    /// Is not ready while the circuit is open, in place of being ready to refuse: for a balancer, which looks elsewhere
+    /// then. Without one its callers wait as long as the circuit is open.
+    #[must_use]
+    pub fn unready_while_open(mut self) -> Self {
+        self.patience = Patience::Endless;
+        self
     }
 }
 
@@ -34,7 +45,7 @@ impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
     type Service = Breaker<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Breaker::new(inner, Arc::clone(&self.circuit), self.classifier.clone())
+        Breaker::new(Gate::new(inner, Arc::clone(&self.circuit), self.patience), self.classifier.clone())
     }
 }
 

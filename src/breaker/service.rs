@@ -1,11 +1,9 @@
 //! The service of [`BreakerLayer`](super::BreakerLayer).
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::{BoxError, Service};
 
-use super::circuit::Circuit;
 use super::future::ResponseFuture;
 use super::gate::Gate;
 use crate::outcome::{ByResult, Classify};
@@ -18,8 +16,8 @@ pub struct Breaker<S, C = ByResult> {
 }
 
 impl<S, C> Breaker<S, C> {
-    pub(super) fn new(inner: S, circuit: Arc<Circuit>, classifier: C) -> Self {
-        Self { gate: Gate::new(inner, circuit), classifier }
+    pub(super) fn new(gate: Gate<S>, classifier: C) -> Self {
+        Self { gate, classifier }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Waiting for the verdict of a half-open circuit: woken by what happens there, not by a timer that looks again.
+//! Waiting to be let in: woken by what happens to the circuit, not by a timer that looks again and again.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::futures::OwnedNotified;
@@ -15,33 +16,45 @@ use super::machine::{Admission, Refusal};
 use crate::clock::{self, Tick};
 use crate::error::RejectReason;
 
-/// A caller in the queue of a half-open circuit.
+/// How long a caller waits to be let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// For the verdict of a half-open circuit, in its queue; an open circuit refuses at once.
+    #[default]
+    Verdict,
+    /// Until it is let in.
+    Endless,
+}
+
+/// A caller that waits.
 pub(super) struct Wait {
     circuit: Arc<Circuit>,
     /// Registered before the circuit is asked, so that nothing that happens in between is missed.
     woken: Pin<Box<OwnedNotified>>,
-    /// The end of patience: the caller's own, or the circuit's with probes that hang.
+    /// When the circuit may decide otherwise without being told to: nobody keeps its time but those who ask.
     timer: Pin<Box<Sleep>>,
-    until: Tick,
+    /// The end of patience, of those who stand in the queue.
+    until: Option<Tick>,
 }
 
 impl Wait {
     /// A place in the queue, if there is one. Nobody waits outside a runtime, where there is no timer.
-    fn join(circuit: &Arc<Circuit>) -> Option<Self> {
+    fn join(circuit: &Arc<Circuit>, patience: Patience) -> Option<Self> {
         Handle::try_current().ok()?;
-        let patience = circuit.machine.join_queue()?;
-        Some(Self {
-            woken: listen(circuit),
-            timer: Box::pin(sleep(patience)),
-            until: clock::now() + patience,
-            circuit: Arc::clone(circuit),
-        })
+        let until = match patience {
+            Patience::Verdict => Some(clock::now() + circuit.machine.join_queue()?),
+            Patience::Endless => None,
+        };
+        let timer = Box::pin(sleep(Duration::ZERO));
+        Some(Self { woken: listen(circuit), timer, until, circuit: Arc::clone(circuit) })
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.circuit.machine.leave_queue();
+        if self.until.is_some() {
+            self.circuit.machine.leave_queue();
+        }
     }
 }
 
@@ -51,29 +64,32 @@ fn listen(circuit: &Circuit) -> Pin<Box<OwnedNotified>> {
     woken
 }
 
-/// Lets a call in, now or when it was its turn; `wait` is its place in the queue, kept between polls.
+/// Lets a call in, now or when it was its turn; `wait` is its place, kept between polls.
 pub(super) fn poll_admit(
     circuit: &Arc<Circuit>,
+    patience: Patience,
     wait: &mut Option<Wait>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Admission, Refusal>> {
     loop {
         let refusal = match circuit.admit() {
-            Err(refusal) if refusal.reason == RejectReason::ProbesTaken => refusal,
+            Err(refusal) if patience == Patience::Endless || refusal.reason == RejectReason::ProbesTaken => {
+                refusal
+            }
             decided => {
                 *wait = None;
                 return Poll::Ready(decided);
             }
         };
         let Some(waiting) = wait else {
-            match Wait::join(circuit) {
+            match Wait::join(circuit, patience) {
                 Some(joined) => *wait = Some(joined),
                 None => return Poll::Ready(Err(refusal)),
             }
             continue;
         };
         let now = clock::now();
-        if now >= waiting.until {
+        if waiting.until.is_some_and(|until| now >= until) {
             *wait = None;
             return Poll::Ready(Err(refusal));
         }
@@ -81,8 +97,11 @@ pub(super) fn poll_admit(
             waiting.woken = listen(circuit);
             continue;
         }
-        // Probes that hang until then are found out by whoever asks next: that may be this caller.
-        let left = waiting.until.since(now).min(refusal.retry_after.unwrap_or_default());
+        let patient = waiting.until.map(|until| until.since(now));
+        // The end of an open circuit's wait, or of that for probes that hang; found out by whoever asks then. There
+        // is none while a health probe is asked, or until an operator comes: they tell.
+        let changing = refusal.retry_after.filter(|left| !left.is_zero());
+        let Some(left) = patient.into_iter().chain(changing).min() else { return Poll::Pending };
         let at = tokio::time::Instant::now() + left;
         if waiting.timer.deadline() != at {
             waiting.timer.as_mut().reset(at);

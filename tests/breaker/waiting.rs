@@ -10,6 +10,7 @@ use std::time::Duration;
 use campanile::{CircuitBreaker, CircuitState, HalfOpen, RejectReason, Rejected};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tower::limit::ConcurrencyLimit;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use super::{OPEN_FOR, advance, builder, fail_times, succeed};
@@ -165,4 +166,59 @@ fn nobody_waits_where_no_runtime_runs() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(matches!(Service::<()>::poll_ready(&mut service, &mut cx), Poll::Ready(Ok(()))));
     drop(end);
+}
+
+fn unready(breaker: &CircuitBreaker) -> impl Service<(), Response = (), Error = BoxError> + Clone + use<> {
+    let inner = ConcurrencyLimit::new(service_fn(|(): ()| ready(Ok::<_, BoxError>(()))), 1);
+    breaker.layer().unready_while_open().layer(inner)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_unready_while_open_is_ready_when_the_wait_is_over() {
+    let breaker = builder().build().unwrap();
+    fail_times(&breaker, 4).await;
+    let began = tokio::time::Instant::now();
+    let mut service = unready(&breaker);
+    service.ready().await.unwrap();
+    // A timer is right to a millisecond.
+    assert!(tokio::time::Instant::now() - began <= OPEN_FOR + Duration::from_millis(1));
+    assert_eq!((breaker.state(), breaker.snapshot().waiting), (CircuitState::HalfOpen, 0));
+    service.call(()).await.unwrap();
+    assert_eq!(breaker.snapshot().totals.rejected, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p01_a_service_that_gets_unready_keeps_nothing_of_what_lies_further_in() {
+    let breaker = builder().build().unwrap();
+    let mut first = unready(&breaker);
+    let mut second = first.clone();
+    first.ready().await.unwrap();
+    breaker.force_open();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(first.poll_ready(&mut cx).is_pending());
+    assert!(second.poll_ready(&mut cx).is_pending());
+    breaker.force_closed();
+    second.ready().await.unwrap();
+    second.call(()).await.unwrap();
+    first.ready().await.unwrap();
+    first.call(()).await.unwrap();
+}
+
+/// Who waits for something further in is refused when it asks again.
+#[tokio::test(start_paused = true)]
+async fn p01_a_caller_that_waits_for_what_lies_further_in_is_refused_when_the_circuit_opens() {
+    let breaker = builder().build().unwrap();
+    let inner = ConcurrencyLimit::new(service_fn(|(): ()| ready(Ok::<_, BoxError>(()))), 1);
+    let service = breaker.layer().layer(inner);
+    let (mut first, mut second) = (service.clone(), service);
+    first.ready().await.unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Service::<()>::poll_ready(&mut second, &mut cx).is_pending());
+    breaker.force_open();
+    assert!(matches!(Service::<()>::poll_ready(&mut second, &mut cx), Poll::Ready(Ok(()))));
+    let error = second.call(()).await.unwrap_err();
+    assert!(Rejected::find(error.as_ref()).is_some());
+    drop(first);
+    breaker.force_closed();
+    assert!(second.oneshot(()).await.is_ok());
 }

@@ -1,12 +1,6 @@
 //! `balance`: a circuit for each endpoint, and what a balancer has to know of it.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use campanile::breaker::Transitions;
 use campanile::{CircuitBreaker, CircuitState, Rejected};
-use futures_core::Stream;
-use tokio::time::{Sleep, sleep};
 use tower::balance::p2c::Balance;
 use tower::buffer::BufferLayer;
 use tower::discover::ServiceList;
@@ -84,55 +78,11 @@ async fn an_endpoint_that_refuses_draws_the_calls() {
     assert_eq!(fine.calls(), 1);
 }
 
-/// Not ready while its circuit is open, so that a balancer looks elsewhere.
-struct UnreadyWhileOpen<S> {
-    inner: S,
-    breaker: CircuitBreaker,
-    transitions: Transitions,
-    wait: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> UnreadyWhileOpen<S> {
-    fn new(breaker: &CircuitBreaker, inner: S) -> Self {
-        Self { inner, breaker: breaker.clone(), transitions: breaker.subscribe(), wait: None }
-    }
-}
-
-impl<S: Service<Req>, Req> Service<Req> for UnreadyWhileOpen<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        loop {
-            // Wakes the balancer when the circuit changes.
-            while let Poll::Ready(Some(_)) = Pin::new(&mut self.transitions).poll_next(cx) {
-                self.wait = None;
-            }
-            let circuit = self.breaker.snapshot();
-            match (circuit.state, circuit.next_probe_in) {
-                (CircuitState::ForcedOpen, _) => return Poll::Pending,
-                // An open circuit changes with the first call after its wait, so somebody has to keep the time.
-                (CircuitState::Open, Some(left)) if !left.is_zero() => {
-                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(left)));
-                    ready!(wait.as_mut().poll(cx));
-                    self.wait = None;
-                }
-                _ => return self.inner.poll_ready(cx),
-            }
-        }
-    }
-
-    fn call(&mut self, request: Req) -> S::Future {
-        self.inner.call(request)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_not_ready_while_its_circuit_is_open_gets_no_calls() {
     let (breaker, mended, fine) = (breaker(), Backend::default(), Backend::default());
     open(&breaker).await;
-    let protected = UnreadyWhileOpen::new(&breaker, breaker.layer().layer(mended.clone()));
+    let protected = breaker.layer().unready_while_open().layer(mended.clone());
     let mut client = balancer([protected.boxed(), fine.clone().boxed()]);
     occupy(&client, &fine).await;
     for _ in 0..20 {
@@ -161,7 +111,7 @@ async fn a_balancer_without_a_ready_endpoint_waits_unless_it_sheds() {
     let endpoints = || {
         breakers
             .each_ref()
-            .map(|breaker| UnreadyWhileOpen::new(breaker, breaker.layer().layer(Backend::default())).boxed())
+            .map(|breaker| breaker.layer().unready_while_open().layer(Backend::default()).boxed())
     };
     let mut waits = balance(endpoints());
     assert!(tokio::time::timeout(secs(60), waits.ready()).await.is_err());

@@ -39,7 +39,7 @@ pub(super) trait Observer {
     /// The state changed. One thread tells at a time, in order.
     fn changed(&self, change: Change);
 
-    /// A half-open circuit has permits again.
+    /// Somebody who was not let in may be now.
     fn freed(&self);
 }
 
