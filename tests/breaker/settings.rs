@@ -5,7 +5,7 @@ mod bad;
 
 use std::time::Duration;
 
-use campanile::breaker::{Adaptive, BreakerSettings, Builder, Cancelled};
+use campanile::breaker::{Adaptive, BreakerSettings, Builder, Cancelled, KeyedBreaker, KeyedSettings};
 use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Jitter, Window};
 
 use crate::{advance, fail, succeed};
@@ -238,6 +238,41 @@ fn whatever_is_bad_in_text_is_refused() {
         let error = serde_json::from_str::<BreakerSettings>(text).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }
+}
+
+fn keyed_from_settings(settings: KeyedSettings) -> Result<(), campanile::ConfigError> {
+    KeyedBreaker::from_settings("test", |key: &u64| *key, settings).map(drop)
+}
+
+#[test]
+fn every_setting_of_a_keyed_breaker_out_of_range_is_named() {
+    let b = || CircuitBreaker::keyed("test", (|key: &u64| *key) as fn(&u64) -> u64);
+    let rows: Vec<bad::OutOfRange<_>> = vec![
+        (b().max_keys(0), "max_keys", "0", Some(r#"{"max_keys": 0}"#)),
+        (b().max_keys(1_000_001), "max_keys", "1000001", Some(r#"{"max_keys": 1000001}"#)),
+        (b().max_keys(u32::MAX), "max_keys", "4294967295", Some(r#"{"max_keys": 4294967295}"#)),
+        (b().max_ejected(0.0), "max_ejected", "0.0", Some(r#"{"max_ejected": 0}"#)),
+        (b().max_ejected(1.01), "max_ejected", "1.01", Some(r#"{"max_ejected": 1.01}"#)),
+        (b().max_ejected(f64::NAN), "max_ejected", "NaN", None),
+        (b().max_ejected(f64::INFINITY), "max_ejected", "inf", None),
+    ];
+    // The settings of a circuit are those of a breaker.
+    bad::names_what_is_out_of_range(
+        rows,
+        &["circuit"],
+        |builder| builder.build().map(drop),
+        keyed_from_settings,
+    );
+    let good = format!(r#"{{"circuit": {GOOD}, "max_keys": 5, "max_ejected": 0.1}}"#);
+    let fine = [
+        // Nothing said of the circuits is their default.
+        ("circuit", "{}"),
+        ("circuit", "[]"),
+        ("circuit.open_for.factor", "4294967296"),
+        ("circuit.open_for.factor", "1e300"),
+        ("circuit.open_for.factor", "1000000000000000000000"),
+    ];
+    bad::refuses_whatever_is_bad(&good, &fine, keyed_from_settings);
 }
 
 /// A breaker made at the edges of all ranges works, and its time does not overflow.
