@@ -278,14 +278,14 @@ impl Course {
         kind: FailureKind,
         copied: bool,
     ) -> Result<Duration, GiveUp> {
-        if kind == FailureKind::Rejected {
+        if kind == FailureKind::Rejected || judged.veto == Some(GiveUp::Rejected) {
             return Err(GiveUp::Rejected);
-        }
-        if let Some(veto) = judged.veto {
-            return Err(veto);
         }
         if matches!(judged.outcome, Outcome::Permanent(_)) {
             return Err(GiveUp::Permanent);
+        }
+        if let Some(veto) = judged.veto {
+            return Err(veto);
         }
         if self.is_last(rules) {
             return Err(GiveUp::Attempts);

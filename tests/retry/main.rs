@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
 
 mod budget;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod plain;

@@ -82,6 +82,9 @@ fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
             "18446744073709551615",
             Some(r#"{"body_cap": 18446744073709551615}"#),
         ),
+        (b().grpc_codes([0]), "grpc_codes", "0", Some(r#"{"grpc_codes": [0]}"#)),
+        (b().grpc_codes([14, 17]), "grpc_codes", "17", Some(r#"{"grpc_codes": [14, 17]}"#)),
+        (b().grpc_codes([i32::MIN]), "grpc_codes", "-2147483648", Some(r#"{"grpc_codes": [-2147483648]}"#)),
     ]
 }
 
@@ -89,7 +92,8 @@ fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
 const GOOD: &str = r#"{
     "max_attempts": 3, "backoff": {"first": "50ms", "max": "1s", "factor": 3.0, "jitter": "full"},
     "budget": {"ratio": 0.1, "min_per_second": 5}, "deadline": "5s", "attempt_timeout": "2s",
-    "retry_after_cap": "1m", "body_cap": 1024, "retry_non_idempotent": true
+    "retry_after_cap": "1m", "body_cap": 1024, "retry_non_idempotent": true,
+    "grpc_codes": [10, 14]
 }"#;
 
 #[test]
@@ -104,6 +108,7 @@ fn settings_are_read_and_written_by_serde() {
     let settings: RetrySettings = serde_json::from_str(GOOD).unwrap();
     assert_eq!(settings.deadline, Some(secs(5)));
     assert_eq!(settings.budget, Some(RetryBudget::ratio(0.1).min_per_second(5)));
+    assert_eq!(settings.grpc_codes, [10, 14]);
     let again: RetrySettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
     assert_eq!(settings, again);
     from_settings(settings).unwrap();
@@ -127,6 +132,8 @@ fn whatever_is_bad_in_text_is_refused() {
         // A budget with nothing said is the default.
         ("budget", "{}"),
         ("budget", "[]"),
+        // No code stands for a call that was not done.
+        ("grpc_codes", "[]"),
     ];
     bad::refuses_whatever_is_bad(GOOD, &fine, from_settings);
     for (text, what) in [
@@ -151,6 +158,7 @@ async fn the_edges_are_allowed() {
         .attempt_timeout(Duration::from_nanos(1))
         .retry_after_cap(secs(0))
         .body_cap(0)
+        .grpc_codes([])
         .build()
         .unwrap();
     least.run(|| async { Ok::<_, &str>(()) }).await.unwrap();
@@ -169,6 +177,7 @@ async fn the_edges_are_allowed() {
         .attempt_timeout(Duration::MAX)
         .retry_after_cap(secs(86_400))
         .body_cap(1 << 30)
+        .grpc_codes(1..=16)
         .build()
         .unwrap();
     assert_eq!(most.name(), "default");
