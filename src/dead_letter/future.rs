@@ -47,25 +47,24 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
+    #[project_replace = StateReplace]
     enum State<F> {
         Calling { #[pin] call: F },
-        // Before it gave a future.
-        Panicked,
+        Panicked { panic: Box<dyn Any + Send> },
         Parking { parking: Parking },
         Done,
     }
 }
 
 impl<F, J, T> DeadLetterFuture<F, J, T> {
-    /// `job` is none for a call that is not to be parked whatever happens.
+    /// Makes the call. `job` is none for one that is not to be parked whatever happens.
+    ///
+    /// Where `call` panics before it gives a future, the caller gets the panic once the request is parked.
     #[inline]
-    pub(super) fn new(call: F, job: Option<J>) -> Self {
-        Self { state: State::Calling { call }, job, end: None }
-    }
-
-    /// The call panicked before it gave a future. The caller gets the panic once the request is parked.
-    pub(super) fn panicked(panic: Box<dyn Any + Send>, job: Option<J>) -> Self {
-        Self { state: State::Panicked, job, end: Some(Err(panic)) }
+    pub(super) fn begin(job: Option<J>, call: impl FnOnce() -> F) -> Self {
+        // The state as a whole, for a future that is large is moved as rarely as can be.
+        let state = catch_unwind(AssertUnwindSafe(|| State::Calling { call: call() }));
+        Self { state: state.unwrap_or_else(|panic| State::Panicked { panic }), job, end: None }
     }
 }
 
@@ -134,9 +133,8 @@ where
                 ready!(parking.poll(cx));
                 this.state.set(State::Done);
             }
-            StateProj::Panicked => {
-                this.state.set(State::Done);
-                if let Some(Err(panic)) = this.end.take() {
+            StateProj::Panicked { .. } => {
+                if let StateReplace::Panicked { panic } = this.state.as_mut().project_replace(State::Done) {
                     let failure = Failure::of_panic(panic.as_ref());
                     return self.part(Err(panic), failure, cx);
                 }
@@ -156,7 +154,7 @@ impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Calling { .. } => "calling",
-            State::Panicked => "panicked",
+            State::Panicked { .. } => "panicked",
             State::Parking { .. } => "parking",
             State::Done => "done",
         };

@@ -1,7 +1,6 @@
 //! The layer for HTTP.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -128,10 +127,7 @@ where
             .then(|| Kept::new(Arc::clone(core), &head, &body, self.classifier.clone()));
         let request = Request::from_parts(head, body);
         let inner = &mut self.inner;
-        match catch_unwind(AssertUnwindSafe(|| inner.call(request))) {
-            Ok(call) => DeadLetterFuture::new(call, job),
-            Err(panic) => DeadLetterFuture::panicked(panic, job),
-        }
+        DeadLetterFuture::begin(job, || inner.call(request))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The service around any service.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -54,10 +53,7 @@ where
             classifier: self.classifier.clone(),
         });
         let inner = &mut self.inner;
-        match catch_unwind(AssertUnwindSafe(|| inner.call(request))) {
-            Ok(call) => DeadLetterFuture::new(call, job),
-            Err(panic) => DeadLetterFuture::panicked(panic, job),
-        }
+        DeadLetterFuture::begin(job, || inner.call(request))
     }
 }
 
