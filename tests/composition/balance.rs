@@ -8,7 +8,7 @@ use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::load_shed::LoadShedLayer;
 use tower::load_shed::error::Overloaded;
 use tower::util::{BoxCloneService, BoxService};
-use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt};
 
 use crate::support::{Act, Backend, OPEN_FOR, breaker, call, retry, secs};
 
