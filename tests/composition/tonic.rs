@@ -17,7 +17,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::util::MapFutureLayer;
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{ServiceBuilder, service_fn};
 
 use crate::support::{breaker, of_kind, retry, secs};
 
@@ -150,23 +150,26 @@ fn body(request: Request<ReplayBody>) -> Request<tonic::body::Body> {
     request.map(tonic::body::Body::new)
 }
 
-/// Every gRPC request is a POST, which is sent again only when it cannot have been processed. The error of a
-/// channel does not let anybody look for that, a boxed one does.
+/// Every gRPC request is a POST, which is sent again only when it cannot have been processed; the error of a channel
+/// does not let the retry for HTTP look for that.
 #[tokio::test(start_paused = true)]
-async fn the_error_of_a_channel_tells_its_cause_only_when_it_is_boxed() {
-    let (plain, boxed) = (retry(), retry());
+async fn the_retry_for_grpc_finds_out_that_there_was_no_connection() {
+    let (http, grpc) = (retry(), retry());
     let stack = ServiceBuilder::new()
-        .layer(plain.http_layer().classify(ByGrpcStatus))
+        .layer(http.http_layer().classify(ByGrpcStatus))
         .map_request(body)
         .service(refused());
     HealthClient::new(stack).check(whole_server()).await.unwrap_err();
-    assert_eq!((plain.snapshot().retries, plain.snapshot().given_up[&GiveUp::NotIdempotent]), (0, 1));
+    assert_eq!((http.snapshot().retries, http.snapshot().given_up[&GiveUp::NotIdempotent]), (0, 1));
 
+    let (breaker, timing) = (breaker(), Timing::new("test"));
     let stack = ServiceBuilder::new()
-        .layer(boxed.http_layer().classify(ByGrpcStatus))
+        .layer(grpc.grpc_layer())
+        .layer(breaker.grpc_layer())
+        .layer(timing.grpc_client_layer())
         .map_request(body)
-        .map_err(BoxError::from)
         .service(refused());
     HealthClient::new(stack).check(whole_server()).await.unwrap_err();
-    assert_eq!((boxed.snapshot().retries, boxed.snapshot().given_up[&GiveUp::Attempts]), (2, 1));
+    assert_eq!((grpc.snapshot().retries, grpc.snapshot().given_up[&GiveUp::Attempts]), (2, 1));
+    assert_eq!((breaker.snapshot().failures, timing.snapshot().failed()), (3, 3));
 }

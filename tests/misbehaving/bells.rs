@@ -108,7 +108,7 @@ where
             Ok(match path.as_str() {
                 RING => grpc.server_streaming(service_fn(move |_| ring(rings.clone())), request).await,
                 COUNT => {
-                    let count = move |request: tonic::Request<_>| count(request.into_inner(), heard.clone());
+                    let count = move |request: tonic::Request<_>| count(request, heard.clone());
                     grpc.client_streaming(service_fn(count), request).await
                 }
                 ECHO => {
@@ -131,18 +131,20 @@ async fn ring(rings: mpsc::UnboundedSender<Ring>) -> Result<tonic::Response<Stre
     Ok(tonic::Response::new(ReceiverStream::new(stream)))
 }
 
-/// Counts what it hears until its client has said all; `enough` ends it before.
+/// Counts what it hears until its client has said all. `enough` ends it before, and `later` does the first time.
 async fn count(
-    mut messages: Streaming<String>,
+    request: tonic::Request<Streaming<String>>,
     heard: mpsc::UnboundedSender<String>,
 ) -> Result<tonic::Response<String>, Status> {
-    let mut counted = 0;
+    let is_first = !request.metadata().contains_key("grpc-previous-rpc-attempts");
+    let (mut messages, mut counted) = (request.into_inner(), 0);
     while let Some(message) = messages.message().await? {
         counted += 1;
-        let enough = message == "enough";
-        let _ = heard.send(message);
-        if enough {
-            return Err(Status::unavailable("enough"));
+        let _ = heard.send(message.clone());
+        match message.as_str() {
+            "enough" => return Err(Status::internal("enough")),
+            "later" if is_first => return Err(Status::unavailable("later")),
+            _ => {}
         }
     }
     Ok(tonic::Response::new(counted.to_string()))

@@ -11,7 +11,7 @@ use tonic::client::Grpc;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tower::util::BoxCloneService;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{ServiceBuilder, ServiceExt};
 
 use crate::bells::{COUNT, ECHO, RING, Ring, Server, Text};
 use crate::{Stack, assert_idle, bounded, counts, outcomes, retry, stack, timed};
@@ -26,11 +26,10 @@ fn client(stack: &Stack, server: &Server) -> Client {
             .map_response(|response: http::Response<_>| response.map(Body::new))
             .map_err(Status::from_error)
             .layer(stack.queue.http_layer().classify(ByGrpcStatus))
-            .layer(stack.retry.http_layer().classify(ByGrpcStatus))
+            .layer(stack.retry.grpc_layer())
             .layer(stack.breaker.grpc_layer())
             .layer(stack.timing.grpc_client_layer())
             .map_request(|request: http::Request<ReplayBody>| request.map(Body::new))
-            .map_err(BoxError::from)
             .service(channel)
             .boxed_clone(),
     )
@@ -98,27 +97,32 @@ async fn p07_an_error_in_the_trailers_is_a_failure_and_too_late_for_a_retry() {
     .await;
 }
 
+/// `UNAVAILABLE` says that nothing was done; after another error that is for the user to say.
 #[tokio::test]
 async fn p11_an_error_in_place_of_a_stream_is_retried_when_that_is_allowed() {
-    for allowed in [true, false] {
+    for (code, allowed, retried) in
+        [(Code::Unavailable, false, true), (Code::Internal, false, false), (Code::Internal, true, true)]
+    {
         bounded(async {
             let (stack, mut server) = (stack(retry().retry_non_idempotent(allowed)), Server::start().await);
             let (call, ring) = start_ring(&stack, &mut server).await;
-            ring.begin.send(Err(Status::unavailable("closed on Mondays"))).unwrap();
-            if allowed {
+            ring.begin.send(Err(Status::new(code, "closed on Mondays"))).unwrap();
+            if retried {
                 let ring = server.rings.recv().await.unwrap();
                 ring.begin.send(Ok(())).unwrap();
                 drop(ring.answers);
                 let mut stream = call.await.unwrap().unwrap().into_inner();
                 assert_eq!(stream.message().await.unwrap(), None);
             } else {
-                assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+                assert_eq!(call.await.unwrap().unwrap_err().code(), code);
             }
-            let retried = stack.retry.snapshot();
-            assert_eq!(retried.given_up[&GiveUp::NotIdempotent], u64::from(!allowed));
-            assert_eq!(stack.queue.len().await.unwrap(), u64::from(!allowed), "every gRPC request is a POST");
+            let given_up = stack.retry.snapshot().given_up[&GiveUp::NotIdempotent];
+            assert_eq!(
+                (given_up, stack.queue.len().await.unwrap()),
+                (u64::from(!retried), u64::from(!retried))
+            );
             let expected =
-                if allowed { counts([("error", 1), ("success", 1)]) } else { counts([("error", 1)]) };
+                if retried { counts([("error", 1), ("success", 1)]) } else { counts([("error", 1)]) };
             assert_eq!((outcomes(&stack.breaker), outcomes(&server.breaker)), (expected.clone(), expected));
             assert_idle(&stack.breaker, &stack.timing);
             assert_idle(&server.breaker, &server.timing);
@@ -264,10 +268,38 @@ async fn p11_an_answer_before_the_client_has_said_all_ends_the_call() {
         });
         say.send("enough".to_owned()).unwrap();
         assert_eq!(server.heard.recv().await.unwrap(), "enough");
-        assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+        assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Internal);
         assert_both(&stack, &server, "error", "error");
         assert_eq!(stack.queue.len().await.unwrap(), 1);
         drop(say);
+    })
+    .await;
+}
+
+/// What the client has said is said again, and what it says later reaches the second attempt.
+#[tokio::test]
+async fn p10_a_stream_to_a_server_that_is_not_ready_is_sent_again_and_goes_on() {
+    bounded(async {
+        let (stack, mut server) = (stack(retry()), Server::start().await);
+        let (say, messages) = mpsc::unbounded_channel();
+        let mut client = client(&stack, &server);
+        client.ready().await.unwrap();
+        let call = tokio::spawn(async move {
+            let messages = Request::new(UnboundedReceiverStream::new(messages));
+            client.client_streaming(messages, PathAndQuery::from_static(COUNT), Text).await
+        });
+        say.send("later".to_owned()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(server.heard.recv().await.unwrap(), "later");
+        }
+        say.send("dong".to_owned()).unwrap();
+        drop(say);
+        assert_eq!(call.await.unwrap().unwrap().into_inner(), "2");
+        for (breaker, timing) in [(&stack.breaker, &stack.timing), (&server.breaker, &server.timing)] {
+            assert_eq!(outcomes(breaker), counts([("error", 1), ("success", 1)]));
+            assert_idle(breaker, timing);
+        }
+        assert_eq!((stack.retry.snapshot().retries, stack.queue.len().await.unwrap()), (1, 0));
     })
     .await;
 }
