@@ -44,14 +44,19 @@
 //!   `Idempotency-Key`; any other only when no connection was made, unless
 //!   [`Builder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
 //!   [`ReplayBody`].
-//! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, up to
-//!   [`Builder::retry_after_cap`].
-//! - **How often**: [`Builder::max_attempts`] for one call, the [`RetryBudget`] for all calls together.
+//! - **Which gRPC calls**: those that end with one of [`Builder::grpc_codes`] before an answer has begun, by the
+//!   same rule otherwise: see [`Retry::grpc_layer`].
+//! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, or after exactly
+//!   the time by which a gRPC server pushes back; each up to [`Builder::retry_after_cap`].
+//! - **How often**: [`Builder::max_attempts`] for one call, the [`RetryBudget`] for all calls together. What is left
+//!   of it stands in the [snapshot](RetrySnapshot::budget_left) and in the metrics.
 //! - **The deadline** bounds the call with its attempts and waits. A wait that would reach it is not begun: the
 //!   caller gets the result at hand, at once. An attempt that hangs is ended there, and so is the wait for a
 //!   service to be ready.
 //! - **Nothing is held while it waits**: the refused response is dropped first, so that a connection or a permit
 //!   it holds is free. Readiness is asked again before each attempt, of the very instance that is called.
+//! - **A call that succeeds at once pays for none of it**: it is made by the service itself, which is copied when
+//!   there is something to retry and not before, and it reads no clock unless a limit needs one.
 //! - **The last attempt gets the request itself**, not a copy.
 //! - **Dropping the future** stops everything at once.
 //!
@@ -59,12 +64,26 @@
 //!
 //! Put a retry outside of the circuit breaker and of the timing of the single attempts, inside of dead letters.
 //!
+//! # Spans
+//! OpenTelemetry has `http.request.resend_count` for the span of a request that was sent again. The layers for HTTP
+//! and gRPC make no spans; they record it on the [current one](tracing::Span::current) before each resend, where
+//! that declares the field. So it works with `#[instrument(fields(http.request.resend_count =
+//! tracing::field::Empty))]` on the function that makes the call, and such a span ends with the number of resends.
+//! Who wants a span for each attempt makes it inside of the retry, and finds its number by
+//! [`Attempt::resend_count`]: the [`Attempt`] is among the extensions of the request.
+//!
 //! # Why not `tower::retry`
-//! A `tower::retry::Policy` is asked when an attempt has ended. So it cannot end one that hangs, nor the wait for
-//! a service that is never ready again: it has no deadline to keep. It is not asked about an attempt whose request
-//! was not copied: either the last attempt costs a copy too, or the policy never learns how the call ended. It
-//! answers with a future of `()`: it cannot put a response of its own in the place of one that did not come. And
-//! `TpsBudget` truncates: ratios of 0.6 and 0.7 both allow a retry for every call.
+//! It was to be a `tower::retry::Policy` where that can keep what is promised above. It cannot:
+//! - **The deadline**, and the limit of an attempt. A policy is asked when an attempt has ended; it cannot end one
+//!   that hangs, nor the wait for a service that never is ready again.
+//! - **The last attempt gets the request itself.** A policy that makes no copy is not asked how the attempt ended.
+//!   Then a call that fails there, or is made once only, is missing from the counts, and from what the budget has
+//!   earned.
+//! - **No allocation, and no copy of the service, for a call that succeeds.** `tower::retry` clones the service, and
+//!   the policy with it, for every call.
+//! - **A cancelled call is counted.** A policy is not told.
+//! - **The budget is exact.** `TpsBudget` truncates: ratios of 0.6 and 0.7 both allow a retry for every call. One's
+//!   own budget is possible there, but not one that is paid for a call that made no copy.
 
 mod budget;
 mod course;

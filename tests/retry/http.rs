@@ -191,6 +191,27 @@ async fn p11_a_post_is_retried_with_a_key_or_when_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p10_the_last_attempt_has_the_request_itself() {
+    #[derive(Clone)]
+    struct Mark(#[allow(dead_code)] Arc<()>);
+
+    let (mark, held) = (Arc::new(()), Arc::new(Mutex::new(Vec::new())));
+    let count = Arc::clone(&mark);
+    let seen = Arc::clone(&held);
+    let service = service_fn(move |request: Request<ReplayBody>| {
+        // The test holds one, this service and its spare another each. The rest are requests: this one, and what is
+        // kept for another attempt.
+        seen.lock().unwrap().push(Arc::strong_count(&count) - 3);
+        drop(request);
+        async { Ok::<_, BoxError>(Response::builder().status(503).body(Text::default()).unwrap()) }
+    });
+    let mut request = request(Method::PUT, "order");
+    request.extensions_mut().insert(Mark(Arc::clone(&mark)));
+    builder().max_attempts(3).build().unwrap().http_layer().layer(service).oneshot(request).await.unwrap();
+    assert_eq!(*held.lock().unwrap(), [2, 2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn p11_a_post_is_retried_when_it_cannot_have_been_processed() {
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let inner = Inner::new([Act::Fail(refused().into()), status(200)]);
@@ -290,6 +311,41 @@ async fn a_body_larger_than_the_cap_is_sent_once() {
     assert_eq!(part.seen(), ["one "; 2]);
 }
 
+/// Nothing waits for the end of the body, and what passed the cap is let go.
+#[tokio::test(start_paused = true)]
+async fn a_body_larger_than_the_cap_streams_and_is_not_held() {
+    let retry = builder().body_cap(5).build().unwrap();
+    let (source, stream) = tokio::sync::mpsc::unbounded_channel::<Result<Frame<Bytes>, Infallible>>();
+    let stream = tokio_stream::wrappers::UnboundedReceiverStream::new(stream);
+    let (body, head) = tokio::sync::oneshot::channel();
+    let body = Mutex::new(Some(body));
+    let service = service_fn(|request: Request<ReplayBody>| {
+        let body = body.lock().unwrap().take().expect("it is sent once");
+        async move {
+            assert!(body.send(request.into_body()).is_ok());
+            // The server answers at the end of the body.
+            tokio::time::sleep(secs(1)).await;
+            Ok::<_, BoxError>(Response::builder().status(503).body(Text::default()).unwrap())
+        }
+    });
+    let mut call =
+        tokio_test::task::spawn(retry.http_layer().layer(service).oneshot(put(StreamBody::new(stream))));
+    tokio_test::assert_pending!(call.poll());
+    let mut body = head.await.unwrap();
+    for chunk in ["one ", "two ", "three", "four"].map(|text| Bytes::from(text.as_bytes().to_vec())) {
+        source.send(Ok(Frame::data(chunk.clone()))).unwrap();
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(frame.as_ptr(), chunk.as_ptr());
+        drop(frame);
+        assert_eq!(chunk.is_unique(), chunk != "one ", "{chunk:?} is held while it may be needed again");
+    }
+    drop(source);
+    assert!(body.frame().await.is_none());
+    drop(body);
+    assert_eq!(call.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_fails_is_not_sent_again() {
     let retry = retry();
@@ -365,6 +421,12 @@ async fn p12_axum_takes_the_layer_as_it_is() {
 #[derive(Clone, Default)]
 struct Records(Arc<Mutex<Vec<(String, u64)>>>);
 
+impl Records {
+    fn take(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
 impl tracing::field::Visit for Records {
     fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
         self.0.lock().unwrap().push((field.name().to_owned(), value));
@@ -385,18 +447,50 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Records {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_resend_count_is_recorded_on_the_span() {
+async fn the_resend_count_is_recorded_on_the_span_of_the_call() {
+    use tracing_subscriber::prelude::*;
+
+    #[tracing::instrument(skip_all, fields(http.request.resend_count = tracing::field::Empty))]
+    async fn charge(retry: &Retry, inner: &Inner) {
+        get(retry, inner).await.unwrap();
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn without_the_field(retry: &Retry, inner: &Inner) {
+        get(retry, inner).await.unwrap();
+    }
+
+    let records = Records::default();
+    let _guard = tracing_subscriber::registry().with(records.clone()).set_default();
+    charge(&retry(), &Inner::new([status(200)])).await;
+    without_the_field(&retry(), &Inner::new([status(503), status(200)])).await;
+    assert_eq!(records.take(), [], "nothing was sent again, or there is no place for it");
+    charge(&retry(), &Inner::new([status(503), status(503), status(200)])).await;
+    let field = "http.request.resend_count".to_owned();
+    assert_eq!(records.take(), [(field.clone(), 1), (field, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_span_for_each_attempt_can_have_its_resend_count() {
+    use tracing::Instrument;
     use tracing_subscriber::prelude::*;
 
     let records = Records::default();
     let _guard = tracing_subscriber::registry().with(records.clone()).set_default();
-    let span = tracing::info_span!("GET", http.request.resend_count = tracing::field::Empty);
     let inner = Inner::new([status(503), status(503), status(200)]);
-    let _entered = span.enter();
-    get(&retry(), &inner).await.unwrap();
-    let recorded = records.0.lock().unwrap().clone();
+    let service = service_fn(move |request: Request<ReplayBody>| {
+        let span = tracing::info_span!("PUT", http.request.resend_count = tracing::field::Empty);
+        match request.extensions().get::<Attempt>().map(Attempt::resend_count) {
+            None | Some(0) => {}
+            Some(resends) => {
+                span.record("http.request.resend_count", resends);
+            }
+        }
+        inner.clone().oneshot(request).instrument(span)
+    });
+    retry().http_layer().layer(service).oneshot(put(stream(PARTS))).await.unwrap();
     let field = "http.request.resend_count".to_owned();
-    assert_eq!(recorded, [(field.clone(), 1), (field, 2)]);
+    assert_eq!(records.take(), [(field.clone(), 1), (field, 2)]);
 }
 
 #[tokio::test(start_paused = true)]

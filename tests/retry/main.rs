@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
 
+mod backoff;
 mod budget;
 #[cfg(feature = "grpc")]
 mod grpc;

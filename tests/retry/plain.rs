@@ -232,6 +232,74 @@ async fn p10_the_last_attempt_has_the_request_itself() {
     }
 }
 
+/// Counts its copies, and fails as often as it is told.
+#[derive(Debug)]
+struct Copied {
+    copies: Count,
+    failures: Count,
+    to_fail: usize,
+}
+
+impl Clone for Copied {
+    fn clone(&self) -> Self {
+        self.copies.add();
+        Self { copies: self.copies.clone(), failures: self.failures.clone(), to_fail: self.to_fail }
+    }
+}
+
+impl Service<u32> for Copied {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = std::future::Ready<Answer<u32>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Answer<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        let fails = self.failures.get() < self.to_fail && self.failures.add() <= self.to_fail;
+        std::future::ready(if fails { Err("broken".into()) } else { Ok(request) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_the_service_is_copied_for_a_retry_and_for_nothing_else() {
+    let copies = Count::default();
+    let copied = Copied { copies: copies.clone(), failures: Count::default(), to_fail: 3 };
+    let mut service = retry().layer().layer(copied);
+    assert_eq!(copies.get(), 1, "the layer has one in reserve");
+    // Three attempts fail: the second is made by a copy, and so are all after it.
+    assert_eq!(service.ready().await.unwrap().call(1).await.unwrap(), 1);
+    assert_eq!(copies.get(), 2);
+    for n in 0..100 {
+        assert_eq!(service.ready().await.unwrap().call(n).await.unwrap(), n);
+    }
+    assert_eq!(copies.get(), 2);
+    drop(service.clone());
+    assert_eq!(copies.get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p01_the_first_attempt_is_made_by_the_instance_that_was_ready_and_so_is_each_other() {
+    // `Scripted` panics when one is called that did not say so; its copies never did.
+    let service = Scripted::new(fails_then(2, "fine").into_iter().chain(fails_then(1, "again")));
+    let mut layered = retry().layer().layer(service.clone());
+    assert_eq!(layered.ready().await.unwrap().call(1).await.unwrap(), "fine");
+    assert_eq!(layered.ready().await.unwrap().call(2).await.unwrap(), "again");
+    assert_eq!(service.requests(), [1, 1, 1, 2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_panics_when_it_is_called_is_counted() {
+    let retry = retry();
+    let service =
+        retry.layer().layer(service_fn(|(): ()| -> std::future::Ready<Answer<()>> { panic!("in call") }));
+    let panicked = tokio::spawn(service.oneshot(())).await.unwrap_err();
+    assert!(panicked.is_panic());
+    let counted = retry.snapshot();
+    assert_eq!((counted.calls, counted.cancelled), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn p10_a_dropped_future_stops_at_once() {
     let retry = retry();
