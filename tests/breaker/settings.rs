@@ -183,6 +183,17 @@ const GOOD: &str = r#"{
     "half_open": {"permits": 5, "max_wait": "10s"}, "half_open_queue": 8, "cancelled": {"failure_after": "3s"}
 }"#;
 
+/// What looks bad and is not: the place and the value.
+const FINE: &[(&str, &str)] = &[
+    ("open_for.factor", "4294967296"),
+    ("open_for.factor", "1e300"),
+    ("open_for.factor", "1000000000000000000000"),
+    // A table with nothing said has all defaults, and a switch may be on or empty.
+    ("adaptive", "{}"),
+    ("adaptive", "true"),
+    ("adaptive.warm_up_calls", "4294967295"),
+];
+
 #[test]
 fn every_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
     // Of these every value is allowed.
@@ -217,16 +228,7 @@ fn settings_are_read_from_text_and_written() {
 #[test]
 fn whatever_is_bad_in_text_is_refused() {
     // A delay that grows so has a cap all the same.
-    let fine = [
-        ("open_for.factor", "4294967296"),
-        ("open_for.factor", "1e300"),
-        ("open_for.factor", "1000000000000000000000"),
-        // A table with nothing said has all defaults, and a switch may be on or empty.
-        ("adaptive", "{}"),
-        ("adaptive", "true"),
-        ("adaptive.warm_up_calls", "4294967295"),
-    ];
-    bad::refuses_whatever_is_bad(GOOD, &fine, from_settings);
+    bad::refuses_whatever_is_bad(GOOD, FINE, from_settings);
     for (text, what) in [
         (r#"{"failure_rat": 0.4}"#, "failure_rat"),
         (r#"{"open_for": {"first": "1s", "max": "1m", "jiter": "full"}}"#, "jiter"),
@@ -264,14 +266,10 @@ fn every_setting_of_a_keyed_breaker_out_of_range_is_named() {
         keyed_from_settings,
     );
     let good = format!(r#"{{"circuit": {GOOD}, "max_keys": 5, "max_ejected": 0.1}}"#);
-    let fine = [
-        // Nothing said of the circuits is their default.
-        ("circuit", "{}"),
-        ("circuit", "[]"),
-        ("circuit.open_for.factor", "4294967296"),
-        ("circuit.open_for.factor", "1e300"),
-        ("circuit.open_for.factor", "1000000000000000000000"),
-    ];
+    let inner: Vec<_> = FINE.iter().map(|(place, bad)| (format!("circuit.{place}"), *bad)).collect();
+    let mut fine: Vec<_> = inner.iter().map(|(place, bad)| (place.as_str(), *bad)).collect();
+    // Nothing said of the circuits is their default.
+    fine.extend([("circuit", "{}"), ("circuit", "[]")]);
     bad::refuses_whatever_is_bad(&good, &fine, keyed_from_settings);
 }
 
