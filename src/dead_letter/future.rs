@@ -1,6 +1,5 @@
 //! A call whose failure is parked.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -38,21 +37,12 @@ pin_project! {
     /// The future of the services of a [`DeadLetterQueue`](crate::DeadLetterQueue): the call, and where it fails
     /// the wait until its request is parked.
     pub struct DeadLetterFuture<F, J, T> {
+        // None once it has ended, or when it panicked before it was there.
         #[pin]
-        state: State<F>,
+        call: Option<F>,
         job: Option<J>,
         end: Option<End<T>>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    #[project_replace = StateReplace]
-    enum State<F> {
-        Calling { #[pin] call: F },
-        Panicked { panic: Box<dyn Any + Send> },
-        Parking { parking: Parking },
-        Done,
+        parking: Option<Step>,
     }
 }
 
@@ -62,9 +52,10 @@ impl<F, J, T> DeadLetterFuture<F, J, T> {
     /// Where `call` panics before it gives a future, the caller gets the panic once the request is parked.
     #[inline]
     pub(super) fn begin(job: Option<J>, call: impl FnOnce() -> F) -> Self {
-        // The state as a whole, for a future that is large is moved as rarely as can be.
-        let state = catch_unwind(AssertUnwindSafe(|| State::Calling { call: call() }));
-        Self { state: state.unwrap_or_else(|panic| State::Panicked { panic }), job, end: None }
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(call) => Self { call: Some(call), job, end: None, parking: None },
+            Err(panic) => Self { call: None, job, end: Some(Err(panic)), parking: None },
+        }
     }
 }
 
@@ -78,32 +69,36 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let mut this = self.as_mut().project();
-        if let StateProj::Calling { call } = this.state.as_mut().project() {
-            // A panic goes on its way below, once the request is parked.
-            let (end, failure) = match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
-                Ok(polled) => {
-                    let output = J::pass(ready!(polled));
-                    let (output, failure) = match this.job.as_ref() {
-                        Some(job) => job.judge(output),
-                        None => (output, None),
-                    };
-                    // What the call holds is free while its request is parked.
-                    this.state.set(State::Done);
-                    match failure {
-                        None => {
-                            *this.job = None;
-                            return Poll::Ready(output);
-                        }
-                        Some(failure) => (Ok(output), *failure),
+        let Some(call) = this.call.as_mut().as_pin_mut() else {
+            return self.wait(cx);
+        };
+        // A panic goes on its way below, once the request is parked.
+        let end = match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+            Ok(polled) => {
+                let output = J::pass(ready!(polled));
+                let (output, failure) = match this.job.as_ref() {
+                    Some(job) => job.judge(output),
+                    None => (output, None),
+                };
+                // What the call holds is free while its request is parked.
+                this.call.set(None);
+                match failure {
+                    None => {
+                        *this.job = None;
+                        return Poll::Ready(output);
+                    }
+                    Some(failure) => {
+                        *this.parking = this.job.take().map(|job| job.park(*failure));
+                        Ok(output)
                     }
                 }
-                Err(panic) => {
-                    let failure = Failure::of_panic(panic.as_ref());
-                    (Err(panic), failure)
-                }
-            };
-            return self.part(end, failure, cx);
-        }
+            }
+            Err(panic) => {
+                this.call.set(None);
+                Err(panic)
+            }
+        };
+        *this.end = Some(end);
         self.wait(cx)
     }
 }
@@ -113,33 +108,18 @@ where
     F: Future,
     J: Examine<F::Output, T>,
 {
-    /// The call failed: its caller gets `end` once the request is parked.
+    /// The call has ended: its caller gets the end once the request is parked.
     #[cold]
-    fn part(mut self: Pin<&mut Self>, end: End<T>, failure: Failure, cx: &mut Context<'_>) -> Poll<T> {
-        let mut this = self.as_mut().project();
-        *this.end = Some(end);
-        this.state.set(match this.job.take().map(|job| job.park(failure)) {
-            Some(Step(parking)) => State::Parking { parking },
-            None => State::Done,
-        });
-        self.wait(cx)
-    }
-
-    #[cold]
-    fn wait(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut this = self.as_mut().project();
-        match this.state.as_mut().project() {
-            StateProj::Parking { parking } => {
-                ready!(parking.poll(cx));
-                this.state.set(State::Done);
-            }
-            StateProj::Panicked { .. } => {
-                if let StateReplace::Panicked { panic } = this.state.as_mut().project_replace(State::Done) {
-                    let failure = Failure::of_panic(panic.as_ref());
-                    return self.part(Err(panic), failure, cx);
-                }
-            }
-            StateProj::Calling { .. } | StateProj::Done => {}
+    fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = self.project();
+        if let Some(Err(panic)) = this.end
+            && let Some(job) = this.job.take()
+        {
+            *this.parking = Some(job.park(Failure::of_panic(panic.as_ref())));
+        }
+        if let Some(parking) = this.parking {
+            ready!(parking.0.poll(cx));
+            *this.parking = None;
         }
         match this.end.take() {
             Some(Ok(output)) => Poll::Ready(output),
@@ -152,11 +132,10 @@ where
 
 impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            State::Calling { .. } => "calling",
-            State::Panicked { .. } => "panicked",
-            State::Parking { .. } => "parking",
-            State::Done => "done",
+        let state = match (&self.call, &self.parking) {
+            (Some(_), _) => "calling",
+            (None, Some(_)) => "parking",
+            (None, None) => "ended",
         };
         f.debug_struct("DeadLetterFuture").field("state", &state).finish_non_exhaustive()
     }
