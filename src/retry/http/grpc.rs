@@ -94,12 +94,7 @@ impl<S: Clone, C: Clone> Layer<S> for GrpcRetryLayer<C> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let protocol = Protocol::Grpc(Codes::new(&self.rules.settings.grpc_codes));
-        HttpRetrying::new(
-            BoxingErrors { inner },
-            Arc::clone(&self.rules),
-            self.classifier.clone(),
-            protocol,
-        )
+        HttpRetrying::new(BoxingErrors { inner }, Arc::clone(&self.rules), self.classifier.clone(), protocol)
     }
 }
 
@@ -255,7 +250,8 @@ mod tests {
     fn p10_pushback_is_a_time_or_forbids() {
         let pushback = |value: &'static str| {
             let value = HeaderValue::from_static(value);
-            let headers = HeaderMap::from_iter([(header::HeaderName::from_static("grpc-retry-pushback-ms"), value)]);
+            let headers =
+                HeaderMap::from_iter([(header::HeaderName::from_static("grpc-retry-pushback-ms"), value)]);
             pushback(&headers).map(|wait| wait.ok())
         };
         assert_eq!(pushback("0"), Some(Some(Duration::ZERO)));
