@@ -1,10 +1,11 @@
 //! One circuit per key.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Ready, pending, ready};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -378,6 +379,40 @@ fn a_key_that_panics_harms_nobody() {
     assert_eq!((keyed.snapshot().circuits, keyed.snapshot().evicted), (2, 7));
 }
 
+type Meanwhile = Box<dyn FnOnce()>;
+
+thread_local! {
+    static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
+}
+
+/// While its circuit is made and its name is asked for, something else happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Slow(u64);
+
+impl fmt::Display for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(meanwhile) = MEANWHILE.take() {
+            meanwhile();
+        }
+        self.0.fmt(f)
+    }
+}
+
+#[test]
+fn what_happens_while_a_circuit_is_made_is_not_lost() {
+    let keyed = CircuitBreaker::keyed("upstream", |key: &Slow| *key).build().unwrap();
+    let other = keyed.clone();
+    MEANWHILE.set(Some(Box::new(move || other.circuit(Slow(1)).force_open())));
+    assert_eq!(keyed.circuit(Slow(1)).state(), CircuitState::ForcedOpen, "somebody else was faster");
+    assert_eq!(keyed.snapshot().circuits, 1);
+
+    let other = keyed.clone();
+    let settings = BreakerSettings { minimum_calls: 3, ..keyed.settings() };
+    let later = settings.clone();
+    MEANWHILE.set(Some(Box::new(move || other.reconfigure(later).unwrap())));
+    assert_eq!(keyed.circuit(Slow(2)).settings(), settings);
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_settings_hold_for_all_circuits_and_those_to_come() {
     let keyed = keyed().build().unwrap();
@@ -516,22 +551,28 @@ fn racing_threads_stay_within_the_bounds_and_lose_no_count() {
 
 #[test]
 fn racing_reconfigurations_agree_in_the_end() {
-    let keyed = keyed().max_keys(50).build().unwrap();
+    const THREADS: u32 = 4;
+    let keyed = keyed().max_keys(20).build().unwrap();
+    let (barrier, quarrels) = (Barrier::new(THREADS as usize), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for thread in 0..4_u32 {
-            let keyed = &keyed;
+        for thread in 0..THREADS {
+            let (keyed, barrier, quarrels) = (&keyed, &barrier, &quarrels);
             scope.spawn(move || {
-                for round in 0..200 {
-                    let minimum_calls = 1 + (thread + round) % 10;
+                for round in 0..500 {
+                    barrier.wait();
+                    let minimum_calls = 1 + thread;
                     let settings = BreakerSettings { minimum_calls, ..BreakerSettings::default() };
                     keyed.reconfigure(settings).unwrap();
-                    keyed.circuit(u64::from(thread * 200 + round));
+                    keyed.circuit(u64::from(thread * 500 + round));
+                    barrier.wait();
+                    let settings = keyed.settings();
+                    let agree = keyed.circuits().iter().all(|(_, circuit)| circuit.settings() == settings);
+                    quarrels.fetch_add(u64::from(!agree), Ordering::SeqCst);
                 }
             });
         }
     });
-    let settings = keyed.settings();
-    assert!(keyed.circuits().iter().all(|(_, circuit)| circuit.settings() == settings));
+    assert_eq!(quarrels.load(Ordering::SeqCst), 0);
 }
 
 #[cfg(feature = "http")]

@@ -11,8 +11,10 @@ use hashbrown::HashTable;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
-/// So many of the oldest are looked at for one to give up.
+/// One of so many goes: the oldest, but for those that somebody set.
 const CANDIDATES: usize = 8;
+/// So many are looked at for that, in all.
+const LOOKS: usize = 64;
 
 /// What an entry is worth when one has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,25 +121,28 @@ impl<K: Eq, V> Lru<K, V> {
         len as u32
     }
 
-    /// The entry to give up. One that somebody set is taken for used instead, unless the oldest are all like that.
+    /// The entry to give up. One that somebody set is taken for used instead, unless all that are looked at are like
+    /// that.
     fn least(&mut self, worth: impl Fn(&V) -> Worth) -> u32 {
         let mut least = (Worth::Set, self.oldest);
-        let mut at = self.oldest;
-        for _ in 0..CANDIDATES.min(self.entries.len()) {
-            let newer = self.entries[at as usize].newer;
+        let mut candidates = 0;
+        let mut next = self.oldest;
+        for _ in 0..LOOKS.min(self.entries.len()) {
+            let at = next;
+            next = self.entries[at as usize].newer;
             let worth = worth(&self.entries[at as usize].value);
+            if worth == Worth::Set {
+                self.unlink(at);
+                self.link(at);
+                continue;
+            }
             if worth < least.0 {
                 least = (worth, at);
             }
-            match worth {
-                Worth::Little => break,
-                Worth::Much => {}
-                Worth::Set => {
-                    self.unlink(at);
-                    self.link(at);
-                }
+            candidates += 1;
+            if worth == Worth::Little || candidates == CANDIDATES {
+                break;
             }
-            at = newer;
         }
         least.1
     }
@@ -220,17 +225,21 @@ mod tests {
         assert_eq!(gone(&[Set, Set, Set]), 0);
         assert_eq!(gone(&[Set]), 0);
         assert_eq!(gone(&[Much, Much, Much, Much, Much, Much, Much, Much, Little]), 0, "too far away");
-        assert_eq!(gone(&[Set, Set, Set, Set, Set, Set, Set, Little, Little]), 7);
+        assert_eq!(gone(&[&[Set; 63][..], &[Much, Little]].concat()), 63, "too far away");
+        assert_eq!(gone(&[&[Set; 60][..], &[Much, Little]].concat()), 61);
+        assert_eq!(gone(&[Set; 100]), 0);
     }
 
     #[test]
     fn what_somebody_set_outlives_any_number_of_others() {
-        let mut map = Map::new(20);
-        map.insert(0, 0, (0, Worth::Set), worth);
-        for key in 1..=255 {
-            map.insert(u64::from(key), key, (0, Worth::Little), worth);
+        // More than are looked at in one go, but never as many side by side.
+        let mut map = Lru::new(140);
+        for key in 0..1_000_u64 {
+            let value = if matches!(key, 0..35 | 70..105) { Worth::Set } else { Worth::Little };
+            map.insert(key, key, value, |value| *value);
         }
-        assert!(map.peek(0, &0).is_some() && order(&map).len() == 20);
+        let set = order(&map).into_iter().filter(|key| map.peek(*key, key) == Some(&Worth::Set));
+        assert_eq!((set.count(), map.entries.len()), (70, 140));
     }
 
     thread_local! {

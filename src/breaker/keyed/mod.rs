@@ -24,7 +24,7 @@
 //! - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts one of those that were not
 //!   used for longest: among the eight oldest a closed circuit before one that is open or half-open, so that a flood
 //!   of invented keys does not wash out what is known to be broken. One that somebody forced open, disabled or set to
-//!   metrics-only is passed over; when nothing else is left, its end is logged as a warning.
+//!   metrics-only is passed over; when nothing else is in sight, its end is logged as a warning.
 //! - **At most a share is ejected** at once: [`KeyedSettings::max_ejected`]. Failures beyond it leave their circuits
 //!   closed, and are counted as [`Totals::kept_closed`](super::Totals::kept_closed). Such a circuit opens with the next
 //!   call that would open it after another has closed or was evicted.
