@@ -231,6 +231,16 @@ async fn a_circuit_that_only_counts_learns_unless_it_would_be_open() {
     // Above the limit, but not too far to be learned.
     minutes(&breaker, 60, ms(350)).await;
     assert_eq!((limit(&breaker), breaker.snapshot().totals.would_open), (before, 1));
+    // Nor is what came just before it.
+    for _ in 0..30 {
+        for taken in [ms(100), ms(350)] {
+            for _ in 0..100 {
+                call(&breaker, taken).await;
+                advance(ms(400) - taken).await;
+            }
+        }
+    }
+    assert_eq!((limit(&breaker), breaker.snapshot().totals.would_open), (before, 31));
     minutes(&breaker, 6, ms(150)).await;
     assert!(limit(&breaker) > before);
 }
