@@ -120,7 +120,12 @@ async fn an_open_circuit_keeps_its_wait_under_other_settings_and_a_half_open_one
 #[tokio::test(start_paused = true)]
 async fn slowness_counts_from_the_moment_it_is_asked_for() {
     let breaker = breaker();
-    let slowly = || breaker.call(async { Ok::<_, &str>(tokio::time::sleep(Duration::from_secs(2)).await) });
+    let slowly = || {
+        breaker.call(async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok::<_, &str>(())
+        })
+    };
     for _ in 0..10 {
         slowly().await.unwrap();
     }

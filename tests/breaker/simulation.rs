@@ -177,11 +177,14 @@ fn poll(call: &mut Call) -> Poll<Result<(), CallError<()>>> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// When a call began, and what each candidate makes of it.
+type Flight = (f64, Vec<Option<Call>>);
+
 /// The same days for all candidates: each sees the same calls, whatever the others do.
 async fn simulate(mut service: Service, candidates: &mut [Candidate]) {
     let start = Instant::now();
     let seconds = |at: Instant| (at - start).as_secs_f64();
-    let mut flights: BTreeMap<(Instant, u64), (f64, Vec<Option<Call>>)> = BTreeMap::new();
+    let mut flights: BTreeMap<(Instant, u64), Flight> = BTreeMap::new();
     let (mut arrival, mut arrived) = (start, 0);
     let mut outages = std::mem::take(&mut service.outages).into_iter().peekable();
     let (mut ended, mut grace) = (0, 0.0);

@@ -1,7 +1,7 @@
 //! The state machine with its threads in every order (`tests/run loom`), and in the one of a single thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
@@ -31,7 +31,7 @@ use std::thread;
 #[derive(Debug)]
 struct Told {
     machine: Machine,
-    changes: Mutex<Vec<Change>>,
+    changes: crate::sync::Mutex<Vec<Change>>,
 }
 
 impl Observer for Told {
@@ -39,7 +39,7 @@ impl Observer for Told {
         // It was visible before it was told, and nothing older is seen after.
         let word = self.machine.word.load(crate::sync::raced::atomic::Ordering::Acquire);
         assert!(word >> EPOCH_SHIFT >= change.epoch, "told before it was visible");
-        self.changes.lock().unwrap().push(change);
+        self.changes.lock().push(change);
     }
 
     fn freed(&self) {}
@@ -57,7 +57,7 @@ impl Told {
             ..Default::default()
         };
         let machine = Machine::new(settings.into(), Place::default(), false, START);
-        Arc::new(Self { machine, changes: Mutex::default() })
+        Arc::new(Self { machine, changes: crate::sync::Mutex::default() })
     }
 
     fn opened() -> Arc<Self> {
@@ -87,7 +87,7 @@ impl Told {
 
     /// Every change follows from the one before it, and none waits to be told.
     fn assert_in_order(&self) {
-        let changes = self.changes.lock().unwrap();
+        let changes = self.changes.lock();
         let mut before = (CircuitState::Closed, 0);
         for change in &*changes {
             assert_eq!(change.from, before.0);
@@ -99,7 +99,7 @@ impl Told {
     }
 
     fn times(&self, to: CircuitState) -> usize {
-        self.changes.lock().unwrap().iter().filter(|change| change.to == to).count()
+        self.changes.lock().iter().filter(|change| change.to == to).count()
     }
 
     fn totals(&self) -> Totals {
