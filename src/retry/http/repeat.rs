@@ -50,7 +50,7 @@ impl Protocol {
     /// Tells the server that this is not the first attempt, where there is a way to.
     pub(super) fn mark(self, headers: &mut HeaderMap, attempt: Attempt) {
         match self {
-            Self::Plain => {}
+            Self::Plain => _ = (headers, attempt),
             #[cfg(feature = "grpc")]
             Self::Grpc(_) => super::grpc::mark(headers, attempt),
         }
@@ -60,6 +60,8 @@ impl Protocol {
     pub(super) fn timed_out(self, why: &TimedOut) -> Response<()> {
         match self {
             Self::Plain => {
+                // It stands among the extensions of the response.
+                let _ = why;
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
                 response
