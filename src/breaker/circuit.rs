@@ -111,6 +111,10 @@ impl Circuit {
         self.machine.force(to, clock::now(), self);
     }
 
+    pub(super) fn reset(&self) {
+        self.machine.reset(clock::now(), self);
+    }
+
     /// Another key needs the room. Gives up what was counted, and the place among those that may be open together.
     pub(super) fn evict(&self) -> Tally {
         self.evicted.store(true, Ordering::Relaxed);
@@ -182,6 +186,9 @@ impl Source for Circuit {
         for each in CircuitState::ALL {
             let is_in = f64::from(u8::from(each == state));
             emit(&signal::BREAKER_STATE, is_in, &[("breaker", &*self.name), ("state", each.as_str())]);
+        }
+        if let Some(limit) = self.machine.slow_limit() {
+            emit(&signal::BREAKER_SLOW_CALL_LIMIT, limit.as_secs_f64(), &[("breaker", &*self.name)]);
         }
         tally.emit(&self.name, emit);
     }

@@ -137,9 +137,9 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::MetricsOnly);
     }
 
-    /// As if newly made: closed, an empty window, the first wait when it opens. Totals stay.
+    /// As if newly made: closed, an empty window, nothing learned, the first wait when it opens. Totals stay.
     pub fn reset(&self) {
-        self.circuit.force(CircuitState::Closed);
+        self.circuit.reset();
     }
 
     /// The settings in force.

@@ -56,6 +56,8 @@ metrics! {
         "Calls that the circuit let through, by outcome.";
     BREAKER_SLOW_CALLS "campanile.breaker.slow_calls" Counter "{call}" ["breaker"]
         "Calls that took longer than the slow-call limit.";
+    BREAKER_SLOW_CALL_LIMIT "campanile.breaker.slow_call_limit" Gauge "s" ["breaker"]
+        "A call that takes longer is slow: as configured, or as learned.";
     BREAKER_REJECTIONS "campanile.breaker.rejections" Counter "{call}" ["breaker" "reason"]
         "Calls that the circuit refused.";
     BREAKER_TRANSITIONS "campanile.breaker.transitions" Counter "{transition}" ["breaker" "state"]

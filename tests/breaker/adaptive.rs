@@ -269,6 +269,16 @@ async fn other_settings_keep_what_was_learned_and_other_limits_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reset_forgets_what_was_learned() {
+    let breaker = adaptive().build().unwrap();
+    minutes(&breaker, 6, ms(100)).await;
+    breaker.force_closed();
+    assert!(is_twice(limit(&breaker), ms(100)));
+    breaker.reset();
+    assert_eq!(limit(&breaker), LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hours_without_traffic_change_nothing() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;

@@ -349,6 +349,13 @@ impl Core {
         self.enter(machine, to, Cause::Operator, now);
     }
 
+    /// As if newly made.
+    pub(super) fn reset(&mut self, machine: &Machine, now: Tick) {
+        self.learner = learner(&self.settings, now);
+        machine.slow_limit.store(slow_limit(&self.settings), Ordering::Relaxed);
+        self.force(machine, CircuitState::Closed, now);
+    }
+
     pub(super) fn reconfigure(&mut self, machine: &Machine, settings: Arc<BreakerSettings>, now: Tick) {
         if settings.window != self.settings.window {
             self.window = Rolling::new(settings.window);

@@ -240,6 +240,13 @@ impl Machine {
         self.unlock_and_tell(core, observer);
     }
 
+    /// As if newly made, but for the totals.
+    pub(super) fn reset(&self, now: Tick, observer: &impl Observer) {
+        let mut core = self.core.lock();
+        core.reset(self, now);
+        self.unlock_and_tell(core, observer);
+    }
+
     /// Other settings from now on, in the same state; they were validated.
     pub(super) fn reconfigure(&self, settings: Arc<BreakerSettings>, now: Tick, observer: &impl Observer) {
         let mut core = self.core.lock();
