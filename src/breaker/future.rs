@@ -24,7 +24,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, C> {
         Called { #[pin] call: Guarded<F, Permit>, classifier: C },
-        Refused { rejected: Option<Rejected> },
+        Refused { rejected: Option<BoxError> },
     }
 }
 
@@ -35,7 +35,7 @@ impl<F, C> ResponseFuture<F, C> {
     }
 
     pub(super) fn refused(rejected: Rejected) -> Self {
-        Self { state: State::Refused { rejected: Some(rejected) } }
+        Self { state: State::Refused { rejected: Some(rejected.into()) } }
     }
 }
 
@@ -56,7 +56,7 @@ where
                 Poll::Ready(result)
             }
             StateProjection::Refused { rejected } => match rejected.take() {
-                Some(rejected) => Poll::Ready(Err(rejected.into())),
+                Some(rejected) => Poll::Ready(Err(rejected)),
                 // Polled again after its end, which no future promises anything about.
                 None => Poll::Pending,
             },

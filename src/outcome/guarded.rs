@@ -15,7 +15,7 @@ pin_project! {
     pub(crate) struct Guarded<F, O> {
         #[pin]
         inner: F,
-        observer: Option<O>,
+        observer: O,
     }
 }
 
@@ -24,20 +24,44 @@ impl<F, O: Settle> Guarded<F, O> {
     #[inline(always)]
     pub(crate) fn new(inner: F, mut observer: O) -> Self {
         observer.in_user_code(false);
-        Self { inner, observer: Some(observer) }
+        Self { inner, observer }
     }
 
     /// Tells the observer how the call ended.
     #[inline(always)]
     pub(crate) fn settle(self: Pin<&mut Self>, outcome: Outcome) {
-        if let Some(observer) = self.project().observer {
+        self.project().observer.settle(outcome);
+    }
+}
+
+impl<F, O> Guarded<F, Option<O>> {
+    /// The observer, for somebody who watches what comes after the call.
+    pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
+        self.project().observer.take()
+    }
+}
+
+/// An observer that goes on to watch something else.
+impl<O: Settle> Settle for Option<O> {
+    #[inline]
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(observer) = self {
             observer.settle(outcome);
         }
     }
 
-    /// The observer, for somebody who watches what comes after the call.
-    pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
-        self.project().observer.take()
+    #[inline]
+    fn in_user_code(&mut self, running: bool) {
+        if let Some(observer) = self {
+            observer.in_user_code(running);
+        }
+    }
+
+    #[inline]
+    fn pending(&mut self) {
+        if let Some(observer) = self {
+            observer.pending();
+        }
     }
 }
 
@@ -47,15 +71,11 @@ impl<F: Future, O: Settle> Future for Guarded<F, O> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if let Some(observer) = this.observer {
-            observer.in_user_code(true);
-        }
+        this.observer.in_user_code(true);
         let polled = this.inner.poll(cx);
-        if let Some(observer) = this.observer {
-            observer.in_user_code(false);
-            if polled.is_pending() {
-                observer.pending();
-            }
+        this.observer.in_user_code(false);
+        if polled.is_pending() {
+            this.observer.pending();
         }
         polled
     }
@@ -116,14 +136,14 @@ mod http {
         #[derive(Debug)]
         pub struct Streamed<F, C, O> {
             #[pin]
-            call: Guarded<F, O>,
+            call: Guarded<F, Option<O>>,
             classifier: Option<C>,
         }
     }
 
     impl<F, C, O: Settle> Streamed<F, C, O> {
         pub(crate) fn new(inner: F, classifier: C, observer: O) -> Self {
-            Self { call: Guarded::new(inner, observer), classifier: Some(classifier) }
+            Self { call: Guarded::new(inner, Some(observer)), classifier: Some(classifier) }
         }
     }
 

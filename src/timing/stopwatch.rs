@@ -18,15 +18,46 @@ use crate::outcome::{FailureKind, Outcome, Settle};
 pub struct Stopwatch {
     /// None once the call is counted.
     lane: Option<Arc<Lane>>,
-    started: Tick,
-    running: bool,
+    began: Began,
+}
+
+/// When a call began, and whether its code runs. In one word: a flag beside the time would leave a gap, and to move
+/// the two with it costs more than to write them.
+#[derive(Clone, Copy)]
+struct Began(u64);
+
+impl Began {
+    /// No clock counts so far.
+    const RUNNING: u64 = 1 << 63;
+
+    /// Now, in the call's own code.
+    #[inline]
+    fn now() -> Self {
+        Self(clock::now().0 | Self::RUNNING)
+    }
+
+    #[inline]
+    fn set_running(&mut self, running: bool) {
+        self.0 = self.at().0 | if running { Self::RUNNING } else { 0 };
+    }
+
+    #[inline]
+    fn at(self) -> Tick {
+        Tick(self.0 & !Self::RUNNING)
+    }
+
+    /// What a call has come to that was dropped.
+    fn abandoned(self) -> Outcome {
+        let running = self.0 & Self::RUNNING != 0;
+        Outcome::Failure(if running { FailureKind::Panic } else { FailureKind::Cancelled })
+    }
 }
 
 impl Stopwatch {
     #[inline]
     pub(super) fn start(meter: &Meter) -> Self {
         let lane = Some(Arc::clone(meter.lane()));
-        Self { lane, started: clock::now(), running: true }
+        Self { lane, began: Began::now() }
     }
 }
 
@@ -34,40 +65,36 @@ impl Settle for Stopwatch {
     #[inline]
     fn settle(&mut self, outcome: Outcome) {
         if let Some(lane) = self.lane.take() {
-            let elapsed = lane.end(self.started, outcome);
+            let elapsed = lane.end(self.began.at(), outcome);
             lane.shared.record_plain(elapsed, outcome);
         }
     }
 
     #[inline]
     fn in_user_code(&mut self, running: bool) {
-        self.running = running;
+        self.began.set_running(running);
     }
 }
 
 impl Drop for Stopwatch {
     #[inline]
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.take() {
-            abandon(lane, self.started, self.running);
+        if self.lane.is_some() {
+            self.abandon();
         }
     }
 }
 
-#[cold]
-fn abandon(lane: Arc<Lane>, started: Tick, running: bool) {
-    let outcome = abandoned(running);
-    let elapsed = lane.end(started, outcome);
-    lane.shared.record_plain(elapsed, outcome);
-}
-
-fn abandoned(running: bool) -> Outcome {
-    Outcome::Failure(if running { FailureKind::Panic } else { FailureKind::Cancelled })
+impl Stopwatch {
+    #[cold]
+    fn abandon(&mut self) {
+        self.settle(self.began.abandoned());
+    }
 }
 
 impl fmt::Debug for Stopwatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopwatch").field("started", &self.started).finish_non_exhaustive()
+        f.debug_struct("Stopwatch").field("began", &self.began.at()).finish_non_exhaustive()
     }
 }
 
@@ -75,10 +102,9 @@ impl fmt::Debug for Stopwatch {
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub struct Exchange {
-    lane: Arc<Lane>,
-    started: Tick,
-    running: bool,
-    settled: bool,
+    /// None once the call is counted.
+    lane: Option<Arc<Lane>>,
+    began: Began,
     call: Call,
 }
 
@@ -89,28 +115,25 @@ impl Exchange {
         if call.side == Side::HttpServer {
             lane.shared.recorders.entered(&call);
         }
-        Self { lane, started: clock::now(), running: true, settled: false, call }
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        self.settled = true;
-        let elapsed = Duration::from_nanos(self.lane.end(self.started, outcome));
-        let recorders = &self.lane.shared.recorders;
-        if self.call.side == Side::HttpServer {
-            recorders.left(&self.call);
-        }
-        recorders.record(&self.call, outcome, elapsed);
+        Self { lane: Some(lane), began: Began::now(), call }
     }
 }
 
 #[cfg(feature = "http")]
 impl Settle for Exchange {
     fn settle(&mut self, outcome: Outcome) {
-        self.finish(outcome);
+        if let Some(lane) = self.lane.take() {
+            let elapsed = Duration::from_nanos(lane.end(self.began.at(), outcome));
+            let recorders = &lane.shared.recorders;
+            if self.call.side == Side::HttpServer {
+                recorders.left(&self.call);
+            }
+            recorders.record(&self.call, outcome, elapsed);
+        }
     }
 
     fn in_user_code(&mut self, running: bool) {
-        self.running = running;
+        self.began.set_running(running);
     }
 
     fn head(&mut self, head: &http::response::Parts) {
@@ -127,8 +150,8 @@ impl Settle for Exchange {
 #[cfg(feature = "http")]
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if !self.settled {
-            self.finish(abandoned(self.running));
+        if self.lane.is_some() {
+            self.settle(self.began.abandoned());
         }
     }
 }
@@ -137,7 +160,7 @@ impl Drop for Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("started", &self.started)
+            .field("began", &self.began.at())
             .field("call", &self.call)
             .finish_non_exhaustive()
     }
