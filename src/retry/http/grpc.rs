@@ -129,8 +129,7 @@ pub(super) fn read(codes: Codes, head: &Parts, outcome: Outcome) -> Reading {
     let not_done = code_of(head).is_some_and(|code| codes.contains(code));
     let outcome = match outcome {
         Outcome::Failure(_) => outcome,
-        Outcome::Permanent(kind) if not_done => Outcome::Failure(kind),
-        _ if not_done => Outcome::Failure(FailureKind::Error),
+        other if not_done => Outcome::Failure(other.failure().unwrap_or(FailureKind::Error)),
         other => other,
     };
     let (mut forbidden, mut asked) = (false, None);
