@@ -18,6 +18,9 @@ pub(super) struct Gate<S> {
     inner: S,
     circuit: Arc<Circuit>,
     patience: Patience,
+    /// Let in by a circuit that lets everybody in; the inner service may have said Ready. Apart from what is rarer, so
+    /// that a call finds two words as they were written: to read them as part of something wider costs more.
+    passing: Option<Admission>,
     ready: Ready,
     /// What has to be given back; apart, so that a call that passes has nothing to drop.
     held: Option<Held>,
@@ -26,8 +29,6 @@ pub(super) struct Gate<S> {
 #[derive(Clone, Copy, Debug)]
 enum Ready {
     Not,
-    /// Let in by a circuit that lets everybody in; the inner service may have said Ready.
-    Passing(Admission),
     /// Let in as a probe, whose permit is held.
     Probing,
     /// The next call is refused.
@@ -52,7 +53,7 @@ impl<S: Clone> Clone for Gate<S> {
 impl<S> Gate<S> {
     #[inline]
     pub(super) fn new(inner: S, circuit: Arc<Circuit>, patience: Patience) -> Self {
-        Self { inner, circuit, patience, ready: Ready::Not, held: None }
+        Self { inner, circuit, patience, passing: None, ready: Ready::Not, held: None }
     }
 
     #[inline]
@@ -60,17 +61,13 @@ impl<S> Gate<S> {
     where
         S: Service<Req> + Clone,
     {
-        let passing = match self.ready {
-            Ready::Passing(admission) => Some(admission),
-            _ => None,
-        };
-        if !passing.is_some_and(|admission| self.circuit.machine.is_current(admission)) {
+        if !self.passing.is_some_and(|admission| self.circuit.machine.is_current(admission)) {
             if self.held.is_none()
                 && let Some(admission) = self.circuit.machine.pass()
             {
-                self.ready = Ready::Passing(admission);
+                self.passing = Some(admission);
             } else {
-                if passing.is_some() {
+                if self.passing.is_some() {
                     self.give_back();
                 }
                 if ready!(self.poll_slowly(cx)) {
@@ -80,6 +77,7 @@ impl<S> Gate<S> {
         }
         let polled = ready!(self.inner.poll_ready(cx));
         if polled.is_err() {
+            self.passing = None;
             self.ready = Ready::Not;
             self.held = None;
         }
@@ -93,6 +91,7 @@ impl<S> Gate<S> {
     where
         S: Clone,
     {
+        self.passing = None;
         self.ready = Ready::Not;
         self.inner = self.inner.clone();
     }
@@ -124,7 +123,10 @@ impl<S> Gate<S> {
                 self.held = Some(Held::Permit(Permit::reserve(Arc::clone(&self.circuit), admission)));
                 Ready::Probing
             }
-            Poll::Ready(Ok(admission)) => Ready::Passing(admission),
+            Poll::Ready(Ok(admission)) => {
+                self.passing = Some(admission);
+                Ready::Not
+            }
         };
         polled.map(|admitted| admitted.is_err())
     }
@@ -138,19 +140,22 @@ impl<S> Gate<S> {
     where
         S: Service<Req> + Clone,
     {
-        let permit = match std::mem::replace(&mut self.ready, Ready::Not) {
-            Ready::Passing(admission) if self.circuit.machine.is_current(admission) => {
+        let permit = match self.passing.take() {
+            Some(admission) if self.circuit.machine.is_current(admission) => {
                 Permit::running(Arc::clone(&self.circuit), admission)
             }
-            Ready::Refused(refusal) => return Err(self.circuit.refuse(refusal)),
-            ready => self.call_slowly(ready)?,
+            passing => match std::mem::replace(&mut self.ready, Ready::Not) {
+                // One from before it was let in says nothing any more.
+                Ready::Refused(refusal) if passing.is_none() => return Err(self.circuit.refuse(refusal)),
+                ready => self.call_slowly(passing, ready)?,
+            },
         };
         let future = self.inner.call(request);
         Ok((future, permit))
     }
 
     #[cold]
-    fn call_slowly(&mut self, ready: Ready) -> Result<Permit, Rejected>
+    fn call_slowly(&mut self, passing: Option<Admission>, ready: Ready) -> Result<Permit, Rejected>
     where
         S: Clone,
     {
@@ -161,7 +166,7 @@ impl<S> Gate<S> {
                     return Ok(permit);
                 }
             }
-            (Ready::Passing(_), _) => {}
+            _ if passing.is_some() => {}
             _ => {
                 panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
             }
