@@ -34,8 +34,8 @@ impl<F, C> ResponseFuture<F, C> {
         Self { state: State::Called { call: Guarded::new(inner, permit), classifier } }
     }
 
-    pub(super) fn refused(rejected: Rejected) -> Self {
-        Self { state: State::Refused { rejected: Some(rejected.into()) } }
+    pub(super) fn refused(rejected: Box<Rejected>) -> Self {
+        Self { state: State::Refused { rejected: Some(rejected) } }
     }
 }
 

@@ -136,7 +136,7 @@ impl<S> Gate<S> {
     /// # Panics
     /// When the service was not asked for readiness before, as [`Service::call`] may.
     #[inline(always)]
-    pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Rejected>
+    pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Box<Rejected>>
     where
         S: Service<Req> + Clone,
     {
@@ -155,7 +155,7 @@ impl<S> Gate<S> {
     }
 
     #[cold]
-    fn call_slowly(&mut self, passing: Option<Admission>, ready: Ready) -> Result<Permit, Rejected>
+    fn call_slowly(&mut self, passing: Option<Admission>, ready: Ready) -> Result<Permit, Box<Rejected>>
     where
         S: Clone,
     {

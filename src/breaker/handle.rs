@@ -239,7 +239,7 @@ impl CircuitBreaker {
                     let mut wait = None;
                     poll_fn(|cx| poll_admit(circuit, Patience::Verdict, &mut wait, cx))
                         .await
-                        .map_err(|refusal| circuit.refuse(refusal))?
+                        .map_err(|refusal| *circuit.refuse(refusal))?
                 }
             };
             if let Some(permit) = Permit::reserve(Arc::clone(circuit), admission).start() {

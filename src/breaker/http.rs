@@ -182,13 +182,13 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, C> {
         Called { #[pin] call: Streamed<F, C, Permit> },
-        Refused { rejected: Option<Rejected>, refuse: Refuse },
+        Refused { rejected: Option<Box<Rejected>>, refuse: Refuse },
     }
 }
 
 impl<F, C: Clone> HttpResponseFuture<F, C> {
     #[inline]
-    pub(super) fn new(called: Result<(F, Permit), Rejected>, classifier: &C, refuse: Refuse) -> Self {
+    pub(super) fn new(called: Result<(F, Permit), Box<Rejected>>, classifier: &C, refuse: Refuse) -> Self {
         let state = match called {
             Ok((future, permit)) => State::Called { call: Streamed::new(future, classifier.clone(), permit) },
             Err(rejected) => State::Refused { rejected: Some(rejected), refuse },
@@ -211,7 +211,7 @@ where
             StateProjection::Refused { rejected, refuse } => match rejected.take() {
                 Some(rejected) => {
                     let mut response = refuse(&rejected).map(|()| ObservedBody::refused());
-                    response.extensions_mut().insert(rejected);
+                    response.extensions_mut().insert(*rejected);
                     Poll::Ready(Ok(response))
                 }
                 None => Poll::Pending,

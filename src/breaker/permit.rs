@@ -45,7 +45,7 @@ impl Permit {
 
     /// A permit whose call begins now.
     #[inline(always)]
-    pub(super) fn begin(circuit: Arc<Circuit>) -> Result<Self, Rejected> {
+    pub(super) fn begin(circuit: Arc<Circuit>) -> Result<Self, Box<Rejected>> {
         match circuit.machine.pass() {
             Some(admission) => Ok(Self::running(circuit, admission)),
             None => Self::begin_slowly(&circuit),
@@ -53,7 +53,7 @@ impl Permit {
     }
 
     #[cold]
-    fn begin_slowly(circuit: &Arc<Circuit>) -> Result<Self, Rejected> {
+    fn begin_slowly(circuit: &Arc<Circuit>) -> Result<Self, Box<Rejected>> {
         loop {
             let admission = circuit.admit().map_err(|refusal| circuit.refuse(refusal))?;
             if let Some(permit) = Self::reserve(Arc::clone(circuit), admission).start() {

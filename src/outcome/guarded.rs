@@ -92,6 +92,7 @@ pin_project! {
 }
 
 impl<F, C, O: Settle> Judged<F, C, O> {
+    #[inline(always)]
     pub(crate) fn new(inner: F, classifier: C, observer: O) -> Self {
         Self { call: Guarded::new(inner, observer), classifier }
     }

@@ -66,7 +66,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         let stopwatch = Stopwatch::start(&self.meter);
         Judged::new(self.inner.call(request), self.classifier.clone(), stopwatch)

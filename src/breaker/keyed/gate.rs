@@ -33,7 +33,7 @@ impl<S, K, F> Gate<S, K, F> {
 
     /// The inner call's future with its permit, or the refusal.
     #[inline(always)]
-    pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Rejected>
+    pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Box<Rejected>>
     where
         S: Service<Req> + Clone,
         K: Key,
