@@ -57,14 +57,18 @@ pin_project! {
     ///
     /// There is one timer, for whichever limit or wait the call is under; none is set up for an attempt that
     /// ends at its first poll.
+    ///
+    /// The fields lie as they are written: a layer that moves this future need not move the gap that no timer
+    /// leaves, if it is at the end.
+    #[repr(C)]
     pub(super) struct Drive<T: Target> {
-        link: T::Link,
-        target: T,
-        course: Course,
-        #[pin]
-        timer: Option<Sleep>,
         #[pin]
         state: State<T::Call, T::Request>,
+        course: Course,
+        link: T::Link,
+        target: T,
+        #[pin]
+        timer: Option<Sleep>,
     }
 
     impl<T: Target> PinnedDrop for Drive<T> {
