@@ -36,7 +36,8 @@ where
         self.gate.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    // Always, so that the future is made where it stays: what it holds is still in registers then.
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.gate.call(request) {
             Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),

@@ -48,7 +48,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    // Always, so that the future is made where it stays: what it holds is still in registers then.
+    #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         let target = Plain { service: None, classifier: self.classifier.clone(), request: PhantomData };
         let inner = &mut self.inner;
