@@ -88,8 +88,8 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     where
         C: Classify<Parts, E>,
     {
-        let (head, body) = response.into_parts();
-        observer.head(&head);
+        let (mut head, body) = response.into_parts();
+        observer.head(&mut head);
         let mut outcome = classifier.classify(Ok(&head));
         let ended = body.is_end_stream();
         if ended && outcome == Outcome::Success {

@@ -151,9 +151,9 @@ pub trait Settle {
     /// The call was polled and is not done.
     fn pending(&mut self) {}
 
-    /// The head of the response is here.
+    /// The head of the response is here, on its way to the caller.
     #[cfg(feature = "http")]
-    fn head(&mut self, head: &http::response::Parts) {
+    fn head(&mut self, head: &mut http::response::Parts) {
         let _ = head;
     }
 

@@ -16,7 +16,7 @@ mod with_telemetry {
     use opentelemetry::KeyValue;
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
 
-    use crate::signal::names::{Kind, METRICS, Metric};
+    use crate::signal::names::{Kind, METRICS, Metric, WHOLE_NUMBERS};
     use crate::signal::source::{self, Source};
     use crate::sync::Mutex;
     use crate::sync::atomic::{AtomicU64, Ordering};
@@ -125,7 +125,7 @@ mod with_telemetry {
                 if let Some(values) = place.and_then(|place| values.get_mut(place)) {
                     let attributes: Vec<KeyValue> = attributes
                         .iter()
-                        .map(|(key, value)| KeyValue::new(*key, (*value).to_owned()))
+                        .map(|(key, value)| key_value(key, Cow::Owned((*value).to_owned())))
                         .collect();
                     // Two handles of one name are one series: what counts adds up, of gauges the last one stands.
                     if metric.kind != Kind::Gauge
@@ -246,11 +246,19 @@ mod with_telemetry {
         }
     }
 
+    /// An attribute, of the type that the convention gives it.
+    fn key_value(key: &'static str, value: Cow<'static, str>) -> KeyValue {
+        match value.parse::<i64>() {
+            Ok(number) if WHOLE_NUMBERS.contains(&key) => KeyValue::new(key, number),
+            _ => KeyValue::new(key, value),
+        }
+    }
+
     fn key_values(
         attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
     ) -> Box<[KeyValue]> {
         let mut attributes: Vec<KeyValue> =
-            attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+            attributes.into_iter().map(|(key, value)| key_value(key, value)).collect();
         // The SDK caches a set as it first saw it and sorted; sorted is both.
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         attributes.into_boxed_slice()
@@ -269,6 +277,7 @@ mod with_telemetry {
     mod tests {
         use super::*;
         use crate::signal::source::Emit;
+        use opentelemetry::Value;
 
         /// Tells how often it was asked, for every metric.
         #[derive(Default)]
@@ -289,6 +298,21 @@ mod with_telemetry {
             fn observe(&self, emit: &mut Emit<'_>) {
                 for value in [3.0, 4.0] {
                     METRICS.iter().for_each(|metric| emit(metric, value, &[("twin", "")]));
+                }
+            }
+        }
+
+        #[test]
+        fn an_attribute_is_of_the_type_that_the_convention_gives_it() {
+            let value = |key, text: &str| key_value(key, Cow::Owned(text.to_owned())).value;
+            assert_eq!(value("http.response.status_code", "404"), Value::I64(404));
+            assert_eq!(value("server.port", "8080"), Value::I64(8_080));
+            assert_eq!(value("error.type", "404"), Value::String("404".into()));
+            for metric in METRICS {
+                let values = key_values(metric.attributes.iter().map(|key| (*key, Cow::Borrowed("1"))));
+                for KeyValue { key, value, .. } in &values {
+                    let whole = WHOLE_NUMBERS.contains(&key.as_str());
+                    assert_eq!(matches!(value, Value::I64(_)), whole, "{key} of {}", metric.name);
                 }
             }
         }

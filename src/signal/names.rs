@@ -30,6 +30,10 @@ pub struct Metric {
     pub description: &'static str,
 }
 
+/// The attributes whose values are whole numbers by the convention.
+#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
+pub(crate) const WHOLE_NUMBERS: [&str; 2] = ["http.response.status_code", "server.port"];
+
 macro_rules! metrics {
     ($($id:ident $name:literal $kind:ident $unit:literal [$($attribute:literal)*] $description:literal;)*) => {
         $(
@@ -82,19 +86,24 @@ metrics! {
     // ----- timing -----
     TIMING_DURATION "campanile.timing.duration" Histogram "s" ["operation" "error.type"]
         "How long the calls of a plain service took.";
+    TIMING_ACTIVE "campanile.timing.active_calls" UpDownCounter "{call}" ["operation"]
+        "Calls of a timing handle that run now, of any kind.";
     HTTP_SERVER_DURATION "http.server.request.duration" Histogram "s"
-        ["http.request.method" "http.response.status_code" "http.route" "url.scheme" "error.type"]
+        ["http.request.method" "http.response.status_code" "http.route" "network.protocol.version" "url.scheme" "error.type"]
         "Duration of HTTP server requests.";
     HTTP_SERVER_ACTIVE "http.server.active_requests" UpDownCounter "{request}" ["http.request.method" "url.scheme"]
         "Number of active HTTP server requests.";
     HTTP_CLIENT_DURATION "http.client.request.duration" Histogram "s"
-        ["http.request.method" "http.response.status_code" "server.address" "server.port" "url.scheme" "error.type"]
+        ["http.request.method" "http.response.status_code" "network.protocol.version" "server.address" "server.port" "url.scheme" "error.type"]
         "Duration of HTTP client requests.";
+    HTTP_CLIENT_ACTIVE "http.client.active_requests" UpDownCounter "{request}"
+        ["http.request.method" "server.address" "server.port" "url.scheme"]
+        "Number of active HTTP requests.";
     RPC_SERVER_DURATION "rpc.server.call.duration" Histogram "s"
         ["rpc.system.name" "rpc.method" "rpc.response.status_code" "error.type"]
         "Duration of incoming remote procedure calls.";
     RPC_CLIENT_DURATION "rpc.client.call.duration" Histogram "s"
-        ["rpc.system.name" "rpc.method" "rpc.response.status_code" "error.type"]
+        ["rpc.system.name" "rpc.method" "rpc.response.status_code" "server.address" "server.port" "error.type"]
         "Duration of outgoing remote procedure calls.";
     // ----- dead letters -----
     LETTERS_DEPTH "campanile.dead_letter.depth" UpDownCounter "{letter}" ["queue"]

@@ -113,7 +113,11 @@ impl Source for Meter {
     fn observe(&self, emit: &mut Emit<'_>) {
         #[cfg(feature = "http")]
         self.shared.recorders.observe(emit);
-        #[cfg(not(feature = "http"))]
-        let _ = emit;
+        let mut lanes = self.lanes.iter().peekable();
+        if lanes.peek().is_some() {
+            let in_flight: u64 = lanes.map(Lane::in_flight).sum();
+            #[allow(clippy::cast_precision_loss)] // Calls in flight stay far below 2^52.
+            emit(&signal::TIMING_ACTIVE, in_flight as f64, &[("operation", &self.shared.name)]);
+        }
     }
 }

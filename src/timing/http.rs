@@ -10,9 +10,11 @@ use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
 
+use super::call::{Call, Side};
+use super::exchange::Exchange;
 use super::handle::{Meter, Timing};
-use super::recorders::{Call, Side};
-use super::stopwatch::Exchange;
+use super::server_timing::ServerTiming;
+use crate::error::ConfigError;
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
 use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
@@ -43,7 +45,9 @@ impl Timing {
         self.http(Side::HttpServer, ByHttpStatus)
     }
 
-    /// A layer for an HTTP client: `http.client.request.duration`.
+    /// A layer for an HTTP client: `http.client.request.duration` and `http.client.active_requests`.
+    ///
+    /// Servers are told apart by the host and port that requests name, up to 1,000 of them; the rest is `_OTHER`.
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_client_layer(&self) -> HttpTimingLayer<ByHttpStatus> {
@@ -51,6 +55,8 @@ impl Timing {
     }
 
     /// A layer for a gRPC server such as tonic's: `rpc.server.call.duration`.
+    ///
+    /// A method that the server does not know is `_OTHER`: anybody can invent one.
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
@@ -67,7 +73,7 @@ impl Timing {
     }
 
     fn http<C>(&self, side: Side, classifier: C) -> HttpTimingLayer<C> {
-        HttpTimingLayer { meter: Arc::clone(&self.meter), side, classifier, route: None }
+        HttpTimingLayer { meter: Arc::clone(&self.meter), side, classifier, route: None, server_timing: None }
     }
 }
 
@@ -78,12 +84,14 @@ pub struct HttpTimingLayer<C = ByHttpStatus> {
     side: Side,
     classifier: C,
     route: Option<Route>,
+    server_timing: Option<ServerTiming>,
 }
 
 impl<C> HttpTimingLayer<C> {
     /// Lets `classifier` decide what failed.
     pub fn classify<D>(self, classifier: D) -> HttpTimingLayer<D> {
-        HttpTimingLayer { meter: self.meter, side: self.side, classifier, route: self.route }
+        let Self { meter, side, classifier: _, route, server_timing } = self;
+        HttpTimingLayer { meter, side, classifier, route, server_timing }
     }
 
     /// Tells the route that a request matched, which becomes `http.route` on a server. Routes must be few: beyond
@@ -92,6 +100,31 @@ impl<C> HttpTimingLayer<C> {
     pub fn route(mut self, route: impl Fn(&RequestParts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.route = Some(Arc::new(route));
         self
+    }
+
+    /// Tells each caller of an HTTP server how long it took, in a `Server-Timing` header that browsers show among
+    /// the timings of a request: `name;dur=12.345`, in milliseconds. It is appended to what the service itself tells.
+    ///
+    /// A header goes out before the body, so the time is that to the head of the response; the histogram has the
+    /// time to its end. Anybody who may call the server reads it, so leave it out where the time tells a secret. It
+    /// does nothing on a client's layer and on one for gRPC.
+    ///
+    /// # Errors
+    /// When `name` is not a token: letters, digits and any of ``!#$%&'*+-.^_`|~``, at least one.
+    ///
+    /// # Example
+    /// ```
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let timing = campanile::Timing::new("orders");
+    /// let layer = timing.http_server_layer().server_timing("app")?;
+    /// assert!(timing.http_server_layer().server_timing("not a token").is_err());
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn server_timing(mut self, name: &str) -> Result<Self, ConfigError> {
+        self.server_timing = Some(ServerTiming::new(name)?);
+        Ok(self)
     }
 }
 
@@ -133,7 +166,9 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
         let route = self.layer.route.as_ref().and_then(|route| route(&parts));
-        let exchange = Exchange::start(&self.layer.meter, Call::new(self.layer.side, &parts, route));
+        let call = Call::new(self.layer.side, &parts, route);
+        let tells = self.layer.server_timing.clone().filter(|_| self.layer.side == Side::HttpServer);
+        let exchange = Exchange::start(&self.layer.meter, call, tells);
         let request = Request::from_parts(parts, body);
         Streamed::new(self.inner.call(request), self.layer.classifier.clone(), exchange)
     }

@@ -25,6 +25,10 @@
 //! # }
 //! ```
 
+#[cfg(feature = "http")]
+mod call;
+#[cfg(feature = "http")]
+mod exchange;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -33,15 +37,18 @@ mod layer;
 mod rate;
 #[cfg(feature = "http")]
 mod recorders;
+#[cfg(feature = "http")]
+mod server_timing;
 mod snapshot;
 mod stopwatch;
 
 pub use crate::sketch::Sketch;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use exchange::Exchange;
 pub use handle::Timing;
 #[cfg(feature = "http")]
 pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};
 pub use layer::{Timed, TimingLayer};
 pub use snapshot::TimingSnapshot;
-#[cfg(feature = "http")]
-pub use stopwatch::Exchange;
 pub use stopwatch::Stopwatch;

@@ -2,16 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "http")]
-use std::time::Duration;
 
 use super::handle::Meter;
 use super::lane::Lane;
-#[cfg(feature = "http")]
-use super::recorders::{Call, Side};
 use crate::clock::{self, Tick};
-#[cfg(feature = "http")]
-use crate::outcome::StreamEnd;
 use crate::outcome::{FailureKind, Outcome, Settle};
 
 /// A plain call under way. Dropped before its end it counts as cancelled, or as a panic.
@@ -24,7 +18,7 @@ pub struct Stopwatch {
 /// When a call began, and whether its code runs. In one word: a flag beside the time would leave a gap, and to move
 /// the two with it costs more than to write them.
 #[derive(Clone, Copy)]
-struct Began(u64);
+pub(super) struct Began(u64);
 
 impl Began {
     /// No clock counts so far.
@@ -32,22 +26,22 @@ impl Began {
 
     /// Now, in the call's own code.
     #[inline]
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         Self(clock::now().0 | Self::RUNNING)
     }
 
     #[inline]
-    fn set_running(&mut self, running: bool) {
+    pub(super) fn set_running(&mut self, running: bool) {
         self.0 = self.at().0 | if running { Self::RUNNING } else { 0 };
     }
 
     #[inline]
-    fn at(self) -> Tick {
+    pub(super) fn at(self) -> Tick {
         Tick(self.0 & !Self::RUNNING)
     }
 
     /// What a call has come to that was dropped.
-    fn abandoned(self) -> Outcome {
+    pub(super) fn abandoned(self) -> Outcome {
         let running = self.0 & Self::RUNNING != 0;
         Outcome::Failure(if running { FailureKind::Panic } else { FailureKind::Cancelled })
     }
@@ -102,73 +96,5 @@ impl Stopwatch {
 impl fmt::Debug for Stopwatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stopwatch").field("began", &self.began.at()).finish_non_exhaustive()
-    }
-}
-
-/// A call over HTTP or gRPC under way, timed to the end of its response.
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub struct Exchange {
-    /// None once the call is counted.
-    lane: Option<Arc<Lane>>,
-    began: Began,
-    call: Call,
-}
-
-#[cfg(feature = "http")]
-impl Exchange {
-    pub(super) fn start(meter: &Meter, call: Call) -> Self {
-        let lane = Arc::clone(meter.lane());
-        if call.side == Side::HttpServer {
-            lane.shared.recorders.entered(&call);
-        }
-        Self { lane: Some(lane), began: Began::now(), call }
-    }
-}
-
-#[cfg(feature = "http")]
-impl Settle for Exchange {
-    fn settle(&mut self, outcome: Outcome) {
-        if let Some(lane) = self.lane.take() {
-            let elapsed = Duration::from_nanos(lane.end(self.began.at(), outcome));
-            let recorders = &lane.shared.recorders;
-            if self.call.side == Side::HttpServer {
-                recorders.left(&self.call);
-            }
-            recorders.record(&self.call, outcome, elapsed);
-        }
-    }
-
-    fn in_user_code(&mut self, running: bool) {
-        self.began.set_running(running);
-    }
-
-    fn head(&mut self, head: &http::response::Parts) {
-        self.call.head(head);
-    }
-
-    fn end(&mut self, end: StreamEnd<'_>) {
-        if let StreamEnd::Complete(Some(trailers)) = end {
-            self.call.trailers(trailers);
-        }
-    }
-}
-
-#[cfg(feature = "http")]
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if self.lane.is_some() {
-            self.settle(self.began.abandoned());
-        }
-    }
-}
-
-#[cfg(feature = "http")]
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("began", &self.began.at())
-            .field("call", &self.call)
-            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,9 @@
 //! The timing layer through its public API, on a paused clock.
 
+#[cfg(feature = "http")]
+mod conventions;
 mod names;
+mod sketch;
 
 use std::convert::Infallible;
 use std::future::pending;
