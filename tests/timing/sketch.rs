@@ -88,6 +88,9 @@ fn long_calls_keep_their_error_and_what_no_clock_reaches_is_cut() {
     );
 }
 
+/// Breaks a sketch that was written.
+type Fault = fn(&mut Value);
+
 #[test]
 fn what_is_no_sketch_is_refused() {
     let good = json!({"steps": 16, "sum": "3ns", "min": "1ns", "max": "2ns", "buckets": [[1, 1], [2, 1]]});
@@ -97,7 +100,7 @@ fn what_is_no_sketch_is_refused() {
         serde_json::from_value::<Sketch>(sketch).map_err(|error| error.to_string())
     };
     assert_eq!(read(|_| {}), Ok(sketch_of(&[1, 2])));
-    let faults: [(fn(&mut Value), &str); 8] = [
+    let faults: [(Fault, &str); 8] = [
         (|it| it["steps"] = json!(32), "32 buckets to a power of two"),
         (|it| it["buckets"] = json!([[1, 1], [976, 1]]), "bucket 976"),
         (|it| it["buckets"] = json!([[2, 1], [1, 1]]), "must grow"),
@@ -118,7 +121,7 @@ async fn seen(name: &str, millis: &[u64]) -> TimingSnapshot {
     let timing = Timing::new(name);
     let service = timing.layer().layer(service_fn(|millis: u64| async move {
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        if millis % 10 == 0 { Err("broken") } else { Ok(()) }
+        if millis.is_multiple_of(10) { Err("broken") } else { Ok(()) }
     }));
     for millis in millis {
         let _ = service.clone().oneshot(*millis).await;
