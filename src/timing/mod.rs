@@ -7,6 +7,18 @@
 //! once, in the handle; without a pipeline the histogram costs nothing.
 //!
 //! A response that streams is timed to its end: the last byte, an error, or the drop of its body.
+//! [`HttpTimingLayer::server_timing`] tells callers the time to its head.
+//!
+//! Percentiles come from a [`Sketch`], which is wrong by at most 1/32 of the value. [`TimingSnapshot::merge`] adds up
+//! the snapshots of several handles or processes without a further error.
+//!
+//! Calls under way are a gauge: `http.server.active_requests` and `http.client.active_requests` by the conventions, and
+//! `campanile.timing.active_calls` for each handle, whatever its calls are.
+//!
+//! # Cost
+//! Two readings of the clock, and four counts that threads keep apart: the threads of a process share eight lanes, each
+//! of which takes about 10 KB of a handle once a call comes to it. The rate costs a call nothing but a look at the
+//! second. Counts are exact; in a snapshot that is taken while calls end, one that just did may be in flight still.
 //!
 //! # Example
 //! ```
