@@ -34,6 +34,7 @@ impl<F, O: Settle> Guarded<F, O> {
     }
 }
 
+#[cfg(feature = "http")]
 impl<F, O> Guarded<F, Option<O>> {
     /// The observer, for somebody who watches what comes after the call.
     pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
@@ -42,6 +43,7 @@ impl<F, O> Guarded<F, Option<O>> {
 }
 
 /// An observer that goes on to watch something else.
+#[cfg(feature = "http")]
 impl<O: Settle> Settle for Option<O> {
     #[inline]
     fn settle(&mut self, outcome: Outcome) {
