@@ -5,11 +5,12 @@ use campanile::outcome::ByGrpcStatus;
 use campanile::retry::{GiveUp, ReplayBody};
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tower::util::BoxCloneService;
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -230,18 +231,27 @@ async fn p11_a_connection_that_breaks_before_the_answer_may_have_been_processed(
     }
 }
 
+/// A call whose client goes on to speak while it runs, and its answer.
+async fn speak(
+    stack: &Stack,
+    server: &Server,
+) -> (mpsc::UnboundedSender<String>, JoinHandle<Result<Response<String>, Status>>) {
+    let (say, messages) = mpsc::unbounded_channel();
+    let mut client = client(stack, server);
+    client.ready().await.unwrap();
+    let call = tokio::spawn(async move {
+        let messages = Request::new(UnboundedReceiverStream::new(messages));
+        client.client_streaming(messages, PathAndQuery::from_static(COUNT), Text).await
+    });
+    (say, call)
+}
+
 /// A client that has said all, and a server that answers then.
 #[tokio::test]
 async fn p07_a_client_that_half_closes_gets_its_answer() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
-        let (say, messages) = mpsc::unbounded_channel();
-        let mut client = client(&stack, &server);
-        client.ready().await.unwrap();
-        let call = tokio::spawn(async move {
-            let messages = Request::new(UnboundedReceiverStream::new(messages));
-            client.client_streaming(messages, PathAndQuery::from_static(COUNT), Text).await
-        });
+        let (say, call) = speak(&stack, &server).await;
         for message in ["ding", "dong"] {
             say.send(message.to_owned()).unwrap();
             assert_eq!(server.heard.recv().await.unwrap(), message);
@@ -259,13 +269,7 @@ async fn p07_a_client_that_half_closes_gets_its_answer() {
 async fn p11_an_answer_before_the_client_has_said_all_ends_the_call() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
-        let (say, messages) = mpsc::unbounded_channel();
-        let mut client = client(&stack, &server);
-        client.ready().await.unwrap();
-        let call = tokio::spawn(async move {
-            let messages = Request::new(UnboundedReceiverStream::new(messages));
-            client.client_streaming(messages, PathAndQuery::from_static(COUNT), Text).await
-        });
+        let (say, call) = speak(&stack, &server).await;
         say.send("enough".to_owned()).unwrap();
         assert_eq!(server.heard.recv().await.unwrap(), "enough");
         assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Internal);
@@ -281,13 +285,7 @@ async fn p11_an_answer_before_the_client_has_said_all_ends_the_call() {
 async fn p10_a_stream_to_a_server_that_is_not_ready_is_sent_again_and_goes_on() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
-        let (say, messages) = mpsc::unbounded_channel();
-        let mut client = client(&stack, &server);
-        client.ready().await.unwrap();
-        let call = tokio::spawn(async move {
-            let messages = Request::new(UnboundedReceiverStream::new(messages));
-            client.client_streaming(messages, PathAndQuery::from_static(COUNT), Text).await
-        });
+        let (say, call) = speak(&stack, &server).await;
         say.send("later".to_owned()).unwrap();
         for _ in 0..2 {
             assert_eq!(server.heard.recv().await.unwrap(), "later");

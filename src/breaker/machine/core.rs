@@ -310,8 +310,7 @@ impl Core {
         if failing || slowing {
             self.open(machine, Cause::ProbesFailed, now);
         } else if self.probes.calls >= permits {
-            self.openings = 0;
-            self.last_wait = Duration::ZERO;
+            self.forget_waits();
             self.enter(machine, CircuitState::Closed, Cause::ProbesSucceeded, now);
         }
         false
@@ -344,16 +343,26 @@ impl Core {
     }
 
     pub(super) fn force(&mut self, machine: &Machine, to: CircuitState, now: Tick) {
+        self.forget_waits();
+        self.enter(machine, to, Cause::Operator, now);
+    }
+
+    /// When it opens again, the first wait is drawn.
+    fn forget_waits(&mut self) {
         self.openings = 0;
         self.last_wait = Duration::ZERO;
-        self.enter(machine, to, Cause::Operator, now);
     }
 
     /// As if newly made.
     pub(super) fn reset(&mut self, machine: &Machine, now: Tick) {
+        self.unlearn(machine, now);
+        self.force(machine, CircuitState::Closed, now);
+    }
+
+    /// The configured slow-call limit holds until another is learned.
+    fn unlearn(&mut self, machine: &Machine, now: Tick) {
         self.learner = learner(&self.settings, now);
         machine.slow_limit.store(slow_limit(&self.settings), Ordering::Relaxed);
-        self.force(machine, CircuitState::Closed, now);
     }
 
     pub(super) fn reconfigure(&mut self, machine: &Machine, settings: Arc<BreakerSettings>, now: Tick) {
@@ -362,11 +371,11 @@ impl Core {
         }
         self.timed = is_timed(&settings);
         let limits = |settings: &BreakerSettings| (settings.slow_call, settings.adaptive);
-        if limits(&settings) != limits(&self.settings) {
-            self.learner = learner(&settings, now);
-            machine.slow_limit.store(slow_limit(&settings), Ordering::Relaxed);
-        }
+        let other_limits = limits(&settings) != limits(&self.settings);
         self.settings = settings;
+        if other_limits {
+            self.unlearn(machine, now);
+        }
         if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
             // Nothing was let in that could end under other settings than it began.
             machine.word.store(self.word(), Ordering::Release);

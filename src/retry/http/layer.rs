@@ -16,8 +16,9 @@ impl Retry {
     ///
     /// The inner service gets `Request<`[`ReplayBody`](crate::retry::ReplayBody)`>` with the
     /// [`Attempt`](crate::retry::Attempt) among its extensions. What failed is decided by [`ByHttpStatus`]; what
-    /// may be sent again is in the [module](crate::retry), and so is what stands on spans. When the time is up without a response, the caller gets
-    /// a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
+    /// may be sent again is in the [module](crate::retry), and so is what stands on spans. When the time is up
+    /// without a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its
+    /// extensions.
     ///
     /// # Example
     /// ```
