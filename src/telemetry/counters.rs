@@ -22,13 +22,18 @@ pub(super) enum Lost {
 pub(super) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 impl Signal {
+    /// All of them, in the order of the counters.
+    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 }
@@ -37,7 +42,7 @@ impl Signal {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     lost: [AtomicU64; 3],
-    failures: [AtomicU64; 2],
+    failures: [AtomicU64; 3],
 }
 
 impl Counters {
@@ -65,7 +70,7 @@ impl Source for OwnNumbers {
         for (reason, count) in ["queue_full", "export_failed", "shutdown"].iter().zip(&self.counters.lost) {
             emit(&SPANS_DROPPED, count.load(Ordering::Relaxed) as f64, &[("reason", reason)]);
         }
-        for signal in [Signal::Traces, Signal::Metrics] {
+        for signal in Signal::ALL {
             let failures = self.counters.failures[signal as usize].load(Ordering::Relaxed);
             emit(&EXPORT_FAILURES, failures as f64, &[("signal", signal.as_str())]);
         }
