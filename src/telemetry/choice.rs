@@ -14,6 +14,7 @@ use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
 use super::metrics::Counted;
+use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
@@ -53,6 +54,7 @@ impl Choice {
         &self,
         variables: &Variables,
         settings: BatchSettings,
+        otlp: &OtlpSettings,
         counters: &Arc<Counters>,
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
@@ -65,21 +67,29 @@ impl Choice {
             readers.push(reader(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
+        let mut background = None;
+        #[cfg(feature = "otlp")]
         if self.traces.otlp || self.metrics.otlp {
             use opentelemetry_sdk::trace::SpanExporter;
 
-            let background = Arc::new(Background::start()?);
+            let shared = Arc::new(Background::start(otlp.clone(), Arc::clone(counters))?);
             if self.traces.otlp {
-                let mut exporter = export::spans(&background, variables)?;
+                let mut exporter = export::spans(&shared, variables)?;
                 exporter.set_resource(resource);
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                readers.push(reader(export::metrics(&background, variables)?));
+                readers.push(reader(export::metrics(&shared, variables)?));
             }
+            background = Some(shared);
         }
-        let _ = (variables, resource);
-        Ok(Started { batches, readers })
+        let _ = (variables, resource, otlp);
+        Ok(Started {
+            batches,
+            readers,
+            #[cfg(feature = "otlp")]
+            background,
+        })
     }
 }
 
@@ -87,6 +97,8 @@ impl Choice {
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
     pub(super) readers: Vec<AddReader>,
+    #[cfg(feature = "otlp")]
+    pub(super) background: Option<Arc<Background>>,
 }
 
 /// Adds an exporter that is sent metrics at intervals.

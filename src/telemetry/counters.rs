@@ -15,6 +15,9 @@ pub(super) enum Lost {
     ExportFailed,
     /// The pipeline was shut down before.
     Shutdown,
+    /// The collector got it and did not take it.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    Rejected,
 }
 
 /// What is exported.
@@ -41,7 +44,7 @@ impl Signal {
 /// What the pipeline counts about itself.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    lost: [AtomicU64; 3],
+    lost: [AtomicU64; 4],
     failures: [AtomicU64; 3],
 }
 
@@ -67,7 +70,8 @@ impl Source for OwnNumbers {
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);
-        for (reason, count) in ["queue_full", "export_failed", "shutdown"].iter().zip(&self.counters.lost) {
+        let reasons = ["queue_full", "export_failed", "shutdown", "rejected"];
+        for (reason, count) in reasons.iter().zip(&self.counters.lost) {
             emit(&SPANS_DROPPED, count.load(Ordering::Relaxed) as f64, &[("reason", reason)]);
         }
         for signal in Signal::ALL {

@@ -37,10 +37,9 @@ mod error;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
-#[cfg(feature = "otlp")]
-mod http_client;
 mod limits;
 mod metrics;
+mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
@@ -61,6 +60,7 @@ pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
+pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;
