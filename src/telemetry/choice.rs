@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::PeriodicReader;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::{AddReader, TelemetrySettings};
+use super::builder::TelemetrySettings;
 use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
-use super::metrics::Counted;
+use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
@@ -49,7 +47,7 @@ impl Choice {
         Ok(Self { disabled: false, traces, metrics, logs, prometheus })
     }
 
-    /// Starts the exporters and adds their readers.
+    /// Starts what exports spans, and says what metrics are to be sent to.
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -59,12 +57,12 @@ impl Choice {
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
-        let mut readers: Vec<AddReader> = Vec::new();
+        let mut outlets = Vec::new();
         if self.traces.console {
             batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
         }
         if self.metrics.console {
-            readers.push(reader(ConsoleExporter));
+            outlets.push(Outlet::new(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
         let mut background = None;
@@ -79,14 +77,14 @@ impl Choice {
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                readers.push(reader(export::metrics(&shared, variables)?));
+                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
             }
             background = Some(shared);
         }
         let _ = (variables, resource, otlp);
         Ok(Started {
             batches,
-            readers,
+            outlets,
             #[cfg(feature = "otlp")]
             background,
         })
@@ -96,17 +94,9 @@ impl Choice {
 /// The exporters that run.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
-    pub(super) readers: Vec<AddReader>,
+    pub(super) outlets: Vec<Outlet>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
-}
-
-/// Adds an exporter that is sent metrics at intervals.
-pub(super) fn reader(exporter: impl PushMetricExporter) -> AddReader {
-    Box::new(move |meters, every, counters| {
-        let exporter = Counted::new(exporter, Arc::clone(counters));
-        meters.with_reader(PeriodicReader::builder(exporter).with_interval(every).build())
-    })
 }
 
 /// The sinks of one signal, and whether Prometheus is among them where it may be.

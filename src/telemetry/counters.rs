@@ -1,6 +1,7 @@
 //! What the pipeline counts about itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::span_layer::Core;
 use crate::signal::{EXPORT_FAILURES, Emit, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source};
@@ -51,6 +52,13 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn lost(&self, reason: Lost, spans: usize) {
         self.lost[reason as usize].fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    /// An export ended.
+    pub(super) fn exported(&self, signal: Signal, _: Duration, fine: bool) {
+        if !fine {
+            self.failed(signal);
+        }
     }
 
     pub(super) fn failed(&self, signal: Signal) {

@@ -7,6 +7,7 @@ mod support;
 
 mod console;
 mod export;
+mod metrics;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;
