@@ -1,12 +1,19 @@
 //! What the pipeline counts about itself.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::span_layer::Core;
-use crate::signal::{EXPORT_FAILURES, Emit, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source};
+use crate::clock;
+use crate::roll::Roll;
+use crate::signal::{
+    EXPORT_FAILURES, EXPORT_TIME, EXPORTS, Emit, LOGS_DROPPED, QUEUE_LENGTH, SPANS_DROPPED, SPANS_SAMPLED,
+    SPANS_STARTED, Source,
+};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a sampled span reached no exporter.
+/// Why a sampled span, or a log record, reached no exporter.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lost {
     /// The exporter does not keep up.
@@ -17,36 +24,79 @@ pub(super) enum Lost {
     Shutdown,
 }
 
+const REASONS: [&str; 3] = ["queue_full", "export_failed", "shutdown"];
+
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 impl Signal {
+    /// All of them, in the order of the counters.
+    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 }
 
+/// A queue in which things wait for their export.
+pub(super) trait Waiting: Send + Sync {
+    fn signal(&self) -> Signal;
+    fn waiting(&self) -> usize;
+}
+
 /// What the pipeline counts about itself.
-#[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// By signal.
+    numbers: [Numbers; 3],
+    queues: Roll<dyn Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    /// By reason.
     lost: [AtomicU64; 3],
-    failures: [AtomicU64; 2],
+    exports: AtomicU64,
+    failures: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { numbers: Default::default(), queues: Roll::new() }
+    }
 }
 
 impl Counters {
-    pub(super) fn lost(&self, reason: Lost, spans: usize) {
-        self.lost[reason as usize].fetch_add(spans as u64, Ordering::Relaxed);
+    pub(super) fn lost(&self, signal: Signal, reason: Lost, items: usize) {
+        self.numbers[signal as usize].lost[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn failed(&self, signal: Signal) {
-        self.failures[signal as usize].fetch_add(1, Ordering::Relaxed);
+    /// An export ended.
+    pub(super) fn exported(&self, signal: Signal, took: Duration, fine: bool) {
+        let numbers = &self.numbers[signal as usize];
+        numbers.exports.fetch_add(1, Ordering::Relaxed);
+        numbers.nanos.fetch_add(clock::nanos(took), Ordering::Relaxed);
+        numbers.failures.fetch_add(u64::from(!fine), Ordering::Relaxed);
+    }
+
+    /// Tells the length of `queue` from now on, for as long as it lives.
+    pub(super) fn watch(&self, queue: &Arc<dyn Waiting>) {
+        self.queues.add(Arc::downgrade(queue));
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counters").field("numbers", &self.numbers).finish_non_exhaustive()
     }
 }
 
@@ -57,17 +107,27 @@ pub(super) struct OwnNumbers {
 }
 
 impl Source for OwnNumbers {
-    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 spans.
+    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
     fn observe(&self, emit: &mut Emit<'_>) {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);
-        for (reason, count) in ["queue_full", "export_failed", "shutdown"].iter().zip(&self.counters.lost) {
-            emit(&SPANS_DROPPED, count.load(Ordering::Relaxed) as f64, &[("reason", reason)]);
+        for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
+            for (reason, lost) in REASONS.iter().zip(&self.counters.numbers[signal as usize].lost) {
+                emit(metric, count(lost), &[("reason", reason)]);
+            }
         }
-        for signal in [Signal::Traces, Signal::Metrics] {
-            let failures = self.counters.failures[signal as usize].load(Ordering::Relaxed);
-            emit(&EXPORT_FAILURES, failures as f64, &[("signal", signal.as_str())]);
+        for signal in Signal::ALL {
+            let numbers = &self.counters.numbers[signal as usize];
+            let attributes = [("signal", signal.as_str())];
+            emit(&EXPORTS, count(&numbers.exports), &attributes);
+            emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
+            emit(&EXPORT_TIME, count(&numbers.nanos) / 1e9, &attributes);
+        }
+        // Those of one signal add up.
+        for queue in self.counters.queues.living() {
+            emit(&QUEUE_LENGTH, queue.waiting() as f64, &[("signal", queue.signal().as_str())]);
         }
     }
 }

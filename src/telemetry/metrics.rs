@@ -10,6 +10,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::counters::{Counters, Signal};
+use crate::clock;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Counts what an exporter fails to deliver, and says once that it does.
@@ -30,6 +31,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Counted<E> {
     fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
         let export = self.exporter.export(metrics);
         async move {
+            let start = clock::now();
             let result = export.await;
             let failing = result.is_err();
             match (&result, self.failing.swap(failing, Ordering::Relaxed)) {
@@ -39,9 +41,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Counted<E> {
                 (Ok(()), true) => tracing::info!("exporting metrics works again"),
                 _ => {}
             }
-            if failing {
-                self.counters.failed(Signal::Metrics);
-            }
+            self.counters.exported(Signal::Metrics, clock::now().since(start), !failing);
             result
         }
     }
