@@ -24,26 +24,28 @@ pub(super) struct Choice {
     pub(super) disabled: bool,
     traces: Sinks,
     metrics: Sinks,
+    pub(super) logs: Sinks,
     pub(super) prometheus: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sinks {
-    otlp: bool,
-    console: bool,
+pub(super) struct Sinks {
+    pub(super) otlp: bool,
+    pub(super) console: bool,
 }
 
 impl Choice {
-    /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER`, else by the settings.
+    /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`, else by the settings.
     pub(super) fn of(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
         if variables.flag("OTEL_SDK_DISABLED") {
             return Ok(Self { disabled: true, ..Self::default() });
         }
         let wanted = Sinks { otlp: settings.otlp, console: false };
         let (traces, _) = sinks(variables, "OTEL_TRACES_EXPORTER", wanted, None)?;
+        let (logs, _) = sinks(variables, "OTEL_LOGS_EXPORTER", wanted, None)?;
         let prometheus = Some(settings.prometheus);
         let (metrics, prometheus) = sinks(variables, "OTEL_METRICS_EXPORTER", wanted, prometheus)?;
-        Ok(Self { disabled: false, traces, metrics, prometheus })
+        Ok(Self { disabled: false, traces, metrics, logs, prometheus })
     }
 
     /// Starts the exporters and adds their readers.

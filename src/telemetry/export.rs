@@ -12,8 +12,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{
+    LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
+};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::LogBatch;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
@@ -87,6 +90,14 @@ impl Target {
                     "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
                 ],
                 "v1/metrics",
+            ),
+            Signal::Logs => (
+                [
+                    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+                    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+                    "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+                ],
+                "v1/logs",
             ),
         };
         let [protocol, own_endpoint, timeout] = names;
@@ -180,6 +191,32 @@ pub(super) fn metrics(
     Ok(Bounded { exporter, background: Arc::clone(background), timeout: target.timeout })
 }
 
+#[allow(dead_code)] // The log pipeline takes it from here.
+pub(super) fn logs(
+    background: &Arc<Background>,
+    variables: &Variables,
+) -> Result<Bounded<LogExporter>, TelemetryError> {
+    let target = Target::of(Signal::Logs, variables)?.checked(Signal::Logs)?;
+    let _runtime = background.handle.enter();
+    let built = if target.grpc {
+        LogExporter::builder()
+            .with_tonic()
+            .with_endpoint(&target.endpoint)
+            .with_timeout(target.timeout)
+            .build()
+    } else {
+        LogExporter::builder()
+            .with_http()
+            .with_http_client(HttpClient::new())
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&target.endpoint)
+            .with_timeout(target.timeout)
+            .build()
+    };
+    let exporter = built.map_err(|error| target.failed(Signal::Logs, error))?;
+    Ok(Bounded { exporter, background: Arc::clone(background), timeout: target.timeout })
+}
+
 fn temporality(variables: &Variables) -> Result<Temporality, ConfigError> {
     const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     match variables.get(NAME) {
@@ -217,6 +254,20 @@ impl<E> Bounded<E> {
 
 impl opentelemetry_sdk::trace::SpanExporter for Bounded<SpanExporter> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.run(self.exporter.export(batch)).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &opentelemetry_sdk::Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl opentelemetry_sdk::logs::LogExporter for Bounded<LogExporter> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         self.run(self.exporter.export(batch)).await
     }
 
