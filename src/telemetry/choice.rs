@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::PeriodicReader;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::{AddReader, TelemetrySettings};
+use super::builder::{AddReader, StartLogs, TelemetrySettings};
 use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
+use super::logs::Logs;
 use super::metrics::Counted;
 use super::variables::Variables;
 use crate::error::ConfigError;
@@ -24,14 +26,14 @@ pub(super) struct Choice {
     pub(super) disabled: bool,
     traces: Sinks,
     metrics: Sinks,
-    pub(super) logs: Sinks,
+    logs: Sinks,
     pub(super) prometheus: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sinks {
-    pub(super) otlp: bool,
-    pub(super) console: bool,
+struct Sinks {
+    otlp: bool,
+    console: bool,
 }
 
 impl Choice {
@@ -57,15 +59,19 @@ impl Choice {
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
+        let mut logs: Vec<StartLogs> = Vec::new();
         let mut readers: Vec<AddReader> = Vec::new();
         if self.traces.console {
             batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
+        }
+        if self.logs.console {
+            logs.push(log_exporter(ConsoleExporter));
         }
         if self.metrics.console {
             readers.push(reader(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
-        if self.traces.otlp || self.metrics.otlp {
+        if self.traces.otlp || self.metrics.otlp || self.logs.otlp {
             use opentelemetry_sdk::trace::SpanExporter;
 
             let background = Arc::new(Background::start()?);
@@ -77,16 +83,27 @@ impl Choice {
             if self.metrics.otlp {
                 readers.push(reader(export::metrics(&background, variables)?));
             }
+            if self.logs.otlp {
+                logs.push(log_exporter(export::logs(&background, variables)?));
+            }
         }
         let _ = (variables, resource);
-        Ok(Started { batches, readers })
+        Ok(Started { batches, logs, readers })
     }
 }
 
 /// The exporters that run.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) logs: Vec<StartLogs>,
     pub(super) readers: Vec<AddReader>,
+}
+
+/// Adds an exporter that is handed log records.
+pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
+    Box::new(move |settings, places, counters, resource| {
+        Logs::start(exporter, settings, places, counters, resource)
+    })
 }
 
 /// Adds an exporter that is sent metrics at intervals.

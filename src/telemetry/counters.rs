@@ -8,8 +8,8 @@ use super::span_layer::Core;
 use crate::clock;
 use crate::roll::Roll;
 use crate::signal::{
-    EXPORT_FAILURES, EXPORT_TIME, EXPORTS, Emit, LOGS_DROPPED, QUEUE_LENGTH, SPANS_DROPPED, SPANS_SAMPLED,
-    SPANS_STARTED, Source,
+    EXPORT_FAILURES, EXPORT_TIME, EXPORTS, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH, SPANS_DROPPED,
+    SPANS_SAMPLED, SPANS_STARTED, Source,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -113,6 +113,7 @@ impl Source for OwnNumbers {
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);
+        emit(&LOGS_EMITTED, self.core.logs.emitted() as f64, &[]);
         for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
             for (reason, lost) in REASONS.iter().zip(&self.counters.numbers[signal as usize].lost) {
                 emit(metric, count(lost), &[("reason", reason)]);

@@ -191,7 +191,6 @@ pub(super) fn metrics(
     Ok(Bounded { exporter, background: Arc::clone(background), timeout: target.timeout })
 }
 
-#[allow(dead_code)] // The log pipeline takes it from here.
 pub(super) fn logs(
     background: &Arc<Background>,
     variables: &Variables,

@@ -40,6 +40,7 @@ mod fields;
 #[cfg(feature = "otlp")]
 mod http_client;
 mod limits;
+mod logs;
 mod metrics;
 mod pipeline;
 #[cfg(feature = "prometheus")]
@@ -61,6 +62,7 @@ pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
+pub use logs::LogSettings;
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;

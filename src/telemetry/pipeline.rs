@@ -13,6 +13,7 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor};
 use tracing::Subscriber;
@@ -28,6 +29,7 @@ use super::console::{self, Console, Output};
 use super::context::current_context;
 use super::counters::{Counters, OwnNumbers};
 use super::error::TelemetryError;
+use super::logs::Logs;
 use super::propagators::{self, Propagator};
 use super::red::Red;
 use super::resource::resource;
@@ -70,6 +72,8 @@ struct Inner {
     meter: Meter,
     meter_provider: SdkMeterProvider,
     tracer_provider: SdkTracerProvider,
+    logger_provider: SdkLoggerProvider,
+    logs: Arc<Logs>,
     batches: Vec<Arc<Batch>>,
     processors: Vec<Arc<dyn SpanProcessor>>,
     resource: Resource,
@@ -115,11 +119,13 @@ impl Telemetry {
     }
 
     pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let TelemetryBuilder { settings, variables, output, exporters, processors, readers } = builder;
+        let TelemetryBuilder { settings, variables, output, exporters, log_exporters, processors, readers } =
+            builder;
         settings.check()?;
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let every = variables.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?.unwrap_or(settings.metrics_every);
@@ -133,9 +139,16 @@ impl Telemetry {
             for start in exporters {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
             }
+            started.logs.extend(log_exporters);
             started.readers.extend(readers);
         }
         let batches = started.batches;
+        let mut log_batches = Vec::new();
+        for start in started.logs {
+            let places = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
+        }
+        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
         for add in started.readers {
             meters = add(meters, every, &counters);
         }
@@ -176,6 +189,7 @@ impl Telemetry {
             ids: RandomIdGenerator::default(),
             activate: settings.activation,
             places: settings.code_attributes,
+            logs: Arc::clone(&logs),
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         signal::instrument(&meter, &own);
@@ -189,6 +203,8 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
+                logger_provider: logs.provider(&resource),
+                logs,
                 batches,
                 processors: foreign,
                 resource,
@@ -239,6 +255,13 @@ impl Telemetry {
     #[must_use]
     pub fn tracer_provider(&self) -> SdkTracerProvider {
         self.inner.tracer_provider.clone()
+    }
+
+    /// Takes log records through the OpenTelemetry API, for the appenders of other log crates; they take the same way
+    /// as the events of `tracing`.
+    #[must_use]
+    pub fn logger_provider(&self) -> SdkLoggerProvider {
+        self.inner.logger_provider.clone()
     }
 
     /// Makes instruments whose values go where the others go.
@@ -324,6 +347,10 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.flush(limit)));
         }
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.flush(limit)));
+        }
         for processor in &self.processors {
             let processor = Arc::clone(processor);
             jobs.push(Box::new(move || processor.force_flush().is_ok()));
@@ -347,7 +374,13 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.shut_down(limit)));
+        }
         let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
+        let loggers = self.logger_provider.clone();
+        jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
         jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
         jobs.push(Box::new(move || meters.shutdown_with_timeout(limit).is_ok()));
         within(limit, jobs)
