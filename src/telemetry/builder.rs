@@ -20,6 +20,7 @@ use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
 use super::logs::{Entry, LogSettings};
+use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
 use super::sampling::Sampling;
 use super::variables::Variables;
@@ -45,6 +46,9 @@ pub struct TelemetrySettings {
     /// Whether to export over OTLP. Needs the feature `otlp`.
     #[serde(default)]
     pub otlp: bool,
+    /// Where OTLP goes and how. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
+    #[serde(default)]
+    pub otlp_settings: OtlpSettings,
     /// Whether to keep metrics for Prometheus. Needs the feature `prometheus`.
     #[serde(default)]
     pub prometheus: bool,
@@ -115,6 +119,7 @@ impl TelemetrySettings {
         Self {
             service_name: service_name.into(),
             otlp: false,
+            otlp_settings: OtlpSettings::default(),
             prometheus: false,
             console: Console::default(),
             env_filter: info(),
@@ -179,6 +184,7 @@ impl TelemetrySettings {
         )?;
         sampled("system", self.system)?;
         sampled("gpu", self.gpu)?;
+        self.otlp_settings.check()?;
         self.sampling.check()?;
         self.batch.check()?;
         ConfigError::check(
@@ -225,6 +231,14 @@ impl TelemetryBuilder {
     pub fn otlp(mut self) -> Self {
         self.settings.otlp = true;
         self
+    }
+
+    /// As [`otlp`](Self::otlp), to where the code says and as it says; the variables win.
+    #[cfg(feature = "otlp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
+    pub fn otlp_with(mut self, settings: OtlpSettings) -> Self {
+        self.settings.otlp_settings = settings;
+        self.otlp()
     }
 
     /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`] and
@@ -365,8 +379,7 @@ impl TelemetryBuilder {
 
     /// Reads `OTEL_*` variables and `RUST_LOG` from `read`, and not from the environment.
     ///
-    /// For tests and for values that live elsewhere. Headers, compression and certificates of OTLP are read
-    /// from the environment by its exporter in either case.
+    /// For tests and for values that live elsewhere.
     pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.variables = Variables::new(read);
         self

@@ -16,6 +16,7 @@ use super::error::TelemetryError;
 use super::export::{self, Background};
 use super::logs::Logs;
 use super::metrics::Counted;
+use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
@@ -55,6 +56,7 @@ impl Choice {
         &self,
         variables: &Variables,
         settings: BatchSettings,
+        otlp: &OtlpSettings,
         counters: &Arc<Counters>,
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
@@ -71,24 +73,33 @@ impl Choice {
             readers.push(reader(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
+        let mut background = None;
+        #[cfg(feature = "otlp")]
         if self.traces.otlp || self.metrics.otlp || self.logs.otlp {
             use opentelemetry_sdk::trace::SpanExporter;
 
-            let background = Arc::new(Background::start()?);
+            let shared = Arc::new(Background::start(otlp.clone(), Arc::clone(counters))?);
             if self.traces.otlp {
-                let mut exporter = export::spans(&background, variables)?;
-                exporter.set_resource(resource);
+                let mut exporter = export::spans(&shared, variables)?;
+                SpanExporter::set_resource(&mut exporter, resource);
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                readers.push(reader(export::metrics(&background, variables)?));
+                readers.push(reader(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
-                logs.push(log_exporter(export::logs(&background, variables)?));
+                logs.push(log_exporter(export::logs(&shared, variables)?));
             }
+            background = Some(shared);
         }
-        let _ = (variables, resource);
-        Ok(Started { batches, logs, readers })
+        let _ = (variables, resource, otlp);
+        Ok(Started {
+            batches,
+            logs,
+            readers,
+            #[cfg(feature = "otlp")]
+            background,
+        })
     }
 }
 
@@ -97,6 +108,8 @@ pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
     pub(super) logs: Vec<StartLogs>,
     pub(super) readers: Vec<AddReader>,
+    #[cfg(feature = "otlp")]
+    pub(super) background: Option<Arc<Background>>,
 }
 
 /// Adds an exporter that is handed log records.

@@ -22,9 +22,12 @@ pub(super) enum Lost {
     ExportFailed,
     /// The pipeline was shut down before.
     Shutdown,
+    /// The collector got it and did not take it.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    Rejected,
 }
 
-const REASONS: [&str; 3] = ["queue_full", "export_failed", "shutdown"];
+const REASONS: [&str; 4] = ["queue_full", "export_failed", "shutdown", "rejected"];
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default)]
 struct Numbers {
     /// By reason.
-    lost: [AtomicU64; 3],
+    lost: [AtomicU64; 4],
     exports: AtomicU64,
     failures: AtomicU64,
     nanos: AtomicU64,
@@ -78,6 +81,12 @@ impl Default for Counters {
 impl Counters {
     pub(super) fn lost(&self, signal: Signal, reason: Lost, items: usize) {
         self.numbers[signal as usize].lost[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
+    }
+
+    /// An export failed in part; [`exported`](Self::exported) counts those that failed as a whole.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    pub(super) fn failed(&self, signal: Signal) {
+        self.numbers[signal as usize].failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An export ended.

@@ -37,11 +37,10 @@ mod error;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
-#[cfg(feature = "otlp")]
-mod http_client;
 mod limits;
 mod logs;
 mod metrics;
+mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
@@ -63,6 +62,7 @@ pub use context::{SpanExt, current_context};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
+pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;

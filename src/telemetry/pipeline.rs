@@ -75,6 +75,8 @@ struct Inner {
     logger_provider: SdkLoggerProvider,
     logs: Arc<Logs>,
     batches: Vec<Arc<Batch>>,
+    #[cfg(feature = "otlp")]
+    background: Option<Arc<super::export::Background>>,
     processors: Vec<Arc<dyn SpanProcessor>>,
     resource: Resource,
     propagator: Propagator,
@@ -134,7 +136,7 @@ impl Telemetry {
 
         let counters = Arc::new(Counters::default());
         let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
-        let mut started = choice.start(&variables, batch, &counters, &resource)?;
+        let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in exporters {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
@@ -206,6 +208,8 @@ impl Telemetry {
                 logger_provider: logs.provider(&resource),
                 logs,
                 batches,
+                #[cfg(feature = "otlp")]
+                background: started.background,
                 processors: foreign,
                 resource,
                 propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
@@ -369,6 +373,10 @@ impl Inner {
         }
         #[cfg(feature = "system")]
         drop(self.sampler.lock().take());
+        #[cfg(feature = "otlp")]
+        if let Some(background) = &self.background {
+            background.close();
+        }
         let mut jobs: Vec<Job> = Vec::new();
         for batch in &self.batches {
             let batch = Arc::clone(batch);

@@ -212,6 +212,7 @@ impl Core {
         let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
         fields.add("level", metadata.level().as_str());
         fields.add("target", metadata.target());
+        self.logs.trim_for_span(&mut fields);
         self.spans.with(id, |live| {
             let wall = live.anchor.map(|anchor| anchor.wall(at));
             if let Some(description) = description

@@ -7,6 +7,7 @@ mod support;
 
 mod console;
 mod export;
+mod logs;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;
