@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, BatchSettings};
+use super::choice::log_exporter;
 use super::console::{Console, Output};
 use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
+use super::logs::{Entry, LogSettings};
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
@@ -65,6 +68,9 @@ pub struct TelemetrySettings {
     /// How spans wait for their export.
     #[serde(default)]
     pub batch: BatchSettings,
+    /// Which events become log records, what one may hold, and how they wait for their export.
+    #[serde(default)]
+    pub logs: LogSettings,
     /// How many pairs of component and span name have metrics of their own. More of them are counted together,
     /// under the attribute `otel.metric.overflow`. 900, which leaves the SDK's limit of 2,000 series alone.
     #[serde(default = "span_names")]
@@ -127,6 +133,7 @@ impl TelemetrySettings {
             sampling: Sampling::default(),
             limits: SpanLimits::default(),
             batch: BatchSettings::default(),
+            logs: LogSettings::default(),
             span_names: span_names(),
             activation: true,
             code_attributes: true,
@@ -145,6 +152,7 @@ impl TelemetrySettings {
             variables: Variables::default(),
             output: Output::default(),
             exporters: Vec::new(),
+            log_exporters: Vec::new(),
             processors: Vec::new(),
             outlets: Vec::new(),
         }
@@ -209,6 +217,8 @@ impl TelemetrySettings {
 }
 
 type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
+pub(super) type StartLogs =
+    Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
 
 /// Sets up a [`Telemetry`]; from [`Telemetry::builder`].
 #[must_use = "nothing happens before `install` or `build`"]
@@ -217,12 +227,13 @@ pub struct TelemetryBuilder {
     pub(super) variables: Variables,
     pub(super) output: Output,
     pub(super) exporters: Vec<StartExporter>,
+    pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     pub(super) outlets: Vec<Outlet>,
 }
 
 impl TelemetryBuilder {
-    /// Exports traces and metrics over OTLP.
+    /// Exports traces, metrics and logs over OTLP.
     ///
     /// Where to and how is said by the standard variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all. Without them it is
@@ -314,6 +325,15 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Which events become log records, what one may hold, and how they wait for their export.
+    ///
+    /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
+    /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
+    pub fn logs(mut self, logs: LogSettings) -> Self {
+        self.settings.logs = logs;
+        self
+    }
+
     /// How many pairs of component and span name have metrics of their own.
     pub fn span_names(mut self, pairs: usize) -> Self {
         self.settings.span_names = pairs;
@@ -345,6 +365,12 @@ impl TelemetryBuilder {
             exporter.set_resource(resource);
             Batch::start(exporter, settings, Arc::clone(counters))
         }));
+        self
+    }
+
+    /// Hands log records to one more exporter, in batches, from a thread of its own.
+    pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
+        self.log_exporters.push(log_exporter(exporter));
         self
     }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::LogExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::TelemetrySettings;
+use super::builder::{StartLogs, TelemetrySettings};
 use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
+use super::logs::Logs;
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
@@ -23,14 +25,14 @@ pub(super) struct Choice {
     pub(super) disabled: bool,
     traces: Sinks,
     metrics: Sinks,
-    pub(super) logs: Sinks,
+    logs: Sinks,
     pub(super) prometheus: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sinks {
-    pub(super) otlp: bool,
-    pub(super) console: bool,
+struct Sinks {
+    otlp: bool,
+    console: bool,
 }
 
 impl Choice {
@@ -57,9 +59,13 @@ impl Choice {
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
+        let mut logs: Vec<StartLogs> = Vec::new();
         let mut outlets = Vec::new();
         if self.traces.console {
             batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
+        }
+        if self.logs.console {
+            logs.push(log_exporter(ConsoleExporter));
         }
         if self.metrics.console {
             outlets.push(Outlet::new(ConsoleExporter));
@@ -67,23 +73,27 @@ impl Choice {
         #[cfg(feature = "otlp")]
         let mut background = None;
         #[cfg(feature = "otlp")]
-        if self.traces.otlp || self.metrics.otlp {
+        if self.traces.otlp || self.metrics.otlp || self.logs.otlp {
             use opentelemetry_sdk::trace::SpanExporter;
 
             let shared = Arc::new(Background::start(otlp.clone(), Arc::clone(counters))?);
             if self.traces.otlp {
                 let mut exporter = export::spans(&shared, variables)?;
-                exporter.set_resource(resource);
+                SpanExporter::set_resource(&mut exporter, resource);
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
                 outlets.push(Outlet::new(export::metrics(&shared, variables)?));
+            }
+            if self.logs.otlp {
+                logs.push(log_exporter(export::logs(&shared, variables)?));
             }
             background = Some(shared);
         }
         let _ = (variables, resource, otlp);
         Ok(Started {
             batches,
+            logs,
             outlets,
             #[cfg(feature = "otlp")]
             background,
@@ -94,9 +104,17 @@ impl Choice {
 /// The exporters that run.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) logs: Vec<StartLogs>,
     pub(super) outlets: Vec<Outlet>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
+}
+
+/// Adds an exporter that is handed log records.
+pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
+    Box::new(move |settings, places, counters, resource| {
+        Logs::start(exporter, settings, places, counters, resource)
+    })
 }
 
 /// The sinks of one signal, and whether Prometheus is among them where it may be.

@@ -10,6 +10,7 @@ use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
@@ -26,6 +27,7 @@ use super::context::current_context;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
+use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagators::{self, Propagator};
 use super::red::Red;
@@ -69,6 +71,8 @@ struct Inner {
     meter: Meter,
     meter_provider: SdkMeterProvider,
     tracer_provider: SdkTracerProvider,
+    logger_provider: SdkLoggerProvider,
+    logs: Arc<Logs>,
     batches: Vec<Arc<Batch>>,
     pushes: Vec<Arc<Push>>,
     #[cfg(feature = "otlp")]
@@ -117,11 +121,13 @@ impl Telemetry {
     }
 
     pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let TelemetryBuilder { settings, variables, output, exporters, processors, outlets } = builder;
+        let TelemetryBuilder { settings, variables, output, exporters, log_exporters, processors, outlets } =
+            builder;
         settings.check()?;
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
@@ -135,9 +141,16 @@ impl Telemetry {
             for start in exporters {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
             }
+            started.logs.extend(log_exporters);
             started.outlets.extend(outlets);
         }
         let batches = started.batches;
+        let mut log_batches = Vec::new();
+        for start in started.logs {
+            let places = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
+        }
+        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
         let mut scraped = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
@@ -178,8 +191,10 @@ impl Telemetry {
             ids: RandomIdGenerator::default(),
             activate: settings.activation,
             places: settings.code_attributes,
+            logs: Arc::clone(&logs),
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
@@ -191,6 +206,8 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
+                logger_provider: logs.provider(&resource),
+                logs,
                 batches,
                 pushes,
                 #[cfg(feature = "otlp")]
@@ -244,6 +261,13 @@ impl Telemetry {
     #[must_use]
     pub fn tracer_provider(&self) -> SdkTracerProvider {
         self.inner.tracer_provider.clone()
+    }
+
+    /// Takes log records through the OpenTelemetry API, for the appenders of other log crates; they take the same way
+    /// as the events of `tracing`.
+    #[must_use]
+    pub fn logger_provider(&self) -> SdkLoggerProvider {
+        self.inner.logger_provider.clone()
     }
 
     /// Makes instruments whose values go where the others go.
@@ -329,6 +353,10 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.flush(limit)));
         }
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.flush(limit)));
+        }
         for processor in &self.processors {
             let processor = Arc::clone(processor);
             jobs.push(Box::new(move || processor.force_flush().is_ok()));
@@ -358,7 +386,13 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.shut_down(limit)));
+        }
         let tracers = self.tracer_provider.clone();
+        let loggers = self.logger_provider.clone();
+        jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
         jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
         let (pushes, meters) = (self.pushes.clone(), self.meter_provider.clone());
         jobs.push(Box::new(move || {

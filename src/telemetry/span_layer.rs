@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{
     Event as SpanEvent, SpanContext, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -19,6 +20,7 @@ use super::activation;
 use super::context::Question;
 use super::fields::{EventFields, SpanFields, StatusCode};
 use super::limits::SpanLimits;
+use super::logs::{Ids, Logs};
 use super::recording::Recording;
 use super::red::{Red, of_the_pipeline};
 use super::sampling::Sampling;
@@ -54,6 +56,7 @@ pub(super) struct Core {
     pub(super) activate: bool,
     /// Whether spans say where in the code they stand.
     pub(super) places: bool,
+    pub(super) logs: Arc<Logs>,
 }
 
 /// What stands above a new span.
@@ -166,30 +169,50 @@ impl Core {
         });
     }
 
-    fn event(&self, event: &Event<'_>, id: u64, at: clock::Tick) {
+    /// Takes in an event that happened in the span `id`, if the layer knows one.
+    fn event(&self, event: &Event<'_>, id: Option<u64>) {
         let metadata = event.metadata();
         let failure = *metadata.level() == Level::ERROR;
-        let wanted = self.spans.with(id, |live| match &mut live.recording {
-            Some(recording) => {
-                let room = recording.admits_event(&self.limits);
-                (room || failure, room)
-            }
-            None => {
-                if failure {
-                    live.verdict.fail();
-                }
-                (false, false)
-            }
+        let logged = self.logs.wants(metadata);
+        let at = clock::now();
+        let span = id.and_then(|id| {
+            self.spans.with(id, |live| {
+                let (described, room) = match &mut live.recording {
+                    Some(recording) => {
+                        let room = recording.admits_event(&self.limits);
+                        (room || failure, room)
+                    }
+                    None => {
+                        if failure {
+                            live.verdict.fail();
+                        }
+                        (false, false)
+                    }
+                };
+                (described, room, Ids::from(&live.context), live.anchor)
+            })
         });
-        let Some((true, room)) = wanted else { return };
+        let (described, room) = span.map_or((false, false), |(described, room, ..)| (described, room));
+        if !described && !logged {
+            return;
+        }
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(&self.limits, metadata.fields().len() + 2);
+        let mut fields = EventFields::new(self.logs.visit(), metadata.fields().len() + 2);
         event.record(&mut fields);
+        if logged {
+            let (ids, anchor) = span.map_or((None, None), |(.., ids, anchor)| (Some(ids), anchor));
+            let wall = anchor.map_or_else(SystemTime::now, |anchor| anchor.wall(at));
+            let around = Logs::around(ids.is_none() || self.activate && event.is_contextual());
+            self.logs.event(metadata, &mut fields, ids, around, wall, described);
+        }
+        let (Some(id), true) = (id, described) else { return };
+        self.logs.trim_for_span(&mut fields);
         let EventFields { message, error, .. } = &mut fields;
         let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
         let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
         fields.add("level", metadata.level().as_str());
         fields.add("target", metadata.target());
+        self.logs.trim_for_span(&mut fields);
         self.spans.with(id, |live| {
             let wall = live.anchor.map(|anchor| anchor.wall(at));
             if let Some(description) = description
@@ -351,14 +374,16 @@ where
             return;
         }
         let mut next = cx.event_span(event);
+        let mut known = None;
         while let Some(span) = next {
             let id = span.id().into_u64();
             if self.core.spans.with(id, |_| ()).is_some() {
-                drop(span);
-                return self.core.event(event, id, clock::now());
+                known = Some(id);
+                break;
             }
             next = span.parent();
         }
+        self.core.event(event, known);
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {

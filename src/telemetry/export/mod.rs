@@ -100,7 +100,6 @@ pub(super) fn metrics(
 }
 
 /// Exports log records.
-#[allow(dead_code)] // The log pipeline takes it from here.
 pub(super) fn logs(background: &Arc<Background>, variables: &Variables) -> Result<Exporter, TelemetryError> {
     Ok(Exporter::new(background.sender(Signal::Logs, variables)?, background))
 }

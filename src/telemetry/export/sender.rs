@@ -24,7 +24,7 @@ use super::message::body;
 use super::target::Target;
 use crate::backoff::Backoff;
 use crate::sync::Mutex;
-use crate::telemetry::counters::{Counters, Lost, Signal};
+use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
 
 /// Between two tries, if the collector does not ask for more.
@@ -120,9 +120,7 @@ impl Sender {
         let signal = self.target.signal;
         if *items > 0 {
             self.counters.failed(signal);
-            if signal == Signal::Traces {
-                self.counters.lost(Lost::Rejected, usize::try_from(*items).unwrap_or(usize::MAX));
-            }
+            self.counters.lost(signal, Lost::Rejected, usize::try_from(*items).unwrap_or(usize::MAX));
             tracing::warn!(
                 items,
                 signal = signal.as_str(),
