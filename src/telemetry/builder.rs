@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
-use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, BatchSettings};
-use super::choice::{log_exporter, reader};
+use super::choice::log_exporter;
 use super::console::{Console, Output};
 use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
 use super::logs::{Entry, LogSettings};
+use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
 use super::sampling::Sampling;
@@ -88,6 +88,9 @@ pub struct TelemetrySettings {
     /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
     #[serde(default = "minute", with = "crate::duration")]
     pub metrics_every: Duration,
+    /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
+    #[serde(default = "half_a_minute", with = "crate::duration")]
+    pub metrics_timeout: Duration,
     /// How often the machine is sampled, if at all. Needs the feature `system`.
     #[serde(default, with = "crate::duration::option")]
     pub system: Option<Duration>,
@@ -106,6 +109,10 @@ fn span_names() -> usize {
 
 fn yes() -> bool {
     true
+}
+
+fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
 }
 
 fn minute() -> Duration {
@@ -132,6 +139,7 @@ impl TelemetrySettings {
             code_attributes: true,
             attributes: BTreeMap::new(),
             metrics_every: minute(),
+            metrics_timeout: half_a_minute(),
             system: None,
             gpu: None,
         }
@@ -146,7 +154,7 @@ impl TelemetrySettings {
             exporters: Vec::new(),
             log_exporters: Vec::new(),
             processors: Vec::new(),
-            readers: Vec::new(),
+            outlets: Vec::new(),
         }
     }
 
@@ -198,6 +206,12 @@ impl TelemetrySettings {
             "metrics_every",
             self.metrics_every,
             "more than zero",
+        )?;
+        ConfigError::check(
+            !self.metrics_timeout.is_zero(),
+            "metrics_timeout",
+            self.metrics_timeout,
+            "more than zero",
         )
     }
 }
@@ -205,8 +219,6 @@ impl TelemetrySettings {
 type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
 pub(super) type StartLogs =
     Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
-pub(super) type AddReader =
-    Box<dyn FnOnce(MeterProviderBuilder, Duration, &Arc<Counters>) -> MeterProviderBuilder + Send>;
 
 /// Sets up a [`Telemetry`]; from [`Telemetry::builder`].
 #[must_use = "nothing happens before `install` or `build`"]
@@ -217,7 +229,7 @@ pub struct TelemetryBuilder {
     pub(super) exporters: Vec<StartExporter>,
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) readers: Vec<AddReader>,
+    pub(super) outlets: Vec<Outlet>,
 }
 
 impl TelemetryBuilder {
@@ -373,7 +385,7 @@ impl TelemetryBuilder {
 
     /// Sends metrics to one more exporter.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.readers.push(reader(exporter));
+        self.outlets.push(Outlet::new(exporter));
         self
     }
 

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
-use opentelemetry_sdk::metrics::PeriodicReader;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::{AddReader, StartLogs, TelemetrySettings};
+use super::builder::{StartLogs, TelemetrySettings};
 use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
 use super::logs::Logs;
-use super::metrics::Counted;
+use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
@@ -51,7 +49,7 @@ impl Choice {
         Ok(Self { disabled: false, traces, metrics, logs, prometheus })
     }
 
-    /// Starts the exporters and adds their readers.
+    /// Starts what exports spans, and says what metrics are to be sent to.
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -62,7 +60,7 @@ impl Choice {
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
         let mut logs: Vec<StartLogs> = Vec::new();
-        let mut readers: Vec<AddReader> = Vec::new();
+        let mut outlets = Vec::new();
         if self.traces.console {
             batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
         }
@@ -70,7 +68,7 @@ impl Choice {
             logs.push(log_exporter(ConsoleExporter));
         }
         if self.metrics.console {
-            readers.push(reader(ConsoleExporter));
+            outlets.push(Outlet::new(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
         let mut background = None;
@@ -85,7 +83,7 @@ impl Choice {
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                readers.push(reader(export::metrics(&shared, variables)?));
+                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
                 logs.push(log_exporter(export::logs(&shared, variables)?));
@@ -96,7 +94,7 @@ impl Choice {
         Ok(Started {
             batches,
             logs,
-            readers,
+            outlets,
             #[cfg(feature = "otlp")]
             background,
         })
@@ -107,7 +105,7 @@ impl Choice {
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
     pub(super) logs: Vec<StartLogs>,
-    pub(super) readers: Vec<AddReader>,
+    pub(super) outlets: Vec<Outlet>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
 }
@@ -116,14 +114,6 @@ pub(super) struct Started {
 pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
     Box::new(move |settings, places, counters, resource| {
         Logs::start(exporter, settings, places, counters, resource)
-    })
-}
-
-/// Adds an exporter that is sent metrics at intervals.
-pub(super) fn reader(exporter: impl PushMetricExporter) -> AddReader {
-    Box::new(move |meters, every, counters| {
-        let exporter = Counted::new(exporter, Arc::clone(counters));
-        meters.with_reader(PeriodicReader::builder(exporter).with_interval(every).build())
     })
 }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod activation;
+mod adapters;
 mod batch;
 mod builder;
 mod choice;
@@ -33,6 +34,7 @@ mod console;
 mod console_export;
 mod context;
 mod counters;
+mod ending;
 mod error;
 #[cfg(feature = "otlp")]
 mod export;
@@ -54,6 +56,7 @@ mod sampling;
 mod span_layer;
 mod spans;
 mod variables;
+mod waiting;
 
 pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
@@ -62,6 +65,7 @@ pub use context::{SpanExt, current_context};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
+pub use metrics::Meters;
 pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]

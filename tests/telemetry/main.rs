@@ -8,6 +8,7 @@ mod support;
 mod console;
 mod export;
 mod logs;
+mod metrics;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;
