@@ -132,7 +132,8 @@ impl Telemetry {
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
         let formats = propagators::from_variables(&variables)?;
-        let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
+        let resource =
+            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
         let counters = Arc::new(Counters::default());
         let meters = SdkMeterProvider::builder().with_resource(resource.clone());
@@ -176,7 +177,9 @@ impl Telemetry {
             .with_sampler(sampling.clone())
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
         }
