@@ -9,11 +9,15 @@ mod console;
 mod export;
 mod logs;
 mod metrics;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod otlp;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod scripted;
 mod spans;
 mod variables;
