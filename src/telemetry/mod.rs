@@ -39,6 +39,7 @@ mod error;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
+mod filter;
 mod limits;
 mod logs;
 mod metrics;
@@ -78,3 +79,4 @@ pub use propagation::{
 };
 pub use sampling::Sampling;
 pub use span_layer::SpanLayer;
+pub use variables::{UNREAD_VARIABLES, VARIABLES, Variable};

@@ -9,9 +9,11 @@ use crate::telemetry::variables::Variables;
 
 /// Variables and files; those of a test are no real ones.
 pub(super) struct Surroundings<'a> {
-    variable: Box<dyn Fn(&str) -> Option<String> + 'a>,
-    file: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    variable: Box<Find<'a>>,
+    file: Box<Find<'a>>,
 }
+
+type Find<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// More than any of these files has to say.
 const LONGEST_FILE: u64 = 256 * 1024;
