@@ -15,7 +15,7 @@ mod vitals;
 
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
-pub(crate) use meter::{instrument, publish, withdraw};
+pub(crate) use meter::{SECONDS, instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(test)]

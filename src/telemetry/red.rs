@@ -14,6 +14,7 @@ use opentelemetry::metrics::Meter;
 use tracing::Metadata;
 use tracing::callsite::Identifier;
 
+use super::exemplars::{Book, Exemplars, Witness};
 use super::fields::Special;
 use super::spans::Mix;
 use crate::clock::Tick;
@@ -44,6 +45,7 @@ pub(super) struct Red {
     table: ArcSwap<Table>,
     names: RwLock<Names>,
     change: Mutex<()>,
+    exemplars: Option<Arc<Book>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,13 +83,20 @@ struct Series {
 struct Recorders {
     fine: DurationRecorder,
     failed: DurationRecorder,
+    /// Of both, if somebody wants them.
+    exemplars: Option<[Arc<Exemplars>; 2]>,
 }
 
 /// Components on top of this many share one, as in [`Vitals`].
 const OTHER: &str = "other";
 
 impl Red {
-    pub(super) fn new(meter: Meter, vitals: Arc<Vitals>, capacity: usize) -> Self {
+    pub(super) fn new(
+        meter: Meter,
+        vitals: Arc<Vitals>,
+        capacity: usize,
+        exemplars: Option<Arc<Book>>,
+    ) -> Self {
         Self {
             meter,
             vitals,
@@ -95,6 +104,7 @@ impl Red {
             table: ArcSwap::default(),
             names: RwLock::default(),
             change: Mutex::new(()),
+            exemplars,
         }
     }
 
@@ -170,7 +180,12 @@ impl Red {
             let others = attributes.iter().map(|(key, value)| (*key, Cow::Owned((*value).to_owned())));
             DurationRecorder::on(&self.meter, &SPAN_DURATION, others.chain(error))
         };
-        Arc::new(Recorders { fine: recorder("false"), failed: recorder("true") })
+        let exemplars = self.exemplars.as_ref().map(|book| {
+            ["false", "true"].map(|error| {
+                book.series(&SPAN_DURATION, attributes.iter().copied().chain([("error", error)]))
+            })
+        });
+        Arc::new(Recorders { fine: recorder("false"), failed: recorder("true"), exemplars })
     }
 
     fn push(&self, component: &str, name: &str, recorders: Arc<Recorders>) -> SeriesId {
@@ -200,11 +215,21 @@ impl Red {
 
     /// Takes in a span that ended at `now`.
     #[inline]
-    pub(super) fn record(&self, id: SeriesId, now: Tick, duration: Duration, failed: bool) {
+    pub(super) fn record(
+        &self,
+        id: SeriesId,
+        now: Tick,
+        duration: Duration,
+        failed: bool,
+        witness: Option<Witness>,
+    ) {
         let table = self.table.load();
         let Some(series) = table.series.get(id.0 as usize) else { return };
         let recorder = if failed { &series.recorders.failed } else { &series.recorders.fine };
         recorder.record(duration);
+        if let (Some(exemplars), Some(witness)) = (&series.recorders.exemplars, witness) {
+            exemplars[usize::from(failed)].offer(duration, witness);
+        }
         let vital = series.vital.get_or_init(|| self.vitals.component(&series.component));
         vital.record(now, duration, failed);
     }

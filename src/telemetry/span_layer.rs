@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
 use super::context::Question;
+use super::exemplars::Witness;
 use super::fields::{EventFields, SpanFields, StatusCode};
 use super::limits::SpanLimits;
 use super::logs::{Ids, Logs};
@@ -233,7 +234,9 @@ impl Core {
         let Some(live) = self.spans.remove(id) else { return };
         let now = clock::now();
         let duration = now.since(live.start);
-        self.red.record(live.series, now, duration, live.verdict.failed());
+        let end = || live.anchor.map_or_else(SystemTime::now, |anchor| anchor.wall(now));
+        let witness = Witness::sampled(&live.context, end);
+        self.red.record(live.series, now, duration, live.verdict.failed(), witness);
         let Some(recording) = live.recording else { return };
         let data = recording.finish(live.context, live.parent, live.verdict, duration, self.scope.clone());
         // What a processor logs, and what it traces, is not for the pipeline.
