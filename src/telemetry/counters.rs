@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::span_layer::Core;
+use super::core::Core;
 use crate::clock;
 use crate::roll::Roll;
 use crate::signal::{

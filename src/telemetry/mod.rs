@@ -33,9 +33,11 @@ mod choice;
 mod console;
 mod console_export;
 mod context;
+mod core;
 mod counters;
 mod ending;
 mod error;
+mod error_type;
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
 #[cfg(feature = "otlp")]
@@ -80,5 +82,5 @@ pub use propagation::{
     HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
     http_injection_layer, http_propagation_layer,
 };
-pub use sampling::Sampling;
+pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use span_layer::SpanLayer;

@@ -15,5 +15,6 @@ mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+mod sampling;
 mod spans;
 mod variables;
