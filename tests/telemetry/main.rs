@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "prometheus")]
+mod exemplars;
 mod export;
 mod logs;
 mod metrics;
