@@ -111,7 +111,8 @@ impl Place {
                 },
             };
             fence(Ordering::Acquire);
-            let whole = version != 0 && version % 2 == 0 && version == self.version.load(Ordering::Relaxed);
+            let whole =
+                version != 0 && version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
             whole.then_some(exemplar)
         })
     }
