@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
-use super::span_layer::Core;
+use super::core::Core;
 use crate::roll::Roll;
 use crate::signal::{
-    DurationRecorder, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
+    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
     SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,9 @@ pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
     queues: Roll<dyn Waiting>,
-    durations: OnceLock<[DurationRecorder; 3]>,
+    meter: OnceLock<Meter>,
+    /// By signal; a series begins with the first export.
+    durations: [OnceLock<BoundDuration>; 3],
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +76,12 @@ struct Numbers {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { numbers: Default::default(), queues: Roll::new(), durations: OnceLock::new() }
+        Self {
+            numbers: Default::default(),
+            queues: Roll::new(),
+            meter: OnceLock::new(),
+            durations: Default::default(),
+        }
     }
 }
 
@@ -93,17 +100,16 @@ impl Counters {
     pub(super) fn exported(&self, signal: Signal, took: Duration, fine: bool) {
         let numbers = &self.numbers[signal as usize];
         numbers.failures.fetch_add(u64::from(!fine), Ordering::Relaxed);
-        if let Some(durations) = self.durations.get() {
-            durations[signal as usize].record(took);
+        if let Some(meter) = self.meter.get() {
+            let bind = || BoundDuration::new(meter, &EXPORT_DURATION, [("signal", signal.as_str())]);
+            self.durations[signal as usize].get_or_init(bind).record(took);
         }
     }
 
     /// From now on the times of exports are told to `meter`.
     pub(super) fn tell(&self, meter: &Meter) {
-        let of = |signal: Signal| [("signal", signal.as_str().into())];
-        let durations = Signal::ALL.map(|signal| DurationRecorder::on(meter, &EXPORT_DURATION, of(signal)));
         // A pipeline has one meter: there is none yet.
-        let _ = self.durations.set(durations);
+        let _ = self.meter.set(meter.clone());
     }
 
     /// Tells the length of `queue` from now on, for as long as it lives.

@@ -33,9 +33,13 @@ mod choice;
 mod console;
 mod console_export;
 mod context;
+mod core;
 mod counters;
 mod ending;
 mod error;
+mod error_type;
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
+mod exemplars;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
@@ -43,6 +47,8 @@ mod filter;
 mod limits;
 mod logs;
 mod metrics;
+#[cfg(feature = "prometheus")]
+mod openmetrics;
 mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
@@ -77,6 +83,6 @@ pub use propagation::{
     HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
     http_injection_layer, http_propagation_layer,
 };
-pub use sampling::Sampling;
+pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use span_layer::SpanLayer;
 pub use variables::{UNREAD_VARIABLES, VARIABLES, Variable};

@@ -23,6 +23,7 @@ use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
 use super::console::{self, Console, Output};
 use super::context::current_context;
+use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
@@ -30,15 +31,15 @@ use super::filter;
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagators::{self, Propagator};
-use super::red::Red;
+use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::Sampling;
-use super::span_layer::{Core, SpanLayer};
+use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
+use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
 #[cfg(feature = "system")]
-use crate::sampler::{Sampler, SamplerGuard, SamplerSettings};
+use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -158,12 +159,15 @@ impl Telemetry {
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
         let mut scraped = None;
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
+        let mut exemplars = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
             let (found, reader) = super::prometheus::Scrape::new()?;
             scraped = Some(metrics::Shared::new(reader));
+            exemplars = Some(Arc::clone(found.exemplars()));
             scrape = Some(found);
         }
 
@@ -177,9 +181,11 @@ impl Telemetry {
         let foreign = if choice.disabled { Vec::new() } else { processors };
         let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
         all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
+        let sampler = Arc::new(Sampler::new(&sampling));
+        let tail = if choice.disabled { None } else { settings.tail_sampling.map(Tail::new) };
         let mut tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
-            .with_sampler(sampling.clone())
+            .with_sampler(SharedSampler(Arc::clone(&sampler)))
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
             .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
@@ -189,15 +195,23 @@ impl Telemetry {
             tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
         }
         let core = Arc::new(Core {
-            red: Red::new(meter.clone(), Arc::clone(&vitals), settings.span_names),
-            spans: Spans::default(),
-            sampling,
+            red: Red::new(
+                meter.clone(),
+                Arc::clone(&vitals),
+                settings.span_names,
+                Labels::new(&settings.span_metric_fields),
+                exemplars,
+            ),
+            spans: Spans::new(tail.is_some()),
+            sampler,
+            tail,
             limits,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
             ids: RandomIdGenerator::default(),
             activate: settings.activation,
+            busy: settings.busy_and_idle,
             places: settings.code_attributes,
             logs: Arc::clone(&logs),
         });
@@ -206,7 +220,7 @@ impl Telemetry {
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
-        let sampler = settings.system.map(SamplerSettings::every).map(Sampler::start).transpose()?;
+        let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 layer: SpanLayer { core },
@@ -302,6 +316,13 @@ impl Telemetry {
         self.inner.layer.core.spans.totals().0
     }
 
+    /// How many traces [`tail_sampling`](TelemetryBuilder::tail_sampling) gave up for want of room, whether they would
+    /// have been kept or not.
+    #[must_use]
+    pub fn tail_evicted(&self) -> u64 {
+        self.inner.layer.core.tail.as_ref().map_or(0, |tail| tail.totals().1)
+    }
+
     /// All metrics, as Prometheus text; empty if [`prometheus`](TelemetryBuilder::prometheus) was not asked
     /// for.
     #[cfg(feature = "prometheus")]
@@ -309,6 +330,16 @@ impl Telemetry {
     #[must_use]
     pub fn prometheus_text(&self) -> String {
         self.inner.scrape.as_ref().map(super::prometheus::Scrape::text).unwrap_or_default()
+    }
+
+    /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
+    /// a sampled span for each bucket of `campanile.span.duration`. Prometheus keeps them if it runs with
+    /// `--enable-feature=exemplar-storage`.
+    #[cfg(feature = "prometheus")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+    #[must_use]
+    pub fn openmetrics_text(&self) -> String {
+        self.inner.scrape.as_ref().map(super::prometheus::Scrape::openmetrics).unwrap_or_default()
     }
 
     /// A tower service for `GET /metrics`; axum takes it with `route_service`.

@@ -6,6 +6,10 @@
 mod support;
 
 mod console;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod each_variable;
+#[cfg(feature = "prometheus")]
+mod exemplars;
 mod export;
 mod logs;
 mod metrics;
@@ -17,6 +21,7 @@ mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+mod sampling;
 #[cfg(all(feature = "otlp", feature = "prometheus"))]
 mod scripted;
 mod spans;

@@ -95,5 +95,8 @@ pub static UNREAD_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_PROMETHEUS_PORT", "There is no server of its own: yours serves `/metrics`."),
     ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "There is no exporter for Zipkin; the collector has one."),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "There is no exporter for Zipkin; the collector has one."),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", "The SDK for Rust collects no exemplars."),
+    (
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "Exemplars are kept for Prometheus and are of sampled spans, which is `trace_based`.",
+    ),
 ];
