@@ -19,8 +19,8 @@ pub(super) fn attributes(surroundings: &Surroundings<'_>) -> impl Iterator<Item 
 /// `/…/cri-containerd-ID.scope` or `/ecs/…/ID`.
 fn id_in_cgroup(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
-        let path = line.splitn(3, ':').nth(2)?;
-        let last = path.rsplit('/').next()?;
+        let group = line.splitn(3, ':').nth(2)?;
+        let last = group.rsplit('/').next()?;
         let last = last.strip_suffix(".scope").unwrap_or(last);
         // `containerd` has `namespace:runtime:id`, systemd has `engine-id`.
         let last = last.rsplit(':').next()?;
