@@ -135,12 +135,10 @@ metrics! {
         "Log records that no exporter got, by reason.";
     QUEUE_LENGTH "campanile.telemetry.queue.length" UpDownCounter "{item}" ["signal"]
         "Spans or log records that wait for their export.";
-    EXPORTS "campanile.telemetry.exports" Counter "{export}" ["signal"]
-        "Exports, with those that failed.";
     EXPORT_FAILURES "campanile.telemetry.export.failures" Counter "{export}" ["signal"]
         "Exports that failed.";
-    EXPORT_TIME "campanile.telemetry.export.time" Counter "s" ["signal"]
-        "Time that exports took, in all.";
+    EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
+        "How long exports took, failed or not, waits and repetitions included.";
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
         "Score of a component: 1 is healthy, 0 is not working.";

@@ -1,15 +1,16 @@
 //! What the pipeline counts about itself.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use opentelemetry::metrics::Meter;
+
 use super::core::Core;
-use crate::clock;
 use crate::roll::Roll;
 use crate::signal::{
-    EXPORT_FAILURES, EXPORT_TIME, EXPORTS, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH, SPANS_DROPPED,
-    SPANS_SAMPLED, SPANS_STARTED, Source,
+    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
+    SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,20 +62,26 @@ pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
     queues: Roll<dyn Waiting>,
+    /// Where durations go; what nothing was recorded to does not show.
+    meter: OnceLock<Meter>,
+    durations: [OnceLock<BoundDuration>; 3],
 }
 
 #[derive(Debug, Default)]
 struct Numbers {
     /// By reason.
     lost: [AtomicU64; 4],
-    exports: AtomicU64,
     failures: AtomicU64,
-    nanos: AtomicU64,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { numbers: Default::default(), queues: Roll::new() }
+        Self {
+            numbers: Default::default(),
+            queues: Roll::new(),
+            meter: OnceLock::new(),
+            durations: Default::default(),
+        }
     }
 }
 
@@ -92,9 +99,17 @@ impl Counters {
     /// An export ended.
     pub(super) fn exported(&self, signal: Signal, took: Duration, fine: bool) {
         let numbers = &self.numbers[signal as usize];
-        numbers.exports.fetch_add(1, Ordering::Relaxed);
-        numbers.nanos.fetch_add(clock::nanos(took), Ordering::Relaxed);
         numbers.failures.fetch_add(u64::from(!fine), Ordering::Relaxed);
+        if let Some(meter) = self.meter.get() {
+            let bind = || BoundDuration::new(meter, &EXPORT_DURATION, [("signal", signal.as_str())]);
+            self.durations[signal as usize].get_or_init(bind).record(took);
+        }
+    }
+
+    /// From now on the times of exports are told to `meter`.
+    pub(super) fn tell(&self, meter: &Meter) {
+        // A pipeline has one meter: there is none yet.
+        let _ = self.meter.set(meter.clone());
     }
 
     /// Tells the length of `queue` from now on, for as long as it lives.
@@ -131,9 +146,7 @@ impl Source for OwnNumbers {
         for signal in Signal::ALL {
             let numbers = &self.counters.numbers[signal as usize];
             let attributes = [("signal", signal.as_str())];
-            emit(&EXPORTS, count(&numbers.exports), &attributes);
             emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
-            emit(&EXPORT_TIME, count(&numbers.nanos) / 1e9, &attributes);
         }
         // Those of one signal add up.
         for queue in self.counters.queues.living() {

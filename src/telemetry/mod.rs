@@ -38,6 +38,7 @@ mod counters;
 mod ending;
 mod error;
 mod error_type;
+mod events;
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
 #[cfg(feature = "otlp")]

@@ -208,6 +208,7 @@ impl Telemetry {
             logs: Arc::clone(&logs),
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
@@ -420,9 +421,9 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
+        let tracers = self.tracer_provider.clone();
         let loggers = self.logger_provider.clone();
         jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
-        let tracers = self.tracer_provider.clone();
         jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
         let (pushes, meters) = (self.pushes.clone(), self.meter_provider.clone());
         jobs.push(Box::new(move || {

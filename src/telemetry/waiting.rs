@@ -18,7 +18,7 @@ pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
         .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
 }
 
-/// Runs a future on this thread for up to `limit`, or for a little longer if it does not give way.
+/// Runs a future on this thread, for no longer than `limit` unless that is zero, or the future does not give way.
 pub(super) fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Duration) -> OTelSdkResult {
     struct Unpark(Thread);
 
@@ -35,11 +35,14 @@ pub(super) fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Durat
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        let left = limit.saturating_sub(clock::now().since(start));
-        if left.is_zero() {
-            return Err(OTelSdkError::Timeout(limit));
+        if limit.is_zero() {
+            thread::park();
+            continue;
         }
-        thread::park_timeout(left);
+        match limit.saturating_sub(clock::now().since(start)) {
+            Duration::ZERO => return Err(OTelSdkError::Timeout(limit)),
+            left => thread::park_timeout(left),
+        }
     }
 }
 

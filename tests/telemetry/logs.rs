@@ -585,8 +585,8 @@ fn p34_an_exporter_of_logs_that_fails_panics_or_never_ends_costs_a_counter() {
         });
         let text = telemetry.prometheus_text();
         let number = |name: &str| crate::red::value(&text, name, &[("signal", "logs")]).unwrap();
-        assert_eq!(number("campanile_telemetry_exports_total"), 4.0);
-        assert!(number("campanile_telemetry_export_time_seconds_total") >= 0.02);
+        assert_eq!(number("campanile_telemetry_export_duration_seconds_count"), 4.0);
+        assert!(number("campanile_telemetry_export_duration_seconds_sum") >= 0.02);
         assert!(telemetry.shutdown(LONG));
     });
 }

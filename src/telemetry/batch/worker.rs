@@ -1,22 +1,17 @@
 //! The thread that waits for an exporter, so that nobody else does.
 
-use std::future::Future;
-use std::panic::{self, AssertUnwindSafe};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 use opentelemetry::Context as OtelContext;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::{Export, Item, Shared};
 use crate::clock;
 use crate::sync::atomic::Ordering;
 use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::Lost;
+use crate::telemetry::waiting::{block_on, guarded};
 
 pub(super) enum Message {
     Full,
@@ -104,39 +99,5 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
             }
         }
         !self.failing
-    }
-}
-
-/// What `action` gives; a panic is an error like any other.
-fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-    panic::catch_unwind(AssertUnwindSafe(action))
-        .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("the exporter panicked".to_owned())))
-}
-
-/// Runs a future on this thread, for no longer than `limit` unless that is zero.
-fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Duration) -> OTelSdkResult {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    let end = clock::now() + limit;
-    loop {
-        if let Poll::Ready(result) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return result;
-        }
-        if limit.is_zero() {
-            thread::park();
-            continue;
-        }
-        match end.since(clock::now()) {
-            Duration::ZERO => return Err(OTelSdkError::Timeout(limit)),
-            left => thread::park_timeout(left),
-        }
     }
 }

@@ -195,8 +195,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
             ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
         ];
-        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-        assert_eq!(target(Signal::Traces, set).unwrap().uri, *format!("http://localhost:4317{path}"));
+        let service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(target(Signal::Traces, set).unwrap().uri, *format!("http://localhost:4317{service}"));
         assert!(!target(Signal::Metrics, set).unwrap().grpc);
         let error = target(Signal::Traces, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml")]).unwrap_err();
         assert_eq!(

@@ -17,7 +17,7 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context as OtelContext, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{LogExporter, SdkLoggerProvider};
-use tracing::{Event, Level, Metadata};
+use tracing::{Level, Metadata};
 
 pub(super) use self::entry::{Entry, Ids};
 use self::entry::{Occurrence, Records};
@@ -119,14 +119,6 @@ impl Logs {
                 correlation_id: context.baggage().get(CORRELATION_ID).cloned(),
             }
         })
-    }
-
-    /// Takes in an event that happened in no span of the layer.
-    pub(super) fn event_outside(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
-        let mut fields = EventFields::new(&self.visit, metadata.fields().len());
-        event.record(&mut fields);
-        self.event(metadata, &mut fields, None, Self::around(true), SystemTime::now(), false);
     }
 
     /// Takes in an event that happened in `span`, with what the visit of its fields found. That is left in `fields`

@@ -111,7 +111,7 @@ impl<E: PushMetricExporter> Worker<E> {
                     let _ = reply.send(fine);
                 }
                 Ok(Message::Shutdown(limit, reply)) => {
-                    let fine = self.export(self.settings.timeout.min(limit));
+                    let fine = self.export(self.settings.timeout.min(limit.max(Duration::from_millis(1))));
                     let _ = guarded(|| self.exporter.shutdown_with_timeout(limit));
                     let _ = reply.send(fine);
                     return;

@@ -117,12 +117,6 @@ thread_local! {
 const MOST_SPARE: usize = 32;
 
 impl Live {
-    /// The kind of its failure, empty for one of no kind, if it failed.
-    #[inline]
-    pub(in crate::telemetry) fn failure(&self) -> Option<&str> {
-        self.verdict.failed().then(|| self.error_type.as_deref().unwrap_or_default())
-    }
-
     /// A span that starts at `start`, with nothing above it.
     #[inline]
     pub(in crate::telemetry) fn new(
