@@ -13,5 +13,7 @@ mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+mod scenarios;
 mod spans;
+mod trees;
 mod variables;
