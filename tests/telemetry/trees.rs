@@ -802,7 +802,7 @@ fn run(activation: bool, filtered: bool, steps: Vec<(usize, Step)>) -> Result<()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn p31_whatever_is_done_is_exported_as_it_was(steps in steps()) {
