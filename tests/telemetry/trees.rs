@@ -4,6 +4,7 @@
 //! races is in `parents.rs` and at the end of this file.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -16,7 +17,7 @@ use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use tracing::field::Empty;
 use tracing::span::EnteredSpan;
-use tracing::{Dispatch, Level, Span};
+use tracing::{Dispatch, Instrument, Level, Span};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::prelude::*;
@@ -820,5 +821,148 @@ proptest! {
         steps in steps(),
     ) {
         run(activation, true, steps)?;
+    }
+}
+
+// ===== tasks =====
+
+/// How a span comes to be below another.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Awaited inside it.
+    Awaited,
+    /// A task of its own, instrumented with a span that was made inside it.
+    Spawned,
+    /// A thread that enters it, and makes a span there.
+    Thread,
+    /// By name, from a task that is in no span.
+    ByName,
+}
+
+/// For each span but the first: which of those before it is above it, and how; and how often it yields.
+fn plans() -> impl Strategy<Value = Vec<(usize, Way, usize)>> {
+    let way = prop_oneof![Just(Way::Awaited), Just(Way::Spawned), Just(Way::Thread), Just(Way::ByName)];
+    prop::collection::vec((0..100_usize, way, 0..4_usize), 0..25)
+}
+
+type Plan = std::sync::Arc<Vec<(usize, Way, usize)>>;
+
+/// The spans of `plan` that are right below the span `above`.
+fn below(plan: &Plan, above: usize) -> impl Iterator<Item = (usize, Way)> {
+    let plan = std::sync::Arc::clone(plan);
+    (0..plan.len()).filter_map(move |at| (plan[at].0 % (at + 1) == above).then_some((at + 1, plan[at].1)))
+}
+
+fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let yields = number.checked_sub(1).map_or(1, |place| plan[place].2);
+        let mut tasks = Vec::new();
+        for (child, way) in below(&plan, number) {
+            for _ in 0..yields {
+                tokio::task::yield_now().await;
+            }
+            tracing::info!(child, "going on");
+            let id = |context: Context| context.span().span_context().span_id();
+            assert_eq!(id(Span::current().context()), id(current_context()));
+            let plan = std::sync::Arc::clone(&plan);
+            match way {
+                Way::Awaited => grow(plan, child).instrument(tracing::info_span!("n", key = child)).await,
+                Way::Spawned => {
+                    tasks.push(tokio::spawn(
+                        grow(plan, child).instrument(tracing::info_span!("n", key = child)),
+                    ));
+                }
+                Way::Thread => {
+                    let (above, runtime) = (Span::current(), tokio::runtime::Handle::current());
+                    tasks.push(tokio::task::spawn_blocking(move || {
+                        let span = above.in_scope(|| tracing::info_span!("n", key = child));
+                        drop(above);
+                        runtime.block_on(grow(plan, child).instrument(span));
+                    }));
+                }
+                Way::ByName => {
+                    let above = Span::current();
+                    tasks.push(tokio::spawn(async move {
+                        let span = tracing::info_span!(parent: &above, "n", key = child);
+                        grow(plan, child).instrument(span).await;
+                    }));
+                }
+            }
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    })
+}
+
+fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) -> Result<(), TestCaseError> {
+    let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
+    let dispatch = pipeline.dispatch();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(3)
+        .on_thread_start({
+            let dispatch = dispatch.clone();
+            // For the life of the thread.
+            move || std::mem::forget(tracing::dispatcher::set_default(&dispatch))
+        })
+        .build()
+        .unwrap();
+    let plan = Plan::new(plan);
+    let all = Plan::clone(&plan);
+    let (trace, id, context) = remote(1, true);
+    runtime.block_on(async {
+        tokio::spawn(async move {
+            let root = tracing::info_span!("n", key = 0);
+            let work = grow(all, 0).instrument(root.clone());
+            if adopted {
+                // While the tree grows.
+                let set = tokio::spawn(async move { root.set_parent(context) });
+                work.await;
+                set.await.unwrap();
+            } else {
+                drop(root);
+                work.await;
+            }
+        })
+        .await
+        .unwrap();
+    });
+    drop(runtime);
+    let spans = pipeline.spans();
+    let key = |span: &SpanData| match span.attributes[..] {
+        [opentelemetry::KeyValue { value: opentelemetry::Value::I64(key), .. }] => key as usize,
+        ref other => panic!("{other:?}"),
+    };
+    let by_key: BTreeMap<usize, &SpanData> = spans.iter().map(|span| (key(span), span)).collect();
+    prop_assert_eq!((spans.len(), by_key.len()), (plan.len() + 1, plan.len() + 1));
+    for (number, span) in &by_key {
+        prop_assert_eq!(span.events.len(), below(&plan, *number).count());
+        let Some(place) = number.checked_sub(1) else {
+            let expected =
+                if adopted { (trace, id) } else { (span.span_context.trace_id(), SpanId::INVALID) };
+            prop_assert_eq!((span.span_context.trace_id(), span.parent_span_id), expected);
+            continue;
+        };
+        let above = by_key[&(plan[place].0 % (place + 1))];
+        prop_assert_eq!(span.parent_span_id, above.span_context.span_id());
+        prop_assert!(above.start_time <= span.start_time && span.end_time <= above.end_time);
+        // A span that closed before its root was put into another trace stays in the old one.
+        if !adopted {
+            prop_assert_eq!(span.span_context.trace_id(), above.span_context.trace_id());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p31_a_tree_that_grows_in_tasks_is_exported_as_it_grew(
+        plan in plans(),
+        activation in prop::bool::ANY,
+        adopted in prop::bool::weighted(0.3),
+    ) {
+        run_tasks(plan, activation, adopted)?;
     }
 }
