@@ -131,6 +131,8 @@ metrics! {
         "Sampled spans that no exporter got, by reason.";
     EXPORT_FAILURES "campanile.telemetry.export.failures" Counter "{export}" ["signal"]
         "Exports that failed.";
+    PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
+        "Headers of a trace, its baggage or a correlation id that came in and were ignored, whole or in part.";
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
         "Score of a component: 1 is healthy, 0 is not working.";

@@ -32,6 +32,7 @@ mod choice;
 mod console;
 mod console_export;
 mod context;
+mod correlation;
 mod counters;
 mod error;
 #[cfg(feature = "otlp")]
@@ -44,9 +45,7 @@ mod metrics;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
-#[cfg(feature = "http")]
 mod propagation;
-mod propagators;
 mod recording;
 mod red;
 mod resource;
@@ -59,11 +58,16 @@ pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
 pub use console::Console;
 pub use context::{SpanExt, current_context};
+pub use correlation::CorrelationId;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;
+pub use propagation::propagator;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use propagation::{

@@ -28,7 +28,7 @@ use super::console::{self, Console, Output};
 use super::context::current_context;
 use super::counters::{Counters, OwnNumbers};
 use super::error::TelemetryError;
-use super::propagators::{self, Propagator};
+use super::propagation::{self, Formats, Propagator};
 use super::red::Red;
 use super::resource::resource;
 use super::sampling::Sampling;
@@ -109,7 +109,7 @@ impl Telemetry {
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(inner.meter_provider.clone());
         global::set_text_map_propagator(Shared(Arc::clone(&inner.propagator)));
-        propagators::choose(Arc::clone(&inner.propagator));
+        propagation::choose(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone()));
         Ok(telemetry)
     }
@@ -123,7 +123,7 @@ impl Telemetry {
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let every = variables.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?.unwrap_or(settings.metrics_every);
-        let formats = propagators::from_variables(&variables)?;
+        let formats = propagation::from_variables(&variables)?;
         let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
 
         let counters = Arc::new(Counters::default());
@@ -165,6 +165,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
         }
+        let root = sampling.clone();
         let core = Arc::new(Core {
             red: Red::new(meter.clone(), Arc::clone(&vitals), settings.span_names),
             spans: Spans::default(),
@@ -192,7 +193,7 @@ impl Telemetry {
                 batches,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
+                propagator: Arc::new(Formats::new(formats, move |id| root.keeps(id, None))),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
