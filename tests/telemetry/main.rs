@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "http")]
+mod correlation;
 mod export;
 mod parents;
 #[cfg(feature = "http")]
