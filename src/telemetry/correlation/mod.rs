@@ -80,11 +80,14 @@ impl CorrelationId {
         if baggage.get(KEY).is_some_and(|known| known.as_str() == self.as_str()) {
             return context;
         }
+        let own = KeyValueMetadata::new(KEY, Arc::clone(&self.0), "");
+        if baggage.is_empty() {
+            return context.with_baggage([own]);
+        }
         let others = baggage.iter().filter(|(key, _)| key.as_str() != KEY).map(|(key, (value, metadata))| {
             KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
         });
         // The last one: where baggage is full, that of others goes first.
-        let own = KeyValueMetadata::new(KEY, Arc::clone(&self.0), "");
         let baggage: Vec<_> = others.chain([own]).collect();
         context.with_baggage(baggage)
     }
