@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "http")]
+mod correlation;
 mod export;
 mod logs;
 mod metrics;
@@ -16,5 +18,7 @@ mod propagation;
 mod red;
 mod reentrance;
 mod sampling;
+mod scenarios;
 mod spans;
+mod trees;
 mod variables;
