@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "http")]
+mod correlation;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
@@ -18,5 +20,7 @@ mod propagation;
 mod red;
 mod reentrance;
 mod sampling;
+mod scenarios;
 mod spans;
+mod trees;
 mod variables;
