@@ -1,29 +1,25 @@
 //! What all clones of a span layer share.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use opentelemetry::trace::{
-    Event as SpanEvent, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context as OtelContext, InstrumentationScope};
 use opentelemetry_sdk::trace::{RandomIdGenerator, SpanData, SpanProcessor};
+use tracing::Subscriber;
 use tracing::span::{Attributes, Id};
-use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::error_type::error_type;
 use super::exemplars::Witness;
-use super::fields::{EventFields, SpanFields, StatusCode};
+use super::fields::{SpanFields, StatusCode};
 use super::limits::SpanLimits;
-use super::logs::{Ids, Logs};
+use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
-use super::spans::{Inherited, Live, Otel, Spans, Verdict};
+use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
 
 /// What all clones of a layer share.
@@ -147,56 +143,36 @@ impl Core {
         }
     }
 
-    /// The context that a new span is made in. `lone` says that nobody will look for the span by its id.
+    /// The context that a new span is made in.
     #[inline]
-    pub(super) fn base(
-        &self,
-        above: &Above,
-        contextual: bool,
-        around: Around,
-        trace_id: TraceId,
-        lone: bool,
-    ) -> Otel {
+    pub(super) fn base(&self, above: &Above, contextual: bool, around: Around) -> Otel {
         let Some(current) = around.current else { return Otel::Off };
-        let base = match above {
+        Otel::Base(match above {
             Above::Local(parent, _) if !contextual => {
-                self.spans.with(*parent, |parent| parent.otel.any().cloned()).flatten().unwrap_or(current)
+                let of_parent = self.spans.with(*parent, |parent| parent.otel.any().cloned());
+                of_parent.flatten().unwrap_or(current)
             }
             _ => current,
-        };
-        if lone && base.span().span_context().trace_id() == trace_id {
-            return Otel::Shared(base);
-        }
-        Otel::Base(base)
+        })
     }
 
-    /// The OpenTelemetry context with the span `id` in it, as precisely as anybody can ever tell.
+    /// The OpenTelemetry context with the span `id` in it.
     #[inline]
-    pub(super) fn active_context(&self, id: u64) -> Option<OtelContext> {
+    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
         // What stood there goes out of the lock before it is dropped.
         let (context, _old) = self.spans.with(id, |live| match &live.otel {
-            Otel::Own(context) | Otel::Shared(context) => (Some(context.clone()), None),
-            Otel::Off => (Some(OtelContext::new().with_remote_span_context(live.context.clone())), None),
+            Otel::Own(context) => (Some(context.clone()), None),
+            Otel::Off => (None, None),
             Otel::Base(base) => {
                 let own = base.with_remote_span_context(live.context.clone());
                 (Some(own.clone()), Some(std::mem::replace(&mut live.otel, Otel::Own(own))))
             }
         })?;
+        if context.is_none() {
+            let own = self.spans.with(id, |live| live.context.clone())?;
+            return Some(OtelContext::current().with_remote_span_context(own));
+        }
         context
-    }
-
-    /// The OpenTelemetry context with the span `id` in it, to hand on.
-    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
-        let (base, own) = self.spans.with(id, |live| match &live.otel {
-            Otel::Own(context) => (Some(context.clone()), None),
-            Otel::Base(base) | Otel::Shared(base) => (Some(base.clone()), Some(live.context.clone())),
-            Otel::Off => (None, Some(live.context.clone())),
-        })?;
-        Some(match (base, own) {
-            (Some(context), None) => context,
-            (Some(base), Some(own)) => base.with_remote_span_context(own),
-            (None, own) => OtelContext::current().with_remote_span_context(own.unwrap_or(SpanContext::NONE)),
-        })
     }
 
     /// Takes over what the fields of a span say.
@@ -235,110 +211,15 @@ impl Core {
         }
     }
 
-    pub(super) fn event<S>(&self, event: &Event<'_>, cx: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let logged = self.logs.wants(event.metadata());
-        let current;
-        let parent = if event.is_contextual() {
-            current = cx.current_span();
-            current.id()
-        } else {
-            event.parent()
-        };
-        if let Some(parent) = parent.map(Id::into_u64) {
-            if self.event_in(event, parent, logged) {
-                return;
-            }
-            // A filter may have kept the layer from seeing some of them.
-            let mut next = cx.event_span(event);
-            while let Some(ancestor) = next {
-                let id = ancestor.id().into_u64();
-                next = ancestor.parent();
-                drop(ancestor);
-                if self.event_in(event, id, logged) {
-                    return;
-                }
-            }
-        }
-        if logged {
-            self.logs.event_outside(event);
-        }
-    }
-
-    /// Takes in an event of the span `id`; `false` if there is no such span.
-    #[inline]
-    fn event_in(&self, event: &Event<'_>, id: u64, logged: bool) -> bool {
-        let failure = *event.metadata().level() == Level::ERROR;
-        let wanted = self.spans.with(id, |live| match &mut live.recording {
-            Some(recording) => recording.admits_event(&self.limits) || failure,
-            None => failure,
-        });
-        match wanted {
-            Some(wanted) if wanted || logged => self.take_event(event, id, failure, logged),
-            Some(_) => {}
-            None => return false,
-        }
-        true
-    }
-
-    fn take_event(&self, event: &Event<'_>, id: u64, failure: bool, logged: bool) {
-        let metadata = event.metadata();
-        let known = self.spans.with(id, |live| {
-            let room = live.recording.as_mut().map(|it| it.room(&self.limits));
-            (room, Ids::from(&live.context), live.anchor)
-        });
-        let Some((room, ids, anchor)) = known else { return };
-        if room.is_none() && failure {
-            // Only how it went is of interest to the span.
-            let kind = error_type(event);
-            self.spans.with(id, |live| live.fail(kind));
-        }
-        let described = room.is_some_and(|room| room || failure);
-        if !described && !logged {
-            return;
-        }
-        let at = clock::now();
-        // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(self.logs.visit(), metadata.fields().len() + 2);
-        event.record(&mut fields);
-        if logged {
-            let around = Logs::around(self.activate && event.is_contextual());
-            let wall = anchor.map_or_else(SystemTime::now, |anchor| anchor.wall(at));
-            self.logs.event(metadata, &mut fields, Some(ids), around, wall, described);
-        }
-        let (Some(room), true) = (room, described) else { return };
-        self.logs.trim_for_span(&mut fields);
-        let kind = if failure { error_type(event) } else { None };
-        let EventFields { message, error, .. } = &mut fields;
-        let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
-        let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
-        fields.add("level", metadata.level().as_str());
-        fields.add("target", metadata.target());
-        self.logs.trim_for_span(&mut fields);
-        self.spans.with(id, |live| {
-            let wall = live.anchor.map(|anchor| anchor.wall(at));
-            if let Some(description) = description
-                && live.fail(kind)
-                && live.verdict != Verdict::Error
-                && let Some(recording) = &mut live.recording
-            {
-                recording.describe_failure(Cow::Owned(description));
-            }
-            if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, room) {
-                let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);
-                recording.event(event, &self.limits);
-            }
-        });
-    }
-
     #[inline]
     pub(super) fn close(&self, id: u64) {
         let Some(mut live) = self.spans.remove(id) else { return };
         let now = clock::now();
         let duration = now.since(live.start);
-        self.red.record(live.series, now, duration, live.failure());
+        let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
+        let end = || Anchor::or_new(live.anchor, now).wall(now);
+        let witness = Witness::sampled(&live.context, end);
+        self.red.record(live.series, now, duration, failure, witness);
         if live.recording.is_some() {
             self.finish(&mut live, now, duration);
         }
@@ -348,23 +229,22 @@ impl Core {
     fn finish(&self, live: &mut Live, now: Tick, duration: Duration) {
         let busy = self.busy.then_some(now);
         let Some(data) = live.finish(duration, &self.scope, busy, &self.limits) else { return };
-        let (span_id, end) = (data.span_context.span_id(), data.end_time);
         // What a processor logs, and what it traces, is not for the pipeline.
         let _silence = activation::Silence::begin();
         match &self.tail {
             Some(tail) if !live.context.is_sampled() => {
                 let (root, failed) = (live.local_parent == 0, live.verdict.failed());
+                let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
+                let at = data.end_time;
                 let kept = tail.end(data, root, failed);
-                if kept.is_empty() {
-                    return;
+                if !kept.is_empty() {
+                    let failure = failed.then(|| live.error_type.as_deref().unwrap_or_default());
+                    self.red.offer(live.series, duration, failure, Witness { trace_id, span_id, at });
                 }
                 kept.into_iter().for_each(|data| self.hand_over(data));
             }
             _ => self.hand_over(data),
         }
-        // Its trace is kept: it may stand for others that took as long.
-        let witness = Witness { trace_id: live.context.trace_id(), span_id, at: end };
-        self.red.offer(live.series, duration, live.failure(), witness);
     }
 
     #[inline]

@@ -62,8 +62,8 @@ pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
     queues: Roll<dyn Waiting>,
+    /// Where durations go; what nothing was recorded to does not show.
     meter: OnceLock<Meter>,
-    /// By signal; a series begins with the first export.
     durations: [OnceLock<BoundDuration>; 3],
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
 use crate::clock;
 use crate::signal::{Metric, SECONDS};
@@ -24,6 +24,17 @@ pub(super) struct Witness {
     pub(super) span_id: SpanId,
     /// When it ended.
     pub(super) at: SystemTime,
+}
+
+impl Witness {
+    /// The span of `context`, if that is sampled.
+    pub(super) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
+        context.is_sampled().then(|| Self {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+            at: at(),
+        })
+    }
 }
 
 /// A value, and the span that it comes from.

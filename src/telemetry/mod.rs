@@ -34,10 +34,12 @@ mod console;
 mod console_export;
 mod context;
 mod core;
+mod correlation;
 mod counters;
 mod ending;
 mod error;
 mod error_type;
+mod events;
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
 #[cfg(feature = "otlp")]
@@ -53,9 +55,7 @@ mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
-#[cfg(feature = "http")]
 mod propagation;
-mod propagators;
 mod recording;
 mod red;
 mod resource;
@@ -69,6 +69,10 @@ pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
 pub use console::Console;
 pub use context::{SpanExt, current_context};
+pub use correlation::CorrelationId;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
@@ -77,6 +81,7 @@ pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;
+pub use propagation::propagator;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use propagation::{

@@ -13,9 +13,6 @@ use prometheus::proto::{Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::exemplars::{Book, Exemplar, Exemplars};
 
-/// What the format is called where formats are chosen.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// What stands at the end, and alone if there is nothing.
 pub(super) const END: &str = "# EOF\n";
 

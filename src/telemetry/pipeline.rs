@@ -30,10 +30,10 @@ use super::error::TelemetryError;
 use super::filter;
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
-use super::propagators::{self, Propagator};
+use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
@@ -116,7 +116,7 @@ impl Telemetry {
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
-        propagators::choose(Arc::clone(&inner.propagator));
+        propagation::choose(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone()));
         Ok(telemetry)
     }
@@ -134,7 +134,7 @@ impl Telemetry {
         let push = push_settings(&settings, &variables)?;
         // `install` needs it; a value that cannot be used is an error for all.
         filter::log_level(&variables)?;
-        let formats = propagators::from_variables(&variables)?;
+        let formats = propagation::from_variables(&variables)?;
         let resource =
             resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
@@ -194,6 +194,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
         }
+        let root = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: Red::new(
                 meter.clone(),
@@ -236,7 +237,9 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
+                propagator: Arc::new(Formats::new(formats, move |trace_id| {
+                    root.keeps(Candidate { trace_id, parent: None, name: "" })
+                })),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
@@ -429,9 +432,9 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
+        let tracers = self.tracer_provider.clone();
         let loggers = self.logger_provider.clone();
         jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
-        let tracers = self.tracer_provider.clone();
         jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
         let (pushes, meters) = (self.pushes.clone(), self.meter_provider.clone());
         jobs.push(Box::new(move || {

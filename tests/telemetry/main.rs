@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "http")]
+mod correlation;
 #[cfg(all(feature = "otlp", feature = "prometheus"))]
 mod each_variable;
 #[cfg(feature = "prometheus")]
@@ -22,7 +24,9 @@ mod propagation;
 mod red;
 mod reentrance;
 mod sampling;
+mod scenarios;
 #[cfg(all(feature = "otlp", feature = "prometheus"))]
 mod scripted;
 mod spans;
+mod trees;
 mod variables;

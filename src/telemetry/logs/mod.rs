@@ -12,12 +12,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context as OtelContext, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{LogExporter, SdkLoggerProvider};
-use tracing::{Event, Level, Metadata};
+use tracing::{Level, Metadata};
 
 pub(super) use self::entry::{Entry, Ids};
 use self::entry::{Occurrence, Records};
@@ -25,6 +24,7 @@ use self::native::Native;
 pub use self::settings::LogSettings;
 use super::activation;
 use super::batch::Batch;
+use super::correlation;
 use super::counters::Counters;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
@@ -116,17 +116,9 @@ impl Logs {
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                correlation_id: context.baggage().get(CORRELATION_ID).cloned(),
+                correlation_id: correlation::of(context).map(|id| id.to_owned().into()),
             }
         })
-    }
-
-    /// Takes in an event that happened in no span of the layer.
-    pub(super) fn event_outside(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
-        let mut fields = EventFields::new(&self.visit, metadata.fields().len());
-        event.record(&mut fields);
-        self.event(metadata, &mut fields, None, Self::around(true), SystemTime::now(), false);
     }
 
     /// Takes in an event that happened in `span`, with what the visit of its fields found. That is left in `fields`

@@ -20,7 +20,7 @@ use tracing::callsite::Identifier;
 
 pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
-use self::series::{Binder, Recorders, Series};
+use self::series::{Instruments, Recorders, Series};
 use super::exemplars::{Book, Witness};
 use super::fields::Special;
 use super::spans::Mix;
@@ -49,7 +49,7 @@ pub(super) struct Callsite {
 pub(super) struct Red {
     /// Tells it apart from all others that ever were.
     id: u64,
-    binder: Binder,
+    instruments: Instruments,
     vitals: Arc<Vitals>,
     pub(super) labels: Labels,
     /// Distinct series.
@@ -85,7 +85,6 @@ thread_local! {
 }
 
 impl Red {
-    /// `exemplars` is for those of sampled spans, if somebody wants them.
     pub(super) fn new(
         meter: Meter,
         vitals: Arc<Vitals>,
@@ -97,7 +96,7 @@ impl Red {
         let rows = capacity + Vitals::CAPACITY + 1;
         Self {
             id: rows::next_id(),
-            binder: Binder { meter, exemplars },
+            instruments: Instruments { meter, exemplars },
             vitals,
             labels,
             capacity,
@@ -197,18 +196,24 @@ impl Red {
 
     /// Takes in a span that ended at `now`; `failure` is the kind of its failure, or empty for one of no kind.
     #[inline]
-    pub(super) fn record(&self, id: SeriesId, now: Tick, duration: Duration, failure: Option<&str>) {
+    pub(super) fn record(
+        &self,
+        id: SeriesId,
+        now: Tick,
+        duration: Duration,
+        failure: Option<&str>,
+        witness: Option<Witness>,
+    ) {
         if let Some(series) = self.series.get(id.0) {
-            series.record(&self.binder, &self.vitals, now, duration, failure);
+            series.recorders.record(&self.instruments, duration, failure, witness);
+            series.vital.record(&self.vitals, &series.component, now, duration, failure.is_some());
         }
     }
 
-    /// Offers a sampled span of those that [`record`](Self::record) took in as an exemplar.
+    /// Names `witness` for a span that was taken in before its trace was kept.
     pub(super) fn offer(&self, id: SeriesId, duration: Duration, failure: Option<&str>, witness: Witness) {
-        if self.binder.exemplars.is_some()
-            && let Some(series) = self.series.get(id.0)
-        {
-            series.offer(duration, failure, witness);
+        if let Some(series) = self.series.get(id.0) {
+            series.recorders.offer(duration, failure, witness);
         }
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct Series {
     pub(super) name: Box<str>,
     /// By the place of the label; none for a span that has no such field.
     pub(super) labels: Box<[Option<Box<str>>]>,
-    recorders: Arc<Recorders>,
-    vital: Sign,
+    pub(super) recorders: Arc<Recorders>,
+    pub(super) vital: Sign,
 }
 
 impl Series {
@@ -37,28 +37,11 @@ impl Series {
             vital: Sign::default(),
         }
     }
-
-    #[inline]
-    pub(super) fn record(
-        &self,
-        binder: &Binder,
-        vitals: &Vitals,
-        now: Tick,
-        duration: Duration,
-        failure: Option<&str>,
-    ) {
-        self.recorders.record(binder, duration, failure);
-        self.vital.record(vitals, &self.component, now, duration, failure.is_some());
-    }
-
-    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
-        self.recorders.offer(duration, failure, witness);
-    }
 }
 
 /// The vital signs that a series counts for.
 #[derive(Debug, Default)]
-struct Sign {
+pub(super) struct Sign {
     /// Found with the first span: a field may have given all spans of a callsite another component.
     first: OnceLock<Arc<Vital>>,
     /// After that one expired.
@@ -67,7 +50,14 @@ struct Sign {
 
 impl Sign {
     #[inline]
-    fn record(&self, vitals: &Vitals, component: &str, now: Tick, duration: Duration, failed: bool) {
+    pub(super) fn record(
+        &self,
+        vitals: &Vitals,
+        component: &str,
+        now: Tick,
+        duration: Duration,
+        failed: bool,
+    ) {
         if !self.first.get_or_init(|| vitals.component(component)).record(now, duration, failed) {
             self.record_later(vitals, component, now, duration, failed);
         }
@@ -85,32 +75,12 @@ impl Sign {
     }
 }
 
-/// Binds instruments.
+/// What the instruments of series are made from.
 #[derive(Debug)]
-pub(super) struct Binder {
+pub(super) struct Instruments {
     pub(super) meter: Meter,
-    /// Where exemplars are found, if somebody wants them.
+    /// Where exemplars are kept, if somebody wants them.
     pub(super) exemplars: Option<Arc<Book>>,
-}
-
-/// The instrument of one set of attributes.
-#[derive(Debug)]
-struct Recorder {
-    bound: BoundDuration,
-    exemplars: Option<Arc<Exemplars>>,
-}
-
-impl Recorder {
-    #[inline]
-    fn record(&self, duration: Duration) {
-        self.bound.record(duration);
-    }
-
-    fn offer(&self, duration: Duration, witness: Witness) {
-        if let Some(exemplars) = &self.exemplars {
-            exemplars.offer(duration, witness);
-        }
-    }
 }
 
 /// The instruments of a series, bound with the first span that needs them: one that nobody needs does not show.
@@ -121,6 +91,28 @@ pub(super) struct Recorders {
     /// Failures of no kind, or of one too many.
     failed: OnceLock<Recorder>,
     kinds: RwLock<HashMap<Box<str>, Arc<Recorder>>>,
+}
+
+#[derive(Debug)]
+struct Recorder {
+    duration: BoundDuration,
+    exemplars: Option<Arc<Exemplars>>,
+}
+
+impl Recorder {
+    #[inline]
+    fn record(&self, duration: Duration, witness: Option<Witness>) {
+        self.duration.record(duration);
+        if let Some(witness) = witness {
+            self.offer(duration, witness);
+        }
+    }
+
+    fn offer(&self, duration: Duration, witness: Witness) {
+        if let Some(exemplars) = &self.exemplars {
+            exemplars.offer(duration, witness);
+        }
+    }
 }
 
 /// The `error.type` of a failure that nobody has given one, as the conventions have it.
@@ -135,26 +127,48 @@ impl Recorders {
     }
 
     #[inline]
-    fn record(&self, binder: &Binder, duration: Duration, failure: Option<&str>) {
+    pub(super) fn record(
+        &self,
+        instruments: &Instruments,
+        duration: Duration,
+        failure: Option<&str>,
+        witness: Option<Witness>,
+    ) {
         match failure {
-            None => self.fine.get_or_init(|| self.bind(binder, None)).record(duration),
-            Some(kind) => self.record_failure(binder, duration, kind),
+            None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, witness),
+            Some(kind) => self.record_failure(instruments, duration, kind, witness),
         }
     }
 
-    fn record_failure(&self, binder: &Binder, duration: Duration, kind: &str) {
+    fn record_failure(
+        &self,
+        instruments: &Instruments,
+        duration: Duration,
+        kind: &str,
+        witness: Option<Witness>,
+    ) {
         if !kind.is_empty() && kind != OTHER {
             let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
-            if let Some(recorder) = known.or_else(|| self.meet(binder, kind)) {
-                return recorder.record(duration);
+            if let Some(recorder) = known.or_else(|| self.meet(instruments, kind)) {
+                return recorder.record(duration, witness);
             }
         }
-        self.failed.get_or_init(|| self.bind(binder, Some(OTHER))).record(duration);
+        self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
+    }
+
+    /// Names `witness` for a duration that [`record`](Self::record) has taken in.
+    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = failure.and_then(|kind| kinds.get(kind)).map(|recorder| &**recorder);
+        let of_none = if failure.is_some() { self.failed.get() } else { self.fine.get() };
+        if let Some(recorder) = of_kind.or(of_none) {
+            recorder.offer(duration, witness);
+        }
     }
 
     /// The recorder of a kind that was not there; none if there are too many.
     #[cold]
-    fn meet(&self, binder: &Binder, kind: &str) -> Option<Arc<Recorder>> {
+    fn meet(&self, instruments: &Instruments, kind: &str) -> Option<Arc<Recorder>> {
         let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kinds.get(kind) {
             return Some(Arc::clone(known));
@@ -162,29 +176,19 @@ impl Recorders {
         if kinds.len() >= KINDS {
             return None;
         }
-        let recorder = Arc::new(self.bind(binder, Some(kind)));
+        let recorder = Arc::new(self.bind(instruments, Some(kind)));
         kinds.insert(kind.into(), Arc::clone(&recorder));
         Some(recorder)
     }
 
-    /// As the exemplar of its bucket, where [`record`](Self::record) has counted it.
-    fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
-        let kind = match failure {
-            None => return self.fine.get().into_iter().for_each(|it| it.offer(duration, witness)),
-            Some(kind) => self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned(),
+    fn bind(&self, instruments: &Instruments, error_type: Option<&str>) -> Recorder {
+        let attributes = || {
+            let own = self.attributes.iter().map(|(key, value)| (&**key, &**value));
+            own.chain(error_type.map(|kind| ("error.type", kind)))
         };
-        match kind {
-            Some(recorder) => recorder.offer(duration, witness),
-            None => self.failed.get().into_iter().for_each(|it| it.offer(duration, witness)),
-        }
-    }
-
-    fn bind(&self, binder: &Binder, error_type: Option<&str>) -> Recorder {
-        let own = self.attributes.iter().map(|(key, value)| (&**key, &**value));
-        let attributes = own.chain(error_type.map(|kind| ("error.type", kind)));
         Recorder {
-            bound: BoundDuration::new(&binder.meter, &SPAN_DURATION, attributes.clone()),
-            exemplars: binder.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes)),
+            duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
+            exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
         }
     }
 }

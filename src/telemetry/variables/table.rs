@@ -48,7 +48,7 @@ variables! {
     OTEL_RESOURCE_ATTRIBUTES "Attributes of the resource: `key=value,key=value`, percent-encoded." "none";
     OTEL_SERVICE_NAME "`service.name` of the resource." "what the code says";
     OTEL_LOG_LEVEL "Which logs of the pipeline itself `install` lets through: `off`, `error`, `warn`, `info`, `debug` or `trace`." "as `env_filter` and `RUST_LOG` say";
-    OTEL_PROPAGATORS "Formats of trace context: a list, or `none`." "`tracecontext,baggage`";
+    OTEL_PROPAGATORS "Formats of trace context: a list of `tracecontext`, `baggage`, `b3` and `b3multi`, or `none`." "`tracecontext,baggage`";
     OTEL_TRACES_SAMPLER "Which traces are kept: `always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`." "`parentbased_always_on`";
     OTEL_TRACES_SAMPLER_ARG "The share that `traceidratio` keeps, from 0 to 1." "`1`";
     OTEL_TRACES_EXPORTER "Where spans go: a list of `otlp` and `console`, or `none`." "what the code says";
