@@ -158,6 +158,7 @@ impl Telemetry {
             log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
         let mut scraped = None;
         #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
         let mut exemplars = None;
