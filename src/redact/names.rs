@@ -34,6 +34,8 @@ const SHORT: usize = 64;
 pub(super) struct Names {
     /// By their length; each without what is between its words, in lower case.
     by_length: Vec<Vec<(Box<[u8]>, Treatment)>>,
+    /// A bit for each first letter and length that a name has: most words go no further.
+    filter: [u64; 4],
     /// Whether some are to be left alone.
     exceptions: bool,
 }
@@ -54,6 +56,8 @@ impl Names {
             Some((_, known)) => *known = treatment,
             None => same_length.push((squashed.into(), treatment)),
         }
+        let (word, bit) = filter(squashed);
+        self.filter[word] |= bit;
         self.exceptions |= treatment == Treatment::Leave;
         true
     }
@@ -63,7 +67,12 @@ impl Names {
         !self.by_length.is_empty()
     }
 
+    #[inline]
     fn get(&self, squashed: &[u8]) -> Option<Treatment> {
+        let (word, bit) = filter(squashed);
+        if self.filter[word] & bit == 0 {
+            return None;
+        }
         let same_length = self.by_length.get(squashed.len())?;
         same_length.iter().find_map(|(known, treatment)| (**known == *squashed).then_some(*treatment))
     }
@@ -100,6 +109,14 @@ impl Names {
     }
 }
 
+/// Where the filter has its bit for a name.
+#[inline]
+fn filter(squashed: &[u8]) -> (usize, u64) {
+    let first = squashed.first().map_or(0, |first| usize::from(*first));
+    let place = first.wrapping_mul(37).wrapping_add(squashed.len());
+    (place / 64 % 4, 1 << (place % 64))
+}
+
 /// The words of a name, in lower case and without what stands between them.
 ///
 /// `X-Auth-Token`, `x_auth_token`, `xAuthToken` and `XAuthTOKEN` are the same.
@@ -114,27 +131,27 @@ struct Words {
 
 impl Words {
     fn of(name: &str) -> Self {
-        let mut words = Self { short: [0; SHORT], length: 0, starts: 0, long: None };
-        let name = if name.contains('%') { Cow::Owned(decoded(name)) } else { Cow::Borrowed(name) };
-        if !name.is_ascii() || name.len() > SHORT {
-            words.long = Some(long(&name));
-            return words;
-        }
+        let (mut short, mut length, mut starts) = ([0; SHORT], 0, 0);
         let bytes = name.as_bytes();
-        let mut before = Kind::Other;
-        for (at, byte) in bytes.iter().enumerate() {
-            let kind = Kind::of(char::from(*byte));
-            if kind != Kind::Other {
-                let next = bytes.get(at + 1).map_or(Kind::Other, |next| Kind::of(char::from(*next)));
-                if begins(before, kind, next) {
-                    words.starts |= 1 << words.length;
-                }
-                words.short[words.length] = byte.to_ascii_lowercase();
-                words.length += 1;
+        if bytes.len() <= SHORT {
+            let (mut before, mut odd) = (OTHER, false);
+            let mut kind = bytes.first().map_or(OTHER, |byte| KINDS[usize::from(*byte)]);
+            for (at, byte) in bytes.iter().enumerate() {
+                let next = bytes.get(at + 1).map_or(OTHER, |next| KINDS[usize::from(*next)]);
+                let begins = kind != OTHER && begins(before, kind, next);
+                odd |= kind == ODD;
+                // Written over by the next one where it does not count.
+                short[length % SHORT] = byte | (kind & UPPER);
+                starts |= u64::from(begins) << (length % SHORT);
+                length += usize::from(kind != OTHER);
+                (before, kind) = (kind, next);
             }
-            before = kind;
+            if !odd {
+                return Self { short, length, starts, long: None };
+            }
         }
-        words
+        let name = if name.contains('%') { Cow::Owned(decoded(name)) } else { Cow::Borrowed(name) };
+        Self { short, length: 0, starts: 0, long: Some(long(&name)) }
     }
 
     /// All of it in one word.
@@ -143,6 +160,7 @@ impl Words {
     }
 
     /// Calls `each` with every run of whole words that is at most `longest` bytes long, and with its place.
+    #[inline]
     fn each_window(&self, longest: usize, mut each: impl FnMut(&[u8], (usize, usize))) {
         let bytes = self.all();
         if let Some((_, starts)) = &self.long {
@@ -174,55 +192,62 @@ impl Words {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Lower,
-    Upper,
-    Digit,
-    Other,
-}
+/// The kinds of bytes. That of a capital letter is what makes it a small one.
+const OTHER: u8 = 0;
+const LOWER: u8 = 1;
+const DIGIT: u8 = 2;
+const UPPER: u8 = 0x20;
+/// What the quick way cannot take: letters that are not ASCII, and `%`, which may stand for anything.
+const ODD: u8 = 4;
 
-impl Kind {
-    fn of(c: char) -> Self {
-        match c {
-            'a'..='z' => Self::Lower,
-            'A'..='Z' => Self::Upper,
-            '0'..='9' => Self::Digit,
-            c if c.is_ascii() => Self::Other,
-            c if c.is_uppercase() => Self::Upper,
-            c if c.is_alphabetic() => Self::Lower,
-            c if c.is_numeric() => Self::Digit,
-            _ => Self::Other,
-        }
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b'0'..=b'9' => DIGIT,
+            b'%' | 0x80.. => ODD,
+            _ => OTHER,
+        };
+        byte += 1;
     }
-}
+    kinds
+};
 
 /// Whether a word begins with a character of this kind: in `apiKey` with `K`, in `HTTPToken` with `T`.
-fn begins(before: Kind, kind: Kind, next: Kind) -> bool {
-    match (before, kind) {
-        (Kind::Other, _) => true,
-        (Kind::Lower, Kind::Upper) => true,
-        (Kind::Upper, Kind::Upper) => next == Kind::Lower,
-        (Kind::Digit, kind) => kind != Kind::Digit,
-        (_, Kind::Digit) => true,
-        _ => false,
+#[inline]
+fn begins(before: u8, kind: u8, next: u8) -> bool {
+    (before != kind && !(before == UPPER && kind == LOWER))
+        || (before == UPPER && kind == UPPER && next == LOWER)
+}
+
+fn kind(c: char) -> u8 {
+    match c {
+        '%' => OTHER,
+        c if c.is_ascii() => KINDS[c as usize],
+        c if c.is_uppercase() => UPPER,
+        c if c.is_alphabetic() => LOWER,
+        c if c.is_numeric() => DIGIT,
+        _ => OTHER,
     }
 }
 
 #[cold]
 fn long(name: &str) -> (Vec<u8>, Vec<usize>) {
     let (mut text, mut starts) = (String::new(), Vec::new());
-    let mut before = Kind::Other;
+    let mut before = OTHER;
     let mut chars = name.chars().peekable();
     while let Some(c) = chars.next() {
-        let kind = Kind::of(c);
-        if kind != Kind::Other {
-            if begins(before, kind, chars.peek().map_or(Kind::Other, |next| Kind::of(*next))) {
+        let kind_of_c = kind(c);
+        if kind_of_c != OTHER {
+            if begins(before, kind_of_c, chars.peek().map_or(OTHER, |next| kind(*next))) {
                 starts.push(text.len());
             }
             text.extend(c.to_lowercase());
         }
-        before = kind;
+        before = kind_of_c;
     }
     (text.into_bytes(), starts)
 }

@@ -17,49 +17,91 @@ pub(super) struct Traits {
 }
 
 impl Traits {
+    #[inline]
     pub(super) fn of(text: &[u8]) -> Self {
-        let (sign, at, scheme) = marks(text);
-        Self { sign, at, scheme, digits: digits(text) }
+        let bits = bits(text);
+        Self {
+            sign: bits & SIGN != 0,
+            at: bits & AT != 0,
+            scheme: bits & SCHEME != 0,
+            digits: text.len() >= SHORTEST && digits(text),
+        }
+    }
+
+    /// Whether there is anything to look for.
+    #[inline]
+    pub(super) fn any(self) -> bool {
+        self.sign || self.at || self.scheme || self.digits
     }
 }
+
+const SIGN: u8 = 1;
+const AT: u8 = 2;
+const SCHEME: u8 = 4;
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 16;
 /// `b`, two letters, `re` or `ic`: the last of them is so far from the first.
 const REACH: usize = 4;
 
-fn marks(text: &[u8]) -> (bool, bool, bool) {
-    let (mut sign, mut at, mut scheme) = ([0_u8; BLOCK], [0_u8; BLOCK], [0_u8; BLOCK]);
-    let mut rest = text;
-    while let (Some(block), Some(third), Some(fourth)) =
-        (rest.first_chunk::<BLOCK>(), array(rest, REACH - 1), array(rest, REACH))
-    {
-        for place in 0..BLOCK {
-            let (byte, third, fourth) = (block[place], third[place] | 0x20, fourth[place] | 0x20);
-            sign[place] |= u8::from(byte == b'=') | u8::from(byte == b':') | u8::from(byte == b'>');
-            at[place] |= u8::from(byte == b'@') | u8::from(byte == b'%');
-            scheme[place] |= u8::from(byte | 0x20 == b'b')
-                & ((u8::from(third == b'r') & u8::from(fourth == b'e'))
-                    | (u8::from(third == b'i') & u8::from(fourth == b'c')));
-        }
-        rest = &rest[BLOCK..];
+#[inline]
+fn bits(text: &[u8]) -> u8 {
+    if text.len() < BLOCK + REACH {
+        return short(text);
     }
-    let any = |block: [u8; BLOCK]| block.iter().fold(0, |all, byte| all | byte) != 0;
-    let (mut sign, mut at, mut scheme) = (any(sign), any(at), any(scheme));
-    for (place, byte) in rest.iter().enumerate() {
-        match byte {
-            b'=' | b':' | b'>' => sign = true,
-            b'@' | b'%' => at = true,
-            // Its length is that of the shortest one with its credentials.
-            b'b' | b'B' => scheme |= rest.len() - place > REACH,
-            _ => {}
-        }
+    let mut bits = [0; BLOCK];
+    let mut at = 0;
+    while at < text.len() - REACH {
+        // The last one lies over the one before it.
+        let from = at.min(text.len() - BLOCK - REACH);
+        look(&mut bits, &text[from..]);
+        at += BLOCK;
     }
-    (sign, at, scheme)
+    // So near the end there is no room for credentials.
+    short(&text[text.len() - REACH..]) | bits.iter().fold(0, |all, bits| all | bits)
 }
 
-fn array(text: &[u8], from: usize) -> Option<&[u8; BLOCK]> {
-    text.get(from..)?.first_chunk()
+#[inline]
+fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
+    let array = |from: usize| text.get(from..).and_then(<[u8]>::first_chunk::<BLOCK>);
+    if let (Some(first), Some(third), Some(fourth)) = (array(0), array(REACH - 1), array(REACH)) {
+        for place in 0..BLOCK {
+            let (byte, third, fourth) = (first[place], third[place] | 0x20, fourth[place] | 0x20);
+            let mask = |yes: bool, bit: u8| if yes { bit } else { 0 };
+            bits[place] |= mask(byte == b'=', SIGN)
+                | mask(byte == b':', SIGN)
+                | mask(byte == b'>', SIGN)
+                | mask(byte == b'@', AT)
+                | mask(byte == b'%', AT)
+                | (mask(byte | 0x20 == b'b', SCHEME)
+                    & ((mask(third == b'r', SCHEME) & mask(fourth == b'e', SCHEME))
+                        | (mask(third == b'i', SCHEME) & mask(fourth == b'c', SCHEME))));
+        }
+    }
+}
+
+#[inline]
+fn short(text: &[u8]) -> u8 {
+    const TABLE: [u8; 256] = {
+        let mut table = [0; 256];
+        table[b'=' as usize] = SIGN;
+        table[b':' as usize] = SIGN;
+        table[b'>' as usize] = SIGN;
+        table[b'@' as usize] = AT;
+        table[b'%' as usize] = AT;
+        table[b'b' as usize] = SCHEME;
+        table[b'B' as usize] = SCHEME;
+        table
+    };
+    let bits = text.iter().fold(0, |bits, byte| bits | TABLE[usize::from(*byte)]);
+    if bits & SCHEME != 0 && !scheme(text) { bits & !SCHEME } else { bits }
+}
+
+fn scheme(text: &[u8]) -> bool {
+    text.windows("basic 12345678".len()).any(|window| {
+        window[0] | 0x20 == b'b'
+            && matches!([window[3] | 0x20, window[4] | 0x20], [b'r', b'e'] | [b'i', b'c'])
+    })
 }
 
 /// Digits of the shortest number of a card.
@@ -68,6 +110,7 @@ pub(super) const SHORTEST: usize = 13;
 /// Whether a run of digits and separators is as long as a card's number.
 ///
 /// Such a run covers one of every thirteen bytes: the others are looked at only around those that it may cover.
+#[inline]
 fn digits(text: &[u8]) -> bool {
     let mut place = SHORTEST - 1;
     while let Some(byte) = text.get(place) {
@@ -76,9 +119,8 @@ fn digits(text: &[u8]) -> bool {
             continue;
         }
         let (from, to) = run(text, place);
-        if to - from >= SHORTEST
-            && text[from..to].iter().filter(|byte| byte.is_ascii_digit()).count() >= SHORTEST
-        {
+        let run = &text[from..to];
+        if run.len() >= SHORTEST && run.iter().filter(|byte| byte.is_ascii_digit()).count() >= SHORTEST {
             return true;
         }
         // What stands at `to` is in no number.
@@ -116,7 +158,7 @@ mod tests {
                 assert!(["=", ":", ">"].iter().all(|what| with(what).sign), "{place} of {length}");
                 assert!(["@", "%40"].iter().all(|what| with(what).at), "{place} of {length}");
                 assert!(
-                    ["Bearer abcdefgh", "bASIC"].iter().all(|what| with(what).scheme),
+                    ["Bearer abcdefgh", "bASIC abcdefgh"].iter().all(|what| with(what).scheme),
                     "{place} of {length}"
                 );
                 assert!(["4222222222222", "4242 4242-4242 4242"].iter().all(|what| with(what).digits));

@@ -28,12 +28,22 @@ pub(crate) enum Sort {
 
 impl Rules {
     /// `text` without secrets, or `None` if there are none in it; `found` hears of each.
+    #[inline]
     pub(super) fn clean(&self, text: &str, sort: Sort, found: &mut dyn FnMut(&str)) -> Option<String> {
+        let traits = Traits::of(text.as_bytes());
+        if !traits.any() && !self.any_patterns() {
+            return None;
+        }
+        self.search(text, sort, traits, found)
+    }
+
+    #[inline(never)]
+    fn search(&self, text: &str, sort: Sort, traits: Traits, found: &mut dyn FnMut(&str)) -> Option<String> {
         let mut findings = Vec::new();
         if sort == Sort::Query {
             self.in_form(text, &mut findings);
         }
-        self.find(text, &mut findings);
+        self.find(text, traits, &mut findings);
         if findings.is_empty() {
             return None;
         }
@@ -58,8 +68,14 @@ impl Rules {
         Some(out)
     }
 
-    fn find<'a>(&self, text: &'a str, findings: &mut Vec<Finding<'a>>) {
-        let traits = Traits::of(text.as_bytes());
+    fn any_patterns(&self) -> bool {
+        #[cfg(feature = "telemetry")]
+        return !self.patterns.is_empty();
+        #[cfg(not(feature = "telemetry"))]
+        false
+    }
+
+    fn find<'a>(&self, text: &'a str, traits: Traits, findings: &mut Vec<Finding<'a>>) {
         if traits.sign && self.signs {
             self.at_signs(text, findings);
         }
