@@ -33,7 +33,11 @@ pub(super) fn exit(layer: usize, id: u64) {
     // Out of the borrow before it is dropped: the end of a context may run anything.
     let _ended = ACTIVE.try_with(|active| {
         let mut active = active.borrow_mut();
-        let place = active.iter().rposition(|entry| entry.id == id && entry.layer == layer)?;
+        let matches = |entry: &Active| entry.id == id && entry.layer == layer;
+        if active.last().is_some_and(matches) {
+            return active.pop();
+        }
+        let place = active.iter().rposition(matches)?;
         Some(active.remove(place))
     });
 }

@@ -13,5 +13,6 @@ mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+mod sampling;
 mod spans;
 mod variables;
