@@ -21,6 +21,7 @@ use super::fields::{EventFields, SpanFields, StatusCode};
 use super::limits::SpanLimits;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
+use super::secrets::Secrets;
 use super::spans::{Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
 
@@ -32,6 +33,8 @@ pub(super) struct Core {
     /// Where spans wait that the head has not sampled.
     pub(super) tail: Option<Tail>,
     pub(super) limits: SpanLimits,
+    /// What must not be told.
+    pub(super) secrets: Secrets,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     /// Whether some of them are not the pipeline's own.
     pub(super) foreign_processors: bool,
@@ -280,15 +283,15 @@ impl Core {
         let recorded = self.spans.with(id, |live| live.recording.as_mut().map(|it| it.room(&self.limits)));
         let Some(Some(room)) = recorded else {
             // Only how it went is of interest.
-            let kind = error_type(event);
+            let kind = error_type(event, &self.secrets);
             self.spans.with(id, |live| live.fail(kind));
             return;
         };
         let at = clock::now();
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(&self.limits, metadata.fields().len() + 2);
+        let mut fields = EventFields::new(&self.limits, &self.secrets, metadata.fields().len() + 2);
         event.record(&mut fields);
-        let kind = if failure { error_type(event) } else { None };
+        let kind = if failure { error_type(event, &self.secrets) } else { None };
         let EventFields { message, error, .. } = &mut fields;
         let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
         let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);

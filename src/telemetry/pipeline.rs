@@ -33,10 +33,12 @@ use super::propagators::{self, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
 use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
+use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
+use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Vitals};
@@ -121,6 +123,8 @@ impl Telemetry {
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let redactor = settings.redaction.build_with(|name| variables.get(name));
+        let secrets = Secrets::new(redactor.map_err(|error| error.within("redaction"))?);
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let every = variables.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?.unwrap_or(settings.metrics_every);
@@ -166,7 +170,10 @@ impl Telemetry {
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
             .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
         for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
+            tracers = tracers.with_span_processor(SharedProcessor {
+                processor: Arc::clone(processor),
+                secrets: secrets.clone(),
+            });
         }
         let core = Arc::new(Core {
             red: Red::new(
@@ -179,6 +186,7 @@ impl Telemetry {
             sampler,
             tail,
             limits,
+            secrets,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
@@ -261,6 +269,12 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
+    }
+
+    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        self.inner.layer.core.secrets.redactor()
     }
 
     /// Who sends all this.
@@ -446,23 +460,27 @@ impl fmt::Debug for Telemetry {
 
 /// A processor that spans of the layer and spans of the OpenTelemetry API share.
 #[derive(Debug)]
-struct SharedProcessor(Arc<dyn SpanProcessor>);
+struct SharedProcessor {
+    processor: Arc<dyn SpanProcessor>,
+    secrets: Secrets,
+}
 
 impl SpanProcessor for SharedProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.0.on_start(span, cx);
+        self.processor.on_start(span, cx);
     }
 
-    fn on_end(&self, span: SpanData) {
-        self.0.on_end(span);
+    fn on_end(&self, mut span: SpanData) {
+        self.secrets.clean_span(&mut span);
+        self.processor.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.processor.shutdown_with_timeout(timeout)
     }
 }
 

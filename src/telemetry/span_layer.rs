@@ -41,7 +41,7 @@ impl Core {
         if !self.sampler.by_name || !callsite.special.any() {
             return None;
         }
-        let mut fields = SpanFields::special(&self.limits);
+        let mut fields = SpanFields::special(&self.limits, &self.secrets);
         attributes.record(&mut fields);
         fields.name
     }
@@ -50,9 +50,9 @@ impl Core {
     fn first_fields(&self, live: &mut Live, attributes: &Attributes<'_>, callsite: Callsite, recorded: bool) {
         let metadata = attributes.metadata();
         let mut fields = if recorded {
-            SpanFields::all(&self.limits, Recording::capacity(metadata))
+            SpanFields::all(&self.limits, &self.secrets, Recording::capacity(metadata))
         } else {
-            SpanFields::special(&self.limits)
+            SpanFields::special(&self.limits, &self.secrets)
         };
         fields.distinct = callsite.special.distinct();
         attributes.record(&mut fields);
@@ -145,9 +145,12 @@ where
         if !recorded && !callsite.special.any() && !callsite.labelled {
             return;
         }
-        let limits = &core.limits;
-        let mut fields =
-            if recorded { SpanFields::all(limits, values.len()) } else { SpanFields::special(limits) };
+        let (limits, secrets) = (&core.limits, &core.secrets);
+        let mut fields = if recorded {
+            SpanFields::all(limits, secrets, values.len())
+        } else {
+            SpanFields::special(limits, secrets)
+        };
         values.record(&mut fields);
         let labels =
             callsite.labelled.then(|| core.red.labels.read(|reader| values.record(reader))).flatten();
