@@ -26,6 +26,7 @@
 //! ```
 
 mod activation;
+mod adapters;
 mod batch;
 mod builder;
 mod choice;
@@ -35,15 +36,17 @@ mod console_fields;
 mod context;
 mod core;
 mod counters;
+mod ending;
 mod error;
 mod error_type;
+mod events;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
-#[cfg(feature = "otlp")]
-mod http_client;
 mod limits;
+mod logs;
 mod metrics;
+mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
@@ -58,6 +61,7 @@ mod secrets;
 mod span_layer;
 mod spans;
 mod variables;
+mod waiting;
 
 pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
@@ -65,6 +69,9 @@ pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
+pub use logs::LogSettings;
+pub use metrics::Meters;
+pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;

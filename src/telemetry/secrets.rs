@@ -6,12 +6,15 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 
+use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::{Event, Status};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::limits::SpanLimits;
-use crate::redact::{Redactor, Sort, Treatment};
+use super::variables::Variables;
+use crate::error::ConfigError;
+use crate::redact::{RedactionSettings, Redactor, Sort, Treatment};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows what fields must not say. See the [module](self).
@@ -44,9 +47,11 @@ thread_local! {
 }
 
 impl Secrets {
-    pub(super) fn new(redactor: Redactor) -> Self {
+    pub(super) fn new(settings: &RedactionSettings, variables: &Variables) -> Result<Self, ConfigError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor }
+        let redactor = settings.build_with(|name| variables.get(name));
+        let redactor = redactor.map_err(|error| error.within("redaction"))?;
+        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor })
     }
 
     pub(super) fn redactor(&self) -> &Redactor {
@@ -115,7 +120,11 @@ impl Secrets {
             text => self.redactor.replacement(treatment, text),
         }
     }
+}
 
+// ===== impl Secrets for what is made through the OpenTelemetry API =====
+
+impl Secrets {
     /// Takes the secrets out of a span that was made through the OpenTelemetry API.
     pub(super) fn clean_span(&self, span: &mut SpanData) {
         self.replace(&mut span.name);
@@ -172,6 +181,49 @@ impl Secrets {
             Mark::None => Sort::Text,
         };
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
+    }
+
+    /// The part of a log record that goes by `name`, or nothing if there is no secret in it.
+    pub(super) fn clean_any(&self, name: &str, value: &AnyValue) -> Option<AnyValue> {
+        let mark = self.meet(name);
+        match value {
+            AnyValue::String(text) => self.clean_text(mark, text.as_str()).map(AnyValue::String),
+            AnyValue::Map(values) => {
+                let hidden = matches!(mark, Mark::Secret(_));
+                let clean = |key: &Key, value: &AnyValue| {
+                    self.clean_any(if hidden { name } else { key.as_str() }, value)
+                };
+                if !values.iter().any(|(key, value)| clean(key, value).is_some()) {
+                    return None;
+                }
+                let pairs = values
+                    .iter()
+                    .map(|(key, value)| (key.clone(), clean(key, value).unwrap_or_else(|| value.clone())));
+                Some(AnyValue::Map(Box::new(pairs.collect())))
+            }
+            AnyValue::ListAny(values) => {
+                let clean: Vec<_> = values.iter().map(|value| self.clean_any(name, value)).collect();
+                clean.iter().any(Option::is_some).then(|| {
+                    let values = values.iter().zip(clean);
+                    let values = values.map(|(value, clean)| clean.unwrap_or_else(|| value.clone()));
+                    AnyValue::ListAny(Box::new(values.collect()))
+                })
+            }
+            AnyValue::Int(number) if mark == Mark::None => {
+                let number = self.redactor.number(u64::try_from(*number).ok()?)?;
+                Some(AnyValue::String(number.into()))
+            }
+            AnyValue::Int(number) => self.clean_text(mark, &number.to_string()).map(AnyValue::String),
+            AnyValue::Double(number) => self.clean_number(mark, number),
+            AnyValue::Boolean(yes) => self.clean_number(mark, yes),
+            AnyValue::Bytes(bytes) => self.clean_number(mark, &String::from_utf8_lossy(bytes)),
+            _ => None,
+        }
+    }
+
+    fn clean_number(&self, mark: Mark, value: &dyn fmt::Display) -> Option<AnyValue> {
+        let Mark::Secret(treatment) = mark else { return None };
+        Some(AnyValue::String(self.hide(treatment, &value.to_string()).into()))
     }
 }
 

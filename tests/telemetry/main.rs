@@ -7,6 +7,8 @@ mod support;
 
 mod console;
 mod export;
+mod logs;
+mod metrics;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;

@@ -1,0 +1,64 @@
+//! Parts of the pipeline where the SDK wants to own them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::propagators::Propagator;
+use super::secrets::Secrets;
+
+/// A processor that spans of the OpenTelemetry API share with those of the layer.
+#[derive(Debug)]
+pub(super) struct SharedProcessor {
+    processor: Arc<dyn SpanProcessor>,
+    /// The layer takes those of its spans out itself.
+    secrets: Secrets,
+}
+
+impl SharedProcessor {
+    pub(super) fn new(processor: &Arc<dyn SpanProcessor>, secrets: &Secrets) -> Self {
+        Self { processor: Arc::clone(processor), secrets: secrets.clone() }
+    }
+}
+
+impl SpanProcessor for SharedProcessor {
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        self.processor.on_start(span, cx);
+    }
+
+    fn on_end(&self, mut span: SpanData) {
+        self.secrets.clean_span(&mut span);
+        self.processor.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(timeout)
+    }
+}
+
+/// The propagator of the pipeline as the global one.
+#[derive(Debug)]
+pub(super) struct SharedPropagator(pub(super) Propagator);
+
+impl TextMapPropagator for SharedPropagator {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        self.0.inject_context(cx, injector);
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        self.0.extract_with_context(cx, extractor)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        self.0.fields()
+    }
+}
