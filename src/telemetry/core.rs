@@ -13,13 +13,14 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
+use super::exemplars::Witness;
 use super::fields::{SpanFields, StatusCode};
 use super::limits::SpanLimits;
 use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
-use super::spans::{Inherited, Live, Otel, Spans, Verdict};
+use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
 
 /// What all clones of a layer share.
@@ -239,7 +240,9 @@ impl Core {
         let now = clock::now();
         let duration = now.since(live.start);
         let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
-        self.red.record(live.series, now, duration, failure);
+        let end = || Anchor::or_new(live.anchor, now).wall(now);
+        let witness = Witness::sampled(&live.context, end);
+        self.red.record(live.series, now, duration, failure, witness);
         if live.recording.is_some() {
             self.finish(&mut live, now, duration);
         }

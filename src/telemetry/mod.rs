@@ -40,12 +40,16 @@ mod ending;
 mod error;
 mod error_type;
 mod events;
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
+mod exemplars;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
 mod limits;
 mod logs;
 mod metrics;
+#[cfg(feature = "prometheus")]
+mod openmetrics;
 mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]

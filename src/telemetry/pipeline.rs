@@ -156,12 +156,15 @@ impl Telemetry {
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
         let mut scraped = None;
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
+        let mut exemplars = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
             let (found, reader) = super::prometheus::Scrape::new()?;
             scraped = Some(metrics::Shared::new(reader));
+            exemplars = Some(Arc::clone(found.exemplars()));
             scrape = Some(found);
         }
 
@@ -192,6 +195,7 @@ impl Telemetry {
                 Arc::clone(&vitals),
                 settings.span_names,
                 Labels::new(&settings.span_metric_fields),
+                exemplars,
             ),
             spans: Spans::new(tail.is_some()),
             sampler,
@@ -329,6 +333,16 @@ impl Telemetry {
     #[must_use]
     pub fn prometheus_text(&self) -> String {
         self.inner.scrape.as_ref().map(super::prometheus::Scrape::text).unwrap_or_default()
+    }
+
+    /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
+    /// a sampled span for each bucket of `campanile.span.duration`. Prometheus keeps them if it runs with
+    /// `--enable-feature=exemplar-storage`.
+    #[cfg(feature = "prometheus")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+    #[must_use]
+    pub fn openmetrics_text(&self) -> String {
+        self.inner.scrape.as_ref().map(super::prometheus::Scrape::openmetrics).unwrap_or_default()
     }
 
     /// A tower service for `GET /metrics`; axum takes it with `route_service`.

@@ -56,7 +56,9 @@ impl Core {
         };
         fields.distinct = callsite.special.distinct();
         attributes.record(&mut fields);
-        let labels = callsite.labelled.then(|| self.red.labels.read(|reader| attributes.record(reader)));
+        let labels = callsite
+            .labelled
+            .then(|| self.red.labels.read(&self.secrets, |reader| attributes.record(reader)));
         let labels = labels.flatten();
         if fields.name.is_some() || fields.component.is_some() || labels.is_some() {
             let (component, name) = (fields.component.as_deref(), fields.name.as_deref());
@@ -152,8 +154,10 @@ where
             SpanFields::special(limits, secrets)
         };
         values.record(&mut fields);
-        let labels =
-            callsite.labelled.then(|| core.red.labels.read(|reader| values.record(reader))).flatten();
+        let labels = callsite
+            .labelled
+            .then(|| core.red.labels.read(secrets, |reader| values.record(reader)))
+            .flatten();
         core.apply(id, fields, labels);
     }
 

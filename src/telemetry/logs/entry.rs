@@ -133,7 +133,8 @@ impl Occurrence {
         if let Some(Ids { trace_id, span_id, flags }) = self.span {
             record.set_trace_context(trace_id, span_id, Some(flags));
         }
-        if let Some(message) = self.message {
+        // An error that came without a word, as `#[instrument(err)]` leaves it, says enough.
+        if let Some(message) = self.message.or_else(|| self.error.clone()) {
             record.set_body(AnyValue::String(message.into()));
         }
         let bridged = metadata.target() == FROM_LOG;
