@@ -73,8 +73,9 @@ impl Values<'_> {
         let mut bounded = Bounded(String::new(), self.limits.value_length.saturating_add(BEYOND));
         let _cut_short = write!(bounded, "{value:?}");
         let clean = match self.secrets.text(name, &bounded.0) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(clean) => Some(clean),
+            // Not the marker, which is borrowed as well.
+            Cow::Borrowed(text) if std::ptr::eq(text, bounded.0.as_str()) => None,
+            clean => Some(clean.into_owned()),
         };
         self.cut(clean.unwrap_or(bounded.0))
     }
