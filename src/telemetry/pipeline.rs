@@ -34,10 +34,12 @@ use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
 use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
+use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Vitals};
@@ -128,6 +130,7 @@ impl Telemetry {
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let secrets = Secrets::new(&settings.redaction, &variables)?;
         let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
@@ -184,7 +187,7 @@ impl Telemetry {
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
             .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
         for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
+            tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
         let root = Arc::clone(&sampler);
         let core = Arc::new(Core {
@@ -199,6 +202,7 @@ impl Telemetry {
             sampler,
             tail,
             limits,
+            secrets,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
@@ -208,6 +212,7 @@ impl Telemetry {
             places: settings.code_attributes,
             logs: Arc::clone(&logs),
         });
+        let logger_provider = logs.provider(&resource, &core.secrets);
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
@@ -221,7 +226,7 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
-                logger_provider: logs.provider(&resource),
+                logger_provider,
                 logs,
                 batches,
                 pushes,
@@ -297,6 +302,12 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
+    }
+
+    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        self.inner.layer.core.secrets.redactor()
     }
 
     /// Who sends all this.

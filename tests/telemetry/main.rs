@@ -16,6 +16,7 @@ mod parents;
 mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
+mod redaction;
 mod reentrance;
 mod sampling;
 mod scenarios;
