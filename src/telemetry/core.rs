@@ -13,7 +13,6 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::exemplars::Witness;
 use super::fields::{SpanFields, StatusCode};
 use super::limits::SpanLimits;
 use super::logs::Logs;
@@ -21,6 +20,7 @@ use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
+use crate::signal::Witness;
 
 /// What all clones of a layer share.
 pub(super) struct Core {
