@@ -25,6 +25,7 @@ use super::pipeline::Telemetry;
 use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
 use crate::error::ConfigError;
+use crate::redact::RedactionSettings;
 
 /// What a [`Telemetry`] is made from, as it stands in a file. `OTEL_*` variables win over it.
 ///
@@ -68,6 +69,9 @@ pub struct TelemetrySettings {
     /// What one span may hold.
     #[serde(default)]
     pub limits: SpanLimits,
+    /// What is redacted in spans, events and logs.
+    #[serde(default)]
+    pub redaction: RedactionSettings,
     /// How spans wait for their export.
     #[serde(default)]
     pub batch: BatchSettings,
@@ -147,6 +151,7 @@ impl TelemetrySettings {
             sampling: Sampling::default(),
             tail_sampling: None,
             limits: SpanLimits::default(),
+            redaction: RedactionSettings::default(),
             batch: BatchSettings::default(),
             logs: LogSettings::default(),
             span_names: span_names(),
@@ -354,6 +359,24 @@ impl TelemetryBuilder {
     /// What one span may hold.
     pub fn limits(mut self, limits: SpanLimits) -> Self {
         self.settings.limits = limits;
+        self
+    }
+
+    /// What is redacted in spans, events and logs before anything leaves, the console included:
+    /// [`RedactionSettings::default`] unless told otherwise.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Telemetry;
+    /// use campanile::redact::RedactionSettings;
+    ///
+    /// let redaction = RedactionSettings::default().mask(["iban"]).leave(["page_token"]);
+    /// let telemetry = Telemetry::builder("checkout").redaction(redaction).build()?;
+    /// assert_eq!(telemetry.redactor().text("iban=DE02"), "iban=[redacted]");
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn redaction(mut self, redaction: RedactionSettings) -> Self {
+        self.settings.redaction = redaction;
         self
     }
 

@@ -1,6 +1,6 @@
 //! What one span may hold.
 
-use opentelemetry::{KeyValue, StringValue, Value};
+use opentelemetry::KeyValue;
 use serde::{Deserialize, Serialize};
 
 use super::variables::Variables;
@@ -77,10 +77,6 @@ impl SpanLimits {
         } else {
             *dropped = dropped.saturating_add(1);
         }
-    }
-
-    pub(super) fn text(&self, text: &str) -> Value {
-        Value::String(StringValue::from(self.cut(text).to_owned()))
     }
 }
 

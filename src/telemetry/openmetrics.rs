@@ -9,9 +9,8 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::time::UNIX_EPOCH;
 
+use crate::signal::{Book, Exemplar, Exemplars};
 use prometheus::proto::{Histogram, LabelPair, Metric, MetricFamily, MetricType};
-
-use super::exemplars::{Book, Exemplar, Exemplars};
 
 /// What stands at the end, and alone if there is nothing.
 pub(super) const END: &str = "# EOF\n";

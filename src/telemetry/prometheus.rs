@@ -8,8 +8,8 @@ use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
 use super::error::TelemetryError;
-use super::exemplars::Book;
 use super::openmetrics;
+use crate::signal::Book;
 
 /// The metrics of a pipeline, read when someone asks.
 #[derive(Clone)]

@@ -23,6 +23,7 @@ mod parents;
 mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
+mod redaction;
 mod reentrance;
 mod sampling;
 mod scenarios;

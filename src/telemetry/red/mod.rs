@@ -21,11 +21,10 @@ use tracing::callsite::Identifier;
 pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
 use self::series::{Instruments, Recorders, Series};
-use super::exemplars::{Book, Witness};
 use super::fields::Special;
 use super::spans::Mix;
 use crate::clock::Tick;
-use crate::signal::Vitals;
+use crate::signal::{Book, Vitals, Witness};
 use crate::sync::Mutex;
 
 /// Stands for a component, a span name and the values of the labels.

@@ -7,9 +7,8 @@ use std::time::Duration;
 use opentelemetry::metrics::Meter;
 
 use crate::clock::Tick;
-use crate::signal::{BoundDuration, SPAN_DURATION, Vital, Vitals};
+use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, Vital, Vitals, Witness};
 use crate::sync::Mutex;
-use crate::telemetry::exemplars::{Book, Exemplars, Witness};
 
 /// Where the spans of one component and name, and one value of each label, are counted.
 #[derive(Debug)]
