@@ -166,6 +166,8 @@ fn p34_an_exporter_of_metrics_that_panics_fails_or_hangs_costs_a_counter() {
         let failures =
             crate::red::value(&text, "campanile_telemetry_export_failures_total", &[("signal", "metrics")]);
         assert_eq!(failures, Some(3.0));
+        let durations = "campanile_telemetry_export_duration_seconds_count";
+        assert_eq!(crate::red::value(&text, durations, &[("signal", "metrics")]), Some(4.0));
         assert!(telemetry.shutdown(LONG));
     });
 }
