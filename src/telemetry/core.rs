@@ -18,6 +18,7 @@ use super::limits::SpanLimits;
 use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
+use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
 use crate::signal::Witness;
@@ -30,6 +31,8 @@ pub(super) struct Core {
     /// Where spans wait that the head has not sampled.
     pub(super) tail: Option<Tail>,
     pub(super) limits: SpanLimits,
+    /// What must not be told.
+    pub(super) secrets: Secrets,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     /// Whether some of them are not the pipeline's own.
     pub(super) foreign_processors: bool,

@@ -13,7 +13,6 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -27,16 +26,19 @@ use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
+use super::filter;
 use super::logs::Logs;
-use super::metrics::{Meters, Outlets, Push, PushSettings};
+use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
 use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
+use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Book, Vitals};
@@ -106,7 +108,7 @@ impl Telemetry {
     }
 
     pub(super) fn install(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let filter = filter(&builder.settings.env_filter, &builder.variables)?;
+        let filter = filter::env_filter(&builder.settings.env_filter, &builder.variables)?;
         let telemetry = Self::build(builder)?;
         let inner = &*telemetry.inner;
         let subscriber = tracing_subscriber::registry()
@@ -129,15 +131,22 @@ impl Telemetry {
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let secrets = Secrets::new(&settings.redaction, &variables)?;
         let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
+        // `install` needs it; a value that cannot be used is an error for all.
+        filter::log_level(&variables)?;
         let formats = propagation::from_variables(&variables)?;
-        let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
+        let resource =
+            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
         let counters = Arc::new(Counters::default());
-        let meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        if choice.exponential {
+            meters = meters.with_view(metrics::exponential);
+        }
         let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in exporters {
@@ -162,7 +171,7 @@ impl Telemetry {
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
             let (found, reader) = super::prometheus::Scrape::new()?;
-            scraped = Some(super::metrics::Shared::new(reader));
+            scraped = Some(metrics::Shared::new(reader));
             exemplars = Some(Arc::clone(found.exemplars()));
             scrape = Some(found);
         }
@@ -184,9 +193,11 @@ impl Telemetry {
             .with_sampler(SharedSampler(Arc::clone(&sampler)))
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
         for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
+            tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
         let root = Arc::clone(&sampler);
         let core = Arc::new(Core {
@@ -201,6 +212,7 @@ impl Telemetry {
             sampler,
             tail,
             limits,
+            secrets,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
@@ -210,6 +222,7 @@ impl Telemetry {
             places: settings.code_attributes,
             logs: Arc::clone(&logs),
         });
+        let logger_provider = logs.provider(&resource, &core.secrets);
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
@@ -224,7 +237,7 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
-                logger_provider: logs.provider(&resource),
+                logger_provider,
                 logs,
                 batches,
                 pushes,
@@ -301,6 +314,12 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
+    }
+
+    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        self.inner.layer.core.secrets.redactor()
     }
 
     /// Who sends all this.
@@ -450,16 +469,6 @@ impl Drop for Inner {
 
 fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
     Box::new(move || push.shut_down(limit))
-}
-
-fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
-    let (setting, directives) = match variables.get("RUST_LOG") {
-        Some(directives) => ("RUST_LOG", directives),
-        None => ("env_filter", directives.to_owned()),
-    };
-    EnvFilter::builder().parse(&directives).map_err(|error| {
-        ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
-    })
 }
 
 fn push_settings(settings: &TelemetrySettings, variables: &Variables) -> Result<PushSettings, ConfigError> {
