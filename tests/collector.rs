@@ -108,7 +108,7 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
         .filter(|(_, point)| point.count > Some(0))
         .map(|(service, point)| {
             let of = |key: &str| point.attributes.get(key).cloned().unwrap_or_default();
-            (service.clone(), of("component"), of("span.name"), of("error"), point.count)
+            (service.clone(), of("component"), of("span.name"), of("error.type"), point.count)
         })
         .collect();
     calls.sort();
@@ -118,7 +118,7 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
     };
     assert_eq!(
         calls,
-        [call("checkout", "collector", "order", "false"), call("payments", "ledger", "pay", "true")]
+        [call("checkout", "collector", "order", ""), call("payments", "ledger", "pay", "_OTHER")]
     );
 }
 

@@ -262,8 +262,8 @@ pub(super) mod tests {
     pub(in crate::health) fn calls(failed: u64, succeeded: u64, each: Duration) -> Evidence {
         let vital = Vital::default();
         let now = clock::now();
-        (0..failed).for_each(|_| vital.record(now, each, true));
-        (0..succeeded).for_each(|_| vital.record(now, each, false));
+        (0..failed).for_each(|_| _ = vital.record(now, each, true));
+        (0..succeeded).for_each(|_| _ = vital.record(now, each, false));
         Evidence { vital: Some(vital.reading()), ..Evidence::default() }
     }
 
@@ -367,7 +367,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn last_failures_are_forgiven_when_nobody_calls_any_more() {
         let vital = Vital::default();
-        (0..4).for_each(|_| vital.record(clock::now(), MILLIS, true));
+        (0..4).for_each(|_| _ = vital.record(clock::now(), MILLIS, true));
         let evidence = || Evidence { vital: Some(vital.reading()), ..Evidence::default() };
         assert_eq!(judged(&evidence()).0, Status::Degraded);
         tokio::time::advance(Duration::from_secs(67)).await;

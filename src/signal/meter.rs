@@ -1,7 +1,7 @@
 //! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
 
 #[cfg(feature = "telemetry")]
-pub(crate) use with_telemetry::{DurationRecorder, instrument, publish, withdraw};
+pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
 #[cfg(not(feature = "telemetry"))]
 pub(crate) use without_telemetry::DurationRecorder;
 
@@ -157,11 +157,10 @@ mod with_telemetry {
             .build()
     }
 
-    /// Records durations under fixed attributes, to the meter of the moment or to one of its own.
+    /// Records durations under fixed attributes, to the meter of the moment.
     pub(crate) struct DurationRecorder {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
-        own: Option<Meter>,
         /// The generation that has no meter, as far as is known: one look spares a process without a pipeline the rest.
         idle: AtomicU64,
         /// Nothing before the first duration: a series that never had one does not show.
@@ -173,9 +172,6 @@ mod with_telemetry {
         histogram: Option<BoundHistogram<f64>>,
     }
 
-    /// The generation of a recorder that is bound to one meter for good.
-    const FIXED: u64 = u64::MAX;
-
     impl DurationRecorder {
         /// Records to whichever meter is published.
         pub(crate) fn new(
@@ -185,20 +181,9 @@ mod with_telemetry {
             Self {
                 metric,
                 attributes: key_values(attributes),
-                own: None,
                 idle: AtomicU64::new(0),
                 bound: ArcSwapOption::empty(),
             }
-        }
-
-        /// Records to `meter` alone.
-        pub(crate) fn on(
-            meter: &Meter,
-            metric: &'static Metric,
-            attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
-        ) -> Self {
-            let idle = AtomicU64::new(FIXED);
-            Self { own: Some(meter.clone()), idle, ..Self::new(metric, attributes) }
         }
 
         #[inline]
@@ -211,10 +196,7 @@ mod with_telemetry {
         fn record_bound(&self, duration: Duration) {
             let bound = self.bound.load();
             match bound.as_deref() {
-                Some(bound)
-                    if bound.generation == FIXED
-                        || bound.generation == GENERATION.load(Ordering::Acquire) =>
-                {
+                Some(bound) if bound.generation == GENERATION.load(Ordering::Acquire) => {
                     if let Some(histogram) = &bound.histogram {
                         histogram.record(duration.as_secs_f64());
                     }
@@ -225,24 +207,46 @@ mod with_telemetry {
 
         #[cold]
         fn rebind(&self, duration: Duration) {
-            if let Some(own) = &self.own {
-                self.bind(FIXED, Some(own));
-            } else {
-                let generation = GENERATION.load(Ordering::Acquire);
-                let meter = METER.load();
-                self.bind(generation, meter.as_deref());
-                if meter.is_none() {
-                    self.idle.store(generation, Ordering::Relaxed);
-                }
+            let generation = GENERATION.load(Ordering::Acquire);
+            let meter = METER.load();
+            let histogram =
+                meter.as_deref().map(|meter| histogram(meter, self.metric).bind(&self.attributes));
+            self.bound.store(Some(Arc::new(Bound { generation, histogram })));
+            if meter.is_none() {
+                self.idle.store(generation, Ordering::Relaxed);
             }
             if let Some(histogram) = self.bound.load().as_deref().and_then(|bound| bound.histogram.as_ref()) {
                 histogram.record(duration.as_secs_f64());
             }
         }
+    }
 
-        fn bind(&self, generation: u64, meter: Option<&Meter>) {
-            let histogram = meter.map(|meter| histogram(meter, self.metric).bind(&self.attributes));
-            self.bound.store(Some(Arc::new(Bound { generation, histogram })));
+    /// Records durations under fixed attributes, to one meter.
+    pub(crate) struct BoundDuration(BoundHistogram<f64>);
+
+    impl BoundDuration {
+        pub(crate) fn new<'a>(
+            meter: &Meter,
+            metric: &'static Metric,
+            attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+        ) -> Self {
+            let mut attributes: Vec<KeyValue> = attributes
+                .into_iter()
+                .map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()))
+                .collect();
+            attributes.sort_by(|a, b| a.key.cmp(&b.key));
+            Self(histogram(meter, metric).bind(&attributes))
+        }
+
+        #[inline]
+        pub(crate) fn record(&self, duration: Duration) {
+            self.0.record(duration.as_secs_f64());
+        }
+    }
+
+    impl std::fmt::Debug for BoundDuration {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("BoundDuration")
         }
     }
 

@@ -7,6 +7,8 @@
 //! the moment.
 
 mod meter;
+#[cfg(feature = "telemetry")]
+mod minute;
 mod names;
 mod source;
 mod trace;
@@ -15,7 +17,7 @@ mod vitals;
 
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
-pub(crate) use meter::{instrument, publish, withdraw};
+pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(test)]

@@ -121,8 +121,8 @@ metrics! {
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     // ----- spans -----
-    SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error" "otel.metric.overflow"]
-        "How long spans took, sampled or not; its count is the number of calls.";
+    SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
+        "How long spans took, sampled or not, with the kind of failure of those that failed; its count is the number of calls.";
     SPANS_STARTED "campanile.telemetry.spans.started" Counter "{span}" []
         "Spans that the span layer saw start.";
     SPANS_SAMPLED "campanile.telemetry.spans.sampled" Counter "{span}" []

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::minute::Minute;
 use crate::clock::{self, Tick, nanos};
-use crate::sketch::{LiveSketch, Summary};
+use crate::lanes::Lanes;
+use crate::sketch::{DenseSketch, Sketch, Summary};
 use crate::sync::Mutex;
-use crate::window::{Buckets, Counts, Sample};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::window::Counts;
 
 /// The time that rates and shares look back.
 pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
+
+/// A component that was not called for as long has no vital signs any more.
+pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 
 /// The components of one pipeline, at most [`Vitals::CAPACITY`] of them.
 #[derive(Debug, Default)]
@@ -28,13 +34,32 @@ impl Vitals {
             return Arc::clone(vital);
         }
         let mut components = self.components.write().unwrap_or_else(PoisonError::into_inner);
+        if components.len() >= Self::CAPACITY && !components.contains_key(name) {
+            Self::expire(&mut components);
+        }
         let name = if components.len() >= Self::CAPACITY { "other" } else { name };
         Arc::clone(components.entry(name.into()).or_default())
     }
 
     /// Every component with its vital signs, by name.
     pub(crate) fn readings(&self) -> Vec<(Arc<str>, VitalReading)> {
+        let now = clock::now();
+        if self.read().values().any(|vital| vital.idle(now)) {
+            Self::expire(&mut self.components.write().unwrap_or_else(PoisonError::into_inner));
+        }
         self.read().iter().map(|(name, vital)| (Arc::clone(name), vital.reading())).collect()
+    }
+
+    /// Forgets the components that nobody calls any more.
+    fn expire(components: &mut BTreeMap<Arc<str>, Arc<Vital>>) {
+        let now = clock::now();
+        components.retain(|_, vital| {
+            let idle = vital.idle(now);
+            if idle {
+                vital.gone.store(true, Ordering::Release);
+            }
+            !idle
+        });
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Arc<Vital>>> {
@@ -45,17 +70,24 @@ impl Vitals {
 /// The vital signs of one component.
 #[derive(Debug)]
 pub(crate) struct Vital {
-    recent: Mutex<Recent>,
-    durations: LiveSketch,
+    lanes: Lanes<Lane>,
+    /// Failures since the last success, on whichever thread.
+    consecutive_failures: AtomicU64,
+    made: Tick,
+    /// Whether it expired: nobody reads it any more.
+    gone: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Recent {
-    counts: Buckets,
-    durations: Sums,
-    consecutive_failures: u64,
-    calls: u64,
+/// What some threads count; on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(Mutex<Tally>);
+
+#[derive(Debug, Default)]
+struct Tally {
+    recent: Minute,
     failures: u64,
+    durations: DenseSketch,
 }
 
 /// The vital signs of one component at one moment.
@@ -78,87 +110,66 @@ pub(crate) struct VitalReading {
 impl Default for Vital {
     fn default() -> Self {
         Self {
-            recent: Mutex::new(Recent {
-                counts: Buckets::new(LOOK_BACK),
-                durations: Sums::default(),
-                consecutive_failures: 0,
-                calls: 0,
-                failures: 0,
-            }),
-            durations: LiveSketch::default(),
+            lanes: Lanes::new(),
+            consecutive_failures: AtomicU64::new(0),
+            made: clock::now(),
+            gone: AtomicBool::new(false),
         }
     }
 }
 
 impl Vital {
-    /// Takes in one call that ended at `now`.
-    pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) {
-        self.durations.record(nanos(duration));
-        let mut recent = self.recent.lock();
-        recent.counts.record(now, Sample { failed, slow: false });
-        recent.durations.record(now, duration);
-        recent.calls += 1;
+    /// Takes in one call that ended at `now`; `false` if it expired before.
+    #[inline]
+    pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
+        let nanos = nanos(duration);
         if failed {
-            recent.failures += 1;
-            recent.consecutive_failures += 1;
-        } else {
-            recent.consecutive_failures = 0;
+            self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+        } else if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
+            self.consecutive_failures.store(0, Ordering::Relaxed);
         }
+        {
+            let mut tally = self.lanes.own(Lane::default).0.lock();
+            tally.recent.record(now, nanos, failed);
+            tally.failures += u64::from(failed);
+            tally.durations.record(nanos);
+        }
+        !self.gone.load(Ordering::Acquire)
     }
 
     pub(crate) fn reading(&self) -> VitalReading {
-        let durations = self.durations.summary();
         let now = clock::now();
-        let mut recent = self.recent.lock();
-        let counts = recent.counts.counts(now);
-        let sum = recent.durations.sum(now);
+        let (mut durations, mut failures) = (Sketch::new(), 0);
+        let (mut recent, mut recent_nanos) = (Counts::default(), 0_u64);
+        for lane in self.lanes.iter() {
+            let mut tally = lane.0.lock();
+            let sum = tally.recent.sum(now);
+            recent.calls += sum.calls;
+            recent.failures += sum.failures;
+            recent_nanos = recent_nanos.saturating_add(sum.nanos);
+            failures += tally.failures;
+            durations.merge(&tally.durations.read());
+        }
         VitalReading {
-            recent: counts,
-            recent_mean: Duration::from_nanos(sum.checked_div(counts.calls).unwrap_or(0)),
-            consecutive_failures: recent.consecutive_failures,
-            calls: recent.calls,
-            failures: recent.failures,
-            durations,
+            recent,
+            recent_mean: Duration::from_nanos(recent_nanos.checked_div(recent.calls).unwrap_or(0)),
+            consecutive_failures: self.consecutive_failures.load(Ordering::Relaxed),
+            calls: durations.count(),
+            failures,
+            durations: Summary::from(&durations),
         }
     }
-}
 
-/// Nanoseconds of the calls of the last [`LOOK_BACK`], in the buckets that [`Buckets`] has for their counts.
-#[derive(Debug, Default)]
-struct Sums {
-    newest: u64,
-    ring: [u64; Self::BUCKETS as usize + 1],
-}
-
-impl Sums {
-    const BUCKETS: u64 = 10;
-    const WIDTH: u64 = LOOK_BACK.as_nanos() as u64 / Self::BUCKETS;
-
-    fn record(&mut self, now: Tick, duration: Duration) {
-        self.advance(now);
-        let place = self.newest as usize % self.ring.len();
-        self.ring[place] = self.ring[place].saturating_add(nanos(duration));
-    }
-
-    fn sum(&mut self, now: Tick) -> u64 {
-        self.advance(now);
-        self.ring.iter().fold(0, |sum, nanos| sum.saturating_add(*nanos))
-    }
-
-    fn advance(&mut self, now: Tick) {
-        let number = now.0 / Self::WIDTH;
-        let len = self.ring.len() as u64;
-        for gone in (self.newest + 1).max((number + 1).saturating_sub(len))..=number {
-            self.ring[(gone % len) as usize] = 0;
-        }
-        self.newest = self.newest.max(number);
+    /// Whether nobody called it for longer than [`EXPIRY`].
+    fn idle(&self, now: Tick) -> bool {
+        let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last()).max();
+        now.since(last.unwrap_or_default().max(self.made)) > EXPIRY
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn a_success_ends_a_row_of_failures_and_an_earlier_clock_does_no_harm() {
@@ -175,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn what_threads_count_adds_up() {
+        let vital = Vital::default();
+        let now = clock::now();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..100).for_each(|n| _ = vital.record(now, Duration::from_millis(1), n % 4 == 0))
+                });
+            }
+        });
+        let reading = vital.reading();
+        assert_eq!((reading.calls, reading.failures, reading.recent.calls), (400, 100, 400));
+        assert_eq!(reading.durations.max, Duration::from_millis(1));
+    }
+
+    #[test]
     fn p35_components_are_bounded_and_the_rest_is_visible() {
         let vitals = Vitals::default();
         let now = clock::now();
@@ -187,25 +214,19 @@ mod tests {
         assert_eq!(other, Some(Vitals::CAPACITY as u64));
     }
 
-    proptest! {
-        #[test]
-        fn the_mean_is_that_of_the_calls_that_count(calls in prop::collection::vec((0_u64..40, 0_u64..10_000), 1..100)) {
-            let vital = Vital::default();
-            let mut now = Tick(1);
-            let mut all = Vec::new();
-            for (step, millis) in calls {
-                now = now + Duration::from_secs(step);
-                let duration = Duration::from_millis(millis);
-                vital.record(now, duration, false);
-                all.push((now.0 / Sums::WIDTH, duration));
-                let newest = now.0 / Sums::WIDTH;
-                let sum: Duration =
-                    all.iter().filter(|(bucket, _)| bucket + Sums::BUCKETS >= newest).map(|(_, duration)| *duration).sum();
-                let mut recent = vital.recent.lock();
-                prop_assert_eq!(Duration::from_nanos(recent.durations.sum(now)), sum);
-                let counted = all.iter().filter(|(bucket, _)| bucket + Sums::BUCKETS >= newest).count();
-                prop_assert_eq!(recent.counts.counts(now).calls, counted as u64);
-            }
+    #[tokio::test(start_paused = true)]
+    async fn p35_a_component_that_nobody_calls_makes_room() {
+        let vitals = Vitals::default();
+        for n in 0..Vitals::CAPACITY {
+            vitals.component(&format!("component {n}")).record(clock::now(), Duration::ZERO, false);
         }
+        let (idle, busy) = (vitals.component("component 1"), vitals.component("component 2"));
+        tokio::time::advance(EXPIRY).await;
+        assert!(busy.record(clock::now(), Duration::ZERO, false));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(vitals.component("new").record(clock::now(), Duration::ZERO, false), "it finds room");
+        let names: Vec<_> = vitals.readings().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["component 2".into(), Arc::<str>::from("new")]);
+        assert!(!idle.record(clock::now(), Duration::ZERO, false), "who holds it is told");
     }
 }

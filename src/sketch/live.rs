@@ -96,14 +96,9 @@ impl LiveSketch {
         }
         sketch
     }
-
-    #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
-    pub(crate) fn summary(&self) -> Summary {
-        Summary::from(&self.read())
-    }
 }
 
-fn duration_of(nanos: u128) -> Duration {
+pub(super) fn duration_of(nanos: u128) -> Duration {
     const SECOND: u128 = 1_000_000_000;
     match u64::try_from(nanos / SECOND) {
         Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
@@ -136,9 +131,9 @@ mod tests {
     fn the_mean_outlasts_a_sum_beyond_64_bits() {
         let live = LiveSketch::default();
         (0..3).for_each(|_| live.record(u64::MAX));
-        assert_eq!(live.summary().mean, Duration::from_nanos(u64::MAX));
+        assert_eq!(live.read().mean(), Duration::from_nanos(u64::MAX));
         live.record(0);
-        assert_eq!(live.summary().mean, Duration::from_nanos((u128::from(u64::MAX) * 3 / 4) as u64));
+        assert_eq!(live.read().mean(), Duration::from_nanos((u128::from(u64::MAX) * 3 / 4) as u64));
         assert_eq!(duration_of(u128::MAX), Duration::MAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
 
 thread_local! {
@@ -33,7 +33,11 @@ pub(super) fn exit(layer: usize, id: u64) {
     // Out of the borrow before it is dropped: the end of a context may run anything.
     let _ended = ACTIVE.try_with(|active| {
         let mut active = active.borrow_mut();
-        let place = active.iter().rposition(|entry| entry.id == id && entry.layer == layer)?;
+        let matches = |entry: &Active| entry.id == id && entry.layer == layer;
+        if active.last().is_some_and(matches) {
+            return active.pop();
+        }
+        let place = active.iter().rposition(matches)?;
         Some(active.remove(place))
     });
 }
@@ -62,6 +66,8 @@ pub(super) fn refresh(layer: usize, context: impl Fn(u64) -> Option<Context>) {
     ACTIVE.with(|active| *active.borrow_mut() = list);
     for (of, id, span_id, attached) in again.into_iter().rev() {
         let renewed = if of == layer { context(id) } else { None };
+        // It may be another: one that is not exported may be active as the span above it.
+        let span_id = renewed.as_ref().map_or(span_id, |context| context.span().span_context().span_id());
         enter(of, id, span_id, renewed.unwrap_or(attached));
     }
 }

@@ -19,7 +19,7 @@ use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
 use super::pipeline::Telemetry;
-use super::sampling::Sampling;
+use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
 use crate::error::ConfigError;
 
@@ -56,6 +56,9 @@ pub struct TelemetrySettings {
     /// Which traces are kept.
     #[serde(default)]
     pub sampling: Sampling,
+    /// Which traces are kept although `sampling` would drop them: none.
+    #[serde(default)]
+    pub tail_sampling: Option<TailSampling>,
     /// What one span may hold.
     #[serde(default)]
     pub limits: SpanLimits,
@@ -66,10 +69,18 @@ pub struct TelemetrySettings {
     /// under the attribute `otel.metric.overflow`. 900, which leaves the SDK's limit of 2,000 series alone.
     #[serde(default = "span_names")]
     pub span_names: usize,
+    /// Fields of spans that are attributes of their metrics as well. Each value makes metrics of its own, out of
+    /// the same number: take fields of few values.
+    #[serde(default)]
+    pub span_metric_fields: Vec<String>,
     /// Whether entering a span makes it the active one of OpenTelemetry, so that its own spans and its log
     /// appenders find their parent. Costs a little at each enter.
     #[serde(default = "yes")]
     pub activation: bool,
+    /// Whether sampled spans say how long they were entered and how long not, as `busy_ns` and `idle_ns`. Costs two
+    /// readings of the clock at each enter.
+    #[serde(default)]
+    pub busy_and_idle: bool,
     /// Whether spans say where in the code they stand.
     #[serde(default = "yes")]
     pub code_attributes: bool,
@@ -114,10 +125,13 @@ impl TelemetrySettings {
             console: Console::default(),
             env_filter: info(),
             sampling: Sampling::default(),
+            tail_sampling: None,
             limits: SpanLimits::default(),
             batch: BatchSettings::default(),
             span_names: span_names(),
+            span_metric_fields: Vec::new(),
             activation: true,
+            busy_and_idle: false,
             code_attributes: true,
             attributes: BTreeMap::new(),
             metrics_every: minute(),
@@ -173,6 +187,7 @@ impl TelemetrySettings {
         sampled("system", self.system)?;
         sampled("gpu", self.gpu)?;
         self.sampling.check()?;
+        self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
         self.batch.check()?;
         ConfigError::check(
             (1..=100_000).contains(&self.span_names),
@@ -271,6 +286,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Keeps traces that turn out to matter although [`sampling`](Self::sampling) would drop them.
+    pub fn tail_sampling(mut self, tail_sampling: TailSampling) -> Self {
+        self.settings.tail_sampling = Some(tail_sampling);
+        self
+    }
+
     /// Adds an attribute to the resource.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.attributes.insert(key.into(), value.into());
@@ -292,6 +313,22 @@ impl TelemetryBuilder {
     /// How many pairs of component and span name have metrics of their own.
     pub fn span_names(mut self, pairs: usize) -> Self {
         self.settings.span_names = pairs;
+        self
+    }
+
+    /// Makes fields of spans attributes of their metrics as well. Each value makes metrics of its own: take fields of
+    /// few values.
+    pub fn span_metric_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        self.settings.span_metric_fields = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
+    pub fn busy_and_idle(mut self, busy_and_idle: bool) -> Self {
+        self.settings.busy_and_idle = busy_and_idle;
         self
     }
 

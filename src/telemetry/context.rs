@@ -9,7 +9,8 @@ use tracing::Span;
 use tracing::span::Record;
 
 use super::activation;
-use super::span_layer::{Core, SpanLayer};
+use super::core::Core;
+use super::span_layer::SpanLayer;
 
 /// The trace side of a [`tracing::Span`].
 ///
@@ -135,9 +136,9 @@ impl Question {
                 if of.is_valid() {
                     // Before the change: afterwards nothing that is active here looks like the layer's own.
                     let on_top = Core::foreign().is_none();
-                    core.spans.adopt(id, &of, core.sampling.keeps(of.trace_id(), Some(&of)), &parent);
+                    core.adopt(id, &of, &parent);
                     if core.activate && on_top {
-                        activation::refresh(core.key(), |id| core.otel_context(id));
+                        activation::refresh(core.key(), |id| core.active_context(id));
                     }
                 }
                 Some(Answer::Done)

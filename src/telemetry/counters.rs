@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::span_layer::Core;
+use super::core::Core;
 use crate::signal::{EXPORT_FAILURES, Emit, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source};
 use crate::sync::atomic::{AtomicU64, Ordering};
 

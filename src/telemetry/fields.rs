@@ -7,8 +7,8 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Key, KeyValue, Value};
 use tracing::field::{Field, FieldSet, Visit};
 
+use super::error_type::type_name;
 use super::limits::SpanLimits;
-use crate::error::{Rejected, TimedOut, find_cause};
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,21 +18,43 @@ impl Special {
     const NAME: u8 = 1;
     const STATUS: u8 = 2;
     const COMPONENT: u8 = 4;
+    const ERROR_TYPE: u8 = 8;
+    /// Two fields may make attributes of one name.
+    const TWINS: u8 = 16;
+    /// A field may have the name of an attribute that says where in the code the span stands.
+    const PLACE: u8 = 32;
 
     pub(super) fn of(fields: &FieldSet) -> Self {
+        let twins = |name: &str| {
+            name.starts_with("exception.") || fields.iter().filter(|field| field.name() == name).count() > 1
+        };
         Self(fields.iter().fold(0, |bits, field| {
-            bits | match field.name() {
-                "otel.name" => Self::NAME,
-                "otel.status_code" => Self::STATUS,
-                "component" => Self::COMPONENT,
-                _ => 0,
-            }
+            let twins = if twins(field.name()) { Self::TWINS } else { 0 };
+            bits | twins
+                | match field.name() {
+                    "otel.name" => Self::NAME,
+                    "otel.status_code" => Self::STATUS,
+                    "component" => Self::COMPONENT,
+                    "error.type" => Self::ERROR_TYPE,
+                    name if name.starts_with("code.") => Self::PLACE,
+                    _ => 0,
+                }
         }))
     }
 
     /// Whether an unsampled span of this callsite has fields worth a look.
     pub(super) fn any(self) -> bool {
-        self.0 != 0
+        self.0 & (Self::NAME | Self::STATUS | Self::COMPONENT | Self::ERROR_TYPE) != 0
+    }
+
+    /// Whether no two fields of a span make attributes of one name.
+    pub(super) fn distinct(self) -> bool {
+        self.0 & Self::TWINS == 0
+    }
+
+    /// Whether a field may say where in the code the span stands.
+    pub(super) fn places(self) -> bool {
+        self.0 & Self::PLACE != 0
     }
 }
 
@@ -50,6 +72,8 @@ pub(super) struct SpanFields<'a> {
     limits: &'a SpanLimits,
     /// Whether attributes are wanted, or only what steers the layer.
     keep: bool,
+    /// Whether no two of them make attributes of one name.
+    pub(super) distinct: bool,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) name: Option<String>,
@@ -57,6 +81,7 @@ pub(super) struct SpanFields<'a> {
     pub(super) kind: Option<SpanKind>,
     pub(super) status: Option<StatusCode>,
     pub(super) description: Option<String>,
+    pub(super) error_type: Option<String>,
 }
 
 impl<'a> SpanFields<'a> {
@@ -64,6 +89,7 @@ impl<'a> SpanFields<'a> {
         Self {
             limits,
             keep: true,
+            distinct: false,
             attributes: Vec::with_capacity(capacity.min(limits.attributes)),
             dropped: 0,
             name: None,
@@ -71,6 +97,7 @@ impl<'a> SpanFields<'a> {
             kind: None,
             status: None,
             description: None,
+            error_type: None,
         }
     }
 
@@ -79,8 +106,14 @@ impl<'a> SpanFields<'a> {
     }
 
     fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
-        if self.keep {
-            self.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
+        if !self.keep {
+            return;
+        }
+        let attribute = KeyValue::new(key, value);
+        if self.distinct && self.attributes.len() < self.limits.attributes {
+            self.attributes.push(attribute);
+        } else {
+            self.limits.add(&mut self.attributes, &mut self.dropped, attribute);
         }
     }
 
@@ -95,6 +128,10 @@ impl<'a> SpanFields<'a> {
             "component" => {
                 self.component = Some(text.to_owned());
                 // It also is an attribute.
+                return false;
+            }
+            "error.type" => {
+                self.error_type = Some(text.to_owned());
                 return false;
             }
             _ => return false,
@@ -122,7 +159,7 @@ fn status(text: &str) -> Option<StatusCode> {
 }
 
 fn is_special(name: &str) -> bool {
-    name == "component" || name.starts_with("otel.")
+    name == "component" || name == "error.type" || name.starts_with("otel.")
 }
 
 impl Visit for SpanFields<'_> {
@@ -291,26 +328,6 @@ impl fmt::Display for Causes<'_> {
         }
         Ok(())
     }
-}
-
-/// The type of an error, for the few types that can be told from behind `dyn Error`.
-fn type_name(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    macro_rules! known {
-        ($($name:ty),*) => { $(if error.is::<$name>() { return Some(std::any::type_name::<$name>()); })* };
-    }
-    known!(
-        std::io::Error,
-        std::fmt::Error,
-        std::str::Utf8Error,
-        std::num::ParseIntError,
-        std::num::ParseFloatError,
-        tower::timeout::error::Elapsed,
-        tokio::time::error::Elapsed
-    );
-    if find_cause::<Rejected>(error).is_some() {
-        return Some("campanile::Rejected");
-    }
-    find_cause::<TimedOut>(error).is_some().then_some("campanile::TimedOut")
 }
 
 /// `value` as text that stops growing at the limit, however much it would print.

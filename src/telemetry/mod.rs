@@ -32,9 +32,11 @@ mod choice;
 mod console;
 mod console_export;
 mod context;
+mod core;
 mod correlation;
 mod counters;
 mod error;
+mod error_type;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
@@ -74,5 +76,5 @@ pub use propagation::{
     HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
     http_injection_layer, http_propagation_layer,
 };
-pub use sampling::Sampling;
+pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use span_layer::SpanLayer;

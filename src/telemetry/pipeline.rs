@@ -26,18 +26,19 @@ use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
 use super::console::{self, Console, Output};
 use super::context::current_context;
+use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::error::TelemetryError;
 use super::propagation::{self, Formats, Propagator};
-use super::red::Red;
+use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::Sampling;
-use super::span_layer::{Core, SpanLayer};
+use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
 #[cfg(feature = "system")]
-use crate::sampler::{Sampler, SamplerGuard, SamplerSettings};
+use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -156,33 +157,42 @@ impl Telemetry {
         let foreign = if choice.disabled { Vec::new() } else { processors };
         let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
         all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
+        let sampler = Arc::new(Sampler::new(&sampling));
+        let tail = if choice.disabled { None } else { settings.tail_sampling.map(Tail::new) };
         let mut tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
-            .with_sampler(sampling.clone())
+            .with_sampler(SharedSampler(Arc::clone(&sampler)))
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
             .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
         }
-        let root = sampling.clone();
+        let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
-            red: Red::new(meter.clone(), Arc::clone(&vitals), settings.span_names),
-            spans: Spans::default(),
-            sampling,
+            red: Red::new(
+                meter.clone(),
+                Arc::clone(&vitals),
+                settings.span_names,
+                Labels::new(&settings.span_metric_fields),
+            ),
+            spans: Spans::new(tail.is_some()),
+            sampler,
+            tail,
             limits,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
             ids: RandomIdGenerator::default(),
             activate: settings.activation,
+            busy: settings.busy_and_idle,
             places: settings.code_attributes,
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
-        let sampler = settings.system.map(SamplerSettings::every).map(Sampler::start).transpose()?;
+        let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 layer: SpanLayer { core },
@@ -193,7 +203,9 @@ impl Telemetry {
                 batches,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(Formats::new(formats, move |id| root.keeps(id, None))),
+                propagator: Arc::new(Formats::new(formats, move |trace_id| {
+                    deferred.keeps(Candidate { trace_id, parent: None, name: "" })
+                })),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
@@ -264,6 +276,13 @@ impl Telemetry {
     #[must_use]
     pub fn spans_started(&self) -> u64 {
         self.inner.layer.core.spans.totals().0
+    }
+
+    /// How many traces [`tail_sampling`](TelemetryBuilder::tail_sampling) gave up for want of room, whether they would
+    /// have been kept or not.
+    #[must_use]
+    pub fn tail_evicted(&self) -> u64 {
+        self.inner.layer.core.tail.as_ref().map_or(0, |tail| tail.totals().1)
     }
 
     /// All metrics, as Prometheus text; empty if [`prometheus`](TelemetryBuilder::prometheus) was not asked

@@ -10,8 +10,8 @@ use tracing::Metadata;
 
 use super::fields::SpanFields;
 use super::limits::SpanLimits;
-use super::spans::{Anchor, Live, Parent, Verdict};
-use crate::clock;
+use super::spans::{Live, Verdict};
+use crate::clock::Tick;
 
 /// What a sampled span gathers until it closes.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) struct Recording {
     events: SpanEvents,
     links: SpanLinks,
     description: Option<Cow<'static, str>>,
+    times: Times,
 }
 
 /// Attributes that say where in the code a span stands.
@@ -36,7 +37,8 @@ impl Recording {
         metadata.fields().len() + PLACES
     }
 
-    pub(super) fn new(metadata: &'static Metadata<'static>, start: SystemTime) -> Self {
+    /// Of a span that began at `tick`, which is `start` on the wall clock.
+    pub(super) fn new(metadata: &'static Metadata<'static>, tick: Tick, start: SystemTime) -> Self {
         Self {
             name: Cow::Borrowed(metadata.name()),
             kind: SpanKind::Internal,
@@ -46,12 +48,20 @@ impl Recording {
             events: SpanEvents::default(),
             links: SpanLinks::default(),
             description: None,
+            times: Times { since: tick, entered: 0, busy: Duration::ZERO, idle: Duration::ZERO },
         }
     }
 
-    /// Says where in the code the span stands.
-    pub(super) fn place(&mut self, metadata: &'static Metadata<'static>, limits: &SpanLimits) {
-        let mut add = |attribute| limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
+    /// Says where in the code the span stands; `told` if a field may have done so.
+    pub(super) fn place(&mut self, metadata: &'static Metadata<'static>, told: bool, limits: &SpanLimits) {
+        let room = !told && self.attributes.len() + PLACES <= limits.attributes;
+        let mut add = |attribute| {
+            if room {
+                self.attributes.push(attribute);
+            } else {
+                limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
+            }
+        };
         add(KeyValue::new("code.module.name", metadata.module_path().unwrap_or_else(|| metadata.target())));
         if let Some(file) = metadata.file() {
             add(KeyValue::new("code.file.path", file));
@@ -109,49 +119,97 @@ impl Recording {
         }
     }
 
-    pub(super) fn finish(
-        self,
-        context: SpanContext,
-        parent: Parent,
-        verdict: Verdict,
-        duration: Duration,
-        scope: InstrumentationScope,
-    ) -> SpanData {
-        SpanData {
-            span_context: context,
-            parent_span_id: parent.span_id,
-            parent_span_is_remote: parent.remote,
-            span_kind: self.kind,
-            name: self.name,
-            start_time: self.start,
-            end_time: self.start + duration,
-            attributes: self.attributes,
-            dropped_attributes_count: self.dropped_attributes,
-            events: self.events,
-            links: self.links,
-            status: match verdict {
-                Verdict::None => Status::Unset,
-                Verdict::Ok => Status::Ok,
-                Verdict::Failed | Verdict::Error => {
-                    Status::Error { description: self.description.unwrap_or(Cow::Borrowed("")) }
-                }
-            },
-            instrumentation_scope: scope,
+    /// Whether there is room for another event.
+    pub(super) fn room(&self, limits: &SpanLimits) -> bool {
+        self.events.events.len() < limits.events
+    }
+
+    /// Somebody entered the span.
+    pub(super) fn enter(&mut self, now: Tick) {
+        if self.times.entered == 0 {
+            let passed = self.times.pass(now);
+            self.times.idle += passed;
+        }
+        self.times.entered += 1;
+    }
+
+    /// Somebody left it.
+    pub(super) fn exit(&mut self, now: Tick) {
+        self.times.entered = self.times.entered.saturating_sub(1);
+        if self.times.entered == 0 {
+            let passed = self.times.pass(now);
+            self.times.busy += passed;
+        }
+    }
+
+    fn say_times(&mut self, now: Tick, limits: &SpanLimits) {
+        let passed = self.times.pass(now);
+        self.times.idle += passed;
+        for (key, time) in [("busy_ns", self.times.busy), ("idle_ns", self.times.idle)] {
+            let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+            limits.add(&mut self.attributes, &mut self.dropped_attributes, KeyValue::new(key, nanos));
         }
     }
 }
 
+/// How long a span was entered, on however many threads at once, and how long not.
+#[derive(Debug)]
+struct Times {
+    /// Since the last change.
+    since: Tick,
+    /// By how many.
+    entered: u32,
+    busy: Duration,
+    idle: Duration,
+}
+
+impl Times {
+    fn pass(&mut self, now: Tick) -> Duration {
+        let passed = now.since(self.since);
+        self.since = now;
+        passed
+    }
+}
+
 impl Live {
-    /// Starts or stops the recording, when a late parent changed whether the span is sampled.
-    pub(super) fn follow_sampling(&mut self) {
-        match (self.context.is_sampled(), self.recording.is_some()) {
-            (true, false) => {
-                let anchor = Anchor::or_new(self.anchor, clock::now());
-                self.anchor = Some(anchor);
-                self.recording = Some(Box::new(Recording::new(self.metadata, anchor.wall(self.start))));
-            }
-            (false, true) => self.recording = None,
-            _ => {}
+    /// Ends the recording after `duration`.
+    #[inline]
+    pub(super) fn finish(
+        &mut self,
+        duration: Duration,
+        scope: &InstrumentationScope,
+        busy: Option<Tick>,
+        limits: &SpanLimits,
+    ) -> Option<SpanData> {
+        let recording = self.recording.as_mut()?;
+        if let Some(now) = busy {
+            recording.say_times(now, limits);
         }
+        let status = match self.verdict {
+            Verdict::None => Status::Unset,
+            Verdict::Ok => Status::Ok,
+            Verdict::Failed | Verdict::Error => {
+                if let Some(kind) = self.error_type.take() {
+                    let kind = KeyValue::new("error.type", kind);
+                    limits.add(&mut recording.attributes, &mut recording.dropped_attributes, kind);
+                }
+                Status::Error { description: recording.description.take().unwrap_or(Cow::Borrowed("")) }
+            }
+        };
+        Some(SpanData {
+            span_context: self.context.clone(),
+            parent_span_id: self.parent.span_id,
+            parent_span_is_remote: self.parent.remote,
+            span_kind: recording.kind.clone(),
+            name: std::mem::take(&mut recording.name),
+            start_time: recording.start,
+            end_time: recording.start + duration,
+            attributes: std::mem::take(&mut recording.attributes),
+            dropped_attributes_count: recording.dropped_attributes,
+            events: std::mem::take(&mut recording.events),
+            links: std::mem::take(&mut recording.links),
+            status,
+            instrumentation_scope: scope.clone(),
+        })
     }
 }

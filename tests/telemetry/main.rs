@@ -15,6 +15,7 @@ mod propagation;
 #[cfg(feature = "prometheus")]
 mod red;
 mod reentrance;
+mod sampling;
 mod scenarios;
 mod spans;
 mod trees;

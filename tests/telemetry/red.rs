@@ -16,10 +16,18 @@ pub(crate) fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f
     line.rsplit(' ').next()?.parse().ok()
 }
 
-fn calls(pipeline: &Pipeline, component: &str, name: &str, error: &str) -> f64 {
-    let labels = [("component", component), ("span_name", name), ("error", error)];
-    value(&pipeline.telemetry.prometheus_text(), "campanile_span_duration_seconds_count", &labels)
-        .unwrap_or(0.0)
+fn calls(pipeline: &Pipeline, component: &str, name: &str, failure: &str) -> f64 {
+    let wanted = [("component", component), ("span_name", name)];
+    let text = pipeline.telemetry.prometheus_text();
+    let lines = text.lines().filter(|line| line.starts_with("campanile_span_duration_seconds_count"));
+    lines
+        .filter(|line| wanted.iter().all(|(key, value)| line.contains(&format!("{key}=\"{value}\""))))
+        .filter(|line| match failure {
+            "" => !line.contains("error_type="),
+            kind => line.contains(&format!("error_type=\"{kind}\"")),
+        })
+        .map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok()).expect("a number"))
+        .sum()
 }
 
 #[test]
@@ -42,15 +50,11 @@ fn p30_metrics_count_every_span_whatever_the_sampling() {
                 }
             }
         });
-        assert_eq!(calls(&pipeline, "orders", "order", "false"), 100.0, "{sampling:?}");
-        assert_eq!(
-            calls(&pipeline, "telemetry", "query", "false"),
-            90.0,
-            "the crate of the target: {sampling:?}"
-        );
-        assert_eq!(calls(&pipeline, "telemetry", "query", "true"), 10.0, "{sampling:?}");
-        assert_eq!(calls(&pipeline, "telemetry", "job 0", "true"), 13.0, "{sampling:?}");
-        assert_eq!(calls(&pipeline, "telemetry", "job 4", "true"), 12.0, "{sampling:?}");
+        assert_eq!(calls(&pipeline, "orders", "order", ""), 100.0, "{sampling:?}");
+        assert_eq!(calls(&pipeline, "telemetry", "query", ""), 90.0, "the crate of the target: {sampling:?}");
+        assert_eq!(calls(&pipeline, "telemetry", "query", "_OTHER"), 10.0, "{sampling:?}");
+        assert_eq!(calls(&pipeline, "telemetry", "job 0", "_OTHER"), 13.0, "{sampling:?}");
+        assert_eq!(calls(&pipeline, "telemetry", "job 4", "_OTHER"), 12.0, "{sampling:?}");
         let exported = pipeline.spans().len();
         assert!(match sampling {
             Sampling::AlwaysOn => exported == 225,
@@ -71,11 +75,70 @@ fn p30_a_name_or_component_that_comes_late_counts() {
         span.record("component", "late");
         span.record("otel.name", "renamed");
     });
-    assert_eq!(calls(&pipeline, "late", "renamed", "false"), 1.0);
+    assert_eq!(calls(&pipeline, "late", "renamed", ""), 1.0);
     // What it was called at first is no component and no series.
     let text = pipeline.telemetry.prometheus_text();
     assert!(!text.contains("span_name=\"early\""), "{text}");
     assert!(pipeline.telemetry.health().snapshot().component(env!("CARGO_CRATE_NAME")).is_none());
+}
+
+#[test]
+fn failures_are_told_apart_by_kind() {
+    let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
+    pipeline.run(|| {
+        let late = std::io::Error::other("late");
+        info_span!("call").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
+        info_span!("call").in_scope(|| error!(error.type = "timeout", "it took too long"));
+        drop(info_span!("call", error.type = "429"));
+        let span = info_span!("call", error.type = tracing::field::Empty);
+        span.record("error.type", "503");
+        drop(span);
+        let span = info_span!("call", otel.status_code = "ok");
+        span.in_scope(|| error!(error.type = "timeout", "nobody minds"));
+        for n in 0..100 {
+            drop(info_span!("flood", error.type = format!("E{n}")));
+        }
+    });
+    let own = env!("CARGO_CRATE_NAME");
+    for kind in ["std::io::error::Error", "timeout", "429", "503", ""] {
+        assert_eq!(calls(&pipeline, own, "call", kind), 1.0, "{kind}");
+    }
+    assert_eq!(calls(&pipeline, own, "call", "_OTHER"), 0.0);
+    let other = calls(&pipeline, own, "flood", "_OTHER");
+    assert!((50.0..100.0).contains(&other), "p35: kinds without end share one: {other}");
+}
+
+#[test]
+fn fields_that_somebody_asked_for_are_labels() {
+    let pipeline = Pipeline::with(|builder| {
+        builder.prometheus().sampling(Sampling::AlwaysOff).span_metric_fields(["tenant", "shard"])
+    });
+    pipeline.run(|| {
+        drop(info_span!("call", tenant = "a", shard = 7, other = "x"));
+        let span = info_span!("call", tenant = tracing::field::Empty);
+        span.record("tenant", "a");
+        drop(span);
+        drop(info_span!("call"));
+        for n in 0..5_000 {
+            drop(info_span!("flood", tenant = n));
+        }
+    });
+    let text = pipeline.telemetry.prometheus_text();
+    let series = |labels: &str| {
+        let start = format!("campanile_span_duration_seconds_count{{{labels}}} 1");
+        text.lines().filter(|line| *line == start).count()
+    };
+    let own = env!("CARGO_CRATE_NAME");
+    assert_eq!(
+        series(&format!("component=\"{own}\",shard=\"7\",span_name=\"call\",tenant=\"a\"")),
+        1,
+        "{text}"
+    );
+    assert_eq!(series(&format!("component=\"{own}\",span_name=\"call\",tenant=\"a\"")), 1);
+    assert_eq!(series(&format!("component=\"{own}\",span_name=\"call\"")), 1);
+    let all = text.lines().filter(|line| line.starts_with("campanile_span_duration_seconds_count"));
+    assert!(all.count() <= 901, "p35: values without end share a series");
+    assert!(text.contains("otel_metric_overflow=\"true\""));
 }
 
 #[test]

@@ -399,9 +399,7 @@ fn p31_an_unsampled_trace_goes_on_in_other_services() {
 }
 
 /// A second decision about the same trace.
-// fails: those below the span keep the first decision, since a span follows only to another trace.
 #[test]
-#[ignore = "what is below a span does not follow it when the trace stays the same and the sampling changes"]
 fn p31_a_parent_of_the_same_trace_may_change_what_is_sampled() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {

@@ -1,10 +1,13 @@
 //! Which traces are kept.
 
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+mod sampler;
+mod tail;
+
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::sampler::{Candidate, Sampler, SharedSampler};
+pub(super) use self::tail::Tail;
+pub use self::tail::TailSampling;
 use crate::error::ConfigError;
 
 /// Which traces are kept. Metrics and health count every span whatever this says.
@@ -15,9 +18,11 @@ use crate::error::ConfigError;
 /// ```
 /// use campanile::telemetry::Sampling;
 ///
-/// // One trace in a hundred, unless a caller has decided already.
-/// let sampling = Sampling::parent_based(Sampling::Ratio(0.01));
-/// # assert_eq!(sampling, serde_json::from_str(r#"{"parent_based": {"ratio": 0.01}}"#).unwrap());
+/// // One trace in a hundred, and none of the probes, unless a caller has decided already.
+/// let sampling = Sampling::parent_based(Sampling::Ratio(0.01).except("GET /healthz", Sampling::AlwaysOff));
+/// # let json = r#"{"parent_based": {"rules": {"rules": [{"name": "GET /healthz", "sampling": "always_off"}],
+/// #     "otherwise": {"ratio": 0.01}}}}"#;
+/// # assert_eq!(sampling, serde_json::from_str(json).unwrap());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,8 +34,28 @@ pub enum Sampling {
     AlwaysOff,
     /// This share of the traces, chosen by trace id as the OpenTelemetry SDKs choose.
     Ratio(f64),
+    /// So many traces a second at most, spread over the second: at least 1.
+    PerSecond(u32),
     /// As the parent was decided; for a span without parent, by the inner rule.
     ParentBased(Box<Sampling>),
+    /// By the name of the span: the first rule that fits, else the last.
+    Rules {
+        /// Tried one after the other.
+        rules: Vec<SamplingRule>,
+        /// Where none of them fits.
+        otherwise: Box<Sampling>,
+    },
+}
+
+/// A rule for the spans of some names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SamplingRule {
+    /// The name, `otel.name` if the span has one; a `*` in it stands for any text.
+    pub name: String,
+    /// What holds for them.
+    pub sampling: Sampling,
 }
 
 impl Default for Sampling {
@@ -47,12 +72,33 @@ impl Sampling {
         Self::ParentBased(Box::new(root))
     }
 
+    /// This, but `sampling` for the spans called `name`, in which a `*` stands for any text. Of several that fit,
+    /// the one said first holds.
+    #[must_use]
+    pub fn except(self, name: impl Into<String>, sampling: Self) -> Self {
+        let rule = SamplingRule { name: name.into(), sampling };
+        match self {
+            Self::Rules { mut rules, otherwise } => {
+                rules.push(rule);
+                Self::Rules { rules, otherwise }
+            }
+            other => Self::Rules { rules: vec![rule], otherwise: Box::new(other) },
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Ratio(ratio) => {
                 ConfigError::check((0.0..=1.0).contains(ratio), "sampling", ratio, "a ratio from 0 to 1")
             }
+            Self::PerSecond(traces) => {
+                ConfigError::check(*traces > 0, "sampling", traces, "at least one trace a second")
+            }
             Self::ParentBased(root) => root.check(),
+            Self::Rules { rules, otherwise } => {
+                rules.iter().try_for_each(|rule| rule.sampling.check())?;
+                otherwise.check()
+            }
             Self::AlwaysOn | Self::AlwaysOff => Ok(()),
         }
     }
@@ -82,72 +128,11 @@ impl Sampling {
             }
         })
     }
-
-    /// Whether a span of this trace with this parent is kept.
-    pub(super) fn keeps(&self, trace_id: TraceId, parent: Option<&SpanContext>) -> bool {
-        match self {
-            Self::AlwaysOn => true,
-            Self::AlwaysOff => false,
-            Self::Ratio(ratio) => in_ratio(trace_id, *ratio),
-            Self::ParentBased(root) => match parent {
-                Some(parent) => parent.is_sampled(),
-                None => root.keeps(trace_id, None),
-            },
-        }
-    }
-}
-
-/// Compares the low 63 bits of the trace id with the ratio, so that every service that does so agrees.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
-// The arithmetic of the SDK, to the bit.
-fn in_ratio(trace_id: TraceId, ratio: f64) -> bool {
-    let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
-    ratio >= 1.0 || (low >> 1) < (ratio.max(0.0) * (1_u64 << 63) as f64) as u64
-}
-
-/// The same rule for spans that are made through the OpenTelemetry API.
-impl ShouldSample for Sampling {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace_id: TraceId,
-        _: &str,
-        _: &SpanKind,
-        _: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        let parent = parent.map(|cx| cx.span().span_context().clone()).filter(SpanContext::is_valid);
-        let decision = if self.keeps(trace_id, parent.as_ref()) {
-            SamplingDecision::RecordAndSample
-        } else {
-            SamplingDecision::Drop
-        };
-        SamplingResult {
-            decision,
-            attributes: Vec::new(),
-            trace_state: parent.map_or(TraceState::NONE, |parent| parent.trace_state().clone()),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, Sampler};
-
-    #[test]
-    fn a_ratio_decides_as_the_sdk_does() {
-        let ids = RandomIdGenerator::default();
-        for ratio in [0.0, 0.001, 0.3, 0.5, 0.999, 1.0] {
-            let theirs = Sampler::TraceIdRatioBased(ratio);
-            let edge = TraceId::from(u128::from((ratio * (1_u64 << 63) as f64) as u64) << 1);
-            for id in (0..1_000).map(|_| ids.new_trace_id()).chain([edge]) {
-                let theirs = theirs.should_sample(None, id, "", &SpanKind::Internal, &[], &[]).decision
-                    == SamplingDecision::RecordAndSample;
-                assert_eq!(Sampling::Ratio(ratio).keeps(id, None), theirs, "{ratio} {id}");
-            }
-        }
-    }
 
     #[test]
     fn a_bad_variable_is_named() {

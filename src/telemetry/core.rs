@@ -1,0 +1,387 @@
+//! What all clones of a span layer share.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::{
+    Event as SpanEvent, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context as OtelContext, InstrumentationScope};
+use opentelemetry_sdk::trace::{RandomIdGenerator, SpanData, SpanProcessor};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::activation;
+use super::error_type::error_type;
+use super::fields::{EventFields, SpanFields, StatusCode};
+use super::limits::SpanLimits;
+use super::red::{Red, Values};
+use super::sampling::{Candidate, Sampler, Tail};
+use super::spans::{Inherited, Live, Otel, Spans, Verdict};
+use crate::clock::{self, Tick};
+
+/// What all clones of a layer share.
+pub(super) struct Core {
+    pub(super) red: Red,
+    pub(super) spans: Spans,
+    pub(super) sampler: Arc<Sampler>,
+    /// Where spans wait that the head has not sampled.
+    pub(super) tail: Option<Tail>,
+    pub(super) limits: SpanLimits,
+    pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
+    /// Whether some of them are not the pipeline's own.
+    pub(super) foreign_processors: bool,
+    pub(super) scope: InstrumentationScope,
+    pub(super) ids: RandomIdGenerator,
+    /// Whether entering a span makes it the active one of OpenTelemetry.
+    pub(super) activate: bool,
+    /// Whether spans say how long they were entered, and how long not.
+    pub(super) busy: bool,
+    /// Whether spans say where in the code they stand.
+    pub(super) places: bool,
+}
+
+/// What stands above a new span.
+pub(super) enum Above {
+    Nothing,
+    /// A span of this layer, by the registry's id.
+    Local(u64, Inherited),
+    /// A span of another process, or one made through the OpenTelemetry API.
+    Foreign(SpanContext),
+}
+
+impl Above {
+    #[inline]
+    pub(super) fn context(&self) -> Option<&SpanContext> {
+        match self {
+            Self::Nothing => None,
+            Self::Local(_, Inherited { context, .. }) | Self::Foreign(context) => Some(context),
+        }
+    }
+}
+
+/// What OpenTelemetry says on this thread.
+pub(super) struct Around {
+    /// What somebody attached after the innermost active span of any layer.
+    foreign: Option<SpanContext>,
+    current: Option<OtelContext>,
+}
+
+impl Core {
+    /// Tells layers apart that share a thread.
+    #[inline]
+    pub(super) fn key(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
+    /// The context that somebody attached after the innermost active span of any layer, if there is one.
+    pub(super) fn foreign() -> Option<SpanContext> {
+        OtelContext::map_current(foreign)
+    }
+
+    /// What OpenTelemetry says here; nothing if it says to keep silent.
+    #[inline]
+    pub(super) fn around(&self) -> Option<Around> {
+        OtelContext::map_current(|context| {
+            (!context.is_telemetry_suppressed()).then(|| Around {
+                foreign: foreign(context),
+                current: self.activate.then(|| context.clone()),
+            })
+        })
+    }
+
+    #[inline]
+    pub(super) fn above<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        around: &mut Around,
+        cx: &Context<'_, S>,
+    ) -> Above
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if attributes.is_root() {
+            return Above::Nothing;
+        }
+        let contextual = attributes.is_contextual();
+        // What was attached on top of the current span stands closer than it. Without activation nobody can
+        // say which of them came later.
+        if contextual
+            && self.activate
+            && let Some(foreign) = around.foreign.take()
+        {
+            return Above::Foreign(foreign);
+        }
+        let current;
+        let parent = if contextual {
+            current = cx.current_span();
+            current.id()
+        } else {
+            attributes.parent()
+        };
+        if let Some(parent) = parent.map(Id::into_u64) {
+            if let Some(inherited) = self.spans.inherit(parent) {
+                return Above::Local(parent, inherited);
+            }
+            // A filter may have kept the layer from seeing some of them.
+            let mut next = cx.span(id).and_then(|span| span.parent());
+            while let Some(ancestor) = next {
+                let id = ancestor.id().into_u64();
+                if let Some(inherited) = self.spans.inherit(id) {
+                    return Above::Local(id, inherited);
+                }
+                next = ancestor.parent();
+            }
+        }
+        match around.foreign.take() {
+            Some(foreign) if contextual && !self.activate => Above::Foreign(foreign),
+            _ => Above::Nothing,
+        }
+    }
+
+    /// The context that a new span is made in. `lone` says that nobody will look for the span by its id.
+    #[inline]
+    pub(super) fn base(
+        &self,
+        above: &Above,
+        contextual: bool,
+        around: Around,
+        trace_id: TraceId,
+        lone: bool,
+    ) -> Otel {
+        let Some(current) = around.current else { return Otel::Off };
+        let base = match above {
+            Above::Local(parent, _) if !contextual => {
+                self.spans.with(*parent, |parent| parent.otel.any().cloned()).flatten().unwrap_or(current)
+            }
+            _ => current,
+        };
+        if lone && base.span().span_context().trace_id() == trace_id {
+            return Otel::Shared(base);
+        }
+        Otel::Base(base)
+    }
+
+    /// The OpenTelemetry context with the span `id` in it, as precisely as anybody can ever tell.
+    #[inline]
+    pub(super) fn active_context(&self, id: u64) -> Option<OtelContext> {
+        // What stood there goes out of the lock before it is dropped.
+        let (context, _old) = self.spans.with(id, |live| match &live.otel {
+            Otel::Own(context) | Otel::Shared(context) => (Some(context.clone()), None),
+            Otel::Off => (Some(OtelContext::new().with_remote_span_context(live.context.clone())), None),
+            Otel::Base(base) => {
+                let own = base.with_remote_span_context(live.context.clone());
+                (Some(own.clone()), Some(std::mem::replace(&mut live.otel, Otel::Own(own))))
+            }
+        })?;
+        context
+    }
+
+    /// The OpenTelemetry context with the span `id` in it, to hand on.
+    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
+        let (base, own) = self.spans.with(id, |live| match &live.otel {
+            Otel::Own(context) => (Some(context.clone()), None),
+            Otel::Base(base) | Otel::Shared(base) => (Some(base.clone()), Some(live.context.clone())),
+            Otel::Off => (None, Some(live.context.clone())),
+        })?;
+        Some(match (base, own) {
+            (Some(context), None) => context,
+            (Some(base), Some(own)) => base.with_remote_span_context(own),
+            (None, own) => OtelContext::current().with_remote_span_context(own.unwrap_or(SpanContext::NONE)),
+        })
+    }
+
+    /// Takes over what the fields of a span say.
+    pub(super) fn apply(&self, id: u64, fields: SpanFields<'_>, labels: Option<Values>) {
+        let renamed = (fields.name.is_some() || fields.component.is_some() || labels.is_some())
+            .then(|| self.spans.with(id, |live| live.series))
+            .flatten()
+            .map(|series| {
+                self.red.renamed(series, fields.component.as_deref(), fields.name.as_deref(), labels)
+            });
+        self.spans.with(id, |live| {
+            live.series = renamed.unwrap_or(live.series);
+            live.take_status(&fields);
+            if let Some(recording) = &mut live.recording {
+                recording.take(fields, &self.limits);
+            }
+        });
+    }
+
+    /// Puts the span `id` under `parent`, which is the active one of `base`.
+    pub(super) fn adopt(&self, id: u64, parent: &SpanContext, base: &OtelContext) {
+        let known =
+            self.spans.with(id, |live| (live.metadata.name(), live.context.clone(), live.local_parent == 0));
+        let Some((name, old, root)) = known else { return };
+        let trace_id = parent.trace_id();
+        let sampled = self.sampler.keeps(Candidate { trace_id, parent: Some(parent), name });
+        drop(self.spans.adopt(id, parent, sampled, base));
+        if let Some(tail) = &self.tail {
+            // From now on it is a root: of a trace that waits, or of one that is sampled.
+            let to = (!sampled).then_some(trace_id);
+            if root && !old.is_sampled() {
+                tail.moved(old.trace_id(), to);
+            } else if let Some(to) = to {
+                tail.begin(to);
+            }
+        }
+    }
+
+    pub(super) fn event<S>(&self, event: &Event<'_>, cx: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let current;
+        let parent = if event.is_contextual() {
+            current = cx.current_span();
+            current.id()
+        } else {
+            event.parent()
+        };
+        let Some(parent) = parent.map(Id::into_u64) else { return };
+        if self.event_in(event, parent) {
+            return;
+        }
+        // A filter may have kept the layer from seeing some of them.
+        let mut next = cx.event_span(event);
+        while let Some(ancestor) = next {
+            let id = ancestor.id().into_u64();
+            next = ancestor.parent();
+            drop(ancestor);
+            if self.event_in(event, id) {
+                return;
+            }
+        }
+    }
+
+    /// Takes in an event of the span `id`; `false` if there is no such span.
+    #[inline]
+    fn event_in(&self, event: &Event<'_>, id: u64) -> bool {
+        let failure = *event.metadata().level() == Level::ERROR;
+        let wanted = self.spans.with(id, |live| match &mut live.recording {
+            Some(recording) => recording.admits_event(&self.limits) || failure,
+            None => failure,
+        });
+        match wanted {
+            Some(true) => self.take_event(event, id, failure),
+            Some(false) => {}
+            None => return false,
+        }
+        true
+    }
+
+    fn take_event(&self, event: &Event<'_>, id: u64, failure: bool) {
+        let metadata = event.metadata();
+        let recorded = self.spans.with(id, |live| live.recording.as_mut().map(|it| it.room(&self.limits)));
+        let Some(Some(room)) = recorded else {
+            // Only how it went is of interest.
+            let kind = error_type(event);
+            self.spans.with(id, |live| live.fail(kind));
+            return;
+        };
+        let at = clock::now();
+        // Outside the lock: values print themselves by code of the user.
+        let mut fields = EventFields::new(&self.limits, metadata.fields().len() + 2);
+        event.record(&mut fields);
+        let kind = if failure { error_type(event) } else { None };
+        let EventFields { message, error, .. } = &mut fields;
+        let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
+        let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
+        fields.add("level", metadata.level().as_str());
+        fields.add("target", metadata.target());
+        self.spans.with(id, |live| {
+            let wall = live.anchor.map(|anchor| anchor.wall(at));
+            if let Some(description) = description
+                && live.fail(kind)
+                && live.verdict != Verdict::Error
+                && let Some(recording) = &mut live.recording
+            {
+                recording.describe_failure(Cow::Owned(description));
+            }
+            if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, room) {
+                let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);
+                recording.event(event, &self.limits);
+            }
+        });
+    }
+
+    #[inline]
+    pub(super) fn close(&self, id: u64) {
+        let Some(mut live) = self.spans.remove(id) else { return };
+        let now = clock::now();
+        let duration = now.since(live.start);
+        let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
+        self.red.record(live.series, now, duration, failure);
+        if live.recording.is_some() {
+            self.finish(&mut live, now, duration);
+        }
+        live.discard();
+    }
+
+    fn finish(&self, live: &mut Live, now: Tick, duration: Duration) {
+        let busy = self.busy.then_some(now);
+        let Some(data) = live.finish(duration, &self.scope, busy, &self.limits) else { return };
+        // What a processor logs, and what it traces, is not for the pipeline.
+        let _silence = activation::Silence::begin();
+        match &self.tail {
+            Some(tail) if !live.context.is_sampled() => {
+                let (root, failed) = (live.local_parent == 0, live.verdict.failed());
+                tail.end(data, root, failed).into_iter().for_each(|data| self.hand_over(data));
+            }
+            _ => self.hand_over(data),
+        }
+    }
+
+    #[inline]
+    fn hand_over(&self, data: SpanData) {
+        if let Some((last, others)) = self.processors.split_last() {
+            others.iter().for_each(|processor| processor.on_end(data.clone()));
+            last.on_end(data);
+        }
+    }
+}
+
+#[inline]
+fn foreign(context: &OtelContext) -> Option<SpanContext> {
+    if !context.has_active_span() {
+        return None;
+    }
+    let span = context.span();
+    let found = span.span_context();
+    (found.is_valid() && activation::last() != Some(found.span_id())).then(|| found.clone())
+}
+
+impl From<StatusCode> for Verdict {
+    fn from(status: StatusCode) -> Self {
+        match status {
+            StatusCode::Unset => Self::None,
+            StatusCode::Ok => Self::Ok,
+            StatusCode::Error => Self::Error,
+        }
+    }
+}
+
+#[inline]
+pub(super) fn new_context(
+    trace_id: TraceId,
+    span_id: SpanId,
+    sampled: bool,
+    parent: Option<&SpanContext>,
+) -> SpanContext {
+    let (flags, state) = match parent {
+        Some(parent) => (parent.trace_flags(), parent.trace_state().clone()),
+        None => (TraceFlags::default(), TraceState::NONE),
+    };
+    SpanContext::new(trace_id, span_id, flags.with_sampled(sampled), false, state)
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}

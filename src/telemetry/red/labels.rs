@@ -1,0 +1,100 @@
+//! Fields of spans that are attributes of their metrics as well.
+
+use std::fmt;
+
+use tracing::field::{Field, FieldSet, Visit};
+
+/// The fields that people want to tell spans apart by, in their metrics.
+#[derive(Clone, Debug, Default)]
+pub(in crate::telemetry) struct Labels(Box<[Box<str>]>);
+
+/// Values of labels, by the place of the label.
+pub(in crate::telemetry) type Values = Vec<(usize, String)>;
+
+/// Bytes of a value: what is longer is no label.
+const LONGEST: usize = 128;
+
+impl Labels {
+    pub(in crate::telemetry) fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| name.as_str().into()).collect())
+    }
+
+    /// What a span has that has none of the fields.
+    pub(super) fn none(&self) -> Vec<Option<String>> {
+        vec![None; self.0.len()]
+    }
+
+    pub(super) fn any_of(&self, fields: &FieldSet) -> bool {
+        !self.0.is_empty() && fields.iter().any(|field| self.place(field.name()).is_some())
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|label| **label == *name)
+    }
+
+    /// Attributes of the values that are there.
+    pub(super) fn pairs<'a>(
+        &'a self,
+        values: &'a [Option<String>],
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let pairs = self.0.iter().zip(values);
+        pairs.filter_map(|(name, value)| Some((&**name, value.as_deref()?)))
+    }
+
+    /// What `record` tells about the labels; nothing if it says nothing about them.
+    pub(in crate::telemetry) fn read(&self, record: impl FnOnce(&mut dyn Visit)) -> Option<Values> {
+        let mut reader = Reader { labels: self, values: Values::new() };
+        record(&mut reader);
+        (!reader.values.is_empty()).then_some(reader.values)
+    }
+}
+
+struct Reader<'a> {
+    labels: &'a Labels,
+    values: Values,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, field: &Field, value: &dyn fmt::Display) {
+        if let Some(place) = self.labels.place(field.name()) {
+            let mut value = value.to_string();
+            value.truncate(value.floor_char_boundary(LONGEST));
+            value.retain(|c| !c.is_control());
+            self.values.push((place, value));
+        }
+    }
+}
+
+impl Visit for Reader<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.take(field, &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.take(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.take(field, &value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.take(field, &value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.take(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.take(field, &value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, &value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.take(field, &format_args!("{value:?}"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Rate, errors and duration of spans, whether sampled or not.
+//!
+//! Everything is looked up by callsite; a name, a component or a label that a field gives is looked up by its text.
+//! In either case the second span finds instruments that are bound already.
+
+mod labels;
+mod rows;
+mod series;
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use opentelemetry::metrics::Meter;
+use tracing::Metadata;
+use tracing::callsite::Identifier;
+
+pub(super) use self::labels::{Labels, Values};
+use self::rows::Rows;
+use self::series::{Recorders, Series};
+use super::fields::Special;
+use super::spans::Mix;
+use crate::clock::Tick;
+use crate::signal::Vitals;
+use crate::sync::Mutex;
+
+/// Stands for a component, a span name and the values of the labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeriesId(u32);
+
+/// What the layer knows about a callsite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Callsite {
+    /// Of a span without fields of its own that say otherwise.
+    pub(super) series: SeriesId,
+    pub(super) special: Special,
+    /// Whether it has a field that is a label.
+    pub(super) labelled: bool,
+    /// Whether it belongs to the pipeline itself.
+    pub(super) ignored: bool,
+}
+
+/// Rate, errors and duration of spans.
+#[derive(Debug)]
+pub(super) struct Red {
+    /// Tells it apart from all others that ever were.
+    id: u64,
+    meter: Meter,
+    vitals: Arc<Vitals>,
+    pub(super) labels: Labels,
+    /// Distinct series.
+    capacity: usize,
+    callsites: ArcSwap<Callsites>,
+    series: Rows<Series>,
+    names: RwLock<Names>,
+    change: Mutex<()>,
+}
+
+type Callsites = HashMap<Identifier, Callsite, BuildHasherDefault<Mix>>;
+
+#[derive(Debug, Default)]
+struct Names {
+    /// By component, name and labels, one after the other.
+    known: HashMap<Box<str>, SeriesId>,
+    components: HashSet<Box<str>>,
+    /// Of the components whose further names found no room.
+    overflow: HashMap<Box<str>, SeriesId>,
+    /// For what finds no room; a series that is there says that there is some.
+    overflowed: Option<Arc<Recorders>>,
+    next: u32,
+}
+
+/// Components on top of this many share one, as in [`Vitals`].
+const OTHER: &str = "other";
+/// Stands between the parts of a key, and not in a text that anybody would want to see.
+const BETWEEN: char = '\u{1f}';
+
+thread_local! {
+    /// Room for a key, so that looking for one allocates nothing.
+    static KEY: Cell<String> = const { Cell::new(String::new()) };
+}
+
+impl Red {
+    pub(super) fn new(meter: Meter, vitals: Arc<Vitals>, capacity: usize, labels: Labels) -> Self {
+        // The series that have room, and one more for each component.
+        let rows = capacity + Vitals::CAPACITY + 1;
+        Self {
+            id: rows::next_id(),
+            meter,
+            vitals,
+            labels,
+            capacity,
+            callsites: ArcSwap::default(),
+            series: Rows::with_capacity(rows),
+            names: RwLock::default(),
+            change: Mutex::new(()),
+        }
+    }
+
+    /// What is known about the callsite of `metadata`.
+    #[inline]
+    pub(super) fn callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
+        rows::remembered(self.id, metadata, || {
+            let known = self.callsites.load().get(&metadata.callsite()).copied();
+            known.unwrap_or_else(|| self.meet(metadata))
+        })
+    }
+
+    #[cold]
+    fn meet(&self, metadata: &'static Metadata<'static>) -> Callsite {
+        let callsite = Callsite {
+            series: self.series(component_of(metadata.target()), metadata.name(), &self.labels.none()),
+            special: Special::of(metadata.fields()),
+            labelled: self.labels.any_of(metadata.fields()),
+            ignored: of_the_pipeline(metadata.target()),
+        };
+        let _one_at_a_time = self.change.lock();
+        let mut callsites = Callsites::clone(&self.callsites.load());
+        callsites.insert(metadata.callsite(), callsite);
+        self.callsites.store(Arc::new(callsites));
+        callsite
+    }
+
+    /// The series of a component, a name and labels.
+    fn series(&self, component: &str, name: &str, labels: &[Option<String>]) -> SeriesId {
+        let mut key = KEY.try_with(Cell::take).unwrap_or_default();
+        write_key(&mut key, component, name, labels);
+        let known = self.names.read().unwrap_or_else(PoisonError::into_inner).known.get(&*key).copied();
+        let id = known.unwrap_or_else(|| self.add_series(component, name, labels));
+        let _ = KEY.try_with(|room| room.set(key));
+        id
+    }
+
+    #[cold]
+    fn add_series(&self, component: &str, name: &str, labels: &[Option<String>]) -> SeriesId {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let names = &mut *names;
+        let room = names.components.contains(component) || names.components.len() < Vitals::CAPACITY;
+        let component = if room { component } else { OTHER };
+        names.components.insert(component.into());
+        let mut key = String::new();
+        write_key(&mut key, component, name, labels);
+        if let Some(id) = names.known.get(&*key) {
+            return *id;
+        }
+        if names.known.len() < self.capacity {
+            let attributes = [("component", component), ("span.name", name)];
+            let recorders = Recorders::new(attributes.into_iter().chain(self.labels.pairs(labels)));
+            let id = self.push(&mut names.next, Series::new(component, name, labels, recorders));
+            names.known.insert(key.into(), id);
+            return id;
+        }
+        if let Some(id) = names.overflow.get(component) {
+            return *id;
+        }
+        let recorders =
+            names.overflowed.get_or_insert_with(|| Recorders::new([("otel.metric.overflow", "true")]));
+        let series = Series::new(component, "", &self.labels.none(), Arc::clone(recorders));
+        let id = self.push(&mut names.next, series);
+        names.overflow.insert(component.into(), id);
+        id
+    }
+
+    fn push(&self, next: &mut u32, series: Series) -> SeriesId {
+        let id = SeriesId(*next);
+        let fits = self.series.fill(id.0, series);
+        debug_assert!(fits, "there are rows for all");
+        *next += 1;
+        id
+    }
+
+    /// The series of a span that fields have given another name, component or label.
+    pub(super) fn renamed(
+        &self,
+        id: SeriesId,
+        component: Option<&str>,
+        name: Option<&str>,
+        values: Option<Values>,
+    ) -> SeriesId {
+        let Some(old) = self.series.get(id.0) else { return id };
+        let mut labels: Vec<Option<String>> =
+            old.labels.iter().map(|value| value.as_deref().map(ToOwned::to_owned)).collect();
+        values.into_iter().flatten().for_each(|(place, value)| labels[place] = Some(value));
+        self.series(component.unwrap_or(&old.component), name.unwrap_or(&old.name), &labels)
+    }
+
+    /// Takes in a span that ended at `now`; `failure` is the kind of its failure, or empty for one of no kind.
+    #[inline]
+    pub(super) fn record(&self, id: SeriesId, now: Tick, duration: Duration, failure: Option<&str>) {
+        if let Some(series) = self.series.get(id.0) {
+            series.record(&self.meter, &self.vitals, now, duration, failure);
+        }
+    }
+}
+
+fn write_key(key: &mut String, component: &str, name: &str, labels: &[Option<String>]) {
+    key.clear();
+    key.push_str(component);
+    key.push(BETWEEN);
+    key.push_str(name);
+    for label in labels {
+        key.push(BETWEEN);
+        if let Some(label) = label {
+            // So that an empty label is not a missing one.
+            key.push('=');
+            key.push_str(label);
+        }
+    }
+}
+
+/// The crate that a target belongs to.
+fn component_of(target: &str) -> &str {
+    target.split("::").next().unwrap_or(target)
+}
+
+/// Whether spans and events of this target come out of the pipeline, and must not go into it.
+pub(super) fn of_the_pipeline(target: &str) -> bool {
+    target.starts_with("opentelemetry") || target.starts_with("campanile::telemetry")
+}

@@ -1,0 +1,142 @@
+//! Where the spans of one name are counted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use opentelemetry::metrics::Meter;
+
+use crate::clock::Tick;
+use crate::signal::{BoundDuration, SPAN_DURATION, Vital, Vitals};
+use crate::sync::Mutex;
+
+/// Where the spans of one component and name, and one value of each label, are counted.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) component: Box<str>,
+    pub(super) name: Box<str>,
+    /// By the place of the label; none for a span that has no such field.
+    pub(super) labels: Box<[Option<Box<str>>]>,
+    recorders: Arc<Recorders>,
+    vital: Sign,
+}
+
+impl Series {
+    pub(super) fn new(
+        component: &str,
+        name: &str,
+        labels: &[Option<String>],
+        recorders: Arc<Recorders>,
+    ) -> Self {
+        Self {
+            component: component.into(),
+            name: name.into(),
+            labels: labels.iter().map(|value| value.as_deref().map(Into::into)).collect(),
+            recorders,
+            vital: Sign::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn record(
+        &self,
+        meter: &Meter,
+        vitals: &Vitals,
+        now: Tick,
+        duration: Duration,
+        failure: Option<&str>,
+    ) {
+        self.recorders.record(meter, duration, failure);
+        self.vital.record(vitals, &self.component, now, duration, failure.is_some());
+    }
+}
+
+/// The vital signs that a series counts for.
+#[derive(Debug, Default)]
+struct Sign {
+    /// Found with the first span: a field may have given all spans of a callsite another component.
+    first: OnceLock<Arc<Vital>>,
+    /// After that one expired.
+    later: Mutex<Option<Arc<Vital>>>,
+}
+
+impl Sign {
+    #[inline]
+    fn record(&self, vitals: &Vitals, component: &str, now: Tick, duration: Duration, failed: bool) {
+        if !self.first.get_or_init(|| vitals.component(component)).record(now, duration, failed) {
+            self.record_later(vitals, component, now, duration, failed);
+        }
+    }
+
+    #[cold]
+    fn record_later(&self, vitals: &Vitals, component: &str, now: Tick, duration: Duration, failed: bool) {
+        let known = self.later.lock().clone();
+        if known.is_some_and(|vital| vital.record(now, duration, failed)) {
+            return;
+        }
+        let vital = vitals.component(component);
+        vital.record(now, duration, failed);
+        *self.later.lock() = Some(vital);
+    }
+}
+
+/// The instruments of a series, bound with the first span that needs them: one that nobody needs does not show.
+#[derive(Debug, Default)]
+pub(super) struct Recorders {
+    attributes: Box<[(Box<str>, Box<str>)]>,
+    fine: OnceLock<BoundDuration>,
+    /// Failures of no kind, or of one too many.
+    failed: OnceLock<BoundDuration>,
+    kinds: RwLock<HashMap<Box<str>, Arc<BoundDuration>>>,
+}
+
+/// The `error.type` of a failure that nobody has given one, as the conventions have it.
+const OTHER: &str = "_OTHER";
+/// Kinds of failures that a series tells apart.
+const KINDS: usize = 16;
+
+impl Recorders {
+    pub(super) fn new<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<Self> {
+        let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Arc::new(Self { attributes, ..Self::default() })
+    }
+
+    #[inline]
+    fn record(&self, meter: &Meter, duration: Duration, failure: Option<&str>) {
+        match failure {
+            None => self.fine.get_or_init(|| self.bind(meter, None)).record(duration),
+            Some(kind) => self.record_failure(meter, duration, kind),
+        }
+    }
+
+    fn record_failure(&self, meter: &Meter, duration: Duration, kind: &str) {
+        if !kind.is_empty() && kind != OTHER {
+            let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
+            if let Some(recorder) = known.or_else(|| self.meet(meter, kind)) {
+                return recorder.record(duration);
+            }
+        }
+        self.failed.get_or_init(|| self.bind(meter, Some(OTHER))).record(duration);
+    }
+
+    /// The recorder of a kind that was not there; none if there are too many.
+    #[cold]
+    fn meet(&self, meter: &Meter, kind: &str) -> Option<Arc<BoundDuration>> {
+        let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kinds.get(kind) {
+            return Some(Arc::clone(known));
+        }
+        if kinds.len() >= KINDS {
+            return None;
+        }
+        let recorder = Arc::new(self.bind(meter, Some(kind)));
+        kinds.insert(kind.into(), Arc::clone(&recorder));
+        Some(recorder)
+    }
+
+    fn bind(&self, meter: &Meter, error_type: Option<&str>) -> BoundDuration {
+        let own = self.attributes.iter().map(|(key, value)| (&**key, &**value));
+        let error = error_type.map(|kind| ("error.type", kind));
+        BoundDuration::new(meter, &SPAN_DURATION, own.chain(error))
+    }
+}

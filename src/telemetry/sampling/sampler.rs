@@ -1,0 +1,253 @@
+//! A rule at work.
+
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+
+use super::Sampling;
+use crate::clock::{self, Tick};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// A [`Sampling`] at work: what it has to remember, and nothing worked out twice.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Sampler {
+    node: Node,
+    /// Whether the name of a span decides anything.
+    pub(in crate::telemetry) by_name: bool,
+}
+
+#[derive(Debug)]
+enum Node {
+    Always(bool),
+    /// Below this, of 2^63.
+    Below(u64),
+    PerSecond(Pace),
+    ParentBased(Box<Node>),
+    Rules(Vec<(Pattern, Node)>, Box<Node>),
+}
+
+/// A span that may be kept.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct Candidate<'a> {
+    pub(in crate::telemetry) trace_id: TraceId,
+    pub(in crate::telemetry) parent: Option<&'a SpanContext>,
+    pub(in crate::telemetry) name: &'a str,
+}
+
+impl Sampler {
+    pub(in crate::telemetry) fn new(sampling: &Sampling) -> Self {
+        Self { node: Node::new(sampling), by_name: by_name(sampling) }
+    }
+
+    #[inline]
+    pub(in crate::telemetry) fn keeps(&self, candidate: Candidate<'_>) -> bool {
+        match &self.node {
+            // The two that nearly everybody has, without a call.
+            Node::Always(kept) => *kept,
+            Node::ParentBased(root) => match candidate.parent {
+                Some(parent) => parent.is_sampled(),
+                None => root.keeps(candidate),
+            },
+            node => node.keeps(candidate),
+        }
+    }
+}
+
+fn by_name(sampling: &Sampling) -> bool {
+    match sampling {
+        Sampling::Rules { .. } => true,
+        Sampling::ParentBased(root) => by_name(root),
+        _ => false,
+    }
+}
+
+impl Node {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+    // The arithmetic of the SDK, to the bit.
+    fn new(sampling: &Sampling) -> Self {
+        match sampling {
+            Sampling::AlwaysOn => Self::Always(true),
+            Sampling::AlwaysOff => Self::Always(false),
+            Sampling::Ratio(ratio) if *ratio >= 1.0 => Self::Always(true),
+            Sampling::Ratio(ratio) => Self::Below((ratio.max(0.0) * (1_u64 << 63) as f64) as u64),
+            Sampling::PerSecond(traces) => Self::PerSecond(Pace::new(*traces)),
+            Sampling::ParentBased(root) => Self::ParentBased(Box::new(Self::new(root))),
+            Sampling::Rules { rules, otherwise } => Self::Rules(
+                rules.iter().map(|rule| (Pattern::new(&rule.name), Self::new(&rule.sampling))).collect(),
+                Box::new(Self::new(otherwise)),
+            ),
+        }
+    }
+
+    fn keeps(&self, candidate: Candidate<'_>) -> bool {
+        match self {
+            Self::Always(kept) => *kept,
+            // The low 63 bits of the id, so that every service that does so agrees.
+            Self::Below(limit) => {
+                let low = u128::from_be_bytes(candidate.trace_id.to_bytes()) as u64;
+                low >> 1 < *limit
+            }
+            Self::PerSecond(pace) => pace.admits(clock::now()),
+            Self::ParentBased(root) => match candidate.parent {
+                Some(parent) => parent.is_sampled(),
+                None => root.keeps(candidate),
+            },
+            Self::Rules(rules, otherwise) => rules
+                .iter()
+                .find_map(|(pattern, node)| pattern.fits(candidate.name).then_some(node))
+                .unwrap_or(otherwise)
+                .keeps(candidate),
+        }
+    }
+}
+
+/// So many a second. Up to a tenth of them may come at once.
+#[derive(Debug)]
+struct Pace {
+    /// Nanoseconds from one to the next.
+    step: u64,
+    slack: u64,
+    /// When the next one would come if they came evenly.
+    next: AtomicU64,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Self {
+        let step = 1_000_000_000 / u64::from(per_second.max(1));
+        Self { step, slack: 100_000_000_u64.saturating_sub(step), next: AtomicU64::new(0) }
+    }
+
+    fn admits(&self, now: Tick) -> bool {
+        self.next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                let due = next.max(now.0);
+                (due - now.0 <= self.slack).then_some(due + self.step)
+            })
+            .is_ok()
+    }
+}
+
+/// A name in which a `*` stands for any text.
+#[derive(Debug)]
+struct Pattern(Vec<Box<str>>);
+
+impl Pattern {
+    fn new(pattern: &str) -> Self {
+        Self(pattern.split('*').map(Into::into).collect())
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        let [first, middle @ .., last] = &*self.0 else {
+            return self.0.first().is_some_and(|only| **only == *name);
+        };
+        let Some(mut rest) = name.strip_prefix(&**first) else { return false };
+        for part in middle {
+            match rest.find(&**part) {
+                Some(place) => rest = &rest[place + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(&**last)
+    }
+}
+
+/// The same rule for spans that are made through the OpenTelemetry API.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry) struct SharedSampler(pub(in crate::telemetry) std::sync::Arc<Sampler>);
+
+impl ShouldSample for SharedSampler {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let parent = parent.map(|cx| cx.span().span_context().clone()).filter(SpanContext::is_valid);
+        let decision = if self.0.keeps(Candidate { trace_id, parent: parent.as_ref(), name }) {
+            SamplingDecision::RecordAndSample
+        } else {
+            SamplingDecision::Drop
+        };
+        SamplingResult {
+            decision,
+            attributes: Vec::new(),
+            trace_state: parent.map_or(TraceState::NONE, |parent| parent.trace_state().clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+
+    use super::*;
+
+    fn keeps(sampling: &Sampling, name: &str) -> bool {
+        Sampler::new(sampling).keeps(Candidate { trace_id: TraceId::from(1), parent: None, name })
+    }
+
+    #[test]
+    fn a_ratio_decides_as_the_sdk_does() {
+        let ids = RandomIdGenerator::default();
+        for ratio in [0.0, 0.001, 0.3, 0.5, 0.999, 1.0] {
+            let theirs = opentelemetry_sdk::trace::Sampler::TraceIdRatioBased(ratio);
+            let ours = Sampler::new(&Sampling::Ratio(ratio));
+            let edge = TraceId::from(u128::from((ratio * (1_u64 << 63) as f64) as u64) << 1);
+            for trace_id in (0..1_000).map(|_| ids.new_trace_id()).chain([edge]) {
+                let theirs = theirs.should_sample(None, trace_id, "", &SpanKind::Internal, &[], &[]).decision
+                    == SamplingDecision::RecordAndSample;
+                let ours = ours.keeps(Candidate { trace_id, parent: None, name: "" });
+                assert_eq!(ours, theirs, "{ratio} {trace_id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_holds() {
+        let sampling = Sampling::AlwaysOff
+            .except("GET /orders/*", Sampling::AlwaysOn)
+            .except("GET *", Sampling::AlwaysOff)
+            .except("*job*", Sampling::AlwaysOn)
+            .except("exact", Sampling::AlwaysOn);
+        for kept in ["GET /orders/7", "GET /orders/", "job", "a job done", "exact"] {
+            assert!(keeps(&sampling, kept), "{kept}");
+        }
+        for dropped in ["GET /job", "GET /orders", "exactly", "inexact", ""] {
+            assert!(!keeps(&sampling, dropped), "{dropped}");
+        }
+        assert!(
+            !keeps(&Sampling::AlwaysOff.except("a*ba", Sampling::AlwaysOn), "a"),
+            "no letter counts twice"
+        );
+    }
+
+    #[test]
+    fn a_pace_is_kept_in_every_second() {
+        for per_second in [1, 7, 100, 2_000] {
+            let pace = Pace::new(per_second);
+            let mut admitted = Vec::new();
+            // Ten seconds, asked ten thousand times a second.
+            for step in 0..100_000_u64 {
+                let now = Tick(Duration::from_secs(5).as_nanos() as u64 + step * 100_000);
+                if pace.admits(now) {
+                    admitted.push(now.0);
+                }
+            }
+            let most = u64::from(per_second) + u64::from(per_second) / 10 + 1;
+            for (place, start) in admitted.iter().enumerate() {
+                let within = admitted[place..].iter().take_while(|at| **at < start + 1_000_000_000).count();
+                assert!(within as u64 <= most, "{within} of {per_second} in a second");
+            }
+            assert!(
+                admitted.len() as u64 >= u64::from(per_second) * 10,
+                "{} of {per_second}",
+                admitted.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Two clocks, tied to each other.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Tick;
+
+thread_local! {
+    static LAST: Cell<Option<Anchor>> = const { Cell::new(None) };
+}
+
+/// A moment on both clocks.
+///
+/// The spans of a trace share one, so that their times fit each other to the nanosecond.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct Anchor {
+    tick: Tick,
+    wall: SystemTime,
+}
+
+impl Anchor {
+    /// After this the clocks may have come apart: the machine slept, or someone set the time.
+    const GOOD_FOR: Duration = Duration::from_secs(3_600);
+
+    /// So long traces of one thread that begin one after the other share one: the wall clock costs as much as a span.
+    const SHARED_FOR: Duration = Duration::from_millis(10);
+
+    fn new(tick: Tick) -> Self {
+        let last = LAST.try_with(Cell::get).ok().flatten();
+        match last {
+            Some(last) if tick >= last.tick && tick.since(last.tick) < Self::SHARED_FOR => last,
+            _ => {
+                let anchor = Self { tick, wall: SystemTime::now() };
+                let _ = LAST.try_with(|last| last.set(Some(anchor)));
+                anchor
+            }
+        }
+    }
+
+    /// This, if it is good enough at `now`, else a new one.
+    pub(in crate::telemetry) fn or_new(anchor: Option<Self>, now: Tick) -> Self {
+        match anchor {
+            Some(anchor) if now.since(anchor.tick) < Self::GOOD_FOR => anchor,
+            _ => Self::new(now),
+        }
+    }
+
+    pub(in crate::telemetry) fn wall(&self, at: Tick) -> SystemTime {
+        if at >= self.tick {
+            self.wall + at.since(self.tick)
+        } else {
+            self.wall.checked_sub(self.tick.since(at)).unwrap_or(self.wall)
+        }
+    }
+}

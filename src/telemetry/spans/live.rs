@@ -1,0 +1,233 @@
+//! One span that is alive.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
+use tracing::Metadata;
+
+use super::anchor::Anchor;
+use crate::clock::{self, Tick};
+use crate::telemetry::fields::SpanFields;
+use crate::telemetry::recording::Recording;
+use crate::telemetry::red::SeriesId;
+
+/// A span that is alive.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Live {
+    /// The registry's id.
+    pub(in crate::telemetry) id: u64,
+    pub(in crate::telemetry) metadata: &'static Metadata<'static>,
+    pub(in crate::telemetry) context: SpanContext,
+    pub(in crate::telemetry) parent: Parent,
+    /// The registry's id of the parent, when that is a span of this table; else 0.
+    pub(in crate::telemetry) local_parent: u64,
+    pub(in crate::telemetry) has_children: bool,
+    pub(in crate::telemetry) start: Tick,
+    pub(in crate::telemetry) anchor: Option<Anchor>,
+    pub(in crate::telemetry) series: SeriesId,
+    pub(in crate::telemetry) verdict: Verdict,
+    /// What kind of error it was, once it has failed and somebody has said so.
+    pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
+    pub(in crate::telemetry) otel: Otel,
+    /// Only when it is sampled, or may turn out to be worth it.
+    pub(in crate::telemetry) recording: Option<Recording>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct Parent {
+    pub(in crate::telemetry) span_id: SpanId,
+    pub(in crate::telemetry) remote: bool,
+}
+
+impl Parent {
+    pub(in crate::telemetry) const NONE: Self = Self { span_id: SpanId::INVALID, remote: false };
+}
+
+impl From<&SpanContext> for Parent {
+    fn from(context: &SpanContext) -> Self {
+        Self { span_id: context.span_id(), remote: context.is_remote() }
+    }
+}
+
+/// How a span went, so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::telemetry) enum Verdict {
+    None,
+    /// An error happened inside it.
+    Failed,
+    /// `otel.status_code` says that it went well, whatever happened inside it.
+    Ok,
+    /// `otel.status_code` says that it failed.
+    Error,
+}
+
+impl Verdict {
+    pub(in crate::telemetry) fn failed(self) -> bool {
+        matches!(self, Self::Failed | Self::Error)
+    }
+
+    /// Notes an error inside the span; `false` when its word is given already.
+    pub(in crate::telemetry) fn fail(&mut self) -> bool {
+        let open = *self != Self::Ok;
+        if *self == Self::None {
+            *self = Self::Failed;
+        }
+        open
+    }
+}
+
+/// The OpenTelemetry context of a span.
+#[derive(Debug)]
+pub(in crate::telemetry) enum Otel {
+    /// Nobody needs one.
+    Off,
+    /// What to make it from: the context that the span was created in, with its baggage.
+    Base(Context),
+    /// The context of what stands above. The span is not sampled and neither is that: nobody will ever look for
+    /// the one or the other, so that a context of its own would be made for nothing.
+    Shared(Context),
+    /// The context with this span in it.
+    Own(Context),
+}
+
+impl Otel {
+    pub(in crate::telemetry) fn any(&self) -> Option<&Context> {
+        match self {
+            Self::Off => None,
+            Self::Base(context) | Self::Shared(context) | Self::Own(context) => Some(context),
+        }
+    }
+
+    /// Forgets the ids, keeps the baggage.
+    fn rebase(&mut self) {
+        if let Self::Own(context) | Self::Shared(context) = self {
+            *self = Self::Base(std::mem::take(context));
+        }
+    }
+}
+
+thread_local! {
+    /// Boxes of spans that closed on this thread. With them a span that is not sampled allocates nothing.
+    static SPARE: RefCell<Vec<Box<Live>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// More than a thread has open at a time, as a rule.
+const MOST_SPARE: usize = 32;
+
+impl Live {
+    /// A span that starts at `start`, with nothing above it.
+    #[inline]
+    pub(in crate::telemetry) fn new(
+        id: u64,
+        metadata: &'static Metadata<'static>,
+        context: SpanContext,
+        start: Tick,
+        series: SeriesId,
+    ) -> Box<Self> {
+        if let Ok(Some(mut spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
+            // Field by field, in place: the whole is too large to be moved about for each span.
+            let live = &mut *spare;
+            live.id = id;
+            live.metadata = metadata;
+            live.context = context;
+            live.parent = Parent::NONE;
+            live.local_parent = 0;
+            live.has_children = false;
+            live.start = start;
+            live.anchor = None;
+            live.series = series;
+            live.verdict = Verdict::None;
+            return spare;
+        }
+        Box::new(Self {
+            id,
+            metadata,
+            context,
+            parent: Parent::NONE,
+            local_parent: 0,
+            has_children: false,
+            start,
+            anchor: None,
+            series,
+            verdict: Verdict::None,
+            error_type: None,
+            otel: Otel::Off,
+            recording: None,
+        })
+    }
+
+    /// Ends it, with no lock held: what its context holds may do anything when it is dropped.
+    #[inline]
+    pub(in crate::telemetry) fn discard(mut self: Box<Self>) {
+        self.otel = Otel::Off;
+        self.error_type = None;
+        self.recording = None;
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push(self);
+            }
+        });
+    }
+
+    /// Takes over what fields say about how it went.
+    pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>) {
+        self.verdict = fields.status.map_or(self.verdict, Verdict::from);
+        if let Some(kind) = &fields.error_type {
+            self.error_type = Some(Cow::Owned(kind.clone()));
+            // Who names an error says that there is one.
+            self.verdict.fail();
+        }
+    }
+
+    /// Notes an error inside the span, and its kind if it is the first; `false` when its word is given already.
+    pub(in crate::telemetry) fn fail(&mut self, kind: Option<Cow<'static, str>>) -> bool {
+        let open = self.verdict.fail();
+        if open && self.error_type.is_none() {
+            self.error_type = kind;
+        }
+        open
+    }
+
+    /// Puts it under `parent`; gives what its context was, to be dropped where no lock is held.
+    pub(super) fn adopt(&mut self, parent: &SpanContext, sampled: bool, base: &Context, keep: bool) -> Otel {
+        self.parent = Parent::from(parent);
+        self.local_parent = 0;
+        self.context = renamed(&self.context, parent, parent.trace_flags().with_sampled(sampled));
+        self.follow_sampling(keep);
+        let otel = if matches!(self.otel, Otel::Off) { Otel::Off } else { Otel::Base(base.clone()) };
+        std::mem::replace(&mut self.otel, otel)
+    }
+
+    /// Takes the trace of `context` over.
+    pub(super) fn follow(&mut self, context: &SpanContext, keep: bool) {
+        if self.context.trace_id() == context.trace_id() && self.context.is_sampled() == context.is_sampled()
+        {
+            return;
+        }
+        self.context = renamed(&self.context, context, context.trace_flags());
+        self.otel.rebase();
+        self.follow_sampling(keep);
+    }
+
+    /// Starts or stops the recording, when a late parent changed whether the span is sampled. With `keep` it
+    /// goes on in any case.
+    fn follow_sampling(&mut self, keep: bool) {
+        match (self.context.is_sampled() || keep, self.recording.is_some()) {
+            (true, false) => {
+                let anchor = Anchor::or_new(self.anchor, clock::now());
+                self.anchor = Some(anchor);
+                self.recording = Some(Recording::new(self.metadata, self.start, anchor.wall(self.start)));
+            }
+            (false, true) => self.recording = None,
+            _ => {}
+        }
+    }
+}
+
+/// The span `own` in the trace of `other`.
+fn renamed(own: &SpanContext, other: &SpanContext, flags: TraceFlags) -> SpanContext {
+    SpanContext::new(other.trace_id(), own.span_id(), flags, false, other.trace_state().clone())
+}

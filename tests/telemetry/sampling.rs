@@ -1,0 +1,169 @@
+//! Which traces are kept.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use campanile::telemetry::{Sampling, SpanExt, TailSampling};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use tracing::{Span, error, info, info_span};
+
+use crate::support::{Pipeline, names};
+
+fn remote(trace: u128, sampled: bool) -> Context {
+    let flags = TraceFlags::default().with_sampled(sampled);
+    let span = SpanContext::new(TraceId::from(trace), SpanId::from(7), flags, true, TraceState::NONE);
+    Context::new().with_remote_span_context(span)
+}
+
+fn tail(tail: TailSampling) -> Pipeline {
+    Pipeline::with(|builder| builder.sampling(Sampling::AlwaysOff).tail_sampling(tail))
+}
+
+#[test]
+fn rules_go_by_the_name_that_a_span_has_in_its_trace() {
+    let sampling = Sampling::parent_based(Sampling::AlwaysOn.except("GET /health*", Sampling::AlwaysOff));
+    let pipeline = Pipeline::with(|builder| builder.sampling(sampling));
+    pipeline.run(|| {
+        info_span!("request", otel.name = "GET /healthz").in_scope(|| drop(info_span!("check")));
+        info_span!("request", otel.name = "GET /orders").in_scope(|| drop(info_span!("query")));
+        drop(info_span!("GET /health"));
+    });
+    assert_eq!(names(&pipeline.spans()), ["query", "GET /orders"]);
+}
+
+#[test]
+fn a_rate_bounds_traces_and_not_their_spans() {
+    let sampling = Sampling::parent_based(Sampling::PerSecond(1));
+    let pipeline = Pipeline::with(|builder| builder.sampling(sampling));
+    pipeline.run(|| {
+        for _ in 0..100 {
+            info_span!("root").in_scope(|| (0..3).for_each(|_| drop(info_span!("leaf"))));
+        }
+    });
+    let spans = pipeline.spans();
+    let roots = spans.iter().filter(|span| span.name == "root").count();
+    // The clock is the real one here: a slow machine may see some seconds go by.
+    assert!((1..50).contains(&roots), "{roots}");
+    assert_eq!(spans.len(), 4 * roots);
+}
+
+#[test]
+fn a_trace_with_an_error_is_kept_whole() {
+    let pipeline = tail(TailSampling::new());
+    pipeline.run(|| {
+        let root = info_span!("root", id = 7).entered();
+        let [trace, fine] = [root.trace_id(), Some(TraceId::from(1))];
+        assert_ne!(trace, fine);
+        info_span!("fine").in_scope(|| info!("on its way"));
+        info_span!("failed").in_scope(|| error!("no rows"));
+        assert!(!root.context().span().span_context().is_sampled(), "nobody else need keep it");
+    });
+    pipeline.run(|| info_span!("nothing to see").in_scope(|| drop(info_span!("here"))));
+    let spans = pipeline.spans();
+    assert_eq!(names(&spans), ["fine", "failed", "root"]);
+    let root = spans[2].span_context.clone();
+    assert!(spans.iter().all(|span| span.span_context.is_sampled()));
+    assert!(spans.iter().all(|span| span.span_context.trace_id() == root.trace_id()));
+    assert!(spans[..2].iter().all(|span| span.parent_span_id == root.span_id()));
+    assert_eq!(spans[0].events.events.len(), 1);
+    assert_eq!(spans[2].attributes[0].key.as_str(), "id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
+    let pipeline = tail(TailSampling::new().slower_than(Duration::from_secs(2)));
+    let dispatch = pipeline.dispatch();
+    let _default = tracing::dispatcher::set_default(&dispatch);
+    for seconds in [1, 2, 3] {
+        let root = info_span!("root", seconds);
+        let leaf = info_span!(parent: &root, "leaf");
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        drop((leaf, root));
+    }
+    let job = info_span!("job");
+    let (long, quick) = (info_span!(parent: &job, "long"), info_span!("quick"));
+    drop((long, quick, job));
+    let kept = pipeline.spans();
+    assert_eq!(names(&kept), ["leaf", "root"]);
+    assert_eq!(kept[1].attributes[0].value, 3.into());
+}
+
+#[test]
+fn a_root_waits_for_what_is_below_it() {
+    let pipeline = tail(TailSampling::new());
+    pipeline.run(|| {
+        let root = info_span!("root").entered();
+        let straggler = info_span!("straggler");
+        error!("it failed");
+        drop(root);
+        drop(straggler);
+    });
+    assert_eq!(names(&pipeline.spans()), ["straggler", "root"]);
+}
+
+#[test]
+fn a_trace_with_two_roots_here_waits_for_both() {
+    let pipeline = tail(TailSampling::new());
+    pipeline.run(|| {
+        let spans: Vec<Span> = ["one", "two"]
+            .map(|name| {
+                let span = info_span!("root", otel.name = name);
+                span.set_parent(remote(9, false));
+                span
+            })
+            .into();
+        spans[0].in_scope(|| drop(info_span!("leaf")));
+        drop(spans[0].clone());
+        let [one, two] = <[Span; 2]>::try_from(spans).unwrap();
+        drop(one);
+        two.in_scope(|| error!("it failed"));
+        drop(two);
+    });
+    let spans = pipeline.spans();
+    assert_eq!(names(&spans), ["leaf", "one", "two"]);
+    assert!(spans.iter().all(|span| span.span_context.trace_id() == TraceId::from(9)));
+}
+
+#[test]
+fn a_late_parent_that_is_sampled_needs_no_second_thought() {
+    let pipeline = Pipeline::with(|builder| {
+        builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::new())
+    });
+    pipeline.run(|| {
+        let root = info_span!("root", id = 7);
+        root.set_parent(remote(9, true));
+        root.in_scope(|| drop(info_span!("leaf")));
+        drop(root);
+        assert_eq!(names(&pipeline.spans()), ["leaf", "root"]);
+        let root = info_span!("unsampled");
+        root.set_parent(remote(10, false));
+        root.in_scope(|| drop(info_span!("leaf")));
+    });
+    let spans = pipeline.spans();
+    assert_eq!(names(&spans), ["leaf", "root"]);
+    assert_eq!(spans[1].attributes[0].key.as_str(), "id", "what it was created with is there");
+}
+
+#[test]
+fn the_buffer_is_bounded_and_gives_up_the_oldest() {
+    let pipeline = tail(TailSampling::new().spans(80));
+    pipeline.run(|| {
+        let open: Vec<Span> = (0..1_000)
+            .map(|n| {
+                let root = info_span!("root", n);
+                root.in_scope(|| drop(info_span!("leaf")));
+                root
+            })
+            .collect();
+        open.iter().for_each(|root| root.in_scope(|| error!("it failed")));
+    });
+    let mut traces: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for span in pipeline.spans() {
+        traces.entry(span.span_context.trace_id().to_bytes()).or_default().push(span.name.to_string());
+    }
+    assert_eq!(traces.len(), 1_000, "what fails itself is kept even so");
+    let whole = traces.values().filter(|names| *names == &["leaf", "root"]).count();
+    assert!((1..=80).contains(&whole), "{whole}");
+    assert!(pipeline.telemetry.tail_evicted() >= 1_000 - 80, "{}", pipeline.telemetry.tail_evicted());
+}
