@@ -1,4 +1,4 @@
-//! A real collector gets a trace of two services, their metrics and who they are.
+//! A real collector gets a trace of two services, their metrics and logs, and who they are.
 
 #[allow(unused_imports)] // Each test uses its part.
 mod support;
@@ -21,7 +21,7 @@ use support::{Rotel, promtool_check_metrics};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
-use tracing::{Dispatch, Instrument, info_span};
+use tracing::{Dispatch, Instrument, info, info_span};
 use tracing_subscriber::prelude::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -70,7 +70,10 @@ async fn order(address: SocketAddr) {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let client = ServiceBuilder::new().layer(http_injection_layer()).service(client);
     let request = Request::get(format!("http://{address}/")).body(Full::default()).unwrap();
-    let call = async { client.oneshot(request).await.unwrap() };
+    let call = async {
+        info!(id = 7, "an order");
+        client.oneshot(request).await.unwrap()
+    };
     let span = info_span!("order", id = 7);
     call.instrument(span).await;
 }
@@ -86,6 +89,7 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
     let names = ["campanile.span.duration", "campanile.telemetry.spans.started"];
     let all = |got: &Received| {
         got.spans.len() == 2
+            && got.logs.len() == 2
             && names.iter().all(|name| got.metrics.iter().filter(|metric| metric.name == *name).count() == 2)
     };
     let got = rotel.wait_for(all, LIMIT).await;
@@ -96,6 +100,17 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
     assert_eq!((pay.kind.as_str(), pay.status.as_str()), ("SPAN_KIND_SERVER", "STATUS_CODE_ERROR"));
     assert_eq!(pay.status_message, "no money");
     assert_eq!(pay.events.len(), 1);
+    let [taken, failed] = &got.logs[..] else { panic!("two log records") };
+    let (taken, failed) = if taken.body == "an order" { (taken, failed) } else { (failed, taken) };
+    for (log, span, service) in [(taken, order, "checkout"), (failed, pay, "payments")] {
+        assert_eq!((&log.trace_id, &log.span_id), (&span.trace_id, &span.id));
+        assert_eq!((log.scope.as_str(), log.flags.as_str()), ("collector", "1"));
+        assert_eq!(log.resource["service.name"], service);
+    }
+    assert_eq!((taken.body.as_str(), taken.severity.as_str()), ("an order", "INFO"));
+    assert_eq!(taken.attributes["id"], "7");
+    assert_eq!((failed.body.as_str(), failed.severity.as_str()), ("no money", "ERROR"));
+    assert_eq!(failed.attributes["exception.message"], "no money");
     for (span, service) in [(order, "checkout"), (pay, "payments")] {
         assert_eq!(span.resource["service.name"], service);
         assert_eq!(span.resource["deployment.environment.name"], "test");

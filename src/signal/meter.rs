@@ -1,7 +1,7 @@
 //! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
 
 #[cfg(feature = "telemetry")]
-pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
+pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, SECONDS, instrument, publish, withdraw};
 #[cfg(not(feature = "telemetry"))]
 pub(crate) use without_telemetry::DurationRecorder;
 
@@ -22,7 +22,7 @@ mod with_telemetry {
     use crate::sync::atomic::{AtomicU64, Ordering};
 
     /// Bucket bounds in seconds that the conventions give for HTTP and RPC durations.
-    const SECONDS: [f64; 14] =
+    pub(crate) const SECONDS: [f64; 14] =
         [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
     /// The meter that durations of the layers go to.

@@ -17,7 +17,7 @@ mod vitals;
 
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
-pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
+pub(crate) use meter::{BoundDuration, SECONDS, instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(test)]

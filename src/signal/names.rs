@@ -129,8 +129,16 @@ metrics! {
         "Spans handed to the exporters.";
     SPANS_DROPPED "campanile.telemetry.spans.dropped" Counter "{span}" ["reason"]
         "Sampled spans that no exporter got, by reason.";
+    LOGS_EMITTED "campanile.telemetry.logs.emitted" Counter "{log_record}" []
+        "Log records handed to the exporters.";
+    LOGS_DROPPED "campanile.telemetry.logs.dropped" Counter "{log_record}" ["reason"]
+        "Log records that no exporter got, by reason.";
+    QUEUE_LENGTH "campanile.telemetry.queue.length" UpDownCounter "{item}" ["signal"]
+        "Spans or log records that wait for their export.";
     EXPORT_FAILURES "campanile.telemetry.export.failures" Counter "{export}" ["signal"]
         "Exports that failed.";
+    EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
+        "How long exports took, failed or not, waits and repetitions included.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
         "Headers of a trace, its baggage or a correlation id that came in and were ignored, whole or in part.";
     // ----- health -----

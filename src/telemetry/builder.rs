@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::MeterProviderBuilder;
+use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, BatchSettings};
-use super::choice::reader;
+use super::choice::log_exporter;
 use super::console::{Console, Output};
 use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
+use super::logs::{Entry, LogSettings};
+use super::metrics::Outlet;
+use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
 use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
@@ -43,6 +46,9 @@ pub struct TelemetrySettings {
     /// Whether to export over OTLP. Needs the feature `otlp`.
     #[serde(default)]
     pub otlp: bool,
+    /// Where OTLP goes and how. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
+    #[serde(default)]
+    pub otlp_settings: OtlpSettings,
     /// Whether to keep metrics for Prometheus. Needs the feature `prometheus`.
     #[serde(default)]
     pub prometheus: bool,
@@ -65,6 +71,9 @@ pub struct TelemetrySettings {
     /// How spans wait for their export.
     #[serde(default)]
     pub batch: BatchSettings,
+    /// Which events become log records, what one may hold, and how they wait for their export.
+    #[serde(default)]
+    pub logs: LogSettings,
     /// How many pairs of component and span name have metrics of their own. More of them are counted together,
     /// under the attribute `otel.metric.overflow`. 900, which leaves the SDK's limit of 2,000 series alone.
     #[serde(default = "span_names")]
@@ -90,6 +99,9 @@ pub struct TelemetrySettings {
     /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
     #[serde(default = "minute", with = "crate::duration")]
     pub metrics_every: Duration,
+    /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
+    #[serde(default = "half_a_minute", with = "crate::duration")]
+    pub metrics_timeout: Duration,
     /// How often the machine is sampled, if at all. Needs the feature `system`.
     #[serde(default, with = "crate::duration::option")]
     pub system: Option<Duration>,
@@ -110,6 +122,10 @@ fn yes() -> bool {
     true
 }
 
+fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
+}
+
 fn minute() -> Duration {
     Duration::from_secs(60)
 }
@@ -121,6 +137,7 @@ impl TelemetrySettings {
         Self {
             service_name: service_name.into(),
             otlp: false,
+            otlp_settings: OtlpSettings::default(),
             prometheus: false,
             console: Console::default(),
             env_filter: info(),
@@ -128,6 +145,7 @@ impl TelemetrySettings {
             tail_sampling: None,
             limits: SpanLimits::default(),
             batch: BatchSettings::default(),
+            logs: LogSettings::default(),
             span_names: span_names(),
             span_metric_fields: Vec::new(),
             activation: true,
@@ -135,6 +153,7 @@ impl TelemetrySettings {
             code_attributes: true,
             attributes: BTreeMap::new(),
             metrics_every: minute(),
+            metrics_timeout: half_a_minute(),
             system: None,
             gpu: None,
         }
@@ -147,8 +166,9 @@ impl TelemetrySettings {
             variables: Variables::default(),
             output: Output::default(),
             exporters: Vec::new(),
+            log_exporters: Vec::new(),
             processors: Vec::new(),
-            readers: Vec::new(),
+            outlets: Vec::new(),
         }
     }
 
@@ -186,6 +206,7 @@ impl TelemetrySettings {
         )?;
         sampled("system", self.system)?;
         sampled("gpu", self.gpu)?;
+        self.otlp_settings.check()?;
         self.sampling.check()?;
         self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
         self.batch.check()?;
@@ -200,13 +221,19 @@ impl TelemetrySettings {
             "metrics_every",
             self.metrics_every,
             "more than zero",
+        )?;
+        ConfigError::check(
+            !self.metrics_timeout.is_zero(),
+            "metrics_timeout",
+            self.metrics_timeout,
+            "more than zero",
         )
     }
 }
 
 type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
-pub(super) type AddReader =
-    Box<dyn FnOnce(MeterProviderBuilder, Duration, &Arc<Counters>) -> MeterProviderBuilder + Send>;
+pub(super) type StartLogs =
+    Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
 
 /// Sets up a [`Telemetry`]; from [`Telemetry::builder`].
 #[must_use = "nothing happens before `install` or `build`"]
@@ -215,12 +242,13 @@ pub struct TelemetryBuilder {
     pub(super) variables: Variables,
     pub(super) output: Output,
     pub(super) exporters: Vec<StartExporter>,
+    pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) readers: Vec<AddReader>,
+    pub(super) outlets: Vec<Outlet>,
 }
 
 impl TelemetryBuilder {
-    /// Exports traces and metrics over OTLP.
+    /// Exports traces, metrics and logs over OTLP.
     ///
     /// Where to and how is said by the standard variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all. Without them it is
@@ -230,6 +258,14 @@ impl TelemetryBuilder {
     pub fn otlp(mut self) -> Self {
         self.settings.otlp = true;
         self
+    }
+
+    /// As [`otlp`](Self::otlp), to where the code says and as it says; the variables win.
+    #[cfg(feature = "otlp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
+    pub fn otlp_with(mut self, settings: OtlpSettings) -> Self {
+        self.settings.otlp_settings = settings;
+        self.otlp()
     }
 
     /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`] and
@@ -310,6 +346,15 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Which events become log records, what one may hold, and how they wait for their export.
+    ///
+    /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
+    /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
+    pub fn logs(mut self, logs: LogSettings) -> Self {
+        self.settings.logs = logs;
+        self
+    }
+
     /// How many pairs of component and span name have metrics of their own.
     pub fn span_names(mut self, pairs: usize) -> Self {
         self.settings.span_names = pairs;
@@ -360,6 +405,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Hands log records to one more exporter, in batches, from a thread of its own.
+    pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
+        self.log_exporters.push(log_exporter(exporter));
+        self
+    }
+
     /// Hands finished spans to one more processor, on the thread that closes the span.
     ///
     /// It holds that thread up for as long as it takes. `tracing` spans that it opens are disabled, its logs are
@@ -371,14 +422,13 @@ impl TelemetryBuilder {
 
     /// Sends metrics to one more exporter.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.readers.push(reader(exporter));
+        self.outlets.push(Outlet::new(exporter));
         self
     }
 
     /// Reads `OTEL_*` variables and `RUST_LOG` from `read`, and not from the environment.
     ///
-    /// For tests and for values that live elsewhere. Headers, compression and certificates of OTLP are read
-    /// from the environment by its exporter in either case.
+    /// For tests and for values that live elsewhere.
     pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.variables = Variables::new(read);
         self

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::PeriodicReader;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::logs::LogExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::{AddReader, TelemetrySettings};
+use super::builder::{StartLogs, TelemetrySettings};
 use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
-use super::metrics::Counted;
+use super::logs::Logs;
+use super::metrics::Outlet;
+use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
@@ -24,6 +25,7 @@ pub(super) struct Choice {
     pub(super) disabled: bool,
     traces: Sinks,
     metrics: Sinks,
+    logs: Sinks,
     pub(super) prometheus: bool,
 }
 
@@ -34,64 +36,84 @@ struct Sinks {
 }
 
 impl Choice {
-    /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER`, else by the settings.
+    /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`, else by the settings.
     pub(super) fn of(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
         if variables.flag("OTEL_SDK_DISABLED") {
             return Ok(Self { disabled: true, ..Self::default() });
         }
         let wanted = Sinks { otlp: settings.otlp, console: false };
         let (traces, _) = sinks(variables, "OTEL_TRACES_EXPORTER", wanted, None)?;
+        let (logs, _) = sinks(variables, "OTEL_LOGS_EXPORTER", wanted, None)?;
         let prometheus = Some(settings.prometheus);
         let (metrics, prometheus) = sinks(variables, "OTEL_METRICS_EXPORTER", wanted, prometheus)?;
-        Ok(Self { disabled: false, traces, metrics, prometheus })
+        Ok(Self { disabled: false, traces, metrics, logs, prometheus })
     }
 
-    /// Starts the exporters and adds their readers.
+    /// Starts what exports spans, and says what metrics are to be sent to.
     pub(super) fn start(
         &self,
         variables: &Variables,
         settings: BatchSettings,
+        otlp: &OtlpSettings,
         counters: &Arc<Counters>,
         resource: &Resource,
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
-        let mut readers: Vec<AddReader> = Vec::new();
+        let mut logs: Vec<StartLogs> = Vec::new();
+        let mut outlets = Vec::new();
         if self.traces.console {
             batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
         }
+        if self.logs.console {
+            logs.push(log_exporter(ConsoleExporter));
+        }
         if self.metrics.console {
-            readers.push(reader(ConsoleExporter));
+            outlets.push(Outlet::new(ConsoleExporter));
         }
         #[cfg(feature = "otlp")]
-        if self.traces.otlp || self.metrics.otlp {
+        let mut background = None;
+        #[cfg(feature = "otlp")]
+        if self.traces.otlp || self.metrics.otlp || self.logs.otlp {
             use opentelemetry_sdk::trace::SpanExporter;
 
-            let background = Arc::new(Background::start()?);
+            let shared = Arc::new(Background::start(otlp.clone(), Arc::clone(counters))?);
             if self.traces.otlp {
-                let mut exporter = export::spans(&background, variables)?;
-                exporter.set_resource(resource);
+                let mut exporter = export::spans(&shared, variables)?;
+                SpanExporter::set_resource(&mut exporter, resource);
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                readers.push(reader(export::metrics(&background, variables)?));
+                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
             }
+            if self.logs.otlp {
+                logs.push(log_exporter(export::logs(&shared, variables)?));
+            }
+            background = Some(shared);
         }
-        let _ = (variables, resource);
-        Ok(Started { batches, readers })
+        let _ = (variables, resource, otlp);
+        Ok(Started {
+            batches,
+            logs,
+            outlets,
+            #[cfg(feature = "otlp")]
+            background,
+        })
     }
 }
 
 /// The exporters that run.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
-    pub(super) readers: Vec<AddReader>,
+    pub(super) logs: Vec<StartLogs>,
+    pub(super) outlets: Vec<Outlet>,
+    #[cfg(feature = "otlp")]
+    pub(super) background: Option<Arc<Background>>,
 }
 
-/// Adds an exporter that is sent metrics at intervals.
-pub(super) fn reader(exporter: impl PushMetricExporter) -> AddReader {
-    Box::new(move |meters, every, counters| {
-        let exporter = Counted::new(exporter, Arc::clone(counters));
-        meters.with_reader(PeriodicReader::builder(exporter).with_interval(every).build())
+/// Adds an exporter that is handed log records.
+pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
+    Box::new(move |settings, places, counters, resource| {
+        Logs::start(exporter, settings, places, counters, resource)
     })
 }
 

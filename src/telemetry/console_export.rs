@@ -1,18 +1,19 @@
-//! `OTEL_TRACES_EXPORTER=console` and `OTEL_METRICS_EXPORTER=console`: a line of JSON each, on standard error.
+//! `OTEL_TRACES_EXPORTER=console` and its like for metrics and logs: a line of JSON each, on standard error.
 
 use std::future::{Future, ready};
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::Array;
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::logs::AnyValue;
+use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use serde_json::{Map, json};
 
-/// Writes spans and metrics to standard error.
+/// Writes spans, metrics and log records to standard error.
 #[derive(Debug)]
 pub(super) struct ConsoleExporter;
 
@@ -50,6 +51,45 @@ impl PushMetricExporter for ConsoleExporter {
 
     fn temporality(&self) -> Temporality {
         Temporality::Cumulative
+    }
+}
+
+#[allow(clippy::print_stderr)]
+impl LogExporter for ConsoleExporter {
+    fn export(&self, batch: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
+        for (record, scope) in batch.iter() {
+            eprintln!("{}", describe_log(record, scope));
+        }
+        ready(Ok(()))
+    }
+}
+
+fn describe_log(record: &SdkLogRecord, scope: &InstrumentationScope) -> serde_json::Value {
+    let attributes: Map<String, serde_json::Value> =
+        record.attributes_iter().map(|(key, value)| (key.to_string(), any(value))).collect();
+    json!({
+        "log": record.body().map(any),
+        "severity": record.severity_text(),
+        "time": record.timestamp().or_else(|| record.observed_timestamp()).map(time),
+        "target": record.target().map_or(scope.name(), |target| target.as_ref()),
+        "trace_id": record.trace_context().map(|context| context.trace_id.to_string()),
+        "span_id": record.trace_context().map(|context| context.span_id.to_string()),
+        "attributes": attributes,
+    })
+}
+
+fn any(value: &AnyValue) -> serde_json::Value {
+    match value {
+        AnyValue::Int(value) => json!(value),
+        AnyValue::Double(value) => json!(value),
+        AnyValue::String(value) => json!(value.as_str()),
+        AnyValue::Boolean(value) => json!(value),
+        AnyValue::ListAny(values) => values.iter().map(any).collect(),
+        AnyValue::Map(values) => {
+            let values: Map<_, _> = values.iter().map(|(key, value)| (key.to_string(), any(value))).collect();
+            values.into()
+        }
+        value => json!(format!("{value:?}")),
     }
 }
 

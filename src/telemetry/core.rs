@@ -1,27 +1,25 @@
 //! What all clones of a span layer share.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{
-    Event as SpanEvent, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context as OtelContext, InstrumentationScope};
 use opentelemetry_sdk::trace::{RandomIdGenerator, SpanData, SpanProcessor};
+use tracing::Subscriber;
 use tracing::span::{Attributes, Id};
-use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::error_type::error_type;
-use super::fields::{EventFields, SpanFields, StatusCode};
+use super::exemplars::Witness;
+use super::fields::{SpanFields, StatusCode};
 use super::limits::SpanLimits;
+use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
-use super::spans::{Inherited, Live, Otel, Spans, Verdict};
+use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
 
 /// What all clones of a layer share.
@@ -43,6 +41,7 @@ pub(super) struct Core {
     pub(super) busy: bool,
     /// Whether spans say where in the code they stand.
     pub(super) places: bool,
+    pub(super) logs: Arc<Logs>,
 }
 
 /// What stands above a new span.
@@ -232,91 +231,15 @@ impl Core {
         }
     }
 
-    pub(super) fn event<S>(&self, event: &Event<'_>, cx: &Context<'_, S>)
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let current;
-        let parent = if event.is_contextual() {
-            current = cx.current_span();
-            current.id()
-        } else {
-            event.parent()
-        };
-        let Some(parent) = parent.map(Id::into_u64) else { return };
-        if self.event_in(event, parent) {
-            return;
-        }
-        // A filter may have kept the layer from seeing some of them.
-        let mut next = cx.event_span(event);
-        while let Some(ancestor) = next {
-            let id = ancestor.id().into_u64();
-            next = ancestor.parent();
-            drop(ancestor);
-            if self.event_in(event, id) {
-                return;
-            }
-        }
-    }
-
-    /// Takes in an event of the span `id`; `false` if there is no such span.
-    #[inline]
-    fn event_in(&self, event: &Event<'_>, id: u64) -> bool {
-        let failure = *event.metadata().level() == Level::ERROR;
-        let wanted = self.spans.with(id, |live| match &mut live.recording {
-            Some(recording) => recording.admits_event(&self.limits) || failure,
-            None => failure,
-        });
-        match wanted {
-            Some(true) => self.take_event(event, id, failure),
-            Some(false) => {}
-            None => return false,
-        }
-        true
-    }
-
-    fn take_event(&self, event: &Event<'_>, id: u64, failure: bool) {
-        let metadata = event.metadata();
-        let recorded = self.spans.with(id, |live| live.recording.as_mut().map(|it| it.room(&self.limits)));
-        let Some(Some(room)) = recorded else {
-            // Only how it went is of interest.
-            let kind = error_type(event);
-            self.spans.with(id, |live| live.fail(kind));
-            return;
-        };
-        let at = clock::now();
-        // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(&self.limits, metadata.fields().len() + 2);
-        event.record(&mut fields);
-        let kind = if failure { error_type(event) } else { None };
-        let EventFields { message, error, .. } = &mut fields;
-        let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
-        let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
-        fields.add("level", metadata.level().as_str());
-        fields.add("target", metadata.target());
-        self.spans.with(id, |live| {
-            let wall = live.anchor.map(|anchor| anchor.wall(at));
-            if let Some(description) = description
-                && live.fail(kind)
-                && live.verdict != Verdict::Error
-                && let Some(recording) = &mut live.recording
-            {
-                recording.describe_failure(Cow::Owned(description));
-            }
-            if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, room) {
-                let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);
-                recording.event(event, &self.limits);
-            }
-        });
-    }
-
     #[inline]
     pub(super) fn close(&self, id: u64) {
         let Some(mut live) = self.spans.remove(id) else { return };
         let now = clock::now();
         let duration = now.since(live.start);
         let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
-        self.red.record(live.series, now, duration, failure);
+        let end = || Anchor::or_new(live.anchor, now).wall(now);
+        let witness = Witness::sampled(&live.context, end);
+        self.red.record(live.series, now, duration, failure, witness);
         if live.recording.is_some() {
             self.finish(&mut live, now, duration);
         }

@@ -1,12 +1,20 @@
 //! What the pipeline counts about itself.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use opentelemetry::metrics::Meter;
 
 use super::core::Core;
-use crate::signal::{EXPORT_FAILURES, Emit, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source};
+use crate::roll::Roll;
+use crate::signal::{
+    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
+    SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source,
+};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a sampled span reached no exporter.
+/// Why a sampled span, or a log record, reached no exporter.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lost {
     /// The exporter does not keep up.
@@ -15,38 +23,104 @@ pub(super) enum Lost {
     ExportFailed,
     /// The pipeline was shut down before.
     Shutdown,
+    /// The collector got it and did not take it.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    Rejected,
 }
+
+const REASONS: [&str; 4] = ["queue_full", "export_failed", "shutdown", "rejected"];
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 impl Signal {
+    /// All of them, in the order of the counters.
+    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 }
 
+/// A queue in which things wait for their export.
+pub(super) trait Waiting: Send + Sync {
+    fn signal(&self) -> Signal;
+    fn waiting(&self) -> usize;
+}
+
 /// What the pipeline counts about itself.
-#[derive(Debug, Default)]
 pub(super) struct Counters {
-    lost: [AtomicU64; 3],
-    failures: [AtomicU64; 2],
+    /// By signal.
+    numbers: [Numbers; 3],
+    queues: Roll<dyn Waiting>,
+    /// Where durations go; what nothing was recorded to does not show.
+    meter: OnceLock<Meter>,
+    durations: [OnceLock<BoundDuration>; 3],
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    /// By reason.
+    lost: [AtomicU64; 4],
+    failures: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            numbers: Default::default(),
+            queues: Roll::new(),
+            meter: OnceLock::new(),
+            durations: Default::default(),
+        }
+    }
 }
 
 impl Counters {
-    pub(super) fn lost(&self, reason: Lost, spans: usize) {
-        self.lost[reason as usize].fetch_add(spans as u64, Ordering::Relaxed);
+    pub(super) fn lost(&self, signal: Signal, reason: Lost, items: usize) {
+        self.numbers[signal as usize].lost[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
     }
 
+    /// An export failed in part; [`exported`](Self::exported) counts those that failed as a whole.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(super) fn failed(&self, signal: Signal) {
-        self.failures[signal as usize].fetch_add(1, Ordering::Relaxed);
+        self.numbers[signal as usize].failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An export ended.
+    pub(super) fn exported(&self, signal: Signal, took: Duration, fine: bool) {
+        let numbers = &self.numbers[signal as usize];
+        numbers.failures.fetch_add(u64::from(!fine), Ordering::Relaxed);
+        if let Some(meter) = self.meter.get() {
+            let bind = || BoundDuration::new(meter, &EXPORT_DURATION, [("signal", signal.as_str())]);
+            self.durations[signal as usize].get_or_init(bind).record(took);
+        }
+    }
+
+    /// From now on the times of exports are told to `meter`.
+    pub(super) fn tell(&self, meter: &Meter) {
+        // A pipeline has one meter: there is none yet.
+        let _ = self.meter.set(meter.clone());
+    }
+
+    /// Tells the length of `queue` from now on, for as long as it lives.
+    pub(super) fn watch(&self, queue: &Arc<dyn Waiting>) {
+        self.queues.add(Arc::downgrade(queue));
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counters").field("numbers", &self.numbers).finish_non_exhaustive()
     }
 }
 
@@ -57,17 +131,26 @@ pub(super) struct OwnNumbers {
 }
 
 impl Source for OwnNumbers {
-    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 spans.
+    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
     fn observe(&self, emit: &mut Emit<'_>) {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);
-        for (reason, count) in ["queue_full", "export_failed", "shutdown"].iter().zip(&self.counters.lost) {
-            emit(&SPANS_DROPPED, count.load(Ordering::Relaxed) as f64, &[("reason", reason)]);
+        emit(&LOGS_EMITTED, self.core.logs.emitted() as f64, &[]);
+        for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
+            for (reason, lost) in REASONS.iter().zip(&self.counters.numbers[signal as usize].lost) {
+                emit(metric, count(lost), &[("reason", reason)]);
+            }
         }
-        for signal in [Signal::Traces, Signal::Metrics] {
-            let failures = self.counters.failures[signal as usize].load(Ordering::Relaxed);
-            emit(&EXPORT_FAILURES, failures as f64, &[("signal", signal.as_str())]);
+        for signal in Signal::ALL {
+            let numbers = &self.counters.numbers[signal as usize];
+            let attributes = [("signal", signal.as_str())];
+            emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
+        }
+        // Those of one signal add up.
+        for queue in self.counters.queues.living() {
+            emit(&QUEUE_LENGTH, queue.waiting() as f64, &[("signal", queue.signal().as_str())]);
         }
     }
 }

@@ -16,7 +16,7 @@ pub enum TelemetryError {
     /// An exporter cannot be made for this endpoint. (That nobody answers there is no such error: the service
     /// runs on, and the failures are logged and counted.)
     Exporter {
-        /// `traces` or `metrics`.
+        /// `traces`, `metrics` or `logs`.
         signal: &'static str,
         /// Where it would have exported to.
         endpoint: String,

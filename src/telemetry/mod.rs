@@ -26,6 +26,7 @@
 //! ```
 
 mod activation;
+mod adapters;
 mod batch;
 mod builder;
 mod choice;
@@ -35,15 +36,21 @@ mod context;
 mod core;
 mod correlation;
 mod counters;
+mod ending;
 mod error;
 mod error_type;
+mod events;
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
+mod exemplars;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
-#[cfg(feature = "otlp")]
-mod http_client;
 mod limits;
+mod logs;
 mod metrics;
+#[cfg(feature = "prometheus")]
+mod openmetrics;
+mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
@@ -55,6 +62,7 @@ mod sampling;
 mod span_layer;
 mod spans;
 mod variables;
+mod waiting;
 
 pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
@@ -66,6 +74,9 @@ pub use correlation::CorrelationId;
 pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
+pub use logs::LogSettings;
+pub use metrics::Meters;
+pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;

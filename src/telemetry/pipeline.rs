@@ -3,24 +3,22 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::activation::Silence;
+use super::adapters::{SharedProcessor, SharedPropagator};
 use super::batch::Batch;
 use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
@@ -28,7 +26,10 @@ use super::console::{self, Console, Output};
 use super::context::current_context;
 use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
+use super::ending::{Job, within};
 use super::error::TelemetryError;
+use super::logs::Logs;
+use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
@@ -71,7 +72,12 @@ struct Inner {
     meter: Meter,
     meter_provider: SdkMeterProvider,
     tracer_provider: SdkTracerProvider,
+    logger_provider: SdkLoggerProvider,
+    logs: Arc<Logs>,
     batches: Vec<Arc<Batch>>,
+    pushes: Vec<Arc<Push>>,
+    #[cfg(feature = "otlp")]
+    background: Option<Arc<super::export::Background>>,
     processors: Vec<Arc<dyn SpanProcessor>>,
     resource: Resource,
     propagator: Propagator,
@@ -108,48 +114,60 @@ impl Telemetry {
             .with(telemetry.console_layer());
         tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
         global::set_tracer_provider(inner.tracer_provider.clone());
-        global::set_meter_provider(inner.meter_provider.clone());
-        global::set_text_map_propagator(Shared(Arc::clone(&inner.propagator)));
+        global::set_meter_provider(telemetry.meter_provider());
+        global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
         propagation::choose(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone()));
         Ok(telemetry)
     }
 
     pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let TelemetryBuilder { settings, variables, output, exporters, processors, readers } = builder;
+        let TelemetryBuilder { settings, variables, output, exporters, log_exporters, processors, outlets } =
+            builder;
         settings.check()?;
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
-        let every = variables.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?.unwrap_or(settings.metrics_every);
+        let push = push_settings(&settings, &variables)?;
         let formats = propagation::from_variables(&variables)?;
         let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
 
         let counters = Arc::new(Counters::default());
-        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
-        let mut started = choice.start(&variables, batch, &counters, &resource)?;
+        let meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in exporters {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
             }
-            started.readers.extend(readers);
+            started.logs.extend(log_exporters);
+            started.outlets.extend(outlets);
         }
         let batches = started.batches;
-        for add in started.readers {
-            meters = add(meters, every, &counters);
+        let mut log_batches = Vec::new();
+        for start in started.logs {
+            let places = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
         }
+        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        let mut scraped = None;
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
+        let mut exemplars = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
             let (found, reader) = super::prometheus::Scrape::new()?;
-            meters = meters.with_reader(reader);
+            scraped = Some(metrics::Shared::new(reader));
+            exemplars = Some(Arc::clone(found.exemplars()));
             scrape = Some(found);
         }
 
+        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters);
         let meter_provider = meters.build();
+        let pushes = outlets.start(push, &counters)?;
         let scope =
             InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
         let meter = meter_provider.meter_with_scope(scope.clone());
@@ -175,6 +193,7 @@ impl Telemetry {
                 Arc::clone(&vitals),
                 settings.span_names,
                 Labels::new(&settings.span_metric_fields),
+                exemplars,
             ),
             spans: Spans::new(tail.is_some()),
             sampler,
@@ -187,8 +206,10 @@ impl Telemetry {
             activate: settings.activation,
             busy: settings.busy_and_idle,
             places: settings.code_attributes,
+            logs: Arc::clone(&logs),
         });
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
         #[cfg(feature = "system")]
@@ -200,7 +221,12 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
+                logger_provider: logs.provider(&resource),
+                logs,
                 batches,
+                pushes,
+                #[cfg(feature = "otlp")]
+                background: started.background,
                 processors: foreign,
                 resource,
                 propagator: Arc::new(Formats::new(formats, move |trace_id| {
@@ -254,10 +280,17 @@ impl Telemetry {
         self.inner.tracer_provider.clone()
     }
 
+    /// Takes log records through the OpenTelemetry API, for the appenders of other log crates; they take the same way
+    /// as the events of `tracing`.
+    #[must_use]
+    pub fn logger_provider(&self) -> SdkLoggerProvider {
+        self.inner.logger_provider.clone()
+    }
+
     /// Makes instruments whose values go where the others go.
     #[must_use]
-    pub fn meter_provider(&self) -> SdkMeterProvider {
-        self.inner.meter_provider.clone()
+    pub fn meter_provider(&self) -> Meters {
+        Meters(self.inner.meter_provider.clone())
     }
 
     /// The formats in which trace context and baggage travel.
@@ -292,6 +325,16 @@ impl Telemetry {
     #[must_use]
     pub fn prometheus_text(&self) -> String {
         self.inner.scrape.as_ref().map(super::prometheus::Scrape::text).unwrap_or_default()
+    }
+
+    /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
+    /// a sampled span for each bucket of `campanile.span.duration`. Prometheus keeps them if it runs with
+    /// `--enable-feature=exemplar-storage`.
+    #[cfg(feature = "prometheus")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
+    #[must_use]
+    pub fn openmetrics_text(&self) -> String {
+        self.inner.scrape.as_ref().map(super::prometheus::Scrape::openmetrics).unwrap_or_default()
     }
 
     /// A tower service for `GET /metrics`; axum takes it with `route_service`.
@@ -344,12 +387,18 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.flush(limit)));
         }
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.flush(limit)));
+        }
         for processor in &self.processors {
             let processor = Arc::clone(processor);
             jobs.push(Box::new(move || processor.force_flush().is_ok()));
         }
-        let meters = self.meter_provider.clone();
-        jobs.push(Box::new(move || meters.force_flush().is_ok()));
+        for push in &self.pushes {
+            let push = Arc::clone(push);
+            jobs.push(Box::new(move || push.flush(limit)));
+        }
         within(limit, jobs)
     }
 
@@ -362,14 +411,29 @@ impl Inner {
         }
         #[cfg(feature = "system")]
         drop(self.sampler.lock().take());
+        #[cfg(feature = "otlp")]
+        if let Some(background) = &self.background {
+            background.close();
+        }
         let mut jobs: Vec<Job> = Vec::new();
         for batch in &self.batches {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
-        let (tracers, meters) = (self.tracer_provider.clone(), self.meter_provider.clone());
+        for batch in self.logs.batches() {
+            let batch = Arc::clone(batch);
+            jobs.push(Box::new(move || batch.shut_down(limit)));
+        }
+        let tracers = self.tracer_provider.clone();
+        let loggers = self.logger_provider.clone();
+        jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
         jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
-        jobs.push(Box::new(move || meters.shutdown_with_timeout(limit).is_ok()));
+        let (pushes, meters) = (self.pushes.clone(), self.meter_provider.clone());
+        jobs.push(Box::new(move || {
+            // Side by side, and before the readers are taken from them.
+            let pushed = within(limit, pushes.into_iter().map(|push| shut_down(push, limit)).collect());
+            meters.shutdown_with_timeout(limit).is_ok() && pushed
+        }));
         within(limit, jobs)
     }
 }
@@ -380,30 +444,8 @@ impl Drop for Inner {
     }
 }
 
-type Job = Box<dyn FnOnce() -> bool + Send>;
-
-/// Runs every job on a thread of its own; whether all of them went well within `limit`.
-///
-/// A job that hangs keeps its thread, and nobody else.
-fn within(limit: Duration, jobs: Vec<Job>) -> bool {
-    let (done, all_done) = mpsc::channel();
-    let coordinator = thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
-        let running: Vec<_> = jobs
-            .into_iter()
-            .map(|job| {
-                thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
-                    let _silence = Silence::begin();
-                    job()
-                })
-            })
-            .collect();
-        let ended: Vec<bool> =
-            running.into_iter().map(|job| job.is_ok_and(|job| job.join().unwrap_or(false))).collect();
-        // Who asked may have given up.
-        let _ = done.send(ended.into_iter().all(|fine| fine));
-    });
-    // One wait for all, which a paused clock cannot stretch.
-    coordinator.is_ok() && all_done.recv_timeout(limit) == Ok(true)
+fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
+    Box::new(move || push.shut_down(limit))
 }
 
 /// The ids of the span that the code that runs belongs to.
@@ -427,6 +469,17 @@ fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigEr
     })
 }
 
+fn push_settings(settings: &TelemetrySettings, variables: &Variables) -> Result<PushSettings, ConfigError> {
+    let of = |name, set| match variables.milliseconds(name)? {
+        Some(Duration::ZERO) => Err(ConfigError::new(name, 0, "milliseconds, more than zero")),
+        given => Ok(given.unwrap_or(set)),
+    };
+    Ok(PushSettings {
+        every: of("OTEL_METRIC_EXPORT_INTERVAL", settings.metrics_every)?,
+        timeout: of("OTEL_METRIC_EXPORT_TIMEOUT", settings.metrics_timeout)?,
+    })
+}
+
 fn sampling(
     settings: &TelemetrySettings,
     variables: &Variables,
@@ -444,49 +497,5 @@ fn sampling(
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Telemetry").field("resource", &self.inner.resource).finish_non_exhaustive()
-    }
-}
-
-/// A processor that spans of the layer and spans of the OpenTelemetry API share.
-#[derive(Debug)]
-struct SharedProcessor(Arc<dyn SpanProcessor>);
-
-impl SpanProcessor for SharedProcessor {
-    fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.0.on_start(span, cx);
-    }
-
-    fn on_end(&self, span: SpanData) {
-        self.0.on_end(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
-    }
-}
-
-/// The propagator of the pipeline as the global one.
-#[derive(Debug)]
-struct Shared(Propagator);
-
-impl opentelemetry::propagation::TextMapPropagator for Shared {
-    fn inject_context(&self, cx: &Context, injector: &mut dyn opentelemetry::propagation::Injector) {
-        self.0.inject_context(cx, injector);
-    }
-
-    fn extract_with_context(
-        &self,
-        cx: &Context,
-        extractor: &dyn opentelemetry::propagation::Extractor,
-    ) -> Context {
-        self.0.extract_with_context(cx, extractor)
-    }
-
-    fn fields(&self) -> opentelemetry::propagation::text_map_propagator::FieldIter<'_> {
-        self.0.fields()
     }
 }

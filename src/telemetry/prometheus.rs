@@ -1,17 +1,21 @@
 //! What a Prometheus scrape gets.
 
 use std::fmt;
+use std::sync::Arc;
 
 use opentelemetry_prometheus::PrometheusExporter;
-use prometheus::proto::MetricType;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
 use super::error::TelemetryError;
+use super::exemplars::Book;
+use super::openmetrics;
 
 /// The metrics of a pipeline, read when someone asks.
 #[derive(Clone)]
 pub(super) struct Scrape {
     registry: Registry,
+    exemplars: Arc<Book>,
 }
 
 impl Scrape {
@@ -27,11 +31,15 @@ impl Scrape {
                 endpoint: "prometheus".to_owned(),
                 reason: error.to_string(),
             })?;
-        Ok((Self { registry }, exporter))
+        Ok((Self { registry, exemplars: Arc::default() }, exporter))
     }
 
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
+    /// What to write exemplars into.
+    pub(super) fn exemplars(&self) -> &Arc<Book> {
+        &self.exemplars
+    }
+
+    fn families(&self) -> Vec<MetricFamily> {
         let mut families = self.registry.gather();
         for family in &mut families {
             // Conventions have such names for plain numbers (`system.cpu.logical.count`), but to Prometheus they
@@ -42,10 +50,22 @@ impl Scrape {
                 family.set_name(name);
             }
         }
+        families
+    }
+
+    /// In the format of Prometheus.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let families = self.families();
         if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
             tracing::warn!(%error, "cannot write all metrics for prometheus");
         }
         text
+    }
+
+    /// In the format of OpenMetrics.
+    pub(super) fn openmetrics(&self) -> String {
+        openmetrics::text(&self.families(), &self.exemplars)
     }
 }
 
@@ -65,13 +85,14 @@ mod service {
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
-    use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+    use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
     use http_body_util::Full;
     use tower::Service;
 
-    use super::Scrape;
+    use super::{Scrape, openmetrics};
 
-    /// Answers `GET` with the metrics as Prometheus text. From
+    /// Answers `GET` with the metrics, as OpenMetrics text with exemplars for those who prefer it, as Prometheus does,
+    /// and as Prometheus text for everybody else. From
     /// [`Telemetry::prometheus_service`](crate::Telemetry::prometheus_service).
     #[cfg_attr(docsrs, doc(cfg(all(feature = "http", feature = "prometheus"))))]
     #[derive(Clone, Debug)]
@@ -91,8 +112,14 @@ mod service {
         fn call(&mut self, request: Request<B>) -> Self::Future {
             let mut response = Response::new(Full::default());
             if [Method::GET, Method::HEAD].contains(request.method()) {
-                let text = self.scrape.as_ref().map(Scrape::text).unwrap_or_default();
-                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                let scrape = self.scrape.as_ref();
+                let (kind, text) = if prefers_openmetrics(request.headers()) {
+                    let nothing = || openmetrics::END.to_owned();
+                    (openmetrics::CONTENT_TYPE, scrape.map_or_else(nothing, Scrape::openmetrics))
+                } else {
+                    ("text/plain; version=0.0.4; charset=utf-8", scrape.map(Scrape::text).unwrap_or_default())
+                };
+                let kind = HeaderValue::from_static(kind);
                 response.headers_mut().insert(header::CONTENT_TYPE, kind);
                 *response.body_mut() = Full::from(text);
             } else {
@@ -100,6 +127,75 @@ mod service {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
             ready(Ok(response))
+        }
+    }
+
+    /// Whether OpenMetrics 1.0 stands before the older format among what is accepted.
+    fn prefers_openmetrics(headers: &HeaderMap) -> bool {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        // Of two that are equally good, the first.
+        let (mut best, mut openmetrics) = (0.0, false);
+        for kind in accepted.flat_map(|value| value.split(',')) {
+            let mut parts = kind.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let (mut version, mut weight) = (None, 1.0);
+            for (key, value) in parts.filter_map(|part| part.split_once('=')) {
+                if key.trim().eq_ignore_ascii_case("version") {
+                    version = Some(value.trim().trim_matches('"'));
+                } else if key.trim().eq_ignore_ascii_case("q") {
+                    weight = value.trim().parse().unwrap_or(0.0);
+                }
+            }
+            let modern = name.eq_ignore_ascii_case("application/openmetrics-text")
+                && matches!(version, None | Some("1.0.0"));
+            let old = ["text/plain", "text/*", "*/*"].iter().any(|it| name.eq_ignore_ascii_case(it))
+                && matches!(version, None | Some("0.0.4"));
+            if (modern || old) && weight > best {
+                (best, openmetrics) = (weight, modern);
+            }
+        }
+        openmetrics
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn formats_are_chosen_as_prometheus_asks_for_them() {
+            let prefers = |accepted: &str| {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::ACCEPT, HeaderValue::from_str(accepted).unwrap());
+                prefers_openmetrics(&headers)
+            };
+            for (accepted, openmetrics) in [
+                // Prometheus 2.42, 3.0 and 2.20.
+                (
+                    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                     text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                    true,
+                ),
+                (
+                    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                    true,
+                ),
+                (
+                    "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                    false,
+                ),
+                ("text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0", false),
+                ("text/plain;q=0.5, Application/OpenMetrics-Text; VERSION=\"1.0.0\"", true),
+                ("application/openmetrics-text", true),
+                ("application/openmetrics-text;q=0", false),
+                ("application/openmetrics-text;version=2.0.0", false),
+                ("application/json", false),
+                ("*/*", false),
+                ("", false),
+            ] {
+                assert_eq!(prefers(accepted), openmetrics, "{accepted}");
+            }
+            assert!(!prefers_openmetrics(&HeaderMap::new()));
         }
     }
 }

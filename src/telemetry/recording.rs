@@ -119,11 +119,6 @@ impl Recording {
         }
     }
 
-    /// Whether there is room for another event.
-    pub(super) fn room(&self, limits: &SpanLimits) -> bool {
-        self.events.events.len() < limits.events
-    }
-
     /// Somebody entered the span.
     pub(super) fn enter(&mut self, now: Tick) {
         if self.times.entered == 0 {

@@ -7,7 +7,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use super::variables::Variables;
+use super::variables::{Variables, percent_decoded};
 use crate::error::ConfigError;
 
 /// The resource of a service: what is found out, then what the code says, then what the environment says.
@@ -51,29 +51,9 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, ConfigError> {
                 .split_once('=')
                 .filter(|(key, _)| !key.trim().is_empty())
                 .ok_or_else(|| ConfigError::new("OTEL_RESOURCE_ATTRIBUTES", pair, "key=value,key=value"))?;
-            Ok(KeyValue::new(Key::from(key.trim().to_owned()), decode(value.trim())))
+            Ok(KeyValue::new(Key::from(key.trim().to_owned()), percent_decoded(value.trim())))
         })
         .collect()
-}
-
-/// Text without its percent encoding; text that is no such encoding stays as it is.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let encoded = (*first == b'%').then(|| tail.get(..2)).flatten();
-        match encoded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 fn host_name() -> Option<String> {

@@ -31,8 +31,8 @@ impl Variables {
 
     /// The value of the first of `names` that is set, with its name.
     #[cfg(feature = "otlp")]
-    pub(super) fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, String)> {
-        names.iter().find_map(|name| Some((*name, self.get(name)?)))
+    pub(super) fn first_of(&self, names: &[String]) -> Option<(String, String)> {
+        names.iter().find_map(|name| Some((name.clone(), self.get(name)?)))
     }
 
     /// Whether the variable is `true`, in any case; anything else is false, as the specification says.
@@ -63,4 +63,24 @@ impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Variables")
     }
+}
+
+/// Text without its percent encoding; text that is no such encoding stays as it is.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let encoded = (*first == b'%').then(|| tail.get(..2)).flatten();
+        match encoded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }

@@ -64,8 +64,8 @@ impl Rotel {
         format!("http://{}", self.grpc)
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`; the paths are `/v1/traces` and
-    /// `/v1/metrics`.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`; the paths are `/v1/traces`,
+    /// `/v1/metrics` and `/v1/logs`.
     pub fn http_endpoint(&self) -> String {
         format!("http://{}", self.http)
     }
@@ -117,6 +117,8 @@ pub struct Received {
     pub spans: Vec<Span>,
     /// Its metrics, once for each time that they were exported.
     pub metrics: Vec<Metric>,
+    /// Its log records.
+    pub logs: Vec<Log>,
     /// The output that this was read from.
     pub text: String,
 }
@@ -172,6 +174,27 @@ pub struct Metric {
     pub resource: Attributes,
 }
 
+/// A log record.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// The name of its scope.
+    pub scope: String,
+    /// Such as `INFO`.
+    pub severity: String,
+    /// Its body.
+    pub body: String,
+    /// The trace that it belongs to, in hexadecimal; empty when there is none.
+    pub trace_id: String,
+    /// The span that it belongs to, in hexadecimal; empty when there is none.
+    pub span_id: String,
+    /// The flags of the trace.
+    pub flags: String,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// The attributes of its resource.
+    pub resource: Attributes,
+}
+
 /// A point of a metric.
 #[derive(Clone, Debug, Default)]
 pub struct Point {
@@ -190,17 +213,25 @@ impl Received {
     pub fn parse(text: &str) -> Self {
         let mut received = Self { text: text.to_owned(), ..Self::default() };
         let mut resource = Attributes::new();
-        let mut part = Part::Other;
+        let (mut part, mut scope) = (Part::Other, String::new());
         for line in text.lines() {
             if let Some(next) = Part::opened_by(line) {
                 // Links head their attributes as events do.
-                let of_a_link = (part, next) == (Part::Link, Part::EventAttributes);
-                part = if of_a_link { Part::Other } else { next };
+                part = match (part, next) {
+                    (Part::Link, Part::EventAttributes) => Part::Other,
+                    // As log records do those of spans.
+                    (Part::Log, Part::SpanAttributes) => Part::LogAttributes,
+                    _ => next,
+                };
                 match part {
                     Part::NewResource => resource.clear(),
                     Part::Span => received.spans.push(Span { resource: resource.clone(), ..Span::default() }),
                     Part::Metric => {
                         received.metrics.push(Metric { resource: resource.clone(), ..Metric::default() });
+                    }
+                    Part::Log => {
+                        let (scope, resource) = (scope.clone(), resource.clone());
+                        received.logs.push(Log { scope, resource, ..Log::default() });
                     }
                     Part::Point => {
                         if let Some(metric) = received.metrics.last_mut() {
@@ -209,6 +240,8 @@ impl Received {
                     }
                     _ => {}
                 }
+            } else if let Some(named) = line.strip_prefix("InstrumentationScope ") {
+                named.split(' ').next().unwrap_or_default().clone_into(&mut scope);
             } else if let Some((key, value)) = line.trim().trim_start_matches("-> ").split_once(": ") {
                 // Names of fields are padded to one width; the last value of a line may be empty.
                 received.read(part, key.trim_end(), value, &mut resource);
@@ -243,6 +276,17 @@ impl Received {
             }
         } else if let (Part::Link, "ID", Some(span)) = (part, key, self.spans.last_mut()) {
             span.links.push(value.to_owned());
+        } else if let (Part::Log | Part::LogAttributes, Some(log)) = (part, self.logs.last_mut()) {
+            match (part, key) {
+                (_, "Trace ID") => &mut log.trace_id,
+                (_, "Span ID") => &mut log.span_id,
+                (_, "Flags") => &mut log.flags,
+                (Part::Log, "SeverityText") => &mut log.severity,
+                (Part::Log, "Body") => &mut log.body,
+                (Part::LogAttributes, _) => return log.attributes.extend([attribute()]),
+                _ => return,
+            }
+            .push_str(without_type(value));
         } else if let (Part::Metric, Some(metric)) = (part, self.metrics.last_mut()) {
             match key {
                 "Name" => &mut metric.name,
@@ -287,6 +331,8 @@ enum Part {
     Metric,
     Point,
     PointAttributes,
+    Log,
+    LogAttributes,
     Other,
 }
 
@@ -294,7 +340,7 @@ impl Part {
     /// The part that starts at this line, if it is a heading.
     fn opened_by(line: &str) -> Option<Self> {
         Some(match line.split_once(" #").map_or(line, |(heading, _)| heading) {
-            "ResourceSpans" | "ResourceMetrics" | "ResourceLogs" => Self::NewResource,
+            "ResourceSpans" | "ResourceMetrics" | "ResourceLog" => Self::NewResource,
             "Resource attributes:" => Self::Resource,
             "Span" => Self::Span,
             "Attributes:" => Self::SpanAttributes,
@@ -302,10 +348,10 @@ impl Part {
             "     -> Attributes::" => Self::EventAttributes,
             "SpanLink" => Self::Link,
             "Metric" => Self::Metric,
+            "LogRecord" => Self::Log,
             "NumberDataPoints" | "HistogramDataPoints" | "ExponentialHistogramDataPoints" => Self::Point,
             "Data point attributes:" => Self::PointAttributes,
-            "ScopeSpans" | "ScopeMetrics" | "ScopeLogs" | "LogRecord" | "SummaryDataPoints"
-            | "Exemplars:" => Self::Other,
+            "ScopeSpans" | "ScopeMetrics" | "ScopeLogs" | "SummaryDataPoints" | "Exemplars:" => Self::Other,
             _ => return None,
         })
     }

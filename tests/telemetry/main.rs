@@ -9,6 +9,8 @@ mod console;
 #[cfg(feature = "http")]
 mod correlation;
 mod export;
+mod logs;
+mod metrics;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;

@@ -20,7 +20,8 @@ use tracing::callsite::Identifier;
 
 pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
-use self::series::{Recorders, Series};
+use self::series::{Instruments, Recorders, Series};
+use super::exemplars::{Book, Witness};
 use super::fields::Special;
 use super::spans::Mix;
 use crate::clock::Tick;
@@ -48,7 +49,7 @@ pub(super) struct Callsite {
 pub(super) struct Red {
     /// Tells it apart from all others that ever were.
     id: u64,
-    meter: Meter,
+    instruments: Instruments,
     vitals: Arc<Vitals>,
     pub(super) labels: Labels,
     /// Distinct series.
@@ -84,12 +85,18 @@ thread_local! {
 }
 
 impl Red {
-    pub(super) fn new(meter: Meter, vitals: Arc<Vitals>, capacity: usize, labels: Labels) -> Self {
+    pub(super) fn new(
+        meter: Meter,
+        vitals: Arc<Vitals>,
+        capacity: usize,
+        labels: Labels,
+        exemplars: Option<Arc<Book>>,
+    ) -> Self {
         // The series that have room, and one more for each component.
         let rows = capacity + Vitals::CAPACITY + 1;
         Self {
             id: rows::next_id(),
-            meter,
+            instruments: Instruments { meter, exemplars },
             vitals,
             labels,
             capacity,
@@ -189,9 +196,17 @@ impl Red {
 
     /// Takes in a span that ended at `now`; `failure` is the kind of its failure, or empty for one of no kind.
     #[inline]
-    pub(super) fn record(&self, id: SeriesId, now: Tick, duration: Duration, failure: Option<&str>) {
+    pub(super) fn record(
+        &self,
+        id: SeriesId,
+        now: Tick,
+        duration: Duration,
+        failure: Option<&str>,
+        witness: Option<Witness>,
+    ) {
         if let Some(series) = self.series.get(id.0) {
-            series.record(&self.meter, &self.vitals, now, duration, failure);
+            series.recorders.record(&self.instruments, duration, failure, witness);
+            series.vital.record(&self.vitals, &series.component, now, duration, failure.is_some());
         }
     }
 }

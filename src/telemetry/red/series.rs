@@ -9,6 +9,7 @@ use opentelemetry::metrics::Meter;
 use crate::clock::Tick;
 use crate::signal::{BoundDuration, SPAN_DURATION, Vital, Vitals};
 use crate::sync::Mutex;
+use crate::telemetry::exemplars::{Book, Exemplars, Witness};
 
 /// Where the spans of one component and name, and one value of each label, are counted.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(super) struct Series {
     pub(super) name: Box<str>,
     /// By the place of the label; none for a span that has no such field.
     pub(super) labels: Box<[Option<Box<str>>]>,
-    recorders: Arc<Recorders>,
-    vital: Sign,
+    pub(super) recorders: Arc<Recorders>,
+    pub(super) vital: Sign,
 }
 
 impl Series {
@@ -36,24 +37,11 @@ impl Series {
             vital: Sign::default(),
         }
     }
-
-    #[inline]
-    pub(super) fn record(
-        &self,
-        meter: &Meter,
-        vitals: &Vitals,
-        now: Tick,
-        duration: Duration,
-        failure: Option<&str>,
-    ) {
-        self.recorders.record(meter, duration, failure);
-        self.vital.record(vitals, &self.component, now, duration, failure.is_some());
-    }
 }
 
 /// The vital signs that a series counts for.
 #[derive(Debug, Default)]
-struct Sign {
+pub(super) struct Sign {
     /// Found with the first span: a field may have given all spans of a callsite another component.
     first: OnceLock<Arc<Vital>>,
     /// After that one expired.
@@ -62,7 +50,14 @@ struct Sign {
 
 impl Sign {
     #[inline]
-    fn record(&self, vitals: &Vitals, component: &str, now: Tick, duration: Duration, failed: bool) {
+    pub(super) fn record(
+        &self,
+        vitals: &Vitals,
+        component: &str,
+        now: Tick,
+        duration: Duration,
+        failed: bool,
+    ) {
         if !self.first.get_or_init(|| vitals.component(component)).record(now, duration, failed) {
             self.record_later(vitals, component, now, duration, failed);
         }
@@ -80,14 +75,38 @@ impl Sign {
     }
 }
 
+/// What the instruments of series are made from.
+#[derive(Debug)]
+pub(super) struct Instruments {
+    pub(super) meter: Meter,
+    /// Where exemplars are kept, if somebody wants them.
+    pub(super) exemplars: Option<Arc<Book>>,
+}
+
 /// The instruments of a series, bound with the first span that needs them: one that nobody needs does not show.
 #[derive(Debug, Default)]
 pub(super) struct Recorders {
     attributes: Box<[(Box<str>, Box<str>)]>,
-    fine: OnceLock<BoundDuration>,
+    fine: OnceLock<Recorder>,
     /// Failures of no kind, or of one too many.
-    failed: OnceLock<BoundDuration>,
-    kinds: RwLock<HashMap<Box<str>, Arc<BoundDuration>>>,
+    failed: OnceLock<Recorder>,
+    kinds: RwLock<HashMap<Box<str>, Arc<Recorder>>>,
+}
+
+#[derive(Debug)]
+struct Recorder {
+    duration: BoundDuration,
+    exemplars: Option<Arc<Exemplars>>,
+}
+
+impl Recorder {
+    #[inline]
+    fn record(&self, duration: Duration, witness: Option<Witness>) {
+        self.duration.record(duration);
+        if let (Some(exemplars), Some(witness)) = (&self.exemplars, witness) {
+            exemplars.offer(duration, witness);
+        }
+    }
 }
 
 /// The `error.type` of a failure that nobody has given one, as the conventions have it.
@@ -102,26 +121,38 @@ impl Recorders {
     }
 
     #[inline]
-    fn record(&self, meter: &Meter, duration: Duration, failure: Option<&str>) {
+    pub(super) fn record(
+        &self,
+        instruments: &Instruments,
+        duration: Duration,
+        failure: Option<&str>,
+        witness: Option<Witness>,
+    ) {
         match failure {
-            None => self.fine.get_or_init(|| self.bind(meter, None)).record(duration),
-            Some(kind) => self.record_failure(meter, duration, kind),
+            None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, witness),
+            Some(kind) => self.record_failure(instruments, duration, kind, witness),
         }
     }
 
-    fn record_failure(&self, meter: &Meter, duration: Duration, kind: &str) {
+    fn record_failure(
+        &self,
+        instruments: &Instruments,
+        duration: Duration,
+        kind: &str,
+        witness: Option<Witness>,
+    ) {
         if !kind.is_empty() && kind != OTHER {
             let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
-            if let Some(recorder) = known.or_else(|| self.meet(meter, kind)) {
-                return recorder.record(duration);
+            if let Some(recorder) = known.or_else(|| self.meet(instruments, kind)) {
+                return recorder.record(duration, witness);
             }
         }
-        self.failed.get_or_init(|| self.bind(meter, Some(OTHER))).record(duration);
+        self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
     }
 
     /// The recorder of a kind that was not there; none if there are too many.
     #[cold]
-    fn meet(&self, meter: &Meter, kind: &str) -> Option<Arc<BoundDuration>> {
+    fn meet(&self, instruments: &Instruments, kind: &str) -> Option<Arc<Recorder>> {
         let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kinds.get(kind) {
             return Some(Arc::clone(known));
@@ -129,14 +160,19 @@ impl Recorders {
         if kinds.len() >= KINDS {
             return None;
         }
-        let recorder = Arc::new(self.bind(meter, Some(kind)));
+        let recorder = Arc::new(self.bind(instruments, Some(kind)));
         kinds.insert(kind.into(), Arc::clone(&recorder));
         Some(recorder)
     }
 
-    fn bind(&self, meter: &Meter, error_type: Option<&str>) -> BoundDuration {
-        let own = self.attributes.iter().map(|(key, value)| (&**key, &**value));
-        let error = error_type.map(|kind| ("error.type", kind));
-        BoundDuration::new(meter, &SPAN_DURATION, own.chain(error))
+    fn bind(&self, instruments: &Instruments, error_type: Option<&str>) -> Recorder {
+        let attributes = || {
+            let own = self.attributes.iter().map(|(key, value)| (&**key, &**value));
+            own.chain(error_type.map(|kind| ("error.type", kind)))
+        };
+        Recorder {
+            duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
+            exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
+        }
     }
 }

@@ -1,0 +1,159 @@
+//! Spans and log records on their way to an exporter.
+//!
+//! One that ends costs its thread a push on a bounded queue and nothing else: what finds no room is counted and
+//! gone. A thread of its own takes the queue over as a whole and waits for the exporter. (The SDK's batch
+//! processors have no counter that could be read, and do not survive an exporter that panics.)
+
+mod queue;
+mod settings;
+mod worker;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::Context as OtelContext;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+
+use self::queue::{Queue, Refused};
+pub use self::settings::BatchSettings;
+use self::worker::{Message, Worker};
+use super::counters::{Counters, Lost, Signal, Waiting};
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// What is exported in batches.
+pub(super) trait Item: Send + Sync + 'static {
+    const SIGNAL: Signal;
+}
+
+/// Where batches go.
+pub(super) trait Export<T>: Send + 'static {
+    fn export(&self, batch: Vec<T>) -> impl Future<Output = OTelSdkResult>;
+    fn shut_down(&self, limit: Duration) -> OTelSdkResult;
+}
+
+/// Hands what ends to an exporter, in batches, from a thread of its own.
+pub(super) struct Batch<T = SpanData> {
+    shared: Arc<Shared<T>>,
+    messages: Sender<Message>,
+}
+
+struct Shared<T> {
+    queue: Queue<T>,
+    settings: BatchSettings,
+    /// Whether the worker knows that a batch is full.
+    told: AtomicBool,
+    counters: Arc<Counters>,
+}
+
+impl<T: Item> Batch<T> {
+    pub(super) fn start<E: Export<T>>(
+        exporter: E,
+        settings: BatchSettings,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<Self> {
+        let queue = Queue::new(settings.queue);
+        let shared = Arc::new(Shared { queue, settings, told: AtomicBool::new(false), counters });
+        let waiting: Arc<dyn Waiting> = Arc::clone(&shared) as _;
+        shared.counters.watch(&waiting);
+        let (messages, inbox) = mpsc::channel();
+        let worker = Worker { shared: Arc::clone(&shared), exporter, failing: false };
+        let name = format!("campanile-{}", T::SIGNAL.as_str());
+        thread::Builder::new().name(name).spawn(move || worker.run(&inbox))?;
+        Ok(Self { shared, messages })
+    }
+
+    /// Takes `item` in, or counts it.
+    #[inline]
+    pub(super) fn push(&self, item: T) {
+        let shared = &*self.shared;
+        match shared.queue.push(item) {
+            Ok(None) => {}
+            Ok(Some(taken)) => {
+                if taken >= shared.settings.full() && !shared.told.swap(true, Ordering::AcqRel) {
+                    // Without the worker there is nobody to tell; the queue fills up and counts.
+                    let _ = self.messages.send(Message::Full);
+                }
+            }
+            Err(Refused::Full) => shared.counters.lost(T::SIGNAL, Lost::QueueFull, 1),
+            Err(Refused::Closed) => shared.counters.lost(T::SIGNAL, Lost::Shutdown, 1),
+        }
+    }
+
+    /// Exports what waits; `false` if that failed or took longer than `limit`.
+    pub(super) fn flush(&self, limit: Duration) -> bool {
+        let (reply, answer) = mpsc::channel();
+        self.messages.send(Message::Flush(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+    }
+
+    /// Exports what waits and ends the worker; `false` if that failed or took longer than `limit`.
+    pub(super) fn shut_down(&self, limit: Duration) -> bool {
+        if !self.shared.queue.close() {
+            return true;
+        }
+        let (reply, answer) = mpsc::channel();
+        self.messages.send(Message::Shutdown(limit, reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+    }
+}
+
+/// How long those wait who do not say.
+pub(super) const FLUSH: Duration = Duration::from_secs(5);
+
+/// What the SDK wants to hear, for what [`Batch`] tells.
+pub(super) fn within(limit: Duration, done: bool) -> OTelSdkResult {
+    if done { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
+}
+
+impl<T: Item> Waiting for Shared<T> {
+    fn signal(&self) -> Signal {
+        T::SIGNAL
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl<T> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+// ===== spans =====
+
+impl Item for SpanData {
+    const SIGNAL: Signal = Signal::Traces;
+}
+
+impl<E: SpanExporter + 'static> Export<SpanData> for E {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> {
+        SpanExporter::export(self, batch)
+    }
+
+    fn shut_down(&self, limit: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(limit)
+    }
+}
+
+impl SpanProcessor for Batch {
+    fn on_start(&self, _: &mut Span, _: &OtelContext) {}
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.push(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        within(FLUSH, self.flush(FLUSH))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        within(timeout, self.shut_down(timeout))
+    }
+}

@@ -1,0 +1,94 @@
+//! How spans and log records wait.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+use crate::telemetry::variables::Variables;
+
+/// How spans, or log records, wait for their export.
+///
+/// `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` and
+/// `OTEL_BSP_EXPORT_TIMEOUT` win over it for spans, `OTEL_BLRP_…` for log records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BatchSettings {
+    /// How many may wait; more are dropped and counted. 2,048.
+    ///
+    /// Threads take places in small lots, so that a few may be left when some find none: no more than an eighth.
+    pub queue: usize,
+    /// How many are in one export. 512.
+    pub batch: usize,
+    /// The longest that one waits while the queue is short. 5 s for spans, 1 s for log records.
+    #[serde(with = "crate::duration")]
+    pub delay: Duration,
+    /// The longest that an export takes; then it has failed. 30 s; zero is no limit.
+    #[serde(with = "crate::duration")]
+    pub export_timeout: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            queue: 2_048,
+            batch: 512,
+            delay: Duration::from_secs(5),
+            export_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The names of the variables for one kind of thing that waits.
+type Names = [&'static str; 4];
+
+const SPANS: Names = [
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+];
+
+const LOGS: Names = [
+    "OTEL_BLRP_MAX_QUEUE_SIZE",
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
+];
+
+impl BatchSettings {
+    pub(in crate::telemetry) fn with_variables(self, variables: &Variables) -> Result<Self, ConfigError> {
+        self.with(variables, SPANS)
+    }
+
+    pub(in crate::telemetry) fn with_variables_of_logs(
+        self,
+        variables: &Variables,
+    ) -> Result<Self, ConfigError> {
+        self.with(variables, LOGS)
+    }
+
+    fn with(
+        mut self,
+        variables: &Variables,
+        [queue, batch, delay, timeout]: Names,
+    ) -> Result<Self, ConfigError> {
+        self.queue = variables.number(queue)?.unwrap_or(self.queue);
+        self.batch = variables.number(batch)?.unwrap_or(self.batch);
+        self.delay = variables.milliseconds(delay)?.unwrap_or(self.delay);
+        self.export_timeout = variables.milliseconds(timeout)?.unwrap_or(self.export_timeout);
+        Ok(self)
+    }
+
+    pub(in crate::telemetry) fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check(self.queue > 0, "batch.queue", self.queue, "at least 1")?;
+        ConfigError::check(self.batch > 0, "batch.batch", self.batch, "at least 1")?;
+        ConfigError::check(!self.delay.is_zero(), "batch.delay", self.delay, "more than zero")
+    }
+
+    /// How many wait when it is time to export them.
+    pub(super) fn full(&self) -> usize {
+        self.batch.min(self.queue)
+    }
+}

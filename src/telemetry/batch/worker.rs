@@ -1,0 +1,103 @@
+//! The thread that waits for an exporter, so that nobody else does.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use opentelemetry::Context as OtelContext;
+
+use super::{Export, Item, Shared};
+use crate::clock;
+use crate::sync::atomic::Ordering;
+use crate::telemetry::activation::Silence;
+use crate::telemetry::counters::Lost;
+use crate::telemetry::waiting::{block_on, guarded};
+
+pub(super) enum Message {
+    Full,
+    Flush(Sender<bool>),
+    Shutdown(Duration, Sender<bool>),
+}
+
+pub(super) struct Worker<T, E> {
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) exporter: E,
+    /// Whether the last export failed: only a change is logged.
+    pub(super) failing: bool,
+}
+
+impl<T: Item, E: Export<T>> Worker<T, E> {
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        Silence::for_good();
+        let _suppressed = OtelContext::enter_telemetry_suppressed_scope();
+        loop {
+            match inbox.recv_timeout(self.shared.settings.delay) {
+                Ok(Message::Full) => {
+                    self.shared.told.store(false, Ordering::Release);
+                    self.export_waiting();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.export_waiting();
+                }
+                Ok(Message::Flush(reply)) => {
+                    let fine = self.export_waiting();
+                    // Who asked may have given up.
+                    let _ = reply.send(fine);
+                }
+                Ok(Message::Shutdown(limit, reply)) => {
+                    let fine = self.export_waiting();
+                    let _ = guarded(|| self.exporter.shut_down(limit));
+                    let _ = reply.send(fine);
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.export_waiting();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn export_waiting(&mut self) -> bool {
+        let waiting = self.shared.queue.take();
+        let batch = self.shared.settings.full();
+        let mut fine = true;
+        let mut left = waiting.len();
+        let mut waiting = waiting.into_iter();
+        while left > 0 {
+            let items = left.min(batch);
+            left -= items;
+            let mut part = Vec::with_capacity(items);
+            part.extend(waiting.by_ref().take(items));
+            fine &= self.export(part);
+        }
+        fine
+    }
+
+    fn export(&mut self, batch: Vec<T>) -> bool {
+        let items = batch.len();
+        let limit = self.shared.settings.export_timeout;
+        let start = clock::now();
+        let result = guarded(|| block_on(self.exporter.export(batch), limit));
+        let counters = &self.shared.counters;
+        counters.exported(T::SIGNAL, clock::now().since(start), result.is_ok());
+        let signal = T::SIGNAL.as_str();
+        match result {
+            Ok(()) => {
+                if std::mem::replace(&mut self.failing, false) {
+                    tracing::info!("exporting {signal} works again");
+                }
+            }
+            Err(error) => {
+                counters.lost(T::SIGNAL, Lost::ExportFailed, items);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(
+                        %error,
+                        "cannot export {signal}; they are dropped and counted until it works"
+                    );
+                }
+            }
+        }
+        !self.failing
+    }
+}

@@ -1,0 +1,253 @@
+//! Which trace to look at for a bucket of a histogram.
+//!
+//! Neither the SDK nor the `prometheus` crate keeps exemplars, so they are kept here: for each series and bucket the
+//! newest of a sampled span. Only sampled spans pay for it. Who finds a place taken by another thread goes on
+//! without, and so does who finds one that is hardly older: a busy series is written a hundred times a second, and
+//! not by each of its spans.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceId};
+
+use crate::clock;
+use crate::signal::{Metric, SECONDS};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// The span that a duration was that of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Witness {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    /// When it ended.
+    pub(super) at: SystemTime,
+}
+
+impl Witness {
+    /// The span of `context`, if that is sampled.
+    pub(super) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
+        context.is_sampled().then(|| Self {
+            trace_id: context.trace_id(),
+            span_id: context.span_id(),
+            at: at(),
+        })
+    }
+}
+
+/// A value, and the span that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Exemplar {
+    /// In seconds.
+    pub(super) value: f64,
+    pub(super) witness: Witness,
+}
+
+/// One that is younger than the one that is there by less makes no difference.
+const HARDLY_OLDER: Duration = Duration::from_millis(10);
+
+/// The exemplars of one series.
+#[derive(Debug, Default)]
+pub(super) struct Exemplars {
+    /// By bucket; made for the first.
+    places: OnceLock<Box<[Place]>>,
+}
+
+/// An exemplar that threads write and read without a lock.
+#[derive(Debug, Default)]
+struct Place {
+    /// Odd while somebody writes; 0 before the first.
+    version: AtomicU64,
+    value: AtomicU64,
+    trace_id: [AtomicU64; 2],
+    span_id: AtomicU64,
+    /// Nanoseconds since 1970.
+    at: AtomicU64,
+}
+
+impl Exemplars {
+    /// Makes `witness` the exemplar of the bucket that `duration` falls into.
+    pub(super) fn offer(&self, duration: Duration, witness: Witness) {
+        let places = self.places.get_or_init(|| (0..=SECONDS.len()).map(|_| Place::default()).collect());
+        let seconds = duration.as_secs_f64();
+        if let Some(place) = places.get(SECONDS.partition_point(|bound| *bound < seconds)) {
+            place.offer(seconds, witness);
+        }
+    }
+
+    /// The exemplar of the bucket below the bound of that number, counted from 0; the last has no bound.
+    pub(super) fn get(&self, bucket: usize) -> Option<Exemplar> {
+        self.places.get()?.get(bucket)?.get()
+    }
+}
+
+impl Place {
+    fn offer(&self, value: f64, Witness { trace_id, span_id, at }: Witness) {
+        let at = clock::nanos(at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let version = self.version.load(Ordering::Relaxed);
+        let young = version != 0 && at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(HARDLY_OLDER);
+        if version % 2 == 1
+            || young
+            || self
+                .version
+                .compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        // Nobody may see what follows and not that the version is odd.
+        fence(Ordering::Release);
+        let trace_id = u128::from_be_bytes(trace_id.to_bytes());
+        self.value.store(value.to_bits(), Ordering::Relaxed);
+        self.trace_id[0].store(half(trace_id >> 64), Ordering::Relaxed);
+        self.trace_id[1].store(half(trace_id), Ordering::Relaxed);
+        self.span_id.store(u64::from_be_bytes(span_id.to_bytes()), Ordering::Relaxed);
+        self.at.store(at, Ordering::Relaxed);
+        self.version.store(version + 2, Ordering::Release);
+    }
+
+    fn get(&self) -> Option<Exemplar> {
+        // A writer is done at once, unless its thread is stopped; then there is none for now.
+        (0..8).find_map(|_| {
+            let version = self.version.load(Ordering::Acquire);
+            let [high, low] = [0, 1].map(|half| u128::from(self.trace_id[half].load(Ordering::Relaxed)));
+            let exemplar = Exemplar {
+                value: f64::from_bits(self.value.load(Ordering::Relaxed)),
+                witness: Witness {
+                    trace_id: TraceId::from((high << 64) | low),
+                    span_id: SpanId::from(self.span_id.load(Ordering::Relaxed)),
+                    at: UNIX_EPOCH + Duration::from_nanos(self.at.load(Ordering::Relaxed)),
+                },
+            };
+            fence(Ordering::Acquire);
+            let whole = version != 0 && version % 2 == 0 && version == self.version.load(Ordering::Relaxed);
+            whole.then_some(exemplar)
+        })
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // The lower half.
+fn half(number: u128) -> u64 {
+    number as u64
+}
+
+/// The exemplars of all series of a pipeline, by what Prometheus calls them.
+#[derive(Debug, Default)]
+pub(super) struct Book(Mutex<HashMap<String, Arc<Exemplars>>>);
+
+impl Book {
+    /// The exemplars of the series of `metric`, which is a histogram of seconds, with these attributes.
+    pub(super) fn series<'a>(
+        &self,
+        metric: &Metric,
+        attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Arc<Exemplars> {
+        let mut labels: Vec<(String, &str)> =
+            attributes.into_iter().map(|(name, value)| (sanitized(name), value)).collect();
+        labels.sort();
+        let family = format!("{}_seconds", sanitized(metric.name));
+        let key = key(&family, labels.iter().map(|(name, value)| (name.as_str(), *value)));
+        Arc::clone(self.0.lock().entry(key).or_default())
+    }
+
+    /// The exemplars of a series by its labels, which are sorted by name.
+    pub(super) fn find<'a>(
+        &self,
+        family: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<Arc<Exemplars>> {
+        self.0.lock().get(&key(family, labels)).cloned()
+    }
+}
+
+fn key<'a>(family: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut key = family.to_owned();
+    for (name, value) in labels {
+        let _infallible = write!(key, "\u{1f}{name}={value}");
+    }
+    key
+}
+
+/// The name that Prometheus has for it.
+fn sanitized(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::SPAN_DURATION;
+    use std::thread;
+
+    fn witness(number: u64, millis: u64) -> Witness {
+        Witness {
+            trace_id: TraceId::from((u128::from(number) << 64) | u128::from(number)),
+            span_id: SpanId::from(number),
+            at: UNIX_EPOCH + Duration::from_millis(millis),
+        }
+    }
+
+    #[test]
+    fn the_newest_of_each_bucket_stands() {
+        let exemplars = Exemplars::default();
+        assert_eq!(exemplars.get(0), None);
+        let offer = |millis: u64, number, at| {
+            exemplars.offer(Duration::from_millis(millis), witness(number, at));
+        };
+        offer(5, 1, 1_000);
+        offer(6, 2, 1_000);
+        offer(60_000, 3, 1_000);
+        let value = |bucket| exemplars.get(bucket).map(|it| (it.value, it.witness.span_id));
+        // A bound belongs to the bucket below it.
+        assert_eq!(value(0), Some((0.005, SpanId::from(1))));
+        assert_eq!(value(1), Some((0.006, SpanId::from(2))));
+        assert_eq!(value(SECONDS.len()), Some((60.0, SpanId::from(3))));
+        assert_eq!((value(2), value(SECONDS.len() + 1)), (None, None));
+        offer(4, 4, 1_009);
+        assert_eq!(value(0), Some((0.005, SpanId::from(1))), "hardly older");
+        offer(4, 5, 1_010);
+        assert_eq!(value(0), Some((0.004, SpanId::from(5))));
+        offer(3, 6, 500);
+        assert_eq!(value(0), Some((0.003, SpanId::from(6))), "somebody has set the clock back");
+    }
+
+    #[test]
+    fn what_is_read_is_whole_whoever_writes() {
+        let exemplars = Exemplars::default();
+        thread::scope(|scope| {
+            for thread in 1..=3_u64 {
+                let exemplars = &exemplars;
+                scope.spawn(move || {
+                    for turn in 0..20_000 {
+                        let number = turn * 4 + thread;
+                        exemplars.offer(Duration::from_nanos(number), witness(number, number * 100));
+                    }
+                });
+            }
+            let mut seen = 0;
+            for _ in 0..200_000 {
+                let Some(Exemplar { value, witness: found }) = exemplars.get(0) else { continue };
+                let number = u64::from_be_bytes(found.span_id.to_bytes());
+                assert_eq!(found, witness(number, number * 100));
+                assert_eq!(value, Duration::from_nanos(number).as_secs_f64());
+                seen += 1;
+            }
+            assert!(seen > 0);
+        });
+    }
+
+    #[test]
+    fn a_series_is_found_by_its_labels() {
+        let book = Book::default();
+        let series = book.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c")]);
+        let find = |family, labels: [(&str, &str); 2]| book.find(family, labels.into_iter());
+        let found = find("campanile_span_duration_seconds", [("component", "c"), ("span_name", "a=b")]);
+        assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &series)));
+        assert!(
+            find("campanile_span_duration_seconds", [("component", "d"), ("span_name", "a=b")]).is_none()
+        );
+        assert!(find("other_seconds", [("component", "c"), ("span_name", "a=b")]).is_none());
+    }
+}

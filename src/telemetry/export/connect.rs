@@ -1,0 +1,99 @@
+//! Connections to a collector.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::target::Target;
+use crate::telemetry::error::TelemetryError;
+
+/// Sends requests; clones share connections.
+#[derive(Clone, Debug)]
+pub(super) enum Client {
+    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
+    #[cfg(feature = "tls")]
+    Tls(legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+/// More of an answer than a collector has to say.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Idle connections are closed after this time.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// Makes clients that share nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Connect {
+    grpc: bool,
+    connector: HttpConnector,
+    #[cfg(feature = "tls")]
+    tls: Option<hyper_rustls::HttpsConnector<HttpConnector>>,
+}
+
+impl Connect {
+    pub(super) fn to(target: &Target) -> Result<Self, TelemetryError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(target.timeout));
+        Ok(Self {
+            grpc: target.grpc,
+            #[cfg(feature = "tls")]
+            tls: if target.uri.scheme_str() == Some("https") {
+                Some(super::tls::connector(target, connector.clone())?)
+            } else {
+                None
+            },
+            connector,
+        })
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).http2_only(self.grpc);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return Client::Tls(builder.build(tls.clone()));
+        }
+        Client::Plain(builder.build(self.connector.clone()))
+    }
+}
+
+/// What came back, as a whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+impl Client {
+    /// Must be called on a runtime.
+    pub(super) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+        match self {
+            Self::Plain(client) => whole(client.request(request).await?).await,
+            #[cfg(feature = "tls")]
+            Self::Tls(client) => whole(client.request(request).await?).await,
+        }
+    }
+}
+
+async fn whole<B>(response: Response<B>) -> Result<Answer, BoxError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
+    let trailers = body.trailers().cloned();
+    Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers })
+}

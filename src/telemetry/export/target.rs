@@ -1,0 +1,262 @@
+//! Where one signal goes, and how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+
+use super::headers::headers;
+use crate::error::ConfigError;
+use crate::telemetry::counters::Signal;
+use crate::telemetry::error::TelemetryError;
+use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
+use crate::telemetry::variables::Variables;
+
+/// Where one signal goes, and how.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) signal: Signal,
+    pub(super) grpc: bool,
+    /// The whole of it, path included.
+    pub(super) uri: Uri,
+    pub(super) timeout: Duration,
+    pub(super) gzip: bool,
+    pub(super) headers: HeaderMap,
+    pub(super) certificates: Certificates,
+}
+
+/// Files for TLS, each with the name of the setting that it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+pub(super) struct Certificates {
+    pub(super) authorities: Option<(String, PathBuf)>,
+    pub(super) client: Option<(String, PathBuf)>,
+    pub(super) client_key: Option<(String, PathBuf)>,
+}
+
+/// `OTEL_EXPORTER_OTLP_TRACES_…` of a signal, and `OTEL_EXPORTER_OTLP_…` of all.
+fn names(signal: Signal, what: &str) -> [String; 2] {
+    let signal = signal.as_str().to_ascii_uppercase();
+    [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")]
+}
+
+impl Target {
+    pub(super) fn of(
+        signal: Signal,
+        settings: &OtlpSettings,
+        variables: &Variables,
+    ) -> Result<Self, TelemetryError> {
+        let find = |what| variables.first_of(&names(signal, what));
+        let grpc = match find("PROTOCOL") {
+            None => settings.protocol == OtlpProtocol::Grpc,
+            Some((name, value)) => match value.to_ascii_lowercase().as_str() {
+                "grpc" => true,
+                "http/protobuf" => false,
+                _ => return Err(ConfigError::new(name, value, "grpc or http/protobuf").into()),
+            },
+        };
+        let gzip = match find("COMPRESSION") {
+            None => settings.compression == OtlpCompression::Gzip,
+            Some((name, value)) => match value.to_ascii_lowercase().as_str() {
+                "gzip" => true,
+                "none" => false,
+                _ => return Err(ConfigError::new(name, value, "gzip or none").into()),
+            },
+        };
+        let timeout = match find("TIMEOUT") {
+            None => settings.timeout,
+            Some((name, value)) => match value.parse().ok().filter(|&milliseconds| milliseconds > 0) {
+                Some(milliseconds) => Duration::from_millis(milliseconds),
+                None => return Err(ConfigError::new(name, value, "milliseconds, more than zero").into()),
+            },
+        };
+        let file = |what, setting: &str, set: &Option<PathBuf>| match find(what) {
+            Some((name, path)) => Some((name, path.into())),
+            None => set.clone().map(|path| (format!("otlp_settings.{setting}"), path)),
+        };
+        Ok(Self {
+            signal,
+            grpc,
+            uri: uri(signal, grpc, settings, variables)?,
+            timeout,
+            gzip,
+            headers: headers(&settings.headers, variables, &names(signal, "HEADERS"))?,
+            certificates: Certificates {
+                authorities: file("CERTIFICATE", "certificate", &settings.certificate),
+                client: file("CLIENT_CERTIFICATE", "client_certificate", &settings.client_certificate),
+                client_key: file("CLIENT_KEY", "client_key", &settings.client_key),
+            },
+        })
+    }
+}
+
+/// The address of a signal: its own variable as it stands, else what is said for all, with the path of the signal.
+fn uri(
+    signal: Signal,
+    grpc: bool,
+    settings: &OtlpSettings,
+    variables: &Variables,
+) -> Result<Uri, TelemetryError> {
+    let [own, general] = names(signal, "ENDPOINT").map(|name| variables.get(&name));
+    let (path, service) = match signal {
+        Signal::Traces => ("/v1/traces", "trace.v1.TraceService"),
+        Signal::Metrics => ("/v1/metrics", "metrics.v1.MetricsService"),
+        Signal::Logs => ("/v1/logs", "logs.v1.LogsService"),
+    };
+    let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
+    let whole = own.is_some() && !grpc;
+    let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
+    if grpc && !endpoint.contains("://") {
+        // Only gRPC knows addresses without a scheme, and only for those this variable speaks.
+        let insecure = variables.first_of(&names(signal, "INSECURE"));
+        let insecure = insecure.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+        endpoint = format!("{}://{endpoint}", if insecure { "http" } else { "https" });
+    }
+    if !whole {
+        let base = endpoint.trim_end_matches('/');
+        endpoint = if grpc {
+            format!("{base}/opentelemetry.proto.collector.{service}/Export")
+        } else {
+            format!("{base}{path}")
+        };
+    }
+    let failed = |endpoint: &str, reason: String| TelemetryError::Exporter {
+        signal: signal.as_str(),
+        endpoint: endpoint.to_owned(),
+        reason,
+    };
+    let uri: Uri = endpoint.parse().map_err(|error| failed(&endpoint, format!("{error}")))?;
+    let Some(authority) = uri.authority() else {
+        return Err(failed(&endpoint, "it has no host: http://collector:4318 would have one".to_owned()));
+    };
+    if authority.as_str().contains('@') {
+        let reason = "a user and password belong into OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic%20…";
+        return Err(failed(authority.host(), reason.to_owned()));
+    }
+    match uri.scheme_str() {
+        Some("http") => Ok(uri),
+        Some("https") if cfg!(feature = "tls") => Ok(uri),
+        Some("https") => {
+            let reason = "campanile is built without the feature `tls`: add it, or use an http: endpoint, such as \
+                          that of a collector next to the service";
+            Err(failed(&endpoint, reason.to_owned()))
+        }
+        _ => Err(failed(&endpoint, "it must begin with http: or https:".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(
+        settings: &OtlpSettings,
+        signal: Signal,
+        set: &'static [(&'static str, &'static str)],
+    ) -> Result<Target, TelemetryError> {
+        let find =
+            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Target::of(signal, settings, &Variables::new(find))
+    }
+
+    fn target(
+        signal: Signal,
+        set: &'static [(&'static str, &'static str)],
+    ) -> Result<Target, TelemetryError> {
+        with(&OtlpSettings::default(), signal, set)
+    }
+
+    #[test]
+    fn the_default_is_http_on_this_machine() {
+        let target = target(Signal::Traces, &[]).unwrap();
+        assert_eq!(target.uri, "http://localhost:4318/v1/traces");
+        assert!(!target.grpc && !target.gzip);
+        assert_eq!(target.timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_general_endpoint_gets_the_path_of_the_signal_and_an_own_one_stays() {
+        let set = &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/base/"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:2/x"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "1"),
+        ];
+        assert_eq!(target(Signal::Metrics, set).unwrap().uri, "http://c:1/base/v1/metrics");
+        assert_eq!(target(Signal::Logs, set).unwrap().uri, "http://c:1/base/v1/logs");
+        assert_eq!(target(Signal::Traces, set).unwrap().uri, "http://t:2/x");
+        assert_eq!(target(Signal::Traces, set).unwrap().timeout, Duration::from_millis(1_500));
+        assert_eq!(target(Signal::Logs, set).unwrap().timeout, Duration::from_millis(1));
+    }
+
+    #[test]
+    fn each_signal_may_have_its_own_protocol() {
+        let set = &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ];
+        let service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(target(Signal::Traces, set).unwrap().uri, *format!("http://localhost:4317{service}"));
+        assert!(!target(Signal::Metrics, set).unwrap().grpc);
+        let error = target(Signal::Traces, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "setting `OTEL_EXPORTER_OTLP_PROTOCOL` cannot be http/xml: grpc or http/protobuf"
+        );
+    }
+
+    #[test]
+    fn variables_win_over_the_code() {
+        let mut settings = OtlpSettings::default();
+        settings.endpoint = Some("http://code:1".to_owned());
+        settings.protocol = OtlpProtocol::Grpc;
+        settings.compression = OtlpCompression::Gzip;
+        settings.certificate = Some("/code.pem".into());
+        let plain = with(&settings, Signal::Metrics, &[]).unwrap();
+        assert!(plain.grpc && plain.gzip);
+        assert_eq!(plain.uri.authority().unwrap(), "code:1");
+        let authorities = Some(("otlp_settings.certificate".to_owned(), "/code.pem".into()));
+        assert_eq!(plain.certificates, Certificates { authorities, ..Certificates::default() });
+        let set = &[
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://variable:2"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/variable.pem"),
+        ];
+        let changed = with(&settings, Signal::Metrics, set).unwrap();
+        assert!(!changed.grpc && !changed.gzip);
+        assert_eq!(changed.uri, "http://variable:2/v1/metrics");
+        let name = "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE".to_owned();
+        assert_eq!(changed.certificates.authorities, Some((name, "/variable.pem".into())));
+    }
+
+    #[test]
+    fn grpc_without_a_scheme_is_secure_unless_told_otherwise() {
+        let insecure = &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE"),
+        ];
+        assert_eq!(target(Signal::Traces, insecure).unwrap().uri.scheme_str(), Some("http"));
+        let secure = target(Signal::Traces, &insecure[..2]);
+        if cfg!(feature = "tls") {
+            assert_eq!(secure.unwrap().uri.scheme_str(), Some("https"));
+        } else {
+            let error = secure.unwrap_err().to_string();
+            assert!(error.contains("built without the feature `tls`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_without_its_password() {
+        for (endpoint, reason) in [
+            ("ftp://a", "http: or https:"),
+            ("http://user:hunter2@a", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("/a", "no host"),
+        ] {
+            let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
+            let error = target(Signal::Traces, set).unwrap_err().to_string();
+            assert!(error.contains(reason) && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

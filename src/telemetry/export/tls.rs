@@ -1,0 +1,100 @@
+//! TLS: whom to trust, and whom to be.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::target::{Certificates, Target};
+use crate::error::ConfigError;
+use crate::telemetry::error::TelemetryError;
+
+/// More than any file of certificates has.
+const LONGEST_FILE: u64 = 4 * 1024 * 1024;
+
+pub(super) fn connector(
+    target: &Target,
+    http: HttpConnector,
+) -> Result<HttpsConnector<HttpConnector>, TelemetryError> {
+    let builder =
+        HttpsConnectorBuilder::new().with_tls_config(config(target, &target.certificates)?).https_only();
+    Ok(if target.grpc {
+        builder.enable_http2().wrap_connector(http)
+    } else {
+        builder.enable_http1().wrap_connector(http)
+    })
+}
+
+fn config(target: &Target, certificates: &Certificates) -> Result<ClientConfig, TelemetryError> {
+    // By name: which one the process would take depends on whoever else uses rustls in it.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let failed = |reason: String| TelemetryError::Exporter {
+        signal: target.signal.as_str(),
+        endpoint: target.uri.to_string(),
+        reason,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.to_string()))?
+        .with_root_certificates(roots(certificates, failed)?);
+    match (&certificates.client, &certificates.client_key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => {
+            let chain = pems::<CertificateDer<'static>>(certificate, "certificate")?;
+            let (name, path) = key;
+            let key = pems::<PrivateKeyDer<'static>>(key, "private key")?.swap_remove(0);
+            Ok(builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| unusable(name, path, &error.to_string()))?)
+        }
+        (Some((name, path)), None) => Err(unusable(name, path, "its key is not set").into()),
+        (None, Some((name, path))) => Err(unusable(name, path, "its certificate is not set").into()),
+    }
+}
+
+fn roots(
+    certificates: &Certificates,
+    failed: impl Fn(String) -> TelemetryError,
+) -> Result<RootCertStore, TelemetryError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = &certificates.authorities {
+        for certificate in pems(file, "certificate")? {
+            roots.add(certificate).map_err(|error| unusable(&file.0, &file.1, &error.to_string()))?;
+        }
+    } else {
+        let found = rustls_native_certs::load_native_certs();
+        let (usable, _) = roots.add_parsable_certificates(found.certs);
+        if usable == 0 {
+            return Err(failed(format!(
+                "this machine trusts no certificate authority: OTEL_EXPORTER_OTLP_CERTIFICATE names a file with \
+                 those to trust ({:?})",
+                found.errors
+            )));
+        }
+    }
+    Ok(roots)
+}
+
+/// Everything of its kind in a file, at least one.
+fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut text))
+        .map_err(|error| unusable(name, path, &error.to_string()))?;
+    let found: Result<Vec<T>, _> = T::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),
+        Err(error) => Err(unusable(name, path, &error.to_string())),
+    }
+}
+
+fn unusable(name: &str, path: &std::path::Path, why: &str) -> ConfigError {
+    ConfigError::new(name.to_owned(), path.display(), format!("a PEM file ({why})"))
+}

@@ -1,0 +1,217 @@
+//! A log record, small while it waits and whole when it is exported.
+//!
+//! The SDK's record is some 500 bytes with room for five attributes in it. An event fills a quarter of that and
+//! needs no more: the rest follows from its callsite, and is put in on the thread that exports.
+
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use tracing::{Level, Metadata};
+
+use crate::telemetry::batch::{Export, Item};
+use crate::telemetry::counters::Signal;
+
+/// What waits for its export.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry) enum Entry {
+    /// An event of `tracing`.
+    Event(Occurrence),
+    /// A record made through the OpenTelemetry API.
+    Native(Box<(SdkLogRecord, InstrumentationScope)>),
+}
+
+impl Item for Entry {
+    const SIGNAL: Signal = Signal::Logs;
+}
+
+/// What an event of `tracing` was.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry) struct Occurrence {
+    pub(super) metadata: &'static Metadata<'static>,
+    pub(super) at: SystemTime,
+    pub(super) span: Option<Ids>,
+    pub(super) message: Option<String>,
+    /// The text of the error that it carries in a field `error`.
+    pub(super) error: Option<String>,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) dropped: u32,
+    pub(super) correlation_id: Option<StringValue>,
+}
+
+/// The span that it happened in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct Ids {
+    trace_id: TraceId,
+    span_id: SpanId,
+    flags: TraceFlags,
+}
+
+impl From<&SpanContext> for Ids {
+    fn from(span: &SpanContext) -> Self {
+        Self { trace_id: span.trace_id(), span_id: span.span_id(), flags: span.trace_flags() }
+    }
+}
+
+/// Hands entries to an exporter, as records of the SDK.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Records<E> {
+    exporter: E,
+    maker: Maker,
+    /// Of events: their target takes the place of its name.
+    scope: InstrumentationScope,
+    /// Whether records say where in the code they were made.
+    places: bool,
+}
+
+impl<E: LogExporter> Records<E> {
+    pub(super) fn new(exporter: E, places: bool) -> Self {
+        let scope = InstrumentationScope::builder("campanile").build();
+        Self { exporter, maker: Maker::new(), scope, places }
+    }
+}
+
+impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
+    async fn export(&self, batch: Vec<Entry>) -> OTelSdkResult {
+        enum Ready {
+            Event(SdkLogRecord),
+            Native(Box<(SdkLogRecord, InstrumentationScope)>),
+        }
+        let records: Vec<Ready> = batch
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Event(event) => Ready::Event(event.record(self.maker.empty(), self.places)),
+                Entry::Native(native) => Ready::Native(native),
+            })
+            .collect();
+        let records: Vec<(&SdkLogRecord, &InstrumentationScope)> = records
+            .iter()
+            .map(|record| match record {
+                Ready::Event(record) => (record, &self.scope),
+                Ready::Native(native) => (&native.0, &native.1),
+            })
+            .collect();
+        self.exporter.export(LogBatch::new(&records)).await
+    }
+
+    fn shut_down(&self, limit: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(limit)
+    }
+}
+
+/// Makes empty records: the SDK lets nobody else.
+#[derive(Debug)]
+pub(super) struct Maker(SdkLogger);
+
+impl Maker {
+    pub(super) fn new() -> Self {
+        Self(SdkLoggerProvider::builder().build().logger("campanile"))
+    }
+
+    pub(super) fn empty(&self) -> SdkLogRecord {
+        self.0.create_log_record()
+    }
+}
+
+/// What `tracing-log` calls the events that it makes of those of `log`, and where it puts what they said.
+const FROM_LOG: &str = "log";
+
+impl Occurrence {
+    fn record(self, mut record: SdkLogRecord, places: bool) -> SdkLogRecord {
+        let metadata = self.metadata;
+        record.set_timestamp(self.at);
+        record.set_observed_timestamp(self.at);
+        record.set_severity_number(severity(*metadata.level()));
+        record.set_severity_text(metadata.level().as_str());
+        // One that nobody named is called after its line.
+        if !metadata.name().starts_with("event ") && !metadata.name().starts_with("log event") {
+            record.set_event_name(metadata.name());
+        }
+        if let Some(Ids { trace_id, span_id, flags }) = self.span {
+            record.set_trace_context(trace_id, span_id, Some(flags));
+        }
+        // An error that came without a word, as `#[instrument(err)]` leaves it, says enough.
+        if let Some(message) = self.message.or_else(|| self.error.clone()) {
+            record.set_body(AnyValue::String(message.into()));
+        }
+        let bridged = metadata.target() == FROM_LOG;
+        let mut target = None;
+        let mut described = false;
+        for KeyValue { key, value, .. } in self.attributes {
+            let key = match key.as_str() {
+                "log.target" if bridged => {
+                    target = Some(value.to_string());
+                    continue;
+                }
+                "log.module_path" if bridged => Key::from_static_str("code.module.name"),
+                "log.file" if bridged => Key::from_static_str("code.file.path"),
+                "log.line" if bridged => Key::from_static_str("code.line.number"),
+                "exception.message" => {
+                    described = true;
+                    key
+                }
+                _ => key,
+            };
+            record.add_attribute(key, any(value));
+        }
+        match target {
+            Some(target) => record.set_target(target),
+            None => record.set_target(metadata.target()),
+        }
+        if let Some(error) = self.error.filter(|_| !described) {
+            record.add_attribute("exception.message", error);
+        }
+        if let Some(id) = self.correlation_id {
+            record.add_attribute(super::CORRELATION_ID, id);
+        }
+        if places && !bridged {
+            record.add_attribute(
+                "code.module.name",
+                metadata.module_path().unwrap_or_else(|| metadata.target()),
+            );
+            if let Some(file) = metadata.file() {
+                record.add_attribute("code.file.path", file);
+            }
+            if let Some(line) = metadata.line() {
+                record.add_attribute("code.line.number", i64::from(line));
+            }
+        }
+        if self.dropped > 0 {
+            record.add_attribute(DROPPED, i64::from(self.dropped));
+        }
+        record
+    }
+}
+
+/// The SDK's record has no field for it; the name is that of the specification for formats that have none.
+pub(super) const DROPPED: &str = "otel.dropped_attributes_count";
+
+pub(super) fn severity(level: Level) -> Severity {
+    match level {
+        Level::TRACE => Severity::Trace,
+        Level::DEBUG => Severity::Debug,
+        Level::INFO => Severity::Info,
+        Level::WARN => Severity::Warn,
+        Level::ERROR => Severity::Error,
+    }
+}
+
+fn any(value: Value) -> AnyValue {
+    fn list<T: Into<AnyValue>>(values: Vec<T>) -> AnyValue {
+        values.into_iter().map(Into::into).collect()
+    }
+    match value {
+        Value::Bool(value) => value.into(),
+        Value::I64(value) => value.into(),
+        Value::F64(value) => value.into(),
+        Value::String(value) => value.into(),
+        Value::Array(Array::Bool(values)) => list(values),
+        Value::Array(Array::I64(values)) => list(values),
+        Value::Array(Array::F64(values)) => list(values),
+        Value::Array(Array::String(values)) => list(values),
+        other => other.to_string().into(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Log records that are made through the OpenTelemetry API, as appenders of other log crates make them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Severity};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
+
+use super::entry::{DROPPED, Entry, Maker, severity};
+use super::{LogSettings, Logs};
+use crate::telemetry::activation;
+use crate::telemetry::batch::{FLUSH, within};
+
+/// Puts native records where events go, within the same limits.
+#[derive(Debug)]
+pub(super) struct Native {
+    logs: Arc<Logs>,
+    maker: Maker,
+}
+
+impl Native {
+    pub(super) fn new(logs: &Arc<Logs>) -> Self {
+        Self { logs: Arc::clone(logs), maker: Maker::new() }
+    }
+
+    fn admits(&self, severity: Option<Severity>) -> bool {
+        let Some(level) = self.logs.settings.level.into_level() else { return false };
+        !self.logs.batches.is_empty()
+            && !activation::silent()
+            && severity.is_none_or(|found| found >= self::severity(level))
+    }
+
+    /// The record within its limits.
+    fn bounded(&self, record: &SdkLogRecord) -> SdkLogRecord {
+        let LogSettings { attributes, value_length, .. } = self.logs.settings;
+        let long = |value: &AnyValue| size(value) > value_length;
+        if record.attributes_iter().count() <= attributes
+            && !record.attributes_iter().any(|(_, value)| long(value))
+            && !record.body().is_some_and(long)
+        {
+            return record.clone();
+        }
+        // Its attributes can be added to, not taken away: it is built again.
+        let mut new = self.maker.empty();
+        if let Some(name) = record.event_name() {
+            new.set_event_name(name);
+        }
+        if let Some(target) = record.target() {
+            new.set_target(target.clone());
+        }
+        if let Some(at) = record.timestamp() {
+            new.set_timestamp(at);
+        }
+        if let Some(at) = record.observed_timestamp() {
+            new.set_observed_timestamp(at);
+        }
+        if let Some(span) = record.trace_context() {
+            new.set_trace_context(span.trace_id, span.span_id, span.trace_flags);
+        }
+        if let Some(text) = record.severity_text() {
+            new.set_severity_text(text);
+        }
+        if let Some(number) = record.severity_number() {
+            new.set_severity_number(number);
+        }
+        if let Some(body) = record.body() {
+            new.set_body(cut(body, value_length));
+        }
+        for (key, value) in record.attributes_iter().take(attributes) {
+            new.add_attribute(key.clone(), cut(value, value_length));
+        }
+        let dropped = record.attributes_iter().count().saturating_sub(attributes);
+        if dropped > 0 {
+            new.add_attribute(DROPPED, i64::try_from(dropped).unwrap_or(i64::MAX));
+        }
+        new
+    }
+}
+
+impl LogProcessor for Native {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.admits(record.severity_number()) {
+            self.logs.push(Entry::Native(Box::new((self.bounded(record), scope.clone()))));
+        }
+    }
+
+    fn event_enabled(&self, level: Severity, _: &str, _: Option<&str>) -> bool {
+        self.admits(Some(level))
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        within(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        within(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
+    }
+}
+
+/// The bytes of the texts in `value`.
+fn size(value: &AnyValue) -> usize {
+    match value {
+        AnyValue::String(text) => text.as_str().len(),
+        AnyValue::Bytes(bytes) => bytes.len(),
+        AnyValue::ListAny(values) => values.iter().map(size).sum(),
+        AnyValue::Map(values) => values.iter().map(|(key, value)| key.as_str().len() + size(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// As much of `value` as may be: of a text its beginning, of a list or map its first parts.
+fn cut(value: &AnyValue, length: usize) -> AnyValue {
+    match value {
+        AnyValue::String(text) => {
+            let text = text.as_str();
+            AnyValue::String(text[..text.floor_char_boundary(length)].to_owned().into())
+        }
+        AnyValue::Bytes(bytes) => AnyValue::Bytes(Box::new(bytes[..bytes.len().min(length)].to_vec())),
+        AnyValue::ListAny(values) => {
+            let mut left = length;
+            let parts = values.iter().map_while(|value| {
+                let part = (left > 0).then(|| cut(value, left));
+                left = left.saturating_sub(size(value).max(1));
+                part
+            });
+            AnyValue::ListAny(Box::new(parts.collect()))
+        }
+        AnyValue::Map(values) => {
+            let mut left = length;
+            let parts = values.iter().map_while(|(key, value)| {
+                let part = (left > key.as_str().len()).then(|| (key.clone(), cut(value, left)));
+                left = left.saturating_sub(key.as_str().len() + size(value).max(1));
+                part
+            });
+            AnyValue::Map(Box::new(parts.collect()))
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,151 @@
+//! Metrics sent at intervals.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+
+use super::Shared;
+use crate::clock;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::telemetry::activation::Silence;
+use crate::telemetry::counters::{Counters, Signal};
+use crate::telemetry::waiting::{block_on, guarded};
+
+/// How metrics are sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::telemetry) struct PushSettings {
+    pub(in crate::telemetry) every: Duration,
+    /// The longest that one export may take.
+    pub(in crate::telemetry) timeout: Duration,
+}
+
+/// Asks a reader at intervals and hands what it says to an exporter, on a thread of its own.
+pub(in crate::telemetry) struct Push {
+    messages: Sender<Message>,
+    ended: AtomicBool,
+}
+
+enum Message {
+    Flush(Sender<bool>),
+    Shutdown(Duration, Sender<bool>),
+}
+
+impl Push {
+    pub(super) fn start<E: PushMetricExporter>(
+        exporter: E,
+        reader: Shared,
+        settings: PushSettings,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let (messages, inbox) = mpsc::channel();
+        let worker = Worker {
+            exporter,
+            reader,
+            settings,
+            counters,
+            metrics: ResourceMetrics::default(),
+            failing: false,
+        };
+        thread::Builder::new().name("campanile-metrics".to_owned()).spawn(move || worker.run(&inbox))?;
+        Ok(Self { messages, ended: AtomicBool::new(false) })
+    }
+
+    /// Sends the metrics of now; `false` if that failed or took longer than `limit`.
+    pub(in crate::telemetry) fn flush(&self, limit: Duration) -> bool {
+        self.ask(limit, Message::Flush)
+    }
+
+    /// Sends the metrics for the last time and ends the thread; `false` if that failed or took longer than
+    /// `limit`.
+    pub(in crate::telemetry) fn shut_down(&self, limit: Duration) -> bool {
+        self.ended.swap(true, Ordering::AcqRel) || self.ask(limit, |reply| Message::Shutdown(limit, reply))
+    }
+
+    fn ask(&self, limit: Duration, message: impl FnOnce(Sender<bool>) -> Message) -> bool {
+        let (reply, answer) = mpsc::channel();
+        self.messages.send(message(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+    }
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Push")
+    }
+}
+
+struct Worker<E> {
+    exporter: E,
+    reader: Shared,
+    settings: PushSettings,
+    counters: Arc<Counters>,
+    /// Filled anew each time, in the room of the last time.
+    metrics: ResourceMetrics,
+    /// Whether the last export failed: only a change is logged.
+    failing: bool,
+}
+
+impl<E: PushMetricExporter> Worker<E> {
+    fn run(mut self, inbox: &Receiver<Message>) {
+        Silence::for_good();
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        let mut last = clock::now();
+        loop {
+            let left = self.settings.every.saturating_sub(clock::now().since(last));
+            match inbox.recv_timeout(left) {
+                Err(RecvTimeoutError::Timeout) => {
+                    last = clock::now();
+                    self.export(self.settings.timeout);
+                }
+                Ok(Message::Flush(reply)) => {
+                    let fine = self.export(self.settings.timeout);
+                    // Who asked may have given up.
+                    let _ = reply.send(fine);
+                }
+                Ok(Message::Shutdown(limit, reply)) => {
+                    let fine = self.export(self.settings.timeout.min(limit.max(Duration::from_millis(1))));
+                    let _ = guarded(|| self.exporter.shutdown_with_timeout(limit));
+                    let _ = reply.send(fine);
+                    return;
+                }
+                // Nobody is left who could have shut it down.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn export(&mut self, limit: Duration) -> bool {
+        let start = clock::now();
+        let result = self.try_export(limit);
+        self.counters.exported(Signal::Metrics, clock::now().since(start), result.is_ok());
+        match &result {
+            Ok(()) => {
+                if std::mem::replace(&mut self.failing, false) {
+                    tracing::info!("exporting metrics works again");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(%error, "cannot export metrics; the next interval tries again");
+                }
+            }
+        }
+        result.is_ok()
+    }
+
+    fn try_export(&mut self, limit: Duration) -> OTelSdkResult {
+        guarded(|| self.reader.collect(&mut self.metrics))?;
+        if self.metrics.scope_metrics().next().is_none() {
+            return Ok(());
+        }
+        guarded(|| block_on(self.exporter.export(&self.metrics), limit))
+    }
+}

@@ -1,0 +1,112 @@
+//! What the code says about OTLP.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// Where OTLP goes and how, for all signals. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
+///
+/// # Example
+/// ```
+/// use std::time::Duration;
+///
+/// use campanile::telemetry::{OtlpCompression, OtlpProtocol, OtlpSettings};
+///
+/// let mut settings = OtlpSettings::default();
+/// settings.endpoint = Some("http://collector:4317".to_owned());
+/// settings.protocol = OtlpProtocol::Grpc;
+/// settings.compression = OtlpCompression::Gzip;
+/// settings.timeout = Duration::from_secs(3);
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OtlpSettings {
+    /// The address of the collector. Over HTTP each signal appends its path, such as `/v1/traces`. Without one it
+    /// is this machine, with port 4318 for HTTP and 4317 for gRPC. `https:` needs the feature `tls`.
+    pub endpoint: Option<String>,
+    /// HTTP unless told otherwise.
+    pub protocol: OtlpProtocol,
+    /// Sent with every export: what a collector knows its clients by. The values are shown by no log, no error and
+    /// no `Debug`.
+    pub headers: BTreeMap<String, String>,
+    /// None unless told otherwise.
+    pub compression: OtlpCompression,
+    /// The longest that one export may take, repetitions and the waits between them included. 10 s.
+    #[serde(with = "crate::duration")]
+    pub timeout: Duration,
+    /// A file with the certificates (PEM) that alone may vouch for the collector. Without it, those do which this
+    /// machine trusts.
+    pub certificate: Option<PathBuf>,
+    /// A file with the certificate (PEM) that this process shows to the collector. Goes with `client_key`.
+    pub client_certificate: Option<PathBuf>,
+    /// A file with the private key (PEM) of `client_certificate`.
+    pub client_key: Option<PathBuf>,
+}
+
+/// What OTLP is carried by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// Protobuf over HTTP/1.1: `http/protobuf`.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    /// gRPC: `grpc`.
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+/// How an export is made smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OtlpCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// By gzip: less to send, more to compute.
+    Gzip,
+}
+
+impl Default for OtlpSettings {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            protocol: OtlpProtocol::default(),
+            headers: BTreeMap::new(),
+            compression: OtlpCompression::default(),
+            timeout: Duration::from_secs(10),
+            certificate: None,
+            client_certificate: None,
+            client_key: None,
+        }
+    }
+}
+
+impl OtlpSettings {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check(!self.timeout.is_zero(), "otlp_settings.timeout", self.timeout, "more than zero")
+    }
+}
+
+impl fmt::Debug for OtlpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpSettings")
+            .field("endpoint", &self.endpoint)
+            .field("protocol", &self.protocol)
+            // Their values are secrets.
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("compression", &self.compression)
+            .field("timeout", &self.timeout)
+            .field("certificate", &self.certificate)
+            .field("client_certificate", &self.client_certificate)
+            .field("client_key", &self.client_key)
+            .finish()
+    }
+}

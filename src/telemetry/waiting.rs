@@ -1,0 +1,70 @@
+//! Code of others, run on a thread of ours.
+
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use crate::clock;
+
+/// What `action` gives; a panic is an error like any other.
+pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
+    panic::catch_unwind(AssertUnwindSafe(action))
+        .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
+}
+
+/// Runs a future on this thread, for no longer than `limit` unless that is zero, or the future does not give way.
+pub(super) fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Duration) -> OTelSdkResult {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let start = clock::now();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        if limit.is_zero() {
+            thread::park();
+            continue;
+        }
+        match limit.saturating_sub(clock::now().since(start)) {
+            Duration::ZERO => return Err(OTelSdkError::Timeout(limit)),
+            left => thread::park_timeout(left),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+
+    use super::*;
+
+    #[test]
+    fn a_future_ends_by_itself_by_a_panic_or_by_the_clock() {
+        let long = Duration::from_secs(60);
+        let mut polls = 0;
+        let twice = poll_fn(|cx| {
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls < 2 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        });
+        block_on(twice, long).unwrap();
+        let short = Duration::from_millis(5);
+        assert!(matches!(block_on(pending(), short), Err(OTelSdkError::Timeout(limit)) if limit == short));
+        let panics = guarded(|| panic!("this message in the test's output is fine"));
+        assert!(panics.unwrap_err().to_string().contains("it panicked"));
+    }
+}
