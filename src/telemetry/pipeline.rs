@@ -33,7 +33,7 @@ use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
@@ -229,9 +229,7 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(Formats::new(formats, move |trace_id| {
-                    deferred.keeps(Candidate { trace_id, parent: None, name: "" })
-                })),
+                propagator: Arc::new(Formats::sampled_by(formats, deferred)),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
