@@ -298,8 +298,6 @@ async fn the_order_of_layers_loses_nothing() {
     }
 }
 
-// fails: the span layer does not ask for the id yet.
-#[ignore = "the span layer does not ask for the id yet"]
 #[tokio::test]
 async fn spans_of_a_request_have_its_id() {
     for activation in [true, false] {
