@@ -74,8 +74,9 @@ impl Core {
             if self.places {
                 recording.place(metadata, callsite.special.places(), &self.limits);
             }
-            let belongs = |context: &OtelContext| correlation::of(context).map(ToOwned::to_owned);
-            if let Some(id) = live.otel.any().map_or_else(|| OtelContext::map_current(belongs), belongs) {
+            let context = live.otel.any();
+            let id = context.map_or_else(|| OtelContext::map_current(correlation::value), correlation::value);
+            if let Some(id) = id {
                 recording.belongs_to(id, &self.limits);
             }
         }

@@ -364,12 +364,6 @@ impl Model {
         }
         false
     }
-
-    /// Whether a context lies on top of a span on this thread. Whoever sets a parent then changes the order in
-    /// which they are found again.
-    fn mixed(&self, thread: usize) -> bool {
-        self.threads[thread].active.iter().any(|(_, active)| !matches!(active, Active::Entered(_)))
-    }
 }
 
 // ===== what really happens =====
@@ -577,9 +571,6 @@ impl World {
             }
             Step::SetRemote { span, sampled } => {
                 let Some(span) = self.pick_seen(span) else { return Ok(()) };
-                if self.model.mixed(thread) {
-                    return Ok(());
-                }
                 let (trace, id, context) = remote(now, sampled);
                 let handle = self.handles[span][0].clone();
                 worker.run(move |_| handle.set_parent(context));
@@ -589,7 +580,7 @@ impl World {
                 let (Some(span), Some(other)) = (self.pick_seen(span), self.pick_seen(other)) else {
                     return Ok(());
                 };
-                if self.model.mixed(thread) || self.model.is_below(other, span) {
+                if self.model.is_below(other, span) {
                     return Ok(());
                 }
                 let (handle, to) = (self.handles[span][0].clone(), self.handles[other][0].clone());
@@ -605,11 +596,7 @@ impl World {
             }
             Step::AttachSpan(number) => {
                 let Some(span) = self.pick_seen(number) else { return Ok(()) };
-                let Node { trace, sampled, gaps, .. } = self.model.nodes[span];
-                // Entered and attached it may be two things, if it is not exported.
-                if gaps {
-                    return Ok(());
-                }
+                let Node { trace, sampled, .. } = self.model.nodes[span];
                 let key = self.model.attach(thread, Active::Span(span, trace, sampled));
                 self.model.threads[thread].attached.push(key);
                 let handle = self.handles[span][0].clone();
@@ -647,8 +634,6 @@ impl World {
                     Some(Active::Remote(trace, id, _)) => {
                         prop_assert_eq!((found.trace_id(), found.span_id()), (trace, id));
                     }
-                    // Of a span that is not exported, anything will do that is in no trace which is.
-                    Some(Active::Entered(span)) if self.model.nodes[span].gaps => {}
                     Some(Active::Entered(span) | Active::Span(span, ..)) => {
                         let id = *self.ids[span].get_or_insert(found.span_id());
                         prop_assert_eq!(id, found.span_id(), "s{}", span);

@@ -11,8 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
+use opentelemetry::{Context, StringValue};
 use uuid::Uuid;
 
 use super::context::current_context;
@@ -44,6 +44,9 @@ pub struct CorrelationId(Arc<str>);
 
 /// Its key in baggage.
 const KEY: &str = "correlation.id";
+
+/// Its name as a field of spans and logs.
+pub(super) const FIELD: &str = "correlation_id";
 
 impl CorrelationId {
     /// Bytes of an id at most.
@@ -99,12 +102,23 @@ impl CorrelationId {
 
 /// The id that `context` has, its own or that of its baggage.
 pub(super) fn of(context: &Context) -> Option<&str> {
-    if let Some(id) = context.get::<CorrelationId>() {
-        return Some(id.as_str());
+    match context.get::<CorrelationId>() {
+        Some(id) => Some(id.as_str()),
+        None => in_baggage(context).map(StringValue::as_str),
     }
-    let baggage = context.baggage();
+}
+
+/// The same as the value of an attribute.
+pub(super) fn value(context: &Context) -> Option<StringValue> {
+    match context.get::<CorrelationId>() {
+        Some(id) => Some(StringValue::from(Arc::clone(&id.0))),
+        None => in_baggage(context).cloned(),
+    }
+}
+
+fn in_baggage(context: &Context) -> Option<&StringValue> {
     // Anybody may have written it.
-    baggage.get(KEY).map(opentelemetry::StringValue::as_str).filter(|id| CorrelationId::is_valid(id))
+    context.baggage().get(KEY).filter(|id| CorrelationId::is_valid(id.as_str()))
 }
 
 impl FromStr for CorrelationId {

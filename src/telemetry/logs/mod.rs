@@ -31,9 +31,6 @@ use super::limits::SpanLimits;
 use crate::lanes::Lanes;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// The name of the baggage and of the attribute that hold the id of a request.
-const CORRELATION_ID: &str = "correlation_id";
-
 /// Where events go that become log records.
 #[derive(Debug)]
 pub(super) struct Logs {
@@ -116,7 +113,7 @@ impl Logs {
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                correlation_id: correlation::of(context).map(|id| id.to_owned().into()),
+                correlation_id: correlation::value(context),
             }
         })
     }
