@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::trace::SpanContext;
+use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -17,6 +18,8 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
+use super::correlation;
+use super::red::of_the_pipeline;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub enum Console {
     #[default]
     Human,
     /// For machines: a JSON object on a line each, with `timestamp`, `level`, `target`, `message`, `trace_id`,
-    /// `span_id`, `fields` and `spans`, the outermost first.
+    /// `span_id`, `correlation_id`, `fields` and `spans`, the outermost first.
     Json,
 }
 
@@ -135,8 +138,18 @@ where
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
+        if let Some(id) = correlation_id(event) {
+            write!(out, " {dim}{}={id}{plain}", correlation::FIELD)?;
+        }
         writeln!(out)
     }
+}
+
+/// The id of the request that `event` belongs to.
+fn correlation_id(event: &Event<'_>) -> Option<StringValue> {
+    // While OpenTelemetry changes its context, and logs about that, nobody may look at it.
+    let own = of_the_pipeline(event.metadata().target());
+    if own { None } else { OtelContext::map_current(correlation::value) }
 }
 
 fn colour(level: Level) -> u8 {
@@ -178,6 +191,9 @@ where
         )?;
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
+        }
+        if let Some(id) = correlation_id(event) {
+            write!(out, r#","{}":{}"#, correlation::FIELD, Value::from(id.as_str()))?;
         }
         if !fields.0.is_empty() {
             write!(out, r#","fields":{}"#, Value::Object(fields.0))?;
