@@ -39,6 +39,7 @@
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
 )]
 #![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine and this process.")]
+//! - [`redact`]: secrets, taken out before anything leaves.
 //! - [`signal`]: the table of metrics.
 //!
 //! The README lists the features and every metric.
@@ -54,6 +55,7 @@ pub mod guide;
 pub mod health;
 mod lanes;
 pub mod outcome;
+pub mod redact;
 pub mod retry;
 mod roll;
 #[cfg(feature = "system")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use super::redact::Redactor;
+use super::redact::LetterRedactor;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::signal::{
@@ -24,18 +24,23 @@ pub(super) struct Core {
     pub(super) component: Arc<str>,
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
-    pub(super) redactor: Redactor,
+    pub(super) redactor: LetterRedactor,
     pub(super) redriving: AtomicBool,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
     counts: Mutex<QueueSnapshot>,
 }
 
 impl Core {
-    pub(super) fn new(name: Arc<str>, settings: DeadLetterSettings, store: Arc<dyn Store>) -> Arc<Self> {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: DeadLetterSettings,
+        redactor: LetterRedactor,
+        store: Arc<dyn Store>,
+    ) -> Arc<Self> {
         let core = Arc::new(Self {
             component: settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into),
             name,
-            redactor: Redactor::new(settings.redact_defaults, &settings.redact),
+            redactor,
             settings,
             store,
             redriving: AtomicBool::new(false),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::core::Core;
 use super::layer::DeadLetterLayer;
 use super::letter::Letter;
+use super::redact::LetterRedactor;
 use super::settings::{Builder, DeadLetterSettings};
 use super::snapshot::QueueSnapshot;
-use crate::store::{Filter, LetterId, MemoryStore, Store, StoreError};
+use crate::store::{Filter, LetterId, Store, StoreError};
 
 /// The name of a queue that was given none.
 const NAME: &str = "dead-letters";
@@ -29,7 +30,12 @@ impl DeadLetterQueue {
     pub fn in_memory(capacity: u64) -> Self {
         let capacity = capacity.clamp(1, i64::MAX as u64);
         let settings = DeadLetterSettings { capacity, ..DeadLetterSettings::default() };
-        Self::new(NAME.into(), settings, Arc::new(MemoryStore::default()))
+        match Self::builder(NAME).settings(settings).build() {
+            Ok(queue) => queue,
+            Err(error) => {
+                unreachable!("a capacity in its range is all that differs from the defaults: {error}")
+            }
+        }
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
@@ -62,11 +68,17 @@ impl DeadLetterQueue {
     /// The queue called `name` in the same store, with the same settings and counts of its own.
     #[must_use]
     pub fn named(&self, name: impl Into<Arc<str>>) -> Self {
-        Self::new(name.into(), self.core.settings.clone(), Arc::clone(&self.core.store))
+        let (settings, redactor) = (self.core.settings.clone(), self.core.redactor.clone());
+        Self::new(name.into(), settings, redactor, Arc::clone(&self.core.store))
     }
 
-    pub(super) fn new(name: Arc<str>, settings: DeadLetterSettings, store: Arc<dyn Store>) -> Self {
-        Self { core: Core::new(name, settings, store) }
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: DeadLetterSettings,
+        redactor: LetterRedactor,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self { core: Core::new(name, settings, redactor, store) }
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {

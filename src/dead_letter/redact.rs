@@ -3,62 +3,21 @@
 use serde_json::Value;
 
 use super::letter::{HeaderText, HttpRequest, Redaction};
+use super::settings::DeadLetterSettings;
+use crate::error::ConfigError;
+use crate::redact::{MARKER, Redactor, Sort, Treatment};
 
-/// What stands where a secret stood.
-pub(super) const MARKER: &str = "[redacted]";
-
-/// What is redacted unless someone says otherwise.
-const DEFAULT: &[&str] = &[
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "api-key",
-    "private-key",
-    "access-key",
-    "credential",
-    "credentials",
-    "jwt",
-    "pwd",
-];
-
-/// Knows the names whose values are secret.
-///
-/// A name is compared word by word, whatever its style: `token` is found in `X-Auth-Token`, `access_token` and
-/// `accessToken`, and not in `max_tokens`.
+/// Removes secrets from requests and from what errors said.
 #[derive(Clone, Debug)]
-pub(super) struct Redactor {
-    /// Each name as its words, and as one word.
-    names: Vec<(Vec<String>, String)>,
-}
+pub(super) struct LetterRedactor(Redactor);
 
-impl Redactor {
-    pub(super) fn new(defaults: bool, names: &[String]) -> Self {
-        let defaults = DEFAULT.iter().copied().filter(|_| defaults);
-        let names = defaults.chain(names.iter().map(String::as_str)).map(|name| {
-            let words = words(name);
-            let squashed = words.concat();
-            (words, squashed)
-        });
-        Self { names: names.filter(|(words, _)| !words.is_empty()).collect() }
-    }
-
-    /// Whether what goes by `name` is secret.
-    pub(super) fn is_secret(&self, name: &str) -> bool {
-        let words = words(name);
-        if words.is_empty() {
-            return false;
-        }
-        let squashed = words.concat();
-        self.names.iter().any(|(secret, as_one)| {
-            *as_one == squashed
-                || words.iter().any(|word| word == as_one)
-                || words.windows(secret.len()).any(|window| window == secret)
-        })
+impl LetterRedactor {
+    pub(super) fn new(settings: &DeadLetterSettings) -> Result<Self, ConfigError> {
+        let mut redaction = settings.redaction.clone().mask(settings.redact.iter().cloned());
+        redaction.defaults &= settings.redact_defaults;
+        let redactor = redaction.build().map_err(|error| error.within("redaction"))?;
+        // A URL that lost its signature is of no use when the request is sent again.
+        Ok(Self(redactor.without_signatures()))
     }
 
     /// Redacts the fields of `value` at any depth; their names go into `found`.
@@ -69,11 +28,16 @@ impl Redactor {
                     if field.is_null() {
                         continue;
                     }
-                    if self.is_secret(name) {
-                        *field = Value::String(MARKER.to_owned());
-                        note(found, name);
-                    } else {
-                        self.value(field, found);
+                    match self.0.treatment(name) {
+                        Treatment::Leave => self.value(field, found),
+                        treatment => {
+                            let redacted = match &*field {
+                                Value::String(text) => self.0.replacement(treatment, text),
+                                field => self.0.replacement(treatment, &field.to_string()),
+                            };
+                            *field = Value::String(redacted.into_owned());
+                            note(found, name);
+                        }
                     }
                 }
             }
@@ -84,42 +48,44 @@ impl Redactor {
                     *text = redacted;
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Number(number) => {
+                if let Some(redacted) = number.as_u64().and_then(|number| self.0.number(number)) {
+                    *value = Value::String(redacted.into_owned());
+                    note(found, "card");
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
+    /// Redacts whatever looks like a secret in a text.
+    pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
+        self.0.redact(text, Sort::Text, &mut |name| note(found, name))
+    }
+
     /// Redacts `name=value` pairs that stand between `&`, as a query and a form have them.
-    pub(super) fn pairs(&self, pairs: &str, found: &mut Vec<String>) -> Option<String> {
-        let mut changed = false;
-        let redacted: Vec<String> = pairs
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some((name, value)) if !value.is_empty() && self.is_secret(&decoded(name)) => {
-                    changed = true;
-                    note(found, name);
-                    format!("{name}={MARKER}")
-                }
-                _ => pair.to_owned(),
-            })
-            .collect();
-        changed.then(|| redacted.join("&"))
+    fn pairs(&self, pairs: &str, found: &mut Vec<String>) -> Option<String> {
+        self.0.redact(pairs, Sort::Query, &mut |name| note(found, name))
     }
 
     /// Redacts the user's part and the query of a URI.
-    pub(super) fn uri(&self, uri: &str, found: &mut Vec<String>) -> Option<String> {
-        let without_user = user_info(uri).map(|(start, end)| {
-            note(found, "user");
-            format!("{}{MARKER}{}", &uri[..start], &uri[end..])
-        });
-        let rest = without_user.as_deref().unwrap_or(uri);
-        let redacted = rest
-            .split_once('?')
-            .and_then(|(path, query)| self.pairs(query, found).map(|query| format!("{path}?{query}")));
-        redacted.or(without_user)
+    fn uri(&self, uri: &str, found: &mut Vec<String>) -> Option<String> {
+        let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+        let clean_path = self.text(path, found);
+        let clean_query = query.and_then(|query| self.pairs(query, found));
+        if clean_path.is_none() && clean_query.is_none() {
+            return None;
+        }
+        let mut clean = clean_path.unwrap_or_else(|| path.to_owned());
+        if let Some(query) = query {
+            clean.push('?');
+            clean.push_str(clean_query.as_deref().unwrap_or(query));
+        }
+        Some(clean)
     }
 
     /// Redacts a body by what it is: JSON, a form, or text. Other bytes are left as they are.
-    pub(super) fn body(&self, content_type: &str, body: &[u8], found: &mut Vec<String>) -> Option<Vec<u8>> {
+    fn body(&self, content_type: &str, body: &[u8], found: &mut Vec<String>) -> Option<Vec<u8>> {
         let content_type = content_type.to_ascii_lowercase();
         let text = std::str::from_utf8(body).ok();
         if content_type.starts_with("multipart/") {
@@ -127,7 +93,7 @@ impl Redactor {
             let body = String::from_utf8_lossy(body);
             let names = body.split("name=").skip(1).map(|rest| rest.trim_start_matches('"'));
             let names = names.map(|rest| rest.split(['"', ';', '\r', '\n']).next().unwrap_or_default());
-            let secret: Vec<&str> = names.filter(|name| self.is_secret(name)).collect();
+            let secret: Vec<&str> = names.filter(|name| self.0.treatment(name) != Treatment::Leave).collect();
             secret.iter().for_each(|name| note(found, name));
             return (!secret.is_empty()).then(|| MARKER.as_bytes().to_vec());
         }
@@ -144,43 +110,6 @@ impl Redactor {
         }
         self.text(text?, found).map(String::into_bytes)
     }
-
-    /// Redacts what stands after a secret name and `=`, `:` or the end of a tag, after `Bearer` and `Basic`, and
-    /// the user's part of URLs.
-    pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
-        let mut out = String::with_capacity(text.len());
-        let mut done = 0;
-        let mut at = 0;
-        while let Some((start, end)) = next_name(text, at) {
-            at = end;
-            let name = &text[start..end];
-            let secret = if name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic") {
-                // "basic" is a word of its own too; credentials are long and without blanks.
-                let value = text[end..].strip_prefix(' ').map_or(0, token_length);
-                (value >= 8).then_some((end + 1, end + 1 + value))
-            } else if text[end..].starts_with("://") {
-                user_info(&text[start..]).map(|(from, to)| (start + from, start + to))
-            } else if self.is_secret(name) {
-                value_after(text, end)
-            } else {
-                None
-            };
-            if let Some((from, to)) = secret
-                && &text[from..to] != MARKER
-            {
-                note(found, name);
-                out.push_str(&text[done..from]);
-                out.push_str(MARKER);
-                done = to;
-                at = to;
-            }
-        }
-        if done == 0 {
-            return None;
-        }
-        out.push_str(&text[done..]);
-        Some(out)
-    }
 }
 
 fn note(found: &mut Vec<String>, name: &str) {
@@ -189,122 +118,8 @@ fn note(found: &mut Vec<String>, name: &str) {
     }
 }
 
-/// The words of a name in lower case: `X-Auth-Token`, `x_auth_token` and `xAuthToken` are the same.
-fn words(name: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut after_lower = false;
-    for c in name.chars() {
-        if !word.is_empty() && (!c.is_alphanumeric() || (c.is_uppercase() && after_lower)) {
-            words.push(std::mem::take(&mut word));
-        }
-        if c.is_alphanumeric() {
-            word.extend(c.to_lowercase());
-        }
-        after_lower = c.is_lowercase() || c.is_numeric();
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
-}
-
-/// A name of a query as it was meant; `%5F` hides nothing.
-fn decoded(name: &str) -> String {
-    let bytes = name.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = (byte == b'%').then(|| name.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Where the user's name and password of a URI stand.
-fn user_info(uri: &str) -> Option<(usize, usize)> {
-    let start = uri.find("://")? + 3;
-    let authority = uri[start..].find(['/', '?', '#', ' ', '"', '\n']).map_or(uri.len(), |end| start + end);
-    let end = start + uri[start..authority].rfind('@')?;
-    (end > start).then_some((start, end))
-}
-
-/// The next run of the characters that names are made of.
-fn next_name(text: &str, from: usize) -> Option<(usize, usize)> {
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    let start = from + text[from..].find(part)?;
-    let end = text[start..].find(|c: char| !part(c)).map_or(text.len(), |end| start + end);
-    Some((start, end))
-}
-
-fn token_length(text: &str) -> usize {
-    text.find(|c: char| {
-        c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | ')' | ']' | '}')
-    })
-    .unwrap_or(text.len())
-}
-
-/// The length of the list or object that `text` begins with; all of it when its end is missing.
-fn nested(text: &str) -> usize {
-    let mut depth = 0_usize;
-    for (place, c) in text.char_indices() {
-        match c {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return place + c.len_utf8();
-        }
-    }
-    text.len()
-}
-
-/// Where the value stands that belongs to the name that ends at `end`.
-fn value_after(text: &str, end: usize) -> Option<(usize, usize)> {
-    let mut rest = text[end..].chars().peekable();
-    let mut at = end;
-    let mut skip = |rest: &mut std::iter::Peekable<std::str::Chars<'_>>, of: &dyn Fn(char) -> bool| {
-        let from = at;
-        while let Some(c) = rest.next_if(|c| of(*c)) {
-            at += c.len_utf8();
-        }
-        (at > from, at)
-    };
-    // The name may be quoted, with the quotes escaped where a document lies in a string.
-    skip(&mut rest, &|c| matches!(c, '"' | '\'' | '\\' | ']' | ' '));
-    let sign = rest.peek().copied()?;
-    if !matches!(sign, '=' | ':' | '>') {
-        return None;
-    }
-    let (_, _) = skip(&mut rest, &|c| matches!(c, '=' | ':' | '>'));
-    let (_, unquoted) = skip(&mut rest, &|c| matches!(c, ' ' | '\t'));
-    let (quoted, start) = skip(&mut rest, &|c| matches!(c, '"' | '\'' | '\\'));
-    let start = if quoted { start } else { unquoted };
-    let rest = &text[start..];
-    let length = match sign {
-        _ if quoted => rest.find(['"', '\'']).unwrap_or(rest.len()),
-        '>' => rest.find('<').unwrap_or(rest.len()),
-        _ if rest.starts_with(['[', '{']) => nested(rest),
-        // A header's value goes on to the end of its line.
-        ':' => rest.find(['\n', '\r', ',', ';', '"', '\'', ')', '}', ']', '<']).unwrap_or(rest.len()),
-        _ => rest.find(|c: char| c.is_whitespace() || "&;,\"')}]<".contains(c)).unwrap_or(rest.len()),
-    };
-    let length = rest[..length].trim_end().len();
-    (length > 0 && &rest[..length] != "null").then_some((start, start + length))
-}
-
 impl HttpRequest {
-    pub(super) fn redact(&mut self, redactor: &Redactor, redacted: &mut Vec<Redaction>) {
+    pub(super) fn redact(&mut self, redactor: &LetterRedactor, redacted: &mut Vec<Redaction>) {
         let mut found = Vec::new();
         if let Some(uri) = redactor.uri(&self.uri, &mut found) {
             self.uri = uri;
@@ -312,8 +127,10 @@ impl HttpRequest {
         redacted.extend(found.drain(..).map(Redaction::Uri));
         let mut content_type = "";
         for (name, value) in &mut self.headers {
-            if redactor.is_secret(name) {
-                *value = HeaderText::Text(MARKER.to_owned());
+            let treatment = redactor.0.treatment(name);
+            if treatment != Treatment::Leave {
+                let secret = String::from_utf8_lossy(value.as_bytes());
+                *value = HeaderText::Text(redactor.0.replacement(treatment, &secret).into_owned());
                 redacted.push(Redaction::Header(name.clone()));
             } else if let HeaderText::Text(text) = value {
                 // Such as the query of a referrer.
@@ -339,32 +156,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn redactor() -> Redactor {
-        Redactor::new(true, &["Pin Code".to_owned()])
-    }
-
-    #[test]
-    fn a_name_is_compared_word_by_word() {
-        let redactor = redactor();
-        for secret in [
-            "Authorization",
-            "proxy-authorization",
-            "apiKey",
-            "apikey",
-            "X-API-KEY",
-            "access_token",
-            "userPassword",
-            "DB_PASSWORD",
-            "pin_code",
-            "pinCode",
-            "secret",
-        ] {
-            assert!(redactor.is_secret(secret), "{secret}");
-        }
-        for open in ["max_tokens", "author", "idempotency-key", "pin", "", "content-type", "cookies_accepted"]
-        {
-            assert!(!redactor.is_secret(open), "{open}");
-        }
+    fn redactor() -> LetterRedactor {
+        LetterRedactor::new(&DeadLetterSettings::default()).unwrap()
     }
 
     #[test]
@@ -390,31 +183,6 @@ mod tests {
         );
         assert_eq!(found, ["user", "access%5Ftoken"]);
         assert_eq!(redactor.uri("/a@b?x=1", &mut Vec::new()), None);
-    }
-
-    #[test]
-    fn text_is_searched_for_pairs() {
-        let redactor = redactor();
-        let of = |text: &str| redactor.text(text, &mut Vec::new());
-        for (text, redacted) in [
-            ("token=abc&x=1", "token=[redacted]&x=1"),
-            ("bad password: hunter2, sorry", "bad password: [redacted], sorry"),
-            (r#"{"password": "a b", "x": 1"#, r#"{"password": "[redacted]", "x": 1"#),
-            (r#"{\"secret\":\"ab\"}"#, r#"{\"secret\":\"[redacted]"}"#),
-            ("<token>abc</token>", "<token>[redacted]</token>"),
-            ("Authorization: Bearer abcdefghijk\nHost: h", "Authorization: [redacted]\nHost: h"),
-            ("sent Bearer abcdefghijk to it", "sent Bearer [redacted] to it"),
-            ("GET http://u:p@h/ failed", "GET http://[redacted]@h/ failed"),
-            ("token=é, ok", "token=[redacted], ok"),
-            (r#"{"token": ["a", {"b": "c"}], "x": 1}"#, r#"{"token": [redacted], "x": 1}"#),
-            (r#"{"token": ["a", "b"#, r#"{"token": [redacted]"#),
-        ] {
-            assert_eq!(of(text).as_deref(), Some(redacted), "{text}");
-        }
-        for open in ["the token was refused", "basic needs", "max_tokens=5", "", "http://h/p@q", "password: "]
-        {
-            assert_eq!(of(open), None, "{open}");
-        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::queue::DeadLetterQueue;
+use super::redact::LetterRedactor;
 use crate::error::ConfigError;
+use crate::redact::RedactionSettings;
 use crate::store::{MemoryStore, Store, WhenFull};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteStore, StoreError};
@@ -43,6 +45,10 @@ pub struct DeadLetterSettings {
     pub redact: Vec<String>,
     /// Whether the default names are redacted. Default: yes.
     pub redact_defaults: bool,
+    /// What else is redacted, and whether a hash stands in its place. Default: names, credentials and the user's
+    /// part of URLs. Numbers of cards and e-mail addresses stay: a letter that lost a part of its body is not
+    /// sent again.
+    pub redaction: RedactionSettings,
     /// The most bytes of an HTTP body that are kept: at most 64 MiB. Default 64 KiB.
     pub body_cap: usize,
 }
@@ -56,13 +62,14 @@ impl Default for DeadLetterSettings {
             park_timeout: Duration::from_secs(1),
             redact: Vec::new(),
             redact_defaults: true,
+            redaction: RedactionSettings::names_only(),
             body_cap: 64 * 1024,
         }
     }
 }
 
 impl DeadLetterSettings {
-    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self, name: &str) -> Result<LetterRedactor, ConfigError> {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         if let Some(component) = &self.component {
             ConfigError::check(!component.trim().is_empty(), "component", component, "not empty")?;
@@ -93,7 +100,7 @@ impl DeadLetterSettings {
                 "names with at least one letter or digit",
             )?;
         }
-        Ok(())
+        LetterRedactor::new(self)
     }
 }
 
@@ -158,6 +165,14 @@ impl Builder {
         self
     }
 
+    /// What else is redacted, and whether a hash stands in its place; [`RedactionSettings::names_only`] unless set.
+    ///
+    /// Signatures in queries stay in any case, since the request could not be sent again without them.
+    pub fn redaction(mut self, redaction: RedactionSettings) -> Self {
+        self.settings.redaction = redaction;
+        self
+    }
+
     /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
     pub fn body_cap(mut self, bytes: usize) -> Self {
         self.settings.body_cap = bytes;
@@ -177,8 +192,8 @@ impl Builder {
     /// # Errors
     /// When a setting is out of its range.
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
-        self.settings.validate(&self.name)?;
-        Ok(DeadLetterQueue::new(self.name, self.settings, Arc::new(store)))
+        let redactor = self.settings.validate(&self.name)?;
+        Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
@@ -188,7 +203,7 @@ impl Builder {
     #[cfg(feature = "sqlite")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
-        self.settings.validate(&self.name)?;
+        let _fine = self.settings.validate(&self.name)?;
         let store = SqliteStore::open(path).await?;
         Ok(self.on(store)?)
     }

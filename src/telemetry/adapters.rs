@@ -10,26 +10,38 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::propagation::Propagator;
+use super::secrets::Secrets;
 
-/// A processor that spans of the layer and spans of the OpenTelemetry API share.
+/// A processor that spans of the OpenTelemetry API share with those of the layer.
 #[derive(Debug)]
-pub(super) struct SharedProcessor(pub(super) Arc<dyn SpanProcessor>);
+pub(super) struct SharedProcessor {
+    processor: Arc<dyn SpanProcessor>,
+    /// The layer takes those of its spans out itself.
+    secrets: Secrets,
+}
+
+impl SharedProcessor {
+    pub(super) fn new(processor: &Arc<dyn SpanProcessor>, secrets: &Secrets) -> Self {
+        Self { processor: Arc::clone(processor), secrets: secrets.clone() }
+    }
+}
 
 impl SpanProcessor for SharedProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.0.on_start(span, cx);
+        self.processor.on_start(span, cx);
     }
 
-    fn on_end(&self, span: SpanData) {
-        self.0.on_end(span);
+    fn on_end(&self, mut span: SpanData) {
+        self.secrets.clean_span(&mut span);
+        self.processor.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.processor.shutdown_with_timeout(timeout)
     }
 }
 

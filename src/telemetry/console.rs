@@ -1,6 +1,6 @@
 //! Logs for the console, for people or for machines, with the ids of their trace and span.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,14 +9,13 @@ use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::console_fields::{HumanFields, JsonFields, JsonVisitor};
 use super::core::Core;
 use super::correlation;
 use super::red::of_the_pipeline;
@@ -85,11 +84,15 @@ where
     match console {
         Console::Off => None,
         Console::Human => {
-            Some(Box::new(layer.with_ansi(output.ansi).event_format(Human { core }).with_writer(output)))
+            let fields = HumanFields { core: Arc::clone(&core) };
+            let layer = layer.with_ansi(output.ansi).fmt_fields(fields).event_format(Human { core });
+            Some(Box::new(layer.with_writer(output)))
         }
-        Console::Json => Some(Box::new(
-            layer.with_ansi(false).fmt_fields(JsonFields).event_format(Json { core }).with_writer(output),
-        )),
+        Console::Json => {
+            let fields = JsonFields { core: Arc::clone(&core) };
+            let layer = layer.with_ansi(false).fmt_fields(fields).event_format(Json { core });
+            Some(Box::new(layer.with_writer(output)))
+        }
     }
 }
 
@@ -138,7 +141,7 @@ where
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(event) {
+        if let Some(id) = correlation_id(&self.core, event) {
             write!(out, " {dim}{}={id}{plain}", correlation::FIELD)?;
         }
         writeln!(out)
@@ -146,10 +149,10 @@ where
 }
 
 /// The id of the request that `event` belongs to.
-fn correlation_id(event: &Event<'_>) -> Option<StringValue> {
+fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
     // While OpenTelemetry changes its context, and logs about that, nobody may look at it.
     let own = of_the_pipeline(event.metadata().target());
-    if own { None } else { OtelContext::map_current(correlation::value) }
+    if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
 }
 
 fn colour(level: Level) -> u8 {
@@ -179,9 +182,10 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        let mut fields = JsonVisitor::default();
+        let mut fields = JsonVisitor::new(&self.core.secrets);
         event.record(&mut fields);
-        let message = fields.0.remove("message").unwrap_or_default();
+        let mut fields = fields.fields;
+        let message = fields.remove("message").unwrap_or_default();
         write!(
             out,
             r#"{{"timestamp":"{}","level":"{}","target":{},"message":{message}"#,
@@ -192,11 +196,11 @@ where
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(event) {
+        if let Some(id) = correlation_id(&self.core, event) {
             write!(out, r#","{}":{}"#, correlation::FIELD, Value::from(id.as_str()))?;
         }
-        if !fields.0.is_empty() {
-            write!(out, r#","fields":{}"#, Value::Object(fields.0))?;
+        if !fields.is_empty() {
+            write!(out, r#","fields":{}"#, Value::Object(fields))?;
         }
         let spans: Vec<Value> = cx
             .event_scope()
@@ -217,76 +221,5 @@ where
             write!(out, r#","spans":{}"#, Value::Array(spans))?;
         }
         writeln!(out, "}}")
-    }
-}
-
-/// Fields of a span as the inside of a JSON object.
-struct JsonFields;
-
-impl<'w> FormatFields<'w> for JsonFields {
-    fn format_fields<R: RecordFields>(&self, mut out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut visitor = JsonVisitor::default();
-        fields.record(&mut visitor);
-        let object = Value::Object(visitor.0).to_string();
-        out.write_str(object.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap_or_default())
-    }
-
-    fn add_fields(
-        &self,
-        current: &'w mut FormattedFields<Self>,
-        fields: &tracing::span::Record<'_>,
-    ) -> fmt::Result {
-        let mut more = FormattedFields::<Self>::new(String::new());
-        self.format_fields(more.as_writer(), fields)?;
-        if !current.fields.is_empty() && !more.fields.is_empty() {
-            current.fields.push(',');
-        }
-        current.fields.push_str(&more.fields);
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct JsonVisitor(Map<String, Value>);
-
-impl JsonVisitor {
-    fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for JsonVisitor {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut next = value.source();
-        while let Some(cause) = next {
-            let _ = write!(text, ": {cause}");
-            next = cause.source();
-        }
-        self.add(field, text);
     }
 }

@@ -7,30 +7,34 @@ use std::fmt;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
+use super::secrets::Secrets;
 use crate::error::{Rejected, TimedOut, find_cause};
 
 /// The kind of error that an event tells of, as far as it can be told: what a field says, else the type.
-pub(super) fn error_type(event: &Event<'_>) -> Option<Cow<'static, str>> {
-    let mut kind = Kind(None);
+pub(super) fn error_type(event: &Event<'_>, secrets: &Secrets) -> Option<Cow<'static, str>> {
+    let mut kind = Kind { found: None, secrets };
     event.record(&mut kind);
-    kind.0
+    kind.found
 }
 
 /// Longer texts are no kinds.
 const LONGEST: usize = 128;
 
-struct Kind(Option<Cow<'static, str>>);
+struct Kind<'a> {
+    found: Option<Cow<'static, str>>,
+    secrets: &'a Secrets,
+}
 
-impl Visit for Kind {
+impl Visit for Kind<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if matches!(field.name(), "error.type" | "exception.type") && value.len() <= LONGEST {
-            self.0 = Some(Cow::Owned(value.to_owned()));
+            self.found = Some(Cow::Owned(self.secrets.text(field.name(), value).into_owned()));
         }
     }
 
     fn record_error(&mut self, _: &Field, value: &(dyn Error + 'static)) {
-        if self.0.is_none() {
-            self.0 = type_name(value).map(Cow::Borrowed);
+        if self.found.is_none() {
+            self.found = type_name(value).map(Cow::Borrowed);
         }
     }
 

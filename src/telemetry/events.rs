@@ -89,7 +89,7 @@ impl Core {
     }
 
     fn fail(&self, id: u64, event: &Event<'_>) {
-        let kind = error_type(event);
+        let kind = error_type(event, &self.secrets);
         self.spans.with(id, |live| live.fail(kind));
     }
 
@@ -98,12 +98,13 @@ impl Core {
         let at = clock::now();
         let described = span.is_some_and(|(_, seen)| seen.described);
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(self.logs.visit(), metadata.fields().len() + 2);
+        let mut fields = EventFields::new(self.logs.visit(), &self.secrets, metadata.fields().len() + 2);
         event.record(&mut fields);
         if logged {
             let seen = span.map(|(_, seen)| seen);
             let wall = seen.and_then(|seen| seen.anchor).unwrap_or_else(|| Anchor::or_new(None, at)).wall(at);
-            let around = Logs::around(seen.is_none() || self.activate && event.is_contextual());
+            let ahead = seen.is_none() || self.activate && event.is_contextual();
+            let around = Logs::around(ahead, &self.secrets);
             self.logs.event(metadata, &mut fields, seen.map(|seen| seen.ids), around, wall, described);
         }
         match span {
@@ -124,7 +125,7 @@ impl Core {
         failure: bool,
     ) {
         let metadata = event.metadata();
-        let kind = if failure { error_type(event) } else { None };
+        let kind = if failure { error_type(event, &self.secrets) } else { None };
         self.logs.trim_for_span(&mut fields);
         let EventFields { message, error, .. } = &mut fields;
         let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());

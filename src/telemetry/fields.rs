@@ -1,7 +1,7 @@
 //! From the fields of spans and events to attributes.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Key, KeyValue, Value};
@@ -9,6 +9,7 @@ use tracing::field::{Field, FieldSet, Visit};
 
 use super::error_type::type_name;
 use super::limits::SpanLimits;
+use super::secrets::{Secrets, Values};
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) enum StatusCode {
 /// What the fields of a span say.
 #[derive(Debug)]
 pub(super) struct SpanFields<'a> {
-    limits: &'a SpanLimits,
+    values: Values<'a>,
     /// Whether attributes are wanted, or only what steers the layer.
     keep: bool,
     /// Whether no two of them make attributes of one name.
@@ -85,9 +86,9 @@ pub(super) struct SpanFields<'a> {
 }
 
 impl<'a> SpanFields<'a> {
-    pub(super) fn all(limits: &'a SpanLimits, capacity: usize) -> Self {
+    pub(super) fn all(limits: &'a SpanLimits, secrets: &'a Secrets, capacity: usize) -> Self {
         Self {
-            limits,
+            values: Values { limits, secrets },
             keep: true,
             distinct: false,
             attributes: Vec::with_capacity(capacity.min(limits.attributes)),
@@ -101,8 +102,13 @@ impl<'a> SpanFields<'a> {
         }
     }
 
-    pub(super) fn special(limits: &'a SpanLimits) -> Self {
-        Self { keep: false, ..Self::all(limits, 0) }
+    pub(super) fn special(limits: &'a SpanLimits, secrets: &'a Secrets) -> Self {
+        Self { keep: false, ..Self::all(limits, secrets, 0) }
+    }
+
+    /// Whether the value of a field is of any use.
+    fn wants(&self, field: &Field) -> bool {
+        self.keep || is_special(field.name())
     }
 
     fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
@@ -110,16 +116,15 @@ impl<'a> SpanFields<'a> {
             return;
         }
         let attribute = KeyValue::new(key, value);
-        if self.distinct && self.attributes.len() < self.limits.attributes {
+        if self.distinct && self.attributes.len() < self.values.limits.attributes {
             self.attributes.push(attribute);
         } else {
-            self.limits.add(&mut self.attributes, &mut self.dropped, attribute);
+            self.values.limits.add(&mut self.attributes, &mut self.dropped, attribute);
         }
     }
 
     /// Takes a text for a field that steers the layer; `false` if it is none of those.
     fn steer(&mut self, field: &Field, text: &str) -> bool {
-        let text = self.limits.cut(text);
         match field.name() {
             "otel.name" => self.name = Some(text.to_owned()),
             "otel.kind" => self.kind = kind(text),
@@ -164,49 +169,65 @@ fn is_special(name: &str) -> bool {
 
 impl Visit for SpanFields<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field.name(), value);
+        if self.keep {
+            self.add(field.name(), self.values.integer(field.name(), value.into()));
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field.name(), integer(value));
+        if self.keep {
+            self.add(field.name(), self.values.integer(field.name(), value.into()));
+        }
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.add(field.name(), value.to_string());
+        if self.keep {
+            self.add(field.name(), self.values.string(field.name(), &value.to_string()));
+        }
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.add(field.name(), value.to_string());
+        if self.keep {
+            self.add(field.name(), self.values.string(field.name(), &value.to_string()));
+        }
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field.name(), value);
+        if self.keep {
+            self.add(field.name(), self.values.other(field.name(), value));
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field.name(), value);
+        if self.keep {
+            self.add(field.name(), self.values.other(field.name(), value));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if !self.steer(field, value) && self.keep {
-            self.add(field.name(), self.limits.text(value));
+        if is_special(field.name()) {
+            let text = self.values.text(field.name(), value);
+            if !self.steer(field, &text) {
+                self.add(field.name(), text.into_owned());
+            }
+        } else if self.keep {
+            self.add(field.name(), self.values.string(field.name(), value));
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if !self.keep && !is_special(field.name()) {
-            return;
-        }
-        let text = render(self.limits, value);
-        if !self.steer(field, &text) {
-            self.add(field.name(), text);
+        if self.wants(field) {
+            let text = self.values.render(field.name(), value);
+            if !self.steer(field, &text) {
+                self.add(field.name(), text);
+            }
         }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         if self.keep {
-            exception(field, value, self.limits, &mut |key, value| {
-                self.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
+            exception(field, value, self.values, &mut |key, value| {
+                self.values.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
             });
         }
     }
@@ -215,7 +236,7 @@ impl Visit for SpanFields<'_> {
 /// What the fields of an event say.
 #[derive(Debug)]
 pub(super) struct EventFields<'a> {
-    limits: &'a SpanLimits,
+    values: Values<'a>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) message: Option<String>,
@@ -224,9 +245,9 @@ pub(super) struct EventFields<'a> {
 }
 
 impl<'a> EventFields<'a> {
-    pub(super) fn new(limits: &'a SpanLimits, capacity: usize) -> Self {
+    pub(super) fn new(limits: &'a SpanLimits, secrets: &'a Secrets, capacity: usize) -> Self {
         Self {
-            limits,
+            values: Values { limits, secrets },
             attributes: Vec::with_capacity(capacity.min(limits.event_attributes)),
             dropped: 0,
             message: None,
@@ -235,7 +256,7 @@ impl<'a> EventFields<'a> {
     }
 
     pub(super) fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
-        if self.attributes.len() < self.limits.event_attributes {
+        if self.attributes.len() < self.values.limits.event_attributes {
             self.attributes.push(KeyValue::new(key, value));
         } else {
             self.dropped = self.dropped.saturating_add(1);
@@ -245,31 +266,31 @@ impl<'a> EventFields<'a> {
 
 impl Visit for EventFields<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field.name(), value);
+        self.add(field.name(), self.values.integer(field.name(), value.into()));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field.name(), integer(value));
+        self.add(field.name(), self.values.integer(field.name(), value.into()));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field.name(), value);
+        self.add(field.name(), self.values.other(field.name(), value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field.name(), value);
+        self.add(field.name(), self.values.other(field.name(), value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            self.message = Some(self.limits.cut(value).to_owned());
+            self.message = Some(self.values.text("message", value).into_owned());
         } else {
-            self.add(field.name(), self.limits.text(value));
+            self.add(field.name(), self.values.string(field.name(), value));
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = render(self.limits, value);
+        let text = self.values.render(field.name(), value);
         match field.name() {
             "message" => self.message = Some(text),
             name => {
@@ -283,15 +304,8 @@ impl Visit for EventFields<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.error = Some(render(self.limits, &format_args!("{value}")));
-        exception(field, value, self.limits, &mut |key, value| self.add(key, value));
-    }
-}
-
-fn integer(value: u64) -> Value {
-    match i64::try_from(value) {
-        Ok(value) => Value::I64(value),
-        Err(_) => value.to_string().into(),
+        self.error = Some(self.values.render(field.name(), &format_args!("{value}")));
+        exception(field, value, self.values, &mut |key, value| self.add(key, value));
     }
 }
 
@@ -299,12 +313,13 @@ fn integer(value: u64) -> Value {
 fn exception(
     field: &Field,
     error: &(dyn Error + 'static),
-    limits: &SpanLimits,
+    values: Values<'_>,
     add: &mut dyn FnMut(&'static str, Value),
 ) {
-    let message = render(limits, &format_args!("{error}"));
-    if !matches!(field.name(), "error" | "exception") {
-        add(field.name(), message.clone().into());
+    let name = field.name();
+    let message = values.render(name, &format_args!("{error}"));
+    if !matches!(name, "error" | "exception") {
+        add(name, message.clone().into());
     }
     add("exception.message", message.into());
     if let Some(name) = type_name(error) {
@@ -312,7 +327,8 @@ fn exception(
     }
     if error.source().is_some() {
         let causes = Causes(error);
-        add("exception.stacktrace", render(limits, &format_args!("{causes}")).into());
+        // By the name of the field: what is secret under it is so with its causes.
+        add("exception.stacktrace", values.render(name, &format_args!("{causes}")).into());
     }
 }
 
@@ -328,22 +344,4 @@ impl fmt::Display for Causes<'_> {
         }
         Ok(())
     }
-}
-
-/// `value` as text that stops growing at the limit, however much it would print.
-fn render(limits: &SpanLimits, value: &dyn fmt::Debug) -> String {
-    struct Bounded<'a>(String, &'a SpanLimits);
-
-    impl fmt::Write for Bounded<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let room = self.1.value_length.saturating_sub(self.0.len());
-            self.0.push_str(&text[..text.floor_char_boundary(room)]);
-            // The error stops the printing: there is no use for the rest.
-            if room < text.len() { Err(fmt::Error) } else { Ok(()) }
-        }
-    }
-
-    let mut bounded = Bounded(String::new(), limits);
-    let _cut_short = write!(bounded, "{value:?}");
-    bounded.0
 }

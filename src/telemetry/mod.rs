@@ -32,6 +32,7 @@ mod builder;
 mod choice;
 mod console;
 mod console_export;
+mod console_fields;
 mod context;
 mod core;
 mod correlation;
@@ -40,11 +41,10 @@ mod ending;
 mod error;
 mod error_type;
 mod events;
-#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
-mod exemplars;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
+mod filter;
 mod limits;
 mod logs;
 mod metrics;
@@ -59,6 +59,7 @@ mod recording;
 mod red;
 mod resource;
 mod sampling;
+mod secrets;
 mod span_layer;
 mod spans;
 mod variables;
@@ -89,3 +90,4 @@ pub use propagation::{
 };
 pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use span_layer::SpanLayer;
+pub use variables::{UNREAD_VARIABLES, VARIABLES, Variable};

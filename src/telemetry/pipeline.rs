@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{InstrumentationScope, global};
+use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -28,19 +27,22 @@ use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
+use super::filter;
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
 use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
+use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
+use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
-use crate::signal::{self, Vitals};
+use crate::signal::{self, Book, SampledSpan, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -88,6 +90,8 @@ struct Inner {
     /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
     _own: Arc<OwnNumbers>,
     slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// Where durations find a span that stands for them, if somebody wants one.
+    exemplars: Option<Arc<Book>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
     #[cfg(feature = "system")]
@@ -105,7 +109,7 @@ impl Telemetry {
     }
 
     pub(super) fn install(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let filter = filter(&builder.settings.env_filter, &builder.variables)?;
+        let filter = filter::env_filter(&builder.settings.env_filter, &builder.variables)?;
         let telemetry = Self::build(builder)?;
         let inner = &*telemetry.inner;
         let subscriber = tracing_subscriber::registry()
@@ -117,7 +121,7 @@ impl Telemetry {
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
         propagation::choose(Arc::clone(&inner.propagator));
-        let _first = inner.published.set(signal::publish(inner.meter.clone()));
+        let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)
     }
 
@@ -128,15 +132,22 @@ impl Telemetry {
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
+        let secrets = Secrets::new(&settings.redaction, &variables)?;
         let log_settings = settings.logs.with_variables(&variables)?;
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
+        // `install` needs it; a value that cannot be used is an error for all.
+        filter::log_level(&variables)?;
         let formats = propagation::from_variables(&variables)?;
-        let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
+        let resource =
+            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
         let counters = Arc::new(Counters::default());
-        let meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        if choice.exponential {
+            meters = meters.with_view(metrics::exponential);
+        }
         let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in exporters {
@@ -182,9 +193,11 @@ impl Telemetry {
             .with_sampler(SharedSampler(Arc::clone(&sampler)))
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
         for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor(Arc::clone(processor)));
+            tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
         let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
@@ -193,12 +206,13 @@ impl Telemetry {
                 Arc::clone(&vitals),
                 settings.span_names,
                 Labels::new(&settings.span_metric_fields),
-                exemplars,
+                exemplars.clone(),
             ),
             spans: Spans::new(tail.is_some()),
             sampler,
             tail,
             limits,
+            secrets,
             foreign_processors: !foreign.is_empty(),
             processors: all,
             scope,
@@ -208,10 +222,12 @@ impl Telemetry {
             places: settings.code_attributes,
             logs: Arc::clone(&logs),
         });
+        let logger_provider = logs.provider(&resource, &core.secrets);
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
+        signal::on_sampled_span(sampled_span);
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
@@ -221,7 +237,7 @@ impl Telemetry {
                 meter,
                 meter_provider,
                 tracer_provider: tracers.build(),
-                logger_provider: logs.provider(&resource),
+                logger_provider,
                 logs,
                 batches,
                 pushes,
@@ -236,6 +252,7 @@ impl Telemetry {
                 output,
                 _own: own,
                 slots: Mutex::new(HashMap::new()),
+                exemplars,
                 published: OnceLock::new(),
                 #[cfg(feature = "system")]
                 sampler: Mutex::new(sampler),
@@ -297,6 +314,12 @@ impl Telemetry {
         self.inner.propagator.clone()
     }
 
+    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        self.inner.layer.core.secrets.redactor()
+    }
+
     /// Who sends all this.
     #[must_use]
     pub fn resource(&self) -> &Resource {
@@ -326,7 +349,7 @@ impl Telemetry {
     }
 
     /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
-    /// a sampled span for each bucket of `campanile.span.duration`. Prometheus keeps them if it runs with
+    /// a sampled span for each bucket of the durations of spans and of HTTP and gRPC calls. Prometheus keeps them if it runs with
     /// `--enable-feature=exemplar-storage`.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
@@ -446,6 +469,20 @@ fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
     Box::new(move || push.shut_down(limit))
 }
 
+/// The span that the code that runs belongs to, if its trace is kept.
+fn sampled_span() -> Option<SampledSpan> {
+    let of = |context: &Context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid().then(|| {
+            let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
+            ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
+        })
+    };
+    // Without activation it is the layer that knows.
+    Context::map_current(of).or_else(|| of(&current_context())).flatten()
+}
+
 /// The ids of the span that the code that runs belongs to.
 fn current_trace() -> Option<signal::TraceIds> {
     let context = current_context();
@@ -454,16 +491,6 @@ fn current_trace() -> Option<signal::TraceIds> {
     ids.is_valid().then(|| signal::TraceIds {
         trace_id: ids.trace_id().to_string(),
         span_id: ids.span_id().to_string(),
-    })
-}
-
-fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
-    let (setting, directives) = match variables.get("RUST_LOG") {
-        Some(directives) => ("RUST_LOG", directives),
-        None => ("env_filter", directives.to_owned()),
-    };
-    EnvFilter::builder().parse(&directives).map_err(|error| {
-        ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
     })
 }
 

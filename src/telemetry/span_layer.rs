@@ -43,7 +43,7 @@ impl Core {
         if !self.sampler.by_name || !callsite.special.any() {
             return None;
         }
-        let mut fields = SpanFields::special(&self.limits);
+        let mut fields = SpanFields::special(&self.limits, &self.secrets);
         attributes.record(&mut fields);
         fields.name
     }
@@ -52,13 +52,15 @@ impl Core {
     fn first_fields(&self, live: &mut Live, attributes: &Attributes<'_>, callsite: Callsite, recorded: bool) {
         let metadata = attributes.metadata();
         let mut fields = if recorded {
-            SpanFields::all(&self.limits, Recording::capacity(metadata))
+            SpanFields::all(&self.limits, &self.secrets, Recording::capacity(metadata))
         } else {
-            SpanFields::special(&self.limits)
+            SpanFields::special(&self.limits, &self.secrets)
         };
         fields.distinct = callsite.special.distinct();
         attributes.record(&mut fields);
-        let labels = callsite.labelled.then(|| self.red.labels.read(|reader| attributes.record(reader)));
+        let labels = callsite
+            .labelled
+            .then(|| self.red.labels.read(&self.secrets, |reader| attributes.record(reader)));
         let labels = labels.flatten();
         if fields.name.is_some() || fields.component.is_some() || labels.is_some() {
             let (component, name) = (fields.component.as_deref(), fields.name.as_deref());
@@ -74,8 +76,8 @@ impl Core {
             if self.places {
                 recording.place(metadata, callsite.special.places(), &self.limits);
             }
-            let context = live.otel.any();
-            let id = context.map_or_else(|| OtelContext::map_current(correlation::value), correlation::value);
+            let shown = |context: &OtelContext| correlation::shown(context, &self.secrets);
+            let id = live.otel.any().map_or_else(|| OtelContext::map_current(shown), shown);
             if let Some(id) = id {
                 recording.belongs_to(id, &self.limits);
             }
@@ -151,12 +153,17 @@ where
         if !recorded && !callsite.special.any() && !callsite.labelled {
             return;
         }
-        let limits = &core.limits;
-        let mut fields =
-            if recorded { SpanFields::all(limits, values.len()) } else { SpanFields::special(limits) };
+        let (limits, secrets) = (&core.limits, &core.secrets);
+        let mut fields = if recorded {
+            SpanFields::all(limits, secrets, values.len())
+        } else {
+            SpanFields::special(limits, secrets)
+        };
         values.record(&mut fields);
-        let labels =
-            callsite.labelled.then(|| core.red.labels.read(|reader| values.record(reader))).flatten();
+        let labels = callsite
+            .labelled
+            .then(|| core.red.labels.read(secrets, |reader| values.record(reader)))
+            .flatten();
         core.apply(id, fields, labels);
     }
 

@@ -2,6 +2,7 @@
 
 use campanile::DeadLetterQueue;
 use campanile::dead_letter::{Filter, Payload, Redaction, Redrive};
+use campanile::redact::RedactionSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -55,4 +56,36 @@ async fn defaults_can_be_left_out() {
     let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
     service.oneshot(login).await.unwrap_err();
     assert!(queue.list(Filter::all()).await.unwrap()[0].is_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hash_joins_letters_that_a_marker_would_not() {
+    let redaction = RedactionSettings::names_only().hash(["user"]).key("0123456789abcdef");
+    let queue = DeadLetterQueue::builder("logins").redaction(redaction).build().unwrap();
+    let service = queue.layer().layer(service_fn(|login: Login| async move {
+        Err::<(), BoxError>(format!("user={}, mail=ann@example.com", login.user).into())
+    }));
+    for user in ["ann", "bob", "ann"] {
+        let login = Login { user: user.to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
+        service.clone().oneshot(login).await.unwrap_err();
+    }
+    let letters = queue.list(Filter::all()).await.unwrap();
+    let users: Vec<_> = letters
+        .iter()
+        .map(|letter| match &letter.payload {
+            Payload::Value(value) => value["user"].as_str().unwrap(),
+            payload => panic!("{payload:?}"),
+        })
+        .collect();
+    assert!(users[0].starts_with("hash:") && users[0] == users[2] && users[0] != users[1], "{users:?}");
+    assert_eq!(letters[0].message, format!("user={}, mail=ann@example.com", users[0]));
+}
+
+#[test]
+fn a_hash_without_a_key_is_refused() {
+    let settings =
+        serde_json::from_str(r#"{"redaction": {"names": {"user": "hash"}, "key": "short"}}"#).unwrap();
+    let error = DeadLetterQueue::builder("logins").settings(settings).build().unwrap_err();
+    assert_eq!(error.setting(), "redaction.key");
+    assert!(!error.to_string().contains("short"), "{error}");
 }

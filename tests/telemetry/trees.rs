@@ -22,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::prelude::*;
 
-use crate::support::Pipeline;
+use crate::support::{Pipeline, runtime};
 
 const SPANS: usize = 12;
 const THREADS: usize = 3;
@@ -889,15 +889,7 @@ fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> 
 fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) -> Result<(), TestCaseError> {
     let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
     let dispatch = pipeline.dispatch();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(3)
-        .on_thread_start({
-            let dispatch = dispatch.clone();
-            // For the life of the thread.
-            move || std::mem::forget(tracing::dispatcher::set_default(&dispatch))
-        })
-        .build()
-        .unwrap();
+    let runtime = runtime(&dispatch);
     let plan = Plan::new(plan);
     let all = Plan::clone(&plan);
     let (trace, id, context) = remote(1, true);

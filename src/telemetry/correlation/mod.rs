@@ -16,6 +16,7 @@ use opentelemetry::{Context, StringValue};
 use uuid::Uuid;
 
 use super::context::current_context;
+use super::secrets::Secrets;
 use crate::error::ConfigError;
 
 #[cfg(feature = "http")]
@@ -108,12 +109,17 @@ pub(super) fn of(context: &Context) -> Option<&str> {
     }
 }
 
-/// The same as the value of an attribute.
-pub(super) fn value(context: &Context) -> Option<StringValue> {
-    match context.get::<CorrelationId>() {
-        Some(id) => Some(StringValue::from(Arc::clone(&id.0))),
-        None => in_baggage(context).cloned(),
+/// The same as the value of an attribute, without the secrets that a caller may have put there.
+pub(super) fn shown(context: &Context, secrets: &Secrets) -> Option<StringValue> {
+    let id = match context.get::<CorrelationId>() {
+        Some(id) => StringValue::from(Arc::clone(&id.0)),
+        None => in_baggage(context)?.clone(),
+    };
+    let shown = secrets.text(FIELD, id.as_str());
+    if shown == id.as_str() {
+        return Some(id);
     }
+    Some(shown.into_owned().into())
 }
 
 fn in_baggage(context: &Context) -> Option<&StringValue> {

@@ -28,6 +28,7 @@ use super::correlation;
 use super::counters::Counters;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
+use super::secrets::Secrets;
 use crate::lanes::Lanes;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,9 +79,9 @@ impl Logs {
     }
 
     /// Takes in records that are made through the OpenTelemetry API.
-    pub(super) fn provider(self: &Arc<Self>, resource: &Resource) -> SdkLoggerProvider {
+    pub(super) fn provider(self: &Arc<Self>, resource: &Resource, secrets: &Secrets) -> SdkLoggerProvider {
         let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
-        provider.with_log_processor(Native::new(self)).build()
+        provider.with_log_processor(Native::new(self, secrets)).build()
     }
 
     pub(super) fn batches(&self) -> &[Arc<Batch<Entry>>] {
@@ -106,14 +107,14 @@ impl Logs {
 
     /// What an event takes from the context of its thread. A span that is attached there stands closer than the
     /// layer's own if `ahead`; else it is for an event outside of those.
-    pub(super) fn around(ahead: bool) -> Around {
+    pub(super) fn around(ahead: bool, secrets: &Secrets) -> Around {
         OtelContext::map_current(|context| {
             let span = context.span();
             let found = span.span_context();
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                correlation_id: correlation::value(context),
+                correlation_id: correlation::shown(context, secrets),
             }
         })
     }

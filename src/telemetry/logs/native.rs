@@ -1,5 +1,6 @@
 //! Log records that are made through the OpenTelemetry API, as appenders of other log crates make them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,19 @@ use super::entry::{DROPPED, Entry, Maker, severity};
 use super::{LogSettings, Logs};
 use crate::telemetry::activation;
 use crate::telemetry::batch::{FLUSH, within};
+use crate::telemetry::secrets::Secrets;
 
 /// Puts native records where events go, within the same limits.
 #[derive(Debug)]
 pub(super) struct Native {
     logs: Arc<Logs>,
     maker: Maker,
+    secrets: Secrets,
 }
 
 impl Native {
-    pub(super) fn new(logs: &Arc<Logs>) -> Self {
-        Self { logs: Arc::clone(logs), maker: Maker::new() }
+    pub(super) fn new(logs: &Arc<Logs>, secrets: &Secrets) -> Self {
+        Self { logs: Arc::clone(logs), maker: Maker::new(), secrets: secrets.clone() }
     }
 
     fn admits(&self, severity: Option<Severity>) -> bool {
@@ -32,13 +35,15 @@ impl Native {
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 
-    /// The record within its limits.
+    /// The record without secrets and within its limits.
     fn bounded(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let LogSettings { attributes, value_length, .. } = self.logs.settings;
         let long = |value: &AnyValue| size(value) > value_length;
-        if record.attributes_iter().count() <= attributes
-            && !record.attributes_iter().any(|(_, value)| long(value))
-            && !record.body().is_some_and(long)
+        let body = record.body().map(|body| self.clean("", body));
+        let values: Vec<_> =
+            record.attributes_iter().map(|(key, value)| (key, self.clean(key.as_str(), value))).collect();
+        let same = |value: &Cow<'_, AnyValue>| matches!(value, Cow::Borrowed(value) if !long(value));
+        if values.len() <= attributes && values.iter().all(|(_, value)| same(value)) && body.iter().all(same)
         {
             return record.clone();
         }
@@ -65,17 +70,25 @@ impl Native {
         if let Some(number) = record.severity_number() {
             new.set_severity_number(number);
         }
-        if let Some(body) = record.body() {
-            new.set_body(cut(body, value_length));
+        if let Some(body) = body {
+            new.set_body(cut(&body, value_length));
         }
-        for (key, value) in record.attributes_iter().take(attributes) {
-            new.add_attribute(key.clone(), cut(value, value_length));
+        let dropped = values.len().saturating_sub(attributes);
+        for (key, value) in values.into_iter().take(attributes) {
+            new.add_attribute(key.clone(), cut(&value, value_length));
         }
-        let dropped = record.attributes_iter().count().saturating_sub(attributes);
         if dropped > 0 {
             new.add_attribute(DROPPED, i64::try_from(dropped).unwrap_or(i64::MAX));
         }
         new
+    }
+
+    /// What goes by `name` without the secrets in it.
+    fn clean<'a>(&self, name: &str, value: &'a AnyValue) -> Cow<'a, AnyValue> {
+        match self.secrets.clean_any(name, value) {
+            Some(clean) => Cow::Owned(clean),
+            None => Cow::Borrowed(value),
+        }
     }
 }
 

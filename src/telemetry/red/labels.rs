@@ -4,6 +4,8 @@ use std::fmt;
 
 use tracing::field::{Field, FieldSet, Visit};
 
+use crate::telemetry::secrets::Secrets;
+
 /// The fields that people want to tell spans apart by, in their metrics.
 #[derive(Clone, Debug, Default)]
 pub(in crate::telemetry) struct Labels(Box<[Box<str>]>);
@@ -42,8 +44,12 @@ impl Labels {
     }
 
     /// What `record` tells about the labels; nothing if it says nothing about them.
-    pub(in crate::telemetry) fn read(&self, record: impl FnOnce(&mut dyn Visit)) -> Option<Values> {
-        let mut reader = Reader { labels: self, values: Values::new() };
+    pub(in crate::telemetry) fn read(
+        &self,
+        secrets: &Secrets,
+        record: impl FnOnce(&mut dyn Visit),
+    ) -> Option<Values> {
+        let mut reader = Reader { labels: self, secrets, values: Values::new() };
         record(&mut reader);
         (!reader.values.is_empty()).then_some(reader.values)
     }
@@ -51,13 +57,15 @@ impl Labels {
 
 struct Reader<'a> {
     labels: &'a Labels,
+    secrets: &'a Secrets,
     values: Values,
 }
 
 impl Reader<'_> {
     fn take(&mut self, field: &Field, value: &dyn fmt::Display) {
         if let Some(place) = self.labels.place(field.name()) {
-            let mut value = value.to_string();
+            let value = value.to_string();
+            let mut value = self.secrets.text(field.name(), &value).into_owned();
             value.truncate(value.floor_char_boundary(LONGEST));
             value.retain(|c| !c.is_control());
             self.values.push((place, value));

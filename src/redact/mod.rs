@@ -1,0 +1,60 @@
+//! Secrets, taken out before anything leaves the process or reaches a disk.
+//!
+//! A password that is logged once lies in every backup of every system that logs go to. So whatever campanile
+//! hands on goes through a [`Redactor`] first: the fields of spans, events and logs, what errors say, URLs,
+//! dead letters. It looks at two things:
+//!
+//! - **Names.** What goes by the name of a secret is one: a field, a header, a parameter of a query, a member of
+//!   a struct that was printed by its `Debug`. Names are compared word by word, whatever their style: `token` is
+//!   found in `X-Auth-Token`, `access_token` and `accessToken`, and not in `max_tokens`.
+//! - **Shapes.** Some values give themselves away under any name: numbers of payment cards, e-mail addresses,
+//!   `Bearer` and `Basic` credentials, the user's part of a URL and the signature in its query; and what regular
+//!   expressions of your own find.
+//!
+//! In the place of a secret stands [`MARKER`], or, where people must see that two values are the same without
+//! seeing the value, a keyed hash of it.
+//!
+//! [`RedactionSettings`] say what is looked for; they are on unless someone turns them off. What no rule can
+//! tell is not found: a password in a sentence (`the password is …`), or under a name that nobody listed.
+//!
+//! # Example
+//! ```
+//! use campanile::redact::{RedactionSettings, Treatment};
+//!
+//! # fn main() -> Result<(), campanile::ConfigError> {
+//! let redactor = RedactionSettings::default()
+//!     .mask(["pin"])
+//!     .hash(["customer"])
+//!     .leave(["page_token"])
+//!     .key("0123456789abcdef0123456789abcdef") // or the variable CAMPANILE_REDACTION_KEY
+//!     .build()?;
+//!
+//! assert_eq!(redactor.text("GET /login?token=abc&page_token=7"), "GET /login?token=[redacted]&page_token=7");
+//! assert_eq!(redactor.text("mail to ann@example.com failed"), "mail to [redacted] failed");
+//! assert_eq!(redactor.text("Login { user: \"ann\", pin: 4711 }"), "Login { user: \"ann\", pin: [redacted] }");
+//! assert!(redactor.value("customer", "c-17").starts_with("hash:"));
+//! assert_eq!(redactor.value("customer", "c-17"), redactor.value("customer", "c-17"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod cards;
+mod credentials;
+mod emails;
+mod keyed;
+mod names;
+mod pairs;
+mod redactor;
+mod scan;
+mod settings;
+mod text;
+mod urls;
+mod values;
+
+pub use keyed::HashKey;
+pub use redactor::Redactor;
+pub use settings::{RedactionSettings, Treatment};
+pub(crate) use text::Sort;
+
+/// What stands where a secret stood.
+pub const MARKER: &str = "[redacted]";

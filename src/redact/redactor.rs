@@ -1,0 +1,204 @@
+//! What takes secrets out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::keyed::{HashKey, Keyed};
+use super::names::{DEFAULT, Names, OPEN};
+use super::settings::{RedactionSettings, Treatment};
+use super::text::Sort;
+use super::urls::SIGNATURES;
+use super::{MARKER, cards};
+use crate::error::ConfigError;
+
+/// Takes secrets out of texts and values; from [`RedactionSettings::build`]. Clones share everything.
+///
+/// # Example
+/// ```
+/// use std::borrow::Cow;
+///
+/// use campanile::redact::RedactionSettings;
+///
+/// let redactor = RedactionSettings::default().build()?;
+/// assert_eq!(redactor.text("https://ann:pw@host/a?x=1"), "https://[redacted]@host/a?x=1");
+/// // What holds no secret is not touched, and nothing is allocated for it.
+/// assert!(matches!(redactor.text("order 17 is paid"), Cow::Borrowed(_)));
+/// # Ok::<(), campanile::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Redactor {
+    rules: Arc<Rules>,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    names: Names,
+    /// More names of parameters in queries.
+    signatures: Names,
+    /// Whether what stands before a sign matters.
+    pub(super) signs: bool,
+    pub(super) cards: Treatment,
+    pub(super) emails: Treatment,
+    pub(super) credentials: Treatment,
+    pub(super) urls: Treatment,
+    #[cfg(feature = "telemetry")]
+    pub(super) patterns: Vec<(regex::Regex, Treatment)>,
+    keyed: Option<Keyed>,
+}
+
+impl Redactor {
+    pub(super) fn new(
+        settings: &RedactionSettings,
+        variable: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut names = Names::default();
+        if settings.defaults {
+            DEFAULT.iter().for_each(|name| {
+                names.set(name, Treatment::Mask);
+            });
+            OPEN.iter().for_each(|name| {
+                names.set(name, Treatment::Leave);
+            });
+        }
+        for (name, treatment) in &settings.names {
+            if !names.set(name, *treatment) {
+                let value = format_args!("{name:?}");
+                return Err(ConfigError::new("names", value, "names of 1 to 64 letters and digits"));
+            }
+        }
+        let mut signatures = Names::default();
+        if settings.urls != Treatment::Leave {
+            SIGNATURES.iter().for_each(|name| {
+                signatures.set(name, settings.urls);
+            });
+        }
+        let keyed = match (&settings.key, settings.hashed()) {
+            (Some(key), _) => Some(Keyed::new(key)?),
+            (None, Some(hashed)) => {
+                let key = variable(RedactionSettings::KEY_VARIABLE).ok_or_else(|| {
+                    let allowed = format!(
+                        "`{hashed}` is to be hashed: set a key of at least 16 bytes that nobody can guess, here or \
+                         in the variable {}",
+                        RedactionSettings::KEY_VARIABLE
+                    );
+                    ConfigError::new("key", "absent", allowed)
+                })?;
+                Some(Keyed::new(&HashKey::new(key))?)
+            }
+            (None, None) => None,
+        };
+        let rules = Rules {
+            signs: names.any() || settings.urls != Treatment::Leave,
+            names,
+            signatures,
+            cards: settings.cards,
+            emails: settings.emails,
+            credentials: settings.credentials,
+            urls: settings.urls,
+            #[cfg(feature = "telemetry")]
+            patterns: patterns(settings)?,
+            keyed,
+        };
+        #[cfg(not(feature = "telemetry"))]
+        if let Some(pattern) = settings.patterns.keys().next() {
+            let value = format_args!("{pattern:?}");
+            return Err(ConfigError::new(
+                "patterns",
+                value,
+                "campanile is built without the feature `telemetry`",
+            ));
+        }
+        Ok(Self { rules: Arc::new(rules) })
+    }
+
+    /// Leaves the signatures in queries: without them a request that is parked could not be sent again.
+    pub(crate) fn without_signatures(self) -> Self {
+        let rules = Rules { signatures: Names::default(), ..Rules::clone(&self.rules) };
+        Self { rules: Arc::new(rules) }
+    }
+
+    /// `text` without the secrets in it.
+    #[must_use]
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redact(text, Sort::Text, &mut |_| ()).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// The query of a URL, or a form, without the secrets in it: `name=value` pairs with `&` between them.
+    #[must_use]
+    pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
+        self.redact(query, Sort::Query, &mut |_| ()).map_or(Cow::Borrowed(query), Cow::Owned)
+    }
+
+    /// The value that goes by `name`: nothing of it if that is the name of a secret, else the value without the
+    /// secrets in it.
+    #[must_use]
+    pub fn value<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
+        match self.treatment(name) {
+            Treatment::Leave => self.text(value),
+            _ if value.is_empty() => Cow::Borrowed(value),
+            treatment => self.replacement(treatment, value),
+        }
+    }
+
+    /// What is done with the values that go by `name`.
+    #[must_use]
+    pub fn treatment(&self, name: &str) -> Treatment {
+        self.rules.treatment(name, false)
+    }
+
+    /// What stands in the place of `secret`.
+    pub(crate) fn replacement(&self, treatment: Treatment, secret: &str) -> Cow<'static, str> {
+        self.rules.replacement(treatment, secret)
+    }
+
+    /// `text` without the secrets in it, or `None` if there are none; `found` hears the name of each, or what
+    /// shape it has.
+    pub(crate) fn redact(&self, text: &str, sort: Sort, found: &mut dyn FnMut(&str)) -> Option<String> {
+        self.rules.clean(text, sort, found)
+    }
+
+    /// What stands in the place of a number that goes by no name of a secret, if that is the number of a card.
+    pub(crate) fn number(&self, number: u64) -> Option<Cow<'static, str>> {
+        (self.rules.cards != Treatment::Leave && cards::is_card(number))
+            .then(|| self.replacement(self.rules.cards, &number.to_string()))
+    }
+}
+
+#[cfg(feature = "telemetry")]
+fn patterns(settings: &RedactionSettings) -> Result<Vec<(regex::Regex, Treatment)>, ConfigError> {
+    let patterns = settings.patterns.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
+    patterns
+        .map(|(pattern, treatment)| match regex::Regex::new(pattern) {
+            Ok(regex) => Ok((regex, *treatment)),
+            Err(error) => Err(ConfigError::new(
+                "patterns",
+                format_args!("{pattern:?}"),
+                format!("a regular expression ({error})"),
+            )),
+        })
+        .collect()
+}
+
+impl Rules {
+    pub(super) fn treatment(&self, name: &str, in_query: bool) -> Treatment {
+        match self.names.treatment(name) {
+            Treatment::Leave if in_query => self.signatures.treatment(name),
+            treatment => treatment,
+        }
+    }
+
+    pub(super) fn replacement(&self, treatment: Treatment, secret: &str) -> Cow<'static, str> {
+        match (treatment, &self.keyed) {
+            (Treatment::Hash, Some(keyed)) => Cow::Owned(keyed.hash(secret)),
+            _ => Cow::Borrowed(MARKER),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! What must not be told, taken out of everything that the pipeline hands on.
+//!
+//! What the name of a field means is decided once: it is static, and each thread remembers those it met last.
+
+mod native;
+mod values;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+pub(super) use self::values::Values;
+use super::variables::Variables;
+use crate::error::ConfigError;
+use crate::redact::{RedactionSettings, Redactor, Treatment};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Knows what fields must not say. See the [module](self).
+#[derive(Clone, Debug)]
+pub(super) struct Secrets {
+    /// Tells it apart from all others that ever were.
+    id: u64,
+    redactor: Redactor,
+}
+
+/// What the name of a field says about its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// Nothing: the value is searched.
+    None,
+    /// It is the query of a URL.
+    Query,
+    Secret(Treatment),
+}
+
+/// As a power of two.
+const KNOWN: u32 = 7;
+
+/// Which redactor, the address of the name and its length, and what is known.
+type Known = (u64, usize, usize, Mark);
+
+thread_local! {
+    /// The names that this thread met last.
+    static LAST: [Cell<Option<Known>>; 1 << KNOWN] = const { [const { Cell::new(None) }; 1 << KNOWN] };
+}
+
+impl Secrets {
+    pub(super) fn new(settings: &RedactionSettings, variables: &Variables) -> Result<Self, ConfigError> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let redactor = settings.build_with(|name| variables.get(name));
+        let redactor = redactor.map_err(|error| error.within("redaction"))?;
+        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor })
+    }
+
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    #[inline]
+    fn mark(&self, name: &'static str) -> Mark {
+        let (address, length) = (name.as_ptr().addr(), name.len());
+        let place = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - KNOWN);
+        LAST.try_with(|last| {
+            let cell = &last[place as usize];
+            match cell.get() {
+                Some((id, at, of, mark)) if id == self.id && at == address && of == length => mark,
+                _ => {
+                    let mark = self.meet(name);
+                    cell.set(Some((self.id, address, length, mark)));
+                    mark
+                }
+            }
+        })
+        .unwrap_or_else(|_| self.meet(name))
+    }
+
+    #[cold]
+    fn meet(&self, name: &str) -> Mark {
+        match self.redactor.treatment(name) {
+            Treatment::Leave if matches!(name, "url.query" | "http.query") => Mark::Query,
+            Treatment::Leave => Mark::None,
+            treatment => Mark::Secret(treatment),
+        }
+    }
+
+    /// The text that goes by `name`.
+    #[inline]
+    pub(super) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
+        match self.mark(name) {
+            Mark::None => self.redactor.text(text),
+            Mark::Query => self.redactor.query(text),
+            Mark::Secret(treatment) => self.hide(treatment, text),
+        }
+    }
+
+    /// What stands for a value without secrets inside, if its name is that of a secret.
+    #[inline]
+    pub(super) fn hidden(&self, name: &'static str, value: &dyn fmt::Display) -> Option<Cow<'static, str>> {
+        match self.mark(name) {
+            Mark::Secret(treatment) => Some(self.redactor.replacement(treatment, &value.to_string())),
+            _ => None,
+        }
+    }
+
+    /// What stands for a number, if that is a secret by its name or the number of a card.
+    #[inline]
+    pub(super) fn number(&self, name: &'static str, number: i128) -> Option<Cow<'static, str>> {
+        match self.mark(name) {
+            Mark::Secret(treatment) => Some(self.redactor.replacement(treatment, &number.to_string())),
+            _ => self.redactor.number(u64::try_from(number).ok()?),
+        }
+    }
+
+    fn hide(&self, treatment: Treatment, text: &str) -> Cow<'static, str> {
+        match unquoted(text) {
+            // Nothing is no secret.
+            "" | "None" => Cow::Owned(text.to_owned()),
+            text => self.redactor.replacement(treatment, text),
+        }
+    }
+}
+
+/// A text without the quotes that `Debug` puts around it, so that its hash is that of the text.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}

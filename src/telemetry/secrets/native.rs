@@ -1,0 +1,115 @@
+//! What is made through the OpenTelemetry API: finished before anybody could look at its fields.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use opentelemetry::logs::AnyValue;
+use opentelemetry::trace::{Event, Status};
+use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{Mark, Secrets};
+use crate::redact::Sort;
+
+impl Secrets {
+    /// Takes the secrets out of a span that was made through the OpenTelemetry API.
+    pub(in crate::telemetry) fn clean_span(&self, span: &mut SpanData) {
+        self.replace(&mut span.name);
+        self.clean_attributes(&mut span.attributes);
+        for Event { name, attributes, .. } in &mut span.events.events {
+            self.replace(name);
+            self.clean_attributes(attributes);
+        }
+        for link in &mut span.links.links {
+            self.clean_attributes(&mut link.attributes);
+        }
+        if let Status::Error { description } = &mut span.status {
+            self.replace(description);
+        }
+    }
+
+    fn replace(&self, text: &mut Cow<'static, str>) {
+        if let Some(clean) = self.redactor.redact(text, Sort::Text, &mut |_| ()) {
+            *text = Cow::Owned(clean);
+        }
+    }
+
+    pub(in crate::telemetry) fn clean_attributes(&self, attributes: &mut [KeyValue]) {
+        for KeyValue { key, value, .. } in attributes {
+            // Keys of these may be made while the program runs, so that nobody remembers them.
+            let mark = self.meet(key.as_str());
+            let clean = match &mut *value {
+                Value::Array(Array::String(texts)) => {
+                    for text in texts {
+                        if let Some(clean) = self.clean_text(mark, text.as_str()) {
+                            *text = clean;
+                        }
+                    }
+                    continue;
+                }
+                Value::String(text) => self.clean_text(mark, text.as_str()),
+                value if matches!(mark, Mark::Secret(_)) => self.clean_text(mark, &value.as_str()),
+                Value::I64(number) => {
+                    let number = u64::try_from(*number).ok();
+                    number.and_then(|number| self.redactor.number(number)).map(StringValue::from)
+                }
+                _ => None,
+            };
+            if let Some(clean) = clean {
+                *value = Value::String(clean);
+            }
+        }
+    }
+
+    fn clean_text(&self, mark: Mark, text: &str) -> Option<StringValue> {
+        let sort = match mark {
+            Mark::Secret(treatment) => return Some(StringValue::from(self.hide(treatment, text))),
+            Mark::Query => Sort::Query,
+            Mark::None => Sort::Text,
+        };
+        self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
+    }
+
+    /// The part of a log record that goes by `name`, or nothing if there is no secret in it.
+    pub(in crate::telemetry) fn clean_any(&self, name: &str, value: &AnyValue) -> Option<AnyValue> {
+        let mark = self.meet(name);
+        match value {
+            AnyValue::String(text) => self.clean_text(mark, text.as_str()).map(AnyValue::String),
+            AnyValue::Map(values) => {
+                let hidden = matches!(mark, Mark::Secret(_));
+                let clean = |key: &Key, value: &AnyValue| {
+                    self.clean_any(if hidden { name } else { key.as_str() }, value)
+                };
+                if !values.iter().any(|(key, value)| clean(key, value).is_some()) {
+                    return None;
+                }
+                let pairs = values
+                    .iter()
+                    .map(|(key, value)| (key.clone(), clean(key, value).unwrap_or_else(|| value.clone())));
+                Some(AnyValue::Map(Box::new(pairs.collect())))
+            }
+            AnyValue::ListAny(values) => {
+                let clean: Vec<_> = values.iter().map(|value| self.clean_any(name, value)).collect();
+                clean.iter().any(Option::is_some).then(|| {
+                    let values = values.iter().zip(clean);
+                    let values = values.map(|(value, clean)| clean.unwrap_or_else(|| value.clone()));
+                    AnyValue::ListAny(Box::new(values.collect()))
+                })
+            }
+            AnyValue::Int(number) if mark == Mark::None => {
+                let number = self.redactor.number(u64::try_from(*number).ok()?)?;
+                Some(AnyValue::String(number.into()))
+            }
+            AnyValue::Int(number) => self.clean_text(mark, &number.to_string()).map(AnyValue::String),
+            AnyValue::Double(number) => self.clean_number(mark, number),
+            AnyValue::Boolean(yes) => self.clean_number(mark, yes),
+            AnyValue::Bytes(bytes) => self.clean_number(mark, &String::from_utf8_lossy(bytes)),
+            _ => None,
+        }
+    }
+
+    fn clean_number(&self, mark: Mark, value: &dyn fmt::Display) -> Option<AnyValue> {
+        let Mark::Secret(treatment) = mark else { return None };
+        Some(AnyValue::String(self.hide(treatment, &value.to_string()).into()))
+    }
+}
