@@ -32,7 +32,7 @@ use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
@@ -199,7 +199,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
-        let root = Arc::clone(&sampler);
+        let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: Red::new(
                 meter.clone(),
@@ -245,9 +245,7 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(Formats::new(formats, move |trace_id| {
-                    root.keeps(Candidate { trace_id, parent: None, name: "" })
-                })),
+                propagator: Arc::new(Formats::sampled_by(formats, deferred)),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
