@@ -139,6 +139,8 @@ metrics! {
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
         "How long exports took, failed or not, waits and repetitions included.";
+    PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
+        "Headers of a trace, its baggage or a correlation id that came in and were ignored, whole or in part.";
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
         "Score of a component: 1 is healthy, 0 is not working.";

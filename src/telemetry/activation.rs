@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
 
 thread_local! {
@@ -17,6 +17,13 @@ struct Active {
     span_id: SpanId,
     /// Puts back what was active before, when it is dropped.
     _guard: ContextGuard,
+}
+
+impl Active {
+    /// Whether nothing was attached since.
+    fn is_on_top(&self) -> bool {
+        Context::map_current(|context| context.span().span_context().span_id() == self.span_id)
+    }
 }
 
 /// Makes `context`, that of the span `id`, the active one.
@@ -47,17 +54,13 @@ pub(super) fn last() -> Option<SpanId> {
     ACTIVE.try_with(|active| Some(active.borrow().last()?.span_id)).ok()?
 }
 
-/// Activates the spans of this thread again, with contexts that `context` gives, after their ids changed.
+/// Activates the spans of this thread again, with contexts that `context` gives, after their ids changed. Those under
+/// something that somebody else attached stay as they are: it must not come to lie below them.
 pub(super) fn refresh(layer: usize, context: impl Fn(u64) -> Option<Context>) {
     let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
-    // From the first that the layer knows; those below it stay as they are.
-    let Some(first) = list.iter().position(|entry| entry.layer == layer) else {
-        ACTIVE.with(|active| *active.borrow_mut() = list);
-        return;
-    };
-    let mut again = Vec::with_capacity(list.len() - first);
-    while list.len() > first {
-        let Some(Active { layer: of, id, span_id, _guard }) = list.pop() else { break };
+    let mut again = Vec::new();
+    while let Some(entry) = list.pop_if(|entry| entry.is_on_top()) {
+        let Active { layer: of, id, span_id, _guard } = entry;
         // What was attached, for the layers that keep theirs.
         let attached = Context::current();
         drop(_guard);

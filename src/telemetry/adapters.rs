@@ -9,7 +9,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::propagators::Propagator;
+use super::propagation::Propagator;
 use super::secrets::Secrets;
 
 /// A processor that spans of the OpenTelemetry API share with those of the layer.

@@ -138,7 +138,7 @@ impl Question {
                     let on_top = Core::foreign().is_none();
                     core.adopt(id, &of, &parent);
                     if core.activate && on_top {
-                        activation::refresh(core.key(), |id| core.active_context(id));
+                        activation::refresh(core.key(), |id| core.otel_context(id));
                     }
                 }
                 Some(Answer::Done)

@@ -146,56 +146,36 @@ impl Core {
         }
     }
 
-    /// The context that a new span is made in. `lone` says that nobody will look for the span by its id.
+    /// The context that a new span is made in.
     #[inline]
-    pub(super) fn base(
-        &self,
-        above: &Above,
-        contextual: bool,
-        around: Around,
-        trace_id: TraceId,
-        lone: bool,
-    ) -> Otel {
+    pub(super) fn base(&self, above: &Above, contextual: bool, around: Around) -> Otel {
         let Some(current) = around.current else { return Otel::Off };
-        let base = match above {
+        Otel::Base(match above {
             Above::Local(parent, _) if !contextual => {
-                self.spans.with(*parent, |parent| parent.otel.any().cloned()).flatten().unwrap_or(current)
+                let of_parent = self.spans.with(*parent, |parent| parent.otel.any().cloned());
+                of_parent.flatten().unwrap_or(current)
             }
             _ => current,
-        };
-        if lone && base.span().span_context().trace_id() == trace_id {
-            return Otel::Shared(base);
-        }
-        Otel::Base(base)
+        })
     }
 
-    /// The OpenTelemetry context with the span `id` in it, as precisely as anybody can ever tell.
+    /// The OpenTelemetry context with the span `id` in it.
     #[inline]
-    pub(super) fn active_context(&self, id: u64) -> Option<OtelContext> {
+    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
         // What stood there goes out of the lock before it is dropped.
         let (context, _old) = self.spans.with(id, |live| match &live.otel {
-            Otel::Own(context) | Otel::Shared(context) => (Some(context.clone()), None),
-            Otel::Off => (Some(OtelContext::new().with_remote_span_context(live.context.clone())), None),
+            Otel::Own(context) => (Some(context.clone()), None),
+            Otel::Off => (None, None),
             Otel::Base(base) => {
                 let own = base.with_remote_span_context(live.context.clone());
                 (Some(own.clone()), Some(std::mem::replace(&mut live.otel, Otel::Own(own))))
             }
         })?;
+        if context.is_none() {
+            let own = self.spans.with(id, |live| live.context.clone())?;
+            return Some(OtelContext::current().with_remote_span_context(own));
+        }
         context
-    }
-
-    /// The OpenTelemetry context with the span `id` in it, to hand on.
-    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
-        let (base, own) = self.spans.with(id, |live| match &live.otel {
-            Otel::Own(context) => (Some(context.clone()), None),
-            Otel::Base(base) | Otel::Shared(base) => (Some(base.clone()), Some(live.context.clone())),
-            Otel::Off => (None, Some(live.context.clone())),
-        })?;
-        Some(match (base, own) {
-            (Some(context), None) => context,
-            (Some(base), Some(own)) => base.with_remote_span_context(own),
-            (None, own) => OtelContext::current().with_remote_span_context(own.unwrap_or(SpanContext::NONE)),
-        })
     }
 
     /// Takes over what the fields of a span say.

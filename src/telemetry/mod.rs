@@ -35,6 +35,7 @@ mod console_export;
 mod console_fields;
 mod context;
 mod core;
+mod correlation;
 mod counters;
 mod ending;
 mod error;
@@ -54,9 +55,7 @@ mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
-#[cfg(feature = "http")]
 mod propagation;
-mod propagators;
 mod recording;
 mod red;
 mod resource;
@@ -71,6 +70,10 @@ pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};
 pub use console::Console;
 pub use context::{SpanExt, current_context};
+pub use correlation::CorrelationId;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
@@ -79,6 +82,7 @@ pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;
+pub use propagation::propagator;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use propagation::{

@@ -30,10 +30,10 @@ use super::ending::{Job, within};
 use super::error::TelemetryError;
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
-use super::propagators::{self, Propagator};
+use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
@@ -118,7 +118,7 @@ impl Telemetry {
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
-        propagators::choose(Arc::clone(&inner.propagator));
+        propagation::choose(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone()));
         Ok(telemetry)
     }
@@ -135,7 +135,7 @@ impl Telemetry {
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
-        let formats = propagators::from_variables(&variables)?;
+        let formats = propagation::from_variables(&variables)?;
         let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
 
         let counters = Arc::new(Counters::default());
@@ -189,6 +189,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
+        let root = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: Red::new(
                 meter.clone(),
@@ -233,7 +234,9 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(propagators::composite(formats.iter().map(String::as_str))),
+                propagator: Arc::new(Formats::new(formats, move |trace_id| {
+                    root.keeps(Candidate { trace_id, parent: None, name: "" })
+                })),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,

@@ -28,6 +28,9 @@ pub(super) struct Recording {
     times: Times,
 }
 
+/// The attribute that says which request a span belongs to.
+const CORRELATION_ID: &str = "correlation_id";
+
 /// Attributes that say where in the code a span stands.
 const PLACES: usize = 3;
 
@@ -68,6 +71,14 @@ impl Recording {
         }
         if let Some(line) = metadata.line() {
             add(KeyValue::new("code.line.number", i64::from(line)));
+        }
+    }
+
+    /// Says which request the span belongs to, unless a field has said so.
+    pub(super) fn belongs_to(&mut self, correlation_id: String, limits: &SpanLimits) {
+        if !self.attributes.iter().any(|attribute| attribute.key.as_str() == CORRELATION_ID) {
+            let attribute = KeyValue::new(CORRELATION_ID, correlation_id);
+            limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }
 

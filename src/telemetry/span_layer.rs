@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::trace::IdGenerator;
 use tracing::span::{Attributes, Id, Record};
@@ -14,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::activation;
 use super::context::Question;
 use super::core::{Above, Core, new_context};
+use super::correlation;
 use super::fields::SpanFields;
 use super::recording::Recording;
 use super::red::{Callsite, of_the_pipeline};
@@ -74,6 +76,12 @@ impl Core {
             if self.places {
                 recording.place(metadata, callsite.special.places(), &self.limits);
             }
+            let belongs = |context: &OtelContext| {
+                correlation::of(context).map(|id| self.secrets.text("correlation_id", id).into_owned())
+            };
+            if let Some(id) = live.otel.any().map_or_else(|| OtelContext::map_current(belongs), belongs) {
+                recording.belongs_to(id, &self.limits);
+            }
         }
     }
 }
@@ -127,8 +135,7 @@ where
         } else if let (Some(tail), false) = (&core.tail, sampled) {
             tail.begin(trace_id);
         }
-        let lone = !recorded && parent.is_some_and(|parent| !parent.is_sampled());
-        live.otel = core.base(&above, attributes.is_contextual(), around, trace_id, lone);
+        live.otel = core.base(&above, attributes.is_contextual(), around);
         if recorded || callsite.special.any() || callsite.labelled {
             core.first_fields(&mut live, attributes, callsite, recorded);
         }
@@ -183,7 +190,7 @@ where
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
         if self.core.activate {
             let id = id.into_u64();
-            if let Some(context) = self.core.active_context(id) {
+            if let Some(context) = self.core.otel_context(id) {
                 activation::enter(self.core.key(), id, context.span().span_context().span_id(), context);
             }
         }

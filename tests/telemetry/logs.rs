@@ -387,7 +387,7 @@ fn variables_set_limits_and_the_queue() {
 fn the_id_of_a_request_is_in_its_records() {
     let logged = Logged::new();
     logged.run(|| {
-        let request = Context::current_with_baggage([KeyValue::new("correlation_id", "abc")]);
+        let request = Context::current_with_baggage([KeyValue::new("correlation.id", "abc")]);
         let _attached = request.attach();
         info!("before the span");
         info_span!("span").in_scope(|| info!("in the span"));

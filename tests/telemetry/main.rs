@@ -6,6 +6,8 @@
 mod support;
 
 mod console;
+#[cfg(feature = "http")]
+mod correlation;
 mod export;
 mod logs;
 mod metrics;
@@ -17,5 +19,7 @@ mod red;
 mod redaction;
 mod reentrance;
 mod sampling;
+mod scenarios;
 mod spans;
+mod trees;
 mod variables;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use campanile::telemetry::{http_injection_layer, http_propagation_layer};
+use campanile::telemetry::{http_injection_layer, http_propagation_layer, propagator};
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -89,30 +89,50 @@ async fn p31_a_remote_parent_comes_through_both_layers() {
     assert_child(&payments.span("query"), &handler);
 }
 
-/// The headers that a request with these has on its way out of a span, and that span's parent.
-async fn through(pipeline: &Pipeline, headers: &[(&'static str, &str)]) -> (HeaderMap, SpanId) {
-    let inner = service_fn(|request: Request<()>| async move {
-        let _span = info_span!("handler").entered();
-        let out = Request::new(());
-        drop(request);
-        Ok::<_, Infallible>(Response::new(out))
-    });
-    let echo =
-        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
-    let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
-    let server = ServiceBuilder::new().layer(http_propagation_layer()).service(inner);
+type Formats = Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync>;
+
+fn formats(names: &[&str]) -> Formats {
+    propagator(names.iter().copied()).unwrap()
+}
+
+fn request(headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = Request::new(());
     for (name, value) in headers {
-        request.headers_mut().append(*name, value.parse().unwrap());
+        request.headers_mut().append(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    let run = async {
-        server.oneshot(request).await.unwrap();
-        let span = info_span!("out");
-        client.oneshot(Request::new(())).instrument(span).await.unwrap()
-    };
-    let headers = run.with_subscriber(pipeline.dispatch()).await;
-    let parent = pipeline.spans().into_iter().rfind(|span| span.name == "handler").unwrap().parent_span_id;
-    (headers, parent)
+    request
+}
+
+/// What a service that is called with `headers` sends on, out of a span called `out` inside its handler.
+async fn relay(pipeline: &Pipeline, formats: Option<Formats>, headers: &[(&'static str, &str)]) -> HeaderMap {
+    let (mut server, mut client) = (http_propagation_layer(), http_injection_layer());
+    if let Some(formats) = formats {
+        (server, client) = (server.with_propagator(Arc::clone(&formats)), client.with_propagator(formats));
+    }
+    let echo =
+        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
+    let client = ServiceBuilder::new().layer(client).service(echo);
+    let server = ServiceBuilder::new().layer(server).service(service_fn(|_: Request<()>| {
+        let call = client.clone().oneshot(Request::new(()));
+        async move { call.instrument(info_span!("out")).await }
+    }));
+    server.oneshot(request(headers)).with_subscriber(pipeline.dispatch()).await.unwrap()
+}
+
+/// How often headers were ignored, of a kind and for a reason.
+#[cfg(feature = "prometheus")]
+fn ignored(header: &str, reason: &str) -> f64 {
+    let pipeline = Pipeline::with(|builder| builder.prometheus());
+    let text = pipeline.telemetry.prometheus_text();
+    let labels = [("header", header), ("reason", reason)];
+    crate::red::value(&text, "campanile_telemetry_propagation_malformed_total", &labels).unwrap_or(0.0)
+}
+
+/// The headers that a request with these has on its way out of a span, and the parent of the span of its handler.
+async fn through(pipeline: &Pipeline, headers: &[(&'static str, &str)]) -> (HeaderMap, SpanId) {
+    let headers = relay(pipeline, None, headers).await;
+    let out = pipeline.spans().into_iter().rfind(|span| span.name == "out").unwrap();
+    (headers, out.parent_span_id)
 }
 
 #[tokio::test]
@@ -134,6 +154,227 @@ async fn what_is_injected_is_the_span_of_the_call() {
     let out = pipeline.span("out").span_context;
     let expected = format!("00-{}-{}-01", out.trace_id(), out.span_id());
     assert_eq!(headers["traceparent"], expected);
+}
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[tokio::test]
+async fn two_callers_at_once_are_none() {
+    let pipeline = Pipeline::new();
+    let other = GOOD.replace("4bf", "4be");
+    assert_eq!(
+        through(&pipeline, &[("traceparent", GOOD), ("traceparent", &other)]).await.1,
+        SpanId::INVALID
+    );
+    let state = [("traceparent", GOOD), ("tracestate", "a=1"), ("tracestate", "b=2")];
+    let (headers, parent) = through(&pipeline, &state).await;
+    assert_eq!(headers["tracestate"], "a=1,b=2");
+    assert_eq!(parent, SpanId::from(0x00f0_67aa_0ba9_02b7));
+    assert!(headers["traceparent"].to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test]
+async fn what_is_ignored_is_counted_by_header_and_reason() {
+    let pipeline = Pipeline::new();
+    let large = format!("a={}", "x".repeat(9_000));
+    let many: Vec<_> = (0..70).map(|n| format!("k{n}=v")).collect();
+    let many = many.join(",");
+    let cases: [(&str, &str, &[(&'static str, &str)]); 9] = [
+        ("traceparent", "syntax", &[("traceparent", "00-short")]),
+        ("traceparent", "syntax", &[("traceparent", "\u{e4}")]),
+        ("traceparent", "repeated", &[("traceparent", GOOD), ("traceparent", GOOD)]),
+        ("tracestate", "syntax", &[("traceparent", GOOD), ("tracestate", "=")]),
+        ("baggage", "syntax", &[("baggage", "a=1,nothing")]),
+        ("baggage", "too_large", &[("baggage", &large)]),
+        ("baggage", "too_large", &[("baggage", &many)]),
+        ("b3", "syntax", &[("b3", "nonsense")]),
+        ("x-b3", "syntax", &[("x-b3-traceid", "nonsense")]),
+    ];
+    for (header, reason, headers) in cases {
+        let before = ignored(header, reason);
+        let formats = header.contains("b3").then(|| formats(&["b3"]));
+        relay(&pipeline, formats, headers).await;
+        // Others may run at the same time.
+        assert!(ignored(header, reason) >= before + 1.0, "{header} {reason} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn baggage_is_kept_as_far_as_its_limits_reach() {
+    let pipeline = Pipeline::new();
+    let many: Vec<_> = (0..70).map(|n| format!("k{n}=v{n}")).collect();
+    let (headers, _) = through(&pipeline, &[("baggage", &many.join(",")), ("baggage", "last=1")]).await;
+    let mut kept: Vec<_> = headers["baggage"].to_str().unwrap().split(',').collect();
+    kept.sort_unstable();
+    let mut expected: Vec<_> = many[..64].iter().map(String::as_str).collect();
+    expected.sort_unstable();
+    assert_eq!(kept, expected);
+    let (headers, _) = through(&pipeline, &[("baggage", "tenant=m%C3%BCller%2C%201;ttl=5")]).await;
+    assert_eq!(headers["baggage"], "tenant=m%C3%BCller%2C%201;ttl=5");
+}
+
+#[tokio::test]
+async fn b3_goes_through_in_one_header_or_in_several() {
+    const SPAN: &str = "e457b5a2e4d86bd1";
+    for (sampled, state) in [(true, "1"), (false, "0"), (true, "d")] {
+        let pipeline = Pipeline::new();
+        let single = format!("{TRACE}-{SPAN}-{state}");
+        let flag = if state == "d" { ("x-b3-flags", "1") } else { ("x-b3-sampled", state) };
+        let multi = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), flag];
+        let single = [("b3", single.as_str())];
+        // What is read does not depend on what is written.
+        for headers in [&single[..], &multi[..]] {
+            let to_single = relay(&pipeline, Some(formats(&["b3"])), headers).await;
+            let (start, end) = (format!("{TRACE}-"), format!("-{state}"));
+            let text = to_single["b3"].to_str().unwrap();
+            assert!(text.starts_with(&start) && text.ends_with(&end) && !text.contains(SPAN), "{text}");
+            let to_multi = relay(&pipeline, Some(formats(&["b3multi", "baggage"])), headers).await;
+            assert_eq!(to_multi.len(), 3, "{to_multi:?}");
+            assert_eq!(to_multi["x-b3-traceid"], TRACE);
+            assert_ne!(to_multi["x-b3-spanid"], SPAN);
+            assert_eq!(to_multi[flag.0], flag.1);
+        }
+        let spans = pipeline.spans();
+        assert_eq!(spans.len(), if sampled { 4 } else { 0 });
+        assert!(
+            spans.iter().all(|span| span.parent_span_id.to_string() == SPAN && span.parent_span_is_remote)
+        );
+    }
+}
+
+#[tokio::test]
+async fn b3_may_deny_or_defer() {
+    let pipeline = Pipeline::new();
+    let headers = relay(&pipeline, Some(formats(&["b3"])), &[("b3", "0")]).await;
+    assert!(headers["b3"].to_str().unwrap().ends_with("-0"));
+    assert!(pipeline.spans().is_empty(), "a trace that was denied before it began");
+    // Left to us: by the sampling of the pipeline, of which this is the propagator.
+    for (sampling, kept) in
+        [(campanile::telemetry::Sampling::AlwaysOn, 1), (campanile::telemetry::Sampling::AlwaysOff, 0)]
+    {
+        let pipeline = Pipeline::with(|builder| {
+            let b3 = |name: &str| (name == "OTEL_PROPAGATORS").then(|| "b3".to_owned());
+            builder.variables(b3).sampling(campanile::telemetry::Sampling::parent_based(sampling))
+        });
+        let formats = pipeline.telemetry.propagator();
+        let deferred = format!("{TRACE}-e457b5a2e4d86bd1");
+        relay(&pipeline, Some(formats), &[("b3", &deferred)]).await;
+        assert_eq!(pipeline.spans().len(), kept);
+    }
+}
+
+#[tokio::test]
+async fn injection_takes_the_place_of_stale_headers_and_leaves_the_rest() {
+    let pipeline = Pipeline::new();
+    let echo =
+        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
+    let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
+    let copied = [("traceparent", GOOD), ("tracestate", "a=1"), ("baggage", "mine=1"), ("x-other", "kept")];
+    let call = async {
+        let span = info_span!("out");
+        client.clone().oneshot(request(&copied)).instrument(span).await.unwrap()
+    };
+    let headers = call.with_subscriber(pipeline.dispatch()).await;
+    let out = pipeline.span("out").span_context;
+    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", out.trace_id(), out.span_id()));
+    assert!(!headers.contains_key("tracestate"), "it belongs to the other trace");
+    assert_eq!(headers["baggage"], "mine=1");
+    assert_eq!(headers["x-other"], "kept");
+    // Where there is nothing to say, nothing is changed.
+    let headers = client.oneshot(request(&copied)).await.unwrap();
+    assert_eq!(headers["traceparent"], GOOD);
+    assert_eq!(headers["tracestate"], "a=1");
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_retry_names_its_own_span() {
+    use campanile::retry::ReplayBody;
+    use campanile::{Backoff, Jitter, Retry};
+    use http::StatusCode;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    let pipeline = Pipeline::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let retry = Retry::builder()
+        .max_attempts(3)
+        .backoff(Backoff::constant(Duration::from_millis(1)).jitter(Jitter::None))
+        .build()
+        .unwrap();
+    let upstream = {
+        let seen = Arc::clone(&seen);
+        service_fn(move |request: Request<ReplayBody>| {
+            let parent = request.headers()["traceparent"].to_str().unwrap().to_owned();
+            assert_eq!(request.headers().get_all("traceparent").iter().count(), 1);
+            seen.lock().unwrap().push(parent);
+            async {
+                let mut response = Response::new(Full::<Bytes>::default());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+    let inner = ServiceBuilder::new().layer(http_injection_layer()).service(upstream);
+    // A span for each attempt.
+    let attempts = service_fn(move |request: Request<ReplayBody>| {
+        inner.clone().oneshot(request).instrument(info_span!("attempt"))
+    });
+    let client = ServiceBuilder::new().layer(retry.http_layer()).service(attempts);
+    let request = Request::get("http://upstream/").body(Full::<Bytes>::default()).unwrap();
+    client.oneshot(request).with_subscriber(pipeline.dispatch()).await.unwrap();
+    let expected: Vec<_> = pipeline
+        .spans()
+        .iter()
+        .map(|span| format!("00-{}-{}-01", span.span_context.trace_id(), span.span_context.span_id()))
+        .collect();
+    assert_eq!(*seen.lock().unwrap(), expected);
+    assert_eq!(expected.len(), 3);
+}
+
+#[cfg(feature = "grpc")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p31_a_trace_goes_through_tonic_on_both_sides() {
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let (checkout, payments) = (Pipeline::new(), Pipeline::new());
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("shop", tonic_health::ServingStatus::Serving).await;
+    let dispatch = payments.dispatch();
+    let look = move |request: tonic::Request<()>| {
+        tracing::dispatcher::with_default(&dispatch, || {
+            let tenant = Context::current().baggage().get("tenant").map(ToString::to_string);
+            drop(info_span!("check", tenant, traceparent = ?request.metadata().get("traceparent")));
+        });
+        Ok(request)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .layer(http_propagation_layer())
+            .layer(tonic::service::InterceptorLayer::new(look))
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener)),
+    );
+    let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let mut client = HealthClient::new(ServiceBuilder::new().layer(http_injection_layer()).service(channel));
+    let call = async {
+        let attached = Context::current_with_baggage([KeyValue::new("tenant", "blue")]).attach();
+        let span = info_span!("call");
+        drop(attached);
+        client.check(HealthCheckRequest { service: "shop".to_owned() }).instrument(span).await.unwrap()
+    };
+    call.with_subscriber(checkout.dispatch()).await;
+    let (call, check) = (checkout.span("call"), payments.span("check"));
+    assert_child(&check, &call);
+    assert!(check.parent_span_is_remote);
+    assert_eq!(crate::support::attribute(&check, "tenant"), Some("blue".into()));
+    let header = crate::support::attribute(&check, "traceparent").unwrap().to_string();
+    assert!(header.contains(&call.span_context.span_id().to_string()), "{header}");
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use campanile::redact::{RedactionSettings, Treatment};
 use campanile::telemetry::{Console, TelemetryBuilder, TelemetrySettings};
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger, LoggerProvider};
 use opentelemetry::trace::{Link, Span as _, SpanContext, Status, Tracer, TracerProvider};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use proptest::prelude::*;
 use tracing::field::Empty;
@@ -343,6 +344,19 @@ fn p36_records_of_the_opentelemetry_api_are_cleaned() {
     let everything = outside.everything();
     assert_free_of(&everything, SECRETS);
     assert!(everything.contains("bob") && everything.contains("login with"), "{everything}");
+}
+
+#[test]
+fn p36_the_id_of_a_request_is_no_way_out() {
+    let outside = Outside::new(Console::Off);
+    outside.run(|| {
+        let id = KeyValue::new("correlation_id", "4242424242424242");
+        let _on = Context::new().with_baggage([id]).attach();
+        info_span!("request").in_scope(|| info!("inside"));
+    });
+    let span = outside.pipeline.span("request");
+    assert_eq!(attribute(&span, "correlation_id"), Some(Value::from("[redacted]")));
+    assert_free_of(&outside.everything(), SECRETS);
 }
 
 #[test]

@@ -54,6 +54,9 @@ fn propagators_are_chosen() {
     assert_eq!(fields(&[]), ["baggage", "traceparent", "tracestate"]);
     assert_eq!(fields(&[("OTEL_PROPAGATORS", "baggage")]), ["baggage"]);
     assert_eq!(fields(&[("OTEL_PROPAGATORS", "none")]), [""; 0]);
+    assert_eq!(fields(&[("OTEL_PROPAGATORS", "b3, B3,baggage,b3")]), ["b3", "baggage"]);
+    let multi = ["x-b3-flags", "x-b3-sampled", "x-b3-spanid", "x-b3-traceid"];
+    assert_eq!(fields(&[("OTEL_PROPAGATORS", "b3multi")]), multi);
 }
 
 #[test]

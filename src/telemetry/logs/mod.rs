@@ -12,7 +12,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context as OtelContext, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
@@ -25,6 +24,7 @@ use self::native::Native;
 pub use self::settings::LogSettings;
 use super::activation;
 use super::batch::Batch;
+use super::correlation;
 use super::counters::Counters;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
@@ -117,9 +117,9 @@ impl Logs {
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                correlation_id: context.baggage().get(CORRELATION_ID).map(|id| {
+                correlation_id: correlation::of(context).map(|id| {
                     // It may come from outside.
-                    StringValue::from(secrets.text(CORRELATION_ID, id.as_str()).into_owned())
+                    StringValue::from(secrets.text(CORRELATION_ID, id).into_owned())
                 }),
             }
         })

@@ -85,9 +85,6 @@ pub(in crate::telemetry) enum Otel {
     Off,
     /// What to make it from: the context that the span was created in, with its baggage.
     Base(Context),
-    /// The context of what stands above. The span is not sampled and neither is that: nobody will ever look for
-    /// the one or the other, so that a context of its own would be made for nothing.
-    Shared(Context),
     /// The context with this span in it.
     Own(Context),
 }
@@ -96,13 +93,13 @@ impl Otel {
     pub(in crate::telemetry) fn any(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
-            Self::Base(context) | Self::Shared(context) | Self::Own(context) => Some(context),
+            Self::Base(context) | Self::Own(context) => Some(context),
         }
     }
 
     /// Forgets the ids, keeps the baggage.
     fn rebase(&mut self) {
-        if let Self::Own(context) | Self::Shared(context) = self {
+        if let Self::Own(context) = self {
             *self = Self::Base(std::mem::take(context));
         }
     }

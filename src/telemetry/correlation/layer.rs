@@ -1,0 +1,234 @@
+//! The layer that takes or makes the id of a request.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+use tracing::Span;
+
+use super::{CorrelationId, of};
+use crate::error::ConfigError;
+use crate::telemetry::propagation::ignored::{self, Header, Reason};
+
+pub(in crate::telemetry) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// Takes the id of a request from its headers, or makes one, and sees that it gets everywhere.
+///
+/// It is taken from `x-request-id` or `x-correlation-id`, else from the baggage of the caller, else a new UUID. One
+/// that is longer than 128 characters, that has others than visible ASCII, or that is there twice, is replaced, and
+/// counted in the metric `campanile.telemetry.propagation.malformed`. Then it is
+/// - an extension of the request, [`CorrelationId`];
+/// - in the OpenTelemetry context that the service below runs in, and as `correlation.id` in its baggage; and in the
+///   field `correlation_id` of the span that is current here, if that has such a field;
+/// - in the response, in the header that it came in, unless the service has set that itself;
+/// - on every call that is made from there through [`http_injection_layer`](crate::telemetry::http_injection_layer).
+///
+/// It goes right inside of [`http_propagation_layer`](crate::telemetry::http_propagation_layer), and outside of
+/// whatever makes spans.
+///
+/// # Example
+/// ```
+/// use axum::{Extension, Router, routing::get};
+/// use campanile::telemetry::{self, CorrelationId};
+/// use tower::ServiceBuilder;
+///
+/// let app: Router = Router::new()
+///     .route("/", get(|Extension(id): Extension<CorrelationId>| async move { id.to_string() }))
+///     .layer(
+///         ServiceBuilder::new()
+///             .layer(telemetry::http_propagation_layer())
+///             .layer(telemetry::http_correlation_layer()),
+///     );
+/// # let _ = app;
+/// ```
+#[must_use]
+pub fn http_correlation_layer() -> HttpCorrelationLayer {
+    ignored::expect();
+    HttpCorrelationLayer { headers: Arc::new([X_REQUEST_ID, X_CORRELATION_ID]), trust: true }
+}
+
+/// The id that the layer has given a request.
+pub(in crate::telemetry) fn of_request<B>(request: &Request<B>) -> Option<&CorrelationId> {
+    request.extensions().get()
+}
+
+pub(in crate::telemetry) fn header(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {
+    HeaderName::try_from(name)
+        .map_err(|_| ConfigError::new(setting, format_args!("{name:?}"), "the name of a header"))
+}
+
+/// See [`http_correlation_layer`].
+#[derive(Clone, Debug)]
+pub struct HttpCorrelationLayer {
+    /// At least one.
+    headers: Arc<[HeaderName]>,
+    trust: bool,
+}
+
+impl HttpCorrelationLayer {
+    /// Takes ids from these headers, the first of them first. An id that came in none goes out in the first.
+    ///
+    /// # Errors
+    /// When there is none, or one cannot be the name of a header.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::telemetry;
+    ///
+    /// let layer = telemetry::http_correlation_layer().headers(["x-amzn-trace-id"])?;
+    /// assert!(layer.headers(["not a header"]).is_err());
+    /// # Ok::<(), campanile::ConfigError>(())
+    /// ```
+    pub fn headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let names = names.into_iter().map(|name| header("headers", name));
+        let headers = names.collect::<Result<Arc<[_]>, _>>()?;
+        ConfigError::check(!headers.is_empty(), "headers", &headers, "at least one header")?;
+        Ok(Self { headers, ..self })
+    }
+
+    /// Whether ids of callers are taken. They are unless told otherwise; at the edge to the outside, where anybody
+    /// could make his requests look like another's, say `false`.
+    #[must_use]
+    pub fn trust_callers(self, trust: bool) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The id that the request names, and in which of the headers.
+    fn named(&self, headers: &HeaderMap) -> Option<(CorrelationId, usize)> {
+        self.headers.iter().enumerate().find_map(|(place, name)| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next()?;
+            let reason = match value.to_str().ok().map(str::parse) {
+                _ if values.next().is_some() => Reason::Repeated,
+                Some(Ok(id)) => return Some((id, place)),
+                _ if value.len() > CorrelationId::MAX_LENGTH => Reason::TooLarge,
+                _ => Reason::Malformed,
+            };
+            ignored::count(Header::CorrelationId, reason);
+            None
+        })
+    }
+
+    /// The id of a request, and the header to answer in.
+    fn id(&self, headers: &HeaderMap) -> (CorrelationId, usize) {
+        if !self.trust {
+            return (CorrelationId::generate(), 0);
+        }
+        self.named(headers).unwrap_or_else(|| {
+            let caller = Context::map_current(|context| of(context).map(|id| CorrelationId(id.into())));
+            (caller.unwrap_or_else(CorrelationId::generate), 0)
+        })
+    }
+}
+
+impl<S> Layer<S> for HttpCorrelationLayer {
+    type Service = HttpCorrelation<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpCorrelation { inner, layer: self.clone() }
+    }
+}
+
+/// See [`http_correlation_layer`].
+#[derive(Clone, Debug)]
+pub struct HttpCorrelation<S> {
+    inner: S,
+    layer: HttpCorrelationLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for HttpCorrelation<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = HttpCorrelationFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (id, place) = self.layer.id(request.headers());
+        Span::current().record("correlation_id", id.as_str());
+        request.extensions_mut().insert(id.clone());
+        let mut scope = Scope { made_in: (TraceId::INVALID, SpanId::INVALID), context: None, id };
+        let attached = scope.attach();
+        let inner = self.inner.call(request);
+        drop(attached);
+        HttpCorrelationFuture { inner, scope, headers: Arc::clone(&self.layer.headers), place }
+    }
+}
+
+/// The context of a request.
+struct Scope {
+    id: CorrelationId,
+    context: Option<Context>,
+    /// The span that was active when it was made.
+    made_in: (TraceId, SpanId),
+}
+
+impl Scope {
+    /// Makes the context again where another span is active than before, or the same in another trace.
+    fn attach(&mut self) -> opentelemetry::ContextGuard {
+        let active = Context::map_current(|context| {
+            let span = context.span();
+            (span.span_context().trace_id(), span.span_context().span_id())
+        });
+        match &self.context {
+            Some(context) if self.made_in == active => context.clone().attach(),
+            _ => {
+                let context = self.id.within(&Context::current());
+                (self.context, self.made_in) = (Some(context.clone()), active);
+                context.attach()
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`HttpCorrelation`].
+    pub struct HttpCorrelationFuture<F> {
+        #[pin]
+        inner: F,
+        scope: Scope,
+        headers: Arc<[HeaderName]>,
+        place: usize,
+    }
+}
+
+impl<F, R, E> Future for HttpCorrelationFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let attached = this.scope.attach();
+        let mut answer = ready!(this.inner.poll(cx));
+        drop(attached);
+        if let (Ok(response), Some(name)) = (&mut answer, this.headers.get(*this.place))
+            && !response.headers().contains_key(name)
+            && let Ok(id) = HeaderValue::from_str(this.scope.id.as_str())
+        {
+            // A response with 32,768 fields has no room; it goes without.
+            let _ = response.headers_mut().try_insert(name.clone(), id);
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for HttpCorrelationFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpCorrelationFuture").field("id", &self.scope.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! W3C Baggage: what travels with a request besides its trace.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use opentelemetry::Context;
+use opentelemetry::baggage::{Baggage, BaggageExt};
+
+use super::carrier::{Carrier, Field, Writer};
+use super::ignored::{self, Header, Reason};
+
+static BAGGAGE: Field = Field::new("baggage");
+
+pub(super) const FIELDS: [&Field; 1] = [&BAGGAGE];
+
+/// Entries and bytes that the specification wants kept; no more are.
+const ENTRIES: usize = 64;
+const BYTES: usize = 8_192;
+
+/// The baggage of a request. An entry that cannot be read is left out, and so is what comes after the limits.
+pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
+    let mut baggage: Option<Baggage> = None;
+    let mut bytes = 0;
+    carrier.each(&BAGGAGE, |value| {
+        let Some(value) = value else {
+            ignored::count(Header::Baggage, Reason::Malformed);
+            return;
+        };
+        for entry in value.split(',') {
+            // With the comma.
+            bytes += entry.len() + 1;
+            if entry.trim_ascii().is_empty() {
+                continue;
+            }
+            let kept = baggage.get_or_insert_default();
+            if bytes > BYTES + 1 || kept.len() >= ENTRIES {
+                ignored::count(Header::Baggage, Reason::TooLarge);
+                return;
+            }
+            if !take(entry, kept) {
+                ignored::count(Header::Baggage, Reason::Malformed);
+            }
+        }
+    });
+    baggage.filter(|baggage| !baggage.is_empty())
+}
+
+/// `key=value;metadata`
+fn take(entry: &str, baggage: &mut Baggage) -> bool {
+    let (pair, metadata) = entry.split_once(';').unwrap_or((entry, ""));
+    let Some((key, value)) = pair.split_once('=') else { return false };
+    let (key, value) = (key.trim_ascii(), value.trim_ascii());
+    if value.bytes().any(|byte| matches!(byte, b' ' | b'"' | b'\\')) {
+        return false;
+    }
+    baggage.insert_with_metadata(
+        key.to_owned(),
+        decoded(value).into_owned(),
+        metadata.trim_ascii().to_owned(),
+    );
+    // What is no token is not taken.
+    baggage.get(key).is_some()
+}
+
+/// Resolves `%41`; what is no such thing stays as it is, and what is no UTF-8 then is replaced.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.extend(u8::try_from(high << 4 | low));
+                at += 3;
+            }
+            _ => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
+    let baggage = context.baggage();
+    if baggage.is_empty() {
+        return;
+    }
+    let mut line = String::new();
+    for (entries, (key, (value, metadata))) in baggage.iter().enumerate() {
+        let before = line.len();
+        if entries > 0 {
+            line.push(',');
+        }
+        line.push_str(key.as_str());
+        line.push('=');
+        encode(value.as_str(), &mut line);
+        // A comma would begin another entry.
+        let metadata = metadata.as_str().trim_ascii();
+        if !metadata.is_empty() && metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
+            line.push(';');
+            line.push_str(metadata);
+        }
+        if line.len() > BYTES {
+            line.truncate(before);
+            ignored::count(Header::Baggage, Reason::TooLarge);
+            break;
+        }
+    }
+    writer.put(&BAGGAGE, &line);
+}
+
+fn encode(value: &str, line: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\' | b'%') {
+            line.push(char::from(byte));
+        } else {
+            // Into a string this always succeeds.
+            let _ = write!(line, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use opentelemetry::KeyValue;
+
+    use super::super::carrier::{Any, AnyMut};
+    use super::*;
+
+    fn read(text: &str) -> Vec<(String, String, String)> {
+        let fields = HashMap::from([("baggage".to_owned(), text.to_owned())]);
+        let baggage = extract(&Any(&fields)).unwrap_or_default();
+        let mut found: Vec<_> = baggage
+            .iter()
+            .map(|(key, (value, metadata))| {
+                (key.to_string(), value.to_string(), metadata.as_str().to_owned())
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn entry(key: &str, value: &str, metadata: &str) -> (String, String, String) {
+        (key.to_owned(), value.to_owned(), metadata.to_owned())
+    }
+
+    #[test]
+    fn entries_are_read_and_decoded() {
+        assert_eq!(
+            read("a=1 , b = two%20words;p=1;q,c=%C3%A4%2C"),
+            [entry("a", "1", ""), entry("b", "two words", "p=1;q"), entry("c", "ä,", "")]
+        );
+        assert_eq!(read("a=,b=x=y,,"), [entry("a", "", ""), entry("b", "x=y", "")]);
+        assert_eq!(
+            read("a=100%,b=%zz,c=%FF"),
+            [entry("a", "100%", ""), entry("b", "%zz", ""), entry("c", "\u{fffd}", "")]
+        );
+    }
+
+    #[test]
+    fn an_entry_that_is_none_costs_itself_alone() {
+        assert_eq!(read("nothing,a b=1,=1,c=\"d\",ok=1"), [entry("ok", "1", "")]);
+        assert_eq!(read(""), []);
+    }
+
+    #[test]
+    fn limits_hold() {
+        let many: Vec<_> = (0..200).map(|n| format!("k{n}=v")).collect();
+        assert_eq!(read(&many.join(",")).len(), ENTRIES);
+        let large = format!("a={},b=1", "x".repeat(BYTES - 4));
+        assert_eq!(read(&large).len(), 1);
+        assert_eq!(read(&format!("b=1,a={}", "x".repeat(BYTES))), [entry("b", "1", "")]);
+        assert_eq!(read(&format!("a={}", "x".repeat(BYTES - 2))).len(), 1);
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read_and_no_longer_than_may_be() {
+        let write = |baggage: Vec<KeyValue>| {
+            let mut written = HashMap::new();
+            inject(&Context::new().with_baggage(baggage), &mut AnyMut(&mut written));
+            written.remove("baggage").unwrap_or_default()
+        };
+        let nasty = "a,b;c=d \"e\" \\ 100% ä\r\n";
+        assert_eq!(read(&write(vec![KeyValue::new("k", nasty)])), [entry("k", nasty, "")]);
+        let long: Vec<_> = (0..8).map(|n| KeyValue::new(format!("k{n}"), "ä".repeat(500))).collect();
+        let line = write(long);
+        assert!(line.len() <= BYTES && read(&line).len() == 2, "{}", line.len());
+        assert_eq!(write(Vec::new()), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! Where the fields of a format stand: in the headers of a request, or in whatever else carries text.
+
+#[cfg(feature = "http")]
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector};
+
+use super::ignored::Reason;
+
+/// The name of a field, looked up without any work.
+#[derive(Debug)]
+pub(super) struct Field {
+    name: &'static str,
+    #[cfg(feature = "http")]
+    header: HeaderName,
+}
+
+impl Field {
+    /// In lower case.
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            #[cfg(feature = "http")]
+            header: HeaderName::from_static(name),
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// What fields are read from.
+pub(super) trait Carrier {
+    /// Gives every value of `field`; `None` for one that is not text.
+    fn each<'a>(&'a self, field: &Field, take: impl FnMut(Option<&'a str>));
+
+    /// The value of a field that must not be there twice.
+    fn only(&self, field: &Field) -> Result<Option<&str>, Reason> {
+        let mut found = Ok(None);
+        self.each(field, |value| {
+            found = match (&found, value) {
+                (Ok(None), Some(value)) => Ok(Some(value.trim_ascii())),
+                (Ok(None), None) => Err(Reason::Malformed),
+                _ => Err(Reason::Repeated),
+            };
+        });
+        found
+    }
+}
+
+/// What fields are written to.
+pub(super) trait Writer {
+    /// Writes `field`, in place of what stands there.
+    fn put(&mut self, field: &Field, value: &str);
+
+    /// Takes `field` away, where that is possible.
+    fn remove(&mut self, field: &Field);
+}
+
+/// Anything that the OpenTelemetry API can read from.
+pub(super) struct Any<'a>(pub(super) &'a dyn Extractor);
+
+impl Carrier for Any<'_> {
+    fn each<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
+        for value in self.0.get_all(field.name).unwrap_or_default() {
+            take(Some(value));
+        }
+    }
+}
+
+/// Anything that the OpenTelemetry API can write to.
+pub(super) struct AnyMut<'a>(pub(super) &'a mut dyn Injector);
+
+impl Writer for AnyMut<'_> {
+    fn put(&mut self, field: &Field, value: &str) {
+        self.0.set(field.name, value.to_owned());
+    }
+
+    fn remove(&mut self, _: &Field) {}
+}
+
+#[cfg(feature = "http")]
+impl Carrier for HeaderMap {
+    fn each<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
+        for value in self.get_all(&field.header) {
+            take(value.to_str().ok());
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl Writer for HeaderMap {
+    fn put(&mut self, field: &Field, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            // A request with 32,768 fields has no room; it goes without.
+            let _ = self.try_insert(field.header.clone(), value);
+        }
+    }
+
+    fn remove(&mut self, field: &Field) {
+        HeaderMap::remove(self, &field.header);
+    }
+}
+
+/// Headers for propagators that are not ours.
+#[cfg(feature = "http")]
+pub(super) struct Headers<'a>(pub(super) &'a HeaderMap);
+
+#[cfg(feature = "http")]
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let all: Vec<_> = self.0.get_all(key).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!all.is_empty()).then_some(all)
+    }
+}
+
+/// As [`Headers`], to write.
+#[cfg(feature = "http")]
+pub(super) struct HeadersMut<'a>(pub(super) &'a mut HeaderMap);
+
+#[cfg(feature = "http")]
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            let _ = self.0.try_insert(name, value);
+        }
+    }
+}

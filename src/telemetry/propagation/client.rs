@@ -1,0 +1,121 @@
+//! The layer that writes, on a client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use http::{HeaderName, HeaderValue, Request};
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator;
+use tower::{Layer, Service};
+
+use super::carrier::HeadersMut;
+use super::formats;
+use crate::error::ConfigError;
+use crate::telemetry::context::current_context;
+use crate::telemetry::correlation;
+
+/// Puts trace context, baggage and the correlation id into the headers of requests, on a client.
+///
+/// The formats are those of the installed [`Telemetry`](crate::Telemetry), else W3C trace context and baggage. Where
+/// there is a span or baggage, its headers take the place of those that the request has: what a proxy copied from its
+/// own caller names the wrong parent. Where there is none, they stay. The correlation id
+/// ([`http_correlation_layer`](crate::telemetry::http_correlation_layer)) goes into `x-request-id` unless the request
+/// has that header.
+///
+/// Inside of [`Retry`](crate::Retry), which is where it belongs, each attempt names the span of that attempt.
+///
+/// # Example
+/// ```
+/// use campanile::{Retry, telemetry};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// let client = ServiceBuilder::new()
+///     .layer(Retry::builder().build()?.http_layer())
+///     .layer(telemetry::http_injection_layer())
+///     .service(service_fn(|request: http::Request<campanile::retry::ReplayBody>| async move {
+///         Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
+///     }));
+/// # let _ = client;
+/// # Ok::<(), campanile::ConfigError>(())
+/// ```
+#[must_use]
+pub fn http_injection_layer() -> HttpInjectionLayer {
+    HttpInjectionLayer { propagator: None, correlation: correlation::X_REQUEST_ID }
+}
+
+type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
+
+/// See [`http_injection_layer`].
+#[derive(Clone)]
+pub struct HttpInjectionLayer {
+    propagator: Option<Custom>,
+    correlation: HeaderName,
+}
+
+impl HttpInjectionLayer {
+    /// Uses other formats: see [`propagator`](crate::telemetry::propagator).
+    #[must_use]
+    pub fn with_propagator(self, propagator: Arc<dyn TextMapPropagator + Send + Sync>) -> Self {
+        Self { propagator: Some(propagator), ..self }
+    }
+
+    /// Writes the correlation id into another header.
+    ///
+    /// # Errors
+    /// When `name` cannot be the name of a header.
+    pub fn correlation_header(self, name: &str) -> Result<Self, ConfigError> {
+        Ok(Self { correlation: correlation::header("correlation_header", name)?, ..self })
+    }
+}
+
+impl<S> Layer<S> for HttpInjectionLayer {
+    type Service = HttpInjection<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpInjection { inner, layer: self.clone() }
+    }
+}
+
+impl fmt::Debug for HttpInjectionLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpInjectionLayer").field("correlation", &self.correlation).finish_non_exhaustive()
+    }
+}
+
+/// See [`http_injection_layer`].
+#[derive(Clone, Debug)]
+pub struct HttpInjection<S> {
+    inner: S,
+    layer: HttpInjectionLayer,
+}
+
+impl<S, B> Service<Request<B>> for HttpInjection<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let context = current_context();
+        let headers = request.headers_mut();
+        match &self.layer.propagator {
+            Some(propagator) => propagator.inject_context(&context, &mut HeadersMut(headers)),
+            None => formats::with_chosen(|formats| formats.write(&context, headers)),
+        }
+        let id = |context: &Context| correlation::of(context).and_then(|id| HeaderValue::from_str(id).ok());
+        // The current span may be older than the id.
+        if let Some(id) = id(&context).or_else(|| Context::map_current(id))
+            && !headers.contains_key(&self.layer.correlation)
+        {
+            let _ = headers.try_insert(self.layer.correlation.clone(), id);
+        }
+        self.inner.call(request)
+    }
+}

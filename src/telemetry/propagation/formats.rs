@@ -1,0 +1,184 @@
+//! In which formats trace context and baggage go from process to process.
+
+use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::sync::LazyLock;
+
+use arc_swap::ArcSwapOption;
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, TraceId};
+
+use super::carrier::{Any, AnyMut, Carrier, Writer};
+use super::{b3, baggage, trace_context};
+use crate::error::ConfigError;
+use crate::telemetry::variables::Variables;
+
+pub(in crate::telemetry) type Propagator = Arc<Formats>;
+
+/// The one that the installed telemetry has chosen.
+static CHOSEN: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
+#[cfg(feature = "http")]
+static DEFAULT: LazyLock<Propagator> =
+    LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], |_| true)));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::telemetry) enum Format {
+    TraceContext,
+    Baggage,
+    B3,
+    B3Multi,
+}
+
+impl Format {
+    /// By the names that `OTEL_PROPAGATORS` has for them.
+    const NAMES: [(&'static str, Self); 4] = [
+        ("tracecontext", Self::TraceContext),
+        ("baggage", Self::Baggage),
+        ("b3", Self::B3),
+        ("b3multi", Self::B3Multi),
+    ];
+
+    /// The formats of these names, each once; `none` is no format.
+    fn of<'a>(
+        setting: &'static str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Self>, ConfigError> {
+        let mut formats = Vec::new();
+        for name in names.into_iter().filter(|name| *name != "none") {
+            let Some((_, format)) = Self::NAMES.iter().find(|(known, _)| *known == name) else {
+                let allowed = "a list of tracecontext, baggage, b3 and b3multi, or none";
+                return Err(ConfigError::new(setting, name, allowed));
+            };
+            if !formats.contains(format) {
+                formats.push(*format);
+            }
+        }
+        Ok(formats)
+    }
+
+    fn is_b3(self) -> bool {
+        matches!(self, Self::B3 | Self::B3Multi)
+    }
+}
+
+/// The formats of `OTEL_PROPAGATORS`; without it, W3C trace context and baggage.
+pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<Format>, ConfigError> {
+    const NAME: &str = "OTEL_PROPAGATORS";
+    match variables.list(NAME) {
+        Some(names) => Format::of(NAME, names.iter().map(String::as_str)),
+        None => Ok(vec![Format::TraceContext, Format::Baggage]),
+    }
+}
+
+/// A propagator for formats other than those of the process, such as those of one upstream.
+///
+/// `tracecontext` and `baggage` are those of the W3C, `b3` and `b3multi` those of Zipkin. Of several that a request
+/// has, the last one stands. A trace whose B3 headers leave the decision to us is kept.
+///
+/// # Errors
+/// For any other name.
+///
+/// # Example
+/// ```
+/// use campanile::telemetry;
+///
+/// // A client for a service that knows nothing but B3.
+/// let layer = telemetry::http_injection_layer().with_propagator(telemetry::propagator(["b3multi"])?);
+/// assert!(telemetry::propagator(["carrier_pigeon"]).is_err());
+/// # let _ = layer;
+/// # Ok::<(), campanile::ConfigError>(())
+/// ```
+pub fn propagator<'a>(
+    formats: impl IntoIterator<Item = &'a str>,
+) -> Result<Arc<dyn TextMapPropagator + Send + Sync>, ConfigError> {
+    Ok(Arc::new(Formats::new(Format::of("propagator", formats)?, |_| true)))
+}
+
+/// Makes `propagator` the one of this process.
+pub(in crate::telemetry) fn choose(propagator: Propagator) {
+    CHOSEN.store(Some(propagator));
+}
+
+/// Does `action` with the one to use where nobody says otherwise.
+#[cfg(feature = "http")]
+pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
+    match &*CHOSEN.load() {
+        Some(chosen) => action(chosen),
+        None => action(&DEFAULT),
+    }
+}
+
+/// Several formats as one.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Formats {
+    formats: Vec<Format>,
+    deferred: b3::Deferred,
+    /// For those who ask which headers to let through.
+    fields: Vec<String>,
+}
+
+impl Formats {
+    /// `keeps` decides about traces of which a caller says that we shall.
+    pub(in crate::telemetry) fn new(
+        formats: Vec<Format>,
+        keeps: impl Fn(TraceId) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let fields = formats.iter().flat_map(|format| match format {
+            Format::TraceContext => &trace_context::FIELDS[..],
+            Format::Baggage => &baggage::FIELDS,
+            Format::B3 => &b3::SINGLE_FIELDS,
+            Format::B3Multi => &b3::MULTI_FIELDS,
+        });
+        let fields = fields.map(|field| field.name().to_owned()).collect();
+        Self { formats, deferred: b3::Deferred(Arc::new(keeps)), fields }
+    }
+
+    /// `context` with what `carrier` says; `None` when that is nothing.
+    pub(super) fn read(&self, context: &Context, carrier: &impl Carrier) -> Option<Context> {
+        let mut made: Option<Context> = None;
+        let mut b3_is_read = false;
+        for format in &self.formats {
+            let so_far = made.as_ref().unwrap_or(context);
+            let next = match format {
+                Format::TraceContext => {
+                    trace_context::extract(carrier).map(|span| so_far.with_remote_span_context(span))
+                }
+                Format::Baggage => baggage::extract(carrier).map(|baggage| so_far.with_baggage(baggage)),
+                // Either form is read whichever is written.
+                Format::B3 | Format::B3Multi if b3_is_read => None,
+                Format::B3 | Format::B3Multi => b3::extract(so_far, carrier, &self.deferred),
+            };
+            b3_is_read |= format.is_b3();
+            made = next.or(made);
+        }
+        made
+    }
+
+    pub(super) fn write(&self, context: &Context, writer: &mut impl Writer) {
+        for format in &self.formats {
+            match format {
+                Format::TraceContext => trace_context::inject(context, writer),
+                Format::Baggage => baggage::inject(context, writer),
+                Format::B3 => b3::inject_single(context, writer),
+                Format::B3Multi => b3::inject_multi(context, writer),
+            }
+        }
+    }
+}
+
+impl TextMapPropagator for Formats {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        self.write(context, &mut AnyMut(injector));
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        self.read(context, &Any(extractor)).unwrap_or_else(|| context.clone())
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.fields)
+    }
+}

@@ -1,0 +1,69 @@
+//! What came in and was ignored, counted: a proxy that mangles a header breaks every trace behind it, in silence.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::signal::{self, Emit, PROPAGATION_MALFORMED, Source};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// What was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::telemetry) enum Header {
+    TraceParent,
+    TraceState,
+    Baggage,
+    B3,
+    XB3,
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    CorrelationId,
+}
+
+/// And why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::telemetry) enum Reason {
+    Malformed,
+    /// There may be one, and there are several.
+    Repeated,
+    /// There is more of it than may be.
+    TooLarge,
+}
+
+const HEADERS: [&str; 6] = ["traceparent", "tracestate", "baggage", "b3", "x-b3", "correlation-id"];
+const REASONS: [&str; 3] = ["syntax", "repeated", "too_large"];
+
+#[derive(Debug, Default)]
+struct Ignored([[AtomicU64; REASONS.len()]; HEADERS.len()]);
+
+/// Of the process: a layer that reads headers belongs to no pipeline.
+static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
+    let ignored = Arc::new(Ignored::default());
+    signal::register(&ignored);
+    ignored
+});
+
+/// Has zeros told from now on.
+#[cfg(feature = "http")]
+pub(in crate::telemetry) fn expect() {
+    LazyLock::force(&IGNORED);
+}
+
+/// Counts what was ignored.
+#[cold]
+pub(in crate::telemetry) fn count(header: Header, reason: Reason) {
+    IGNORED.0[header as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
+}
+
+impl Source for Ignored {
+    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 headers.
+    fn observe(&self, emit: &mut Emit<'_>) {
+        for (header, counts) in HEADERS.iter().zip(&self.0) {
+            for (reason, count) in REASONS.iter().zip(counts) {
+                let count = count.load(Ordering::Relaxed);
+                // Of what never happened, one series is enough.
+                if count > 0 || *reason == "syntax" {
+                    let attributes = [("header", *header), ("reason", *reason)];
+                    emit(&PROPAGATION_MALFORMED, count as f64, &attributes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What spans keep in memory, however long they live and whatever they are called. A binary of its own, for it counts
+//! all bytes.
+
+#![cfg(feature = "telemetry")]
+#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use campanile::Telemetry;
+use campanile::telemetry::{Sampling, TelemetryBuilder};
+use opentelemetry_sdk::trace::InMemorySpanExporter;
+use tracing::field::Empty;
+use tracing::{Dispatch, error, info, info_span};
+use tracing_subscriber::prelude::*;
+
+struct Counting;
+
+thread_local! {
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let _ = BYTES.try_with(|count| {
+        count.set(count.get() + bytes);
+        let _ = MOST.try_with(|most| most.set(most.get().max(count.get())));
+    });
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MILLION: usize = 1_000_000;
+
+/// What `action` gives, and by how many bytes this thread held more than before: at most, and in the end.
+fn held<R>(action: impl FnOnce() -> R) -> (R, isize, isize) {
+    let before = BYTES.get();
+    MOST.set(before);
+    let result = action();
+    (result, MOST.get() - before, BYTES.get() - before)
+}
+
+fn telemetry(configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> (Telemetry, Dispatch) {
+    let telemetry = configure(Telemetry::builder("test").variables(|_| None)).build().unwrap();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(telemetry.span_layer()));
+    (telemetry, dispatch)
+}
+
+/// An event every 86 milliseconds of it, each with an attribute, each as long as it may be.
+#[test]
+fn p33_a_span_of_a_day_with_a_million_events_is_bounded() {
+    let exporter = InMemorySpanExporter::default();
+    let (telemetry, dispatch) = telemetry(|builder| builder.span_exporter(exporter.clone()));
+    let text = "x".repeat(10_000);
+    let mut most_of_all = 0;
+    tracing::dispatcher::with_default(&dispatch, || {
+        let day = info_span!("day", a = Empty, b = Empty);
+        let other = info_span!("other");
+        let mut sizes = Vec::new();
+        for _ in 0..10 {
+            let ((), most, _) = held(|| {
+                for n in 0..MILLION / 10 {
+                    let _entered = day.enter();
+                    info!(n, text, "{text}");
+                    if n % 100 == 0 {
+                        error!(n, "{text}");
+                        day.record("a", n).record("b", text.as_str()).follows_from(&other);
+                    }
+                }
+            });
+            sizes.push(most);
+        }
+        most_of_all = sizes.iter().copied().max().unwrap();
+        // 128 events with a name and a text of 4,096 bytes each, and as much for attributes and links.
+        assert!(sizes[0] < 128 * 3 * 4_096 + 128 * 1_024, "{sizes:?}");
+        // After the first tenth it holds no more than the moment needs.
+        assert!(sizes[1..].iter().all(|most| *most < 64 * 1_024), "{sizes:?}");
+    });
+    assert!(telemetry.force_flush(Duration::from_secs(60)));
+    let spans = exporter.get_finished_spans().unwrap();
+    let day = spans.iter().find(|span| span.name == "day").unwrap();
+    let all = u32::try_from(MILLION + MILLION / 100).unwrap();
+    assert_eq!((day.events.len(), day.events.dropped_count), (128, all - 128));
+    assert_eq!((day.links.len(), day.links.dropped_count), (128, 10_000 - 128));
+    println!("a day in a span holds {most_of_all} bytes at most");
+}
+
+/// Names and components come from requests, in a service that is careless or under attack.
+#[cfg(feature = "prometheus")]
+#[test]
+fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
+    let (telemetry, dispatch) = telemetry(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
+    let mut number = 0;
+    let mut spans = |count: usize| {
+        let dispatch = &dispatch;
+        let (_, _, kept) = held(|| {
+            tracing::dispatcher::with_default(dispatch, || {
+                for _ in 0..count / 2 {
+                    number += 1;
+                    drop(info_span!("request", otel.name = format!("GET /orders/{number}")));
+                    drop(info_span!("job", component = format!("tenant {number}")));
+                }
+            });
+        });
+        kept
+    };
+    let first = spans(MILLION / 10);
+    let rest = spans(MILLION - MILLION / 10);
+    println!("{first} bytes for the first 100,000 names, {rest} for the 900,000 after them");
+    // 900 series with two histograms each, and 1,000 components with vital signs.
+    assert!(first < 32 << 20, "{first}");
+    assert!(rest < 1 << 20, "{rest}");
+
+    let (text, ..) = held(|| telemetry.prometheus_text());
+    let counts: Vec<_> =
+        text.lines().filter(|line| line.starts_with("campanile_span_duration_seconds_count")).collect();
+    assert!(counts.len() <= 2 * 901, "{}", counts.len());
+    let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+    let overflow: Vec<_> =
+        counts.iter().filter(|line| line.contains("otel_metric_overflow=\"true\"")).collect();
+    assert_eq!(overflow.len(), 1, "none of them failed: {overflow:?}");
+    assert!(value(overflow[0]) > 0.99 * MILLION as f64, "{overflow:?}");
+    assert_eq!(counts.iter().map(|line| value(line)).sum::<f64>(), MILLION as f64, "none is lost");
+    // Neither are there more components in health than may be.
+    let components = telemetry.health().snapshot().components.len();
+    assert!(components <= 1_001, "{components}");
+}

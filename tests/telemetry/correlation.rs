@@ -1,0 +1,322 @@
+//! The id of a request, from its caller to everybody that it reaches.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use campanile::telemetry::{
+    CorrelationId, HttpCorrelationLayer, HttpInjection, http_correlation_layer, http_injection_layer,
+    http_propagation_layer,
+};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tracing::field::Empty;
+use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, info_span};
+
+use crate::support::{Pipeline, attribute};
+
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+fn http() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Tells what it got: the header, the extension, the context and the baggage.
+async fn tell(headers: HeaderMap, Extension(id): Extension<CorrelationId>) -> String {
+    let header = headers.get("x-request-id").map_or("none", |value| value.to_str().unwrap());
+    tokio::task::yield_now().await;
+    let current = CorrelationId::current().unwrap();
+    let context = Context::current();
+    let baggage = context.baggage().get("correlation.id").unwrap();
+    format!("{header} {id} {current} {baggage}")
+}
+
+#[derive(Clone)]
+struct Upstream {
+    client: HttpInjection<Http>,
+    address: SocketAddr,
+}
+
+/// Asks the service behind it, between pauses.
+async fn ask(State(upstream): State<Upstream>, Extension(id): Extension<CorrelationId>) -> String {
+    for _ in 0..fastrand::u8(0..5) {
+        tokio::task::yield_now().await;
+        assert_eq!(CorrelationId::current().as_ref(), Some(&id));
+    }
+    let request = Request::get(format!("http://{}/", upstream.address)).body(Full::default()).unwrap();
+    let response = upstream.client.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], id.as_str());
+    text(response).await
+}
+
+async fn text<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// A service with another behind it.
+async fn services(layer: HttpCorrelationLayer) -> SocketAddr {
+    let layers = || ServiceBuilder::new().layer(http_propagation_layer()).layer(http_correlation_layer());
+    let address = serve(Router::new().route("/", get(tell)).layer(layers())).await;
+    let client = ServiceBuilder::new().layer(http_injection_layer()).service(http());
+    let layers = ServiceBuilder::new().layer(http_propagation_layer()).layer(layer);
+    let app = Router::new().route("/", get(ask)).layer(layers).with_state(Upstream { client, address });
+    serve(app).await
+}
+
+async fn send(client: &Http, address: SocketAddr, headers: &[(&str, &str)]) -> (HeaderMap, String) {
+    let mut request = Request::get(format!("http://{address}/"));
+    for (name, value) in headers {
+        request = request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    let response = client.request(request.body(Full::default()).unwrap()).await.unwrap();
+    (response.headers().clone(), text(response).await)
+}
+
+fn is_generated(id: &str) -> bool {
+    uuid::Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 7)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_goes_to_everybody_and_comes_back() {
+    let (client, address) = (http(), services(http_correlation_layer()).await);
+    let (headers, told) = send(&client, address, &[("x-request-id", "order-17")]).await;
+    assert_eq!(headers["x-request-id"], "order-17");
+    assert_eq!(told, "order-17 order-17 order-17 order-17");
+
+    // In the header that the caller uses.
+    let (headers, told) = send(&client, address, &[("x-correlation-id", "order-18")]).await;
+    assert_eq!(headers["x-correlation-id"], "order-18");
+    assert!(!headers.contains_key("x-request-id"));
+    assert_eq!(told, "order-18 order-18 order-18 order-18");
+
+    // From baggage alone.
+    let (headers, told) = send(&client, address, &[("baggage", "correlation.id=order-19,tenant=blue")]).await;
+    assert_eq!(headers["x-request-id"], "order-19");
+    assert!(told.starts_with("order-19 order-19"), "{told}");
+
+    // Made where there is none.
+    let (headers, told) = send(&client, address, &[]).await;
+    let id = headers["x-request-id"].to_str().unwrap();
+    assert!(is_generated(id), "{id}");
+    assert_eq!(told, format!("{id} {id} {id} {id}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_do_not_mix() {
+    let (client, address) = (http(), services(http_correlation_layer()).await);
+    let requests: Vec<_> = (0..200)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let id = format!("request-{n}");
+                let (headers, told) = send(&client, address, &[("x-request-id", &id)]).await;
+                assert_eq!(headers["x-request-id"], id);
+                assert_eq!(told, format!("{id} {id} {id} {id}"));
+            })
+        })
+        .collect();
+    for request in requests {
+        request.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_replaced_and_counted() {
+    let (client, address) = (http(), services(http_correlation_layer()).await);
+    let long = "x".repeat(129);
+    for (value, reason) in [("a b", "syntax"), ("\u{e4}", "syntax"), ("", "syntax"), (&long, "too_large")] {
+        let before = counted(reason);
+        let (headers, _) = send(&client, address, &[("x-request-id", value)]).await;
+        assert!(is_generated(headers["x-request-id"].to_str().unwrap()), "{value:?}");
+        assert!(counted(reason) > before, "{value:?}");
+    }
+    let twice = [("x-request-id", "a"), ("x-request-id", "b")];
+    let (headers, _) = send(&client, address, &twice).await;
+    assert!(is_generated(headers["x-request-id"].to_str().unwrap()));
+    // The other header has a chance.
+    let other = [("x-request-id", "a b"), ("x-correlation-id", "good")];
+    let (headers, _) = send(&client, address, &other).await;
+    assert_eq!(headers["x-correlation-id"], "good");
+    let longest = "x".repeat(128);
+    let (headers, _) = send(&client, address, &[("x-request-id", &longest)]).await;
+    assert_eq!(headers["x-request-id"], longest);
+}
+
+/// Without metrics to look at there is nothing to compare, and every time is one more.
+fn counted(reason: &str) -> f64 {
+    #[cfg(feature = "prometheus")]
+    {
+        let pipeline = Pipeline::with(|builder| builder.prometheus());
+        let labels = [("header", "correlation-id"), ("reason", reason)];
+        let name = "campanile_telemetry_propagation_malformed_total";
+        crate::red::value(&pipeline.telemetry.prometheus_text(), name, &labels).unwrap_or(0.0)
+    }
+    #[cfg(not(feature = "prometheus"))]
+    {
+        let _ = reason;
+        static TIMES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        f64::from(TIMES.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn at_the_edge_every_request_gets_a_new_one() {
+    let (client, address) = (http(), services(http_correlation_layer().trust_callers(false)).await);
+    let theirs = [("x-request-id", "theirs"), ("baggage", "correlation.id=theirs")];
+    let (headers, told) = send(&client, address, &theirs).await;
+    let id = headers["x-request-id"].to_str().unwrap();
+    assert!(is_generated(id), "{id}");
+    assert_eq!(told, format!("{id} {id} {id} {id}"));
+}
+
+#[tokio::test]
+async fn headers_can_be_chosen() {
+    let layer = http_correlation_layer().headers(["x-trace-key"]).unwrap();
+    let client = http_injection_layer().correlation_header("x-trace-key").unwrap();
+    let echo =
+        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
+    let client = ServiceBuilder::new().layer(client).service(echo);
+    let handler = service_fn(move |request: Request<()>| {
+        assert!(request.extensions().get::<CorrelationId>().is_some());
+        let call = client.clone().oneshot(Request::new(()));
+        async move { Ok::<_, Infallible>(Response::new(call.await.unwrap())) }
+    });
+    let server = ServiceBuilder::new().layer(layer).service(handler);
+    let mut request = Request::new(());
+    request.headers_mut().insert("x-trace-key", "k".parse().unwrap());
+    request.headers_mut().insert("x-request-id", "another thing".parse().unwrap());
+    let response = server.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-trace-key"], "k");
+    assert_eq!(response.body()["x-trace-key"], "k");
+    assert!(!response.body().contains_key("x-request-id"));
+    for names in [&[] as &[&str], &["not a header"]] {
+        let error = http_correlation_layer().headers(names.iter().copied()).unwrap_err();
+        assert_eq!(error.setting(), "headers");
+    }
+    assert!(http_injection_layer().correlation_header("").is_err());
+}
+
+#[tokio::test]
+async fn what_a_service_says_itself_stands() {
+    let service = service_fn(|request: Request<()>| async move {
+        let mut response = Response::new(());
+        response.headers_mut().insert("x-request-id", "mine".parse().unwrap());
+        drop(request);
+        Ok::<_, Infallible>(response)
+    });
+    let server = ServiceBuilder::new().layer(http_correlation_layer()).service(service);
+    let response = server.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.headers().get_all("x-request-id").iter().collect::<Vec<_>>(), ["mine"]);
+
+    let echo =
+        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
+    let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
+    let id: CorrelationId = "theirs".parse().unwrap();
+    let _attached = id.within(&Context::current()).attach();
+    let mut request = Request::new(());
+    request.headers_mut().insert("x-request-id", "mine".parse().unwrap());
+    assert_eq!(client.oneshot(request).await.unwrap()["x-request-id"], "mine");
+}
+
+/// A span may be outside of the layer, one inside it, or both; the propagation layer may be on either side.
+#[tokio::test]
+async fn the_order_of_layers_loses_nothing() {
+    for activation in [true, false] {
+        for inside in [true, false] {
+            for propagation_outside in [true, false] {
+                let pipeline = Pipeline::with(|builder| builder.activation(activation));
+                let echo = service_fn(|request: Request<()>| async move {
+                    Ok::<_, Infallible>(Response::new(request.headers().clone()))
+                });
+                let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
+                let handler = service_fn(move |_: Request<()>| {
+                    let client = client.clone();
+                    let call = async move {
+                        tokio::task::yield_now().await;
+                        client.oneshot(Request::new(())).await
+                    };
+                    let span = if inside { info_span!("inside") } else { tracing::Span::none() };
+                    call.instrument(span)
+                });
+                let (outer, inner) = if propagation_outside {
+                    (Some(http_propagation_layer()), None)
+                } else {
+                    (None, Some(http_propagation_layer()))
+                };
+                let server = ServiceBuilder::new()
+                    .option_layer(outer)
+                    .layer(http_correlation_layer())
+                    .option_layer(inner)
+                    .service(handler);
+                let mut request = Request::new(());
+                let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+                request.headers_mut().insert("traceparent", parent.parse().unwrap());
+                request.headers_mut().insert("x-request-id", "order-17".parse().unwrap());
+                let call = async {
+                    let outside = info_span!("outside", correlation_id = Empty);
+                    server.oneshot(request).instrument(outside).await.unwrap()
+                };
+                let response = call.with_subscriber(pipeline.dispatch()).await;
+                let case = format!(
+                    "activation {activation}, inside {inside}, propagation outside {propagation_outside}"
+                );
+                assert_eq!(response.headers()["x-request-id"], "order-17", "{case}");
+                assert_eq!(response.body()["x-request-id"], "order-17", "{case}");
+                assert!(
+                    response.body()["baggage"].to_str().unwrap().contains("correlation.id=order-17"),
+                    "{case}"
+                );
+                let outside = pipeline.span("outside");
+                assert_eq!(attribute(&outside, "correlation_id"), Some("order-17".into()), "{case}");
+                if inside && activation {
+                    assert_eq!(
+                        pipeline.span("inside").span_context.trace_id().to_string(),
+                        parent[3..35],
+                        "{case}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn spans_of_a_request_have_its_id() {
+    for activation in [true, false] {
+        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let handler = service_fn(|_: Request<()>| {
+            async {
+                drop(info_span!("below"));
+                drop(info_span!("own", correlation_id = "said otherwise"));
+                Ok::<_, Infallible>(Response::new(()))
+            }
+            .instrument(info_span!("handler"))
+        });
+        let server = ServiceBuilder::new().layer(http_correlation_layer()).service(handler);
+        let mut request = Request::new(());
+        request.headers_mut().insert("x-request-id", "order-17".parse().unwrap());
+        server.oneshot(request).with_subscriber(pipeline.dispatch()).await.unwrap();
+        for name in ["handler", "below"] {
+            assert_eq!(attribute(&pipeline.span(name), "correlation_id"), Some("order-17".into()), "{name}");
+        }
+        assert_eq!(attribute(&pipeline.span("own"), "correlation_id"), Some("said otherwise".into()));
+    }
+}
