@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::Telemetry;
-use campanile::telemetry::{http_injection_layer, http_propagation_layer};
+use campanile::telemetry::{SpanExt, http_injection_layer, http_propagation_layer};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,7 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use support::rotel::Received;
-use support::{Rotel, promtool_check_metrics};
+use support::{Prometheus, Rotel, promtool_check_metrics};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
@@ -153,6 +153,36 @@ async fn over_http() {
 async fn from_a_runtime_with_one_thread() {
     let rotel = Rotel::start().await;
     two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_keeps_the_exemplars_that_it_scrapes() {
+    let telemetry = Telemetry::builder("checkout").prometheus().variables(|_| None).build().unwrap();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(telemetry.span_layer()));
+    let trace_id = tracing::dispatcher::with_default(&dispatch, || {
+        let order = info_span!("order", component = "orders");
+        order.trace_id().unwrap().to_string()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().route_service("/metrics", telemetry.prometheus_service());
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let prometheus = Prometheus::start(&[("checkout", address)]).await;
+    let count = r#"campanile_span_duration_seconds_count{span_name="order"}"#;
+    prometheus.wait_for(count, |series| series.iter().any(|(_, value)| *value == 1.0), LIMIT).await;
+    let found = prometheus.exemplars("campanile_span_duration_seconds_bucket").await;
+    let series = &found[0];
+    assert_eq!(series["seriesLabels"]["component"], "orders", "{found}");
+    let exemplar = &series["exemplars"][0];
+    assert_eq!(exemplar["labels"]["trace_id"], trace_id.as_str(), "{found}");
+    assert_eq!(exemplar["labels"]["span_id"].as_str().map(str::len), Some(16), "{found}");
+    // What it scraped besides is typed as it is written.
+    let metadata = prometheus.vector("campanile_telemetry_spans_started_total").await;
+    assert_eq!(metadata[0].1, 1.0);
+    let info = prometheus.vector("target_info").await;
+    assert_eq!((&info[0].0["service_name"], info[0].1), (&"checkout".into(), 1.0));
+    serving.abort();
 }
 
 #[test]

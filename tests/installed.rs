@@ -185,3 +185,50 @@ async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
         assert_eq!(calls(&format!(r#"error_type="{}","#, kind.as_str())), kind.index() + 1);
     }
 }
+
+#[cfg(all(feature = "http", feature = "prometheus"))]
+#[tokio::test]
+async fn the_duration_of_a_request_names_the_span_that_it_was_made_in() {
+    use std::convert::Infallible;
+
+    use campanile::Timing;
+    use http::{Request, Response};
+    use http_body_util::Empty;
+    use opentelemetry::Context;
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+    use tower::{Layer, ServiceExt, service_fn};
+    use tracing::Instrument;
+
+    LazyLock::force(&TELEMETRY);
+    let timing = Timing::new("exemplars");
+    let inner = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new())) });
+    let call = async |host: &str| {
+        let request = Request::get(format!("http://{host}/")).body(()).unwrap();
+        timing.http_client_layer().layer(inner).oneshot(request).await.unwrap();
+    };
+    let span = info_span!("calls");
+    call("sampled.test").instrument(span.clone()).await;
+    call("alone.test").await;
+    // A caller has decided against this trace.
+    let ids = (TraceId::from_bytes([9; 16]), SpanId::from_bytes([9; 8]));
+    let remote = SpanContext::new(ids.0, ids.1, TraceFlags::default(), true, TraceState::NONE);
+    let unsampled = info_span!("unsampled");
+    unsampled.set_parent(Context::new().with_remote_span_context(remote));
+    call("unsampled.test").instrument(unsampled).await;
+
+    let text = TELEMETRY.openmetrics_text();
+    let exemplars = |host: &str| -> Vec<&str> {
+        let of_host = format!("server_address=\"{host}\"");
+        let buckets = text.lines().filter(|line| line.contains("_request_duration_seconds_bucket{"));
+        let buckets: Vec<_> = buckets.filter(|line| line.contains(&of_host)).collect();
+        assert!(!buckets.is_empty(), "{host}: {text}");
+        buckets.into_iter().filter_map(|line| Some(line.split_once(" # ")?.1)).collect()
+    };
+    let found = exemplars("sampled.test");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let span_id = span.context().span().span_context().span_id();
+    let expected = format!("{{trace_id=\"{}\",span_id=\"{span_id}\"}} ", span.trace_id().unwrap());
+    assert!(found[0].starts_with(&expected), "{found:?}");
+    assert_eq!(exemplars("alone.test"), [""; 0]);
+    assert_eq!(exemplars("unsampled.test"), [""; 0]);
+}

@@ -1,7 +1,9 @@
 //! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
 
 #[cfg(feature = "telemetry")]
-pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, SECONDS, instrument, publish, withdraw};
+pub(super) use with_telemetry::SECONDS;
+#[cfg(feature = "telemetry")]
+pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
 #[cfg(not(feature = "telemetry"))]
 pub(crate) use without_telemetry::DurationRecorder;
 
@@ -16,8 +18,10 @@ mod with_telemetry {
     use opentelemetry::KeyValue;
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
 
+    use crate::signal::exemplars::{Book, Exemplars, Witness};
     use crate::signal::names::{Kind, METRICS, Metric, WHOLE_NUMBERS};
     use crate::signal::source::{self, Source};
+    use crate::signal::trace::{SampledSpan, want_sampled_spans};
     use crate::sync::Mutex;
     use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,15 +30,23 @@ mod with_telemetry {
         [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
     /// The meter that durations of the layers go to.
-    static METER: ArcSwapOption<Meter> = ArcSwapOption::const_empty();
+    static METER: ArcSwapOption<Published> = ArcSwapOption::const_empty();
     /// Grows at each change of [`METER`]; what is bound to an older one binds again.
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     static CHANGE: Mutex<()> = Mutex::new(());
 
-    /// Makes `meter` the one that the layers of this process record to; gives what [`withdraw`] needs.
-    pub(crate) fn publish(meter: Meter) -> u64 {
+    struct Published {
+        meter: Meter,
+        /// Where exemplars go, if somebody wants them.
+        exemplars: Option<Arc<Book>>,
+    }
+
+    /// Makes `meter` the one that the layers of this process record to, and `exemplars` where they find theirs; gives
+    /// what [`withdraw`] needs.
+    pub(crate) fn publish(meter: Meter, exemplars: Option<Arc<Book>>) -> u64 {
         let _one_at_a_time = CHANGE.lock();
-        METER.store(Some(Arc::new(meter)));
+        want_sampled_spans(exemplars.is_some());
+        METER.store(Some(Arc::new(Published { meter, exemplars })));
         GENERATION.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -43,6 +55,7 @@ mod with_telemetry {
         let _one_at_a_time = CHANGE.lock();
         if GENERATION.load(Ordering::Acquire) == generation {
             METER.store(None);
+            want_sampled_spans(false);
             GENERATION.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -170,6 +183,19 @@ mod with_telemetry {
     struct Bound {
         generation: u64,
         histogram: Option<BoundHistogram<f64>>,
+        exemplars: Option<Arc<Exemplars>>,
+    }
+
+    impl Bound {
+        #[inline]
+        fn record(&self, duration: Duration, span: Option<SampledSpan>) {
+            if let Some(histogram) = &self.histogram {
+                histogram.record(duration.as_secs_f64());
+            }
+            if let (Some(exemplars), Some(span)) = (&self.exemplars, span) {
+                exemplars.offer(duration, Witness::now(span));
+            }
+        }
     }
 
     impl DurationRecorder {
@@ -188,35 +214,44 @@ mod with_telemetry {
 
         #[inline]
         pub(crate) fn record(&self, duration: Duration) {
+            self.record_in(duration, None);
+        }
+
+        /// Records a duration that may stand for those of its bucket, as it is that of something in `span`.
+        #[inline]
+        pub(crate) fn record_in(&self, duration: Duration, span: Option<SampledSpan>) {
             if self.idle.load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
-                self.record_bound(duration);
+                self.record_bound(duration, span);
             }
         }
 
-        fn record_bound(&self, duration: Duration) {
+        fn record_bound(&self, duration: Duration, span: Option<SampledSpan>) {
             let bound = self.bound.load();
             match bound.as_deref() {
                 Some(bound) if bound.generation == GENERATION.load(Ordering::Acquire) => {
-                    if let Some(histogram) = &bound.histogram {
-                        histogram.record(duration.as_secs_f64());
-                    }
+                    bound.record(duration, span);
                 }
-                _ => self.rebind(duration),
+                _ => self.rebind(duration, span),
             }
         }
 
         #[cold]
-        fn rebind(&self, duration: Duration) {
+        fn rebind(&self, duration: Duration, span: Option<SampledSpan>) {
             let generation = GENERATION.load(Ordering::Acquire);
-            let meter = METER.load();
-            let histogram =
-                meter.as_deref().map(|meter| histogram(meter, self.metric).bind(&self.attributes));
-            self.bound.store(Some(Arc::new(Bound { generation, histogram })));
-            if meter.is_none() {
+            let published = METER.load();
+            let published = published.as_deref();
+            let histogram = published.map(|it| histogram(&it.meter, self.metric).bind(&self.attributes));
+            let exemplars = published.and_then(|it| it.exemplars.as_ref()).map(|book| {
+                let attributes: Vec<(&str, Cow<'_, str>)> =
+                    self.attributes.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
+                book.series(self.metric, attributes.iter().map(|(key, value)| (*key, &**value)))
+            });
+            self.bound.store(Some(Arc::new(Bound { generation, histogram, exemplars })));
+            if published.is_none() {
                 self.idle.store(generation, Ordering::Relaxed);
             }
-            if let Some(histogram) = self.bound.load().as_deref().and_then(|bound| bound.histogram.as_ref()) {
-                histogram.record(duration.as_secs_f64());
+            if let Some(bound) = self.bound.load().as_deref() {
+                bound.record(duration, span);
             }
         }
     }
@@ -364,6 +399,7 @@ mod without_telemetry {
     use std::time::Duration;
 
     use crate::signal::names::Metric;
+    use crate::signal::trace::SampledSpan;
 
     /// Records nothing: there is no pipeline.
     #[derive(Debug)]
@@ -379,5 +415,8 @@ mod without_telemetry {
 
         #[inline]
         pub(crate) fn record(&self, _: Duration) {}
+
+        #[inline]
+        pub(crate) fn record_in(&self, _: Duration, _: Option<SampledSpan>) {}
     }
 }

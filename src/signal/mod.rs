@@ -6,6 +6,9 @@
 //! Only distributions of durations are pushed, through a recorder that is bound to the pipeline of
 //! the moment.
 
+#[cfg(feature = "telemetry")]
+#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
+mod exemplars;
 mod meter;
 #[cfg(feature = "telemetry")]
 mod minute;
@@ -15,9 +18,12 @@ mod trace;
 #[cfg(feature = "telemetry")]
 mod vitals;
 
+#[cfg(feature = "telemetry")]
+#[cfg_attr(not(feature = "prometheus"), allow(unused_imports))]
+pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
-pub(crate) use meter::{BoundDuration, SECONDS, instrument, publish, withdraw};
+pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(test)]
@@ -25,8 +31,8 @@ pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
+pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]
-pub(crate) use trace::on_current_trace;
-pub(crate) use trace::{TraceIds, current_trace};
+pub(crate) use trace::{on_current_trace, on_sampled_span};
 #[cfg(feature = "telemetry")]
 pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};

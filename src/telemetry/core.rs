@@ -13,7 +13,6 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::exemplars::Witness;
 use super::fields::{SpanFields, StatusCode};
 use super::limits::SpanLimits;
 use super::logs::Logs;
@@ -22,6 +21,7 @@ use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
 use crate::clock::{self, Tick};
+use crate::signal::Witness;
 
 /// What all clones of a layer share.
 pub(super) struct Core {
@@ -237,7 +237,14 @@ impl Core {
         match &self.tail {
             Some(tail) if !live.context.is_sampled() => {
                 let (root, failed) = (live.local_parent == 0, live.verdict.failed());
-                tail.end(data, root, failed).into_iter().for_each(|data| self.hand_over(data));
+                let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
+                let at = data.end_time;
+                let kept = tail.end(data, root, failed);
+                if !kept.is_empty() {
+                    let failure = failed.then(|| live.error_type.as_deref().unwrap_or_default());
+                    self.red.offer(live.series, duration, failure, Witness { trace_id, span_id, at });
+                }
+                kept.into_iter().for_each(|data| self.hand_over(data));
             }
             _ => self.hand_over(data),
         }

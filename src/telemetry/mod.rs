@@ -41,8 +41,6 @@ mod ending;
 mod error;
 mod error_type;
 mod events;
-#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
-mod exemplars;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;

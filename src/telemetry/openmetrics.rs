@@ -9,12 +9,8 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::time::UNIX_EPOCH;
 
+use crate::signal::{Book, Exemplar, Exemplars};
 use prometheus::proto::{Histogram, LabelPair, Metric, MetricFamily, MetricType};
-
-use super::exemplars::{Book, Exemplar, Exemplars};
-
-/// What the format is called where formats are chosen.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What stands at the end, and alone if there is nothing.
 pub(super) const END: &str = "# EOF\n";
@@ -258,7 +254,7 @@ mod tests {
     fn each_kind_is_written_as_the_format_wants_it() {
         let counter = Counter::with_opts(Opts::new("calls_total", "Says \"how\\often\"\nso far.")).unwrap();
         counter.inc();
-        let labelled = Opts::new("share_ratio", "").const_label("path", "a\"b\\c\nd");
+        let labelled = Opts::new("share_ratio", "Part.").const_label("path", "a\"b\\c\nd");
         let gauge = Gauge::with_opts(labelled).unwrap();
         gauge.set(f64::NEG_INFINITY);
         let options = HistogramOpts::new("took_seconds", "Time.").buckets(vec![0.005, 1.0]);
@@ -274,6 +270,7 @@ mod tests {
 calls_total 1
 # TYPE share_ratio gauge
 # UNIT share_ratio ratio
+# HELP share_ratio Part.
 share_ratio{path="a\"b\\c\nd"} -Inf
 # TYPE took_seconds histogram
 # UNIT took_seconds seconds

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{InstrumentationScope, global};
+use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -39,10 +39,9 @@ use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
-use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
-use crate::signal::{self, Vitals};
+use crate::signal::{self, Book, SampledSpan, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,6 +89,8 @@ struct Inner {
     /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
     _own: Arc<OwnNumbers>,
     slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// Where durations find a span that stands for them, if somebody wants one.
+    exemplars: Option<Arc<Book>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
     #[cfg(feature = "system")]
@@ -119,7 +120,7 @@ impl Telemetry {
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
         propagation::choose(Arc::clone(&inner.propagator));
-        let _first = inner.published.set(signal::publish(inner.meter.clone()));
+        let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)
     }
 
@@ -196,7 +197,7 @@ impl Telemetry {
                 Arc::clone(&vitals),
                 settings.span_names,
                 Labels::new(&settings.span_metric_fields),
-                exemplars,
+                exemplars.clone(),
             ),
             spans: Spans::new(tail.is_some()),
             sampler,
@@ -217,6 +218,7 @@ impl Telemetry {
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current_trace(current_trace);
+        signal::on_sampled_span(sampled_span);
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
@@ -243,6 +245,7 @@ impl Telemetry {
                 output,
                 _own: own,
                 slots: Mutex::new(HashMap::new()),
+                exemplars,
                 published: OnceLock::new(),
                 #[cfg(feature = "system")]
                 sampler: Mutex::new(sampler),
@@ -304,12 +307,6 @@ impl Telemetry {
         self.inner.propagator.clone()
     }
 
-    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
-    #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        self.inner.layer.core.secrets.redactor()
-    }
-
     /// Who sends all this.
     #[must_use]
     pub fn resource(&self) -> &Resource {
@@ -339,7 +336,7 @@ impl Telemetry {
     }
 
     /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
-    /// a sampled span for each bucket of `campanile.span.duration`. Prometheus keeps them if it runs with
+    /// a sampled span for each bucket of the durations of spans and of HTTP and gRPC calls. Prometheus keeps them if it runs with
     /// `--enable-feature=exemplar-storage`.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
@@ -457,6 +454,20 @@ impl Drop for Inner {
 
 fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
     Box::new(move || push.shut_down(limit))
+}
+
+/// The span that the code that runs belongs to, if its trace is kept.
+fn sampled_span() -> Option<SampledSpan> {
+    let of = |context: &Context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid().then(|| {
+            let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
+            ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
+        })
+    };
+    // Without activation it is the layer that knows.
+    Context::map_current(of).or_else(|| of(&current_context())).flatten()
 }
 
 /// The ids of the span that the code that runs belongs to.

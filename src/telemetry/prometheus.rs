@@ -8,8 +8,8 @@ use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
 use super::error::TelemetryError;
-use super::exemplars::Book;
 use super::openmetrics;
+use crate::signal::Book;
 
 /// The metrics of a pipeline, read when someone asks.
 #[derive(Clone)]
@@ -91,6 +91,9 @@ mod service {
 
     use super::{Scrape, openmetrics};
 
+    const OLD: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
     /// Answers `GET` with the metrics, as OpenMetrics text with exemplars for those who prefer it, as Prometheus does,
     /// and as Prometheus text for everybody else. From
     /// [`Telemetry::prometheus_service`](crate::Telemetry::prometheus_service).
@@ -115,9 +118,9 @@ mod service {
                 let scrape = self.scrape.as_ref();
                 let (kind, text) = if prefers_openmetrics(request.headers()) {
                     let nothing = || openmetrics::END.to_owned();
-                    (openmetrics::CONTENT_TYPE, scrape.map_or_else(nothing, Scrape::openmetrics))
+                    (OPENMETRICS, scrape.map_or_else(nothing, Scrape::openmetrics))
                 } else {
-                    ("text/plain; version=0.0.4; charset=utf-8", scrape.map(Scrape::text).unwrap_or_default())
+                    (OLD, scrape.map(Scrape::text).unwrap_or_default())
                 };
                 let kind = HeaderValue::from_static(kind);
                 response.headers_mut().insert(header::CONTENT_TYPE, kind);

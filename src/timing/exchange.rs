@@ -14,6 +14,7 @@ use super::server_timing::ServerTiming;
 use super::stopwatch::Began;
 use crate::clock;
 use crate::outcome::{Outcome, Settle, StreamEnd};
+use crate::signal::{self, SampledSpan};
 
 /// A call over HTTP or gRPC under way, timed to the end of its response.
 pub struct Exchange {
@@ -24,13 +25,15 @@ pub struct Exchange {
     /// Where the request of a client is counted as long as it runs.
     entered: Option<Arc<Requests>>,
     tells: Option<ServerTiming>,
+    /// The span that it was called in, if its trace is kept.
+    span: Option<SampledSpan>,
 }
 
 impl Exchange {
     pub(super) fn start(meter: &Meter, call: Call, tells: Option<ServerTiming>) -> Self {
         let lane = Arc::clone(meter.lane());
         let entered = lane.shared.recorders.enter(&call);
-        Self { lane: Some(lane), began: Began::now(), call, entered, tells }
+        Self { lane: Some(lane), began: Began::now(), call, entered, tells, span: signal::sampled_span() }
     }
 }
 
@@ -40,7 +43,7 @@ impl Settle for Exchange {
             let elapsed = Duration::from_nanos(lane.end(self.began.at(), outcome));
             let recorders = &lane.shared.recorders;
             recorders.leave(&self.call, self.entered.as_deref());
-            recorders.record(&self.call, outcome, elapsed);
+            recorders.record(&self.call, outcome, elapsed, self.span);
         }
     }
 

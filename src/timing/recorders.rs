@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::call::{Call, Key, METHODS, Side, Target, method_name, scheme_name};
 use crate::outcome::Outcome;
-use crate::signal::{self, DurationRecorder, Emit};
+use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// More combinations than this share one, whose free attribute is `_OTHER`.
@@ -82,20 +82,21 @@ impl Recorders {
         shared
     }
 
-    pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration) {
+    /// `span` is the one that it was called in, if its trace is kept.
+    pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration, span: Option<SampledSpan>) {
         let key = call.key(outcome);
         let by_key = self.by_key.load();
         let by_key: &HashMap<Key<'_>, Arc<DurationRecorder>> = &by_key;
         if let Some(recorder) = by_key.get(&key) {
-            return recorder.record(elapsed);
+            return recorder.record_in(elapsed, span);
         }
         if by_key.len() < CAPACITY {
-            return self.add(key.into_owned()).record(elapsed);
+            return self.add(key.into_owned()).record_in(elapsed, span);
         }
         let key = key.other();
         match by_key.get(&key) {
-            Some(recorder) => recorder.record(elapsed),
-            None => self.add(key.into_owned()).record(elapsed),
+            Some(recorder) => recorder.record_in(elapsed, span),
+            None => self.add(key.into_owned()).record_in(elapsed, span),
         }
     }
 
@@ -190,7 +191,7 @@ mod tests {
         let recorders = Recorders::default();
         let record = |n: usize| {
             let call = call(Side::HttpClient, &format!("http://host-{n}:{}/", 1_024 + n));
-            recorders.record(&call, Outcome::Success, Duration::ZERO);
+            recorders.record(&call, Outcome::Success, Duration::ZERO, None);
         };
         (0..CAPACITY).for_each(record);
         assert_eq!(recorders.by_key.load().len(), CAPACITY);

@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::StatusCode;
@@ -40,6 +40,7 @@ impl Prometheus {
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
                 .arg("--web.listen-address=127.0.0.1:0")
+                .arg("--enable-feature=exemplar-storage")
                 .arg("--log.format=logfmt"),
         );
         let log = process.stderr();
@@ -68,8 +69,23 @@ impl Prometheus {
     ///
     /// When it refuses the query.
     pub async fn query(&self, promql: &str) -> Value {
-        let uri = format!("{}/api/v1/query", self.url);
-        let form = format!("query={}", escape(promql));
+        self.ask("query", promql, "").await
+    }
+
+    /// The exemplars of the series that a query selects, from the last hour: for each series `seriesLabels` and
+    /// `exemplars`.
+    ///
+    /// # Panics
+    ///
+    /// When it refuses the query.
+    pub async fn exemplars(&self, promql: &str) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        self.ask("query_exemplars", promql, &format!("&start={}&end={}", now - 3_600, now + 3_600)).await
+    }
+
+    async fn ask(&self, what: &str, promql: &str, more: &str) -> Value {
+        let uri = format!("{}/api/v1/{what}", self.url);
+        let form = format!("query={}{more}", escape(promql));
         let answer = client::post(&uri, "application/x-www-form-urlencoded", form).await;
         let (status, text) = answer.unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(status, StatusCode::OK, "{promql}: {text}");

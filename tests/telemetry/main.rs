@@ -8,6 +8,8 @@ mod support;
 mod console;
 #[cfg(feature = "http")]
 mod correlation;
+#[cfg(feature = "prometheus")]
+mod exemplars;
 mod export;
 mod logs;
 mod metrics;

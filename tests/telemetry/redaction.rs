@@ -350,7 +350,7 @@ fn p36_records_of_the_opentelemetry_api_are_cleaned() {
 fn p36_the_id_of_a_request_is_no_way_out() {
     let outside = Outside::new(Console::Off);
     outside.run(|| {
-        let id = KeyValue::new("correlation_id", "4242424242424242");
+        let id = KeyValue::new("correlation.id", "4242424242424242");
         let _on = Context::new().with_baggage([id]).attach();
         info_span!("request").in_scope(|| info!("inside"));
     });

@@ -76,24 +76,15 @@ impl<E: LogExporter> Records<E> {
 
 impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
     async fn export(&self, batch: Vec<Entry>) -> OTelSdkResult {
-        enum Ready {
-            Event(SdkLogRecord),
-            Native(Box<(SdkLogRecord, InstrumentationScope)>),
-        }
-        let records: Vec<Ready> = batch
+        let records: Vec<(SdkLogRecord, Option<InstrumentationScope>)> = batch
             .into_iter()
             .map(|entry| match entry {
-                Entry::Event(event) => Ready::Event(event.record(self.maker.empty(), self.places)),
-                Entry::Native(native) => Ready::Native(native),
+                Entry::Event(event) => (event.record(self.maker.empty(), self.places), None),
+                Entry::Native(native) => (native.0, Some(native.1)),
             })
             .collect();
-        let records: Vec<(&SdkLogRecord, &InstrumentationScope)> = records
-            .iter()
-            .map(|record| match record {
-                Ready::Event(record) => (record, &self.scope),
-                Ready::Native(native) => (&native.0, &native.1),
-            })
-            .collect();
+        let records: Vec<(&SdkLogRecord, &InstrumentationScope)> =
+            records.iter().map(|(record, scope)| (record, scope.as_ref().unwrap_or(&self.scope))).collect();
         self.exporter.export(LogBatch::new(&records)).await
     }
 

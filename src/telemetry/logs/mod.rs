@@ -117,10 +117,9 @@ impl Logs {
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                correlation_id: correlation::of(context).map(|id| {
-                    // It may come from outside.
-                    StringValue::from(secrets.text(CORRELATION_ID, id).into_owned())
-                }),
+                // It may come from outside.
+                correlation_id: correlation::of(context)
+                    .map(|id| StringValue::from(secrets.text(CORRELATION_ID, id).into_owned())),
             }
         })
     }

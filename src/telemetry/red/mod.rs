@@ -21,11 +21,10 @@ use tracing::callsite::Identifier;
 pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
 use self::series::{Instruments, Recorders, Series};
-use super::exemplars::{Book, Witness};
 use super::fields::Special;
 use super::spans::Mix;
 use crate::clock::Tick;
-use crate::signal::Vitals;
+use crate::signal::{Book, Vitals, Witness};
 use crate::sync::Mutex;
 
 /// Stands for a component, a span name and the values of the labels.
@@ -207,6 +206,13 @@ impl Red {
         if let Some(series) = self.series.get(id.0) {
             series.recorders.record(&self.instruments, duration, failure, witness);
             series.vital.record(&self.vitals, &series.component, now, duration, failure.is_some());
+        }
+    }
+
+    /// Names `witness` for a span that was taken in before its trace was kept.
+    pub(super) fn offer(&self, id: SeriesId, duration: Duration, failure: Option<&str>, witness: Witness) {
+        if let Some(series) = self.series.get(id.0) {
+            series.recorders.offer(duration, failure, witness);
         }
     }
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 use opentelemetry::metrics::Meter;
 
 use crate::clock::Tick;
-use crate::signal::{BoundDuration, SPAN_DURATION, Vital, Vitals};
+use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, Vital, Vitals, Witness};
 use crate::sync::Mutex;
-use crate::telemetry::exemplars::{Book, Exemplars, Witness};
 
 /// Where the spans of one component and name, and one value of each label, are counted.
 #[derive(Debug)]
@@ -103,7 +102,13 @@ impl Recorder {
     #[inline]
     fn record(&self, duration: Duration, witness: Option<Witness>) {
         self.duration.record(duration);
-        if let (Some(exemplars), Some(witness)) = (&self.exemplars, witness) {
+        if let Some(witness) = witness {
+            self.offer(duration, witness);
+        }
+    }
+
+    fn offer(&self, duration: Duration, witness: Witness) {
+        if let Some(exemplars) = &self.exemplars {
             exemplars.offer(duration, witness);
         }
     }
@@ -148,6 +153,16 @@ impl Recorders {
             }
         }
         self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
+    }
+
+    /// Names `witness` for a duration that [`record`](Self::record) has taken in.
+    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = failure.and_then(|kind| kinds.get(kind)).map(|recorder| &**recorder);
+        let of_none = if failure.is_some() { self.failed.get() } else { self.fine.get() };
+        if let Some(recorder) = of_kind.or(of_none) {
+            recorder.offer(duration, witness);
+        }
     }
 
     /// The recorder of a kind that was not there; none if there are too many.

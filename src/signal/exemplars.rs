@@ -12,37 +12,45 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
+use super::meter::SECONDS;
+use super::names::Metric;
+use super::trace::SampledSpan;
 use crate::clock;
-use crate::signal::{Metric, SECONDS};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The span that a duration was that of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Witness {
-    pub(super) trace_id: TraceId,
-    pub(super) span_id: SpanId,
-    /// When it ended.
-    pub(super) at: SystemTime,
+pub(crate) struct Witness {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    /// When the duration ended.
+    pub(crate) at: SystemTime,
 }
 
 impl Witness {
     /// The span of `context`, if that is sampled.
-    pub(super) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
+    pub(crate) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
         context.is_sampled().then(|| Self {
             trace_id: context.trace_id(),
             span_id: context.span_id(),
             at: at(),
         })
     }
+
+    /// The span `span`, which goes on.
+    pub(crate) fn now(span: SampledSpan) -> Self {
+        let (trace_id, span_id) = (TraceId::from_bytes(span.trace_id), SpanId::from_bytes(span.span_id));
+        Self { trace_id, span_id, at: SystemTime::now() }
+    }
 }
 
 /// A value, and the span that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Exemplar {
+pub(crate) struct Exemplar {
     /// In seconds.
-    pub(super) value: f64,
-    pub(super) witness: Witness,
+    pub(crate) value: f64,
+    pub(crate) witness: Witness,
 }
 
 /// One that is younger than the one that is there by less makes no difference.
@@ -50,7 +58,7 @@ const HARDLY_OLDER: Duration = Duration::from_millis(10);
 
 /// The exemplars of one series.
 #[derive(Debug, Default)]
-pub(super) struct Exemplars {
+pub(crate) struct Exemplars {
     /// By bucket; made for the first.
     places: OnceLock<Box<[Place]>>,
 }
@@ -69,7 +77,7 @@ struct Place {
 
 impl Exemplars {
     /// Makes `witness` the exemplar of the bucket that `duration` falls into.
-    pub(super) fn offer(&self, duration: Duration, witness: Witness) {
+    pub(crate) fn offer(&self, duration: Duration, witness: Witness) {
         let places = self.places.get_or_init(|| (0..=SECONDS.len()).map(|_| Place::default()).collect());
         let seconds = duration.as_secs_f64();
         if let Some(place) = places.get(SECONDS.partition_point(|bound| *bound < seconds)) {
@@ -78,7 +86,7 @@ impl Exemplars {
     }
 
     /// The exemplar of the bucket below the bound of that number, counted from 0; the last has no bound.
-    pub(super) fn get(&self, bucket: usize) -> Option<Exemplar> {
+    pub(crate) fn get(&self, bucket: usize) -> Option<Exemplar> {
         self.places.get()?.get(bucket)?.get()
     }
 }
@@ -122,7 +130,8 @@ impl Place {
                 },
             };
             fence(Ordering::Acquire);
-            let whole = version != 0 && version % 2 == 0 && version == self.version.load(Ordering::Relaxed);
+            let whole =
+                version != 0 && version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
             whole.then_some(exemplar)
         })
     }
@@ -135,11 +144,11 @@ fn half(number: u128) -> u64 {
 
 /// The exemplars of all series of a pipeline, by what Prometheus calls them.
 #[derive(Debug, Default)]
-pub(super) struct Book(Mutex<HashMap<String, Arc<Exemplars>>>);
+pub(crate) struct Book(Mutex<HashMap<String, Arc<Exemplars>>>);
 
 impl Book {
     /// The exemplars of the series of `metric`, which is a histogram of seconds, with these attributes.
-    pub(super) fn series<'a>(
+    pub(crate) fn series<'a>(
         &self,
         metric: &Metric,
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -153,7 +162,7 @@ impl Book {
     }
 
     /// The exemplars of a series by its labels, which are sorted by name.
-    pub(super) fn find<'a>(
+    pub(crate) fn find<'a>(
         &self,
         family: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
