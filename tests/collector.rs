@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::Telemetry;
-use campanile::telemetry::{SpanExt, http_injection_layer, http_propagation_layer};
+use campanile::telemetry::{SpanExt, TelemetryError, http_injection_layer, http_propagation_layer};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use support::rotel::Received;
+use support::tls::Authority;
 use support::{Prometheus, Rotel, promtool_check_metrics};
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -26,15 +27,18 @@ use tracing_subscriber::prelude::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn service(name: &str, endpoint: &str, protocol: &str) -> (Telemetry, Dispatch) {
-    let (endpoint, protocol) = (endpoint.to_owned(), protocol.to_owned());
+/// More variables.
+type More = Vec<(&'static str, String)>;
+
+fn service(name: &str, endpoint: &str, protocol: &str, more: &More) -> (Telemetry, Dispatch) {
+    let (endpoint, protocol, more) = (endpoint.to_owned(), protocol.to_owned(), more.clone());
     let telemetry = Telemetry::builder(name)
         .otlp()
         .attribute("deployment.environment.name", "test")
         .variables(move |name| match name {
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
             "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.clone()),
-            _ => None,
+            _ => more.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()),
         })
         .build()
         .unwrap();
@@ -78,9 +82,9 @@ async fn order(address: SocketAddr) {
     call.instrument(span).await;
 }
 
-async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, protocol: &str) {
-    let (checkout, in_checkout) = service("checkout", &endpoint, protocol);
-    let (payments, in_payments) = service("payments", &endpoint, protocol);
+async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, protocol: &str, more: More) {
+    let (checkout, in_checkout) = service("checkout", &endpoint, protocol, &more);
+    let (payments, in_payments) = service("payments", &endpoint, protocol, &more);
     let address = serve().with_subscriber(in_payments).await;
     order(address).with_subscriber(in_checkout).await;
     for telemetry in [checkout, payments] {
@@ -140,19 +144,116 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
 #[tokio::test(flavor = "multi_thread")]
 async fn over_grpc() {
     let rotel = Rotel::start().await;
-    two_services_reach_the_collector(&rotel, rotel.grpc_endpoint(), "grpc").await;
+    two_services_reach_the_collector(&rotel, rotel.grpc_endpoint(), "grpc", More::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_http() {
     let rotel = Rotel::start().await;
-    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf").await;
+    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf", More::new()).await;
 }
 
 #[tokio::test]
 async fn from_a_runtime_with_one_thread() {
     let rotel = Rotel::start().await;
-    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf").await;
+    two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf", More::new()).await;
+}
+
+/// With the name that TLS knows each by.
+const PROTOCOLS: [(&str, &[u8]); 2] = [("grpc", b"h2"), ("http/protobuf", b"http/1.1")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_over_both_protocols() {
+    for (protocol, _) in PROTOCOLS {
+        let rotel = Rotel::start().await;
+        let endpoint = format!("http://{}", rotel.address(protocol));
+        let more = vec![("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip".to_owned())];
+        two_services_reach_the_collector(&rotel, endpoint, protocol, more).await;
+    }
+}
+
+fn file(authority: &Authority, name: &str) -> String {
+    authority.file(name).to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_tls_over_both_protocols() {
+    let authority = Authority::new();
+    for (protocol, alpn) in PROTOCOLS {
+        for clients in [false, true] {
+            let rotel = Rotel::start().await;
+            let door = authority.door(rotel.address(protocol), alpn, clients).await;
+            let mut more = vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", file(&authority, "ca"))];
+            if clients {
+                more.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(&authority, "client")));
+                more.push(("OTEL_EXPORTER_OTLP_CLIENT_KEY", file(&authority, "client-key")));
+            }
+            two_services_reach_the_collector(&rotel, format!("https://{door}"), protocol, more).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p34_who_is_not_trusted_gets_nothing_and_it_is_counted() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let rotel = Rotel::start().await;
+    for (protocol, alpn) in PROTOCOLS {
+        // The collector's certificate is not of this authority, and then the client's is not of the collector's.
+        for (trusted, client, clients) in
+            [(&other, None, false), (&authority, None, true), (&authority, Some(&other), true)]
+        {
+            let door = authority.door(rotel.address(protocol), alpn, clients).await;
+            let mut more = vec![
+                ("OTEL_METRICS_EXPORTER", "prometheus".to_owned()),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", file(trusted, "ca")),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "500".to_owned()),
+            ];
+            if let Some(client) = client {
+                more.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(client, "client")));
+                more.push(("OTEL_EXPORTER_OTLP_CLIENT_KEY", file(client, "client-key")));
+            }
+            let (telemetry, dispatch) = service("checkout", &format!("https://{door}"), protocol, &more);
+            tracing::dispatcher::with_default(&dispatch, || drop(info_span!("order")));
+            assert!(!telemetry.force_flush(LIMIT));
+            let text = telemetry.prometheus_text();
+            let counted = r#"campanile_telemetry_export_failures_total{signal="traces"} 1"#;
+            assert!(text.contains(counted), "{text}");
+        }
+    }
+    assert!(rotel.received().spans.is_empty());
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_named() {
+    let authority = Authority::new();
+    let key = file(&authority, "client-key");
+    for (set, name, why) in [
+        (vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem".to_owned())], "CERTIFICATE", "No such file"),
+        (
+            vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", key.clone())],
+            "CERTIFICATE",
+            "there is no certificate in it",
+        ),
+        (
+            vec![("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key)],
+            "TRACES_CLIENT_KEY",
+            "its certificate is not set",
+        ),
+        (
+            vec![("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(&authority, "client"))],
+            "CLIENT_CERTIFICATE",
+            "its key is not set",
+        ),
+    ] {
+        let read = move |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://127.0.0.1:1".to_owned()),
+            _ => set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()),
+        };
+        let error = Telemetry::builder("test").otlp().variables(read).build().unwrap_err();
+        let TelemetryError::Setting(error) = error else { panic!("{error}") };
+        assert_eq!(error.setting(), format!("OTEL_EXPORTER_OTLP_{name}"));
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@ mod source;
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use campanile::signal::{Kind, METRICS};
+#[cfg(feature = "telemetry")]
+use campanile::telemetry::{UNREAD_VARIABLES, VARIABLES};
 use source::Token;
 
 /// Code that is longer holds more than one idea.
@@ -31,6 +33,29 @@ fn readme_lists_the_metrics() {
             .expect("a string takes everything");
     }
     assert_in_readme("metrics", &table);
+}
+
+#[cfg(feature = "telemetry")]
+#[test]
+fn readme_lists_the_variables() {
+    let mut table = String::from("| Variable | Decides | Default |\n|---|---|---|\n");
+    for variable in VARIABLES {
+        let mut names: Vec<_> = variable.names().iter().map(|name| format!("`{name}`")).collect();
+        if variable.by_signal {
+            // The others follow the same form.
+            names.truncate(2);
+            names.push("…".to_owned());
+        }
+        writeln!(table, "| {} | {} | {} |", names.join(" "), variable.meaning, variable.default)
+            .expect("a string takes everything");
+    }
+    assert_in_readme("variables", &table);
+
+    let mut table = String::from("| Variable | Why it is not read |\n|---|---|\n");
+    for (name, reason) in UNREAD_VARIABLES {
+        writeln!(table, "| `{name}` | {reason} |").expect("a string takes everything");
+    }
+    assert_in_readme("unread variables", &table);
 }
 
 #[test]

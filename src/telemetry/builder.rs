@@ -97,7 +97,10 @@ pub struct TelemetrySettings {
     /// Whether spans say where in the code they stand.
     #[serde(default = "yes")]
     pub code_attributes: bool,
-    /// Attributes of the resource.
+    /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
+    #[serde(default = "yes")]
+    pub detection: bool,
+    /// Attributes of the resource; they win over what is found out, and variables over them.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
     /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
@@ -156,6 +159,7 @@ impl TelemetrySettings {
             activation: true,
             busy_and_idle: false,
             code_attributes: true,
+            detection: true,
             attributes: BTreeMap::new(),
             metrics_every: minute(),
             metrics_timeout: half_a_minute(),
@@ -339,6 +343,18 @@ impl TelemetryBuilder {
         self
     }
 
+    /// The version of the service: the attribute `service.version` of the resource.
+    pub fn service_version(self, version: impl Into<String>) -> Self {
+        self.attribute("service.version", version)
+    }
+
+    /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
+    /// It does unless told otherwise; no network is asked.
+    pub fn detection(mut self, detection: bool) -> Self {
+        self.settings.detection = detection;
+        self
+    }
+
     /// What one span may hold.
     pub fn limits(mut self, limits: SpanLimits) -> Self {
         self.settings.limits = limits;
@@ -449,7 +465,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Reads `OTEL_*` variables and `RUST_LOG` from `read`, and not from the environment.
+    /// Reads `OTEL_*` variables, `RUST_LOG` and those by which platforms are known from `read`, and not from the
+    /// environment.
     ///
     /// For tests and for values that live elsewhere.
     pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {

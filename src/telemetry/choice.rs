@@ -27,6 +27,8 @@ pub(super) struct Choice {
     metrics: Sinks,
     logs: Sinks,
     pub(super) prometheus: bool,
+    /// Whether histograms have exponential buckets.
+    pub(super) exponential: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +48,8 @@ impl Choice {
         let (logs, _) = sinks(variables, "OTEL_LOGS_EXPORTER", wanted, None)?;
         let prometheus = Some(settings.prometheus);
         let (metrics, prometheus) = sinks(variables, "OTEL_METRICS_EXPORTER", wanted, prometheus)?;
-        Ok(Self { disabled: false, traces, metrics, logs, prometheus })
+        let exponential = metrics.otlp && exponential(variables, prometheus)?;
+        Ok(Self { disabled: false, traces, metrics, logs, prometheus, exponential })
     }
 
     /// Starts what exports spans, and says what metrics are to be sent to.
@@ -115,6 +118,27 @@ pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
     Box::new(move |settings, places, counters, resource| {
         Logs::start(exporter, settings, places, counters, resource)
     })
+}
+
+/// Whether histograms for OTLP, and with them those for all, have exponential buckets.
+fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigError> {
+    const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    match variables.get(NAME) {
+        None => Ok(false),
+        Some(value) => match value.to_ascii_lowercase().as_str() {
+            "explicit_bucket_histogram" => Ok(false),
+            "base2_exponential_bucket_histogram" if !prometheus => Ok(true),
+            "base2_exponential_bucket_histogram" => Err(ConfigError::new(
+                NAME,
+                value,
+                "explicit_bucket_histogram while Prometheus is on: its text cannot hold the other",
+            )),
+            _ => {
+                let allowed = "explicit_bucket_histogram or base2_exponential_bucket_histogram";
+                Err(ConfigError::new(NAME, value, allowed))
+            }
+        },
+    }
 }
 
 /// The sinks of one signal, and whether Prometheus is among them where it may be.

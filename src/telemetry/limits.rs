@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 ///
 /// A span can live for days. Without limits each event and attribute would stay in memory for as long.
 /// `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`,
-/// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their general forms
+/// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their general forms
 /// `OTEL_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` win over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,13 +24,22 @@ pub struct SpanLimits {
     pub links: usize,
     /// Attributes of an event. 128.
     pub event_attributes: usize,
+    /// Attributes of a link. 128.
+    pub link_attributes: usize,
     /// Bytes of a text: an attribute's value, a name, a message. 4,096.
     pub value_length: usize,
 }
 
 impl Default for SpanLimits {
     fn default() -> Self {
-        Self { attributes: 128, events: 128, links: 128, event_attributes: 128, value_length: 4_096 }
+        Self {
+            attributes: 128,
+            events: 128,
+            links: 128,
+            event_attributes: 128,
+            link_attributes: 128,
+            value_length: 4_096,
+        }
     }
 }
 
@@ -43,6 +52,7 @@ impl SpanLimits {
             (&mut self.events, "OTEL_SPAN_EVENT_COUNT_LIMIT", None),
             (&mut self.links, "OTEL_SPAN_LINK_COUNT_LIMIT", None),
             (&mut self.event_attributes, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", general),
+            (&mut self.link_attributes, "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", general),
             (&mut self.value_length, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
         ] {
             if let Some(value) = variables.number(name)?.or(general) {

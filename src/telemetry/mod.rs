@@ -44,6 +44,7 @@ mod events;
 #[cfg(feature = "otlp")]
 mod export;
 mod fields;
+mod filter;
 mod limits;
 mod logs;
 mod metrics;
@@ -89,3 +90,4 @@ pub use propagation::{
 };
 pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use span_layer::SpanLayer;
+pub use variables::{UNREAD_VARIABLES, VARIABLES, Variable};

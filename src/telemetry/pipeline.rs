@@ -14,7 +14,6 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -28,6 +27,7 @@ use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
+use super::filter;
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
@@ -108,7 +108,7 @@ impl Telemetry {
     }
 
     pub(super) fn install(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let filter = filter(&builder.settings.env_filter, &builder.variables)?;
+        let filter = filter::env_filter(&builder.settings.env_filter, &builder.variables)?;
         let telemetry = Self::build(builder)?;
         let inner = &*telemetry.inner;
         let subscriber = tracing_subscriber::registry()
@@ -136,11 +136,17 @@ impl Telemetry {
         let choice = Choice::of(&settings, &variables)?;
         let sampling = sampling(&settings, &variables, choice.disabled)?;
         let push = push_settings(&settings, &variables)?;
+        // `install` needs it; a value that cannot be used is an error for all.
+        filter::log_level(&variables)?;
         let formats = propagation::from_variables(&variables)?;
-        let resource = resource(&settings.service_name, &settings.attributes, &variables)?;
+        let resource =
+            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
         let counters = Arc::new(Counters::default());
-        let meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        if choice.exponential {
+            meters = meters.with_view(metrics::exponential);
+        }
         let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in exporters {
@@ -186,7 +192,9 @@ impl Telemetry {
             .with_sampler(SharedSampler(Arc::clone(&sampler)))
             .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
             .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX));
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
@@ -478,16 +486,6 @@ fn current_trace() -> Option<signal::TraceIds> {
     ids.is_valid().then(|| signal::TraceIds {
         trace_id: ids.trace_id().to_string(),
         span_id: ids.span_id().to_string(),
-    })
-}
-
-fn filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
-    let (setting, directives) = match variables.get("RUST_LOG") {
-        Some(directives) => ("RUST_LOG", directives),
-        None => ("env_filter", directives.to_owned()),
-    };
-    EnvFilter::builder().parse(&directives).map_err(|error| {
-        ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
     })
 }
 

@@ -10,6 +10,8 @@ pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod rotel;
+#[cfg(feature = "real-servers")]
+pub mod tls;
 
 use std::{env, path::PathBuf};
 

@@ -70,6 +70,11 @@ impl Rotel {
         format!("http://{}", self.http)
     }
 
+    /// Where it listens for the protocol `grpc` or `http/protobuf`, without TLS.
+    pub fn address(&self, protocol: &str) -> SocketAddr {
+        if protocol == "grpc" { self.grpc } else { self.http }
+    }
+
     /// What it has received so far.
     pub fn received(&self) -> Received {
         Received::parse(&self.output.borrow())

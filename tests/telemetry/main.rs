@@ -8,11 +8,15 @@ mod support;
 mod console;
 #[cfg(feature = "http")]
 mod correlation;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
 mod logs;
 mod metrics;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod otlp;
 mod parents;
 #[cfg(feature = "http")]
 mod propagation;
@@ -22,6 +26,8 @@ mod redaction;
 mod reentrance;
 mod sampling;
 mod scenarios;
+#[cfg(all(feature = "otlp", feature = "prometheus"))]
+mod scripted;
 mod spans;
 mod trees;
 mod variables;

@@ -207,11 +207,13 @@ mod tests {
 
     #[test]
     fn variables_win_over_the_code() {
-        let mut settings = OtlpSettings::default();
-        settings.endpoint = Some("http://code:1".to_owned());
-        settings.protocol = OtlpProtocol::Grpc;
-        settings.compression = OtlpCompression::Gzip;
-        settings.certificate = Some("/code.pem".into());
+        let settings = OtlpSettings {
+            endpoint: Some("http://code:1".to_owned()),
+            protocol: OtlpProtocol::Grpc,
+            compression: OtlpCompression::Gzip,
+            certificate: Some("/code.pem".into()),
+            ..OtlpSettings::default()
+        };
         let plain = with(&settings, Signal::Metrics, &[]).unwrap();
         assert!(plain.grpc && plain.gzip);
         assert_eq!(plain.uri.authority().unwrap(), "code:1");

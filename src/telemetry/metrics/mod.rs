@@ -19,7 +19,10 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::reader::MetricReader;
-use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, MeterProviderBuilder, Pipeline, Temporality};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, ManualReader, MeterProviderBuilder, Pipeline, Stream,
+    Temporality,
+};
 
 pub use self::guard::Meters;
 pub(super) use self::push::{Push, PushSettings};
@@ -82,6 +85,16 @@ impl fmt::Debug for Outlet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outlet").field("temporality", &self.temporality).finish_non_exhaustive()
     }
+}
+
+/// The view that makes exponential histograms of all: 160 buckets at most, as the specification has it.
+pub(super) fn exponential(instrument: &Instrument) -> Option<Stream> {
+    if instrument.kind() != InstrumentKind::Histogram {
+        return None;
+    }
+    let aggregation =
+        Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
+    Stream::builder().with_aggregation(aggregation).build().ok()
 }
 
 /// Exporters, each with the reader that it asks.

@@ -1,4 +1,14 @@
 //! Who sends the telemetry.
+//!
+//! A trace that nobody can place is worth little. What a process can find out about itself without asking anyone
+//! over a network is found out here: from files that the system keeps, and from variables that platforms set.
+//! Command lines and the rest of the environment stay where they are, for they hold secrets.
+
+mod cloud;
+mod container;
+mod host;
+mod kubernetes;
+mod surroundings;
 
 use std::collections::BTreeMap;
 
@@ -7,6 +17,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
+use self::surroundings::Surroundings;
 use super::variables::{Variables, percent_decoded};
 use crate::error::ConfigError;
 
@@ -14,20 +25,12 @@ use crate::error::ConfigError;
 pub(super) fn resource(
     service_name: &str,
     attributes: &BTreeMap<String, String>,
+    detection: bool,
     variables: &Variables,
 ) -> Result<Resource, ConfigError> {
-    let mut found = vec![
-        KeyValue::new("process.pid", i64::from(std::process::id())),
-        KeyValue::new("service.instance.id", instance_id()),
-        KeyValue::new("service.name", service_name.to_owned()),
-    ];
-    if let Some(name) = host_name() {
-        found.push(KeyValue::new("host.name", name));
-    }
-    let executable = std::env::current_exe().ok();
-    if let Some(name) = executable.as_deref().and_then(|path| path.file_name()?.to_str()) {
-        found.push(KeyValue::new("process.executable.name", name.to_owned()));
-    }
+    let mut found = if detection { detected(&Surroundings::of_this_process(variables)) } else { Vec::new() };
+    found.push(KeyValue::new("service.instance.id", instance_id()));
+    found.push(KeyValue::new("service.name", service_name.to_owned()));
     found.extend(attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
     if let Some(text) = variables.get("OTEL_RESOURCE_ATTRIBUTES") {
         found.extend(parse(&text)?);
@@ -39,6 +42,15 @@ pub(super) fn resource(
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(found)
         .build())
+}
+
+/// What `surroundings` tell; of two with the same name the later one stands.
+fn detected(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
+    let mut found = host::attributes(surroundings);
+    found.extend(container::attributes(surroundings));
+    found.extend(kubernetes::attributes(surroundings));
+    found.extend(cloud::attributes(surroundings));
+    found
 }
 
 /// `key=value` pairs between commas, with percent-encoded values, as the specification has them.
@@ -54,15 +66,6 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, ConfigError> {
             Ok(KeyValue::new(Key::from(key.trim().to_owned()), percent_decoded(value.trim())))
         })
         .collect()
-}
-
-fn host_name() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
 }
 
 /// A random UUID (version 4).
@@ -85,28 +88,31 @@ mod tests {
     #[test]
     fn the_environment_has_the_last_word() {
         let variables = |name: &str| match name {
-            "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=b,a=x%20y%2,zone = eu ,".to_owned()),
+            "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=b,a=x%20y%2,zone = eu ,host.name=h".to_owned()),
             _ => None,
         };
         let attributes = BTreeMap::from([("zone".to_owned(), "us".to_owned())]);
-        let found = resource("a", &attributes, &Variables::new(variables)).unwrap();
+        let found = resource("a", &attributes, true, &Variables::new(variables)).unwrap();
         assert_eq!(get(&found, "service.name"), "b");
         assert_eq!(get(&found, "a"), "x y%2");
         assert_eq!(get(&found, "zone"), "eu");
+        assert_eq!(get(&found, "host.name"), "h");
         assert_eq!(get(&found, "telemetry.sdk.language"), "rust");
+        assert_eq!(get(&found, "process.pid"), std::process::id().to_string());
         let all = move |name: &str| match name {
             "OTEL_SERVICE_NAME" => Some("c".to_owned()),
             _ => variables(name),
         };
-        let found = resource("a", &attributes, &Variables::new(all)).unwrap();
+        let found = resource("a", &attributes, false, &Variables::new(all)).unwrap();
         assert_eq!(get(&found, "service.name"), "c");
         assert_eq!(get(&found, "service.instance.id").len(), 36);
+        assert_eq!(get(&found, "process.pid"), "", "nothing is found out without being asked for");
     }
 
     #[test]
     fn half_a_pair_is_an_error() {
         let variables = Variables::new(|_| Some("a=b,c".to_owned()));
-        let error = resource("a", &BTreeMap::new(), &variables).unwrap_err();
+        let error = resource("a", &BTreeMap::new(), true, &variables).unwrap_err();
         assert_eq!(error.value(), "c");
     }
 }

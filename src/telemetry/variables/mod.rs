@@ -1,10 +1,13 @@
 //! The `OTEL_*` variables.
 
+mod table;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::table::{UNREAD_VARIABLES, VARIABLES, Variable};
 use crate::error::ConfigError;
 
 /// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.

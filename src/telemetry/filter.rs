@@ -1,0 +1,63 @@
+//! Which spans and events the subscriber of `install` looks at.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{Directive, EnvFilter};
+
+use super::variables::Variables;
+use crate::error::ConfigError;
+
+/// `RUST_LOG`, else `directives`; over them what `OTEL_LOG_LEVEL` says about the pipeline itself.
+pub(super) fn env_filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
+    let (setting, directives) = match variables.get("RUST_LOG") {
+        Some(directives) => ("RUST_LOG", directives),
+        None => ("env_filter", directives.to_owned()),
+    };
+    let filter = EnvFilter::builder().parse(&directives).map_err(|error| {
+        ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
+    })?;
+    let Some(level) = log_level(variables)? else { return Ok(filter) };
+    // Every crate of OpenTelemetry has a name that begins so.
+    let of_the_pipeline = ["opentelemetry", "campanile::telemetry"].map(|target| format!("{target}={level}"));
+    let of_the_pipeline = of_the_pipeline.iter().filter_map(|text| text.parse::<Directive>().ok());
+    Ok(of_the_pipeline.fold(filter, EnvFilter::add_directive))
+}
+
+pub(super) fn log_level(variables: &Variables) -> Result<Option<LevelFilter>, ConfigError> {
+    const NAME: &str = "OTEL_LOG_LEVEL";
+    let Some(level) = variables.get(NAME) else { return Ok(None) };
+    let known = match level.to_ascii_lowercase().as_str() {
+        "off" | "none" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return Err(ConfigError::new(NAME, level, "off, error, warn, info, debug or trace")),
+    };
+    Ok(Some(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directives(set: &'static [(&'static str, &'static str)]) -> Result<Vec<String>, ConfigError> {
+        let find =
+            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let filter = env_filter("info,opentelemetry=warn", &Variables::new(find))?;
+        let mut directives: Vec<_> = filter.to_string().split(',').map(ToOwned::to_owned).collect();
+        directives.sort();
+        Ok(directives)
+    }
+
+    #[test]
+    fn the_level_of_the_pipeline_is_set_over_the_others() {
+        assert_eq!(directives(&[]).unwrap(), ["info", "opentelemetry=warn"]);
+        assert_eq!(
+            directives(&[("OTEL_LOG_LEVEL", "DEBUG"), ("RUST_LOG", "error,opentelemetry=off")]).unwrap(),
+            ["campanile::telemetry=debug", "error", "opentelemetry=debug"]
+        );
+        let error = directives(&[("OTEL_LOG_LEVEL", "loud")]).unwrap_err();
+        assert_eq!((error.setting(), error.value()), ("OTEL_LOG_LEVEL", "loud"));
+    }
+}

@@ -1,0 +1,298 @@
+//! What goes over the wire, and what is made of the answers.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use campanile::Telemetry;
+use campanile::telemetry::{OtlpCompression, OtlpProtocol, OtlpSettings, TelemetryBuilder, TelemetryError};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use tracing::info_span;
+use tracing_subscriber::prelude::*;
+
+use crate::scripted::{Collector, Request, grpc, http};
+use crate::support::{LONG, in_time};
+
+type Set = Vec<(&'static str, String)>;
+
+/// Spans alone, so that every request is one of them.
+fn builder(endpoint: &str, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
+    let mut set: Set = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
+        ("OTEL_METRICS_EXPORTER", "prometheus".to_owned()),
+        ("OTEL_LOGS_EXPORTER", "none".to_owned()),
+    ];
+    set.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    Telemetry::builder("test").otlp().variables(find(set))
+}
+
+fn find(set: Set) -> impl Fn(&str) -> Option<String> {
+    move |name| set.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value.clone())
+}
+
+fn span(telemetry: &Telemetry) {
+    let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+    tracing::subscriber::with_default(subscriber, || drop(info_span!("order")));
+}
+
+fn number(telemetry: &Telemetry, name: &str, label: (&str, &str)) -> f64 {
+    crate::red::value(&telemetry.prometheus_text(), name, &[label]).unwrap_or_default()
+}
+
+fn lost(telemetry: &Telemetry, reason: &str) -> f64 {
+    number(telemetry, "campanile_telemetry_spans_dropped_total", ("reason", reason))
+}
+
+fn failures(telemetry: &Telemetry) -> f64 {
+    number(telemetry, "campanile_telemetry_export_failures_total", ("signal", "traces"))
+}
+
+/// The names of the spans in a request.
+fn names(request: &Request) -> Vec<String> {
+    let mut body = request.body.to_vec();
+    let mut gzip = request.headers.get("content-encoding").is_some_and(|it| it == "gzip");
+    if request.headers["content-type"] == "application/grpc" {
+        gzip = body[0] == 1;
+        assert_eq!(gzip, request.headers.get("grpc-encoding").is_some_and(|it| it == "gzip"));
+        assert_eq!(body[1..5], u32::try_from(body.len() - 5).unwrap().to_be_bytes());
+        body.drain(..5);
+    }
+    if gzip {
+        let packed = std::mem::take(&mut body);
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut body).unwrap();
+    }
+    let message = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+    let scopes = message.resource_spans.into_iter().flat_map(|it| it.scope_spans);
+    scopes.flat_map(|it| it.spans).map(|span| span.name).collect()
+}
+
+fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+    match (protocol, fine) {
+        ("grpc", true) => grpc(0),
+        ("grpc", false) => grpc(14),
+        (_, true) => http(200, b""),
+        (_, false) => http(503, b""),
+    }
+}
+
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+
+#[test]
+fn headers_and_compression_are_those_of_the_variables() {
+    for protocol in PROTOCOLS {
+        for (compression, packed) in [("none", false), ("gzip", true)] {
+            let collector = Collector::start(move |_| answer(protocol, true));
+            let more = [
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20aHVudGVyMg==,te=no"),
+            ];
+            let telemetry = builder(&collector.endpoint(), protocol, &more).build().unwrap();
+            span(&telemetry);
+            assert!(telemetry.shutdown(LONG));
+            let requests = collector.requests();
+            assert_eq!(requests.len(), 1);
+            let Request { path, headers, .. } = &requests[0];
+            assert_eq!(names(&requests[0]), ["order"]);
+            assert_eq!(headers["authorization"], "Basic aHVudGVyMg==");
+            assert!(headers["user-agent"].to_str().unwrap().starts_with("campanile-OTLP-Exporter-Rust/"));
+            if protocol == "grpc" {
+                assert_eq!(path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+                assert_eq!(headers["te"], "trailers", "what the protocol needs cannot be replaced");
+                assert!(headers.contains_key("grpc-timeout"));
+            } else {
+                assert_eq!(path, "/v1/traces");
+                assert_eq!(headers["content-type"], "application/x-protobuf");
+                assert_eq!(headers.contains_key("content-encoding"), packed);
+            }
+            assert!(!format!("{telemetry:?}").contains("hunter2"));
+        }
+    }
+}
+
+#[test]
+fn the_code_says_it_too_and_a_signal_has_headers_of_its_own() {
+    let collector = Collector::start(|_| http(200, b""));
+    let mut settings = OtlpSettings::default();
+    settings.endpoint = Some(collector.endpoint());
+    settings.protocol = OtlpProtocol::HttpProtobuf;
+    settings.compression = OtlpCompression::Gzip;
+    settings.headers = [("x-a", "1"), ("x-b", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let set = vec![
+        ("OTEL_LOGS_EXPORTER", "none".to_owned()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-b=3".to_owned()),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-b=4".to_owned()),
+    ];
+    let telemetry = Telemetry::builder("test").otlp_with(settings).variables(find(set)).build().unwrap();
+    span(&telemetry);
+    assert!(telemetry.shutdown(LONG));
+    let requests = collector.requests();
+    let of = |path: &str| &requests.iter().find(|request| request.path == path).unwrap().headers;
+    assert_eq!(
+        (&of("/v1/traces")["x-a"], &of("/v1/traces")["x-b"]),
+        (&"1".parse().unwrap(), &"3".parse().unwrap())
+    );
+    assert_eq!(of("/v1/metrics")["x-b"], "4");
+    assert_eq!(of("/v1/metrics")["content-encoding"], "gzip");
+}
+
+#[test]
+fn p34_what_passes_by_is_waited_out_within_the_time_of_the_export() {
+    for protocol in PROTOCOLS {
+        let collector = Collector::start(move |turn| answer(protocol, turn > 1));
+        let telemetry = builder(&collector.endpoint(), protocol, &[]).build().unwrap();
+        span(&telemetry);
+        assert!(telemetry.force_flush(LONG), "the third try is a good one");
+        let requests = collector.requests();
+        assert_eq!(requests.len(), 3);
+        assert!(requests.iter().all(|request| names(request) == ["order"]));
+        assert_eq!(lost(&telemetry, "export_failed"), 0.0);
+        assert_eq!(failures(&telemetry), 0.0);
+    }
+}
+
+#[test]
+fn p34_what_does_not_pass_by_is_given_up() {
+    for protocol in PROTOCOLS {
+        // Refused for good, then busy for longer than an export may take.
+        let collector = Collector::start(move |turn| match (turn, protocol) {
+            (0, "grpc") => grpc(16),
+            (0, _) => http(401, b"the token hunter2 is wrong"),
+            (_, "grpc") => grpc(14),
+            _ => http::Response::builder()
+                .status(429)
+                .header("retry-after", "3600")
+                .body(http_body_util::Full::default())
+                .unwrap(),
+        });
+        let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "300")];
+        let telemetry = builder(&collector.endpoint(), protocol, &more).build().unwrap();
+        span(&telemetry);
+        assert!(!telemetry.force_flush(LONG));
+        assert_eq!(collector.requests().len(), 1, "refused once is refused");
+        span(&telemetry);
+        assert!(!telemetry.force_flush(LONG));
+        assert_eq!(lost(&telemetry, "export_failed"), 2.0);
+        assert_eq!(failures(&telemetry), 2.0);
+    }
+}
+
+#[test]
+fn what_the_collector_did_not_take_is_counted() {
+    // partial_success { rejected: 2, error_message: "no" }
+    let collector = Collector::start(|_| http(200, b"\x0a\x06\x08\x02\x12\x02no"));
+    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).build().unwrap();
+    (0..5).for_each(|_| span(&telemetry));
+    assert!(telemetry.force_flush(LONG));
+    assert_eq!(lost(&telemetry, "rejected"), 2.0);
+    assert_eq!(lost(&telemetry, "export_failed"), 0.0);
+    assert_eq!(failures(&telemetry), 1.0);
+}
+
+#[test]
+fn p34_a_collector_that_dies_and_returns_is_found_again() {
+    for protocol in PROTOCOLS {
+        in_time(move || {
+            let collector = Collector::start(move |_| answer(protocol, true));
+            let address = collector.address;
+            let telemetry = builder(&collector.endpoint(), protocol, &[]).build().unwrap();
+            span(&telemetry);
+            assert!(telemetry.force_flush(LONG));
+            drop(collector);
+            span(&telemetry);
+            assert!(!telemetry.force_flush(Duration::from_millis(50)), "there is nobody");
+            // The export is still being tried, and the next one waits for it.
+            let back = Collector::start_at(address, move |_| answer(protocol, true));
+            span(&telemetry);
+            assert!(telemetry.force_flush(LONG));
+            let names: Vec<_> = back.requests().iter().flat_map(names).collect();
+            assert_eq!(names, ["order", "order"], "{protocol}: what waited is not lost");
+            assert_eq!(lost(&telemetry, "export_failed"), 0.0);
+        });
+    }
+}
+
+/// Passes bytes on to `target`, over its first connection until `cut` is set: then it swallows them, as a network
+/// does that lost a machine.
+fn lossy(target: SocketAddr, cut: &Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut cut = Some(Arc::clone(cut));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (client, server) = (stream.unwrap(), TcpStream::connect(target).unwrap());
+            let cut = cut.take();
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                let cut = cut.clone();
+                thread::spawn(move || {
+                    let mut buffer = [0; 4_096];
+                    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
+                        let swallow = cut.as_ref().is_some_and(|cut| cut.load(Ordering::Relaxed));
+                        if !swallow && to.write_all(&buffer[..bytes]).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn p34_a_connection_that_has_died_is_not_used_again() {
+    for protocol in PROTOCOLS {
+        in_time(move || {
+            let collector = Collector::start(move |_| answer(protocol, true));
+            let cut = Arc::new(AtomicBool::new(false));
+            let address = lossy(collector.address, &cut);
+            let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "300")];
+            let telemetry = builder(&format!("http://{address}"), protocol, &more).build().unwrap();
+            for (dead, fine) in [(false, true), (true, false), (true, true)] {
+                cut.store(dead, Ordering::Relaxed);
+                span(&telemetry);
+                assert_eq!(telemetry.force_flush(LONG), fine, "{protocol}");
+            }
+            assert_eq!(lost(&telemetry, "export_failed"), 1.0);
+            assert_eq!(collector.requests().len(), 2);
+        });
+    }
+}
+
+#[test]
+fn p34_an_end_does_not_wait_for_a_collector_that_is_gone() {
+    in_time(|| {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")];
+        for protocol in PROTOCOLS {
+            let telemetry = builder(&format!("http://{gone}"), protocol, &more).build().unwrap();
+            span(&telemetry);
+            // Under way, and due again within a fraction of an hour.
+            assert!(!telemetry.force_flush(Duration::from_millis(20)));
+            // For want of another try, not of time: there is more of that than the test has.
+            telemetry.shutdown(Duration::from_secs(3_600));
+        }
+    });
+}
+
+#[test]
+fn bad_values_are_named_and_secrets_are_not_shown() {
+    for (name, value, shown) in [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "0"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon", "soon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "brotli"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "hunter2", "what it is"),
+    ] {
+        let error = builder("http://127.0.0.1:1", "grpc", &[(name, value)]).build().unwrap_err();
+        let TelemetryError::Setting(error) = error else { panic!("{error}") };
+        assert_eq!((error.setting(), error.value()), (name, shown));
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
