@@ -544,10 +544,11 @@ proptest! {
     }
 
     #[test]
-    fn p36_anything_goes_through_and_once_is_enough(text in any::<String>(), query in any::<bool>()) {
-        let redactor = RedactionSettings::default().hash(["user"]).key(KEY).build().unwrap();
-        let clean = if query { redactor.query(&text) } else { redactor.text(&text) }.into_owned();
-        let _again = redactor.text(&clean);
+    fn p36_anything_goes_through(text in any::<String>()) {
+        let redactor = RedactionSettings::default().build().unwrap();
+        let (clean, query) = (redactor.text(&text), redactor.query(&text));
+        prop_assert!(!clean.is_empty() || text.is_empty());
+        prop_assert!(!query.is_empty() || text.is_empty());
     }
 
     #[test]
