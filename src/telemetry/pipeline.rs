@@ -38,7 +38,6 @@ use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
-use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
 use crate::signal::{self, Book, Vitals};
@@ -312,12 +311,6 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
-    }
-
-    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
-    #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        self.inner.layer.core.secrets.redactor()
     }
 
     /// Who sends all this.
