@@ -15,7 +15,11 @@
 //! seeing the value, a keyed hash of it.
 //!
 //! [`RedactionSettings`] say what is looked for; they are on unless someone turns them off. What no rule can
-//! tell is not found: a password in a sentence (`the password is …`), or under a name that nobody listed.
+//! tell is not found: a password in a sentence (`the password is …`), or under a name that nobody listed. In doubt a
+//! word too many goes: of `invalid token: expired` the last one.
+//!
+//! Attributes of the resource, those that people give to instruments of their own, and baggage are told as they
+//! are.
 //!
 //! # Example
 //! ```

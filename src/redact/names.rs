@@ -36,6 +36,10 @@ pub(super) struct Names {
     by_length: Vec<Vec<(Box<[u8]>, Treatment)>>,
     /// A bit for each first letter and length that a name has: most words go no further.
     filter: [u64; 4],
+    /// A bit for each letter that a name begins with; all that is no letter has the last one.
+    first: u32,
+    /// Bytes of the shortest name.
+    shortest: usize,
     /// Whether some are to be left alone.
     exceptions: bool,
 }
@@ -58,6 +62,8 @@ impl Names {
         }
         let (word, bit) = filter(squashed);
         self.filter[word] |= bit;
+        self.first |= letter(squashed[0]);
+        self.shortest = if self.shortest == 0 { squashed.len() } else { self.shortest.min(squashed.len()) };
         self.exceptions |= treatment == Treatment::Leave;
         true
     }
@@ -82,13 +88,13 @@ impl Names {
     /// It is secret if words of it that stand together are a name of a secret, unless they lie within words that
     /// are a name to be left alone. The longest such name decides, of equals the marker.
     pub(super) fn treatment(&self, name: &str) -> Treatment {
-        if self.by_length.is_empty() {
+        if self.by_length.is_empty() || name.len() < self.shortest {
             return Treatment::Leave;
         }
         let words = Words::of(name);
         let mut found = Treatment::Leave;
         let mut longest = 0;
-        words.each_window(self.by_length.len() - 1, |window, range| {
+        words.each_window(self, |window, range| {
             if let Some(treatment @ (Treatment::Mask | Treatment::Hash)) = self.get(window)
                 && (window.len() > longest || (window.len() == longest && treatment == Treatment::Mask))
                 && !(self.exceptions && self.excepted(&words, range))
@@ -102,11 +108,16 @@ impl Names {
 
     fn excepted(&self, words: &Words, (from, to): (usize, usize)) -> bool {
         let mut excepted = false;
-        words.each_window(self.by_length.len() - 1, |window, (first, last)| {
+        words.each_window(self, |window, (first, last)| {
             excepted |= first <= from && to <= last && self.get(window) == Some(Treatment::Leave);
         });
         excepted
     }
+}
+
+#[inline]
+fn letter(first: u8) -> u32 {
+    1 << u32::from(first.wrapping_sub(b'a')).min(31)
 }
 
 /// Where the filter has its bit for a name.
@@ -159,10 +170,11 @@ impl Words {
         self.long.as_ref().map_or(&self.short[..self.length], |(bytes, _)| bytes)
     }
 
-    /// Calls `each` with every run of whole words that is at most `longest` bytes long, and with its place.
+    /// Calls `each` with every run of whole words that may be one of `names`, and with its place.
     #[inline]
-    fn each_window(&self, longest: usize, mut each: impl FnMut(&[u8], (usize, usize))) {
+    fn each_window(&self, names: &Names, mut each: impl FnMut(&[u8], (usize, usize))) {
         let bytes = self.all();
+        let longest = names.by_length.len() - 1;
         if let Some((_, starts)) = &self.long {
             for (place, from) in starts.iter().enumerate() {
                 let ends = starts[place + 1..].iter().copied().chain([bytes.len()]);
@@ -176,6 +188,9 @@ impl Words {
         while starts != 0 {
             let from = starts.trailing_zeros() as usize;
             starts &= starts - 1;
+            if names.first & letter(bytes[from]) == 0 {
+                continue;
+            }
             let mut ends = starts;
             loop {
                 let to = if ends == 0 { bytes.len() } else { ends.trailing_zeros() as usize };

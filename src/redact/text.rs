@@ -77,7 +77,7 @@ impl Rules {
 
     fn find<'a>(&self, text: &'a str, traits: Traits, findings: &mut Vec<Finding<'a>>) {
         if traits.sign && self.signs {
-            self.at_signs(text, findings);
+            self.at_signs(text, traits.at, findings);
         }
         let mut all = |treatment, what, next: &dyn Fn(usize) -> Option<Range<usize>>| {
             let mut from = 0;
@@ -109,15 +109,16 @@ impl Rules {
         }
     }
 
-    /// Finds what stands after the name of a secret, and the user's part of URLs.
-    fn at_signs<'a>(&self, text: &'a str, findings: &mut Vec<Finding<'a>>) {
+    /// Finds what stands after the name of a secret, and the user's part of URLs if there may be one.
+    fn at_signs<'a>(&self, text: &'a str, users: bool, findings: &mut Vec<Finding<'a>>) {
         let mut from = 0;
         while let Some(sign) = pairs::next(text, from) {
             match sign {
                 Sign::Nothing(after) => from = after,
                 Sign::Url(sign) => {
                     from = sign + "://".len();
-                    if self.urls != Treatment::Leave
+                    if users
+                        && self.urls != Treatment::Leave
                         && let Some(place) = urls::user(text, sign)
                     {
                         from = place.end;

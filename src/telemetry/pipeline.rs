@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -22,7 +21,7 @@ use super::batch::Batch;
 use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
 use super::console::{self, Console, Output};
-use super::context::current_context;
+use super::context;
 use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
@@ -33,16 +32,15 @@ use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
-use crate::redact::Redactor;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
-use crate::signal::{self, Book, SampledSpan, Vitals};
+use crate::signal::{self, Book, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -200,7 +198,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
-        let root = Arc::clone(&sampler);
+        let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: Red::new(
                 meter.clone(),
@@ -227,8 +225,8 @@ impl Telemetry {
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
-        signal::on_current_trace(current_trace);
-        signal::on_sampled_span(sampled_span);
+        signal::on_current_trace(context::current_trace);
+        signal::on_sampled_span(context::sampled_span);
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
@@ -246,9 +244,7 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(Formats::new(formats, move |trace_id| {
-                    root.keeps(Candidate { trace_id, parent: None, name: "" })
-                })),
+                propagator: Arc::new(Formats::sampled_by(formats, deferred)),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
@@ -315,12 +311,6 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
-    }
-
-    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
-    #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        self.inner.layer.core.secrets.redactor()
     }
 
     /// Who sends all this.
@@ -470,31 +460,6 @@ impl Drop for Inner {
 
 fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
     Box::new(move || push.shut_down(limit))
-}
-
-/// The span that the code that runs belongs to, if its trace is kept.
-fn sampled_span() -> Option<SampledSpan> {
-    let of = |context: &Context| {
-        let span = context.span();
-        let ids = span.span_context();
-        ids.is_valid().then(|| {
-            let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
-            ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
-        })
-    };
-    // Without activation it is the layer that knows.
-    Context::map_current(of).or_else(|| of(&current_context())).flatten()
-}
-
-/// The ids of the span that the code that runs belongs to.
-fn current_trace() -> Option<signal::TraceIds> {
-    let context = current_context();
-    let span = context.span();
-    let ids = span.span_context();
-    ids.is_valid().then(|| signal::TraceIds {
-        trace_id: ids.trace_id().to_string(),
-        span_id: ids.span_id().to_string(),
-    })
 }
 
 fn push_settings(settings: &TelemetrySettings, variables: &Variables) -> Result<PushSettings, ConfigError> {

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::fmt;
 
 pub(super) use self::values::Values;
+use super::pipeline::Telemetry;
 use super::variables::Variables;
 use crate::error::ConfigError;
 use crate::redact::{RedactionSettings, Redactor, Treatment};
@@ -50,10 +51,6 @@ impl Secrets {
         let redactor = settings.build_with(|name| variables.get(name));
         let redactor = redactor.map_err(|error| error.within("redaction"))?;
         Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor })
-    }
-
-    pub(super) fn redactor(&self) -> &Redactor {
-        &self.redactor
     }
 
     #[inline]
@@ -123,4 +120,12 @@ impl Secrets {
 /// A text without the quotes that `Debug` puts around it, so that its hash is that of the text.
 fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+impl Telemetry {
+    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.span_layer().core.secrets.redactor.clone()
+    }
 }
