@@ -24,6 +24,7 @@ use super::message::body;
 use super::target::Target;
 use crate::backoff::Backoff;
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
 
@@ -42,6 +43,8 @@ pub(super) struct Sender {
     handle: Handle,
     closing: watch::Receiver<bool>,
     counters: Arc<Counters>,
+    /// Whether the collector took a part of the last export only.
+    partly: AtomicBool,
 }
 
 impl Sender {
@@ -54,7 +57,7 @@ impl Sender {
         let connect = Connect::to(&target)?;
         add_own_headers(&mut target);
         let client = Mutex::new(connect.client());
-        Ok(Self { target, connect, client, handle, closing, counters })
+        Ok(Self { target, connect, client, handle, closing, counters, partly: AtomicBool::new(false) })
     }
 
     /// Sends `message` on the background runtime; may be polled from anywhere.
@@ -127,11 +130,15 @@ impl Sender {
         if *items > 0 {
             self.counters.failed(signal);
             self.counters.lost(signal, Lost::Rejected, usize::try_from(*items).unwrap_or(usize::MAX));
-            tracing::warn!(
-                items,
-                signal = signal.as_str(),
-                "the collector did not take all that it was sent"
-            );
+        }
+        if self.partly.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
+            // Only a change is logged.
+            let signal = signal.as_str();
+            if *items > 0 {
+                tracing::warn!(items, "the collector does not take all {signal}; what it leaves is counted");
+            } else {
+                tracing::info!("the collector takes all {signal} again");
+            }
         }
         if !message.is_empty() {
             tracing::debug!(message, signal = signal.as_str(), "the collector says");

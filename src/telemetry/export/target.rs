@@ -123,7 +123,8 @@ fn uri(
     }
     let failed = |endpoint: &str, reason: String| TelemetryError::Exporter {
         signal: signal.as_str(),
-        endpoint: endpoint.to_owned(),
+        // Nothing that stands before a host, for that may be a password.
+        endpoint: endpoint.rsplit('@').next().unwrap_or_default().to_owned(),
         reason,
     };
     let uri: Uri = endpoint.parse().map_err(|error| failed(&endpoint, format!("{error}")))?;
@@ -132,7 +133,7 @@ fn uri(
     };
     if authority.as_str().contains('@') {
         let reason = "a user and password belong into OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic%20…";
-        return Err(failed(authority.host(), reason.to_owned()));
+        return Err(failed(&endpoint, reason.to_owned()));
     }
     match uri.scheme_str() {
         Some("http") => Ok(uri),
@@ -255,6 +256,7 @@ mod tests {
         for (endpoint, reason) in [
             ("ftp://a", "http: or https:"),
             ("http://user:hunter2@a", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("http://user:hunter2@a b", "invalid uri character"),
             ("/a", "no host"),
         ] {
             let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
