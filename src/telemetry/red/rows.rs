@@ -27,6 +27,11 @@ impl<T> Rows<T> {
         self.pages.get(number / PAGE)?.get()?[number % PAGE].get()
     }
 
+    /// Every row that is filled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().filter_map(OnceLock::get).flatten().filter_map(OnceLock::get)
+    }
+
     /// Fills a row that was empty; `false` if there is no such row, or it is filled.
     pub(super) fn fill(&self, number: u32, value: T) -> bool {
         let number = number as usize;
