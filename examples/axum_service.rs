@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Router::new()
             .route("/items/{id}", get(item))
             .layer(breaker.http_layer())
+            .layer(telemetry::http_correlation_layer()) // an id for each request, in its spans and in the answer
             .layer(telemetry::http_propagation_layer())
             .layer(timing.http_server_layer().route(|request| {
                 request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())

@@ -177,7 +177,7 @@ mod http {
         // The context's span, and nothing else.
         assert_eq!(count(&traced), 1_000);
         let (stated, tagged) = (count(&stated), count(&with(&[("baggage", "tenant=blue")])));
-        assert_eq!(allocations(http_injection_layer().layer(inner), || others()), 0);
+        assert_eq!(allocations(http_injection_layer().layer(inner), others), 0);
         let b3 = http_propagation_layer().with_propagator(propagator(["b3"]).unwrap());
         let b3 = allocations(b3.layer(inner), with(&[("accept", "*/*")]));
         let correlation =

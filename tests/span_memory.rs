@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::telemetry::{Sampling, TelemetryBuilder};
+use campanile::telemetry::TelemetryBuilder;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tracing::field::Empty;
 use tracing::{Dispatch, error, info, info_span};
@@ -104,7 +104,8 @@ fn p33_a_span_of_a_day_with_a_million_events_is_bounded() {
 #[cfg(feature = "prometheus")]
 #[test]
 fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
-    let (telemetry, dispatch) = telemetry(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
+    let (telemetry, dispatch) =
+        telemetry(|builder| builder.prometheus().sampling(campanile::telemetry::Sampling::AlwaysOff));
     let mut number = 0;
     let mut spans = |count: usize| {
         let dispatch = &dispatch;

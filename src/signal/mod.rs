@@ -31,6 +31,7 @@ pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
+#[cfg_attr(not(feature = "http"), allow(unused_imports))]
 pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]
 pub(crate) use trace::{on_current_trace, on_sampled_span};

@@ -47,6 +47,7 @@ pub(super) fn want_sampled_spans(wanted: bool) {
 
 /// The span that the code that runs belongs to, if its trace is kept and somebody wants to know.
 #[inline]
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(crate) fn sampled_span() -> Option<SampledSpan> {
     if WANTED.load(Ordering::Relaxed) { SAMPLED.get().and_then(|sampled| sampled()) } else { None }
 }

@@ -260,8 +260,9 @@ impl TelemetryBuilder {
     /// Exports traces, metrics and logs over OTLP.
     ///
     /// Where to and how is said by the standard variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and
-    /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all. Without them it is
-    /// HTTP to port 4318 of this machine. A collector that is not there, or too slow, never holds anyone up.
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all: see
+    /// [`VARIABLES`](super::VARIABLES). Without them it is HTTP to port 4318 of this machine. A collector that is not
+    /// there, or too slow, never holds anyone up; what it has to refuse for a moment is sent again.
     #[cfg(feature = "otlp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
     pub fn otlp(mut self) -> Self {
@@ -428,6 +429,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// The longest that one export of metrics may take.
+    pub fn metrics_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.metrics_timeout = timeout;
+        self
+    }
+
     /// How often metrics are sent.
     pub fn metrics_every(mut self, every: Duration) -> Self {
         self.settings.metrics_every = every;
@@ -459,7 +466,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sends metrics to one more exporter.
+    /// Sends metrics to one more exporter, from a thread of its own.
+    ///
+    /// All who want totals share one aggregation, with Prometheus among them; one that prefers differences costs a
+    /// second one.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
         self.outlets.push(Outlet::new(exporter));
         self

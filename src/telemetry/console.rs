@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::trace::SpanContext;
+use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::{Event, Level, Subscriber};
@@ -16,6 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::console_fields::{HumanFields, JsonFields, JsonVisitor};
 use super::core::Core;
+use super::correlation;
+use super::red::of_the_pipeline;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,7 +31,7 @@ pub enum Console {
     #[default]
     Human,
     /// For machines: a JSON object on a line each, with `timestamp`, `level`, `target`, `message`, `trace_id`,
-    /// `span_id`, `fields` and `spans`, the outermost first.
+    /// `span_id`, `correlation_id`, `fields` and `spans`, the outermost first.
     Json,
 }
 
@@ -138,8 +141,18 @@ where
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
+        if let Some(id) = correlation_id(&self.core, event) {
+            write!(out, " {dim}{}={id}{plain}", correlation::FIELD)?;
+        }
         writeln!(out)
     }
+}
+
+/// The id of the request that `event` belongs to.
+fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
+    // While OpenTelemetry changes its context, and logs about that, nobody may look at it.
+    let own = of_the_pipeline(event.metadata().target());
+    if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
 }
 
 fn colour(level: Level) -> u8 {
@@ -182,6 +195,9 @@ where
         )?;
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
+        }
+        if let Some(id) = correlation_id(&self.core, event) {
+            write!(out, r#","{}":{}"#, correlation::FIELD, Value::from(id.as_str()))?;
         }
         if !fields.is_empty() {
             write!(out, r#","fields":{}"#, Value::Object(fields))?;

@@ -11,6 +11,7 @@ use tracing::span::Record;
 use super::activation;
 use super::core::Core;
 use super::span_layer::SpanLayer;
+use crate::signal::{self, SampledSpan};
 
 /// The trace side of a [`tracing::Span`].
 ///
@@ -75,6 +76,31 @@ pub fn current_context() -> Context {
         Some(Answer::Context(context)) => context,
         _ => Context::current(),
     }
+}
+
+/// The span that the code that runs belongs to, if its trace is kept.
+pub(super) fn sampled_span() -> Option<SampledSpan> {
+    let of = |context: &Context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid().then(|| {
+            let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
+            ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
+        })
+    };
+    // Without activation it is the layer that knows.
+    Context::map_current(of).or_else(|| of(&current_context())).flatten()
+}
+
+/// The ids of the span that the code that runs belongs to.
+pub(super) fn current_trace() -> Option<signal::TraceIds> {
+    let context = current_context();
+    let span = context.span();
+    let ids = span.span_context();
+    ids.is_valid().then(|| signal::TraceIds {
+        trace_id: ids.trace_id().to_string(),
+        span_id: ids.span_id().to_string(),
+    })
 }
 
 /// What is asked of the layer about one span.

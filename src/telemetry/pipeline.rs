@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -22,7 +21,7 @@ use super::batch::Batch;
 use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
 use super::console::{self, Console, Output};
-use super::context::current_context;
+use super::context;
 use super::core::Core;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
@@ -33,7 +32,7 @@ use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::resource;
-use super::sampling::{Candidate, Sampler, Sampling, SharedSampler, Tail};
+use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::Spans;
@@ -41,7 +40,7 @@ use super::variables::Variables;
 use crate::error::ConfigError;
 #[cfg(feature = "system")]
 use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
-use crate::signal::{self, Book, SampledSpan, Vitals};
+use crate::signal::{self, Book, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -162,6 +161,7 @@ impl Telemetry {
             log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
         let mut scraped = None;
         #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
         let mut exemplars = None;
@@ -198,7 +198,7 @@ impl Telemetry {
         for processor in &all {
             tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
         }
-        let root = Arc::clone(&sampler);
+        let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: Red::new(
                 meter.clone(),
@@ -225,8 +225,8 @@ impl Telemetry {
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
-        signal::on_current_trace(current_trace);
-        signal::on_sampled_span(sampled_span);
+        signal::on_current_trace(context::current_trace);
+        signal::on_sampled_span(context::sampled_span);
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {
@@ -244,9 +244,7 @@ impl Telemetry {
                 background: started.background,
                 processors: foreign,
                 resource,
-                propagator: Arc::new(Formats::new(formats, move |trace_id| {
-                    root.keeps(Candidate { trace_id, parent: None, name: "" })
-                })),
+                propagator: Arc::new(Formats::sampled_by(formats, deferred)),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
@@ -462,31 +460,6 @@ impl Drop for Inner {
 
 fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
     Box::new(move || push.shut_down(limit))
-}
-
-/// The span that the code that runs belongs to, if its trace is kept.
-fn sampled_span() -> Option<SampledSpan> {
-    let of = |context: &Context| {
-        let span = context.span();
-        let ids = span.span_context();
-        ids.is_valid().then(|| {
-            let (trace_id, span_id) = (ids.trace_id().to_bytes(), ids.span_id().to_bytes());
-            ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
-        })
-    };
-    // Without activation it is the layer that knows.
-    Context::map_current(of).or_else(|| of(&current_context())).flatten()
-}
-
-/// The ids of the span that the code that runs belongs to.
-fn current_trace() -> Option<signal::TraceIds> {
-    let context = current_context();
-    let span = context.span();
-    let ids = span.span_context();
-    ids.is_valid().then(|| signal::TraceIds {
-        trace_id: ids.trace_id().to_string(),
-        span_id: ids.span_id().to_string(),
-    })
 }
 
 fn push_settings(settings: &TelemetrySettings, variables: &Variables) -> Result<PushSettings, ConfigError> {

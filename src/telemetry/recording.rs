@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanKind, Status};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use tracing::Metadata;
 
+use super::correlation;
 use super::fields::SpanFields;
 use super::limits::SpanLimits;
 use super::spans::{Live, Verdict};
@@ -27,9 +28,6 @@ pub(super) struct Recording {
     description: Option<Cow<'static, str>>,
     times: Times,
 }
-
-/// The attribute that says which request a span belongs to.
-const CORRELATION_ID: &str = "correlation_id";
 
 /// Attributes that say where in the code a span stands.
 const PLACES: usize = 3;
@@ -75,9 +73,9 @@ impl Recording {
     }
 
     /// Says which request the span belongs to, unless a field has said so.
-    pub(super) fn belongs_to(&mut self, correlation_id: String, limits: &SpanLimits) {
-        if !self.attributes.iter().any(|attribute| attribute.key.as_str() == CORRELATION_ID) {
-            let attribute = KeyValue::new(CORRELATION_ID, correlation_id);
+    pub(super) fn belongs_to(&mut self, correlation_id: StringValue, limits: &SpanLimits) {
+        if !self.attributes.iter().any(|attribute| attribute.key.as_str() == correlation::FIELD) {
+            let attribute = KeyValue::new(correlation::FIELD, correlation_id);
             limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }

@@ -76,10 +76,9 @@ impl Core {
             if self.places {
                 recording.place(metadata, callsite.special.places(), &self.limits);
             }
-            let belongs = |context: &OtelContext| {
-                correlation::of(context).map(|id| self.secrets.text("correlation_id", id).into_owned())
-            };
-            if let Some(id) = live.otel.any().map_or_else(|| OtelContext::map_current(belongs), belongs) {
+            let shown = |context: &OtelContext| correlation::shown(context, &self.secrets);
+            let id = live.otel.any().map_or_else(|| OtelContext::map_current(shown), shown);
+            if let Some(id) = id {
                 recording.belongs_to(id, &self.limits);
             }
         }

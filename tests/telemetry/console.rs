@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use campanile::telemetry::{Console, SpanExt};
+use campanile::telemetry::{Console, CorrelationId, SpanExt};
+use opentelemetry::Context;
 use serde_json::Value;
 use tracing::{error, info, info_span, warn};
 use tracing_subscriber::prelude::*;
@@ -44,6 +45,38 @@ fn logged(console: Console) -> (String, String, String) {
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let span_id = pipeline.span("order").span_context.span_id().to_string();
     (text, trace_id, span_id)
+}
+
+#[test]
+fn the_id_of_a_request_is_in_its_lines() {
+    for console in [Console::Json, Console::Human] {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let pipeline =
+            Pipeline::with(|builder| builder.console(console).console_writer(move || writer.clone()));
+        let subscriber = tracing_subscriber::registry()
+            .with(pipeline.telemetry.span_layer())
+            .with(pipeline.telemetry.console_layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let id: CorrelationId = "a\"17".parse().unwrap();
+            let attached = id.within(&Context::current()).attach();
+            let span = info_span!("order").entered();
+            info!("with");
+            drop((span, attached));
+            info!("without");
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        if console == Console::Json {
+            let ids = lines
+                .iter()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["correlation_id"].clone());
+            assert_eq!(ids.collect::<Vec<_>>(), [Value::from("a\"17"), Value::Null]);
+        } else {
+            assert!(lines[0].ends_with(" correlation_id=a\"17"), "{text}");
+            assert!(lines[1].ends_with("without"), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -298,6 +298,24 @@ async fn the_order_of_layers_loses_nothing() {
     }
 }
 
+/// It may have come from anybody.
+#[tokio::test]
+async fn p36_an_id_is_shown_without_the_secrets_in_it() {
+    for (id, shown) in [("order-17", Some("order-17")), ("jane@example.com", None)] {
+        let pipeline = Pipeline::new();
+        let handler = service_fn(|_: Request<()>| {
+            async { Ok::<_, Infallible>(Response::new(())) }.instrument(info_span!("handler"))
+        });
+        let server = ServiceBuilder::new().layer(http_correlation_layer()).service(handler);
+        let mut request = Request::new(());
+        request.headers_mut().insert("x-request-id", id.parse().unwrap());
+        let response = server.oneshot(request).with_subscriber(pipeline.dispatch()).await.unwrap();
+        assert_eq!(response.headers()["x-request-id"], id, "the caller knows it");
+        let found = attribute(&pipeline.span("handler"), "correlation_id").unwrap().to_string();
+        assert!(shown.map_or(!found.contains("jane"), |shown| found == shown), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn spans_of_a_request_have_its_id() {
     for activation in [true, false] {

@@ -14,6 +14,7 @@ mod each_variable;
 mod exemplars;
 mod export;
 mod logs;
+#[cfg(feature = "prometheus")]
 mod metrics;
 #[cfg(all(feature = "otlp", feature = "prometheus"))]
 mod otlp;

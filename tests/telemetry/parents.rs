@@ -4,23 +4,14 @@ use std::sync::Barrier;
 use std::thread;
 
 use campanile::telemetry::{SpanExt, current_context};
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
-};
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceId, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
 use tracing::{Instrument, Span, debug_span, info, info_span};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
-use crate::support::{Pipeline, assert_child};
-
-fn remote(trace: u128, span: u64, sampled: bool) -> Context {
-    let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
-    let context =
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), flags, true, TraceState::default());
-    Context::new().with_remote_span_context(context)
-}
+use crate::support::{Pipeline, assert_child, remote, runtime};
 
 #[test]
 fn p31_parents_are_right_on_one_thread() {
@@ -76,15 +67,7 @@ fn p31_parents_are_right_across_threads() {
 fn p31_parents_are_right_across_tasks() {
     let pipeline = Pipeline::new();
     let dispatch = pipeline.dispatch();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(3)
-        .on_thread_start({
-            let dispatch = dispatch.clone();
-            // For the life of the thread.
-            move || std::mem::forget(tracing::dispatcher::set_default(&dispatch))
-        })
-        .build()
-        .unwrap();
+    let runtime = runtime(&dispatch);
     runtime.block_on(async {
         let tasks: Vec<_> = (0..20)
             .map(|n| {

@@ -89,6 +89,7 @@ async fn p31_a_remote_parent_comes_through_both_layers() {
     assert_child(&payments.span("query"), &handler);
 }
 
+type Headers<'a> = &'a [(&'static str, &'a str)];
 type Formats = Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync>;
 
 fn formats(names: &[&str]) -> Formats {
@@ -181,7 +182,7 @@ async fn what_is_ignored_is_counted_by_header_and_reason() {
     let large = format!("a={}", "x".repeat(9_000));
     let many: Vec<_> = (0..70).map(|n| format!("k{n}=v")).collect();
     let many = many.join(",");
-    let cases: [(&str, &str, &[(&'static str, &str)]); 9] = [
+    let cases: [(&str, &str, Headers<'_>); 9] = [
         ("traceparent", "syntax", &[("traceparent", "00-short")]),
         ("traceparent", "syntax", &[("traceparent", "\u{e4}")]),
         ("traceparent", "repeated", &[("traceparent", GOOD), ("traceparent", GOOD)]),

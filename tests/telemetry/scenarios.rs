@@ -10,8 +10,7 @@ use std::thread;
 
 use campanile::telemetry::{Console, Sampling, SpanExt, current_context};
 use opentelemetry::trace::{
-    SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
-    get_active_span,
+    SpanId, Status, TraceContextExt, TraceId, Tracer, TracerProvider, get_active_span,
 };
 use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
 use tracing::field::Empty;
@@ -25,14 +24,7 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
-use crate::support::{Pipeline, assert_child, attribute, in_time, names};
-
-fn remote(trace: u128, span: u64, sampled: bool) -> Context {
-    let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
-    let context =
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), flags, true, TraceState::default());
-    Context::new().with_remote_span_context(context)
-}
+use crate::support::{Pipeline, assert_child, attribute, in_time, names, remote};
 
 /// Keeps the names of events, and asks about the current span at each, as a layer for logs does.
 #[derive(Clone, Default)]

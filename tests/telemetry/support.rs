@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use campanile::Telemetry;
 use campanile::telemetry::TelemetryBuilder;
-use opentelemetry::Value;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Context, Value};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
@@ -76,6 +77,25 @@ pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
 
 pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone())
+}
+
+/// The context of a span of another service.
+pub(crate) fn remote(trace: u128, span: u64, sampled: bool) -> Context {
+    let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let context =
+        SpanContext::new(TraceId::from(trace), SpanId::from(span), flags, true, TraceState::default());
+    Context::new().with_remote_span_context(context)
+}
+
+/// Three threads that have this subscriber.
+pub(crate) fn runtime(dispatch: &Dispatch) -> tokio::runtime::Runtime {
+    let dispatch = dispatch.clone();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(3)
+        // For the life of the thread.
+        .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))
+        .build()
+        .expect("threads can be had")
 }
 
 /// What `action` gives, unless it takes for ever.

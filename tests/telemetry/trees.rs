@@ -22,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::prelude::*;
 
-use crate::support::Pipeline;
+use crate::support::{Pipeline, runtime};
 
 const SPANS: usize = 12;
 const THREADS: usize = 3;
@@ -364,12 +364,6 @@ impl Model {
         }
         false
     }
-
-    /// Whether a context lies on top of a span on this thread. Whoever sets a parent then changes the order in
-    /// which they are found again.
-    fn mixed(&self, thread: usize) -> bool {
-        self.threads[thread].active.iter().any(|(_, active)| !matches!(active, Active::Entered(_)))
-    }
 }
 
 // ===== what really happens =====
@@ -577,9 +571,6 @@ impl World {
             }
             Step::SetRemote { span, sampled } => {
                 let Some(span) = self.pick_seen(span) else { return Ok(()) };
-                if self.model.mixed(thread) {
-                    return Ok(());
-                }
                 let (trace, id, context) = remote(now, sampled);
                 let handle = self.handles[span][0].clone();
                 worker.run(move |_| handle.set_parent(context));
@@ -589,7 +580,7 @@ impl World {
                 let (Some(span), Some(other)) = (self.pick_seen(span), self.pick_seen(other)) else {
                     return Ok(());
                 };
-                if self.model.mixed(thread) || self.model.is_below(other, span) {
+                if self.model.is_below(other, span) {
                     return Ok(());
                 }
                 let (handle, to) = (self.handles[span][0].clone(), self.handles[other][0].clone());
@@ -898,15 +889,7 @@ fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> 
 fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) -> Result<(), TestCaseError> {
     let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
     let dispatch = pipeline.dispatch();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(3)
-        .on_thread_start({
-            let dispatch = dispatch.clone();
-            // For the life of the thread.
-            move || std::mem::forget(tracing::dispatcher::set_default(&dispatch))
-        })
-        .build()
-        .unwrap();
+    let runtime = runtime(&dispatch);
     let plan = Plan::new(plan);
     let all = Plan::clone(&plan);
     let (trace, id, context) = remote(1, true);

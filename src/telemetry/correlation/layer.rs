@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tracing::Span;
 
-use super::{CorrelationId, of};
+use super::{CorrelationId, FIELD, of};
 use crate::error::ConfigError;
 use crate::telemetry::propagation::ignored::{self, Header, Reason};
 
@@ -158,7 +158,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (id, place) = self.layer.id(request.headers());
-        Span::current().record("correlation_id", id.as_str());
+        Span::current().record(FIELD, id.as_str());
         request.extensions_mut().insert(id.clone());
         let mut scope = Scope { made_in: (TraceId::INVALID, SpanId::INVALID), context: None, id };
         let attached = scope.attach();

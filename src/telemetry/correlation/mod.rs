@@ -11,11 +11,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
+use opentelemetry::{Context, StringValue};
 use uuid::Uuid;
 
 use super::context::current_context;
+use super::secrets::Secrets;
 use crate::error::ConfigError;
 
 #[cfg(feature = "http")]
@@ -44,6 +45,9 @@ pub struct CorrelationId(Arc<str>);
 
 /// Its key in baggage.
 const KEY: &str = "correlation.id";
+
+/// Its name as a field of spans and logs.
+pub(super) const FIELD: &str = "correlation_id";
 
 impl CorrelationId {
     /// Bytes of an id at most.
@@ -99,12 +103,28 @@ impl CorrelationId {
 
 /// The id that `context` has, its own or that of its baggage.
 pub(super) fn of(context: &Context) -> Option<&str> {
-    if let Some(id) = context.get::<CorrelationId>() {
-        return Some(id.as_str());
+    match context.get::<CorrelationId>() {
+        Some(id) => Some(id.as_str()),
+        None => in_baggage(context).map(StringValue::as_str),
     }
-    let baggage = context.baggage();
+}
+
+/// The same as the value of an attribute, without the secrets that a caller may have put there.
+pub(super) fn shown(context: &Context, secrets: &Secrets) -> Option<StringValue> {
+    let id = match context.get::<CorrelationId>() {
+        Some(id) => StringValue::from(Arc::clone(&id.0)),
+        None => in_baggage(context)?.clone(),
+    };
+    let shown = secrets.text(FIELD, id.as_str());
+    if shown == id.as_str() {
+        return Some(id);
+    }
+    Some(shown.into_owned().into())
+}
+
+fn in_baggage(context: &Context) -> Option<&StringValue> {
     // Anybody may have written it.
-    baggage.get(KEY).map(opentelemetry::StringValue::as_str).filter(|id| CorrelationId::is_valid(id))
+    context.baggage().get(KEY).filter(|id| CorrelationId::is_valid(id.as_str()))
 }
 
 impl FromStr for CorrelationId {

@@ -83,13 +83,13 @@ impl Sender {
                 }
                 Err(failure) => failure,
             };
-            let Again::After(asked) = failure.again else { return Err(failed(failure)) };
+            let Again::After(asked) = failure.again else { return Err(self.failed(&failure)) };
             delay = BACKOFF.delay(tries, delay).max(asked);
             if deadline.saturating_duration_since(Instant::now()) <= delay {
-                return Err(failed(failure));
+                return Err(self.failed(&failure));
             }
             if timeout(delay, closing.wait_for(|closing| *closing)).await.is_ok() {
-                return Err(failed(failure));
+                return Err(self.failed(&failure));
             }
         }
         unreachable!("one of these tries was the last")
@@ -113,6 +113,12 @@ impl Sender {
         } else {
             of_http(answer.status, &answer.headers, &answer.body)
         }
+    }
+
+    /// Without the path and the query of the address: those may hold a secret.
+    fn failed(&self, failure: &Failure) -> OTelSdkError {
+        let collector = self.target.uri.authority().map_or("", |authority| authority.as_str());
+        OTelSdkError::InternalFailure(format!("{collector}: {}", failure.text))
     }
 
     /// Counts what the collector did not take.
@@ -150,10 +156,6 @@ fn add_own_headers(target: &mut Target) {
             headers.insert(CONTENT_ENCODING, gzip);
         }
     }
-}
-
-fn failed(failure: Failure) -> OTelSdkError {
-    OTelSdkError::InternalFailure(failure.text)
 }
 
 /// There was no answer. Another try may get one, unless the two do not trust each other.

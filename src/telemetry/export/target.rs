@@ -22,6 +22,7 @@ pub(super) struct Target {
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
     pub(super) headers: HeaderMap,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(super) certificates: Certificates,
 }
 

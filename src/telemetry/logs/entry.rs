@@ -13,6 +13,7 @@ use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord, SdkLogger, Sd
 use tracing::{Level, Metadata};
 
 use crate::telemetry::batch::{Export, Item};
+use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
 
 /// What waits for its export.
@@ -156,7 +157,7 @@ impl Occurrence {
             record.add_attribute("exception.message", error);
         }
         if let Some(id) = self.correlation_id {
-            record.add_attribute(super::CORRELATION_ID, id);
+            record.add_attribute(correlation::FIELD, id);
         }
         if places && !bridged {
             record.add_attribute(

@@ -32,9 +32,6 @@ use super::secrets::Secrets;
 use crate::lanes::Lanes;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// The name of the baggage and of the attribute that hold the id of a request.
-const CORRELATION_ID: &str = "correlation_id";
-
 /// Where events go that become log records.
 #[derive(Debug)]
 pub(super) struct Logs {
@@ -117,9 +114,7 @@ impl Logs {
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
-                // It may come from outside.
-                correlation_id: correlation::of(context)
-                    .map(|id| StringValue::from(secrets.text(CORRELATION_ID, id).into_owned())),
+                correlation_id: correlation::shown(context, secrets),
             }
         })
     }

@@ -212,7 +212,7 @@ mod tests {
         let fields: HashMap<String, String> =
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         // A caller who leaves it to us gets traces with even ids.
-        let even = |id: TraceId| id.to_bytes()[15] % 2 == 0;
+        let even = |id: TraceId| id.to_bytes()[15].is_multiple_of(2);
         extract(&Context::new(), &Any(&fields), &Deferred(Arc::new(even)))
     }
 

@@ -14,6 +14,7 @@ use opentelemetry::trace::{TraceContextExt, TraceId};
 use super::carrier::{Any, AnyMut, Carrier, Writer};
 use super::{b3, baggage, trace_context};
 use crate::error::ConfigError;
+use crate::telemetry::sampling::{Candidate, Sampler};
 use crate::telemetry::variables::Variables;
 
 pub(in crate::telemetry) type Propagator = Arc<Formats>;
@@ -122,10 +123,7 @@ pub(in crate::telemetry) struct Formats {
 
 impl Formats {
     /// `keeps` decides about traces of which a caller says that we shall.
-    pub(in crate::telemetry) fn new(
-        formats: Vec<Format>,
-        keeps: impl Fn(TraceId) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    fn new(formats: Vec<Format>, keeps: impl Fn(TraceId) -> bool + Send + Sync + 'static) -> Self {
         let fields = formats.iter().flat_map(|format| match format {
             Format::TraceContext => &trace_context::FIELDS[..],
             Format::Baggage => &baggage::FIELDS,
@@ -134,6 +132,12 @@ impl Formats {
         });
         let fields = fields.map(|field| field.name().to_owned()).collect();
         Self { formats, deferred: b3::Deferred(Arc::new(keeps)), fields }
+    }
+
+    /// `sampler` decides about those traces.
+    pub(in crate::telemetry) fn sampled_by(formats: Vec<Format>, sampler: Arc<Sampler>) -> Self {
+        // They have no name yet.
+        Self::new(formats, move |trace_id| sampler.keeps(Candidate { trace_id, parent: None, name: "" }))
     }
 
     /// `context` with what `carrier` says; `None` when that is nothing.
