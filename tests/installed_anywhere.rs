@@ -84,7 +84,7 @@ fn p34_it_works_in_every_kind_of_runtime() {
             assert!(requests.iter().all(|request| request.headers["x-from"] == "environment"));
             // Each signal when it was flushed and when it ended.
             let paths: BTreeSet<_> = requests.iter().map(|request| request.path.as_str()).collect();
-            assert_eq!((paths.len(), requests.len()), (3, 6), "{runtime} {protocol}: {paths:?}");
+            assert!(paths.len() == 3 && requests.len() >= 6, "{runtime} {protocol}: {paths:?}");
         }
     }
 }

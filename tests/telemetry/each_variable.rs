@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::telemetry::{TelemetryBuilder, UNREAD_VARIABLES, VARIABLES};
+use campanile::telemetry::{BatchSettings, LogSettings, TelemetryBuilder, UNREAD_VARIABLES, VARIABLES};
 use http_body_util::Full;
 use opentelemetry::logs::AnyValue;
 use opentelemetry::metrics::MeterProvider;
@@ -430,7 +430,17 @@ fn with_exporter<E>(name: &str, value: &str, exporter: E) -> TelemetryBuilder
 where
     E: SpanExporter + LogExporter + opentelemetry_sdk::metrics::exporter::PushMetricExporter,
 {
-    let builder = Telemetry::builder("test").prometheus().variables(find(set(&[(name, value)])));
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (mut batch, mut logs) = (BatchSettings::default(), LogSettings::default());
+    (batch.delay, batch.export_timeout, logs.batch.delay, logs.batch.export_timeout) =
+        (HOUR, HOUR, HOUR, HOUR);
+    let builder = Telemetry::builder("test")
+        .prometheus()
+        .batch(batch)
+        .logs(logs)
+        .metrics_every(HOUR)
+        .metrics_timeout(HOUR)
+        .variables(find(set(&[(name, value)])));
     match name {
         _ if name.contains("_BSP_") => builder.span_exporter(exporter),
         _ if name.contains("_BLRP_") => builder.log_exporter(exporter),
@@ -438,20 +448,19 @@ where
     }
 }
 
-/// By itself, long before it would without the variable.
+/// By itself, which it would not without the variable in the lifetime of the test.
 fn soon(name: &str, value: &str) {
     let (sender, rings) = mpsc::channel();
     let telemetry = with_exporter(name, value, Bell(Arc::new(Mutex::new(sender)))).build().unwrap();
     run(&telemetry, || info_span!("span").in_scope(|| info!("event")));
-    let limit = if name.contains("_BLRP_") { 900 } else { 3_000 };
-    rings.recv_timeout(Duration::from_millis(limit)).expect(name);
+    rings.recv_timeout(LONG).expect(name);
 }
 
-/// An export that never ends fails, long before it would without the variable.
+/// An export that never ends fails, which it would not without the variable in the lifetime of the test.
 fn given_up(name: &str) {
     let telemetry = with_exporter(name, "20", Never).build().unwrap();
     run(&telemetry, || info_span!("span").in_scope(|| info!("event")));
-    assert!(!telemetry.force_flush(Duration::from_secs(10)));
+    assert!(!telemetry.force_flush(LONG));
     let text = telemetry.prometheus_text();
     let failures = text.lines().filter(|line| line.starts_with("campanile_telemetry_export_failures_total{"));
     assert_eq!(failures.filter(|line| line.ends_with(" 1")).count(), 1, "{name}: {text}");
@@ -467,15 +476,18 @@ fn every_variable_that_is_read_is_in_the_table_and_none_besides() {
     let asked = Arc::new(Mutex::new(BTreeSet::new()));
     for others in [
         set(&[("OTEL_TRACES_SAMPLER", "traceidratio")]),
-        set(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]),
+        set(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:1"),
+            ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ]),
     ] {
         let (asked, read) = (Arc::clone(&asked), find(others));
         let read = move |name: &str| {
             asked.lock().unwrap().insert(name.to_owned());
             read(name)
         };
-        // Without TLS the second one is an error, but only after it has asked.
-        drop(Telemetry::builder("test").otlp().prometheus().variables(read).build());
+        drop(Telemetry::builder("test").otlp().prometheus().variables(read).build().unwrap());
     }
     let mut asked = asked.lock().unwrap().clone();
     asked.retain(|name| name.starts_with("OTEL_"));

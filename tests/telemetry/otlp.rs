@@ -252,7 +252,7 @@ fn p34_a_connection_that_has_died_is_not_used_again() {
             let collector = Collector::start(move |_| answer(protocol, true));
             let cut = Arc::new(AtomicBool::new(false));
             let address = lossy(collector.address, &cut);
-            let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "300")];
+            let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
             let telemetry = builder(&format!("http://{address}"), protocol, &more).build().unwrap();
             for (dead, fine) in [(false, true), (true, false), (true, true)] {
                 cut.store(dead, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -80,9 +81,9 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // With it go the listener and every connection.
+        // With it go the listener and every connection; only then is it gone.
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(Duration::from_secs(60));
         }
     }
 }
