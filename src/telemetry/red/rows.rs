@@ -10,10 +10,12 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 const PAGE: usize = 64;
 
+type Page<T> = Box<[OnceLock<T>]>;
+
 /// Values that stay where they are once they are in, by their number.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
-    pages: Box<[OnceLock<Box<[OnceLock<T>]>>]>,
+    pages: Box<[OnceLock<Page<T>>]>,
 }
 
 impl<T> Rows<T> {
