@@ -129,6 +129,10 @@ metrics! {
         "Spans handed to the exporters.";
     SPANS_DROPPED "campanile.telemetry.spans.dropped" Counter "{span}" ["reason"]
         "Sampled spans that no exporter got, by reason.";
+    TAIL_KEPT "campanile.telemetry.tail.kept" Counter "{span}" []
+        "Spans that their end saved: a trace of them failed or was slow.";
+    TAIL_EVICTED "campanile.telemetry.tail.evicted" Counter "{trace}" []
+        "Traces that could not wait for their end: there was no more room.";
     LOGS_EMITTED "campanile.telemetry.logs.emitted" Counter "{log_record}" []
         "Log records handed to the exporters.";
     LOGS_DROPPED "campanile.telemetry.logs.dropped" Counter "{log_record}" ["reason"]

@@ -10,7 +10,7 @@ use super::core::Core;
 use crate::roll::Roll;
 use crate::signal::{
     BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
-    SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source,
+    SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -133,10 +133,17 @@ pub(super) struct OwnNumbers {
 impl Source for OwnNumbers {
     #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
     fn observe(&self, emit: &mut Emit<'_>) {
+        // The SDK asks for what is observed before it looks at what was recorded.
+        self.core.red.flush();
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);
+        if let Some(tail) = &self.core.tail {
+            let (kept, evicted) = tail.totals();
+            emit(&TAIL_KEPT, kept as f64, &[]);
+            emit(&TAIL_EVICTED, evicted as f64, &[]);
+        }
         emit(&LOGS_EMITTED, self.core.logs.emitted() as f64, &[]);
         for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
             for (reason, lost) in REASONS.iter().zip(&self.counters.numbers[signal as usize].lost) {

@@ -401,10 +401,7 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.flush(limit)));
         }
-        for batch in self.logs.batches() {
-            let batch = Arc::clone(batch);
-            jobs.push(Box::new(move || batch.flush(limit)));
-        }
+        jobs.extend(self.logs.jobs(move |batch| batch.flush(limit)));
         for processor in &self.processors {
             let processor = Arc::clone(processor);
             jobs.push(Box::new(move || processor.force_flush().is_ok()));
@@ -434,10 +431,7 @@ impl Inner {
             let batch = Arc::clone(batch);
             jobs.push(Box::new(move || batch.shut_down(limit)));
         }
-        for batch in self.logs.batches() {
-            let batch = Arc::clone(batch);
-            jobs.push(Box::new(move || batch.shut_down(limit)));
-        }
+        jobs.extend(self.logs.jobs(move |batch| batch.shut_down(limit)));
         let tracers = self.tracer_provider.clone();
         let loggers = self.logger_provider.clone();
         jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));

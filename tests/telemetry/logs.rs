@@ -406,27 +406,32 @@ fn records_of_the_api_take_the_same_way() {
     });
     let span = logged.run(|| {
         let logger = logged.pipeline.telemetry.logger_provider().logger("native");
-        let emit = |severity: Severity, text: &str| {
+        let emit = |severity: Severity, text: &str, attributes: &[(&'static str, &'static str)]| {
             let mut record = logger.create_log_record();
             record.set_severity_number(severity);
             record.set_body(AnyValue::String(text.to_owned().into()));
-            record.add_attributes([("a", "long enough"), ("b", "b"), ("c", "c")]);
+            record.add_attributes(attributes.iter().copied());
             logger.emit(record);
         };
         let span = info_span!("span");
         let _entered = span.enter();
-        emit(Severity::Info2, "a native record");
-        emit(Severity::Debug, "not worth it");
+        emit(Severity::Info2, "a native record", &[("a", "long enough"), ("b", "b"), ("c", "c")]);
+        emit(Severity::Error, "short", &[("a", "long enough")]);
+        emit(Severity::Debug, "not worth it", &[]);
         assert!(logger.event_enabled(Severity::Warn, "native", None));
         assert!(!logger.event_enabled(Severity::Debug4, "native", None));
         ids(&span)
     });
-    let record = logged.record();
-    assert_in(&record, &span);
-    assert_eq!(body(&record), "a nat");
-    assert_eq!(attribute(&record, "a"), Some("long ".into()));
-    assert_eq!(attribute(&record, "c"), None);
-    assert_eq!(attribute(&record, "otel.dropped_attributes_count"), Some(1.into()));
+    let records = logged.records();
+    let [record, short] = &records[..] else { panic!("{records:?}") };
+    assert_in(record, &span);
+    assert_eq!(body(record), "a nat");
+    assert_eq!(attribute(record, "a"), Some("long ".into()));
+    assert_eq!(attribute(record, "c"), None);
+    assert_eq!(attribute(record, "otel.dropped_attributes_count"), Some(1.into()));
+    assert_in(short, &span);
+    assert_eq!((body(short).as_str(), attribute(short, "a")), ("short", Some("long ".into())));
+    assert_eq!(attribute(short, "otel.dropped_attributes_count"), None);
     let emitted = logged.exporter.get_emitted_logs().unwrap();
     assert_eq!(emitted[0].instrumentation.name(), "native");
 }

@@ -26,6 +26,7 @@ use super::activation;
 use super::batch::Batch;
 use super::correlation;
 use super::counters::Counters;
+use super::ending::Job;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
@@ -84,8 +85,15 @@ impl Logs {
         provider.with_log_processor(Native::new(self, secrets)).build()
     }
 
-    pub(super) fn batches(&self) -> &[Arc<Batch<Entry>>] {
-        &self.batches
+    /// A job for each exporter.
+    pub(super) fn jobs(
+        &self,
+        job: impl Fn(&Batch<Entry>) -> bool + Copy + Send + 'static,
+    ) -> impl Iterator<Item = Job> {
+        self.batches.iter().map(move |batch| -> Job {
+            let batch = Arc::clone(batch);
+            Box::new(move || job(&batch))
+        })
     }
 
     /// How many records were handed to the exporters.

@@ -215,6 +215,11 @@ impl Red {
             series.recorders.offer(duration, failure, witness);
         }
     }
+
+    /// Hands durations that wait to their instruments, for somebody who is about to collect those.
+    pub(super) fn flush(&self) {
+        self.series.iter().for_each(|series| series.recorders.flush());
+    }
 }
 
 fn write_key(key: &mut String, component: &str, name: &str, labels: &[Option<String>]) {

@@ -10,10 +10,12 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 const PAGE: usize = 64;
 
+type Page<T> = Box<[OnceLock<T>]>;
+
 /// Values that stay where they are once they are in, by their number.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
-    pages: Box<[OnceLock<Box<[OnceLock<T>]>>]>,
+    pages: Box<[OnceLock<Page<T>>]>,
 }
 
 impl<T> Rows<T> {
@@ -25,6 +27,11 @@ impl<T> Rows<T> {
     pub(super) fn get(&self, number: u32) -> Option<&T> {
         let number = number as usize;
         self.pages.get(number / PAGE)?.get()?[number % PAGE].get()
+    }
+
+    /// Every row that is filled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().filter_map(OnceLock::get).flatten().filter_map(OnceLock::get)
     }
 
     /// Fills a row that was empty; `false` if there is no such row, or it is filled.

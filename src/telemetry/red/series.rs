@@ -7,6 +7,7 @@ use std::time::Duration;
 use opentelemetry::metrics::Meter;
 
 use crate::clock::Tick;
+use crate::lanes::Lanes;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, Vital, Vitals, Witness};
 use crate::sync::Mutex;
 
@@ -95,13 +96,38 @@ pub(super) struct Recorders {
 #[derive(Debug)]
 struct Recorder {
     duration: BoundDuration,
+    /// Not yet with the instrument: that has one lock for all threads.
+    waiting: Lanes<Waiting>,
     exemplars: Option<Arc<Exemplars>>,
+}
+
+/// Durations of some threads; on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Waiting(Mutex<Lot>);
+
+/// As many as fit into two cache lines, with their lock.
+const LOT: usize = 14;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lot {
+    count: usize,
+    durations: [Duration; LOT],
 }
 
 impl Recorder {
     #[inline]
     fn record(&self, duration: Duration, witness: Option<Witness>) {
-        self.duration.record(duration);
+        let full = {
+            let mut lot = self.waiting.own(Waiting::default).0.lock();
+            let count = lot.count;
+            lot.durations[count] = duration;
+            lot.count = (count + 1) % LOT;
+            (lot.count == 0).then(|| Lot { count: LOT, ..*lot })
+        };
+        if let Some(full) = full {
+            self.hand_over(&full);
+        }
         if let Some(witness) = witness {
             self.offer(duration, witness);
         }
@@ -110,6 +136,18 @@ impl Recorder {
     fn offer(&self, duration: Duration, witness: Witness) {
         if let Some(exemplars) = &self.exemplars {
             exemplars.offer(duration, witness);
+        }
+    }
+
+    fn hand_over(&self, lot: &Lot) {
+        lot.durations[..lot.count].iter().for_each(|duration| self.duration.record(*duration));
+    }
+
+    /// Hands over what waits.
+    fn flush(&self) {
+        for waiting in self.waiting.iter() {
+            let lot = std::mem::take(&mut *waiting.0.lock());
+            self.hand_over(&lot);
         }
     }
 }
@@ -137,6 +175,12 @@ impl Recorders {
             None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, witness),
             Some(kind) => self.record_failure(instruments, duration, kind, witness),
         }
+    }
+
+    /// Hands over what waits: somebody collects.
+    pub(super) fn flush(&self) {
+        self.fine.get().into_iter().chain(self.failed.get()).for_each(Recorder::flush);
+        self.kinds.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|kind| kind.flush());
     }
 
     fn record_failure(
@@ -186,6 +230,7 @@ impl Recorders {
             own.chain(error_type.map(|kind| ("error.type", kind)))
         };
         Recorder {
+            waiting: Lanes::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
             exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
         }

@@ -83,7 +83,12 @@ impl Secrets {
     /// The text that goes by `name`.
     #[inline]
     pub(super) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
-        match self.mark(name) {
+        self.marked(self.mark(name), text)
+    }
+
+    #[inline]
+    fn marked<'a>(&self, mark: Mark, text: &'a str) -> Cow<'a, str> {
+        match mark {
             Mark::None => self.redactor.text(text),
             Mark::Query => self.redactor.query(text),
             Mark::Secret(treatment) => self.hide(treatment, text),

@@ -23,7 +23,12 @@ impl Values<'_> {
     /// The text that goes by `name`.
     #[inline]
     pub(in crate::telemetry) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
-        match self.secrets.text(name, self.near(text)) {
+        self.marked(self.secrets.mark(name), text)
+    }
+
+    #[inline]
+    fn marked<'a>(&self, mark: Mark, text: &'a str) -> Cow<'a, str> {
+        match self.secrets.marked(mark, self.near(text)) {
             Cow::Borrowed(text) => Cow::Borrowed(self.limits.cut(text)),
             Cow::Owned(text) => Cow::Owned(self.cut(text)),
         }
@@ -31,10 +36,11 @@ impl Values<'_> {
 
     #[inline]
     pub(in crate::telemetry) fn string(&self, name: &'static str, text: &str) -> Value {
-        if let Mark::Secret(treatment) = self.secrets.mark(name) {
-            return Value::from(self.secrets.hide(treatment, text));
+        match self.secrets.mark(name) {
+            // The marker needs no memory of its own.
+            Mark::Secret(treatment) => Value::from(self.secrets.hide(treatment, text)),
+            mark => Value::from(self.marked(mark, text).into_owned()),
         }
-        Value::from(self.text(name, text).into_owned())
     }
 
     #[inline]

@@ -106,6 +106,7 @@ impl Otel {
 }
 
 thread_local! {
+    #[allow(clippy::vec_box)] // The boxes are what it is for.
     /// Boxes of spans that closed on this thread. With them a span that is not sampled allocates nothing.
     static SPARE: RefCell<Vec<Box<Live>>> = const { RefCell::new(Vec::new()) };
 }

@@ -1,0 +1,221 @@
+//! What a request costs an axum server, with everything on: `cargo bench --bench server`. Needs `wrk` and Linux.
+//!
+//! The servers run one after the other, each in a process of its own, for several rounds; `wrk` sends the requests.
+//! What counts is the processor time of the server for a million of them, and of the rounds the median: only ratios
+//! carry to another machine.
+//!
+//! - bare: axum and nothing else
+//! - campanile: dead letters, retry, circuit breaker, timing and propagation around the router, a span and its metrics
+//!   and vital signs for each request, one trace in a hundred sampled
+//! - peers: tower-http's `TraceLayer`, tracing-opentelemetry with the same sampling, axum-otel-metrics
+//! - spans: campanile without its four layers, which is what the peers do
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use campanile::telemetry::{self, Sampling};
+use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Telemetry, Timing};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter};
+use tower_http::trace::TraceLayer;
+use tracing::instrument;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+const SERVE: &str = "CAMPANILE_BENCH_SERVE";
+const SERVERS: [&str; 4] = ["bare", "campanile", "spans", "peers"];
+const ROUNDS: usize = 7;
+const CONNECTIONS: &str = "16";
+const SECONDS: &str = "3s";
+
+/// Takes what a collector would take.
+#[derive(Debug)]
+struct Sink;
+
+impl SpanExporter for Sink {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        drop(std::hint::black_box(batch));
+        Ok(())
+    }
+}
+
+async fn bare(Path(id): Path<u32>) -> String {
+    format!("item {id}\n")
+}
+
+#[instrument]
+async fn item(Path(id): Path<u32>) -> String {
+    format!("item {id}\n")
+}
+
+fn campanile(layers: bool) -> Result<(Router, Telemetry), BoxError> {
+    let telemetry = Telemetry::builder("bench")
+        .sampling(Sampling::parent_based(Sampling::Ratio(0.01)))
+        .prometheus()
+        .span_exporter(Sink)
+        .install()?;
+    let mut router = Router::new().route("/items/{id}", get(item));
+    if layers {
+        let timing = Timing::new("bench");
+        let breaker = CircuitBreaker::builder("bench").build()?;
+        let retry = Retry::builder().build()?;
+        let queue = DeadLetterQueue::in_memory(1_000);
+        router = router
+            .layer(timing.http_server_layer())
+            .layer(breaker.http_layer())
+            .layer(retry.http_layer())
+            .layer(queue.http_layer());
+    }
+    Ok((router.layer(telemetry::http_propagation_layer()), telemetry))
+}
+
+fn peers() -> Result<(Router, SdkTracerProvider), BoxError> {
+    let tracers = SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.01))))
+        .with_span_processor(BatchSpanProcessor::builder(Sink).build())
+        .build();
+    let traces = tracing_opentelemetry::layer().with_tracer(tracers.tracer("bench"));
+    tracing_subscriber::registry().with(LevelFilter::INFO).with(traces).try_init()?;
+    // It is a version behind; a reader that nobody asks keeps its instruments at work.
+    let reader = peer_sdk::metrics::ManualReader::builder().build();
+    let meters = peer_sdk::metrics::SdkMeterProvider::builder().with_reader(reader).build();
+    let metrics = axum_otel_metrics::HttpMetricsLayerBuilder::new().with_provider(meters).build();
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(tower_http::trace::DefaultMakeSpan::new().level(tracing::Level::INFO));
+    Ok((Router::new().route("/items/{id}", get(bare)).layer(trace).layer(metrics), tracers))
+}
+
+fn serve(name: &str) -> Result<(), BoxError> {
+    let mut telemetry = None;
+    let mut tracers = None;
+    let router = match name {
+        "campanile" | "spans" => {
+            let (router, found) = campanile(name == "campanile")?;
+            telemetry = Some(found);
+            router
+        }
+        "peers" => {
+            let (router, found) = peers()?;
+            tracers = Some(found);
+            router
+        }
+        _ => Router::new().route("/items/{id}", get(bare)),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        println!("{}", listener.local_addr()?.port());
+        std::io::stdout().flush()?;
+        // Until the one who started it lets go of its input.
+        let done = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
+        tokio::select! {
+            served = axum::serve(listener, router) => served?,
+            _ = done => {}
+        }
+        Ok::<_, BoxError>(())
+    })?;
+    drop((telemetry, tracers));
+    Ok(())
+}
+
+/// A server in a process of its own; it ends with this.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(name: &str) -> Result<Self, BoxError> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .env(SERVE, name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let out = process.stdout.take().ok_or("the server has no output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let port = line.trim().parse().map_err(|_| format!("the server `{name}` said {line:?}"))?;
+        Ok(Self { process, port })
+    }
+
+    /// Processor time since its start.
+    fn used(&self) -> Result<Duration, BoxError> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()))?;
+        let mut nanos = 0_u64;
+        for task in tasks {
+            let of_task = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            nanos += of_task.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Sends requests for a while; how many were answered.
+    fn load(&self, time: &str) -> Result<u64, BoxError> {
+        let url = format!("http://127.0.0.1:{}/items/17", self.port);
+        let wrk = Command::new("wrk")
+            .args(["-t1", "-c", CONNECTIONS, "-d", time, &url])
+            .output()
+            .map_err(|error| format!("cannot run `wrk`, which this benchmark needs: {error}"))?;
+        let text = String::from_utf8_lossy(&wrk.stdout);
+        if text.contains("Non-2xx") || text.contains("Socket errors") {
+            return Err(format!("not every request was answered as it should be:\n{text}").into());
+        }
+        let line = text.lines().find(|line| line.contains("requests in"));
+        let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        count.ok_or_else(|| format!("wrk does not say how many requests it sent:\n{text}").into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Seconds of processor time that a server needs for a million requests.
+fn measure(name: &str) -> Result<f64, BoxError> {
+    let server = Server::start(name)?;
+    server.load("1s")?;
+    let before = server.used()?;
+    let requests = server.load(SECONDS)?;
+    let used = server.used()?.saturating_sub(before);
+    #[allow(clippy::cast_precision_loss)]
+    let millions = requests as f64 / 1e6;
+    Ok(used.as_secs_f64() / millions)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() -> Result<(), BoxError> {
+    if let Ok(name) = std::env::var(SERVE) {
+        return serve(&name);
+    }
+    let mut used: [Vec<f64>; SERVERS.len()] = Default::default();
+    for round in 1..=ROUNDS {
+        for (name, used) in SERVERS.iter().zip(&mut used) {
+            let seconds = measure(name)?;
+            println!("round {round}: {name:10} {seconds:6.2} CPU seconds for a million requests");
+            used.push(seconds);
+        }
+    }
+    let bare = median(&mut used[0].clone());
+    println!("\nmedians of {ROUNDS} rounds, CPU seconds for a million requests:");
+    for (name, used) in SERVERS.iter().zip(&mut used) {
+        let seconds = median(used);
+        println!("{name:10} {seconds:6.2}  {:.2} of bare", seconds / bare);
+    }
+    Ok(())
+}
