@@ -9,6 +9,8 @@
 //!   and vital signs for each request, one trace in a hundred sampled
 //! - peers: tower-http's `TraceLayer`, tracing-opentelemetry with the same sampling, axum-otel-metrics
 //! - spans: campanile without its four layers, which is what the peers do
+//!
+//! `cargo bench --bench server -- bare timing breaker retry letters` takes those apart.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -19,11 +21,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use campanile::telemetry::{self, Sampling};
+use campanile::telemetry::{self, Console, Sampling};
 use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Telemetry, Timing};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter};
+use tower::ServiceBuilder;
 use tower_http::trace::TraceLayer;
 use tracing::instrument;
 use tracing_subscriber::filter::LevelFilter;
@@ -57,25 +60,34 @@ async fn item(Path(id): Path<u32>) -> String {
     format!("item {id}\n")
 }
 
-fn campanile(layers: bool) -> Result<(Router, Telemetry), BoxError> {
+fn campanile(name: &str) -> Result<(Router, Telemetry), BoxError> {
     let telemetry = Telemetry::builder("bench")
         .sampling(Sampling::parent_based(Sampling::Ratio(0.01)))
         .prometheus()
+        .console(Console::Off)
         .span_exporter(Sink)
         .install()?;
-    let mut router = Router::new().route("/items/{id}", get(item));
-    if layers {
-        let timing = Timing::new("bench");
-        let breaker = CircuitBreaker::builder("bench").build()?;
-        let retry = Retry::builder().build()?;
-        let queue = DeadLetterQueue::in_memory(1_000);
-        router = router
-            .layer(timing.http_server_layer())
-            .layer(breaker.http_layer())
-            .layer(retry.http_layer())
-            .layer(queue.http_layer());
-    }
-    Ok((router.layer(telemetry::http_propagation_layer()), telemetry))
+    let router = Router::new().route("/items/{id}", get(item));
+    let propagation = telemetry::http_propagation_layer();
+    let timing = Timing::new("bench").http_server_layer();
+    let breaker = CircuitBreaker::builder("bench").build()?.http_layer();
+    let retry = Retry::builder().build()?.http_layer();
+    let letters = DeadLetterQueue::in_memory(1_000).http_layer();
+    // Each `layer` of a router is a box for every request; those of a builder are none.
+    let layers = ServiceBuilder::new();
+    let router = match name {
+        "spans" => router.layer(propagation),
+        "nothing" => router.layer(layers.layer(tower::layer::util::Identity::new())),
+        "timing" => router.layer(layers.layer(propagation).layer(timing)),
+        "breaker" => router.layer(layers.layer(propagation).layer(breaker)),
+        "retry" => router.layer(layers.layer(propagation).layer(retry)),
+        "letters" => router.layer(layers.layer(propagation).layer(letters)),
+        "campanile" => {
+            router.layer(layers.layer(propagation).layer(letters).layer(retry).layer(breaker).layer(timing))
+        }
+        other => return Err(format!("there is no server `{other}`").into()),
+    };
+    Ok((router, telemetry))
 }
 
 fn peers() -> Result<(Router, SdkTracerProvider), BoxError> {
@@ -98,17 +110,17 @@ fn serve(name: &str) -> Result<(), BoxError> {
     let mut telemetry = None;
     let mut tracers = None;
     let router = match name {
-        "campanile" | "spans" => {
-            let (router, found) = campanile(name == "campanile")?;
-            telemetry = Some(found);
-            router
-        }
+        "bare" => Router::new().route("/items/{id}", get(bare)),
         "peers" => {
             let (router, found) = peers()?;
             tracers = Some(found);
             router
         }
-        _ => Router::new().route("/items/{id}", get(bare)),
+        _ => {
+            let (router, found) = campanile(name)?;
+            telemetry = Some(found);
+            router
+        }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
@@ -203,19 +215,21 @@ fn main() -> Result<(), BoxError> {
     if let Ok(name) = std::env::var(SERVE) {
         return serve(&name);
     }
-    let mut used: [Vec<f64>; SERVERS.len()] = Default::default();
+    let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let names = if asked.is_empty() { SERVERS.map(str::to_owned).to_vec() } else { asked };
+    let mut used = vec![Vec::new(); names.len()];
     for round in 1..=ROUNDS {
-        for (name, used) in SERVERS.iter().zip(&mut used) {
+        for (name, used) in names.iter().zip(&mut used) {
             let seconds = measure(name)?;
             println!("round {round}: {name:10} {seconds:6.2} CPU seconds for a million requests");
             used.push(seconds);
         }
     }
-    let bare = median(&mut used[0].clone());
+    let first = median(&mut used[0].clone());
     println!("\nmedians of {ROUNDS} rounds, CPU seconds for a million requests:");
-    for (name, used) in SERVERS.iter().zip(&mut used) {
+    for (name, used) in names.iter().zip(&mut used) {
         let seconds = median(used);
-        println!("{name:10} {seconds:6.2}  {:.2} of bare", seconds / bare);
+        println!("{name:10} {seconds:6.2}  {:.2} of {}", seconds / first, names[0]);
     }
     Ok(())
 }

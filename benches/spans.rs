@@ -3,14 +3,18 @@
 //! Baselines first: no subscriber work at all, then a bare registry. Ours counts metrics and vital signs for every
 //! span; the peer makes traces alone. Compare the medians of one run; only ratios carry to another machine.
 
-use std::time::Duration;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use campanile::Telemetry;
 use campanile::telemetry::Sampling;
 use criterion::{Criterion, criterion_group, criterion_main};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter, SpanProcessor,
+};
 use tracing::{Dispatch, dispatcher, info, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
@@ -76,6 +80,64 @@ fn spans(c: &mut Criterion) {
     bench(c, group, "tracing-opentelemetry, sampled", &dispatch, span_with_fields);
 }
 
+/// Takes what a collector would take.
+#[derive(Debug)]
+struct Sink;
+
+impl SpanExporter for Sink {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        drop(std::hint::black_box(batch));
+        Ok(())
+    }
+}
+
+fn batches(c: &mut Criterion) {
+    let group = "a sampled span with three fields, to a batch exporter";
+    let telemetry = Telemetry::builder("bench").sampling(Sampling::AlwaysOn).span_exporter(Sink);
+    let telemetry = telemetry.build().expect("a pipeline with an exporter that cannot fail");
+    let dispatch = Dispatch::new(registry().with(telemetry.span_layer()));
+    bench(c, group, "campanile, metrics and health", &dispatch, span_with_fields);
+    let batch = BatchSpanProcessor::builder(Sink).build();
+    let provider = SdkTracerProvider::builder().with_span_processor(batch).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    bench(c, group, "tracing-opentelemetry", &Dispatch::new(registry().with(layer)), span_with_fields);
+}
+
+/// What a span costs each of so many threads that open and close those of one name.
+fn threads(c: &mut Criterion) {
+    let run = |c: &mut Criterion, group: &str, dispatch: &Dispatch| {
+        for threads in [1, 2] {
+            c.benchmark_group(group).bench_function(format!("{threads} at once"), |b| {
+                b.iter_custom(|spans| {
+                    let ready = Barrier::new(threads);
+                    let work = || {
+                        dispatcher::with_default(dispatch, || {
+                            span_with_fields();
+                            ready.wait();
+                            let start = Instant::now();
+                            (0..spans).for_each(|_| span_with_fields());
+                            start.elapsed()
+                        })
+                    };
+                    thread::scope(|scope| {
+                        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                        let took: Duration =
+                            running.into_iter().map(|thread| thread.join().expect("it only counts")).sum();
+                        took / u32::try_from(threads).expect("a few")
+                    })
+                });
+            });
+        }
+    };
+    run(c, "threads, bare registry", &Dispatch::new(registry()));
+    let (_telemetry, dispatch) = ours(Sampling::AlwaysOff);
+    run(c, "threads, campanile, not sampled", &dispatch);
+    let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
+    run(c, "threads, campanile, sampled", &dispatch);
+    let (_provider, dispatch) = peer(Sampler::AlwaysOn);
+    run(c, "threads, tracing-opentelemetry, sampled", &dispatch);
+}
+
 fn enters(c: &mut Criterion) {
     let group = "a further enter and exit";
     let run = |c: &mut Criterion, name: &str, dispatch: &Dispatch| {
@@ -100,11 +162,11 @@ fn enters(c: &mut Criterion) {
 }
 
 fn events(c: &mut Criterion) {
-    let group = "a span with an event";
+    let group = "a span with a hundred events";
     let work = || {
         let span = info_span!("order");
         let _entered = span.enter();
-        info!(id = 17_u64, "taken");
+        (0..100_u64).for_each(|id| info!(id, "taken"));
     };
     bench(c, group, "bare registry", &Dispatch::new(registry()), work);
     let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
@@ -113,5 +175,5 @@ fn events(c: &mut Criterion) {
     bench(c, group, "tracing-opentelemetry", &dispatch, work);
 }
 
-criterion_group!(all, spans, enters, events);
+criterion_group!(all, spans, batches, enters, events, threads);
 criterion_main!(all);

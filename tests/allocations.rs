@@ -188,3 +188,65 @@ mod http {
         );
     }
 }
+
+#[cfg(feature = "telemetry")]
+mod spans {
+    use campanile::Telemetry;
+    use campanile::telemetry::Sampling;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{SpanData, SpanProcessor};
+    use tracing::info_span;
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+
+    /// Where an exporter begins.
+    #[derive(Debug)]
+    struct Gone;
+
+    impl SpanProcessor for Gone {
+        fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &opentelemetry::Context) {}
+
+        fn on_end(&self, span: SpanData) {
+            drop(span);
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    /// Allocations of a thousand spans with three fields.
+    fn of_spans(sampling: Sampling, activation: bool) -> usize {
+        let builder = Telemetry::builder("test").variables(|_| None).sampling(sampling);
+        let telemetry = builder.activation(activation).span_processor(Gone).build().unwrap();
+        let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+        let work = || {
+            let span = info_span!("order", id = 17_u64, customer = "ada", express = true);
+            let _entered = span.enter();
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            (0..100).for_each(|_| work());
+            let before = ALLOCATIONS.with(Cell::get);
+            (0..1_000).for_each(|_| work());
+            ALLOCATIONS.with(Cell::get) - before
+        })
+    }
+
+    #[test]
+    fn a_span_that_is_not_sampled_allocates_its_context_for_opentelemetry_or_nothing() {
+        assert_eq!(of_spans(Sampling::AlwaysOff, false), 0);
+        assert_eq!(of_spans(Sampling::AlwaysOff, true), 1_000);
+    }
+
+    #[test]
+    fn a_sampled_span_with_three_fields_allocates_four_times_at_most() {
+        // Its attributes, and the text in them.
+        assert_eq!(of_spans(Sampling::AlwaysOn, false), 2_000);
+        assert_eq!(of_spans(Sampling::AlwaysOn, true), 3_000);
+    }
+}
