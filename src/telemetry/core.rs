@@ -66,12 +66,8 @@ impl Above {
     }
 }
 
-/// What OpenTelemetry says on this thread.
-pub(super) struct Around {
-    /// What somebody attached after the innermost active span of any layer.
-    foreign: Option<SpanContext>,
-    current: Option<OtelContext>,
-}
+/// The context that somebody attached on this thread after the innermost active span of any layer.
+pub(super) type Foreign = Option<SpanContext>;
 
 impl Core {
     /// Tells layers apart that share a thread.
@@ -85,15 +81,10 @@ impl Core {
         OtelContext::map_current(foreign)
     }
 
-    /// What OpenTelemetry says here; nothing if it says to keep silent.
+    /// As [`foreign`](Self::foreign); nothing if OpenTelemetry is told to keep silent here.
     #[inline]
-    pub(super) fn around(&self) -> Option<Around> {
-        OtelContext::map_current(|context| {
-            (!context.is_telemetry_suppressed()).then(|| Around {
-                foreign: foreign(context),
-                current: self.activate.then(|| context.clone()),
-            })
-        })
+    pub(super) fn around() -> Option<Foreign> {
+        OtelContext::map_current(|context| (!context.is_telemetry_suppressed()).then(|| foreign(context)))
     }
 
     #[inline]
@@ -101,7 +92,7 @@ impl Core {
         &self,
         attributes: &Attributes<'_>,
         id: &Id,
-        around: &mut Around,
+        around: Foreign,
         cx: &Context<'_, S>,
     ) -> Above
     where
@@ -115,7 +106,7 @@ impl Core {
         // say which of them came later.
         if contextual
             && self.activate
-            && let Some(foreign) = around.foreign.take()
+            && let Some(foreign) = around
         {
             return Above::Foreign(foreign);
         }
@@ -140,22 +131,28 @@ impl Core {
                 next = ancestor.parent();
             }
         }
-        match around.foreign.take() {
+        match around {
             Some(foreign) if contextual && !self.activate => Above::Foreign(foreign),
             _ => Above::Nothing,
         }
     }
 
-    /// The context that a new span is made in.
+    /// The context of a new span: it will be entered, as a rule.
     #[inline]
-    pub(super) fn base(&self, above: &Above, contextual: bool, around: Around) -> Otel {
-        let Some(current) = around.current else { return Otel::Off };
-        Otel::Base(match above {
+    pub(super) fn otel(&self, above: &Above, contextual: bool, own: &SpanContext) -> Otel {
+        if !self.activate {
+            return Otel::Off;
+        }
+        let within = |context: &OtelContext| context.with_remote_span_context(own.clone());
+        let of_parent = match above {
             Above::Local(parent, _) if !contextual => {
-                let of_parent = self.spans.with(*parent, |parent| parent.otel.any().cloned());
-                of_parent.flatten().unwrap_or(current)
+                self.spans.with(*parent, |parent| parent.otel.any().cloned()).flatten()
             }
-            _ => current,
+            _ => None,
+        };
+        Otel::Own(match of_parent {
+            Some(context) => within(&context),
+            None => OtelContext::map_current(within),
         })
     }
 
@@ -231,22 +228,25 @@ impl Core {
 
     fn finish(&self, live: &mut Live, now: Tick, duration: Duration) {
         let busy = self.busy.then_some(now);
-        let Some(data) = live.finish(duration, &self.scope, busy, &self.limits) else { return };
         // What a processor logs, and what it traces, is not for the pipeline.
         let _silence = activation::Silence::begin();
         match &self.tail {
             Some(tail) if !live.context.is_sampled() => {
                 let (root, failed) = (live.local_parent == 0, live.verdict.failed());
-                let (trace_id, span_id) = (data.span_context.trace_id(), data.span_context.span_id());
-                let at = data.end_time;
-                let kept = tail.end(data, root, failed);
-                if !kept.is_empty() {
-                    let failure = failed.then(|| live.error_type.as_deref().unwrap_or_default());
-                    self.red.offer(live.series, duration, failure, Witness { trace_id, span_id, at });
-                }
-                kept.into_iter().for_each(|data| self.hand_over(data));
+                let kind = live.error_type.clone().unwrap_or_default();
+                let (trace_id, span_id) = (live.context.trace_id(), live.context.span_id());
+                let series = live.series;
+                live.finish(duration, &self.scope, busy, &self.limits, |data| {
+                    let at = data.end_time;
+                    let kept = tail.end(data, root, failed);
+                    if !kept.is_empty() {
+                        let witness = Witness { trace_id, span_id, at };
+                        self.red.offer(series, duration, failed.then_some(&*kind), witness);
+                    }
+                    kept.into_iter().for_each(|data| self.hand_over(data));
+                });
             }
-            _ => self.hand_over(data),
+            _ => live.finish(duration, &self.scope, busy, &self.limits, |data| self.hand_over(data)),
         }
     }
 

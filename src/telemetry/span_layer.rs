@@ -112,9 +112,9 @@ where
         if callsite.ignored || activation::silent() {
             return;
         }
-        let Some(mut around) = core.around() else { return };
+        let Some(around) = Core::around() else { return };
         let generation = core.spans.generation();
-        let above = core.above(attributes, id, &mut around, &cx);
+        let above = core.above(attributes, id, around, &cx);
         let parent = above.context();
         let trace_id =
             parent.map_or_else(|| core.ids.new_trace_id(), opentelemetry::trace::SpanContext::trace_id);
@@ -134,7 +134,7 @@ where
         } else if let (Some(tail), false) = (&core.tail, sampled) {
             tail.begin(trace_id);
         }
-        live.otel = core.base(&above, attributes.is_contextual(), around);
+        live.otel = core.otel(&above, attributes.is_contextual(), &live.context);
         if recorded || callsite.special.any() || callsite.labelled {
             core.first_fields(&mut live, attributes, callsite, recorded);
         }
