@@ -13,8 +13,8 @@
 //! `cargo bench --bench server -- bare timing breaker retry letters` takes those apart.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::net::Ipv4Addr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -170,6 +170,17 @@ impl Server {
         Ok(Duration::from_nanos(nanos))
     }
 
+    /// Sends one request, to see that it is answered.
+    fn ask(&self) -> Result<(), BoxError> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(b"GET /items/17 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let fine = answer.starts_with("HTTP/1.1 200") && answer.contains("item 17");
+        if fine { Ok(()) } else { Err(format!("that is no answer: {answer}").into()) }
+    }
+
     /// Sends requests for a while; how many were answered.
     fn load(&self, time: &str) -> Result<u64, BoxError> {
         let url = format!("http://127.0.0.1:{}/items/17", self.port);
@@ -214,6 +225,10 @@ fn median(values: &mut [f64]) -> f64 {
 fn main() -> Result<(), BoxError> {
     if let Ok(name) = std::env::var(SERVE) {
         return serve(&name);
+    }
+    if !std::env::args().any(|argument| argument == "--bench") {
+        // A test, that it runs at all.
+        return SERVERS.iter().try_for_each(|name| Server::start(name)?.ask());
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let names = if asked.is_empty() { SERVERS.map(str::to_owned).to_vec() } else { asked };

@@ -104,6 +104,7 @@ fn batches(c: &mut Criterion) {
 }
 
 /// What a span costs each of so many threads that open and close those of one name.
+#[allow(clippy::disallowed_methods)] // The clock that tests can pause is of no use here.
 fn threads(c: &mut Criterion) {
     let run = |c: &mut Criterion, group: &str, dispatch: &Dispatch| {
         for threads in [1, 2] {

@@ -69,8 +69,6 @@ pub(super) fn refresh(layer: usize, context: impl Fn(u64) -> Option<Context>) {
     ACTIVE.with(|active| *active.borrow_mut() = list);
     for (of, id, span_id, attached) in again.into_iter().rev() {
         let renewed = if of == layer { context(id) } else { None };
-        // It may be another: one that is not exported may be active as the span above it.
-        let span_id = renewed.as_ref().map_or(span_id, |context| context.span().span_context().span_id());
         enter(of, id, span_id, renewed.unwrap_or(attached));
     }
 }
