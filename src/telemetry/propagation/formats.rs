@@ -86,10 +86,10 @@ pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<
 /// ```
 /// use campanile::telemetry;
 ///
-/// // A client for a service that knows nothing but B3.
-/// let layer = telemetry::http_injection_layer().with_propagator(telemetry::propagator(["b3multi"])?);
+/// // For the client of a service that knows nothing but B3: `http_injection_layer().with_propagator(b3)`.
+/// let b3 = telemetry::propagator(["b3multi"])?;
+/// assert!(b3.fields().any(|header| header == "x-b3-traceid"));
 /// assert!(telemetry::propagator(["carrier_pigeon"]).is_err());
-/// # let _ = layer;
 /// # Ok::<(), campanile::ConfigError>(())
 /// ```
 pub fn propagator<'a>(
