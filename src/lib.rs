@@ -55,6 +55,7 @@ pub mod guide;
 pub mod health;
 mod lanes;
 pub mod outcome;
+mod percent;
 pub mod redact;
 pub mod retry;
 mod roll;

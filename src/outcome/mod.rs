@@ -18,6 +18,8 @@
 
 #[cfg(feature = "http")]
 mod body;
+#[cfg(any(feature = "http", feature = "otlp"))]
+mod codes;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guarded;
@@ -26,6 +28,8 @@ mod status;
 
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
+#[cfg(any(feature = "http", feature = "otlp"))]
+pub(crate) use codes::GRPC_CODES;
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;
 #[cfg(feature = "grpc")]

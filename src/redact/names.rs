@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::settings::Treatment;
+use crate::percent;
 
 /// What is secret unless someone says otherwise.
 pub(super) const DEFAULT: &[&str] = &[
@@ -269,23 +270,7 @@ fn long(name: &str) -> (Vec<u8>, Vec<usize>) {
 
 /// A name of a query as it was meant; `%5F` hides nothing.
 fn decoded(name: &str) -> String {
-    let bytes = name.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = (byte == b'%').then(|| name.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&percent::decoded(name)).into_owned()
 }
 
 #[cfg(test)]

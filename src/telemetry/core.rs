@@ -218,7 +218,7 @@ impl Core {
         let duration = now.since(live.start);
         let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
         let end = || Anchor::or_new(live.anchor, now).wall(now);
-        let witness = Witness::sampled(&live.context, end);
+        let witness = self.red.keeps_exemplars().then(|| Witness::sampled(&live.context, end)).flatten();
         self.red.record(live.series, now, duration, failure, witness);
         if live.recording.is_some() {
             self.finish(&mut live, now, duration);

@@ -58,10 +58,7 @@ impl Core {
         };
         fields.distinct = callsite.special.distinct();
         attributes.record(&mut fields);
-        let labels = callsite
-            .labelled
-            .then(|| self.red.labels.read(&self.secrets, |reader| attributes.record(reader)));
-        let labels = labels.flatten();
+        let labels = self.red.values(callsite, &self.secrets, |reader| attributes.record(reader));
         if fields.name.is_some() || fields.component.is_some() || labels.is_some() {
             let (component, name) = (fields.component.as_deref(), fields.name.as_deref());
             live.series = self.red.renamed(callsite.series, component, name, labels);
@@ -160,10 +157,7 @@ where
             SpanFields::special(limits, secrets)
         };
         values.record(&mut fields);
-        let labels = callsite
-            .labelled
-            .then(|| core.red.labels.read(secrets, |reader| values.record(reader)))
-            .flatten();
+        let labels = core.red.values(callsite, secrets, |reader| values.record(reader));
         core.apply(id, fields, labels);
     }
 

@@ -7,7 +7,7 @@ use http::response::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Method, Version};
 
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::{FailureKind, GRPC_CODES, Outcome};
 use crate::signal::{self, DurationRecorder};
 
 /// Stands for what is not known, or is one too many.
@@ -81,26 +81,6 @@ fn version_name(version: Version) -> Option<&'static str> {
 
 /// The status of a method that is not there: one more than its code.
 const UNIMPLEMENTED: u16 = 13;
-
-const GRPC_CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 impl Call {
     pub(super) fn new(side: Side, request: &RequestParts, route: Option<String>) -> Self {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use prost::Message;
 
+use crate::outcome::GRPC_CODES;
+
 /// How an export failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -69,29 +71,9 @@ pub(super) fn of_grpc(
         1 | 4 | 10 | 11 | 14 | 15 => Again::After(asked.unwrap_or_default()),
         _ => Again::Never,
     };
-    let name = CODES.get(code).copied().unwrap_or("a code that gRPC does not have");
+    let name = GRPC_CODES.get(code).copied().unwrap_or("a code that gRPC does not have");
     Err(Failure { text: format!("the collector answered with gRPC status {code}, {name}"), again })
 }
-
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// `Retry-After`, in seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -8,6 +8,7 @@ use opentelemetry::baggage::{Baggage, BaggageExt};
 
 use super::carrier::{Carrier, Field, Writer};
 use super::ignored::{self, Header, Reason};
+use crate::percent;
 
 static BAGGAGE: Field = Field::new("baggage");
 
@@ -67,23 +68,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.extend(u8::try_from(high << 4 | low));
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+    Cow::Owned(String::from_utf8_lossy(&percent::decoded(text)).into_owned())
 }
 
 pub(super) fn inject(context: &Context, writer: &mut impl Writer) {

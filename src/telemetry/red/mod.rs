@@ -17,11 +17,13 @@ use arc_swap::ArcSwap;
 use opentelemetry::metrics::Meter;
 use tracing::Metadata;
 use tracing::callsite::Identifier;
+use tracing::field::Visit;
 
 pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
 use self::series::{Instruments, Recorders, Series};
 use super::fields::Special;
+use super::secrets::Secrets;
 use super::spans::Mix;
 use crate::clock::Tick;
 use crate::signal::{Book, Vitals, Witness};
@@ -50,7 +52,7 @@ pub(super) struct Red {
     id: u64,
     instruments: Instruments,
     vitals: Arc<Vitals>,
-    pub(super) labels: Labels,
+    labels: Labels,
     /// Distinct series.
     capacity: usize,
     callsites: ArcSwap<Callsites>,
@@ -176,6 +178,22 @@ impl Red {
         debug_assert!(fits, "there are rows for all");
         *next += 1;
         id
+    }
+
+    /// What `record` tells about the labels, if the callsite has a field that is one.
+    pub(super) fn values(
+        &self,
+        callsite: Callsite,
+        secrets: &Secrets,
+        record: impl FnOnce(&mut dyn Visit),
+    ) -> Option<Values> {
+        callsite.labelled.then(|| self.labels.read(secrets, record)).flatten()
+    }
+
+    /// Whether somebody wants to know which span a duration was that of.
+    #[inline]
+    pub(super) fn keeps_exemplars(&self) -> bool {
+        self.instruments.exemplars.is_some()
     }
 
     /// The series of a span that fields have given another name, component or label.

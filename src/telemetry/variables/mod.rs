@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use self::table::{UNREAD_VARIABLES, VARIABLES, Variable};
 use crate::error::ConfigError;
+use crate::percent;
 
 /// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
 #[derive(Clone)]
@@ -70,20 +71,5 @@ impl fmt::Debug for Variables {
 
 /// Text without its percent encoding; text that is no such encoding stays as it is.
 pub(super) fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let encoded = (*first == b'%').then(|| tail.get(..2)).flatten();
-        match encoded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(percent::decoded(text)).unwrap_or_else(|_| text.to_owned())
 }
