@@ -54,6 +54,7 @@ pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
 mod lanes;
+mod moment;
 pub mod outcome;
 mod percent;
 pub mod redact;

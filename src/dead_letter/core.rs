@@ -51,7 +51,11 @@ impl Core {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        Limits { capacity: self.settings.capacity, when_full: self.settings.when_full }
+        Limits {
+            capacity: self.settings.capacity,
+            bytes: self.settings.max_bytes,
+            when_full: self.settings.when_full,
+        }
     }
 
     pub(super) fn count<T>(&self, change: impl FnOnce(&mut QueueSnapshot) -> T) -> T {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::failure::Failure;
+use crate::moment;
 use crate::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterId, StoreError};
 
@@ -23,10 +24,10 @@ pub struct Letter {
     /// The component that failed.
     pub component: String,
     /// When it failed first; stays the same over redrives.
-    #[serde(with = "micros")]
+    #[serde(with = "moment::as_micros")]
     pub first_failed: SystemTime,
     /// When it failed last.
-    #[serde(with = "micros")]
+    #[serde(with = "moment::as_micros")]
     pub last_failed: SystemTime,
     /// How it failed last.
     pub kind: FailureKind,
@@ -43,6 +44,15 @@ pub struct Letter {
     pub tries: u32,
     /// Those tries, oldest first; of more than 32 the first and the last 31.
     pub attempts: Vec<Attempt>,
+    /// When it may be sent again by itself; at any time if it is none.
+    #[serde(with = "moment::as_micros::option", default)]
+    pub due: Option<SystemTime>,
+    /// When it is of no use any more and is removed; never if it is none.
+    #[serde(with = "moment::as_micros::option", default)]
+    pub expires: Option<SystemTime>,
+    /// Whether it failed so often that it is left alone until somebody asks for it.
+    #[serde(default)]
+    pub set_aside: bool,
     /// The trace it belongs to, in hexadecimal.
     pub trace_id: Option<String>,
     /// The span in which it failed, in hexadecimal.
@@ -58,7 +68,7 @@ pub struct Letter {
 #[non_exhaustive]
 pub struct Attempt {
     /// When it failed.
-    #[serde(with = "micros")]
+    #[serde(with = "moment::as_micros")]
     pub at: SystemTime,
     /// How long it took, where that was measured.
     #[serde(with = "crate::duration::option", default)]
@@ -178,7 +188,7 @@ impl Letter {
 
     /// Takes in one more failure.
     pub(super) fn failed_again(&mut self, failure: Failure, took: Duration) {
-        self.last_failed = now();
+        self.last_failed = moment::now();
         self.tries = self.tries.saturating_add(1);
         self.fingerprint = failure.fingerprint(&self.component);
         self.attempts.push(Attempt {
@@ -212,6 +222,9 @@ impl Letter {
             fingerprint: self.fingerprint,
             first_failed: self.first_failed,
             last_failed: self.last_failed,
+            due: self.due,
+            expires: self.expires,
+            set_aside: self.set_aside,
         })
     }
 
@@ -226,31 +239,5 @@ impl Letter {
             request.body = entry.body;
         }
         Ok(letter)
-    }
-}
-
-/// Now, to the microsecond: what every store can keep.
-pub(super) fn now() -> SystemTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros)).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// A moment as microseconds since 1970.
-mod micros {
-    use std::time::{Duration, SystemTime};
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(moment: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        serializer.serialize_u64(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let since = Duration::from_micros(u64::deserialize(deserializer)?);
-        SystemTime::UNIX_EPOCH
-            .checked_add(since)
-            .ok_or_else(|| de::Error::custom("the moment lies too far ahead"))
     }
 }

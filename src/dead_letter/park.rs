@@ -19,8 +19,9 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::core::Core;
 use super::failure::Failure;
-use super::letter::{Attempt, Letter, Payload, Redaction, now};
+use super::letter::{Attempt, Letter, Payload, Redaction};
 use super::snapshot::DropReason;
+use crate::moment;
 use crate::signal::{TraceIds, current_trace};
 use crate::store::{LetterId, Put};
 
@@ -147,6 +148,7 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
     };
     match timeout(GIVE_UP, core.store.put(entry, core.limits())).await {
         Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
+        Ok(Ok(Put::Spilled)) => ticket.settle(Ok(0), &""),
         Ok(Ok(Put::Full)) => ticket.settle(
             Err(DropReason::Full),
             &format_args!(
@@ -183,7 +185,7 @@ impl Core {
             Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
         }
         self.clean(&mut failure);
-        let at = now();
+        let at = moment::now();
         let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
         Letter {
             id: LetterId::new(),
@@ -204,6 +206,9 @@ impl Core {
             error_type: failure.error_type,
             message: failure.message,
             causes: failure.causes,
+            due: None,
+            expires: self.settings.expire_after.map(|time| moment::later(at, time)),
+            set_aside: false,
             trace_id,
             span_id,
             redacted,

@@ -11,7 +11,7 @@ use super::letter::Letter;
 use super::redact::LetterRedactor;
 use super::settings::{Builder, DeadLetterSettings};
 use super::snapshot::QueueSnapshot;
-use crate::store::{Filter, LetterId, Store, StoreError};
+use crate::store::{Filter, LetterId, PurgeRecord, Store, StoreError};
 
 /// The name of a queue that was given none.
 const NAME: &str = "dead-letters";
@@ -117,7 +117,7 @@ impl DeadLetterQueue {
     /// # Errors
     /// When the store fails.
     pub async fn len(&self) -> Result<u64, StoreError> {
-        self.core.store.count(&self.core.name).await
+        self.core.store.count(&self.core.name, &Filter::all()).await
     }
 
     /// Whether no letter waits.
@@ -151,10 +151,12 @@ impl DeadLetterQueue {
     /// # Errors
     /// When the store fails; nothing is removed then.
     pub async fn purge(&self, filter: Filter) -> Result<PurgeReport, StoreError> {
-        let purged = self.core.store.purge(&self.core.name, &filter).await?;
-        self.core.count(|counts| counts.purged += purged);
+        let record = PurgeRecord::new(program(), filter);
+        let record = self.core.store.purge(&self.core.name, record).await?;
+        self.core.count(|counts| counts.purged += record.purged);
+        let PurgeRecord { purged, filter, .. } = &record;
         tracing::info!(queue = self.name(), purged, ?filter, "dead letters were purged");
-        Ok(PurgeReport { purged })
+        Ok(PurgeReport { purged: record.purged })
     }
 }
 
@@ -173,4 +175,11 @@ impl fmt::Debug for DeadLetterQueue {
 pub struct PurgeReport {
     /// Letters that were removed.
     pub purged: u64,
+}
+
+/// The program and its process, as a record names them.
+fn program() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_name()).unwrap_or_default();
+    format!("{} {}", name.to_string_lossy(), std::process::id())
 }

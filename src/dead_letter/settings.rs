@@ -36,6 +36,11 @@ pub struct DeadLetterSettings {
     pub component: Option<String>,
     /// The most letters that wait: at least 1. Default 100,000.
     pub capacity: u64,
+    /// The most bytes of all letters that wait, their bodies and what is known of them: at least 65,536. Default 1 GiB.
+    pub max_bytes: u64,
+    /// How long a letter is kept, from its first failure: at least 1 s. Default: for ever.
+    #[serde(with = "crate::duration::option")]
+    pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
@@ -58,6 +63,8 @@ impl Default for DeadLetterSettings {
         Self {
             component: None,
             capacity: 100_000,
+            max_bytes: 1024 * 1024 * 1024,
+            expire_after: None,
             when_full: WhenFull::default(),
             park_timeout: Duration::from_secs(1),
             redact: Vec::new(),
@@ -80,6 +87,15 @@ impl DeadLetterSettings {
             self.capacity,
             "at least 1 and at most 2^63 - 1",
         )?;
+        ConfigError::check(
+            (65_536..=i64::MAX as u64).contains(&self.max_bytes),
+            "max_bytes",
+            self.max_bytes,
+            "at least 65536 bytes and at most 2^63 - 1",
+        )?;
+        if let Some(time) = self.expire_after {
+            ConfigError::check(time >= Duration::from_secs(1), "expire_after", time, "at least 1 s")?;
+        }
         ConfigError::check(
             !self.park_timeout.is_zero() && self.park_timeout <= Duration::from_secs(30),
             "park_timeout",
@@ -132,6 +148,18 @@ impl Builder {
     /// The most letters that wait, at least 1.
     pub fn capacity(mut self, letters: u64) -> Self {
         self.settings.capacity = letters;
+        self
+    }
+
+    /// The most bytes of all letters that wait, at least 65,536.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_bytes = bytes;
+        self
+    }
+
+    /// How long a letter is kept, from its first failure, at least 1 s; for ever unless set.
+    pub fn expire_after(mut self, time: Duration) -> Self {
+        self.settings.expire_after = Some(time);
         self
     }
 

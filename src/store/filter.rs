@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Fingerprint, LetterId};
+use crate::moment;
 use crate::outcome::FailureKind;
 
 /// Which letters are meant: all of them, less what each condition leaves out.
@@ -28,6 +29,9 @@ pub struct Filter {
     pub(crate) fingerprint: Option<Fingerprint>,
     #[serde(with = "crate::duration::option")]
     pub(crate) older_than: Option<Duration>,
+    #[serde(with = "crate::duration::option")]
+    pub(crate) newer_than: Option<Duration>,
+    pub(crate) set_aside: Option<bool>,
     pub(crate) after: Option<LetterId>,
     pub(crate) up_to: Option<LetterId>,
     pub(crate) limit: Option<usize>,
@@ -67,6 +71,19 @@ impl Filter {
         self
     }
 
+    /// Only those that failed last less than `age` ago.
+    pub fn newer_than(mut self, age: Duration) -> Self {
+        self.newer_than = Some(age);
+        self
+    }
+
+    /// Only those that are set aside, or only those that are not. Unless asked for, a list shows both, and a redrive
+    /// sends only those that are not.
+    pub fn set_aside(mut self, yes: bool) -> Self {
+        self.set_aside = Some(yes);
+        self
+    }
+
     /// Only those parked after the letter `id`: the next page.
     pub fn after(mut self, id: LetterId) -> Self {
         self.after = Some(id);
@@ -94,11 +111,22 @@ impl Filter {
             && self.kind.is_none_or(|kind| kind == entry.kind)
             && self.fingerprint.is_none_or(|fingerprint| fingerprint == entry.fingerprint)
             && self.component.as_deref().is_none_or(|component| component == &*entry.component)
-            && self.cutoff().is_none_or(|cutoff| entry.last_failed <= cutoff)
+            && self.set_aside.is_none_or(|set_aside| set_aside == entry.set_aside)
+            && self.latest().is_none_or(|latest| entry.last_failed <= latest)
+            && self.earliest().is_none_or(|earliest| entry.last_failed > earliest)
     }
 
     /// The latest moment of the last failure that [`Filter::older_than`] lets through.
-    pub(crate) fn cutoff(&self) -> Option<SystemTime> {
-        self.older_than.map(|age| SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))
+    pub(crate) fn latest(&self) -> Option<SystemTime> {
+        self.older_than.map(ago)
     }
+
+    /// The moment of the last failure from which on [`Filter::newer_than`] lets through, that moment left out.
+    pub(crate) fn earliest(&self) -> Option<SystemTime> {
+        self.newer_than.map(ago)
+    }
+}
+
+fn ago(age: Duration) -> SystemTime {
+    moment::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -14,17 +14,25 @@
 //! # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
 //! ```
 
+mod claim;
 mod entry;
 pub(crate) mod error;
 mod filter;
+mod group;
+mod ids;
 mod memory;
+mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use entry::{Entry, Fingerprint, LetterId};
+pub use claim::{Claim, Owner, Settled};
+pub use entry::Entry;
 pub use error::{ParseIdError, StoreError};
 pub use filter::Filter;
+pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
+pub use ids::{Fingerprint, LetterId};
 pub use memory::MemoryStore;
+pub use record::{PURGES_KEPT, PurgeRecord};
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;
@@ -32,7 +40,7 @@ pub use sqlite::SqliteStore;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +52,11 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 ///
 /// A queue guards itself against a store that is slow, fails or panics, as long as the store does not block
 /// the thread that polls it.
+///
+/// Every filter's limit is the most entries that are meant, the oldest first; for groups it is the most groups.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Keeps `entry`, and answers when it is as safe as it will ever be.
+    /// Keeps `entry`, and answers when it is as safe as it will ever be. An id that is there already is the same
+    /// entry, put twice: the one that is there stays.
     ///
     /// A store that can should not keep an entry whose future was dropped before.
     fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put>;
@@ -56,17 +67,37 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The entries that `filter` lets through, oldest first.
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>>;
 
-    /// Puts `entry` in the place of the one with its id; `false` when there is none any more.
-    fn replace(&self, entry: Entry) -> Pending<'_, bool>;
+    /// Counts the entries that `filter` lets through, those of other processes included.
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64>;
 
-    /// Removes an entry; `false` when there is none any more.
-    fn remove<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, bool>;
+    /// The entries that `filter` lets through by what caused them, the largest group first.
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>>;
 
-    /// Removes the entries that `filter` lets through and tells how many they were.
-    fn purge<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64>;
+    /// How often something failed within `last`, to the minute, the most frequent first. It looks back
+    /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought.
+    fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>>;
 
-    /// Counts the entries of a queue, those of other processes included.
-    fn count<'a>(&'a self, queue: &'a str) -> Pending<'a, u64>;
+    /// Gives the oldest entries that `filter` lets through and nobody holds to an owner, and holds them for it. No
+    /// entry is ever held by two.
+    ///
+    /// What has expired is left out, and so is what is set aside unless the filter asks for it.
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>>;
+
+    /// Holds `ids` for another lease from now; gives those that the owner still holds.
+    fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>>;
+
+    /// Writes down what became of entries that `owner` held; tells of each whether there was something to do. All
+    /// that came in at once may share one write.
+    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>>;
+
+    /// Removes the entries that `record` has a filter for and keeps the record; gives it back with their number.
+    fn purge<'a>(&'a self, queue: &'a str, record: PurgeRecord) -> Pending<'a, PurgeRecord>;
+
+    /// The last [`PURGES_KEPT`] purges, the latest first.
+    fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>>;
+
+    /// Removes the entries that have expired at `now`, and tells how many they were.
+    fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64>;
 
     /// How a queue stands as far as this process knows. Someone is collecting metrics: it must not wait.
     fn depth(&self, queue: &str) -> Depth;
@@ -77,11 +108,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 pub struct Limits {
     /// The largest number of entries.
     pub capacity: u64,
+    /// The most bytes of all of them, by [`Entry::size`].
+    pub bytes: u64,
     /// What happens to one more.
     pub when_full: WhenFull,
 }
 
-/// What a full queue does with one more letter. Either way something is lost, and counted.
+/// What a full queue does with one more letter. What it costs is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -91,6 +124,8 @@ pub enum WhenFull {
     RefuseNew,
     /// The oldest letter makes room: the newest matter most.
     DropOldest,
+    /// The new letter goes to the spill, a file beside the store, and from there to the store once it has room.
+    Spill,
 }
 
 /// What became of an entry that was to be kept.
@@ -101,6 +136,8 @@ pub enum Put {
         /// How many went.
         evicted: u64,
     },
+    /// It is kept in the spill, until the store can take it.
+    Spilled,
     /// The queue is full.
     Full,
 }
@@ -112,4 +149,10 @@ pub struct Depth {
     pub waiting: u64,
     /// When the oldest of them was parked.
     pub oldest: Option<SystemTime>,
+    /// The bytes of all of them, by [`Entry::size`].
+    pub bytes: u64,
+    /// Entries in the spill, which are not among those that wait.
+    pub spilled: u64,
+    /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
+    pub file_size: Option<u64>,
 }

@@ -325,12 +325,12 @@ async fn a_store_that_cannot_remove_ends_it_and_the_letter_stays() {
     for number in 1..=3 {
         fail(&queue, number).await;
     }
-    store.removes.store(false, Ordering::SeqCst);
+    store.settles.store(false, Ordering::SeqCst);
     let (service, seen) = noting(|_| false);
     let error = queue.redrive(service.clone(), Redrive::all()).await.unwrap_err();
     assert!(error.to_string().contains("the disk is on fire"), "{error}");
     assert_eq!((numbers(&seen), waiting(&queue).await), (vec![1], vec![1, 2, 3]));
-    store.removes.store(true, Ordering::SeqCst);
+    store.settles.store(true, Ordering::SeqCst);
     queue.redrive(service, Redrive::all()).await.unwrap();
     assert_eq!(numbers(&seen), [1, 1, 2, 3]);
 }

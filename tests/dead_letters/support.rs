@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
 use campanile::dead_letter::{DropReason, Filter, LetterId};
-use campanile::store::{Depth, Entry, Limits, MemoryStore, Pending, Put, Store, StoreError};
+use campanile::store::{
+    Claim, Depth, Entry, Frequency, Group, Limits, MemoryStore, Owner, Pending, PurgeRecord, Put, Settled,
+    Store, StoreError,
+};
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
@@ -82,13 +85,13 @@ pub(crate) enum Mood {
 pub(crate) struct MoodyStore {
     inner: Arc<MemoryStore>,
     mood: Mood,
-    /// Whether removing fails too.
-    pub(crate) removes: Arc<AtomicBool>,
+    /// Whether what became of letters can be written down.
+    pub(crate) settles: Arc<AtomicBool>,
 }
 
 impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
-        Self { inner: Arc::default(), mood, removes: Arc::new(AtomicBool::new(true)) }
+        Self { inner: Arc::default(), mood, settles: Arc::new(AtomicBool::new(true)) }
     }
 }
 
@@ -118,24 +121,44 @@ impl Store for MoodyStore {
         self.inner.list(queue, filter)
     }
 
-    fn replace(&self, entry: Entry) -> Pending<'_, bool> {
-        self.inner.replace(entry)
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        self.inner.count(queue, filter)
     }
 
-    fn remove<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, bool> {
-        if self.removes.load(Ordering::SeqCst) {
-            self.inner.remove(queue, id)
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        self.inner.groups(queue, filter)
+    }
+
+    fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
+        self.inner.frequencies(queue, last)
+    }
+
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+        self.inner.claim(queue, filter, claim)
+    }
+
+    fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
+        self.inner.renew(queue, ids, claim)
+    }
+
+    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
+        if self.settles.load(Ordering::SeqCst) {
+            self.inner.settle(queue, owner, settled)
         } else {
             Box::pin(async { Err(StoreError::other("the disk is on fire")) })
         }
     }
 
-    fn purge<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        self.inner.purge(queue, filter)
+    fn purge<'a>(&'a self, queue: &'a str, record: PurgeRecord) -> Pending<'a, PurgeRecord> {
+        self.inner.purge(queue, record)
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> Pending<'a, u64> {
-        self.inner.count(queue)
+    fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
+        self.inner.purges(queue)
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
+        self.inner.expire(queue, now)
     }
 
     fn depth(&self, queue: &str) -> Depth {

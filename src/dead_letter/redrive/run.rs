@@ -20,7 +20,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::store::error::Kind;
-use crate::store::{Filter, LetterId, StoreError};
+use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
 /// Letters that are read from the store at once.
 const PAGE: usize = 256;
@@ -143,7 +143,7 @@ async fn settle(core: &Arc<Core>, mut letter: Letter, meaning: Meaning, took: Du
     match meaning {
         Meaning::Success => {
             core.count(|counts| counts.redriven += 1);
-            match core.store.remove(&core.name, letter.id).await {
+            match core.store.settle(&core.name, Owner::new(), vec![Settled::Delivered(letter.id)]).await {
                 Ok(_) => Landed::Redriven,
                 Err(error) => Landed::StoreFailed(error),
             }
@@ -157,7 +157,7 @@ async fn settle(core: &Arc<Core>, mut letter: Letter, meaning: Meaning, took: Du
                 Err(error) => return Landed::StoreFailed(StoreError::other(error)),
             };
             // One that is gone was purged meanwhile, and stays so.
-            match core.store.replace(entry).await {
+            match core.store.settle(&core.name, Owner::new(), vec![Settled::Failed(entry)]).await {
                 Ok(_) => Landed::Failed,
                 Err(error) => Landed::StoreFailed(error),
             }

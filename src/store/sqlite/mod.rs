@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
@@ -18,7 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::writer::Command;
 use super::error::Kind;
-use super::{Depth, Entry, Filter, LetterId, Limits, Pending, Put, Store, StoreError};
+use super::{
+    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Settled, Store, StoreError, group,
+};
 use crate::sync::Mutex;
 
 /// Commands that may wait for the writer; those beyond wait in their own futures.
@@ -131,21 +135,59 @@ impl Store for SqliteStore {
         self.read(move |connection| rows::list(connection, &queue, &filter))
     }
 
-    fn replace(&self, entry: Entry) -> Pending<'_, bool> {
-        self.write(|reply| Command::Replace { entry, reply })
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        Box::pin(async move { Ok(self.list(queue, filter).await?.len() as u64) })
     }
 
-    fn remove<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, bool> {
-        self.write(|reply| Command::Remove { queue: queue.into(), id, reply })
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        Box::pin(async move {
+            let all = Filter { limit: None, ..filter.clone() };
+            Ok(group::by_size(group::of_entries(self.list(queue, &all).await?), filter.limit))
+        })
     }
 
-    fn purge<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        self.write(|reply| Command::Purge { queue: queue.into(), filter: filter.clone(), reply })
+    fn frequencies<'a>(&'a self, _: &'a str, _: Duration) -> Pending<'a, Vec<Frequency>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn count<'a>(&'a self, queue: &'a str) -> Pending<'a, u64> {
-        let queue: Arc<str> = queue.into();
-        self.read(move |connection| rows::count(connection, &queue))
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, _: Claim) -> Pending<'a, Vec<Entry>> {
+        self.list(queue, filter)
+    }
+
+    fn renew<'a>(&'a self, _: &'a str, ids: &'a [LetterId], _: Claim) -> Pending<'a, Vec<LetterId>> {
+        Box::pin(async { Ok(ids.to_vec()) })
+    }
+
+    fn settle<'a>(&'a self, queue: &'a str, _: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
+        Box::pin(async move {
+            let mut done = Vec::new();
+            for settled in settled {
+                done.push(match settled {
+                    Settled::Delivered(id) => {
+                        self.write(|reply| Command::Remove { queue: queue.into(), id, reply }).await?
+                    }
+                    Settled::Failed(entry) => self.write(|reply| Command::Replace { entry, reply }).await?,
+                    Settled::Released(_) => true,
+                });
+            }
+            Ok(done)
+        })
+    }
+
+    fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
+        Box::pin(async move {
+            let filter = record.filter.clone();
+            record.purged = self.write(|reply| Command::Purge { queue: queue.into(), filter, reply }).await?;
+            Ok(record)
+        })
+    }
+
+    fn purges<'a>(&'a self, _: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn expire<'a>(&'a self, _: &'a str, _: SystemTime) -> Pending<'a, u64> {
+        Box::pin(async { Ok(0) })
     }
 
     fn depth(&self, queue: &str) -> Depth {

@@ -1,7 +1,7 @@
 //! Entries as rows.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -38,6 +38,7 @@ pub(super) fn depth(connection: &Connection, name: &str) -> rusqlite::Result<Dep
     Ok(Depth {
         waiting: count(connection, name)?,
         oldest: oldest.map(|bytes| LetterId::from_bytes(bytes).made_at()),
+        ..Depth::default()
     })
 }
 
@@ -140,7 +141,8 @@ fn condition(queue: i64, filter: &Filter) -> (String, Vec<Value>) {
         " AND fingerprint = ?",
         filter.fingerprint.map(|print| Value::Integer(print.to_bits().cast_signed())),
     );
-    and(" AND last_failed <= ?", filter.cutoff().map(|cutoff| Value::Integer(micros(cutoff))));
+    and(" AND last_failed <= ?", filter.latest().map(|latest| Value::Integer(micros(latest))));
+    and(" AND last_failed > ?", filter.earliest().map(|earliest| Value::Integer(micros(earliest))));
     and(
         " ORDER BY id LIMIT ?",
         Some(Value::Integer(filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1))),
@@ -159,17 +161,18 @@ fn entry(queue: &Arc<str>, row: &Row<'_>) -> rusqlite::Result<Entry> {
         fingerprint: Fingerprint::from_bits(row.get::<_, i64>(3)?.cast_unsigned()),
         first_failed: moment(row.get(4)?),
         last_failed: moment(row.get(5)?),
+        due: None,
+        expires: None,
+        set_aside: false,
         head: row.get(6)?,
         body: row.get(7)?,
     })
 }
 
 fn micros(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(crate::moment::micros(moment)).unwrap_or(i64::MAX)
 }
 
 fn moment(micros: i64) -> SystemTime {
-    let since = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+    crate::moment::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -1,0 +1,34 @@
+//! What was done to a queue by hand.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::Filter;
+use crate::moment;
+
+/// The purges of one queue that are remembered: the last so many.
+pub const PURGES_KEPT: usize = 1_000;
+
+/// A purge: who removed what, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PurgeRecord {
+    /// When, to the microsecond.
+    #[serde(with = "crate::moment::as_micros")]
+    pub at: SystemTime,
+    /// Who: a name that was given, or the program and its process.
+    pub by: String,
+    /// What was asked for.
+    pub filter: Filter,
+    /// How many letters went.
+    pub purged: u64,
+}
+
+impl PurgeRecord {
+    /// A purge of `filter` by `by`, now, that has removed nothing yet.
+    #[must_use]
+    pub fn new(by: impl Into<String>, filter: Filter) -> Self {
+        Self { at: moment::now(), by: by.into(), filter, purged: 0 }
+    }
+}
