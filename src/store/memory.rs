@@ -75,6 +75,22 @@ impl Queue {
         Some(entry)
     }
 
+    /// Puts `entry` in the place of the one with its id, if that is there.
+    fn replace(&mut self, entry: Entry) -> bool {
+        let print = entry.fingerprint;
+        let before = self.seen.get(&print).map(|seen| (seen.first, seen.last));
+        if self.remove(entry.id).is_none() {
+            return false;
+        }
+        self.insert(entry);
+        // Its group was never empty, even if it is alone in it.
+        if let (Some(seen), Some((first, last))) = (self.seen.get_mut(&print), before) {
+            seen.first = seen.first.min(first);
+            seen.last = seen.last.max(last);
+        }
+        true
+    }
+
     fn count_failure(&mut self, entry: &Entry) {
         let now = minute(entry.last_failed);
         let oldest = now.saturating_sub(LONGEST_LOOK_BACK.as_secs() / 60);
@@ -225,12 +241,11 @@ impl Store for MemoryStore {
             let mut settle = |settled: Settled| match settled {
                 Settled::Delivered(id) => queue.remove(id).is_some(),
                 Settled::Failed(entry) => {
-                    if queue.is_held(entry.id, owner, now) || queue.remove(entry.id).is_none() {
+                    if !queue.entries.contains_key(&entry.id) || queue.is_held(entry.id, owner, now) {
                         return false;
                     }
                     queue.count_failure(&entry);
-                    queue.insert(entry);
-                    true
+                    queue.replace(entry)
                 }
                 Settled::Released(id) => {
                     queue.entries.contains_key(&id)
