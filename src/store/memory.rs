@@ -75,6 +75,18 @@ impl Queue {
         Some(entry)
     }
 
+    /// Puts an entry in the place of what is there, unless somebody else holds that.
+    fn replace(&mut self, entry: Entry, owner: Owner, now: SystemTime, failed: bool) -> bool {
+        if self.is_held(entry.id, owner, now) || self.remove(entry.id).is_none() {
+            return false;
+        }
+        if failed {
+            self.count_failure(&entry);
+        }
+        self.insert(entry);
+        true
+    }
+
     fn count_failure(&mut self, entry: &Entry) {
         let now = minute(entry.last_failed);
         let oldest = now.saturating_sub(LONGEST_LOOK_BACK.as_secs() / 60);
@@ -224,14 +236,8 @@ impl Store for MemoryStore {
         done(self.with(queue, |queue| {
             let mut settle = |settled: Settled| match settled {
                 Settled::Delivered(id) => queue.remove(id).is_some(),
-                Settled::Failed(entry) => {
-                    if queue.is_held(entry.id, owner, now) || queue.remove(entry.id).is_none() {
-                        return false;
-                    }
-                    queue.count_failure(&entry);
-                    queue.insert(entry);
-                    true
-                }
+                Settled::Failed(entry) => queue.replace(entry, owner, now, true),
+                Settled::Changed(entry) => queue.replace(entry, owner, now, false),
                 Settled::Released(id) => {
                     queue.entries.contains_key(&id)
                         && !queue.is_held(id, owner, now)
