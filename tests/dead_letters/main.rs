@@ -9,6 +9,7 @@ mod http;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
