@@ -10,6 +10,7 @@ mod memory;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
