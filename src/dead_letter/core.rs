@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::redact::LetterRedactor;
+use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::signal::{
@@ -25,7 +25,7 @@ pub(super) struct Core {
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
     pub(super) redactor: LetterRedactor,
-    pub(super) redriving: AtomicBool,
+    pub(super) redrives: Redrives,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
     counts: Mutex<QueueSnapshot>,
 }
@@ -43,7 +43,7 @@ impl Core {
             redactor,
             settings,
             store,
-            redriving: AtomicBool::new(false),
+            redrives: Redrives::default(),
             counts: Mutex::new(QueueSnapshot::default()),
         });
         signal::register(&core);

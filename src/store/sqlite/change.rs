@@ -161,10 +161,13 @@ impl<'c> Change<'c> {
                 self.tally.go(self.connection, queue, place.cause, place.size)?;
             }
             _ if is_held => return Ok(false),
-            Settled::Failed(entry) => {
-                self.tally.go(self.connection, queue, place.cause, place.size)?;
+            Settled::Failed(entry) | Settled::Changed(entry) => {
+                // It comes before it goes: a group that has no other letter was never empty.
                 let cause = self.tally.come(self.connection, queue, entry)?;
-                self.tally.fail(queue, entry);
+                self.tally.go(self.connection, queue, place.cause, place.size)?;
+                if matches!(settled, Settled::Failed(_)) {
+                    self.tally.fail(queue, entry);
+                }
                 rows::delete(self.connection, queue, place.lane, id)?;
                 rows::rewrite(self.connection, place.content, entry)?;
                 rows::insert(self.connection, queue, cause, place.content, entry)?;
