@@ -4,10 +4,11 @@
 //! letters of few queues and causes: each sum is read once, changed in memory and written once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{fingerprint, kind, micros, oldest};
 use crate::outcome::FailureKind;
@@ -64,7 +65,7 @@ impl Tally {
         }
         let mut statement =
             connection.prepare_cached("SELECT id, letters, bytes FROM queues WHERE name = ?1")?;
-        let read = |row: &rusqlite::Row<'_>| {
+        let read = |row: &Row<'_>| {
             Ok(Queue { name: name.into(), number: row.get(0)?, letters: row.get(1)?, bytes: row.get(2)? })
         };
         Ok(match statement.query_row([name], read).optional()? {
@@ -185,26 +186,10 @@ impl Tally {
     }
 
     fn group(&mut self, connection: &Connection, key: Key) -> rusqlite::Result<&mut Vec<Cause>> {
-        if !self.groups.contains_key(&key) {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, component, kind, letters, first_seen, last_seen FROM causes
-                 WHERE queue = ?1 AND fingerprint = ?2",
-            )?;
-            let read = |row: &rusqlite::Row<'_>| {
-                Ok(Cause {
-                    id: row.get(0)?,
-                    component: row.get::<_, String>(1)?.into(),
-                    kind: kind(row, 2)?,
-                    letters: row.get(3)?,
-                    seen: Some((row.get(4)?, row.get(5)?)),
-                    changed: false,
-                })
-            };
-            let causes = statement.query_map((key.0, key.1.to_bits().cast_signed()), read)?;
-            let causes = causes.collect::<rusqlite::Result<Vec<_>>>()?;
-            self.groups.insert(key, causes);
-        }
-        Ok(self.groups.entry(key).or_default())
+        Ok(match self.groups.entry(key) {
+            Slot::Occupied(group) => group.into_mut(),
+            Slot::Vacant(slot) => slot.insert(causes(connection, key)?),
+        })
     }
 
     /// Writes the sums; gives the depth of each queue.
@@ -257,6 +242,24 @@ impl Queue {
             ..Depth::default()
         })
     }
+}
+
+fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, component, kind, letters, first_seen, last_seen FROM causes
+         WHERE queue = ?1 AND fingerprint = ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Cause {
+            id: row.get(0)?,
+            component: row.get::<_, String>(1)?.into(),
+            kind: kind(row, 2)?,
+            letters: row.get(3)?,
+            seen: Some((row.get(4)?, row.get(5)?)),
+            changed: false,
+        })
+    };
+    statement.query_map((key.0, key.1.to_bits().cast_signed()), read)?.collect()
 }
 
 fn oldest_of(connection: &Connection, queue: &Queue) -> rusqlite::Result<Option<SystemTime>> {

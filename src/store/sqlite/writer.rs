@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
         self.depths.weigh(self.path);
         self.untidy = true;
         self.commits = self.commits.wrapping_add(1);
-        if self.commits % BUSY == 0 {
+        if self.commits.is_multiple_of(BUSY) {
             // The letters are safe, whatever comes of this.
             let _ = tidy::if_need_be(&self.connection);
         }
