@@ -100,12 +100,12 @@ fn sums(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Resul
             }
         }
     } else {
-        search.by_cause(connection, |id, letters, newest| {
+        for (id, (letters, newest)) in search.by_cause(connection)? {
             if let Some(sum) = causes.get(&id).and_then(|cause| sums.get_mut(&cause.fingerprint)) {
                 sum.letters += letters;
                 sum.newest = sum.newest.max(Some(newest));
             }
-        })?;
+        }
     }
     Ok(sums.into_values().filter(|sum| sum.letters > 0).collect())
 }

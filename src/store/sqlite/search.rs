@@ -3,7 +3,7 @@
 //! Every way to look gives letters in the order of their ids: one for each lane, or one for each lane and cause. The
 //! first few of each, put in order, are the first few of all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
@@ -134,27 +134,26 @@ impl<'a> Search<'a> {
     }
 
     /// The letters that are meant by cause: how many, and the newest.
-    pub(super) fn by_cause(
-        &self,
-        connection: &Connection,
-        mut each: impl FnMut(i64, u64, LetterId),
-    ) -> rusqlite::Result<()> {
-        let causes = self.causes(connection)?;
-        let only: Option<BTreeSet<i64>> = causes.map(|causes| causes.iter().map(|cause| cause.id).collect());
+    pub(super) fn by_cause(&self, connection: &Connection) -> rusqlite::Result<BTreeMap<i64, (u64, LetterId)>> {
+        let only: Option<BTreeSet<i64>> =
+            self.causes(connection)?.map(|causes| causes.iter().map(|cause| cause.id).collect());
+        let mut groups = BTreeMap::new();
         for &lane in self.lanes() {
             let (condition, values) = self.condition(lane, By::Id);
-            let mut statement = connection.prepare_cached(&format!(
-                "SELECT cause, count(*), max(id) FROM letters WHERE {condition} GROUP BY cause"
-            ))?;
+            // SQLite would sort them to group them; there are few groups and many letters.
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT cause, id FROM letters WHERE {condition}"))?;
             let mut rows = statement.query(params_from_iter(values))?;
             while let Some(row) = rows.next()? {
-                let cause = row.get(0)?;
+                let (cause, id) = (row.get(0)?, LetterId::from_bytes(row.get(1)?));
                 if only.as_ref().is_none_or(|only| only.contains(&cause)) {
-                    each(cause, row.get::<_, i64>(1)?.cast_unsigned(), LetterId::from_bytes(row.get(2)?));
+                    let group = groups.entry(cause).or_insert((0, id));
+                    group.0 += 1;
+                    group.1 = id.max(group.1);
                 }
             }
         }
-        Ok(())
+        Ok(groups)
     }
 
     /// Whether nothing but the cause of a letter decides: then the sums know the answer.
