@@ -4,6 +4,7 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod memory;
