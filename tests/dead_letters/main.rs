@@ -17,6 +17,12 @@ mod settings;
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_contract;
+#[cfg(feature = "sqlite")]
+mod sqlite_migration;
+#[cfg(feature = "sqlite")]
+mod sqlite_model;
+#[cfg(feature = "sqlite")]
+mod sqlite_processes;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
