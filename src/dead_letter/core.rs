@@ -1,11 +1,11 @@
 //! What the handle and its layers share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::asking::Latency;
 use super::housekeeping::House;
 use super::redact::LetterRedactor;
+use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::signal;
@@ -22,7 +22,7 @@ pub(super) struct Core {
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
     pub(super) redactor: LetterRedactor,
-    pub(super) redriving: AtomicBool,
+    pub(super) redrives: Redrives,
     pub(super) latency: Latency,
     pub(super) house: House,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
@@ -42,7 +42,7 @@ impl Core {
             redactor,
             settings,
             store,
-            redriving: AtomicBool::new(false),
+            redrives: Redrives::default(),
             latency: Latency::default(),
             house: House::default(),
             counts: Mutex::new(QueueSnapshot::default()),

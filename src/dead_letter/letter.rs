@@ -42,6 +42,9 @@ pub struct Letter {
     pub fingerprint: Fingerprint,
     /// How often it was tried: the call that parked it, and each redrive.
     pub tries: u32,
+    /// How many redrives failed it since it was parked, or brought back.
+    #[serde(default)]
+    pub redrives: u32,
     /// Those tries, oldest first; of more than 32 the first and the last 31.
     pub attempts: Vec<Attempt>,
     /// When it may be sent again by itself; at any time if it is none.
@@ -190,6 +193,7 @@ impl Letter {
     pub(super) fn failed_again(&mut self, failure: Failure, took: Duration) {
         self.last_failed = moment::now();
         self.tries = self.tries.saturating_add(1);
+        self.redrives = self.redrives.saturating_add(1);
         self.fingerprint = failure.fingerprint(&self.component);
         self.attempts.push(Attempt {
             at: self.last_failed,

@@ -212,6 +212,7 @@ impl Core {
             last_failed: at,
             fingerprint: failure.fingerprint(&self.component),
             tries: 1,
+            redrives: 0,
             attempts: vec![Attempt {
                 at,
                 took: None,
@@ -223,7 +224,7 @@ impl Core {
             error_type: failure.error_type,
             message: failure.message,
             causes: failure.causes,
-            due: None,
+            due: self.redrives.schedule.due_first(at),
             expires: self.settings.expire_after.map(|time| moment::later(at, time)),
             set_aside: false,
             trace_id,
