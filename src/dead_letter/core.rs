@@ -9,7 +9,7 @@ use super::redact::LetterRedactor;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::signal::{
-    self, Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_OLDEST, LETTERS_PARKED,
+    self, Emit, Identity, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_OLDEST, LETTERS_PARKED,
     LETTERS_PURGED, LETTERS_REDRIVEN, Sign, Source,
 };
 use crate::store::{Depth, Limits, Store};
@@ -25,6 +25,8 @@ pub(super) struct Core {
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
     pub(super) redactor: LetterRedactor,
+    /// What the settings and the environment say about this process.
+    pub(super) identity: Identity,
     pub(super) redriving: AtomicBool,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
     counts: Mutex<QueueSnapshot>,
@@ -41,6 +43,7 @@ impl Core {
             component: settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into),
             name,
             redactor,
+            identity: settings.identity(),
             settings,
             store,
             redriving: AtomicBool::new(false),

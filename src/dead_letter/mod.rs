@@ -49,12 +49,15 @@
 //! [`ReplayBody`](crate::retry::ReplayBody).
 
 mod core;
+mod draft;
 mod failure;
 mod future;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 mod layer;
 mod letter;
+mod lineage;
 mod park;
 mod queue;
 mod redact;

@@ -6,6 +6,7 @@
 mod crash;
 #[cfg(feature = "http")]
 mod http;
+mod letters;
 mod parking;
 mod redaction;
 mod redrive;

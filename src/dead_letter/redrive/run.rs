@@ -15,10 +15,12 @@ use tower::Service;
 use super::flight::Flight;
 use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};
 use super::{REDRIVING, Redrive, RedriveReport, StopReason, address};
+use crate::attempts::Record;
 use crate::clock;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
+use crate::dead_letter::lineage;
 use crate::store::error::Kind;
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
@@ -97,8 +99,12 @@ where
             REDRIVING.sync_scope(address(core), || catch_unwind(AssertUnwindSafe(|| service.call(request))));
         let core = Arc::clone(core);
         flight.push(async move {
-            let meaning = match call {
-                Ok(call) => {
+            let sent = lineage::sending(letter.id, async {
+                let call = match call {
+                    Ok(call) => call,
+                    Err(panic) => return Meaning::Failed(Failure::of_panic(panic.as_ref())),
+                };
+                {
                     let judged = REDRIVING.scope(address(&core), async {
                         match Via::judge(call.await) {
                             Verdict::Now(meaning) => meaning,
@@ -107,9 +113,9 @@ where
                     });
                     caught(judged).await
                 }
-                Err(panic) => Meaning::Failed(Failure::of_panic(panic.as_ref())),
-            };
-            settle(&core, letter, meaning, clock::now().since(began)).await
+            });
+            let (meaning, record) = sent.await;
+            settle(&core, letter, meaning, clock::now().since(began), record).await
         });
     }
     while flight.len() > 0 {
@@ -139,7 +145,13 @@ enum Landed {
     StoreFailed(StoreError),
 }
 
-async fn settle(core: &Arc<Core>, mut letter: Letter, meaning: Meaning, took: Duration) -> Landed {
+async fn settle(
+    core: &Arc<Core>,
+    mut letter: Letter,
+    meaning: Meaning,
+    took: Duration,
+    record: Record,
+) -> Landed {
     match meaning {
         Meaning::Success => {
             core.count(|counts| counts.redriven += 1);
@@ -148,10 +160,9 @@ async fn settle(core: &Arc<Core>, mut letter: Letter, meaning: Meaning, took: Du
                 Err(error) => Landed::StoreFailed(error),
             }
         }
-        Meaning::Failed(mut failure) => {
+        Meaning::Failed(failure) => {
             core.count(|counts| counts.redrive_failures += 1);
-            core.clean(&mut failure);
-            letter.failed_again(failure, took);
+            letter.failed_again(core, failure, took, record);
             let entry = match letter.into_entry() {
                 Ok(entry) => entry,
                 Err(error) => return Landed::StoreFailed(StoreError::other(error)),
