@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::redact::LetterRedactor;
+use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::signal::{
@@ -27,7 +27,7 @@ pub(super) struct Core {
     pub(super) redactor: LetterRedactor,
     /// What the settings and the environment say about this process.
     pub(super) identity: Identity,
-    pub(super) redriving: AtomicBool,
+    pub(super) redrives: Redrives,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
     counts: Mutex<QueueSnapshot>,
 }
@@ -46,7 +46,7 @@ impl Core {
             identity: settings.identity(),
             settings,
             store,
-            redriving: AtomicBool::new(false),
+            redrives: Redrives::default(),
             counts: Mutex::new(QueueSnapshot::default()),
         });
         signal::register(&core);

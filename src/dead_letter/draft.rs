@@ -122,7 +122,7 @@ impl Core {
             error_type: failure.error_type,
             message: failure.message,
             causes: failure.causes,
-            due: None,
+            due: self.redrives.schedule.due_first(at),
             expires: self.settings.expire_after.map(|time| moment::later(at, time)),
             set_aside: false,
             trace_id,

@@ -41,7 +41,7 @@ pub struct Letter {
     pub fingerprint: Fingerprint,
     /// How often it was tried, in the call that parked it and in redrives, by the retries inside of them too.
     pub tries: u32,
-    /// How often it was sent again and failed.
+    /// How many redrives failed it since it was parked, or brought back.
     #[serde(default)]
     pub redrives: u32,
     /// Those tries, oldest first; of more than 32 the first and the last 31.
@@ -105,7 +105,7 @@ pub struct Attempt {
     pub message: String,
     /// Whether it was a part of a redrive.
     pub redrive: bool,
-    /// Which redrive, counted from 1; 0 for the call that parked the letter.
+    /// Which redrive, counted as [`Letter::redrives`]; 0 for the call that parked the letter.
     #[serde(default)]
     pub redrive_number: u32,
 }

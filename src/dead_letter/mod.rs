@@ -80,7 +80,7 @@ pub use queue::{DeadLetterQueue, PurgeReport};
 pub use redrive::HttpRedrive;
 #[doc(hidden)]
 pub use redrive::{Judge, PlainRequest, Verdict};
-pub use redrive::{Redrivable, Redrive, RedriveReport, Redriven, StopReason};
+pub use redrive::{Redrivable, Redrive, RedriveProgress, RedriveReport, RedriveState, Redriven, StopReason};
 pub use service::DeadLetter;
 pub use settings::{Builder, DeadLetterSettings};
 pub use snapshot::{DropReason, QueueSnapshot};

@@ -78,6 +78,8 @@ pub struct QueueSnapshot {
     pub redriven: u64,
     /// Times that a letter was sent again and failed.
     pub redrive_failures: u64,
+    /// Letters that were set aside, because redrives failed them too often.
+    pub set_aside: u64,
     /// Letters that a purge removed.
     pub purged: u64,
     /// Letters that wait, as far as this process knows.

@@ -75,6 +75,25 @@ impl Queue {
         Some(entry)
     }
 
+    /// Puts `entry` in the place of the one with its id, unless that is gone or somebody else holds it.
+    fn replace(&mut self, entry: Entry, owner: Owner, now: SystemTime, failed: bool) -> bool {
+        let print = entry.fingerprint;
+        let before = self.seen.get(&print).map(|seen| (seen.first, seen.last));
+        if self.is_held(entry.id, owner, now) || self.remove(entry.id).is_none() {
+            return false;
+        }
+        if failed {
+            self.count_failure(&entry);
+        }
+        self.insert(entry);
+        // Its group was never empty, even if it is alone in it.
+        if let (Some(seen), Some((first, last))) = (self.seen.get_mut(&print), before) {
+            seen.first = seen.first.min(first);
+            seen.last = seen.last.max(last);
+        }
+        true
+    }
+
     fn count_failure(&mut self, entry: &Entry) {
         let now = minute(entry.last_failed);
         let oldest = now.saturating_sub(LONGEST_LOOK_BACK.as_secs() / 60);
@@ -224,14 +243,8 @@ impl Store for MemoryStore {
         done(self.with(queue, |queue| {
             let mut settle = |settled: Settled| match settled {
                 Settled::Delivered(id) => queue.remove(id).is_some(),
-                Settled::Failed(entry) => {
-                    if queue.is_held(entry.id, owner, now) || queue.remove(entry.id).is_none() {
-                        return false;
-                    }
-                    queue.count_failure(&entry);
-                    queue.insert(entry);
-                    true
-                }
+                Settled::Failed(entry) => queue.replace(entry, owner, now, true),
+                Settled::Changed(entry) => queue.replace(entry, owner, now, false),
                 Settled::Released(id) => {
                     queue.entries.contains_key(&id)
                         && !queue.is_held(id, owner, now)

@@ -7,10 +7,14 @@ mod crash;
 #[cfg(feature = "http")]
 mod http;
 mod letters;
+mod memory;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[path = "../support/store.rs"]
+mod store_checks;
 mod support;

@@ -1,7 +1,7 @@
 //! A request, a service that fails, and a store that misbehaves on demand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
@@ -87,11 +87,22 @@ pub(crate) struct MoodyStore {
     mood: Mood,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
+    /// How long it takes to write that down, in milliseconds.
+    settle_time: Arc<AtomicU64>,
 }
 
 impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
-        Self { inner: Arc::default(), mood, settles: Arc::new(AtomicBool::new(true)) }
+        Self {
+            inner: Arc::default(),
+            mood,
+            settles: Arc::new(AtomicBool::new(true)),
+            settle_time: Arc::default(),
+        }
+    }
+
+    pub(crate) fn settle_time(&self, time: Duration) {
+        self.settle_time.store(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -143,7 +154,13 @@ impl Store for MoodyStore {
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
         if self.settles.load(Ordering::SeqCst) {
-            self.inner.settle(queue, owner, settled)
+            Box::pin(async move {
+                let time = self.settle_time.load(Ordering::SeqCst);
+                if time > 0 {
+                    tokio::time::sleep(Duration::from_millis(time)).await;
+                }
+                self.inner.settle(queue, owner, settled).await
+            })
         } else {
             Box::pin(async { Err(StoreError::other("the disk is on fire")) })
         }

@@ -166,7 +166,9 @@ impl Store for SqliteStore {
                     Settled::Delivered(id) => {
                         self.write(|reply| Command::Remove { queue: queue.into(), id, reply }).await?
                     }
-                    Settled::Failed(entry) => self.write(|reply| Command::Replace { entry, reply }).await?,
+                    Settled::Failed(entry) | Settled::Changed(entry) => {
+                        self.write(|reply| Command::Replace { entry, reply }).await?
+                    }
                     Settled::Released(_) => true,
                 });
             }
