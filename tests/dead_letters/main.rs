@@ -7,6 +7,7 @@ mod crash;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod letters;
 mod memory;
 mod parking;
 mod redaction;
