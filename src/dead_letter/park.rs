@@ -146,8 +146,12 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
             );
         }
     };
+    let due = entry.due;
     match timeout(GIVE_UP, core.store.put(entry, core.limits())).await {
-        Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
+        Ok(Ok(Put::Kept { evicted })) => {
+            core.redrives.schedule.note(due);
+            ticket.settle(Ok(evicted), &"");
+        }
         Ok(Ok(Put::Spilled)) => ticket.settle(Ok(0), &""),
         Ok(Ok(Put::Full)) => ticket.settle(
             Err(DropReason::Full),

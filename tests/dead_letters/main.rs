@@ -9,6 +9,8 @@ mod http;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_automatic;
+mod redrive_care;
 mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]

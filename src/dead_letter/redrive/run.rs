@@ -36,6 +36,8 @@ pub(super) struct Course {
     pub(super) redrive: Redrive,
     /// Whether it is one pass of many in the background, which takes only letters that are due.
     pub(super) automatic: bool,
+    /// Whether a breaker refused in the pass before.
+    pub(super) probe: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) pace: Pace,
 }
@@ -43,7 +45,7 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn new(redrive: Redrive, automatic: bool) -> Self {
         let pace = Pace::new(redrive.rate);
-        Self { redrive, automatic, progress: Arc::new(Progress::new(automatic)), pace }
+        Self { redrive, automatic, probe: false, progress: Arc::new(Progress::new(automatic)), pace }
     }
 }
 
@@ -156,6 +158,8 @@ struct Run<'a> {
     timer: Pin<Box<Sleep>>,
     stopped: Option<StopReason>,
     error: Option<StoreError>,
+    /// How many letters were looked at as of the last report.
+    reported: u64,
     /// Where what is left is put right when this is dropped midway.
     runtime: Option<Handle>,
 }
@@ -169,10 +173,11 @@ impl<'a> Run<'a> {
             pages: Pages::new(core, owner, &course.redrive, filter, course.automatic),
             settling: Settling::new(core, owner),
             failures: Failures::new(&course.redrive),
-            pauses: Pauses::new(course.redrive.max_pause),
+            pauses: Pauses::new(course.redrive.max_pause, course.probe),
             timer: Box::pin(sleep_until(Instant::now())),
             stopped: None,
             error: None,
+            reported: 0,
             runtime: Handle::try_current().ok(),
             core: Arc::clone(core),
             course,
@@ -329,6 +334,9 @@ impl<'a> Run<'a> {
         let id = letter.id;
         match letter.into_entry() {
             Ok(entry) => {
+                if !entry.set_aside {
+                    self.core.redrives.schedule.note(entry.due);
+                }
                 let end = if set_aside { End::SetAside } else { End::Failed };
                 self.settling.push(Settled::Failed(entry), end);
             }
@@ -370,9 +378,9 @@ impl<'a> Run<'a> {
         let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
         let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
         let failed = count(End::Failed) + set_aside;
-        let looked_at = self.pages.looked_at;
+        let matched = self.newly_matched();
         self.course.progress.update(|report| {
-            report.matched = looked_at;
+            report.matched += matched;
             report.redriven += redriven;
             report.failed += failed;
             report.set_aside += set_aside;
@@ -382,6 +390,11 @@ impl<'a> Run<'a> {
             counts.redrive_failures += failed;
             counts.set_aside += set_aside;
         });
+    }
+
+    fn newly_matched(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.reported, self.pages.looked_at);
+        self.pages.looked_at - before
     }
 
     /// Waits for what is under way.
@@ -413,14 +426,14 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Result<Option<StopReason>, StoreError> {
         // Whatever could not be written is free when its lease is over.
         self.runtime = None;
-        let (looked_at, total) = (self.pages.looked_at, self.course.progress.total());
-        let to_the_end = !self.is_over() && !self.course.automatic;
+        let (matched, total) = (self.newly_matched(), self.course.progress.total());
+        let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
         let stopped = self.stopped.take();
         self.course.progress.update(|report| {
-            report.matched = looked_at;
-            report.stopped.clone_from(&stopped);
-            if to_the_end {
-                report.held = total.saturating_sub(looked_at);
+            report.matched += matched;
+            if by_hand {
+                report.stopped.clone_from(&stopped);
+                report.held = if to_the_end { total.saturating_sub(report.matched) } else { 0 };
             }
         });
         match self.error.take() {
