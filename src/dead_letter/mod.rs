@@ -48,13 +48,17 @@
 //! kept until the call has ended) and go through serde; HTTP requests keep their body in a
 //! [`ReplayBody`](crate::retry::ReplayBody).
 
+mod asking;
 mod core;
 mod failure;
 mod future;
+mod groups;
+mod housekeeping;
 #[cfg(feature = "http")]
 mod http;
 mod layer;
 mod letter;
+mod observe;
 mod park;
 mod queue;
 mod redact;
@@ -63,9 +67,12 @@ mod service;
 mod settings;
 mod snapshot;
 
-pub use crate::store::{Filter, Fingerprint, LetterId, StoreError, WhenFull};
+pub use crate::store::{
+    Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
+};
 
 pub use future::DeadLetterFuture;
+pub use groups::LetterGroup;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};

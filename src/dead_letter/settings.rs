@@ -11,7 +11,7 @@ use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
-use crate::store::{MemoryStore, Store, WhenFull};
+use crate::store::{MemoryStore, SpillSettings, Store, WhenFull};
 #[cfg(feature = "sqlite")]
 use crate::store::{SqliteStore, StoreError};
 
@@ -43,6 +43,8 @@ pub struct DeadLetterSettings {
     pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
+    /// Where letters go that the store does not take: see [`Builder::spill`]. Default: nowhere.
+    pub spill: Option<SpillSettings>,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
     #[serde(with = "crate::duration")]
     pub park_timeout: Duration,
@@ -66,6 +68,7 @@ impl Default for DeadLetterSettings {
             max_bytes: 1024 * 1024 * 1024,
             expire_after: None,
             when_full: WhenFull::default(),
+            spill: None,
             park_timeout: Duration::from_secs(1),
             redact: Vec::new(),
             redact_defaults: true,
@@ -102,6 +105,15 @@ impl DeadLetterSettings {
             self.park_timeout,
             "more than zero and at most 30 s",
         )?;
+        match &self.spill {
+            Some(spill) => spill.validate(self.park_timeout)?,
+            None => ConfigError::check(
+                self.when_full != WhenFull::Spill,
+                "when_full",
+                self.when_full,
+                "`spill` needs the setting `spill`: the file that letters go to",
+            )?,
+        }
         ConfigError::check(
             self.body_cap <= 64 * 1024 * 1024,
             "body_cap",
@@ -166,6 +178,15 @@ impl Builder {
     /// What happens to a letter when the queue is full.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;
+        self
+    }
+
+    /// Where letters go that the store does not take, because it failed, did not answer in time or, with
+    /// [`WhenFull::Spill`], is full: a SQLite file of its own. A path will do.
+    ///
+    /// They count as parked, and go to the store as soon as it takes them.
+    pub fn spill(mut self, spill: impl Into<SpillSettings>) -> Self {
+        self.settings.spill = Some(spill.into());
         self
     }
 

@@ -75,8 +75,10 @@ impl Queue {
         Some(entry)
     }
 
-    /// Puts an entry in the place of what is there, unless somebody else holds that.
+    /// Puts `entry` in the place of the one with its id, unless that is gone or somebody else holds it.
     fn replace(&mut self, entry: Entry, owner: Owner, now: SystemTime, failed: bool) -> bool {
+        let print = entry.fingerprint;
+        let before = self.seen.get(&print).map(|seen| (seen.first, seen.last));
         if self.is_held(entry.id, owner, now) || self.remove(entry.id).is_none() {
             return false;
         }
@@ -84,6 +86,11 @@ impl Queue {
             self.count_failure(&entry);
         }
         self.insert(entry);
+        // Its group was never empty, even if it is alone in it.
+        if let (Some(seen), Some((first, last))) = (self.seen.get_mut(&print), before) {
+            seen.first = seen.first.min(first);
+            seen.last = seen.last.max(last);
+        }
         true
     }
 

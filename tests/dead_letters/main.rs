@@ -4,8 +4,10 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod memory;
 mod parking;
 mod redaction;
 mod redrive;
@@ -15,4 +17,6 @@ mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[path = "../support/store.rs"]
+mod store_checks;
 mod support;

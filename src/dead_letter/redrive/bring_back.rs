@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::meant;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
@@ -23,7 +24,8 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
         let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None };
-        let entries = core.store.claim(&core.name, &rest.clone().limit(size), claim).await?;
+        let page = rest.clone().limit(size);
+        let entries = core.ask(Operation::Claim, |store| store.claim(&core.name, &page, claim)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         let settled = entries.into_iter().map(|entry| {
             let id = entry.id;
@@ -39,7 +41,7 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
         });
         let settled: Vec<Settled> = settled.collect();
         let meant: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
-        let done = core.store.settle(&core.name, owner, settled).await?;
+        let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
         changed += done.into_iter().zip(meant).filter(|(done, meant)| *done && *meant).count() as u64;
         if found < size || rest.limit == Some(found) {
             core.redrives.schedule.note(Some(moment::now()));

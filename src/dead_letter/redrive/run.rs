@@ -25,6 +25,7 @@ use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
 use super::{REDRIVING, StopReason, address};
 use crate::clock;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
@@ -63,7 +64,12 @@ where
     core.redrives.tidied().await;
     let filter = meant(&course.redrive.filter);
     if !course.automatic {
-        course.progress.set_total(core.store.count(&core.name, &filter).await?);
+        if core.settings.expire_after.is_some() {
+            // What is of no use any more is not meant, though it counts for as long as it is there.
+            core.expire().await?;
+        }
+        let total = core.ask(Operation::Count, |store| store.count(&core.name, &filter)).await?;
+        course.progress.set_total(total);
     }
     let mut run = Run::new(core, course, filter);
     let mut flight = Flight::new();

@@ -1,0 +1,5 @@
+//! Letters that their store did not take.
+
+mod settings;
+
+pub use settings::SpillSettings;
