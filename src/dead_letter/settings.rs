@@ -1,7 +1,7 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
-use crate::store::{MemoryStore, SpillSettings, Store, WhenFull};
+use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{SpillStore, SqliteStore};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///
@@ -231,7 +231,7 @@ impl Builder {
     /// A queue in memory.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`], which memory does not need.
     pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
         self.on(MemoryStore::default())
     }
@@ -239,21 +239,65 @@ impl Builder {
     /// A queue on a store: a shared one, or one of your own.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`]: a file takes [`Builder::open`].
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.settings.validate(&self.name)?;
+        if let Some(spill) = &self.settings.spill {
+            return Err(ConfigError::new(
+                "spill",
+                spill.path.display(),
+                "a queue with a spill is made by `open`, `sqlite` or `redis`, which open its file",
+            ));
+        }
+        Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
+    }
+
+    /// A queue on a store, with its spill if there is to be one.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the file of the spill cannot be used.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::store::MemoryStore;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let queue = DeadLetterQueue::builder("orders").open(MemoryStore::default()).await?;
+    /// assert!(queue.is_empty().await?);
+    /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
+    /// ```
+    #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async))]
+    pub async fn open(self, store: impl Store) -> Result<DeadLetterQueue, StoreError> {
+        let redactor = self.settings.validate(&self.name)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(spill) = &self.settings.spill {
+            let after = spill.patience(self.settings.park_timeout);
+            let store = SpillStore::open(store, spill.clone().after(after)).await?;
+            return Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)));
+        }
         Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the file cannot be used: see [`SqliteStore::open`].
+    /// When a setting is out of its range, or the file or that of the spill cannot be used: see
+    /// [`SqliteStore::open`].
     #[cfg(feature = "sqlite")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let store = SqliteStore::open(path).await?;
-        Ok(self.on(store)?)
+        let path: PathBuf = path.into();
+        if let Some(spill) = &self.settings.spill {
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            ConfigError::check(
+                whole(&spill.path) != whole(&path),
+                "spill.path",
+                &spill.path,
+                "another file than that of the letters",
+            )?;
+        }
+        self.open(SqliteStore::open(path).await?).await
     }
 }

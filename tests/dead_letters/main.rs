@@ -20,6 +20,8 @@ mod redrive_stack;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_contract;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
