@@ -128,6 +128,7 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
             );
         }
     };
+    let due = entry.due;
     let put = core.ask(Operation::Put, |store| store.put(entry, core.limits()));
     match timeout(GIVE_UP, put).await {
         Ok(Ok(Put::Full)) => ticket.settle(
@@ -138,7 +139,10 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
                 core.settings.capacity, core.settings.max_bytes
             ),
         ),
-        Ok(Ok(put)) => ticket.settle(Ok(put), &""),
+        Ok(Ok(put)) => {
+            core.redrives.schedule.note(due);
+            ticket.settle(Ok(put), &"");
+        }
         Ok(Err(error)) => ticket.settle(Err(reason(&error)), &error),
         Err(_) => {
             core.latency.record(&core.name, Operation::Put, Some(Kind::TimedOut), GIVE_UP);
