@@ -24,6 +24,8 @@ mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_contract;
 #[cfg(feature = "sqlite")]
+mod sqlite_files;
+#[cfg(feature = "sqlite")]
 mod sqlite_migration;
 #[cfg(feature = "sqlite")]
 mod sqlite_model;

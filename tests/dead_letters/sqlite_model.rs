@@ -195,7 +195,7 @@ async fn a_file_answers_as_memory_does() {
             owners: [Owner::new(), Owner::new()],
             known: Vec::new(),
         };
-        for _ in 0..400 {
+        for _ in 0..250 {
             both.change().await;
             both.compare().await;
         }
