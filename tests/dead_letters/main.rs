@@ -14,6 +14,8 @@ mod redrive;
 mod redrive_claims;
 mod settings;
 #[cfg(feature = "sqlite")]
+mod spill;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[path = "../support/store.rs"]
 mod store_checks;
