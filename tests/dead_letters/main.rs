@@ -17,6 +17,8 @@ mod settings;
 mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_contract;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
