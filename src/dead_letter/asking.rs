@@ -24,11 +24,8 @@ pub(super) enum Operation {
     Count,
     Groups,
     Frequencies,
-    #[allow(dead_code)] // Not every redrive claims yet.
     Claim,
-    #[allow(dead_code)]
     Renew,
-    #[allow(dead_code)]
     Settle,
     Purge,
     Purges,

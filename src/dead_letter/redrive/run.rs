@@ -25,6 +25,7 @@ use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
 use super::{REDRIVING, StopReason, address};
 use crate::clock;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
@@ -59,9 +60,13 @@ where
     Via: Judge<S::Response, S::Error>,
 {
     core.redrives.tidied().await;
+    // What is of no use any more is not sent; that it stays for now is no reason not to send the others.
+    let _ = core.expire().await;
     let filter = meant(&course.redrive.filter);
     if !course.automatic {
-        course.progress.set_total(core.store.count(&core.name, &filter).await?);
+        course
+            .progress
+            .set_total(core.ask(Operation::Count, |store| store.count(&core.name, &filter)).await?);
     }
     let mut run = Run::new(core, course, filter);
     let mut flight = Flight::new();

@@ -134,7 +134,10 @@ impl<'a> Search<'a> {
     }
 
     /// The letters that are meant by cause: how many, and the newest.
-    pub(super) fn by_cause(&self, connection: &Connection) -> rusqlite::Result<BTreeMap<i64, (u64, LetterId)>> {
+    pub(super) fn by_cause(
+        &self,
+        connection: &Connection,
+    ) -> rusqlite::Result<BTreeMap<i64, (u64, LetterId)>> {
         let only: Option<BTreeSet<i64>> =
             self.causes(connection)?.map(|causes| causes.iter().map(|cause| cause.id).collect());
         let mut groups = BTreeMap::new();
