@@ -50,14 +50,17 @@
 
 mod asking;
 mod core;
+mod draft;
 mod failure;
 mod future;
 mod groups;
 mod housekeeping;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 mod layer;
 mod letter;
+mod lineage;
 mod observe;
 mod park;
 mod queue;
@@ -82,9 +85,12 @@ pub use queue::{DeadLetterQueue, PurgeReport};
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub use redrive::HttpRedrive;
+pub use redrive::{
+    AutoRedrive, AutoRedriveHandle, Redrivable, Redrive, RedriveProgress, RedriveReport, RedriveState,
+    Redriven, StopReason,
+};
 #[doc(hidden)]
 pub use redrive::{Judge, PlainRequest, Verdict};
-pub use redrive::{Redrivable, Redrive, RedriveProgress, RedriveReport, RedriveState, Redriven, StopReason};
 pub use service::DeadLetter;
 pub use settings::{Builder, DeadLetterSettings};
 pub use snapshot::{DropReason, QueueSnapshot};

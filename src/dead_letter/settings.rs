@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::identity;
 use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
+use crate::signal::Identity;
 use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
 use crate::store::{SpillStore, SqliteStore};
@@ -34,6 +36,14 @@ use crate::store::{SpillStore, SqliteStore};
 pub struct DeadLetterSettings {
     /// The component whose health the letters speak of. Default: the name of the queue.
     pub component: Option<String>,
+    /// The service that letters are told to come from. Default: what the telemetry of the process says, or else
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+    pub service: Option<String>,
+    /// Its version, likewise.
+    pub service_version: Option<String>,
+    /// Headers that name the correlation id of an HTTP request, where the telemetry of the process does not know one;
+    /// the first that is there stands. Default: `x-request-id`, `x-correlation-id`.
+    pub correlation_headers: Vec<String>,
     /// The most letters that wait: at least 1. Default 100,000.
     pub capacity: u64,
     /// The most bytes of all letters that wait, their bodies and what is known of them: at least 65,536. Default 1 GiB.
@@ -64,6 +74,9 @@ impl Default for DeadLetterSettings {
     fn default() -> Self {
         Self {
             component: None,
+            service: None,
+            service_version: None,
+            correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
             capacity: 100_000,
             max_bytes: 1024 * 1024 * 1024,
             expire_after: None,
@@ -79,6 +92,16 @@ impl Default for DeadLetterSettings {
 }
 
 impl DeadLetterSettings {
+    /// Who parks, by these settings and the environment.
+    pub(super) fn identity(&self) -> Identity {
+        let found = identity(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        Identity {
+            service: self.service.clone().or(found.service),
+            version: self.service_version.clone().or(found.version),
+            instance: found.instance,
+        }
+    }
+
     pub(super) fn validate(&self, name: &str) -> Result<LetterRedactor, ConfigError> {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         if let Some(component) = &self.component {
@@ -154,6 +177,19 @@ impl Builder {
     /// The component whose health the letters speak of; the name of the queue unless set.
     pub fn component(mut self, name: impl Into<String>) -> Self {
         self.settings.component = Some(name.into());
+        self
+    }
+
+    /// The service that letters are told to come from, and its version: see [`DeadLetterSettings::service`].
+    pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.settings.service = Some(name.into());
+        self.settings.service_version = Some(version.into());
+        self
+    }
+
+    /// Headers that name the correlation id of an HTTP request: see [`DeadLetterSettings::correlation_headers`].
+    pub fn correlation_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.correlation_headers = names.into_iter().map(Into::into).collect();
         self
     }
 

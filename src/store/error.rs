@@ -27,7 +27,6 @@ pub(crate) enum Kind {
     Locked,
     DiskFull,
     Closed,
-    Busy,
     Setting,
     Panicked,
     TimedOut,
@@ -45,7 +44,6 @@ impl Kind {
             Self::Locked => "locked",
             Self::DiskFull => "disk_full",
             Self::Closed => "closed",
-            Self::Busy => "busy",
             Self::Setting => "setting",
             Self::Panicked => "panic",
             Self::TimedOut => "timeout",
@@ -126,12 +124,6 @@ impl StoreError {
         self.kind == Kind::Closed
     }
 
-    /// Another redrive of the same queue is running.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.kind == Kind::Busy
-    }
-
     /// The store panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
@@ -169,7 +161,11 @@ impl Error for StoreError {
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {
-        Self { kind: Kind::Setting, message: "the queue cannot be made".into(), source: Some(error.into()) }
+        Self {
+            kind: Kind::Setting,
+            message: "a setting is out of its range".into(),
+            source: Some(error.into()),
+        }
     }
 }
 

@@ -4,14 +4,22 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod letters;
 mod memory;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_automatic;
+mod redrive_care;
 mod redrive_claims;
+#[cfg(feature = "http")]
+mod redrive_http;
+mod redrive_stack;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod spill;
