@@ -252,3 +252,67 @@ async fn a_spill_that_cannot_be_opened_is_named() {
     let error = DeadLetterQueue::builder("q").spill(letters.as_path()).sqlite(&letters).await.unwrap_err();
     assert!(error.is_setting() && error.to_string().contains("another file"), "{error}");
 }
+
+const KILLED: &str = "CAMPANILE_TEST_KILLED_DRAIN";
+
+/// Not a test of its own: the child of the one below, which drains until it is killed.
+#[tokio::test]
+async fn child() {
+    let Some(folder) = std::env::var_os(KILLED).map(std::path::PathBuf::from) else {
+        return;
+    };
+    let _queue = builder(&folder).sqlite(folder.join("letters.db")).await.unwrap();
+    println!("open");
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn p22_a_drain_that_is_killed_midway_loses_and_duplicates_nothing() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    const LETTERS: u32 = 3_000;
+    let folder = folder();
+    let queue = builder(folder.path()).open(MoodyStore::new(Mood::Fails)).await.unwrap();
+    let parked: Vec<_> = (0..LETTERS)
+        .map(|number| {
+            let queue = queue.clone();
+            tokio::spawn(async move { fail(&queue, number).await })
+        })
+        .collect();
+    for parked in parked {
+        parked.await.unwrap();
+    }
+    assert_eq!(queue.snapshot().spilled, u64::from(LETTERS));
+    drop(queue);
+
+    let count = |name: &str| -> i64 {
+        let file = rusqlite::Connection::open(folder.path().join(name)).unwrap();
+        file.query_row("SELECT count(*) FROM letters", [], |row| row.get(0)).unwrap()
+    };
+    let mut midway = 0;
+    for round in 0..12_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "spill::child", "--nocapture"])
+            .env(KILLED, folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("open")), "the child ended");
+        tokio::time::sleep(Duration::from_micros(round * 7_919 % 30_000)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (here, there) = (count("spill.db"), count("letters.db"));
+        assert!(here + there >= i64::from(LETTERS), "{here} in the spill, {there} in the store");
+        midway += u32::from(here > 0 && there > 0);
+    }
+    assert!(midway > 0, "no kill hit a drain that was under way");
+
+    let queue = builder(folder.path()).sqlite(folder.path().join("letters.db")).await.unwrap();
+    drained(&queue).await;
+    let numbers = waiting(&queue).await;
+    assert_eq!(numbers.len(), LETTERS as usize);
+    assert_eq!(numbers.into_iter().collect::<BTreeSet<u64>>(), (0..u64::from(LETTERS)).collect());
+    assert_eq!(count("spill.db"), 0);
+}
