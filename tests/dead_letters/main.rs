@@ -4,6 +4,8 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -19,6 +21,8 @@ mod redrive_claims;
 mod redrive_http;
 mod redrive_stack;
 mod settings;
+#[cfg(feature = "sqlite")]
+mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
