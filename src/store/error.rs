@@ -161,7 +161,11 @@ impl Error for StoreError {
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {
-        Self { kind: Kind::Setting, message: "a setting is out of its range".into(), source: Some(error.into()) }
+        Self {
+            kind: Kind::Setting,
+            message: "a setting is out of its range".into(),
+            source: Some(error.into()),
+        }
     }
 }
 

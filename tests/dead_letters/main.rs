@@ -14,6 +14,9 @@ mod redrive;
 mod redrive_automatic;
 mod redrive_care;
 mod redrive_claims;
+#[cfg(feature = "http")]
+mod redrive_http;
+mod redrive_stack;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;

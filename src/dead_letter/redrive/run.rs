@@ -316,7 +316,11 @@ impl<'a> Run<'a> {
                 self.keep(letter);
             }
             Meaning::Refused(retry_after) => {
-                self.pages.put_back(letter);
+                if self.course.automatic {
+                    self.postpone(letter, retry_after);
+                } else {
+                    self.pages.put_back(letter);
+                }
                 self.pause(retry_after);
             }
         }
@@ -351,6 +355,23 @@ impl<'a> Run<'a> {
                 self.settling.push(Settled::Released(id), End::Released);
             }
         }
+    }
+
+    /// Another letter asks the circuit next time: this one may be what opened it, in a stack that retries, and would
+    /// hold up all others for ever.
+    fn postpone(&mut self, mut letter: Box<Letter>, retry_after: Option<Duration>) {
+        let pause = retry_after.unwrap_or_default();
+        let due = self.core.redrives.schedule.due_first(moment::later(moment::now(), pause));
+        letter.due = due.or(letter.due);
+        let id = letter.id;
+        let settled = match letter.into_entry() {
+            Ok(entry) => {
+                self.core.redrives.schedule.note(entry.due);
+                Settled::Changed(entry)
+            }
+            Err(_) => Settled::Released(id),
+        };
+        self.settling.push(settled, End::Released);
     }
 
     fn pause(&mut self, retry_after: Option<Duration>) {
