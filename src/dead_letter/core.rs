@@ -8,7 +8,7 @@ use super::redact::LetterRedactor;
 use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
-use crate::signal;
+use crate::signal::{self, Identity};
 use crate::store::{Limits, Put, Store};
 use crate::sync::Mutex;
 
@@ -22,6 +22,8 @@ pub(super) struct Core {
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
     pub(super) redactor: LetterRedactor,
+    /// What the settings and the environment say about this process.
+    pub(super) identity: Identity,
     pub(super) redrives: Redrives,
     pub(super) latency: Latency,
     pub(super) house: House,
@@ -40,6 +42,7 @@ impl Core {
             component: settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into),
             name,
             redactor,
+            identity: settings.identity(),
             settings,
             store,
             redrives: Redrives::default(),

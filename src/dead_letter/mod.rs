@@ -50,14 +50,17 @@
 
 mod asking;
 mod core;
+mod draft;
 mod failure;
 mod future;
 mod groups;
 mod housekeeping;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 mod layer;
 mod letter;
+mod lineage;
 mod observe;
 mod park;
 mod queue;

@@ -19,13 +19,11 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::asking::Operation;
 use super::core::Core;
-use super::failure::Failure;
-use super::letter::{Attempt, Letter, Payload, Redaction};
+use super::draft::Draft;
+use super::letter::Payload;
 use super::snapshot::DropReason;
-use crate::moment;
-use crate::signal::{TraceIds, current_trace};
 use crate::store::error::Kind;
-use crate::store::{LetterId, Put, StoreError};
+use crate::store::{Put, StoreError};
 
 /// How long a store may take before its letter is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -78,25 +76,6 @@ impl Drop for Ticket {
         } else {
             self.core.settle(Err(DropReason::Runtime), &"no runtime runs, or it was shut down");
         }
-    }
-}
-
-/// A letter before its request is in it.
-pub(super) struct Draft {
-    failure: Failure,
-    trace: Option<TraceIds>,
-}
-
-impl Draft {
-    pub(super) fn new(failure: Failure) -> Self {
-        Self { failure, trace: current_trace() }
-    }
-
-    /// The trace that the request itself names, where nobody else knew one.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
-    pub(super) fn or_trace(mut self, trace: impl FnOnce() -> Option<TraceIds>) -> Self {
-        self.trace = self.trace.or_else(trace);
-        self
     }
 }
 
@@ -179,62 +158,5 @@ fn reason(error: &StoreError) -> DropReason {
         DropReason::Timeout
     } else {
         DropReason::Store
-    }
-}
-
-impl Core {
-    /// Redacts what an error said: it may quote the request.
-    pub(super) fn clean(&self, failure: &mut Failure) {
-        let mut found = Vec::new();
-        for text in std::iter::once(&mut failure.message).chain(&mut failure.causes) {
-            if let Some(clean) = self.redactor.text(text, &mut found) {
-                *text = clean;
-            }
-        }
-    }
-
-    /// The letter that is stored: complete, and without secrets.
-    fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
-        let Draft { mut failure, trace } = draft;
-        let mut redacted = Vec::new();
-        match &mut payload {
-            Payload::Value(value) => {
-                let mut found = Vec::new();
-                self.redactor.value(value, &mut found);
-                redacted.extend(found.into_iter().map(Redaction::Field));
-            }
-            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
-        }
-        self.clean(&mut failure);
-        let at = moment::now();
-        let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
-        Letter {
-            id: LetterId::new(),
-            queue: self.name.to_string(),
-            component: self.component.to_string(),
-            first_failed: at,
-            last_failed: at,
-            fingerprint: failure.fingerprint(&self.component),
-            tries: 1,
-            redrives: 0,
-            attempts: vec![Attempt {
-                at,
-                took: None,
-                kind: failure.kind,
-                message: failure.message.clone(),
-                redrive: false,
-            }],
-            kind: failure.kind,
-            error_type: failure.error_type,
-            message: failure.message,
-            causes: failure.causes,
-            due: self.redrives.schedule.due_first(at),
-            expires: self.settings.expire_after.map(|time| moment::later(at, time)),
-            set_aside: false,
-            trace_id,
-            span_id,
-            redacted,
-            payload,
-        }
     }
 }

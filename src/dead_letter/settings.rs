@@ -1,19 +1,21 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::identity;
 use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
-use crate::store::{MemoryStore, SpillSettings, Store, WhenFull};
+use crate::signal::Identity;
+use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{SpillStore, SqliteStore};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///
@@ -34,6 +36,14 @@ use crate::store::{SqliteStore, StoreError};
 pub struct DeadLetterSettings {
     /// The component whose health the letters speak of. Default: the name of the queue.
     pub component: Option<String>,
+    /// The service that letters are told to come from. Default: what the telemetry of the process says, or else
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+    pub service: Option<String>,
+    /// Its version, likewise.
+    pub service_version: Option<String>,
+    /// Headers that name the correlation id of an HTTP request, where the telemetry of the process does not know one;
+    /// the first that is there stands. Default: `x-request-id`, `x-correlation-id`.
+    pub correlation_headers: Vec<String>,
     /// The most letters that wait: at least 1. Default 100,000.
     pub capacity: u64,
     /// The most bytes of all letters that wait, their bodies and what is known of them: at least 65,536. Default 1 GiB.
@@ -64,6 +74,9 @@ impl Default for DeadLetterSettings {
     fn default() -> Self {
         Self {
             component: None,
+            service: None,
+            service_version: None,
+            correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
             capacity: 100_000,
             max_bytes: 1024 * 1024 * 1024,
             expire_after: None,
@@ -79,6 +92,16 @@ impl Default for DeadLetterSettings {
 }
 
 impl DeadLetterSettings {
+    /// Who parks, by these settings and the environment.
+    pub(super) fn identity(&self) -> Identity {
+        let found = identity(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        Identity {
+            service: self.service.clone().or(found.service),
+            version: self.service_version.clone().or(found.version),
+            instance: found.instance,
+        }
+    }
+
     pub(super) fn validate(&self, name: &str) -> Result<LetterRedactor, ConfigError> {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         if let Some(component) = &self.component {
@@ -157,6 +180,19 @@ impl Builder {
         self
     }
 
+    /// The service that letters are told to come from, and its version: see [`DeadLetterSettings::service`].
+    pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.settings.service = Some(name.into());
+        self.settings.service_version = Some(version.into());
+        self
+    }
+
+    /// Headers that name the correlation id of an HTTP request: see [`DeadLetterSettings::correlation_headers`].
+    pub fn correlation_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.correlation_headers = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// The most letters that wait, at least 1.
     pub fn capacity(mut self, letters: u64) -> Self {
         self.settings.capacity = letters;
@@ -231,7 +267,7 @@ impl Builder {
     /// A queue in memory.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`], which memory does not need.
     pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
         self.on(MemoryStore::default())
     }
@@ -239,21 +275,65 @@ impl Builder {
     /// A queue on a store: a shared one, or one of your own.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`]: a file takes [`Builder::open`].
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.settings.validate(&self.name)?;
+        if let Some(spill) = &self.settings.spill {
+            return Err(ConfigError::new(
+                "spill",
+                spill.path.display(),
+                "a queue with a spill is made by `open`, `sqlite` or `redis`, which open its file",
+            ));
+        }
+        Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
+    }
+
+    /// A queue on a store, with its spill if there is to be one.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the file of the spill cannot be used.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::store::MemoryStore;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let queue = DeadLetterQueue::builder("orders").open(MemoryStore::default()).await?;
+    /// assert!(queue.is_empty().await?);
+    /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
+    /// ```
+    #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async))]
+    pub async fn open(self, store: impl Store) -> Result<DeadLetterQueue, StoreError> {
+        let redactor = self.settings.validate(&self.name)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(spill) = &self.settings.spill {
+            let after = spill.patience(self.settings.park_timeout);
+            let store = SpillStore::open(store, spill.clone().after(after)).await?;
+            return Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)));
+        }
         Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the file cannot be used: see [`SqliteStore::open`].
+    /// When a setting is out of its range, or the file or that of the spill cannot be used: see
+    /// [`SqliteStore::open`].
     #[cfg(feature = "sqlite")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let store = SqliteStore::open(path).await?;
-        Ok(self.on(store)?)
+        let path: PathBuf = path.into();
+        if let Some(spill) = &self.settings.spill {
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            ConfigError::check(
+                whole(&spill.path) != whole(&path),
+                "spill.path",
+                &spill.path,
+                "another file than that of the letters",
+            )?;
+        }
+        self.open(SqliteStore::open(path).await?).await
     }
 }

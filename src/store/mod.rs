@@ -39,6 +39,9 @@ pub use record::{PURGES_KEPT, PurgeRecord};
 pub use spill::SpillSettings;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use spill::SpillStore;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;
 
 use std::fmt;

@@ -7,6 +7,7 @@ mod crash;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod letters;
 mod memory;
 mod parking;
 mod redaction;
@@ -16,10 +17,14 @@ mod redrive_care;
 mod redrive_claims;
 #[cfg(feature = "http")]
 mod redrive_http;
+#[cfg(feature = "sqlite")]
+mod redrive_sqlite;
 mod redrive_stack;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_contract;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

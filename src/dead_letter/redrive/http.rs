@@ -15,7 +15,7 @@ use super::request::{Meaning, Redrivable, Redriven, Verdict};
 use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
-use crate::dead_letter::http::of_head;
+use crate::dead_letter::http::{LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
 use crate::error::{Rejected, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
@@ -87,6 +87,8 @@ impl<B: From<Bytes>> Redrivable<HttpRedrive> for Request<B> {
             let key = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
+        let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(LETTER, id);
         request.extensions_mut().insert(mark);
         Ok(request)
     }

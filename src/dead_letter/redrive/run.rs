@@ -24,11 +24,13 @@ use super::settings::Redrive;
 use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
 use super::{REDRIVING, StopReason, address};
+use crate::attempts::Record;
 use crate::clock;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
+use crate::dead_letter::lineage;
 use crate::moment;
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
@@ -100,8 +102,12 @@ where
             REDRIVING.sync_scope(address(core), || catch_unwind(AssertUnwindSafe(|| service.call(request))));
         let at = address(core);
         flight.push(async move {
-            let meaning = match call {
-                Ok(call) => {
+            let sent = lineage::sending(letter.id, async {
+                let call = match call {
+                    Ok(call) => call,
+                    Err(panic) => return Meaning::Failed(Failure::of_panic(panic.as_ref())),
+                };
+                {
                     let judged = REDRIVING.scope(at, async {
                         match Via::judge(call.await) {
                             Verdict::Now(meaning) => meaning,
@@ -110,9 +116,9 @@ where
                     });
                     caught(judged).await
                 }
-                Err(panic) => Meaning::Failed(Failure::of_panic(panic.as_ref())),
-            };
-            Landed { letter, meaning, took: clock::now().since(began) }
+            });
+            let (meaning, record) = sent.await;
+            Landed { letter, meaning, took: clock::now().since(began), record }
         });
         // A service that never waits must not keep its thread from others.
         consume_budget().await;
@@ -150,6 +156,7 @@ struct Landed {
     letter: Box<Letter>,
     meaning: Meaning,
     took: Duration,
+    record: Record,
 }
 
 struct Run<'a> {
@@ -299,20 +306,19 @@ impl<'a> Run<'a> {
     }
 
     fn land(&mut self, landed: Landed) {
-        let Landed { mut letter, meaning, took } = landed;
+        let Landed { mut letter, meaning, took, record } = landed;
         match meaning {
             Meaning::Success => {
                 self.pauses.passed(true);
                 let _never = self.failures.count(false);
                 self.settling.push(Settled::Delivered(letter.id), End::Redriven);
             }
-            Meaning::Failed(mut failure) => {
+            Meaning::Failed(failure) => {
                 self.pauses.passed(false);
                 if let Some(reason) = self.failures.count(true) {
                     self.stopped.get_or_insert(reason);
                 }
-                self.core.clean(&mut failure);
-                letter.failed_again(failure, took);
+                letter.failed_again(&self.core, failure, took, record);
                 self.keep(letter);
             }
             Meaning::Refused(retry_after) => {
