@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use campanile::DeadLetterQueue;
 use campanile::dead_letter::Redrive;
@@ -21,19 +21,6 @@ async fn fill(queue: &DeadLetterQueue, numbers: std::ops::RangeInclusive<u32>) {
         }
     }
     parking.join_all().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn speed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("letters.db");
-    let queue = open(&path).await;
-    fill(&queue, 1..=20_000).await;
-    let began = Instant::now();
-    let noop = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
-    let report = queue.redrive(noop, Redrive::all()).await.unwrap();
-    println!("{report:?} {:?}: {} / s", began.elapsed(), 20_000.0 / began.elapsed().as_secs_f64());
-    assert!(queue.is_empty().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,5 +81,8 @@ async fn p23_runs_that_are_cut_off_lose_no_letter_and_keep_its_history() {
     assert_eq!(delivered.lock().unwrap().len(), 299);
     let letter = queue.list(campanile::dead_letter::Filter::all()).await.unwrap().remove(0);
     assert_eq!(letter.tries as usize, letter.attempts.len());
-    assert_eq!((letter.attempts[0].message.as_str(), letter.redrives), ("order 300 refused", letter.tries - 1));
+    assert_eq!(
+        (letter.attempts[0].message.as_str(), letter.redrives),
+        ("order 300 refused", letter.tries - 1)
+    );
 }
