@@ -19,6 +19,8 @@ mod redrive_care;
 mod redrive_claims;
 #[cfg(feature = "http")]
 mod redrive_http;
+#[cfg(feature = "sqlite")]
+mod redrive_sqlite;
 mod redrive_stack;
 mod settings;
 #[cfg(feature = "sqlite")]
