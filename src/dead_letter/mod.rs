@@ -69,6 +69,9 @@ mod snapshot;
 pub use crate::store::{Filter, Fingerprint, LetterId, StoreError, WhenFull};
 
 pub use future::DeadLetterFuture;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use http::{GrpcDeadLetter, GrpcDeadLetterBody, GrpcDeadLetterLayer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod letters;
@@ -12,6 +14,8 @@ mod parking;
 mod redaction;
 mod redrive;
 mod redrive_claims;
+#[cfg(feature = "http")]
+mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
