@@ -17,11 +17,13 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::asking::Operation;
 use super::core::Core;
 use super::draft::Draft;
 use super::letter::Payload;
 use super::snapshot::DropReason;
-use crate::store::Put;
+use crate::store::error::Kind;
+use crate::store::{Put, StoreError};
 
 /// How long a store may take before its letter is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -58,7 +60,7 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn settle(mut self, end: Result<u64, DropReason>, why: &dyn Display) {
+    fn settle(mut self, end: Result<Put, DropReason>, why: &dyn Display) {
         self.settled = true;
         self.core.settle(end, why);
     }
@@ -103,6 +105,7 @@ impl Core {
         if !room {
             ticket.settle(Err(DropReason::Busy), &"too many wait for the store already");
         } else if let Ok(runtime) = Handle::try_current() {
+            self.keep_house(&runtime);
             runtime.spawn(deliver(ticket, draft, payload));
             parking.waiting = Some((waiting, Box::pin(sleep(self.settings.park_timeout))));
         }
@@ -125,17 +128,35 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
             );
         }
     };
-    match timeout(GIVE_UP, core.store.put(entry, core.limits())).await {
-        Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
-        Ok(Ok(Put::Spilled)) => ticket.settle(Ok(0), &""),
+    let due = entry.due;
+    let put = core.ask(Operation::Put, |store| store.put(entry, core.limits()));
+    match timeout(GIVE_UP, put).await {
         Ok(Ok(Put::Full)) => ticket.settle(
-            Err(DropReason::Full),
+            Ok(Put::Full),
             &format_args!(
-                "{} letters wait; redrive or purge them, or raise `capacity`",
-                core.settings.capacity
+                "the queue is full: it keeps {} letters of {} bytes in all; redrive or purge them, or raise \
+                 `capacity` or `max_bytes`",
+                core.settings.capacity, core.settings.max_bytes
             ),
         ),
-        Ok(Err(error)) => ticket.settle(Err(DropReason::Store), &error),
-        Err(_) => ticket.settle(Err(DropReason::Timeout), &"the store did not answer"),
+        Ok(Ok(put)) => {
+            core.redrives.schedule.note(due);
+            ticket.settle(Ok(put), &"");
+        }
+        Ok(Err(error)) => ticket.settle(Err(reason(&error)), &error),
+        Err(_) => {
+            core.latency.record(&core.name, Operation::Put, Some(Kind::TimedOut), GIVE_UP);
+            ticket.settle(Err(DropReason::Timeout), &"the store did not answer");
+        }
+    }
+}
+
+fn reason(error: &StoreError) -> DropReason {
+    if error.is_panic() {
+        DropReason::Panic
+    } else if error.is_timeout() {
+        DropReason::Timeout
+    } else {
+        DropReason::Store
     }
 }

@@ -1,7 +1,7 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
 use crate::signal::Identity;
-use crate::store::{MemoryStore, Store, WhenFull};
+use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{SpillStore, SqliteStore};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///
@@ -53,6 +53,8 @@ pub struct DeadLetterSettings {
     pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
+    /// Where letters go that the store does not take: see [`Builder::spill`]. Default: nowhere.
+    pub spill: Option<SpillSettings>,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
     #[serde(with = "crate::duration")]
     pub park_timeout: Duration,
@@ -86,6 +88,7 @@ impl Default for DeadLetterSettings {
             max_bytes: 1024 * 1024 * 1024,
             expire_after: None,
             when_full: WhenFull::default(),
+            spill: None,
             park_timeout: Duration::from_secs(1),
             redact: Vec::new(),
             redact_defaults: true,
@@ -135,6 +138,15 @@ impl DeadLetterSettings {
             self.park_timeout,
             "more than zero and at most 30 s",
         )?;
+        match &self.spill {
+            Some(spill) => spill.validate(self.park_timeout)?,
+            None => ConfigError::check(
+                self.when_full != WhenFull::Spill,
+                "when_full",
+                self.when_full,
+                "`spill` needs the setting `spill`: the file that letters go to",
+            )?,
+        }
         ConfigError::check(
             self.body_cap <= 64 * 1024 * 1024,
             "body_cap",
@@ -215,6 +227,15 @@ impl Builder {
         self
     }
 
+    /// Where letters go that the store does not take, because it failed, did not answer in time or, with
+    /// [`WhenFull::Spill`], is full: a SQLite file of its own. A path will do.
+    ///
+    /// They count as parked, and go to the store as soon as it takes them.
+    pub fn spill(mut self, spill: impl Into<SpillSettings>) -> Self {
+        self.settings.spill = Some(spill.into());
+        self
+    }
+
     /// How long a caller waits for its letter to be safe; more than zero, at most 30 s.
     pub fn park_timeout(mut self, timeout: Duration) -> Self {
         self.settings.park_timeout = timeout;
@@ -291,7 +312,7 @@ impl Builder {
     /// A queue in memory.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`], which memory does not need.
     pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
         self.on(MemoryStore::default())
     }
@@ -299,21 +320,65 @@ impl Builder {
     /// A queue on a store: a shared one, or one of your own.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`]: a file takes [`Builder::open`].
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.settings.validate(&self.name)?;
+        if let Some(spill) = &self.settings.spill {
+            return Err(ConfigError::new(
+                "spill",
+                spill.path.display(),
+                "a queue with a spill is made by `open`, `sqlite` or `redis`, which open its file",
+            ));
+        }
+        Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
+    }
+
+    /// A queue on a store, with its spill if there is to be one.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the file of the spill cannot be used.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::store::MemoryStore;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let queue = DeadLetterQueue::builder("orders").open(MemoryStore::default()).await?;
+    /// assert!(queue.is_empty().await?);
+    /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
+    /// ```
+    #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async))]
+    pub async fn open(self, store: impl Store) -> Result<DeadLetterQueue, StoreError> {
+        let redactor = self.settings.validate(&self.name)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(spill) = &self.settings.spill {
+            let after = spill.patience(self.settings.park_timeout);
+            let store = SpillStore::open(store, spill.clone().after(after)).await?;
+            return Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)));
+        }
         Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the file cannot be used: see [`SqliteStore::open`].
+    /// When a setting is out of its range, or the file or that of the spill cannot be used: see
+    /// [`SqliteStore::open`].
     #[cfg(feature = "sqlite")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let store = SqliteStore::open(path).await?;
-        Ok(self.on(store)?)
+        let path: PathBuf = path.into();
+        if let Some(spill) = &self.settings.spill {
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            ConfigError::check(
+                whole(&spill.path) != whole(&path),
+                "spill.path",
+                &spill.path,
+                "another file than that of the letters",
+            )?;
+        }
+        self.open(SqliteStore::open(path).await?).await
     }
 }

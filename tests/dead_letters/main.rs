@@ -2,10 +2,13 @@
 
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
+#[cfg(feature = "http")]
+mod bodies;
 #[cfg(feature = "sqlite")]
 mod crash;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod letters;
@@ -13,12 +16,21 @@ mod memory;
 mod parking;
 mod redaction;
 mod redrive;
+mod redrive_automatic;
+mod redrive_care;
 mod redrive_claims;
+#[cfg(feature = "http")]
+mod redrive_http;
+mod redrive_stack;
+#[cfg(all(feature = "http", feature = "sqlite"))]
+mod secrets;
 #[cfg(feature = "http")]
 mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_contract;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

@@ -79,6 +79,8 @@ pub(crate) enum Mood {
     Fails,
     PanicsAtOnce,
     PanicsLater,
+    /// Takes letters and shows none.
+    ReadsPanic,
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +113,7 @@ impl Store for MoodyStore {
         assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
         Box::pin(async move {
             match self.mood {
-                Mood::Fine | Mood::PanicsAtOnce => {}
+                Mood::Fine | Mood::PanicsAtOnce | Mood::ReadsPanic => {}
                 Mood::Slow(time) => tokio::time::sleep(time).await,
                 Mood::Hangs => std::future::pending().await,
                 Mood::Fails => return Err(StoreError::other("the disk is on fire")),
@@ -129,10 +131,14 @@ impl Store for MoodyStore {
     }
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        if self.mood == Mood::ReadsPanic {
+            return Box::pin(async { panic!("on purpose") });
+        }
         self.inner.list(queue, filter)
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        assert_ne!(self.mood, Mood::ReadsPanic, "on purpose");
         self.inner.count(queue, filter)
     }
 

@@ -6,6 +6,7 @@ use super::RedriveReport;
 use super::request::{Redrivable, Redriven};
 use super::run::meant;
 use super::settings::Redrive;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
@@ -23,7 +24,8 @@ where
     let mut rest = meant(&redrive.filter);
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
-        let entries = core.store.list(&core.name, &rest.clone().limit(size)).await?;
+        let page = rest.clone().limit(size);
+        let entries = core.ask(Operation::List, |store| store.list(&core.name, &page)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.has_expired(moment::now())) {
             report.matched += 1;

@@ -12,7 +12,7 @@ use http_body::Body;
 use tower::Service;
 
 use super::request::{Meaning, Redrivable, Redriven, Verdict};
-use super::{Judge, Redrive, RedriveReport};
+use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
 #[cfg(feature = "grpc")]
 use crate::attempts::Said;
 use crate::dead_letter::DeadLetterQueue;
@@ -51,6 +51,26 @@ impl DeadLetterQueue {
         B::Error: Display,
     {
         self.redrive::<S, Request<ReplayBody>, HttpRedrive>(service, redrive).await
+    }
+
+    /// [`DeadLetterQueue::redrive_automatically`] for services that take HTTP requests with any body.
+    ///
+    /// # Errors
+    /// As [`DeadLetterQueue::redrive_automatically`].
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn redrive_automatically_http<S, B>(
+        &self,
+        service: S,
+        settings: AutoRedrive,
+    ) -> Result<AutoRedriveHandle, StoreError>
+    where
+        S: Service<Request<ReplayBody>, Response = Response<B>, Future: Send> + Send + 'static,
+        S::Error: Display + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Display,
+    {
+        self.redrive_automatically::<S, Request<ReplayBody>, HttpRedrive>(service, settings)
     }
 }
 

@@ -4,6 +4,7 @@
 //! its claim while they wait or are under way, and writes down what became of each: delivered, failed, or not sent.
 
 mod automatic;
+mod bring_back;
 mod dry;
 mod flight;
 #[cfg(feature = "http")]
@@ -14,10 +15,12 @@ mod progress;
 mod report;
 mod request;
 mod run;
+mod schedule;
 mod settings;
 mod settling;
 mod stops;
 
+pub use automatic::{AutoRedrive, AutoRedriveHandle};
 pub(super) use progress::Redrives;
 pub use report::{RedriveProgress, RedriveReport, RedriveState, StopReason};
 pub use request::{Judge, PlainRequest, Redrivable, Redriven, Verdict};
@@ -33,7 +36,7 @@ use tower::Service;
 use self::run::Course;
 use super::DeadLetterQueue;
 use super::core::Core;
-use crate::store::StoreError;
+use crate::store::{Filter, StoreError};
 
 tokio::task_local! {
     /// The queue whose letter is being sent by the code that runs: its address.
@@ -125,5 +128,58 @@ impl DeadLetterQueue {
     /// sends no more letters, waits for those that are under way, and ends with [`StopReason::Asked`].
     pub fn stop_redrives(&self) -> usize {
         self.core().redrives.stop()
+    }
+
+    /// Sends letters again by themselves, each when it is due, for as long as the handle is kept.
+    ///
+    /// A letter is due a while after it was parked, and longer after each redrive that failed it: see
+    /// [`AutoRedrive::backoff`]. While a circuit breaker refuses, letters are left to others for as long as it says; a
+    /// store that fails is asked again after a growing delay. Several processes may do this on one queue, and a
+    /// [`DeadLetterQueue::redrive`] beside it takes letters whether or not they are due.
+    ///
+    /// The service is that of [`DeadLetterQueue::redrive`]. It may hold this queue's layer, and thus the queue: then only
+    /// the handle ends it.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or no Tokio runtime runs.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::dead_letter::AutoRedrive;
+    /// use std::time::Duration;
+    /// use tower::service_fn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// let queue = DeadLetterQueue::in_memory(1_000);
+    /// let service = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
+    /// let running = queue.redrive_automatically(service, AutoRedrive::default().rate(20))?;
+    /// // When the program ends:
+    /// let report = running.stop(Duration::from_secs(5)).await;
+    /// assert_eq!(report.failed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redrive_automatically<S, Req, Via>(
+        &self,
+        service: S,
+        settings: AutoRedrive,
+    ) -> Result<AutoRedriveHandle, StoreError>
+    where
+        S: Service<Req, Future: Send> + Send + 'static,
+        Req: Redrivable<Via> + Send,
+        Via: Judge<S::Response, S::Error>,
+    {
+        automatic::start::<S, Req, Via>(self.core(), service, settings)
+    }
+
+    /// Brings letters back that were [set aside](Redrive::set_aside_after) and that `filter` lets through, and tells how
+    /// many: redrives send them again, and set them aside only when they fail as often once more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn bring_back(&self, filter: Filter) -> Result<u64, StoreError> {
+        bring_back::run(self.core(), &filter).await
     }
 }

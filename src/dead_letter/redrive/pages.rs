@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::settings::Redrive;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
@@ -156,7 +157,9 @@ impl Pages {
         let filter = rest.clone().limit(rest.limit.map_or(self.size, |limit| limit.min(self.size)));
         let claim = self.claim();
         let core = Arc::clone(&self.core);
-        self.claiming = Some(Box::pin(async move { core.store.claim(&core.name, &filter, claim).await }));
+        self.claiming = Some(Box::pin(async move {
+            core.ask(Operation::Claim, |store| store.claim(&core.name, &filter, claim)).await
+        }));
     }
 
     fn claim(&self) -> Claim {
@@ -170,7 +173,9 @@ impl Pages {
         }
         let ids: Arc<[LetterId]> = self.held.keys().copied().collect();
         let (core, claim, all) = (Arc::clone(&self.core), self.claim(), Arc::clone(&ids));
-        let answer = Box::pin(async move { core.store.renew(&core.name, &all, claim).await });
+        let answer = Box::pin(async move {
+            core.ask(Operation::Renew, |store| store.renew(&core.name, &all, claim)).await
+        });
         self.renewing = Some(Renewing { asked: Instant::now(), ids, answer });
     }
 

@@ -1,14 +1,14 @@
 //! The redrives of a queue that are under way, for whoever wants to see or stop them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Context;
 use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;
 use tokio::task::JoinHandle;
 
-use super::automatic::Schedule;
 use super::report::{RedriveProgress, RedriveReport, RedriveState};
+use super::schedule::Schedule;
 use crate::clock::{self, Tick};
 use crate::dead_letter::core::Core;
 use crate::moment;
@@ -140,7 +140,7 @@ impl Progress {
         self.now.lock().total
     }
 
-    fn read(&self) -> RedriveProgress {
+    pub(super) fn read(&self) -> RedriveProgress {
         let tick = clock::now();
         let now = self.now.lock();
         let done = now.report.done();
@@ -168,7 +168,8 @@ impl Progress {
 
 /// A redrive on the list of its queue, until this is dropped.
 pub(super) struct Listed {
-    core: Arc<Core>,
+    /// One in the background must not keep its queue.
+    core: Weak<Core>,
     progress: Arc<Progress>,
 }
 
@@ -176,13 +177,16 @@ impl Listed {
     pub(super) fn new(core: &Arc<Core>, progress: &Arc<Progress>) -> Self {
         core.redrives.running.fetch_add(1, Ordering::AcqRel);
         core.redrives.all.lock().push(Arc::clone(progress));
-        Self { core: Arc::clone(core), progress: Arc::clone(progress) }
+        Self { core: Arc::downgrade(core), progress: Arc::clone(progress) }
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.core.redrives.running.fetch_sub(1, Ordering::AcqRel);
-        self.core.redrives.all.lock().retain(|other| !Arc::ptr_eq(other, &self.progress));
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        core.redrives.running.fetch_sub(1, Ordering::AcqRel);
+        core.redrives.all.lock().retain(|other| !Arc::ptr_eq(other, &self.progress));
     }
 }

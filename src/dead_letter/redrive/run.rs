@@ -26,6 +26,7 @@ use super::stops::{Failures, Pauses};
 use super::{REDRIVING, StopReason, address};
 use crate::attempts::Record;
 use crate::clock;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
@@ -38,6 +39,8 @@ pub(super) struct Course {
     pub(super) redrive: Redrive,
     /// Whether it is one pass of many in the background, which takes only letters that are due.
     pub(super) automatic: bool,
+    /// Whether a breaker refused in the pass before.
+    pub(super) probe: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) pace: Pace,
 }
@@ -45,7 +48,7 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn new(redrive: Redrive, automatic: bool) -> Self {
         let pace = Pace::new(redrive.rate);
-        Self { redrive, automatic, progress: Arc::new(Progress::new(automatic)), pace }
+        Self { redrive, automatic, probe: false, progress: Arc::new(Progress::new(automatic)), pace }
     }
 }
 
@@ -63,7 +66,12 @@ where
     core.redrives.tidied().await;
     let filter = meant(&course.redrive.filter);
     if !course.automatic {
-        course.progress.set_total(core.store.count(&core.name, &filter).await?);
+        if core.settings.expire_after.is_some() {
+            // What is of no use any more is not meant, though it counts for as long as it is there.
+            core.expire().await?;
+        }
+        let total = core.ask(Operation::Count, |store| store.count(&core.name, &filter)).await?;
+        course.progress.set_total(total);
     }
     let mut run = Run::new(core, course, filter);
     let mut flight = Flight::new();
@@ -163,6 +171,8 @@ struct Run<'a> {
     timer: Pin<Box<Sleep>>,
     stopped: Option<StopReason>,
     error: Option<StoreError>,
+    /// How many letters were looked at as of the last report.
+    reported: u64,
     /// Where what is left is put right when this is dropped midway.
     runtime: Option<Handle>,
 }
@@ -176,10 +186,11 @@ impl<'a> Run<'a> {
             pages: Pages::new(core, owner, &course.redrive, filter, course.automatic),
             settling: Settling::new(core, owner),
             failures: Failures::new(&course.redrive),
-            pauses: Pauses::new(course.redrive.max_pause),
+            pauses: Pauses::new(course.redrive.max_pause, course.probe),
             timer: Box::pin(sleep_until(Instant::now())),
             stopped: None,
             error: None,
+            reported: 0,
             runtime: Handle::try_current().ok(),
             core: Arc::clone(core),
             course,
@@ -311,7 +322,11 @@ impl<'a> Run<'a> {
                 self.keep(letter);
             }
             Meaning::Refused(retry_after) => {
-                self.pages.put_back(letter);
+                if self.course.automatic {
+                    self.postpone(letter, retry_after);
+                } else {
+                    self.pages.put_back(letter);
+                }
                 self.pause(retry_after);
             }
         }
@@ -335,6 +350,9 @@ impl<'a> Run<'a> {
         let id = letter.id;
         match letter.into_entry() {
             Ok(entry) => {
+                if !entry.set_aside {
+                    self.core.redrives.schedule.note(entry.due);
+                }
                 let end = if set_aside { End::SetAside } else { End::Failed };
                 self.settling.push(Settled::Failed(entry), end);
             }
@@ -343,6 +361,23 @@ impl<'a> Run<'a> {
                 self.settling.push(Settled::Released(id), End::Released);
             }
         }
+    }
+
+    /// Another letter asks the circuit next time: this one may be what opened it, in a stack that retries, and would
+    /// hold up all others for ever.
+    fn postpone(&mut self, mut letter: Box<Letter>, retry_after: Option<Duration>) {
+        let pause = retry_after.unwrap_or_default();
+        let due = self.core.redrives.schedule.due_first(moment::later(moment::now(), pause));
+        letter.due = due.or(letter.due);
+        let id = letter.id;
+        let settled = match letter.into_entry() {
+            Ok(entry) => {
+                self.core.redrives.schedule.note(entry.due);
+                Settled::Changed(entry)
+            }
+            Err(_) => Settled::Released(id),
+        };
+        self.settling.push(settled, End::Released);
     }
 
     fn pause(&mut self, retry_after: Option<Duration>) {
@@ -376,9 +411,9 @@ impl<'a> Run<'a> {
         let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
         let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
         let failed = count(End::Failed) + set_aside;
-        let looked_at = self.pages.looked_at;
+        let matched = self.newly_matched();
         self.course.progress.update(|report| {
-            report.matched = looked_at;
+            report.matched += matched;
             report.redriven += redriven;
             report.failed += failed;
             report.set_aside += set_aside;
@@ -388,6 +423,11 @@ impl<'a> Run<'a> {
             counts.redrive_failures += failed;
             counts.set_aside += set_aside;
         });
+    }
+
+    fn newly_matched(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.reported, self.pages.looked_at);
+        self.pages.looked_at - before
     }
 
     /// Waits for what is under way.
@@ -419,14 +459,14 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Result<Option<StopReason>, StoreError> {
         // Whatever could not be written is free when its lease is over.
         self.runtime = None;
-        let (looked_at, total) = (self.pages.looked_at, self.course.progress.total());
-        let to_the_end = !self.is_over() && !self.course.automatic;
+        let (matched, total) = (self.newly_matched(), self.course.progress.total());
+        let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
         let stopped = self.stopped.take();
         self.course.progress.update(|report| {
-            report.matched = looked_at;
-            report.stopped.clone_from(&stopped);
-            if to_the_end {
-                report.held = total.saturating_sub(looked_at);
+            report.matched += matched;
+            if by_hand {
+                report.stopped.clone_from(&stopped);
+                report.held = if to_the_end { total.saturating_sub(report.matched) } else { 0 };
             }
         });
         match self.error.take() {

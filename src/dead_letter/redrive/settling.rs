@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::store::{LetterId, Owner, Settled, StoreError};
 
@@ -111,5 +112,7 @@ fn bytes(settled: &Settled) -> u64 {
 /// Writes to the store, whoever holds the answer.
 pub(super) fn write(core: &Arc<Core>, owner: Owner, settled: Vec<Settled>) -> Answer {
     let core = Arc::clone(core);
-    Box::pin(async move { core.store.settle(&core.name, owner, settled).await })
+    Box::pin(
+        async move { core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await },
+    )
 }

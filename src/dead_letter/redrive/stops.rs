@@ -64,8 +64,8 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(max: Duration) -> Self {
-        Self { max, spent: Duration::ZERO, until: None, probing: false }
+    pub(super) fn new(max: Duration, probing: bool) -> Self {
+        Self { max, spent: Duration::ZERO, until: None, probing }
     }
 
     /// Until when nothing is sent.

@@ -5,47 +5,17 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::schema::{APPLICATION, VERSION, migrate};
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
 /// How long to wait for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// `CAMP`, in the header of the file: it tells ours from the databases of other programs.
-const APPLICATION: i32 = 0x4341_4d50;
-
-/// The version of the schema below. A new one is added to [`MIGRATIONS`]; the old ones never change.
-const VERSION: i32 = MIGRATIONS.len() as i32;
-
-/// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE queues (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        letters INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE TABLE letters (
-        id BLOB NOT NULL,
-        queue INTEGER NOT NULL,
-        component TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        fingerprint INTEGER NOT NULL,
-        first_failed INTEGER NOT NULL,
-        last_failed INTEGER NOT NULL,
-        head BLOB NOT NULL,
-        body BLOB NOT NULL
-    );
-    CREATE UNIQUE INDEX letters_by_id ON letters (queue, id);
-    CREATE INDEX letters_by_fingerprint ON letters (queue, fingerprint, id);
-    CREATE TRIGGER letter_comes AFTER INSERT ON letters BEGIN
-        UPDATE queues SET letters = letters + 1 WHERE id = new.queue;
-    END;
-    CREATE TRIGGER letter_goes AFTER DELETE ON letters BEGIN
-        UPDATE queues SET letters = letters - 1 WHERE id = old.queue;
-    END;
-"];
+/// Statements that a connection keeps ready: more than there are.
+const STATEMENTS: usize = 128;
 
 /// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
 const CHECKED: u64 = 32 * 1024 * 1024;
@@ -82,6 +52,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
 
@@ -132,6 +103,8 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     write_ahead(&connection).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(failed)?;
+    // In KiB: what one commit touches should fit.
+    connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
 
     let version = migrate(&mut connection).map_err(failed)?;
     if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
@@ -157,23 +130,6 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
             }
         }
     }
-}
-
-/// Brings the schema to this version, all in one go; gives the version that it had.
-fn migrate(connection: &mut Connection) -> rusqlite::Result<i32> {
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have come first.
-    let version = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let done = usize::try_from(version).unwrap_or(0);
-    for migration in MIGRATIONS.iter().skip(done) {
-        change.execute_batch(migration)?;
-    }
-    if version < VERSION {
-        change.pragma_update(None, "application_id", APPLICATION)?;
-        change.pragma_update(None, "user_version", VERSION)?;
-    }
-    change.commit()?;
-    Ok(version)
 }
 
 /// Looks for damage: everywhere in a small file, at what is always read in a large one.
