@@ -117,6 +117,20 @@ impl DeadLetterSettings {
         if let Some(component) = &self.component {
             ConfigError::check(!component.trim().is_empty(), "component", component, "not empty")?;
         }
+        for (setting, value) in [("service", &self.service), ("service_version", &self.service_version)] {
+            if let Some(value) = value {
+                ConfigError::check(!value.trim().is_empty(), setting, value, "not empty")?;
+            }
+        }
+        for name in &self.correlation_headers {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            ConfigError::check(
+                !name.is_empty() && name.bytes().all(is_name),
+                "correlation_headers",
+                name,
+                "names of headers",
+            )?;
+        }
         ConfigError::check(
             (1..=i64::MAX as u64).contains(&self.capacity),
             "capacity",

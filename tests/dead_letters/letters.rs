@@ -187,6 +187,37 @@ fn letters_of_old_are_read() {
     assert_eq!(letter.attempts[0].error_type, "");
 }
 
+/// The one in the README is whole, and has all that one of today has.
+#[test]
+fn readme_shows_a_letter() {
+    let readme = include_str!("../../README.md");
+    let shown = readme.split("```json\n").find(|text| text.contains("\"fingerprint\"")).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(shown.split("```").next().unwrap()).unwrap();
+    let letter: Letter = serde_json::from_value(shown.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&letter).unwrap(), shown);
+}
+
+#[cfg(feature = "telemetry")]
+#[tokio::test(start_paused = true)]
+async fn a_letter_knows_what_the_telemetry_of_the_process_knows() {
+    use campanile::Telemetry;
+    use campanile::telemetry::CorrelationId;
+    use opentelemetry::Context;
+
+    let telemetry =
+        Telemetry::builder("shop").service_version("2.0").variables(|_| None).build().unwrap();
+    let queue = DeadLetterQueue::in_memory(10);
+    let id: CorrelationId = "order-17".parse().unwrap();
+    let attached = id.within(&Context::current()).attach();
+    queue.layer().layer(failing()).oneshot(order(1)).await.unwrap_err();
+    drop(attached);
+    let letter = only(&queue).await;
+    assert_eq!(letter.correlation_id.as_deref(), Some("order-17"));
+    assert_eq!((letter.service.as_deref(), letter.service_version.as_deref()), (Some("shop"), Some("2.0")));
+    assert_eq!(letter.instance.map(|instance| instance.len()), Some(36));
+    drop(telemetry);
+}
+
 /// Does its worst, each in its own way.
 #[derive(Clone, Copy)]
 enum Worst {

@@ -18,6 +18,9 @@ fn each_setting_out_of_range_is_named_with_its_value() {
         (builder().park_timeout(Duration::from_secs(31)), "park_timeout", "31s"),
         (builder().body_cap(65 * 1024 * 1024), "body_cap", "68157440"),
         (builder().redact(["--"]), "redact", "\"--\""),
+        (builder().service("", "1"), "service", "\"\""),
+        (builder().service("a", " "), "service_version", "\" \""),
+        (builder().correlation_headers(["x y"]), "correlation_headers", "\"x y\""),
     ] {
         let error = broken.build().unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
