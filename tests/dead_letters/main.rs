@@ -2,10 +2,14 @@
 
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
+#[cfg(feature = "http")]
+mod bodies;
 #[cfg(feature = "sqlite")]
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -22,6 +26,10 @@ mod redrive_http;
 #[cfg(feature = "sqlite")]
 mod redrive_sqlite;
 mod redrive_stack;
+#[cfg(all(feature = "http", feature = "sqlite"))]
+mod secrets;
+#[cfg(feature = "http")]
+mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod spill;
