@@ -11,9 +11,13 @@ use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
-use crate::store::{MemoryStore, Store, WhenFull};
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
 #[cfg(feature = "sqlite")]
-use crate::store::{SqliteStore, StoreError};
+use crate::store::SqliteStore;
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+use crate::store::StoreError;
+use crate::store::{MemoryStore, Store, WhenFull};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///
@@ -233,6 +237,18 @@ impl Builder {
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
         let store = SqliteStore::open(path).await?;
+        Ok(self.on(store)?)
+    }
+
+    /// A queue in the Redis at `url`; see [`RedisStore::builder`] for more than an address.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or Redis cannot be used: see [`RedisStore::open`].
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub async fn redis(self, url: impl Into<String>) -> Result<DeadLetterQueue, StoreError> {
+        let _fine = self.settings.validate(&self.name)?;
+        let store = RedisStore::open(url).await?;
         Ok(self.on(store)?)
     }
 }

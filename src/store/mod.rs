@@ -22,6 +22,8 @@ mod group;
 mod ids;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -33,6 +35,9 @@ pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
 pub use ids::{Fingerprint, LetterId};
 pub use memory::MemoryStore;
 pub use record::{PURGES_KEPT, PurgeRecord};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisSettings, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;

@@ -535,16 +535,17 @@ pub(crate) async fn a_lapsed_lease_frees_a_letter(store: &dyn Store) {
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let (dead, other) = (Owner::new(), Owner::new());
     // Of two leases of one owner only the short one ends.
-    let short = Claim { lease: Duration::from_millis(1), ..claim_for(dead, DAY) };
-    let claimed = store.claim(&queue, &Filter::all().limit(1), short).await.unwrap();
-    assert_eq!(ids(&claimed), [entries[0].id]);
-    assert_eq!(claim(store, &queue, dead).await, [entries[1].id]);
-    assert_eq!(claim_lapsed(store, &queue, other).await, [entries[0].id]);
+    let long = store.claim(&queue, &Filter::all().limit(1), claim_for(dead, DAY)).await.unwrap();
+    assert_eq!(ids(&long), [entries[0].id]);
+    let short = claim_for(dead, Duration::from_millis(1));
+    let claimed = store.claim(&queue, &Filter::all(), short).await.unwrap();
+    assert_eq!(ids(&claimed), [entries[1].id]);
+    assert_eq!(claim_lapsed(store, &queue, other).await, [entries[1].id]);
     assert!(claim(store, &queue, Owner::new()).await.is_empty(), "it is held again");
     // The first owner has lost it: it can neither hold it nor write down that it failed.
-    let id = entries[0].id;
+    let id = entries[1].id;
     assert!(store.renew(&queue, &[id], claim_for(dead, DAY)).await.unwrap().is_empty());
-    let settled = vec![Settled::Failed(entries[0].clone()), Settled::Released(id)];
+    let settled = vec![Settled::Failed(entries[1].clone()), Settled::Released(id)];
     assert_eq!(store.settle(&queue, dead, settled).await.unwrap(), [false, false]);
     assert!(claim(store, &queue, Owner::new()).await.is_empty());
     // That it got through is true, though.
