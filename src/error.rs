@@ -237,16 +237,14 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
+/// Causes that are looked at: a chain can be a ring.
+const DEEPEST: usize = 128;
+
 /// The first `T` among `error` and its sources; looks into boxes on the way.
 pub(crate) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    std::iter::successors(Some(error), |&error| error.source())
+        .take(DEEPEST)
+        .find_map(|error| error.downcast_ref::<T>())
 }
 
 /// `error` as something that can be asked for its cause, where its type is known to allow it.

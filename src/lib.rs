@@ -44,6 +44,7 @@
 //!
 //! The README lists the features and every metric.
 
+mod attempts;
 pub mod backoff;
 pub mod breaker;
 mod clock;

@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     // Floor 0, the vocabulary: what imports nothing, and what is made of that.
     &["clock", "duration", "error", "guide", "moment", "percent", "sync"],
     &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "window"],
+    &["attempts"],
     // Floor 1.
     &["signal"],
     // Floor 2, one mechanism each.

@@ -1,18 +1,15 @@
 //! What the handle and its layers share.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
 
+use super::asking::Latency;
+use super::housekeeping::House;
 use super::redact::LetterRedactor;
+use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
-use crate::signal::{
-    self, Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_OLDEST, LETTERS_PARKED,
-    LETTERS_PURGED, LETTERS_REDRIVEN, Sign, Source,
-};
-use crate::store::{Depth, Limits, Store};
+use crate::signal::{self, Identity};
+use crate::store::{Limits, Put, Store};
 use crate::sync::Mutex;
 
 /// Letters on their way to the store at one time. A store that hangs must not fill the memory.
@@ -25,7 +22,11 @@ pub(super) struct Core {
     pub(super) settings: DeadLetterSettings,
     pub(super) store: Arc<dyn Store>,
     pub(super) redactor: LetterRedactor,
-    pub(super) redriving: AtomicBool,
+    /// What the settings and the environment say about this process.
+    pub(super) identity: Identity,
+    pub(super) redrives: Redrives,
+    pub(super) latency: Latency,
+    pub(super) house: House,
     /// In one lock, so that the sum is right at every moment. Touched by failures only.
     counts: Mutex<QueueSnapshot>,
 }
@@ -41,12 +42,16 @@ impl Core {
             component: settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into),
             name,
             redactor,
+            identity: settings.identity(),
             settings,
             store,
-            redriving: AtomicBool::new(false),
+            redrives: Redrives::default(),
+            latency: Latency::default(),
+            house: House::default(),
             counts: Mutex::new(QueueSnapshot::default()),
         });
         signal::register(&core);
+        core.attach();
         core
     }
 
@@ -72,13 +77,17 @@ impl Core {
     }
 
     /// Counts how a failure that began to be parked ended.
-    pub(super) fn settle(&self, end: Result<u64, DropReason>, why: &dyn std::fmt::Display) {
+    pub(super) fn settle(&self, end: Result<Put, DropReason>, why: &dyn std::fmt::Display) {
         let dropped = self.count(|counts| {
             counts.parking -= 1;
-            match end {
-                Ok(evicted) => {
+            match end.and_then(|put| if put == Put::Full { Err(DropReason::Full) } else { Ok(put) }) {
+                Ok(put) => {
                     counts.parked += 1;
-                    counts.evicted += evicted;
+                    match put {
+                        Put::Kept { evicted } => counts.evicted += evicted,
+                        Put::Spilled(reason) => counts.count_spilled(reason),
+                        Put::Full => {}
+                    }
                     None
                 }
                 Err(reason) => {
@@ -99,44 +108,5 @@ impl Core {
                 "failed requests could not be parked: {why}"
             );
         }
-    }
-
-    pub(super) fn snapshot(&self) -> QueueSnapshot {
-        let depth = self.depth();
-        let mut snapshot = self.count(|counts| counts.clone());
-        snapshot.waiting = depth.waiting;
-        snapshot.oldest = depth.oldest;
-        snapshot
-    }
-
-    /// The store may be anyone's, and whoever collects metrics must live.
-    fn depth(&self) -> Depth {
-        catch_unwind(AssertUnwindSafe(|| self.store.depth(&self.name))).unwrap_or_default()
-    }
-}
-
-fn age(oldest: Option<SystemTime>) -> Duration {
-    oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok()).unwrap_or_default()
-}
-
-impl Source for Core {
-    fn observe(&self, emit: &mut Emit<'_>) {
-        let snapshot = self.snapshot();
-        let queue = ("queue", &*self.name);
-        emit(&LETTERS_DEPTH, snapshot.waiting as f64, &[queue]);
-        emit(&LETTERS_OLDEST, age(snapshot.oldest).as_secs_f64(), &[queue]);
-        emit(&LETTERS_PARKED, snapshot.parked as f64, &[queue]);
-        emit(&LETTERS_EVICTED, snapshot.evicted as f64, &[queue]);
-        emit(&LETTERS_PURGED, snapshot.purged as f64, &[queue]);
-        emit(&LETTERS_REDRIVEN, snapshot.redriven as f64, &[queue, ("outcome", "success")]);
-        emit(&LETTERS_REDRIVEN, snapshot.redrive_failures as f64, &[queue, ("outcome", "failure")]);
-        for reason in DropReason::ALL {
-            emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
-        }
-    }
-
-    fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
-        let depth = self.depth();
-        emit(&self.component, Sign::Letters { waiting: depth.waiting, oldest: age(depth.oldest) });
     }
 }

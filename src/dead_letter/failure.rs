@@ -1,17 +1,13 @@
-//! What an error tells.
+//! How a call failed.
 
 use std::any::Any;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
 
-use crate::error::{Rejected, as_error};
-use crate::outcome::FailureKind;
+use crate::attempts::{MESSAGE, Record, Said, Tried, cut_at};
+use crate::outcome::{Classify, FailureKind};
 use crate::store::Fingerprint;
-
-/// Causes that are kept: a chain can be a ring.
-const CAUSES: usize = 16;
-
-/// Bytes of a message that are kept: an error may quote a whole document.
-const MESSAGE: usize = 4 * 1024;
 
 /// How a call failed, in words.
 #[derive(Clone, Debug)]
@@ -24,29 +20,23 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, error_type: impl Into<String>, message: &str) -> Self {
-        Self { kind, error_type: error_type.into(), message: cut(message), causes: Vec::new() }
+        Self::said(kind, Said::new(error_type, message))
+    }
+
+    pub(super) fn said(kind: FailureKind, said: Said) -> Self {
+        let Said { error_type, message, causes } = said;
+        Self { kind, error_type, message, causes }
     }
 
     /// From an error whose causes can be asked for.
     pub(super) fn of_error(kind: FailureKind, error: &(dyn Error + 'static)) -> Self {
-        let mut failure = Self::new(kind, type_of(error), &error.to_string());
-        let mut cause = error.source();
-        while let Some(error) = cause
-            && failure.causes.len() < CAUSES
-        {
-            failure.causes.push(cut(&error.to_string()));
-            cause = error.source();
-        }
-        failure
+        Self::said(kind, Said::by_error(error))
     }
 
     /// From an error of any type.
     #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn of_any<E: std::fmt::Display + 'static>(kind: FailureKind, error: &E) -> Self {
-        match as_error(error) {
-            Some(error) => Self::of_error(kind, error),
-            None => Self::new(kind, short_name(std::any::type_name::<E>()), &error.to_string()),
-        }
+        Self::said(kind, Said::by_any(error))
     }
 
     /// From what a panic carried.
@@ -60,13 +50,17 @@ impl Failure {
 
     /// From a response that a classifier took for a failure.
     pub(super) fn of_response(kind: FailureKind) -> Self {
-        Self::new(kind, "response", "the response was classified as a failure")
+        Self::said(kind, Said::answer())
     }
 
-    /// From a refusal by a layer further down.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
-    pub(super) fn of_rejection(rejected: &Rejected) -> Self {
-        Self::new(FailureKind::Rejected, "Rejected", &rejected.to_string())
+    /// Takes secrets out by `redact`, which gives the text that stands in the place of one, and then what is too long.
+    pub(super) fn clean(&mut self, mut redact: impl FnMut(&str) -> Option<String>) {
+        for text in std::iter::once(&mut self.message).chain(&mut self.causes) {
+            if let Some(clean) = redact(text) {
+                *text = clean;
+            }
+            text.truncate(cut_at(text, MESSAGE).len());
+        }
     }
 
     /// The same for every failure of this cause.
@@ -77,22 +71,40 @@ impl Failure {
     }
 }
 
-/// The name of an error's type. A trait object does not tell it, but what `derive(Debug)` writes begins with it.
-fn type_of(error: &(dyn Error + 'static)) -> String {
-    if let Some(io) = error.downcast_ref::<std::io::Error>() {
-        return format!("io::{:?}", io.kind());
-    }
-    let debug = cut(&format!("{error:?}"));
-    let name: String = debug.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect();
-    if name.starts_with(char::is_uppercase) { name } else { "error".to_owned() }
+/// What `classifier` says of an error. It is asked for the causes of that, which is code of others: where that
+/// panics, the caller gets its error nevertheless.
+pub(super) fn classified<T, E, C: Classify<T, E>>(classifier: &C, error: &E) -> Option<FailureKind> {
+    catch_unwind(AssertUnwindSafe(|| classifier.classify(Err(error)).failure()))
+        .unwrap_or(Some(FailureKind::Error))
 }
 
-/// A type's name without the paths of modules.
-#[cfg_attr(not(feature = "http"), allow(dead_code))]
-fn short_name(full: &str) -> &str {
-    let end = full.find('<').unwrap_or(full.len());
-    let start = full[..end].rfind("::").map_or(0, |place| place + 2);
-    &full[start..end]
+/// A call that has failed.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Ended {
+    pub(super) failure: Failure,
+    /// How long the call took.
+    pub(super) took: Duration,
+    /// The attempts that were made in it.
+    pub(super) record: Record,
+}
+
+impl Ended {
+    /// The attempts that failed, and how many there were in all.
+    pub(super) fn attempts(
+        record: Record,
+        failure: &Failure,
+        at: SystemTime,
+        took: Duration,
+    ) -> (Vec<Tried>, u32) {
+        record.end(Tried {
+            at,
+            took,
+            kind: failure.kind,
+            error_type: failure.error_type.clone(),
+            message: failure.message.clone(),
+        })
+    }
 }
 
 /// A message without what differs from one time to the next: every word with a digit in it.
@@ -115,18 +127,9 @@ fn generalised(message: &str) -> String {
     out
 }
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(MESSAGE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tower::BoxError;
 
     fn failure(message: &str) -> Failure {
         Failure::new(FailureKind::Error, "E", message)
@@ -144,20 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_its_type_and_its_causes() {
-        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
-        let error: BoxError = crate::error::CallError::Inner(io).into();
-        let failure = Failure::of_any(FailureKind::Error, &error);
-        assert_eq!((failure.error_type.as_str(), failure.message.as_str()), ("Inner", "refused"));
-        assert_eq!(failure.causes, ["refused"]);
-        let text: BoxError = "plain".into();
-        assert_eq!(Failure::of_any(FailureKind::Error, &text).error_type, "error");
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let failure = failure(&"é".repeat(5_000));
+    fn a_secret_at_the_end_of_what_is_kept_is_taken_out_whole() {
+        let mut failure = failure(&format!("{}SECRET and so on", "é".repeat(MESSAGE / 2 - 1)));
+        failure.clean(|text| text.contains("SECRET").then(|| text.replace("SECRET", "***")));
         assert_eq!(failure.message.len(), MESSAGE);
-        assert!(failure.message.ends_with('é'));
+        assert!(failure.message.ends_with("é**"));
     }
 }

@@ -6,11 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::thread;
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::failure::Failure;
+use super::failure::{Ended, Failure};
 use super::park::Parking;
+use crate::attempts::Record;
+use crate::clock::{self, Tick};
 
 /// What knows the request of a call that ends with `R`, of which its caller gets `T`, and whether that is a failure.
 #[doc(hidden)]
@@ -22,7 +25,7 @@ pub trait Examine<R, T> {
     fn judge(&self, output: T) -> (T, Option<Box<Failure>>);
 
     /// Begins to park the request.
-    fn park(self, failure: Failure) -> Step;
+    fn park(self, ended: Ended) -> Step;
 }
 
 /// How a call ended: with a result, or with a panic.
@@ -43,19 +46,25 @@ pin_project! {
         job: Option<J>,
         end: Option<End<T>>,
         parking: Option<Step>,
+        record: Record,
+        // Zero until it waits for the first time, where it was not timed before: a call that goes well at once
+        // need not look at the clock.
+        began: Tick,
     }
 }
 
 impl<F, J, T> DeadLetterFuture<F, J, T> {
-    /// Makes the call. `job` is none for one that is not to be parked whatever happens.
+    /// Makes the call. `job` is none for one that is not to be parked whatever happens; `began` is zero where nobody
+    /// has looked at the clock.
     ///
     /// Where `call` panics before it gives a future, the caller gets the panic once the request is parked.
     #[inline]
-    pub(super) fn begin(job: Option<J>, call: impl FnOnce() -> F) -> Self {
-        match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(call) => Self { call: Some(call), job, end: None, parking: None },
-            Err(panic) => Self { call: None, job, end: Some(Err(panic)), parking: None },
-        }
+    pub(super) fn begin(job: Option<J>, began: Tick, call: impl FnOnce() -> F) -> Self {
+        let (call, end) = match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(call) => (Some(call), None),
+            Err(panic) => (None, Some(Err(panic))),
+        };
+        Self { call, job, end, parking: None, record: Record::default(), began }
     }
 }
 
@@ -73,9 +82,18 @@ where
             return self.wait(cx);
         };
         // A panic goes on its way below, once the request is parked.
-        let end = match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
-            Ok(polled) => {
-                let output = J::pass(ready!(polled));
+        let poll = || catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+        // The attempts of a letter on its way are told to whoever sends it.
+        let polled = if this.job.is_some() { this.record.during(poll) } else { poll() };
+        let end = match polled {
+            Ok(Poll::Pending) => {
+                if *this.began == Tick::default() {
+                    *this.began = clock::now();
+                }
+                return Poll::Pending;
+            }
+            Ok(Poll::Ready(output)) => {
+                let output = J::pass(output);
                 let (output, failure) = match this.job.as_ref() {
                     Some(job) => job.judge(output),
                     None => (output, None),
@@ -88,7 +106,8 @@ where
                         return Poll::Ready(output);
                     }
                     Some(failure) => {
-                        *this.parking = this.job.take().map(|job| job.park(*failure));
+                        let ended = ended(*failure, this.record, *this.began);
+                        *this.parking = this.job.take().map(|job| job.park(ended));
                         Ok(output)
                     }
                 }
@@ -115,7 +134,8 @@ where
         if let Some(Err(panic)) = this.end
             && let Some(job) = this.job.take()
         {
-            *this.parking = Some(job.park(Failure::of_panic(panic.as_ref())));
+            let ended = ended(Failure::of_panic(panic.as_ref()), this.record, *this.began);
+            *this.parking = Some(job.park(ended));
         }
         if let Some(parking) = this.parking {
             ready!(parking.0.poll(cx));
@@ -128,6 +148,11 @@ where
             None => Poll::Pending,
         }
     }
+}
+
+fn ended(failure: Failure, record: &mut Record, began: Tick) -> Ended {
+    let took = if began == Tick::default() { Duration::ZERO } else { clock::now().since(began) };
+    Ended { failure, took, record: std::mem::take(record) }
 }
 
 impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {

@@ -6,22 +6,28 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, Uri, Version, response};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, Version, response};
 use http_body::Body;
 use tokio::time::timeout;
 use tower::{BoxError, Layer, Service};
 
 use super::DeadLetterQueue;
 use super::core::Core;
-use super::failure::Failure;
+use super::draft::Draft;
+use super::failure::{Ended, Failure, classified};
 use super::future::{DeadLetterFuture, Examine, Step};
 use super::letter::{BodyState, HeaderText, HttpRequest, Payload};
-use super::park::Draft;
 use super::redrive::{self, Redriven};
+use crate::attempts::Said;
+use crate::clock;
 use crate::error::Rejected;
 use crate::outcome::{ByHttpStatus, Classify, FailureKind};
 use crate::retry::{Captured, ReplayBody};
 use crate::signal::TraceIds;
+use crate::store::LetterId;
+
+/// The header by which a server knows that a request is a letter on its way: the id of that.
+pub(super) const LETTER: HeaderName = HeaderName::from_static("campanile-letter");
 
 impl DeadLetterQueue {
     /// A layer for services of `http::Request` and `http::Response`, on servers and on clients.
@@ -127,7 +133,7 @@ where
             .then(|| Kept::new(Arc::clone(core), &head, &body, self.classifier.clone()));
         let request = Request::from_parts(head, body);
         let inner = &mut self.inner;
-        DeadLetterFuture::begin(job, || inner.call(request))
+        DeadLetterFuture::begin(job, clock::now(), || inner.call(request))
     }
 }
 
@@ -150,6 +156,8 @@ pub struct Kept<C> {
     headers: HeaderMap,
     /// None only when it cannot be read a second time.
     body: Option<ReplayBody>,
+    /// The letter of another queue that it is.
+    origin: Option<LetterId>,
     classifier: C,
 }
 
@@ -162,6 +170,7 @@ impl<C> Kept<C> {
             version: head.version,
             headers: head.headers.clone(),
             body: body.try_clone(),
+            origin: head.extensions.get::<Redriven>().map(Redriven::id),
             classifier,
         }
     }
@@ -174,6 +183,15 @@ fn at_rest(captured: Captured) -> (BodyState, Vec<u8>) {
         Captured::Partial(chunks) => (BodyState::Partial, chunks.concat()),
         Captured::TooLarge { read } => (BodyState::TooLarge(read), Vec::new()),
     }
+}
+
+/// The correlation id that one of the headers `names` gives, and its name.
+fn correlation(headers: &HeaderMap, names: &[String]) -> Option<(String, String)> {
+    names.iter().find_map(|name| {
+        let id = headers.get(name)?.to_str().ok()?;
+        let is_one = (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        is_one.then(|| (name.clone(), id.to_owned()))
+    })
 }
 
 /// The ids in a `traceparent` header: `00-<trace id>-<parent id>-<flags>` (W3C Trace Context).
@@ -204,16 +222,19 @@ where
                 (Ok(Response::from_parts(head, body)), failure)
             }
             Err(error) => {
-                let outcome = self.classifier.classify(Err(&error));
-                let failure = outcome.failure().map(|kind| Box::new(Failure::of_any(kind, &error)));
+                let failure =
+                    classified(&self.classifier, &error).map(|kind| Box::new(Failure::of_any(kind, &error)));
                 (Err(error), failure)
             }
         }
     }
 
-    fn park(self, failure: Failure) -> Step {
-        let Self { core, method, uri, version, headers, body, classifier: _ } = self;
-        let draft = Draft::new(failure).or_trace(|| traceparent(&headers));
+    fn park(self, ended: Ended) -> Step {
+        let Self { core, method, uri, version, headers, body, origin, classifier: _ } = self;
+        let draft = Draft::new(ended)
+            .or_trace(|| traceparent(&headers))
+            .or_correlation(|| correlation(&headers, &core.settings.correlation_headers))
+            .or_origin(|| origin.or_else(|| headers.get(LETTER)?.to_str().ok()?.parse().ok()));
         let cap = core.settings.body_cap;
         // The other half is the store's: the caller waits for both.
         let patience = core.settings.park_timeout / 2;
@@ -252,8 +273,6 @@ impl<C> fmt::Debug for Kept<C> {
 
 /// What the head of a failed response tells.
 pub(super) fn of_head(kind: FailureKind, head: &response::Parts) -> Failure {
-    match head.extensions.get::<Rejected>() {
-        Some(rejected) => Failure::of_rejection(rejected),
-        None => Failure::new(kind, head.status.as_str(), &head.status.to_string()),
-    }
+    let kind = if head.extensions.get::<Rejected>().is_some() { FailureKind::Rejected } else { kind };
+    Failure::said(kind, Said::by_head(head.status, &head.headers, &head.extensions))
 }

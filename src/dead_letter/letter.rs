@@ -5,13 +5,12 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure::Failure;
+use super::core::Core;
+use super::failure::{Ended, Failure};
+use crate::attempts::{Record, keep};
 use crate::moment;
 use crate::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterId, StoreError};
-
-/// The attempts of one letter that are kept: the first, and the last ones.
-const ATTEMPTS: usize = 32;
 
 /// A request that failed for good, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,8 +39,11 @@ pub struct Letter {
     /// The same for all letters that failed from the same cause: a hash over component, kind, error type and
     /// message, numbers and ids left out.
     pub fingerprint: Fingerprint,
-    /// How often it was tried: the call that parked it, and each redrive.
+    /// How often it was tried, in the call that parked it and in redrives, by the retries inside of them too.
     pub tries: u32,
+    /// How many redrives failed it since it was parked, or brought back.
+    #[serde(default)]
+    pub redrives: u32,
     /// Those tries, oldest first; of more than 32 the first and the last 31.
     pub attempts: Vec<Attempt>,
     /// When it may be sent again by itself; at any time if it is none.
@@ -57,28 +59,55 @@ pub struct Letter {
     pub trace_id: Option<String>,
     /// The span in which it failed, in hexadecimal.
     pub span_id: Option<String>,
+    /// The id of whatever this request is a part of: see [`CorrelationId`](crate::telemetry::CorrelationId).
+    #[serde(default)]
+    pub correlation_id: Option<String>,
+    /// The service that parked it.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The version of that service.
+    #[serde(default)]
+    pub service_version: Option<String>,
+    /// The instance of that service, or its host.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// The letter that was being sent when this one failed: this one comes of it.
+    #[serde(default)]
+    pub origin: Option<LetterId>,
     /// What was removed before it was stored.
     pub redacted: Vec<Redaction>,
     /// The request.
     pub payload: Payload,
 }
 
-/// One try to get a request through.
+/// One try to get a request through, which failed.
+///
+/// A retry inside of the layer tells of each of its attempts, as long as it runs in the same task: one behind a
+/// `Buffer` or a spawned task is not seen, and the call is one attempt then. Of several retries inside of one call, as
+/// a handler may have them, the outermost tells; of several one after the other, the last that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
     /// When it failed.
     #[serde(with = "moment::as_micros")]
     pub at: SystemTime,
-    /// How long it took, where that was measured.
+    /// How long it took. HTTP requests, redrives and attempts after a first are timed from their beginning. A plain
+    /// call is timed from when it first waits for something, and took no time if it never did: to look at the clock
+    /// costs more than all else that a call pays that goes well.
     #[serde(with = "crate::duration::option", default)]
     pub took: Option<Duration>,
     /// How it failed.
     pub kind: FailureKind,
-    /// What the error said.
+    /// The type of its error, as [`Letter::error_type`]; empty in letters of old.
+    #[serde(default)]
+    pub error_type: String,
+    /// What the error said; of that, the first 1,024 bytes.
     pub message: String,
-    /// Whether it was a redrive.
+    /// Whether it was a part of a redrive.
     pub redrive: bool,
+    /// Which redrive, counted as [`Letter::redrives`]; 0 for the call that parked the letter.
+    #[serde(default)]
+    pub redrive_number: u32,
 }
 
 /// The request of a letter.
@@ -186,21 +215,17 @@ impl Letter {
         }
     }
 
-    /// Takes in one more failure.
-    pub(super) fn failed_again(&mut self, failure: Failure, took: Duration) {
+    /// Takes in that a redrive failed.
+    pub(super) fn failed_again(&mut self, core: &Core, mut failure: Failure, took: Duration, record: Record) {
+        core.clean(&mut failure);
         self.last_failed = moment::now();
-        self.tries = self.tries.saturating_add(1);
-        self.fingerprint = failure.fingerprint(&self.component);
-        self.attempts.push(Attempt {
-            at: self.last_failed,
-            took: Some(took),
-            kind: failure.kind,
-            message: failure.message.clone(),
-            redrive: true,
-        });
-        if self.attempts.len() > ATTEMPTS {
-            self.attempts.remove(1);
+        self.redrives = self.redrives.saturating_add(1);
+        let (tried, tries) = Ended::attempts(record, &failure, self.last_failed, took);
+        self.tries = self.tries.saturating_add(tries);
+        for tried in tried {
+            keep(&mut self.attempts, core.attempt(tried, self.redrives));
         }
+        self.fingerprint = failure.fingerprint(&self.component);
         self.kind = failure.kind;
         self.error_type = failure.error_type;
         self.message = failure.message;

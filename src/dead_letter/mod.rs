@@ -48,13 +48,20 @@
 //! kept until the call has ended) and go through serde; HTTP requests keep their body in a
 //! [`ReplayBody`](crate::retry::ReplayBody).
 
+mod asking;
 mod core;
+mod draft;
 mod failure;
 mod future;
+mod groups;
+mod housekeeping;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 mod layer;
 mod letter;
+mod lineage;
+mod observe;
 mod park;
 mod queue;
 mod redact;
@@ -63,9 +70,12 @@ mod service;
 mod settings;
 mod snapshot;
 
-pub use crate::store::{Filter, Fingerprint, LetterId, StoreError, WhenFull};
+pub use crate::store::{
+    Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
+};
 
 pub use future::DeadLetterFuture;
+pub use groups::LetterGroup;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
@@ -75,9 +85,12 @@ pub use queue::{DeadLetterQueue, PurgeReport};
 #[cfg(feature = "http")]
 #[doc(hidden)]
 pub use redrive::HttpRedrive;
+pub use redrive::{
+    AutoRedrive, AutoRedriveHandle, Redrivable, Redrive, RedriveProgress, RedriveReport, RedriveState,
+    Redriven, StopReason,
+};
 #[doc(hidden)]
 pub use redrive::{Judge, PlainRequest, Verdict};
-pub use redrive::{Redrivable, Redrive, RedriveReport, Redriven, StopReason};
 pub use service::DeadLetter;
 pub use settings::{Builder, DeadLetterSettings};
 pub use snapshot::{DropReason, QueueSnapshot};

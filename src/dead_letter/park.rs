@@ -17,13 +17,13 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::asking::Operation;
 use super::core::Core;
-use super::failure::Failure;
-use super::letter::{Attempt, Letter, Payload, Redaction};
+use super::draft::Draft;
+use super::letter::Payload;
 use super::snapshot::DropReason;
-use crate::moment;
-use crate::signal::{TraceIds, current_trace};
-use crate::store::{LetterId, Put};
+use crate::store::error::Kind;
+use crate::store::{Put, StoreError};
 
 /// How long a store may take before its letter is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn settle(mut self, end: Result<u64, DropReason>, why: &dyn Display) {
+    fn settle(mut self, end: Result<Put, DropReason>, why: &dyn Display) {
         self.settled = true;
         self.core.settle(end, why);
     }
@@ -76,25 +76,6 @@ impl Drop for Ticket {
         } else {
             self.core.settle(Err(DropReason::Runtime), &"no runtime runs, or it was shut down");
         }
-    }
-}
-
-/// A letter before its request is in it.
-pub(super) struct Draft {
-    failure: Failure,
-    trace: Option<TraceIds>,
-}
-
-impl Draft {
-    pub(super) fn new(failure: Failure) -> Self {
-        Self { failure, trace: current_trace() }
-    }
-
-    /// The trace that the request itself names, where nobody else knew one.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
-    pub(super) fn or_trace(mut self, trace: impl FnOnce() -> Option<TraceIds>) -> Self {
-        self.trace = self.trace.or_else(trace);
-        self
     }
 }
 
@@ -124,6 +105,7 @@ impl Core {
         if !room {
             ticket.settle(Err(DropReason::Busy), &"too many wait for the store already");
         } else if let Ok(runtime) = Handle::try_current() {
+            self.keep_house(&runtime);
             runtime.spawn(deliver(ticket, draft, payload));
             parking.waiting = Some((waiting, Box::pin(sleep(self.settings.park_timeout))));
         }
@@ -146,73 +128,35 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
             );
         }
     };
-    match timeout(GIVE_UP, core.store.put(entry, core.limits())).await {
-        Ok(Ok(Put::Kept { evicted })) => ticket.settle(Ok(evicted), &""),
-        Ok(Ok(Put::Spilled)) => ticket.settle(Ok(0), &""),
+    let due = entry.due;
+    let put = core.ask(Operation::Put, |store| store.put(entry, core.limits()));
+    match timeout(GIVE_UP, put).await {
         Ok(Ok(Put::Full)) => ticket.settle(
-            Err(DropReason::Full),
+            Ok(Put::Full),
             &format_args!(
-                "{} letters wait; redrive or purge them, or raise `capacity`",
-                core.settings.capacity
+                "the queue is full: it keeps {} letters of {} bytes in all; redrive or purge them, or raise \
+                 `capacity` or `max_bytes`",
+                core.settings.capacity, core.settings.max_bytes
             ),
         ),
-        Ok(Err(error)) => ticket.settle(Err(DropReason::Store), &error),
-        Err(_) => ticket.settle(Err(DropReason::Timeout), &"the store did not answer"),
+        Ok(Ok(put)) => {
+            core.redrives.schedule.note(due);
+            ticket.settle(Ok(put), &"");
+        }
+        Ok(Err(error)) => ticket.settle(Err(reason(&error)), &error),
+        Err(_) => {
+            core.latency.record(&core.name, Operation::Put, Some(Kind::TimedOut), GIVE_UP);
+            ticket.settle(Err(DropReason::Timeout), &"the store did not answer");
+        }
     }
 }
 
-impl Core {
-    /// Redacts what an error said: it may quote the request.
-    pub(super) fn clean(&self, failure: &mut Failure) {
-        let mut found = Vec::new();
-        for text in std::iter::once(&mut failure.message).chain(&mut failure.causes) {
-            if let Some(clean) = self.redactor.text(text, &mut found) {
-                *text = clean;
-            }
-        }
-    }
-
-    /// The letter that is stored: complete, and without secrets.
-    fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
-        let Draft { mut failure, trace } = draft;
-        let mut redacted = Vec::new();
-        match &mut payload {
-            Payload::Value(value) => {
-                let mut found = Vec::new();
-                self.redactor.value(value, &mut found);
-                redacted.extend(found.into_iter().map(Redaction::Field));
-            }
-            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
-        }
-        self.clean(&mut failure);
-        let at = moment::now();
-        let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
-        Letter {
-            id: LetterId::new(),
-            queue: self.name.to_string(),
-            component: self.component.to_string(),
-            first_failed: at,
-            last_failed: at,
-            fingerprint: failure.fingerprint(&self.component),
-            tries: 1,
-            attempts: vec![Attempt {
-                at,
-                took: None,
-                kind: failure.kind,
-                message: failure.message.clone(),
-                redrive: false,
-            }],
-            kind: failure.kind,
-            error_type: failure.error_type,
-            message: failure.message,
-            causes: failure.causes,
-            due: None,
-            expires: self.settings.expire_after.map(|time| moment::later(at, time)),
-            set_aside: false,
-            trace_id,
-            span_id,
-            redacted,
-            payload,
-        }
+fn reason(error: &StoreError) -> DropReason {
+    if error.is_panic() {
+        DropReason::Panic
+    } else if error.is_timeout() {
+        DropReason::Timeout
+    } else {
+        DropReason::Store
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::asking::Operation;
 use super::core::Core;
 use super::layer::DeadLetterLayer;
 use super::letter::Letter;
@@ -133,12 +134,13 @@ impl DeadLetterQueue {
         self.core.snapshot()
     }
 
-    /// Counts the letters that wait, those that other processes parked included.
+    /// Counts the letters that wait, those that other processes parked included. Letters in the spill are not among
+    /// them: see [`QueueSnapshot::spilled`].
     ///
     /// # Errors
     /// When the store fails.
     pub async fn len(&self) -> Result<u64, StoreError> {
-        self.core.store.count(&self.core.name, &Filter::all()).await
+        self.count(Filter::all()).await
     }
 
     /// Whether no letter waits.
@@ -149,13 +151,21 @@ impl DeadLetterQueue {
         Ok(self.len().await? == 0)
     }
 
+    /// Counts the letters that `filter` lets through.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count(&self, filter: Filter) -> Result<u64, StoreError> {
+        self.core.ask(Operation::Count, |store| store.count(&self.core.name, &filter)).await
+    }
+
     /// The letters that `filter` lets through, oldest first. There may be many: see [`Filter::limit`] and
     /// [`Filter::after`].
     ///
     /// # Errors
     /// When the store fails, or holds a letter that cannot be read; the message names it.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Letter>, StoreError> {
-        let entries = self.core.store.list(&self.core.name, &filter).await?;
+        let entries = self.core.ask(Operation::List, |store| store.list(&self.core.name, &filter)).await?;
         entries.into_iter().map(Letter::from_entry).collect()
     }
 
@@ -164,20 +174,55 @@ impl DeadLetterQueue {
     /// # Errors
     /// When the store fails, or the letter cannot be read.
     pub async fn get(&self, id: LetterId) -> Result<Option<Letter>, StoreError> {
-        self.core.store.get(&self.core.name, id).await?.map(Letter::from_entry).transpose()
+        let entry = self.core.ask(Operation::Get, |store| store.get(&self.core.name, id)).await?;
+        entry.map(Letter::from_entry).transpose()
     }
 
-    /// Removes the letters that `filter` lets through, and logs that it did. They are gone.
+    /// Removes the letters that `filter` lets through, and leaves a record in the name of this program and its
+    /// process. They are gone.
     ///
     /// # Errors
     /// When the store fails; nothing is removed then.
     pub async fn purge(&self, filter: Filter) -> Result<PurgeReport, StoreError> {
-        let record = PurgeRecord::new(program(), filter);
-        let record = self.core.store.purge(&self.core.name, record).await?;
+        self.purge_as(program(), filter).await
+    }
+
+    /// [`DeadLetterQueue::purge`], with a record in the name of `by`: a person, or a job.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is removed then.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::dead_letter::Filter;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), campanile::store::StoreError> {
+    /// let queue = DeadLetterQueue::in_memory(1_000);
+    /// let report = queue.purge_as("ada", Filter::older_than(Duration::from_secs(86_400))).await?;
+    /// println!("{} letters are gone", report.purged);
+    /// let record = &queue.purges().await?[0];
+    /// assert_eq!((record.by.as_str(), record.purged), ("ada", report.purged));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn purge_as(&self, by: impl Into<String>, filter: Filter) -> Result<PurgeReport, StoreError> {
+        let record = PurgeRecord::new(by, filter);
+        let record = self.core.ask(Operation::Purge, |store| store.purge(&self.core.name, record)).await?;
         self.core.count(|counts| counts.purged += record.purged);
-        let PurgeRecord { purged, filter, .. } = &record;
-        tracing::info!(queue = self.name(), purged, ?filter, "dead letters were purged");
+        let PurgeRecord { purged, by, filter, .. } = &record;
+        tracing::info!(queue = self.name(), purged, by, ?filter, "dead letters were purged");
         Ok(PurgeReport { purged: record.purged })
+    }
+
+    /// Who purged what and when, the latest first; the last thousand are kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn purges(&self) -> Result<Vec<PurgeRecord>, StoreError> {
+        self.core.ask(Operation::Purges, |store| store.purges(&self.core.name)).await
     }
 }
 

@@ -63,6 +63,11 @@ impl LetterRedactor {
         self.0.redact(text, Sort::Text, &mut |name| note(found, name))
     }
 
+    /// Redacts the value of `name`, by the name and by what it looks like.
+    pub(super) fn named(&self, name: &str, value: &str) -> String {
+        self.0.value(name, value).into_owned()
+    }
+
     /// Redacts `name=value` pairs that stand between `&`, as a query and a form have them.
     fn pairs(&self, pairs: &str, found: &mut Vec<String>) -> Option<String> {
         self.0.redact(pairs, Sort::Query, &mut |name| note(found, name))

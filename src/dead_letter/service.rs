@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use tower::{BoxError, Service};
 
 use super::core::Core;
-use super::failure::Failure;
+use super::draft::Draft;
+use super::failure::{Ended, Failure, classified};
 use super::future::{DeadLetterFuture, Examine, Step};
-use super::park::Draft;
 use super::redrive;
+use crate::clock::Tick;
 use crate::outcome::{ByResult, Classify};
 
 /// A service whose failed requests are parked.
@@ -53,7 +54,7 @@ where
             classifier: self.classifier.clone(),
         });
         let inner = &mut self.inner;
-        DeadLetterFuture::begin(job, || inner.call(request))
+        DeadLetterFuture::begin(job, Tick::default(), || inner.call(request))
     }
 }
 
@@ -87,15 +88,19 @@ where
 
     #[inline]
     fn judge(&self, output: Result<Res, BoxError>) -> (Result<Res, BoxError>, Option<Box<Failure>>) {
-        let failure = self.classifier.classify(output.as_ref()).failure().map(|kind| match &output {
-            Ok(_) => Box::new(Failure::of_response(kind)),
-            Err(error) => Box::new(Failure::of_error(kind, error.as_ref())),
-        });
+        let failure = match &output {
+            Ok(_) => {
+                let outcome = self.classifier.classify(output.as_ref());
+                outcome.failure().map(|kind| Box::new(Failure::of_response(kind)))
+            }
+            Err(error) => classified(&self.classifier, error)
+                .map(|kind| Box::new(Failure::of_error(kind, error.as_ref()))),
+        };
         (output, failure)
     }
 
-    fn park(self, failure: Failure) -> Step {
-        Step(self.core.park_value(&self.request, Draft::new(failure)))
+    fn park(self, ended: Ended) -> Step {
+        Step(self.core.park_value(&self.request, Draft::new(ended)))
     }
 }
 

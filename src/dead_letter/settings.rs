@@ -1,23 +1,23 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::identity;
 use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
+use crate::signal::Identity;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
+use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
-use crate::store::SqliteStore;
-#[cfg(any(feature = "redis", feature = "sqlite"))]
-use crate::store::StoreError;
-use crate::store::{MemoryStore, Store, WhenFull};
+use crate::store::{SpillStore, SqliteStore};
 
 /// The settings of a dead letter queue, as a file can hold them. Unknown keys are refused.
 ///
@@ -38,6 +38,14 @@ use crate::store::{MemoryStore, Store, WhenFull};
 pub struct DeadLetterSettings {
     /// The component whose health the letters speak of. Default: the name of the queue.
     pub component: Option<String>,
+    /// The service that letters are told to come from. Default: what the telemetry of the process says, or else
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+    pub service: Option<String>,
+    /// Its version, likewise.
+    pub service_version: Option<String>,
+    /// Headers that name the correlation id of an HTTP request, where the telemetry of the process does not know one;
+    /// the first that is there stands. Default: `x-request-id`, `x-correlation-id`.
+    pub correlation_headers: Vec<String>,
     /// The most letters that wait: at least 1. Default 100,000.
     pub capacity: u64,
     /// The most bytes of all letters that wait, their bodies and what is known of them: at least 65,536. Default 1 GiB.
@@ -47,6 +55,8 @@ pub struct DeadLetterSettings {
     pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
+    /// Where letters go that the store does not take: see [`Builder::spill`]. Default: nowhere.
+    pub spill: Option<SpillSettings>,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
     #[serde(with = "crate::duration")]
     pub park_timeout: Duration,
@@ -66,10 +76,14 @@ impl Default for DeadLetterSettings {
     fn default() -> Self {
         Self {
             component: None,
+            service: None,
+            service_version: None,
+            correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
             capacity: 100_000,
             max_bytes: 1024 * 1024 * 1024,
             expire_after: None,
             when_full: WhenFull::default(),
+            spill: None,
             park_timeout: Duration::from_secs(1),
             redact: Vec::new(),
             redact_defaults: true,
@@ -80,6 +94,16 @@ impl Default for DeadLetterSettings {
 }
 
 impl DeadLetterSettings {
+    /// Who parks, by these settings and the environment.
+    pub(super) fn identity(&self) -> Identity {
+        let found = identity(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        Identity {
+            service: self.service.clone().or(found.service),
+            version: self.service_version.clone().or(found.version),
+            instance: found.instance,
+        }
+    }
+
     pub(super) fn validate(&self, name: &str) -> Result<LetterRedactor, ConfigError> {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         if let Some(component) = &self.component {
@@ -106,6 +130,15 @@ impl DeadLetterSettings {
             self.park_timeout,
             "more than zero and at most 30 s",
         )?;
+        match &self.spill {
+            Some(spill) => spill.validate(self.park_timeout)?,
+            None => ConfigError::check(
+                self.when_full != WhenFull::Spill,
+                "when_full",
+                self.when_full,
+                "`spill` needs the setting `spill`: the file that letters go to",
+            )?,
+        }
         ConfigError::check(
             self.body_cap <= 64 * 1024 * 1024,
             "body_cap",
@@ -149,6 +182,19 @@ impl Builder {
         self
     }
 
+    /// The service that letters are told to come from, and its version: see [`DeadLetterSettings::service`].
+    pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.settings.service = Some(name.into());
+        self.settings.service_version = Some(version.into());
+        self
+    }
+
+    /// Headers that name the correlation id of an HTTP request: see [`DeadLetterSettings::correlation_headers`].
+    pub fn correlation_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.correlation_headers = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// The most letters that wait, at least 1.
     pub fn capacity(mut self, letters: u64) -> Self {
         self.settings.capacity = letters;
@@ -170,6 +216,15 @@ impl Builder {
     /// What happens to a letter when the queue is full.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;
+        self
+    }
+
+    /// Where letters go that the store does not take, because it failed, did not answer in time or, with
+    /// [`WhenFull::Spill`], is full: a SQLite file of its own. A path will do.
+    ///
+    /// They count as parked, and go to the store as soon as it takes them.
+    pub fn spill(mut self, spill: impl Into<SpillSettings>) -> Self {
+        self.settings.spill = Some(spill.into());
         self
     }
 
@@ -214,7 +269,7 @@ impl Builder {
     /// A queue in memory.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`], which memory does not need.
     pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
         self.on(MemoryStore::default())
     }
@@ -222,25 +277,71 @@ impl Builder {
     /// A queue on a store: a shared one, or one of your own.
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// When a setting is out of its range, or there is a [`Builder::spill`]: a file takes [`Builder::open`].
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.settings.validate(&self.name)?;
+        if let Some(spill) = &self.settings.spill {
+            return Err(ConfigError::new(
+                "spill",
+                spill.path.display(),
+                "a queue with a spill is made by `open`, `sqlite` or `redis`, which open its file",
+            ));
+        }
+        Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
+    }
+
+    /// A queue on a store, with its spill if there is to be one.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the file of the spill cannot be used.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::store::MemoryStore;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let queue = DeadLetterQueue::builder("orders").open(MemoryStore::default()).await?;
+    /// assert!(queue.is_empty().await?);
+    /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
+    /// ```
+    #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async))]
+    pub async fn open(self, store: impl Store) -> Result<DeadLetterQueue, StoreError> {
+        let redactor = self.settings.validate(&self.name)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(spill) = &self.settings.spill {
+            let after = spill.patience(self.settings.park_timeout);
+            let store = SpillStore::open(store, spill.clone().after(after)).await?;
+            return Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)));
+        }
         Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)))
     }
 
     /// A queue in the SQLite file at `path`, which is made when it is not there.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the file cannot be used: see [`SqliteStore::open`].
+    /// When a setting is out of its range, or the file or that of the spill cannot be used: see
+    /// [`SqliteStore::open`].
     #[cfg(feature = "sqlite")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let store = SqliteStore::open(path).await?;
-        Ok(self.on(store)?)
+        let path: PathBuf = path.into();
+        if let Some(spill) = &self.settings.spill {
+            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            ConfigError::check(
+                whole(&spill.path) != whole(&path),
+                "spill.path",
+                &spill.path,
+                "another file than that of the letters",
+            )?;
+        }
+        self.open(SqliteStore::open(path).await?).await
     }
 
     /// A queue in the Redis at `url`; see [`RedisStore::builder`] for more than an address.
+    ///
+    /// With a [`Builder::spill`] it is made even if Redis is away: letters go to the spill until it is there.
     ///
     /// # Errors
     /// When a setting is out of its range, or Redis cannot be used: see [`RedisStore::open`].
@@ -248,7 +349,13 @@ impl Builder {
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub async fn redis(self, url: impl Into<String>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let store = RedisStore::open(url).await?;
-        Ok(self.on(store)?)
+        let store = RedisStore::builder(url).lazy()?;
+        match store.connect().await {
+            Err(error) if error.is_unreachable() && self.settings.spill.is_some() => {
+                tracing::warn!(queue = &*self.name, "dead letters are spilled until Redis is there: {error}");
+            }
+            connected => connected?,
+        }
+        self.open(store).await
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::store::SpillReason;
+
 /// Why a request that failed for good was not parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -72,18 +74,31 @@ pub struct QueueSnapshot {
     pub late: u64,
     /// Those that were lost, by the reason's place in [`DropReason::ALL`].
     pub(super) dropped: [u64; DropReason::ALL.len()],
+    /// Parked letters that went to the spill, by the reason's place in [`SpillReason::ALL`].
+    pub(super) spilled_for: [u64; SpillReason::ALL.len()],
     /// Parked letters that a full queue gave up for newer ones.
     pub evicted: u64,
+    /// Parked letters whose time was over.
+    pub expired: u64,
     /// Letters that were sent again and got through.
     pub redriven: u64,
     /// Times that a letter was sent again and failed.
     pub redrive_failures: u64,
+    /// Letters that were set aside, because redrives failed them too often.
+    pub set_aside: u64,
     /// Letters that a purge removed.
     pub purged: u64,
     /// Letters that wait, as far as this process knows.
     pub waiting: u64,
     /// When the oldest of them was parked.
     pub oldest: Option<SystemTime>,
+    /// The bytes of those letters.
+    pub bytes: u64,
+    /// Letters that wait in the spill until the store can take them. They are not among those that wait, and no list
+    /// shows them.
+    pub spilled: u64,
+    /// The bytes that the files of the queue take of the disk, if it has any.
+    pub file_size: Option<u64>,
 }
 
 impl QueueSnapshot {
@@ -91,6 +106,18 @@ impl QueueSnapshot {
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Parked letters that went to the spill for `reason`.
+    #[must_use]
+    pub fn spilled_for(&self, reason: SpillReason) -> u64 {
+        self.spilled_for.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    pub(super) fn count_spilled(&mut self, reason: SpillReason) {
+        if let Some(count) = self.spilled_for.get_mut(reason as usize) {
+            *count += 1;
+        }
     }
 
     /// Requests lost for whatever reason.

@@ -18,7 +18,6 @@
 
 #[cfg(feature = "http")]
 mod body;
-#[cfg(any(feature = "http", feature = "otlp"))]
 mod codes;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -28,7 +27,6 @@ mod status;
 
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
-#[cfg(any(feature = "http", feature = "otlp"))]
 pub(crate) use codes::GRPC_CODES;
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::settings::RetrySettings;
 use super::snapshot::{GiveUp, RetrySnapshot, Tally};
+use crate::attempts::{self, Said};
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
 use crate::outcome::{FailureKind, Outcome};
@@ -42,6 +43,8 @@ pub(super) struct Course {
     /// The last of them.
     backoff: Duration,
     settled: bool,
+    /// Somebody knows of attempts of it that failed.
+    told: bool,
 }
 
 /// What an attempt came to.
@@ -163,6 +166,35 @@ impl Course {
             backoffs: 0,
             backoff: Duration::ZERO,
             settled: false,
+            told: false,
+        }
+    }
+
+    /// The attempt under way waits: the latest moment at which it began, where nothing else wants to know.
+    #[inline]
+    pub(super) fn waits(&mut self) {
+        if attempts::wanted() && self.attempt_began == Tick::default() {
+            self.attempt_began = now();
+        }
+    }
+
+    /// Tells of the attempt under way, which has failed, if somebody wants to know.
+    #[inline]
+    pub(super) fn tell(&mut self, kind: FailureKind, said: impl FnOnce() -> Said) {
+        if attempts::wanted() {
+            self.told |= attempts::failed(self.id(), self.number == 1, self.attempt_began, kind, said);
+        }
+    }
+
+    fn id(&self) -> attempts::Course {
+        attempts::Course::of(self)
+    }
+
+    /// It was dropped before it came to an end.
+    pub(super) fn drop_midway(&self, rules: &Rules) {
+        rules.cancelled();
+        if self.told {
+            attempts::is_dropped(self.id());
         }
     }
 
@@ -170,6 +202,9 @@ impl Course {
     pub(super) fn advance(&mut self, rules: &Rules) {
         self.number += 1;
         self.attempt_began = now();
+        if self.told {
+            attempts::begins(self.id(), self.attempt_began);
+        }
         rules.tally.retry();
     }
 
@@ -224,6 +259,9 @@ impl Course {
             rules.budget.succeeded(now);
         } else {
             rules.tally.late_success();
+            if self.told {
+                attempts::gets_through(self.id());
+            }
         }
     }
 
@@ -320,6 +358,9 @@ impl Course {
     /// The call has failed for good.
     pub(super) fn give_up(&mut self, rules: &Rules, kind: FailureKind, why: GiveUp) {
         self.settled = true;
+        if self.told {
+            attempts::gives_up(self.id());
+        }
         rules.tally.give_up(why);
         let (retry, attempt, failure, reason) = (&*rules.name, self.number, kind.as_str(), why.as_str());
         match why {

@@ -9,6 +9,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::course::{Attempt, Course, Judged, Rules};
 use super::snapshot::GiveUp;
+use crate::attempts::Said;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
 use crate::outcome::{FailureKind, Outcome};
@@ -48,6 +49,9 @@ pub(super) trait Target {
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
 
+    /// What the output of an attempt says that failed.
+    fn say(&self, output: &Self::Output) -> Said;
+
     /// What an attempt came to that was ended.
     fn time_out(&mut self, why: TimedOut, kept: Option<&Self::Request>) -> Judged<Self::Output>;
 }
@@ -74,7 +78,7 @@ pin_project! {
     impl<T: Target> PinnedDrop for Drive<T> {
         fn drop(this: Pin<&mut Self>) {
             if !this.course.is_settled() {
-                T::rules(&this.link).cancelled();
+                this.course.drop_midway(T::rules(&this.link));
             }
         }
     }
@@ -147,6 +151,7 @@ impl<T: Target> Future for Drive<T> {
                     let (result, limit) = match call.poll(cx) {
                         Poll::Ready(result) => (Some(result), None),
                         Poll::Pending => {
+                            this.course.waits();
                             let Some(limit) = this.course.limit(rules) else {
                                 return Poll::Pending;
                             };
@@ -167,6 +172,7 @@ impl<T: Target> Future for Drive<T> {
                             let why = Course::timed_out(rules, is_final);
                             let judged = this.target.time_out(why, kept.as_ref());
                             if is_final {
+                                this.course.tell(FailureKind::Timeout, || this.target.say(&judged.output));
                                 this.course.expire(rules);
                                 return Poll::Ready(judged.output);
                             }
@@ -180,6 +186,7 @@ impl<T: Target> Future for Drive<T> {
                         }
                         Outcome::Failure(kind) | Outcome::Permanent(kind) => kind,
                     };
+                    this.course.tell(kind, || this.target.say(&judged.output));
                     let Some(wait) = this.course.weigh(rules, &judged, kind, kept.is_some()) else {
                         return Poll::Ready(judged.output);
                     };

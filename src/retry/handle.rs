@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::course::Rules;
 use super::layer::RetryLayer;
-use super::run::{ByCause, Cause, Work};
+use super::run::{ByCause, Cause, Work, said_by_cause};
 use super::settings::{Builder, RetrySettings};
 use super::snapshot::RetrySnapshot;
+use crate::attempts::Said;
 use crate::error::{CallError, ConfigError};
 use crate::outcome::Classify;
 use crate::signal;
@@ -85,7 +86,7 @@ impl Retry {
         Fut: Future<Output = Result<T, E>>,
         E: Cause<K>,
     {
-        self.run_with(ByCause::new(), work).await
+        Work::drive(&self.rules, work, ByCause::new(), said_by_cause).await
     }
 
     /// [`Retry::run`] with a rule of one's own for what failed and what is worth another try.
@@ -98,6 +99,6 @@ impl Retry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Work::drive(&self.rules, work, classifier).await
+        Work::drive(&self.rules, work, classifier, |_| Said::by_name::<E>()).await
     }
 }

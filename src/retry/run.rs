@@ -11,6 +11,7 @@ use tower::BoxError;
 
 use super::course::{Attempt, Judged, Rules};
 use super::drive::{Drive, Target};
+use crate::attempts::Said;
 use crate::error::{CallError, TimedOut};
 use crate::outcome::{Classify, FailureKind, Outcome, kind_of_cause};
 
@@ -26,6 +27,17 @@ use crate::outcome::{Classify, FailureKind, Outcome, kind_of_cause};
 pub trait Cause<K> {
     /// The error to ask, if there is one.
     fn cause(&self) -> Option<&(dyn Error + 'static)>;
+
+    /// What it says, where there is no error to ask.
+    #[doc(hidden)]
+    fn text(&self) -> String {
+        String::new()
+    }
+}
+
+/// What an error says.
+pub(super) fn said_by_cause<K, E: Cause<K>>(error: &E) -> Said {
+    error.cause().map_or_else(|| Said::text(&error.text()), Said::by_error)
 }
 
 /// Kinds of [`Cause`].
@@ -55,11 +67,19 @@ impl Cause<ByText> for String {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         None
     }
+
+    fn text(&self) -> String {
+        self.clone()
+    }
 }
 
 impl Cause<ByText> for &str {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         None
+    }
+
+    fn text(&self) -> String {
+        (*self).to_owned()
     }
 }
 
@@ -73,11 +93,19 @@ impl Cause<ByText> for CallError<String> {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         cause_of_call(self, |_| None)
     }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Cause<ByText> for CallError<&str> {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         cause_of_call(self, |_| None)
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -111,25 +139,26 @@ impl<T, E: Cause<K>, K> Classify<T, E> for ByCause<K> {
 }
 
 /// A function to call until it succeeds.
-pub(super) struct Work<'a, F, C, Fut> {
+pub(super) struct Work<'a, F, C, Fut, E> {
     work: F,
     classifier: C,
+    say: fn(&E) -> Said,
     call: PhantomData<fn(&'a Rules) -> Fut>,
 }
 
-impl<'a, F, C, Fut, T, E> Work<'a, F, C, Fut>
+impl<'a, F, C, Fut, T, E> Work<'a, F, C, Fut, E>
 where
     F: FnMut() -> Fut,
     C: Classify<T, E>,
     Fut: Future<Output = Result<T, E>>,
 {
-    pub(super) fn drive(rules: &'a Rules, work: F, classifier: C) -> Drive<Self> {
-        let target = Self { work, classifier, call: PhantomData };
+    pub(super) fn drive(rules: &'a Rules, work: F, classifier: C, say: fn(&E) -> Said) -> Drive<Self> {
+        let target = Self { work, classifier, say, call: PhantomData };
         Drive::new(rules, target, (), |target, (), _| (target.work)())
     }
 }
 
-impl<'a, F, C, Fut, T, E> Target for Work<'a, F, C, Fut>
+impl<'a, F, C, Fut, T, E> Target for Work<'a, F, C, Fut, E>
 where
     F: FnMut() -> Fut,
     C: Classify<T, E>,
@@ -166,6 +195,15 @@ where
         Judged { output: result.map_err(CallError::Inner), outcome, veto: None, asked: None }
     }
 
+    fn say(&self, output: &Self::Output) -> Said {
+        match output {
+            Ok(_) => Said::answer(),
+            Err(CallError::Rejected(rejected)) => Said::by_error(rejected),
+            Err(CallError::TimedOut(timed_out)) => Said::by_error(timed_out),
+            Err(CallError::Inner(error)) => (self.say)(error),
+        }
+    }
+
     fn time_out(&mut self, why: TimedOut, _: Option<&()>) -> Judged<Self::Output> {
         Judged {
             output: Err(CallError::TimedOut(why)),
@@ -176,7 +214,7 @@ where
     }
 }
 
-impl<F, C, Fut> fmt::Debug for Work<'_, F, C, Fut> {
+impl<F, C, Fut, E> fmt::Debug for Work<'_, F, C, Fut, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Work").finish_non_exhaustive()
     }

@@ -14,6 +14,7 @@ use super::course::{Attempt, Judged, Rules};
 use super::drive::{Drive, Target};
 use super::snapshot::GiveUp;
 use super::spare::{Shared, Spare};
+use crate::attempts::Said;
 use crate::error::{Rejected, TimedOut};
 use crate::outcome::{ByResult, Classify, FailureKind, Outcome};
 
@@ -112,6 +113,13 @@ where
     #[inline]
     fn judge(&mut self, result: Result<S::Response, S::Error>, _: Option<&Req>) -> Judged<Self::Output> {
         judge(&self.classifier, result.map_err(Into::into))
+    }
+
+    fn say(&self, output: &Self::Output) -> Said {
+        match output {
+            Ok(_) => Said::answer(),
+            Err(error) => Said::by_error(error.as_ref()),
+        }
     }
 
     fn time_out(&mut self, why: TimedOut, _: Option<&Req>) -> Judged<Self::Output> {

@@ -9,6 +9,7 @@
 #[cfg(feature = "telemetry")]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
+mod identity;
 mod meter;
 #[cfg(feature = "telemetry")]
 mod minute;
@@ -21,6 +22,9 @@ mod vitals;
 #[cfg(feature = "telemetry")]
 #[cfg_attr(not(feature = "prometheus"), allow(unused_imports))]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
+pub(crate) use identity::{Identity, current_correlation, identity};
+#[cfg(feature = "telemetry")]
+pub(crate) use identity::{identify, on_current_correlation};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
 pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};

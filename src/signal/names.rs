@@ -110,16 +110,26 @@ metrics! {
         "Letters that wait in the queue.";
     LETTERS_OLDEST "campanile.dead_letter.oldest_age" Gauge "s" ["queue"]
         "Age of the oldest waiting letter.";
+    LETTERS_SIZE "campanile.dead_letter.size" UpDownCounter "By" ["queue"]
+        "Bytes of the letters that wait in the queue.";
+    LETTERS_FILE_SIZE "campanile.dead_letter.file.size" Gauge "By" ["queue"]
+        "Bytes that the queue's files take of the disk; queues in one file tell the same number.";
     LETTERS_PARKED "campanile.dead_letter.parked" Counter "{letter}" ["queue"]
         "Requests that failed for good and were parked.";
     LETTERS_DROPPED "campanile.dead_letter.dropped" Counter "{letter}" ["queue" "reason"]
         "Requests that failed for good and could not be parked.";
-    LETTERS_EVICTED "campanile.dead_letter.evicted" Counter "{letter}" ["queue"]
-        "Parked letters that a full queue gave up for newer ones.";
+    LETTERS_EVICTED "campanile.dead_letter.evicted" Counter "{letter}" ["queue" "reason"]
+        "Parked letters that were given up: for newer ones in a full queue, or because their time was over.";
     LETTERS_REDRIVEN "campanile.dead_letter.redriven" Counter "{letter}" ["queue" "outcome"]
         "Letters sent again, by outcome.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
+    LETTERS_SPILLED "campanile.dead_letter.spilled" Counter "{letter}" ["queue" "reason"]
+        "Parked letters that went to the spill, because their store was full, failed or did not answer in time.";
+    LETTERS_SPILL_DEPTH "campanile.dead_letter.spill.depth" UpDownCounter "{letter}" ["queue"]
+        "Letters that wait in the spill.";
+    LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
+        "How long the store took to answer.";
     // ----- spans -----
     SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
         "How long spans took, sampled or not, with the kind of failure of those that failed; its count is the number of calls.";

@@ -35,6 +35,8 @@ pub enum Settled {
     Delivered(LetterId),
     /// It failed again: this takes its place and nobody holds it, unless it is gone or another owner holds it by now.
     Failed(Entry),
+    /// It was not sent, but changed: as [`Settled::Failed`], and no failure is counted.
+    Changed(Entry),
     /// It was not sent: nobody holds it, unless another owner holds it by now.
     Released(LetterId),
 }
@@ -90,7 +92,7 @@ impl Settled {
     pub fn id(&self) -> LetterId {
         match self {
             Self::Delivered(id) | Self::Released(id) => *id,
-            Self::Failed(entry) => entry.id,
+            Self::Failed(entry) | Self::Changed(entry) => entry.id,
         }
     }
 }

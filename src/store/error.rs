@@ -18,7 +18,7 @@ pub struct StoreError {
     source: Option<BoxError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Unwritable,
     Corrupt,
@@ -29,9 +29,31 @@ pub(crate) enum Kind {
     Closed,
     Unreachable,
     Denied,
-    Busy,
     Setting,
+    Panicked,
+    TimedOut,
     Other,
+}
+
+impl Kind {
+    /// The kind as a metric attribute: one word in snake case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unwritable => "unwritable",
+            Self::Corrupt => "corrupt",
+            Self::NewerSchema => "newer_schema",
+            Self::Foreign => "foreign",
+            Self::Locked => "locked",
+            Self::DiskFull => "disk_full",
+            Self::Closed => "closed",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::Setting => "setting",
+            Self::Panicked => "panic",
+            Self::TimedOut => "timeout",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl StoreError {
@@ -58,6 +80,10 @@ impl StoreError {
             message: self.message.clone(),
             source: self.source.as_ref().map(|source| source.to_string().into()),
         }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The file or its folder cannot be opened or written.
@@ -114,10 +140,16 @@ impl StoreError {
         self.kind == Kind::Denied
     }
 
-    /// Another redrive of the same queue is running.
+    /// The store panicked.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.kind == Kind::Busy
+    pub fn is_panic(&self) -> bool {
+        self.kind == Kind::Panicked
+    }
+
+    /// The store did not answer in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.kind == Kind::TimedOut
     }
 
     /// A setting is out of its range; the source is the [`ConfigError`].
@@ -145,7 +177,11 @@ impl Error for StoreError {
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {
-        Self { kind: Kind::Setting, message: "the queue cannot be made".into(), source: Some(error.into()) }
+        Self {
+            kind: Kind::Setting,
+            message: "a setting is out of its range".into(),
+            source: Some(error.into()),
+        }
     }
 }
 

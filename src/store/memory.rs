@@ -75,12 +75,15 @@ impl Queue {
         Some(entry)
     }
 
-    /// Puts `entry` in the place of the one with its id, if that is there.
-    fn replace(&mut self, entry: Entry) -> bool {
+    /// Puts `entry` in the place of the one with its id, unless that is gone or somebody else holds it.
+    fn replace(&mut self, entry: Entry, owner: Owner, now: SystemTime, failed: bool) -> bool {
         let print = entry.fingerprint;
         let before = self.seen.get(&print).map(|seen| (seen.first, seen.last));
-        if self.remove(entry.id).is_none() {
+        if self.is_held(entry.id, owner, now) || self.remove(entry.id).is_none() {
             return false;
+        }
+        if failed {
+            self.count_failure(&entry);
         }
         self.insert(entry);
         // Its group was never empty, even if it is alone in it.
@@ -240,13 +243,8 @@ impl Store for MemoryStore {
         done(self.with(queue, |queue| {
             let mut settle = |settled: Settled| match settled {
                 Settled::Delivered(id) => queue.remove(id).is_some(),
-                Settled::Failed(entry) => {
-                    if !queue.entries.contains_key(&entry.id) || queue.is_held(entry.id, owner, now) {
-                        return false;
-                    }
-                    queue.count_failure(&entry);
-                    queue.replace(entry)
-                }
+                Settled::Failed(entry) => queue.replace(entry, owner, now, true),
+                Settled::Changed(entry) => queue.replace(entry, owner, now, false),
                 Settled::Released(id) => {
                     queue.entries.contains_key(&id)
                         && !queue.is_held(id, owner, now)

@@ -19,11 +19,13 @@ mod entry;
 pub(crate) mod error;
 mod filter;
 mod group;
+mod guard;
 mod ids;
 mod memory;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
+mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -32,12 +34,17 @@ pub use entry::Entry;
 pub use error::{ParseIdError, StoreError};
 pub use filter::Filter;
 pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
+pub(crate) use guard::guarded;
 pub use ids::{Fingerprint, LetterId};
 pub use memory::MemoryStore;
 pub use record::{PURGES_KEPT, PurgeRecord};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::{RedisSettings, RedisStore, RedisStoreBuilder};
+pub use spill::SpillSettings;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use spill::SpillStore;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;
@@ -106,6 +113,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// How a queue stands as far as this process knows. Someone is collecting metrics: it must not wait.
     fn depth(&self, queue: &str) -> Depth;
+
+    /// Tells that a queue is in use from now on, and how much of it is to be kept: for a store that does something
+    /// by itself.
+    fn attach(&self, queue: &str, limits: Limits) {
+        let _ = (queue, limits);
+    }
 }
 
 /// How much of one queue a store keeps, and what it does beyond that.
@@ -142,9 +155,36 @@ pub enum Put {
         evicted: u64,
     },
     /// It is kept in the spill, until the store can take it.
-    Spilled,
+    Spilled(SpillReason),
     /// The queue is full.
     Full,
+}
+
+/// Why an entry went to the spill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpillReason {
+    /// The queue is full.
+    Full,
+    /// The store failed, or had failed a moment ago.
+    Error,
+    /// The store did not answer in time, or had not a moment ago.
+    Timeout,
+}
+
+impl SpillReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Error, Self::Timeout];
+
+    /// The reason as a metric attribute: one word in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// How a queue stands.
@@ -158,6 +198,8 @@ pub struct Depth {
     pub bytes: u64,
     /// Entries in the spill, which are not among those that wait.
     pub spilled: u64,
+    /// Entries that gave way to others since the store was opened, other than by a put that told of it.
+    pub evicted: u64,
     /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
     pub file_size: Option<u64>,
 }

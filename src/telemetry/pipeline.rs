@@ -23,6 +23,7 @@ use super::choice::Choice;
 use super::console::{self, Console, Output};
 use super::context;
 use super::core::Core;
+use super::correlation::CorrelationId;
 use super::counters::{Counters, OwnNumbers};
 use super::ending::{Job, within};
 use super::error::TelemetryError;
@@ -31,7 +32,7 @@ use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
-use super::resource::resource;
+use super::resource::{identity, resource};
 use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
@@ -227,6 +228,8 @@ impl Telemetry {
         signal::instrument(&meter, &own);
         signal::on_current_trace(context::current_trace);
         signal::on_sampled_span(context::sampled_span);
+        signal::on_current_correlation(|| CorrelationId::current().map(|id| id.to_string()));
+        signal::identify(identity(&resource));
         #[cfg(feature = "system")]
         let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
         Ok(Self {

@@ -146,6 +146,33 @@ async fn p25_two_handles_on_one_file_lose_and_duplicate_nothing() {
     assert!(one.is_empty().await.unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn p25_many_open_a_new_file_at_once() {
+    let folder = folder();
+    for round in 0..20 {
+        let path = folder.path().join(format!("letters-{round}.db"));
+        let ready = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+        let openings: Vec<_> = (0..8)
+            .map(|number| {
+                let (path, ready) = (path.clone(), ready.clone());
+                tokio::spawn(async move {
+                    ready.wait().await;
+                    let queue = open(&path).await;
+                    fail(&queue, number).await;
+                    queue
+                })
+            })
+            .collect();
+        let mut queues = Vec::new();
+        for opening in openings {
+            queues.push(opening.await.unwrap());
+        }
+        let mut numbers = waiting(&queues[0]).await;
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..8).collect::<Vec<u64>>());
+    }
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_named() {
     let folder = folder();

@@ -1,7 +1,7 @@
 //! A request, a service that fails, and a store that misbehaves on demand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
@@ -79,6 +79,8 @@ pub(crate) enum Mood {
     Fails,
     PanicsAtOnce,
     PanicsLater,
+    /// Takes letters and shows none.
+    ReadsPanic,
 }
 
 #[derive(Clone, Debug)]
@@ -87,11 +89,22 @@ pub(crate) struct MoodyStore {
     mood: Mood,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
+    /// How long it takes to write that down, in milliseconds.
+    settle_time: Arc<AtomicU64>,
 }
 
 impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
-        Self { inner: Arc::default(), mood, settles: Arc::new(AtomicBool::new(true)) }
+        Self {
+            inner: Arc::default(),
+            mood,
+            settles: Arc::new(AtomicBool::new(true)),
+            settle_time: Arc::default(),
+        }
+    }
+
+    pub(crate) fn settle_time(&self, time: Duration) {
+        self.settle_time.store(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -100,7 +113,7 @@ impl Store for MoodyStore {
         assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
         Box::pin(async move {
             match self.mood {
-                Mood::Fine | Mood::PanicsAtOnce => {}
+                Mood::Fine | Mood::PanicsAtOnce | Mood::ReadsPanic => {}
                 Mood::Slow(time) => tokio::time::sleep(time).await,
                 Mood::Hangs => std::future::pending().await,
                 Mood::Fails => return Err(StoreError::other("the disk is on fire")),
@@ -118,10 +131,14 @@ impl Store for MoodyStore {
     }
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        if self.mood == Mood::ReadsPanic {
+            return Box::pin(async { panic!("on purpose") });
+        }
         self.inner.list(queue, filter)
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        assert_ne!(self.mood, Mood::ReadsPanic, "on purpose");
         self.inner.count(queue, filter)
     }
 
@@ -143,7 +160,13 @@ impl Store for MoodyStore {
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
         if self.settles.load(Ordering::SeqCst) {
-            self.inner.settle(queue, owner, settled)
+            Box::pin(async move {
+                let time = self.settle_time.load(Ordering::SeqCst);
+                if time > 0 {
+                    tokio::time::sleep(Duration::from_millis(time)).await;
+                }
+                self.inner.settle(queue, owner, settled).await
+            })
         } else {
             Box::pin(async { Err(StoreError::other("the disk is on fire")) })
         }

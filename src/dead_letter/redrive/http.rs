@@ -12,10 +12,10 @@ use http_body::Body;
 use tower::Service;
 
 use super::request::{Meaning, Redrivable, Redriven, Verdict};
-use super::{Judge, Redrive, RedriveReport};
+use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
-use crate::dead_letter::http::of_head;
+use crate::dead_letter::http::{LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
 use crate::error::{Rejected, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
@@ -45,6 +45,26 @@ impl DeadLetterQueue {
     {
         self.redrive::<S, Request<ReplayBody>, HttpRedrive>(service, redrive).await
     }
+
+    /// [`DeadLetterQueue::redrive_automatically`] for services that take HTTP requests with any body.
+    ///
+    /// # Errors
+    /// As [`DeadLetterQueue::redrive_automatically`].
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn redrive_automatically_http<S, B>(
+        &self,
+        service: S,
+        settings: AutoRedrive,
+    ) -> Result<AutoRedriveHandle, StoreError>
+    where
+        S: Service<Request<ReplayBody>, Response = Response<B>, Future: Send> + Send + 'static,
+        S::Error: Display + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Display,
+    {
+        self.redrive_automatically::<S, Request<ReplayBody>, HttpRedrive>(service, settings)
+    }
 }
 
 /// The way of an HTTP request.
@@ -67,6 +87,8 @@ impl<B: From<Bytes>> Redrivable<HttpRedrive> for Request<B> {
             let key = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
+        let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(LETTER, id);
         request.extensions_mut().insert(mark);
         Ok(request)
     }

@@ -1,26 +1,41 @@
 //! Sending letters again.
+//!
+//! Several processes may do it at once, and each may die at any moment. So a run claims a page of letters, renews
+//! its claim while they wait or are under way, and writes down what became of each: delivered, failed, or not sent.
 
+mod automatic;
+mod bring_back;
+mod dry;
 mod flight;
 #[cfg(feature = "http")]
 mod http;
+mod pace;
+mod pages;
+mod progress;
+mod report;
 mod request;
 mod run;
+mod schedule;
+mod settings;
+mod settling;
+mod stops;
 
+pub use automatic::{AutoRedrive, AutoRedriveHandle};
+pub(super) use progress::Redrives;
+pub use report::{RedriveProgress, RedriveReport, RedriveState, StopReason};
 pub use request::{Judge, PlainRequest, Redrivable, Redriven, Verdict};
 
 #[cfg(feature = "http")]
 pub use self::http::HttpRedrive;
+pub use settings::Redrive;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tower::Service;
 
+use self::run::Course;
 use super::DeadLetterQueue;
 use super::core::Core;
-use crate::error::ConfigError;
 use crate::store::{Filter, StoreError};
 
 tokio::task_local! {
@@ -36,141 +51,12 @@ fn address(core: &Arc<Core>) -> usize {
 #[inline]
 pub(super) fn runs_for(core: &Arc<Core>) -> bool {
     // Only a redrive that is under way can be the one at hand, and without one a call asks no more than this.
-    core.redriving.load(Ordering::Relaxed) && runs_here(core)
+    core.redrives.any() && runs_here(core)
 }
 
 #[cold]
 fn runs_here(core: &Arc<Core>) -> bool {
     REDRIVING.try_with(|running| *running == address(core)).unwrap_or(false)
-}
-
-/// Which letters are sent again, and how carefully.
-///
-/// # Example
-/// ```
-/// use campanile::FailureKind;
-/// use campanile::dead_letter::{Filter, Redrive};
-///
-/// let timeouts = Redrive::only(Filter::all().kind(FailureKind::Timeout)).rate(50).concurrency(4).stop_after(5);
-/// # let _ = timeouts;
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[must_use]
-pub struct Redrive {
-    filter: Filter,
-    rate: Option<f64>,
-    concurrency: usize,
-    dry_run: bool,
-    stop_after: u32,
-    #[serde(with = "crate::duration")]
-    max_pause: Duration,
-}
-
-impl Default for Redrive {
-    fn default() -> Self {
-        Self {
-            filter: Filter::all(),
-            rate: None,
-            concurrency: 1,
-            dry_run: false,
-            stop_after: 10,
-            max_pause: Duration::from_secs(60),
-        }
-    }
-}
-
-impl Redrive {
-    /// Every letter, the oldest first, one after the other, until ten have failed in a row.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// The letters that `filter` lets through.
-    pub fn only(filter: Filter) -> Self {
-        Self { filter, ..Self::default() }
-    }
-
-    /// At most this many letters a second, evenly spaced; more than zero. Default: no limit.
-    pub fn rate(mut self, per_second: impl Into<f64>) -> Self {
-        self.rate = Some(per_second.into());
-        self
-    }
-
-    /// How many letters may be under way at once: 1 to 1,024. Default 1, which keeps their order.
-    pub fn concurrency(mut self, letters: usize) -> Self {
-        self.concurrency = letters;
-        self
-    }
-
-    /// Whether to only count what would be sent.
-    pub fn dry_run(mut self, yes: bool) -> Self {
-        self.dry_run = yes;
-        self
-    }
-
-    /// Stops when this many letters have failed in a row: at least 1. Default 10.
-    pub fn stop_after(mut self, failures: u32) -> Self {
-        self.stop_after = failures;
-        self
-    }
-
-    /// How long to wait in all, between two successes, for a circuit breaker that refuses. Default 60 s; zero
-    /// stops at the first refusal.
-    pub fn max_pause(mut self, pause: Duration) -> Self {
-        self.max_pause = pause;
-        self
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        if let Some(rate) = self.rate {
-            ConfigError::check(
-                rate.is_finite() && rate >= 0.001,
-                "rate",
-                rate,
-                "letters a second, at least 0.001",
-            )?;
-        }
-        ConfigError::check(
-            (1..=1_024).contains(&self.concurrency),
-            "concurrency",
-            self.concurrency,
-            "at least 1 and at most 1024",
-        )?;
-        ConfigError::check(self.stop_after >= 1, "stop_after", self.stop_after, "at least 1")
-    }
-}
-
-/// What a redrive did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RedriveReport {
-    /// Letters that were looked at.
-    pub matched: u64,
-    /// Letters that were sent, succeeded and were removed.
-    pub redriven: u64,
-    /// Letters that were sent and failed; they wait with one more attempt.
-    pub failed: u64,
-    /// Letters that cannot be sent as they were: the body is missing or was redacted, or the request is of
-    /// another type than the service takes. They wait unchanged.
-    pub skipped: u64,
-    /// Time spent waiting for a circuit breaker.
-    pub paused: Duration,
-    /// Why it ended before every letter was tried.
-    pub stopped: Option<StopReason>,
-}
-
-/// Why a redrive ended early.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StopReason {
-    /// This many letters failed in a row.
-    Failures(u32),
-    /// A circuit breaker refused for too long; it says to wait this long from the last refusal.
-    CircuitOpen(Option<Duration>),
-    /// The service is not ready and never will be.
-    NotReady(String),
 }
 
 impl DeadLetterQueue {
@@ -180,9 +66,14 @@ impl DeadLetterQueue {
     /// its retry budget apply. If the layer is in it, it leaves letters of its own queue alone.
     ///
     /// Delivery is at least once: a letter is removed when the service has said that it succeeded, so a process
-    /// that ends in between sends it again the next time. A letter that fails stays, with one more attempt. When
-    /// a circuit breaker refuses, nothing is sent for as long as it says, and the refusal is no attempt. A
-    /// redrive that is dropped midway loses nothing.
+    /// that ends in between sends it again the next time: up to 1,024 of them, since removals are written while the
+    /// next letters are sent. This ends when the last one is written. A letter that fails stays, with one more
+    /// attempt. When a circuit breaker refuses, nothing is sent for as long as it says, the refusal is no attempt, and
+    /// the first one after that goes alone. A redrive that is dropped midway loses nothing.
+    ///
+    /// Any number of redrives may run at once, in this process and in others: each holds the letters that it is about
+    /// to send, no other one gets them, and those of a process that died are free when their
+    /// [lease](Redrive::lease) is over.
     ///
     /// Plain requests come back through serde. HTTP requests come with an `Idempotency-Key`, made from the
     /// letter's id where there was none, without the headers that were redacted, and with [`Redriven`] among
@@ -190,7 +81,7 @@ impl DeadLetterQueue {
     /// did not do what it was meant to do.
     ///
     /// # Errors
-    /// When the store fails, a setting is out of its range, or another redrive of this queue is running.
+    /// When the store fails, or a setting is out of its range.
     ///
     /// # Example
     /// ```
@@ -217,6 +108,78 @@ impl DeadLetterQueue {
         Req: Redrivable<Via>,
         Via: Judge<S::Response, S::Error>,
     {
-        run::run::<S, Req, Via>(self.core(), service, redrive).await
+        redrive.validate()?;
+        if redrive.dry_run {
+            return dry::run::<Req, Via>(self.core(), &redrive).await;
+        }
+        let mut service = service;
+        let mut course = Course::new(redrive, false);
+        run::run::<S, Req, Via>(self.core(), &mut service, &mut course).await?;
+        Ok(course.progress.report())
+    }
+
+    /// How the redrives are doing that this process runs on the queue.
+    #[must_use]
+    pub fn redrives(&self) -> Vec<RedriveProgress> {
+        self.core().redrives.progress()
+    }
+
+    /// Asks the redrives that were started by [`DeadLetterQueue::redrive`] to stop, and tells how many there are. Each
+    /// sends no more letters, waits for those that are under way, and ends with [`StopReason::Asked`].
+    pub fn stop_redrives(&self) -> usize {
+        self.core().redrives.stop()
+    }
+
+    /// Sends letters again by themselves, each when it is due, for as long as the handle is kept.
+    ///
+    /// A letter is due a while after it was parked, and longer after each redrive that failed it: see
+    /// [`AutoRedrive::backoff`]. While a circuit breaker refuses, letters are left to others for as long as it says; a
+    /// store that fails is asked again after a growing delay. Several processes may do this on one queue, and a
+    /// [`DeadLetterQueue::redrive`] beside it takes letters whether or not they are due.
+    ///
+    /// The service is that of [`DeadLetterQueue::redrive`]. It may hold this queue's layer, and thus the queue: then only
+    /// the handle ends it.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or no Tokio runtime runs.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::DeadLetterQueue;
+    /// use campanile::dead_letter::AutoRedrive;
+    /// use std::time::Duration;
+    /// use tower::service_fn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// let queue = DeadLetterQueue::in_memory(1_000);
+    /// let service = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
+    /// let running = queue.redrive_automatically(service, AutoRedrive::default().rate(20))?;
+    /// // When the program ends:
+    /// let report = running.stop(Duration::from_secs(5)).await;
+    /// assert_eq!(report.failed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redrive_automatically<S, Req, Via>(
+        &self,
+        service: S,
+        settings: AutoRedrive,
+    ) -> Result<AutoRedriveHandle, StoreError>
+    where
+        S: Service<Req, Future: Send> + Send + 'static,
+        Req: Redrivable<Via> + Send,
+        Via: Judge<S::Response, S::Error>,
+    {
+        automatic::start::<S, Req, Via>(self.core(), service, settings)
+    }
+
+    /// Brings letters back that were [set aside](Redrive::set_aside_after) and that `filter` lets through, and tells how
+    /// many: redrives send them again, and set them aside only when they fail as often once more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn bring_back(&self, filter: Filter) -> Result<u64, StoreError> {
+        bring_back::run(self.core(), &filter).await
     }
 }

@@ -1,105 +1,114 @@
 //! One redrive from its beginning to its end.
+//!
+//! All of it is one future: letters that are under way, the page that comes next, what became of letters, and the
+//! leases are polled side by side, so that whoever drops it stops it all.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::runtime::Handle;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use super::flight::Flight;
+use super::pace::Pace;
+use super::pages::{Next, Pages};
+use super::progress::{Listed, Progress};
 use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};
-use super::{REDRIVING, Redrive, RedriveReport, StopReason, address};
+use super::settings::Redrive;
+use super::settling::{self, End, Settling};
+use super::stops::{Failures, Pauses};
+use super::{REDRIVING, StopReason, address};
+use crate::attempts::Record;
 use crate::clock;
+use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
-use crate::store::error::Kind;
+use crate::dead_letter::lineage;
+use crate::moment;
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
-/// Letters that are read from the store at once.
-const PAGE: usize = 256;
+/// What a run is to do.
+pub(super) struct Course {
+    pub(super) redrive: Redrive,
+    /// Whether it is one pass of many in the background, which takes only letters that are due.
+    pub(super) automatic: bool,
+    /// Whether a breaker refused in the pass before.
+    pub(super) probe: bool,
+    pub(super) progress: Arc<Progress>,
+    pub(super) pace: Pace,
+}
 
-/// How long to wait when a breaker does not say.
-const PAUSE: Duration = Duration::from_secs(1);
+impl Course {
+    pub(super) fn new(redrive: Redrive, automatic: bool) -> Self {
+        let pace = Pace::new(redrive.rate);
+        Self { redrive, automatic, probe: false, progress: Arc::new(Progress::new(automatic)), pace }
+    }
+}
 
-/// A pause is no shorter, so that a breaker that says "now" is not asked in a busy loop.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-
+/// Sends what `course` means; gives why it ended early, if it did.
 pub(super) async fn run<S, Req, Via>(
     core: &Arc<Core>,
-    mut service: S,
-    redrive: Redrive,
-) -> Result<RedriveReport, StoreError>
+    service: &mut S,
+    course: &mut Course,
+) -> Result<Option<StopReason>, StoreError>
 where
     S: Service<Req>,
     Req: Redrivable<Via>,
     Via: Judge<S::Response, S::Error>,
 {
-    redrive.validate()?;
-    let _only_one = Only::try_new(core)?;
-    let mut run = Run::new(core, redrive);
+    core.redrives.tidied().await;
+    let filter = meant(&course.redrive.filter);
+    if !course.automatic {
+        if core.settings.expire_after.is_some() {
+            // What is of no use any more is not meant, though it counts for as long as it is there.
+            core.expire().await?;
+        }
+        let total = core.ask(Operation::Count, |store| store.count(&core.name, &filter)).await?;
+        course.progress.set_total(total);
+    }
+    let mut run = Run::new(core, course, filter);
     let mut flight = Flight::new();
-    let mut slot = Instant::now();
-    loop {
-        if run.is_over() {
-            break;
-        }
-        if flight.len() >= run.redrive.concurrency {
-            run.land(&mut flight).await;
-            continue;
-        }
-        if let Some(until) = run.pause_until.filter(|until| *until > Instant::now()) {
-            run.meanwhile(&mut flight, sleep_until(until)).await;
-            continue;
-        }
-        if slot > Instant::now() {
-            run.meanwhile(&mut flight, sleep_until(slot)).await;
-            continue;
-        }
-        let Some(letter) = run.next_letter().await? else {
-            if flight.len() == 0 {
-                break;
-            }
-            run.land(&mut flight).await;
-            continue;
-        };
+    while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut flight)).await {
         let request = match Req::from_letter(&letter, Redriven::new(core, &letter)) {
             Ok(request) if letter.is_whole() => request,
             _ => {
-                run.report.skipped += 1;
+                run.skip(letter.id);
                 continue;
             }
         };
-        if run.redrive.dry_run {
-            continue;
-        }
-        let ready = run.meanwhile(&mut flight, poll_fn(|cx| service.poll_ready(cx))).await;
-        if let Err(error) = ready {
-            run.report.stopped = Some(StopReason::NotReady(Via::describe(error)));
+        let ready = poll_fn(|cx| {
+            run.work(cx, &mut flight);
+            service.poll_ready(cx)
+        });
+        if let Err(error) = ready.await {
+            run.stopped.get_or_insert(StopReason::NotReady(Via::describe(error)));
+            run.pages.put_back(letter);
             break;
         }
-        // A letter that was under way may have ended it, or found the circuit open.
-        if run.is_over() || run.pause_until.is_some_and(|until| until > Instant::now()) {
-            run.again.push_front(letter);
+        if !run.may_send(&letter) {
+            run.pages.put_back(letter);
             continue;
         }
-        if let Some(rate) = run.redrive.rate {
-            slot = Instant::now() + Duration::from_secs_f64(rate.recip());
-        }
+        run.sends();
         let began = clock::now();
         let call =
             REDRIVING.sync_scope(address(core), || catch_unwind(AssertUnwindSafe(|| service.call(request))));
-        let core = Arc::clone(core);
+        let at = address(core);
         flight.push(async move {
-            let meaning = match call {
-                Ok(call) => {
-                    let judged = REDRIVING.scope(address(&core), async {
+            let sent = lineage::sending(letter.id, async {
+                let call = match call {
+                    Ok(call) => call,
+                    Err(panic) => return Meaning::Failed(Failure::of_panic(panic.as_ref())),
+                };
+                {
+                    let judged = REDRIVING.scope(at, async {
                         match Via::judge(call.await) {
                             Verdict::Now(meaning) => meaning,
                             Verdict::Later(meaning) => meaning.await,
@@ -107,17 +116,28 @@ where
                     });
                     caught(judged).await
                 }
-                Err(panic) => Meaning::Failed(Failure::of_panic(panic.as_ref())),
-            };
-            settle(&core, letter, meaning, clock::now().since(began)).await
+            });
+            let (meaning, record) = sent.await;
+            Landed { letter, meaning, took: clock::now().since(began), record }
         });
+        // A service that never waits must not keep its thread from others.
+        consume_budget().await;
     }
-    while flight.len() > 0 {
-        run.land(&mut flight).await;
-    }
-    match run.error {
-        Some(error) => Err(error),
-        None => Ok(run.report),
+    poll_fn(|cx| run.poll_landed(cx, &mut flight)).await;
+    drop(flight);
+    let mut closed = false;
+    poll_fn(|cx| run.poll_close(cx, &mut closed)).await;
+    run.end()
+}
+
+/// The letters that are meant by those that are here now: what is parked from now on belongs to the next redrive, since
+/// this one must come to an end.
+pub(super) fn meant(filter: &Filter) -> Filter {
+    let now = LetterId::new();
+    Filter {
+        up_to: Some(filter.up_to.map_or(now, |id| id.min(now))),
+        set_aside: Some(filter.set_aside.unwrap_or(false)),
+        ..filter.clone()
     }
 }
 
@@ -131,201 +151,355 @@ async fn caught(judged: impl Future<Output = Meaning>) -> Meaning {
     .await
 }
 
-/// How one letter ended.
-enum Landed {
-    Redriven,
-    Failed,
-    Refused(Box<Letter>, Option<Duration>),
-    StoreFailed(StoreError),
+/// A letter whose call has ended.
+struct Landed {
+    letter: Box<Letter>,
+    meaning: Meaning,
+    took: Duration,
+    record: Record,
 }
 
-async fn settle(core: &Arc<Core>, mut letter: Letter, meaning: Meaning, took: Duration) -> Landed {
-    match meaning {
-        Meaning::Success => {
-            core.count(|counts| counts.redriven += 1);
-            match core.store.settle(&core.name, Owner::new(), vec![Settled::Delivered(letter.id)]).await {
-                Ok(_) => Landed::Redriven,
-                Err(error) => Landed::StoreFailed(error),
-            }
-        }
-        Meaning::Failed(mut failure) => {
-            core.count(|counts| counts.redrive_failures += 1);
-            core.clean(&mut failure);
-            letter.failed_again(failure, took);
-            let entry = match letter.into_entry() {
-                Ok(entry) => entry,
-                Err(error) => return Landed::StoreFailed(StoreError::other(error)),
-            };
-            // One that is gone was purged meanwhile, and stays so.
-            match core.store.settle(&core.name, Owner::new(), vec![Settled::Failed(entry)]).await {
-                Ok(_) => Landed::Failed,
-                Err(error) => Landed::StoreFailed(error),
-            }
-        }
-        Meaning::Refused(retry_after) => Landed::Refused(Box::new(letter), retry_after),
-    }
-}
-
-struct Run {
+struct Run<'a> {
     core: Arc<Core>,
-    redrive: Redrive,
-    report: RedriveReport,
+    course: &'a mut Course,
+    owner: Owner,
+    _listed: Option<Listed>,
+    pages: Pages,
+    settling: Settling,
+    failures: Failures,
+    pauses: Pauses,
+    timer: Pin<Box<Sleep>>,
+    stopped: Option<StopReason>,
     error: Option<StoreError>,
-    /// Failures since the last success.
-    streak: u32,
-    /// Time paused since the last success.
-    paused: Duration,
-    pause_until: Option<Instant>,
-    /// Letters that a breaker refused, and those of the page that were not yet looked at.
-    again: VecDeque<Letter>,
-    page: VecDeque<Letter>,
-    /// What comes after the page, if anything does.
-    rest: Option<Filter>,
+    /// How many letters were looked at as of the last report.
+    reported: u64,
+    /// Where what is left is put right when this is dropped midway.
+    runtime: Option<Handle>,
 }
 
-impl Run {
-    fn new(core: &Arc<Core>, redrive: Redrive) -> Self {
-        // Letters that are parked from now on belong to the next redrive: this one must come to an end.
-        let now = LetterId::new();
-        let rest = Filter {
-            up_to: Some(redrive.filter.up_to.map_or(now, |id| id.min(now))),
-            ..redrive.filter.clone()
-        };
+impl<'a> Run<'a> {
+    fn new(core: &Arc<Core>, course: &'a mut Course, filter: Filter) -> Self {
+        let owner = Owner::new();
         Self {
-            core: Arc::clone(core),
-            redrive,
-            report: RedriveReport::default(),
+            owner,
+            _listed: (!course.automatic).then(|| Listed::new(core, &course.progress)),
+            pages: Pages::new(core, owner, &course.redrive, filter, course.automatic),
+            settling: Settling::new(core, owner),
+            failures: Failures::new(&course.redrive),
+            pauses: Pauses::new(course.redrive.max_pause, course.probe),
+            timer: Box::pin(sleep_until(Instant::now())),
+            stopped: None,
             error: None,
-            streak: 0,
-            paused: Duration::ZERO,
-            pause_until: None,
-            again: VecDeque::new(),
-            page: VecDeque::new(),
-            rest: Some(rest),
+            reported: 0,
+            runtime: Handle::try_current().ok(),
+            core: Arc::clone(core),
+            course,
         }
     }
 
     fn is_over(&self) -> bool {
-        self.report.stopped.is_some() || self.error.is_some()
+        self.stopped.is_some() || self.error.is_some()
     }
 
-    async fn next_letter(&mut self) -> Result<Option<Letter>, StoreError> {
-        if let Some(letter) = self.again.pop_front() {
-            return Ok(Some(letter));
-        }
-        while self.page.is_empty() {
-            let Some(rest) = self.rest.take() else {
-                return Ok(None);
-            };
-            let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
-            let entries = self.core.store.list(&self.core.name, &rest.clone().limit(size)).await?;
-            if let Some(last) = entries.last()
-                && entries.len() == size
-            {
-                self.rest = Some(Filter {
-                    limit: rest.limit.map(|limit| limit - size),
-                    after: Some(last.id),
-                    ..rest
-                });
+    /// The next letter, when it may go; none when there is no more, or the run is over.
+    fn poll_next<F>(&mut self, cx: &mut Context<'_>, flight: &mut Flight<F>) -> Poll<Option<Box<Letter>>>
+    where
+        F: Future<Output = Landed>,
+    {
+        loop {
+            self.work(cx, flight);
+            if self.is_over() {
+                return Poll::Ready(None);
             }
-            for entry in entries {
-                match Letter::from_entry(entry) {
-                    Ok(letter) => self.page.push_back(letter),
-                    Err(error) => {
-                        tracing::warn!(queue = &*self.core.name, "skipped a dead letter: {error}");
-                        self.report.matched += 1;
-                        self.report.skipped += 1;
+            if flight.len() >= self.pauses.limit(self.course.redrive.concurrency) || self.settling.is_full() {
+                return Poll::Pending;
+            }
+            if let Some(at) = self.not_before() {
+                if self.timer.deadline() != at {
+                    self.timer.as_mut().reset(at);
+                }
+                if self.timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+            match self.pages.next() {
+                Next::Letter(letter) => return Poll::Ready(Some(letter)),
+                Next::Unreadable(id, error) => {
+                    tracing::warn!(queue = &*self.core.name, "skipped a dead letter: {error}");
+                    self.skip(id);
+                }
+                Next::End if flight.len() == 0 => return Poll::Ready(None),
+                Next::End => return Poll::Pending,
+                Next::Wait => {
+                    // What was asked for has not been polled yet.
+                    if !self.work_once(cx, flight) {
+                        return Poll::Pending;
                     }
                 }
             }
         }
-        let letter = self.page.pop_front();
-        self.report.matched += u64::from(letter.is_some());
-        Ok(letter)
     }
 
-    /// Waits for the next letter that is under way; there is one.
-    async fn land<F: Future<Output = Landed>>(&mut self, flight: &mut Flight<F>) {
-        let landed = poll_fn(|cx| flight.poll_next(cx)).await;
-        self.take(landed);
+    /// When the next letter may go, if not now.
+    fn not_before(&self) -> Option<Instant> {
+        let (pause, slot) = (self.pauses.until(), self.course.pace.next());
+        pause.max(slot).filter(|at| *at > Instant::now())
     }
 
-    /// Waits for `other` while letters are under way.
-    async fn meanwhile<F: Future<Output = Landed>, T>(
+    /// Whether a letter may go that was chosen a while ago: one under way may have ended the run since, or found the
+    /// circuit open, and the lease may be over.
+    fn may_send(&self, letter: &Letter) -> bool {
+        let paused = self.pauses.until().is_some_and(|until| until > Instant::now());
+        !self.is_over() && !paused && self.pages.holds(letter)
+    }
+
+    /// A letter goes.
+    fn sends(&mut self) {
+        self.course.pace.take(Instant::now());
+        if self.pauses.until().is_some() {
+            self.course.progress.pause(None);
+        }
+        self.pauses.sent();
+    }
+
+    /// A letter waits as before: it cannot be sent.
+    fn skip(&mut self, id: LetterId) {
+        self.course.progress.update(|report| report.skipped += 1);
+        self.settling.push(Settled::Released(id), End::Released);
+    }
+
+    /// Takes in all that has happened.
+    fn work<F: Future<Output = Landed>>(&mut self, cx: &mut Context<'_>, flight: &mut Flight<F>) {
+        while self.work_once(cx, flight) {}
+    }
+
+    /// `false` when there is nothing new, and what may bring news will wake the run.
+    fn work_once<F: Future<Output = Landed>>(
         &mut self,
+        cx: &mut Context<'_>,
         flight: &mut Flight<F>,
-        other: impl Future<Output = T>,
-    ) -> T {
-        let mut other = pin!(other);
-        poll_fn(|cx| {
-            while let Poll::Ready(landed) = flight.poll_next(cx) {
-                self.take(landed);
-            }
-            other.as_mut().poll(cx)
-        })
-        .await
+    ) -> bool {
+        if self.course.progress.poll_stopping(cx) {
+            self.stopped.get_or_insert(StopReason::Asked);
+        }
+        let mut news = false;
+        while let Poll::Ready(landed) = flight.poll_next(cx) {
+            self.land(landed);
+            news = true;
+        }
+        news | self.write_and_hold(cx)
     }
 
-    fn take(&mut self, landed: Landed) {
-        match landed {
-            Landed::Redriven => {
-                self.report.redriven += 1;
-                self.streak = 0;
-                self.paused = Duration::ZERO;
-            }
-            Landed::Failed => {
-                self.report.failed += 1;
-                self.streak += 1;
-                if self.streak >= self.redrive.stop_after {
-                    self.report.stopped.get_or_insert(StopReason::Failures(self.streak));
-                }
-            }
-            Landed::Refused(letter, retry_after) => {
-                self.again.push_back(*letter);
-                self.pause(retry_after);
-            }
-            Landed::StoreFailed(error) => {
+    fn write_and_hold(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut news = false;
+        if let Poll::Ready((ends, written)) = self.settling.poll(cx) {
+            self.written(&ends, written);
+            news = true;
+        }
+        match self.pages.poll(cx) {
+            Ok(more) => news | more,
+            Err(error) => {
                 self.error.get_or_insert(error);
+                true
             }
         }
+    }
+
+    fn land(&mut self, landed: Landed) {
+        let Landed { mut letter, meaning, took, record } = landed;
+        match meaning {
+            Meaning::Success => {
+                self.pauses.passed(true);
+                let _never = self.failures.count(false);
+                self.settling.push(Settled::Delivered(letter.id), End::Redriven);
+            }
+            Meaning::Failed(failure) => {
+                self.pauses.passed(false);
+                if let Some(reason) = self.failures.count(true) {
+                    self.stopped.get_or_insert(reason);
+                }
+                letter.failed_again(&self.core, failure, took, record);
+                self.keep(letter);
+            }
+            Meaning::Refused(retry_after) => {
+                if self.course.automatic {
+                    self.postpone(letter, retry_after);
+                } else {
+                    self.pages.put_back(letter);
+                }
+                self.pause(retry_after);
+            }
+        }
+    }
+
+    /// A letter that failed waits on, with one more attempt.
+    fn keep(&mut self, mut letter: Box<Letter>) {
+        let most = self.course.redrive.set_aside_after;
+        let set_aside = most > 0 && letter.redrives >= most && !letter.set_aside;
+        if set_aside {
+            letter.set_aside = true;
+            tracing::warn!(
+                queue = &*self.core.name,
+                letter = %letter.id,
+                redrives = letter.redrives,
+                "a dead letter was set aside, because every redrive failed: {}",
+                letter.message
+            );
+        }
+        letter.due = self.core.redrives.schedule.due_again(&letter).or(letter.due);
+        let id = letter.id;
+        match letter.into_entry() {
+            Ok(entry) => {
+                if !entry.set_aside {
+                    self.core.redrives.schedule.note(entry.due);
+                }
+                let end = if set_aside { End::SetAside } else { End::Failed };
+                self.settling.push(Settled::Failed(entry), end);
+            }
+            Err(error) => {
+                self.error.get_or_insert(StoreError::other(error));
+                self.settling.push(Settled::Released(id), End::Released);
+            }
+        }
+    }
+
+    /// Another letter asks the circuit next time: this one may be what opened it, in a stack that retries, and would
+    /// hold up all others for ever.
+    fn postpone(&mut self, mut letter: Box<Letter>, retry_after: Option<Duration>) {
+        let pause = retry_after.unwrap_or_default();
+        let due = self.core.redrives.schedule.due_first(moment::later(moment::now(), pause));
+        letter.due = due.or(letter.due);
+        let id = letter.id;
+        let settled = match letter.into_entry() {
+            Ok(entry) => {
+                self.core.redrives.schedule.note(entry.due);
+                Settled::Changed(entry)
+            }
+            Err(_) => Settled::Released(id),
+        };
+        self.settling.push(settled, End::Released);
     }
 
     fn pause(&mut self, retry_after: Option<Duration>) {
-        let now = Instant::now();
-        // Several that were under way are refused together; they wait together too.
-        let from = self.pause_until.map_or(now, |until| until.max(now));
-        let until = now + retry_after.unwrap_or(PAUSE).clamp(SHORTEST_PAUSE, Duration::from_secs(86_400));
-        let longer = until.saturating_duration_since(from);
-        if self.paused + longer > self.redrive.max_pause {
-            self.report.stopped.get_or_insert(StopReason::CircuitOpen(retry_after));
+        match self.pauses.refused(retry_after) {
+            Ok(longer) => {
+                self.course.progress.update(|report| report.paused += longer);
+                let until = self.pauses.until().map(|until| until.saturating_duration_since(Instant::now()));
+                self.course.progress.pause(until.map(|rest| moment::later(moment::now(), rest)));
+            }
+            Err(reason) => {
+                self.stopped.get_or_insert(reason);
+            }
+        }
+    }
+
+    /// A write has ended.
+    fn written(&mut self, ends: &[(LetterId, End)], written: Result<(), StoreError>) {
+        if let Err(error) = written {
+            if self.error.is_none() {
+                // What got through is worth another try: it would be sent again.
+                for (id, _) in ends.iter().filter(|(_, end)| *end == End::Redriven) {
+                    self.settling.push(Settled::Delivered(*id), End::Redriven);
+                }
+                self.error = Some(error);
+            }
             return;
         }
-        self.paused += longer;
-        self.report.paused += longer;
-        self.pause_until = Some(until.max(from));
-    }
-}
-
-/// The right to redrive a queue: two at once would send each letter twice.
-struct Only {
-    core: Arc<Core>,
-}
-
-impl Only {
-    fn try_new(core: &Arc<Core>) -> Result<Self, StoreError> {
-        if core.redriving.swap(true, Ordering::AcqRel) {
-            let message = format!(
-                "a redrive of queue `{}` is running already; wait for it to end, or stop it",
-                core.name
-            );
-            return Err(StoreError::new(Kind::Busy, message));
+        for (id, _) in ends {
+            self.pages.let_go(*id);
         }
-        Ok(Self { core: Arc::clone(core) })
+        let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
+        let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
+        let failed = count(End::Failed) + set_aside;
+        let matched = self.newly_matched();
+        self.course.progress.update(|report| {
+            report.matched += matched;
+            report.redriven += redriven;
+            report.failed += failed;
+            report.set_aside += set_aside;
+        });
+        self.core.count(|counts| {
+            counts.redriven += redriven;
+            counts.redrive_failures += failed;
+            counts.set_aside += set_aside;
+        });
+    }
+
+    fn newly_matched(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.reported, self.pages.looked_at);
+        self.pages.looked_at - before
+    }
+
+    /// Waits for what is under way.
+    fn poll_landed<F: Future<Output = Landed>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        flight: &mut Flight<F>,
+    ) -> Poll<()> {
+        self.work(cx, flight);
+        if flight.len() > 0 { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Lets go of what was not sent, and waits until all is written.
+    fn poll_close(&mut self, cx: &mut Context<'_>, closed: &mut bool) -> Poll<()> {
+        if !*closed {
+            let mut unsent = Vec::new();
+            if !self.pages.poll_close(cx, &mut unsent) {
+                return Poll::Pending;
+            }
+            for id in unsent {
+                self.settling.push(Settled::Released(id), End::Released);
+            }
+            *closed = true;
+        }
+        while self.write_and_hold(cx) {}
+        if self.settling.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn end(mut self) -> Result<Option<StopReason>, StoreError> {
+        // Whatever could not be written is free when its lease is over.
+        self.runtime = None;
+        let (matched, total) = (self.newly_matched(), self.course.progress.total());
+        let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
+        let stopped = self.stopped.take();
+        self.course.progress.update(|report| {
+            report.matched += matched;
+            if by_hand {
+                report.stopped.clone_from(&stopped);
+                report.held = if to_the_end { total.saturating_sub(report.matched) } else { 0 };
+            }
+        });
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(stopped),
+        }
     }
 }
 
-impl Drop for Only {
+impl Drop for Run<'_> {
+    /// Dropped midway, it lets go of what it holds, as well as that can still be done.
     fn drop(&mut self) {
-        self.core.redriving.store(false, Ordering::Release);
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let (writing, mut settled) = self.settling.take();
+        let (claiming, mut held) = self.pages.take();
+        let dealt_with: std::collections::HashSet<LetterId> = settled.iter().map(Settled::id).collect();
+        held.retain(|id| !dealt_with.contains(id));
+        if writing.is_none() && claiming.is_none() && settled.is_empty() && held.is_empty() {
+            return;
+        }
+        let (core, owner) = (Arc::clone(&self.core), self.owner);
+        let leftover = runtime.spawn(async move {
+            if let Some(writing) = writing {
+                let _ = writing.await;
+            }
+            if let Some(claiming) = claiming {
+                held.extend(claiming.await.unwrap_or_default().iter().map(|entry| entry.id));
+            }
+            settled.extend(held.into_iter().map(Settled::Released));
+            let _ = settling::write(&core, owner, settled).await;
+        });
+        self.core.redrives.leave(leftover);
     }
 }

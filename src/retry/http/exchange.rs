@@ -12,6 +12,7 @@ use tower::{BoxError, Service};
 
 use super::body::RetryBody;
 use super::repeat::{Protocol, Reading, is_idempotent, never_sent};
+use crate::attempts::Said;
 use crate::error::{Rejected, TimedOut, as_error};
 use crate::outcome::{Classify, FailureKind, Outcome};
 use crate::retry::ReplayBody;
@@ -143,6 +144,13 @@ where
                 Judged { output, outcome, veto, asked }
             }
             Err(error) => judge_error(&self.classifier, error, kept),
+        }
+    }
+
+    fn say(&self, output: &Self::Output) -> Said {
+        match output {
+            Ok(answer) => Said::by_head(answer.status(), answer.headers(), answer.extensions()),
+            Err(error) => Said::by_type(error),
         }
     }
 

@@ -116,7 +116,8 @@ impl RedisStore {
         Self { shared: Arc::new(Shared { link, depths: Mutex::default(), runtime: Mutex::default() }) }
     }
 
-    async fn connect(&self) -> Result<(), StoreError> {
+    /// Connects now, to say at once what is wrong.
+    pub(crate) async fn connect(&self) -> Result<(), StoreError> {
         self.shared.link.connect().await
     }
 

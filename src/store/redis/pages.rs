@@ -271,16 +271,17 @@ impl RedisStore {
             let (mut minutes, mut args, mut bytes) = (Vec::new(), texts([&owner]), 0);
             for one in settled.by_ref().take(LETTERS) {
                 let id = one.id().to_string();
+                let what = if matches!(one, Settled::Failed(_)) { "failed" } else { "changed" };
                 match one {
                     Settled::Delivered(_) => args.extend(texts(["delivered", &id])),
                     Settled::Released(_) => args.extend(texts(["released", &id])),
-                    Settled::Failed(entry) => {
+                    Settled::Failed(entry) | Settled::Changed(entry) => {
                         let (key, field, until) = keys::failure(&entry);
                         let place = minutes.iter().position(|minute| *minute == key).unwrap_or_else(|| {
                             minutes.push(key);
                             minutes.len() - 1
                         });
-                        args.extend(texts(["failed", &id, &rows::meta(&entry)]));
+                        args.extend(texts([what, &id, &rows::meta(&entry)]));
                         bytes += entry.head.len() + entry.body.len();
                         args.extend([entry.head, entry.body]);
                         // After the keys that every script has, and counted from one.

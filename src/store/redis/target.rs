@@ -26,7 +26,7 @@ pub(super) struct Target {
 }
 
 enum Kind {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 
@@ -137,7 +137,9 @@ fn client(
         return Ok(Kind::Cluster(Box::new(client)));
     }
     match infos.into_iter().next() {
-        Some(info) => Client::build_with_tls(info, certificates).map(Kind::Single).map_err(refused),
+        Some(info) => Client::build_with_tls(info, certificates)
+            .map(|client| Kind::Single(Box::new(client)))
+            .map_err(refused),
         None => made(settings, Vec::new(), refused),
     }
 }
@@ -150,7 +152,7 @@ fn made(
     if settings.cluster {
         cluster(settings, infos).build().map(|client| Kind::Cluster(Box::new(client))).map_err(refused)
     } else {
-        Client::open(infos.swap_remove(0)).map(Kind::Single).map_err(refused)
+        Client::open(infos.swap_remove(0)).map(|client| Kind::Single(Box::new(client))).map_err(refused)
     }
 }
 

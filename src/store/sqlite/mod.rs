@@ -3,11 +3,19 @@
 //! One thread writes: it takes what has come in since the last commit and commits it as one group, so that a
 //! hundred callers pay for one `fsync`. Each caller is answered after the commit that holds its letter.
 
+mod change;
+mod depths;
+mod job;
 mod open;
+mod readers;
+mod report;
 mod rows;
+mod schema;
+mod search;
+mod tally;
+mod tidy;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,19 +25,27 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use self::writer::Command;
+use self::change::Change;
+use self::depths::Depths;
+use self::job::{Job, Task};
+use self::readers::Readers;
+use self::search::Search;
 use super::error::Kind;
+use super::group::first_minute;
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
-    Settled, Store, StoreError, group,
+    Settled, Store, StoreError,
 };
-use crate::sync::Mutex;
+use crate::moment;
 
-/// Commands that may wait for the writer; those beyond wait in their own futures.
+/// Jobs that may wait for the writer; those beyond wait in their own futures.
 const WAITING: usize = 1_024;
 
-/// The depth of each queue in the file, as of the last commit of this process.
-type Depths = Arc<Mutex<BTreeMap<Arc<str>, Depth>>>;
+/// Letters that are removed in one transaction, so that nobody who parks waits for a million of them to go.
+const PART: usize = 1_000;
+
+/// Bytes that cost a commit about as much as one letter more.
+const BYTES: u64 = 4_096;
 
 /// Keeps letters in a SQLite file, each on the disk before its caller hears of it.
 ///
@@ -52,9 +68,10 @@ type Depths = Arc<Mutex<BTreeMap<Arc<str>, Depth>>>;
 #[derive(Clone)]
 pub struct SqliteStore {
     path: Arc<Path>,
-    commands: mpsc::Sender<Command>,
-    reader: Arc<Mutex<Connection>>,
-    depths: Depths,
+    // Before the jobs: the writer must be the last to let go of the file, to clear its log away.
+    readers: Arc<Readers>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    depths: Arc<Depths>,
 }
 
 impl SqliteStore {
@@ -69,7 +86,7 @@ impl SqliteStore {
             Ok(absolute) => absolute.into(),
             Err(error) => return Err(open::unwritable(&path, error)),
         };
-        let (commands, inbox) = mpsc::channel(WAITING);
+        let (jobs, inbox) = mpsc::channel(WAITING);
         let (opened, answer) = oneshot::channel();
         let at = Arc::clone(&path);
         std::thread::Builder::new()
@@ -79,7 +96,7 @@ impl SqliteStore {
                 StoreError::new(Kind::Other, "cannot start the thread that writes letters").with_source(error)
             })?;
         let (reader, depths) = answer.await.map_err(|_| closed(&path))??;
-        Ok(Self { path, commands, reader: Arc::new(Mutex::new(reader)), depths })
+        Ok(Self { readers: Readers::new(Arc::clone(&path), reader), path, jobs, depths })
     }
 
     /// The file, as an absolute path.
@@ -88,31 +105,35 @@ impl SqliteStore {
         &self.path
     }
 
-    fn write<'a, T: Send + 'a>(
-        &'a self,
-        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
-    ) -> Pending<'a, T> {
+    /// Has the writer do something; `set` says how it is to be done.
+    async fn write<T, F>(
+        &self,
+        weight: usize,
+        work: F,
+        set: impl FnOnce(Task<T, F>) -> Task<T, F>,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let command = command(reply);
-        Box::pin(async move {
-            self.commands.send(command).await.map_err(|_| closed(&self.path))?;
-            answer.await.map_err(|_| closed(&self.path))?
-        })
+        let task = Box::new(set(Task::new(weight, work, reply)));
+        self.jobs.send(task).await.map_err(|_| closed(&self.path))?;
+        answer.await.map_err(|_| closed(&self.path))?
     }
 
-    fn read<'a, T: Send + 'static>(
-        &'a self,
+    async fn read<T: Send + 'static>(
+        &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Pending<'a, T> {
-        let reader = Arc::clone(&self.reader);
-        let read = move || read(&reader.lock());
-        Box::pin(async move {
-            let result = match Handle::try_current() {
-                Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|_| closed(&self.path))?,
-                Err(_) => read(),
-            };
-            result.map_err(|error| open::explain(&self.path, "read", error))
-        })
+    ) -> Result<T, StoreError> {
+        let permit = self.readers.permit().await.ok_or_else(|| closed(&self.path))?;
+        // A handle of its own, so that the writer outlives a read that nobody waits for any more.
+        let store = self.clone();
+        let read = move || store.readers.read(permit, read);
+        match Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|_| closed(&self.path))?,
+            Err(_) => read(),
+        }
     }
 }
 
@@ -122,76 +143,118 @@ fn closed(path: &Path) -> StoreError {
 
 impl Store for SqliteStore {
     fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
-        self.write(|reply| Command::Put { entry, limits, reply })
+        let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
+        Box::pin(self.write(weight, move |change| change.put(&entry, limits), Task::optional))
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
-        let queue: Arc<str> = queue.into();
-        self.read(move |connection| Ok(rows::list(connection, &queue, &Filter::id(id))?.pop()))
+        Box::pin(async move { Ok(self.list(queue, &Filter::id(id)).await?.pop()) })
     }
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        self.read(move |connection| rows::list(connection, &queue, &filter))
+        Box::pin(self.read(move |connection| {
+            let Some(search) = Search::new(connection, &queue, &filter)? else {
+                return Ok(Vec::new());
+            };
+            let found = search.find(connection, filter.limit.unwrap_or(usize::MAX))?;
+            rows::entries(connection, &queue, &found)
+        }))
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        Box::pin(async move { Ok(self.list(queue, filter).await?.len() as u64) })
+        let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+        Box::pin(self.read(move |connection| report::count(connection, &queue, &filter)))
     }
 
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+        Box::pin(self.read(move |connection| report::groups(connection, &queue, &filter)))
+    }
+
+    fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
+        let (queue, from): (Arc<str>, u64) = (queue.into(), first_minute(moment::now(), last));
+        Box::pin(self.read(move |connection| report::frequencies(connection, &queue, from)))
+    }
+
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+        let (name, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
         Box::pin(async move {
-            let all = Filter { limit: None, ..filter.clone() };
-            Ok(group::by_size(group::of_entries(self.list(queue, &all).await?), filter.limit))
-        })
-    }
-
-    fn frequencies<'a>(&'a self, _: &'a str, _: Duration) -> Pending<'a, Vec<Frequency>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, _: Claim) -> Pending<'a, Vec<Entry>> {
-        self.list(queue, filter)
-    }
-
-    fn renew<'a>(&'a self, _: &'a str, ids: &'a [LetterId], _: Claim) -> Pending<'a, Vec<LetterId>> {
-        Box::pin(async { Ok(ids.to_vec()) })
-    }
-
-    fn settle<'a>(&'a self, queue: &'a str, _: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-        Box::pin(async move {
-            let mut done = Vec::new();
-            for settled in settled {
-                done.push(match settled {
-                    Settled::Delivered(id) => {
-                        self.write(|reply| Command::Remove { queue: queue.into(), id, reply }).await?
-                    }
-                    Settled::Failed(entry) => self.write(|reply| Command::Replace { entry, reply }).await?,
-                    Settled::Released(_) => true,
-                });
+            let queue = Arc::clone(&name);
+            let weight = filter.limit.unwrap_or(PART);
+            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, claim);
+            let found = self.write(weight, work, |task| task.fleeting().optional()).await?;
+            if found.is_empty() {
+                return Ok(Vec::new());
             }
-            Ok(done)
+            // It may have been purged since.
+            let there = move |connection: &Connection| {
+                let found = rows::still_there(connection, &name, found)?;
+                rows::entries(connection, &name, &found)
+            };
+            self.read(there).await
         })
+    }
+
+    fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
+        let (queue, ids): (Arc<str>, Arc<[LetterId]>) = (queue.into(), ids.into());
+        let weight = ids.len();
+        Box::pin(self.write(weight, move |change| change.renew(&queue, &ids, claim), Task::fleeting))
+    }
+
+    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
+        let (queue, now): (Arc<str>, SystemTime) = (queue.into(), moment::now());
+        let weight = settled.len();
+        let work = move |change: &mut Change<'_>| change.settle(&queue, owner, &settled, now);
+        Box::pin(self.write(weight, work, |task| task))
     }
 
     fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
+        let queue: Arc<str> = queue.into();
         Box::pin(async move {
-            let filter = record.filter.clone();
-            record.purged = self.write(|reply| Command::Purge { queue: queue.into(), filter, reply }).await?;
-            Ok(record)
+            let mut left = record.filter.clone();
+            let mut of = Err(record.clone());
+            loop {
+                let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
+                let work = move |change: &mut Change<'_>| {
+                    change.purge(&queue, &filter, PART, known.as_ref().copied())
+                };
+                let part = self.write(PART, work, |task| task).await?;
+                record.purged += part.purged;
+                let purged = usize::try_from(part.purged).unwrap_or(usize::MAX);
+                left.limit = left.limit.map(|limit| limit.saturating_sub(purged));
+                left.up_to = part.up_to;
+                of = Ok(part.record);
+                if purged < PART {
+                    return Ok(record);
+                }
+            }
         })
     }
 
-    fn purges<'a>(&'a self, _: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
+        let queue: Arc<str> = queue.into();
+        Box::pin(self.read(move |connection| report::purges(connection, &queue)))
     }
 
-    fn expire<'a>(&'a self, _: &'a str, _: SystemTime) -> Pending<'a, u64> {
-        Box::pin(async { Ok(0) })
+    fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
+        let queue: Arc<str> = queue.into();
+        Box::pin(async move {
+            let mut expired = 0;
+            loop {
+                let queue = Arc::clone(&queue);
+                let work = move |change: &mut Change<'_>| change.expire(&queue, now, PART);
+                let part = self.write(PART, work, |task| task).await?;
+                expired += part;
+                if part < PART as u64 {
+                    return Ok(expired);
+                }
+            }
+        })
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        self.depths.lock().get(queue).copied().unwrap_or_default()
+        self.depths.of(queue)
     }
 }
 

@@ -5,47 +5,17 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::schema::{APPLICATION, VERSION, migrate};
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
 /// How long to wait for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// `CAMP`, in the header of the file: it tells ours from the databases of other programs.
-const APPLICATION: i32 = 0x4341_4d50;
-
-/// The version of the schema below. A new one is added to [`MIGRATIONS`]; the old ones never change.
-const VERSION: i32 = MIGRATIONS.len() as i32;
-
-/// Each brings the schema from the version of its index to the next.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE queues (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        letters INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE TABLE letters (
-        id BLOB NOT NULL,
-        queue INTEGER NOT NULL,
-        component TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        fingerprint INTEGER NOT NULL,
-        first_failed INTEGER NOT NULL,
-        last_failed INTEGER NOT NULL,
-        head BLOB NOT NULL,
-        body BLOB NOT NULL
-    );
-    CREATE UNIQUE INDEX letters_by_id ON letters (queue, id);
-    CREATE INDEX letters_by_fingerprint ON letters (queue, fingerprint, id);
-    CREATE TRIGGER letter_comes AFTER INSERT ON letters BEGIN
-        UPDATE queues SET letters = letters + 1 WHERE id = new.queue;
-    END;
-    CREATE TRIGGER letter_goes AFTER DELETE ON letters BEGIN
-        UPDATE queues SET letters = letters - 1 WHERE id = old.queue;
-    END;
-"];
+/// Statements that a connection keeps ready: more than there are.
+const STATEMENTS: usize = 128;
 
 /// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
 const CHECKED: u64 = 32 * 1024 * 1024;
@@ -82,51 +52,84 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// What the header of a file says about it.
+struct Header {
+    version: i32,
+    application: i32,
+    tables: i32,
+}
+
+impl Header {
+    /// Reads it in one go: another process may be making the file just now, and halves of before and after would look
+    /// like a file of somebody else.
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let snapshot = connection.unchecked_transaction()?;
+        let number = |sql| snapshot.query_row(sql, [], |row| row.get::<_, i32>(0));
+        // The first one takes the lock that holds for all of them.
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        Ok(Self {
+            version: number("PRAGMA user_version")?,
+            application: number("PRAGMA application_id")?,
+            tables,
+        })
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.application != APPLICATION && (self.version != 0 || self.tables != 0)
+    }
 }
 
 fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreError> {
     let failed = |error| explain(path, "open", error);
-    let number = |connection: &Connection, sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
-
-    let version = number(&connection, "PRAGMA user_version").map_err(failed)?;
-    let application = number(&connection, "PRAGMA application_id").map_err(failed)?;
-    let tables = number(&connection, "SELECT count(*) FROM sqlite_schema").map_err(failed)?;
-    if application != APPLICATION && (version != 0 || tables != 0) {
+    let header = Header::read(&connection).map_err(failed)?;
+    if header.is_foreign() {
         let message = format!(
             "`{}` is a SQLite database of another program; give the letters a file of their own",
             path.display()
         );
         return Err(StoreError::new(Kind::Foreign, message));
     }
-    if version > VERSION {
-        return Err(newer(path, version));
+    if header.version > VERSION {
+        return Err(newer(path, header.version));
     }
     check(path, &connection)?;
 
     // Both only take hold in a file without tables. The journal mode is kept in the file.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;
+    write_ahead(&connection).map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(failed)?;
+    // In KiB: what one commit touches should fit.
+    connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
 
-    let migrate = |connection: &mut Connection| {
-        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have come first.
-        let version = number(&change, "PRAGMA user_version")?;
-        let done = usize::try_from(version).unwrap_or(0);
-        for migration in MIGRATIONS.iter().skip(done) {
-            change.execute_batch(migration)?;
-        }
-        if version < VERSION {
-            change.pragma_update(None, "application_id", APPLICATION)?;
-            change.pragma_update(None, "user_version", VERSION)?;
-        }
-        change.commit()?;
-        Ok(version)
-    };
     let version = migrate(&mut connection).map_err(failed)?;
     if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
+}
+
+/// Makes the file one with a write-ahead log. That needs it for itself, and SQLite does not wait for that by itself.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut patience = PATIENCE.as_millis() / PAUSE.as_millis();
+    loop {
+        let switched = connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()));
+        match switched.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
+            Some(
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed,
+            ) if patience > 0 => {
+                patience -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            _ => {
+                connection.busy_timeout(PATIENCE)?;
+                return switched;
+            }
+        }
+    }
 }
 
 /// Looks for damage: everywhere in a small file, at what is always read in a large one.

@@ -1,45 +1,73 @@
 //! Entries as rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::outcome::FailureKind;
-use crate::store::{Depth, Entry, Filter, Fingerprint, LetterId};
+use crate::store::{Entry, Fingerprint, LetterId};
+
+/// Letters that failed about when their id says and that nobody else put off: almost all of them.
+pub(super) const FRESH: i64 = 0;
+/// Letters that failed again later, or whose id says nothing about the time.
+pub(super) const AGAIN: i64 = 1;
+/// Letters that are to be sent at a set time.
+pub(super) const DUE: i64 = 2;
+/// Letters that are set aside.
+pub(super) const ASIDE: i64 = 3;
+
+/// How far from the time in its id a fresh letter may have failed, in milliseconds.
+pub(super) const SLACK: u64 = 60_000;
+
+/// What a letter is found by.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) lane: i64,
+    pub(super) id: LetterId,
+    pub(super) cause: i64,
+    pub(super) content: i64,
+    pub(super) size: i64,
+    first_failed: i64,
+    last_failed: i64,
+    due: Option<i64>,
+    expires: Option<i64>,
+}
+
+/// The columns of [`Found`], without the lane.
+pub(super) const COLUMNS: &str = "id, cause, content, size, first_failed, last_failed, due, expires";
+
+impl Found {
+    pub(super) fn read(lane: i64, row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            lane,
+            id: LetterId::from_bytes(row.get(0)?),
+            cause: row.get(1)?,
+            content: row.get(2)?,
+            size: row.get(3)?,
+            first_failed: row.get(4)?,
+            last_failed: row.get(5)?,
+            due: row.get(6)?,
+            expires: row.get(7)?,
+        })
+    }
+}
+
+/// Where a letter lies, and who holds it.
+pub(super) struct Place {
+    pub(super) lane: i64,
+    pub(super) cause: i64,
+    pub(super) content: i64,
+    pub(super) size: i64,
+    pub(super) holder: Option<[u8; 16]>,
+    pub(super) held_until: Option<i64>,
+}
 
 /// The number of the queue called `name`, if it ever held a letter.
-fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT id FROM queues WHERE name = ?1")?;
     statement.query_row([name], |row| row.get(0)).optional()
-}
-
-/// The number of the queue called `name`; makes it when there is none.
-pub(super) fn number_or_new(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    if let Some(number) = number(connection, name)? {
-        return Ok(number);
-    }
-    connection.execute("INSERT INTO queues (name) VALUES (?1)", [name])?;
-    Ok(connection.last_insert_rowid())
-}
-
-pub(super) fn count(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("SELECT letters FROM queues WHERE name = ?1")?;
-    let letters: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
-    Ok(letters.and_then(|letters| u64::try_from(letters).ok()).unwrap_or(0))
-}
-
-pub(super) fn depth(connection: &Connection, name: &str) -> rusqlite::Result<Depth> {
-    let mut statement = connection.prepare_cached(
-        "SELECT min(letters.id) FROM letters WHERE queue = (SELECT id FROM queues WHERE name = ?1)",
-    )?;
-    let oldest: Option<[u8; 16]> = statement.query_row([name], |row| row.get(0))?;
-    Ok(Depth {
-        waiting: count(connection, name)?,
-        oldest: oldest.map(|bytes| LetterId::from_bytes(bytes).made_at()),
-        ..Depth::default()
-    })
 }
 
 /// The names of all queues.
@@ -47,132 +75,197 @@ pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("SELECT name FROM queues")?.query_map([], |row| row.get(0))?.collect()
 }
 
-pub(super) fn insert(connection: &Connection, queue: i64, entry: &Entry) -> rusqlite::Result<()> {
-    // An id that is there already is the same letter, put twice.
+/// When the oldest letter of a queue was parked.
+pub(super) fn oldest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<SystemTime>> {
+    let mut statement =
+        connection.prepare_cached("SELECT min(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
+    let mut oldest: Option<LetterId> = None;
+    for lane in [FRESH, AGAIN, DUE, ASIDE] {
+        let first: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
+        let first = first.map(LetterId::from_bytes);
+        oldest = oldest.into_iter().chain(first).min();
+    }
+    Ok(oldest.map(LetterId::made_at))
+}
+
+pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqlite::Result<Option<Place>> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO letters (id, queue, component, kind, fingerprint, first_failed, last_failed, head, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (queue, id) DO NOTHING",
+        "SELECT lane, cause, content, size, holder, held_until FROM letters
+         WHERE queue = ?1 AND lane IN (0, 1, 2, 3) AND id = ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Place {
+            lane: row.get(0)?,
+            cause: row.get(1)?,
+            content: row.get(2)?,
+            size: row.get(3)?,
+            holder: row.get(4)?,
+            held_until: row.get(5)?,
+        })
+    };
+    statement.query_row(params![queue, id.to_bytes()], read).optional()
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    queue: i64,
+    cause: i64,
+    content: i64,
+    entry: &Entry,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO letters
+         (queue, lane, id, cause, content, size, first_failed, last_failed, due, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     statement.execute(params![
-        entry.id.to_bytes(),
         queue,
-        &*entry.component,
-        entry.kind.as_str(),
-        entry.fingerprint.to_bits().cast_signed(),
+        lane(entry),
+        entry.id.to_bytes(),
+        cause,
+        content,
+        entry.size().cast_signed(),
         micros(entry.first_failed),
         micros(entry.last_failed),
-        entry.head,
-        entry.body,
+        entry.due.map(micros),
+        entry.expires.map(micros),
     ])?;
     Ok(())
 }
 
-pub(super) fn replace(connection: &Connection, entry: &Entry) -> rusqlite::Result<bool> {
-    let Some(queue) = number(connection, &entry.queue)? else {
-        return Ok(false);
-    };
-    let mut statement = connection.prepare_cached(
-        "UPDATE letters SET component = ?3, kind = ?4, fingerprint = ?5, first_failed = ?6, last_failed = ?7,
-         head = ?8, body = ?9 WHERE queue = ?2 AND id = ?1",
-    )?;
-    let changed = statement.execute(params![
-        entry.id.to_bytes(),
-        queue,
-        &*entry.component,
-        entry.kind.as_str(),
-        entry.fingerprint.to_bits().cast_signed(),
-        micros(entry.first_failed),
-        micros(entry.last_failed),
-        entry.head,
-        entry.body,
-    ])?;
-    Ok(changed > 0)
+pub(super) fn delete(connection: &Connection, queue: i64, lane: i64, id: LetterId) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("DELETE FROM letters WHERE queue = ?1 AND lane = ?2 AND id = ?3")?;
+    statement.execute(params![queue, lane, id.to_bytes()])?;
+    Ok(())
 }
 
-/// Removes the oldest entry of a queue; `false` when it is empty.
-pub(super) fn remove_oldest(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM letters WHERE queue = ?1 AND id = (SELECT min(id) FROM letters WHERE queue = ?1)",
-    )?;
-    Ok(statement.execute([queue])? > 0)
+/// Keeps what an entry says; gives the number of it.
+pub(super) fn write(connection: &Connection, entry: &Entry) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached("INSERT INTO contents (head, body) VALUES (?1, ?2)")?;
+    statement.insert(params![entry.head, entry.body])
 }
 
-pub(super) fn list(connection: &Connection, name: &str, filter: &Filter) -> rusqlite::Result<Vec<Entry>> {
-    let Some(queue) = number(connection, name)? else {
+pub(super) fn rewrite(connection: &Connection, content: i64, entry: &Entry) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE contents SET head = ?2, body = ?3 WHERE id = ?1")?;
+    statement.execute(params![content, entry.head, entry.body])?;
+    Ok(())
+}
+
+pub(super) fn forget(connection: &Connection, content: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM contents WHERE id = ?1")?.execute([content])?;
+    Ok(())
+}
+
+/// What of `found` is there still.
+pub(super) fn still_there(
+    connection: &Connection,
+    queue: &str,
+    mut found: Vec<Found>,
+) -> rusqlite::Result<Vec<Found>> {
+    let Some(queue) = number(connection, queue)? else {
         return Ok(Vec::new());
     };
-    let name: Arc<str> = name.into();
-    let (condition, values) = condition(queue, filter);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, component, kind, fingerprint, first_failed, last_failed, head, body
-         FROM letters WHERE {condition}"
-    ))?;
-    statement.query_map(params_from_iter(values), |row| entry(&name, row))?.collect()
+    let mut there = Vec::with_capacity(found.len());
+    for found in &found {
+        // The number of a content that is gone may be that of another letter by now.
+        there.push(place(connection, queue, found.id)?.is_some_and(|place| place.content == found.content));
+    }
+    let mut there = there.into_iter();
+    found.retain(|_| there.next().unwrap_or(false));
+    Ok(found)
 }
 
-pub(super) fn purge(connection: &Connection, name: &str, filter: &Filter) -> rusqlite::Result<u64> {
-    let Some(queue) = number(connection, name)? else {
-        return Ok(0);
-    };
-    let (condition, values) = condition(queue, filter);
-    let mut statement = connection.prepare_cached(&format!(
-        "DELETE FROM letters WHERE rowid IN (SELECT rowid FROM letters WHERE {condition})"
-    ))?;
-    Ok(statement.execute(params_from_iter(values))? as u64)
+/// The entries of what was found, in the same order.
+pub(super) fn entries(
+    connection: &Connection,
+    queue: &Arc<str>,
+    found: &[Found],
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut causes: BTreeMap<i64, (Fingerprint, Arc<str>, FailureKind)> = BTreeMap::new();
+    let mut cause_of =
+        connection.prepare_cached("SELECT fingerprint, component, kind FROM causes WHERE id = ?1")?;
+    let mut content_of = connection.prepare_cached("SELECT head, body FROM contents WHERE id = ?1")?;
+    let mut entries = Vec::with_capacity(found.len());
+    for found in found {
+        let (fingerprint, component, kind) = match causes.get(&found.cause) {
+            Some(cause) => cause.clone(),
+            None => {
+                let cause = cause_of.query_row([found.cause], |row| {
+                    Ok((fingerprint(row, 0)?, row.get::<_, String>(1)?.into(), kind(row, 2)?))
+                })?;
+                causes.insert(found.cause, cause.clone());
+                cause
+            }
+        };
+        let (head, body) = content_of.query_row([found.content], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        entries.push(Entry {
+            id: found.id,
+            queue: Arc::clone(queue),
+            component,
+            kind,
+            fingerprint,
+            first_failed: moment(found.first_failed),
+            last_failed: moment(found.last_failed),
+            due: found.due.map(moment),
+            expires: found.expires.map(moment),
+            set_aside: found.lane == ASIDE,
+            head,
+            body,
+        });
+    }
+    Ok(entries)
 }
 
-/// A filter as the end of a query, and its values.
-fn condition(queue: i64, filter: &Filter) -> (String, Vec<Value>) {
-    let bytes = |id: LetterId| Value::Blob(id.to_bytes().to_vec());
-    let mut sql = "queue = ?".to_owned();
-    let mut values = vec![Value::Integer(queue)];
-    let mut and = |part: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            sql.push_str(part);
-            values.push(value);
-        }
-    };
-    and(" AND id = ?", filter.id.map(bytes));
-    and(" AND id > ?", filter.after.map(bytes));
-    and(" AND id <= ?", filter.up_to.map(bytes));
-    and(" AND component = ?", filter.component.clone().map(Value::Text));
-    and(" AND kind = ?", filter.kind.map(|kind| Value::Text(kind.as_str().to_owned())));
-    and(
-        " AND fingerprint = ?",
-        filter.fingerprint.map(|print| Value::Integer(print.to_bits().cast_signed())),
-    );
-    and(" AND last_failed <= ?", filter.latest().map(|latest| Value::Integer(micros(latest))));
-    and(" AND last_failed > ?", filter.earliest().map(|earliest| Value::Integer(micros(earliest))));
-    and(
-        " ORDER BY id LIMIT ?",
-        Some(Value::Integer(filter.limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1))),
-    );
-    (sql, values)
+pub(super) fn fingerprint(row: &Row<'_>, column: usize) -> rusqlite::Result<Fingerprint> {
+    Ok(Fingerprint::from_bits(row.get::<_, i64>(column)?.cast_unsigned()))
 }
 
-fn entry(queue: &Arc<str>, row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let kind: String = row.get(2)?;
-    Ok(Entry {
-        id: LetterId::from_bytes(row.get(0)?),
-        queue: Arc::clone(queue),
-        component: row.get::<_, String>(1)?.into(),
-        // A later version may know more kinds.
-        kind: FailureKind::ALL.into_iter().find(|known| known.as_str() == kind).unwrap_or(FailureKind::Error),
-        fingerprint: Fingerprint::from_bits(row.get::<_, i64>(3)?.cast_unsigned()),
-        first_failed: moment(row.get(4)?),
-        last_failed: moment(row.get(5)?),
-        due: None,
-        expires: None,
-        set_aside: false,
-        head: row.get(6)?,
-        body: row.get(7)?,
-    })
+pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<FailureKind> {
+    let text = row.get_ref(column)?.as_str()?;
+    // A later version may know more kinds.
+    Ok(FailureKind::ALL.into_iter().find(|known| known.as_str() == text).unwrap_or(FailureKind::Error))
 }
 
-fn micros(moment: SystemTime) -> i64 {
+fn lane(entry: &Entry) -> i64 {
+    let failed = crate::moment::micros(entry.last_failed) / 1_000;
+    if entry.set_aside {
+        ASIDE
+    } else if entry.due.is_some() {
+        DUE
+    } else if failed.abs_diff(stamp(entry.id)) <= SLACK {
+        FRESH
+    } else {
+        AGAIN
+    }
+}
+
+/// The milliseconds since 1970 that the first bytes of an id are, if it was made as ours are.
+fn stamp(id: LetterId) -> u64 {
+    id.to_bytes().iter().take(6).fold(0, |stamp, byte| stamp << 8 | u64::from(*byte))
+}
+
+/// The smallest id with this stamp.
+pub(super) fn first_at(stamp: u64) -> LetterId {
+    let mut bytes = [0; 16];
+    let [_, _, first @ ..] = stamp.min((1 << 48) - 1).to_be_bytes();
+    bytes[..6].copy_from_slice(&first);
+    LetterId::from_bytes(bytes)
+}
+
+/// The largest id with this stamp.
+pub(super) fn last_at(stamp: u64) -> LetterId {
+    let mut bytes = [0xff; 16];
+    let [_, _, first @ ..] = stamp.min((1 << 48) - 1).to_be_bytes();
+    bytes[..6].copy_from_slice(&first);
+    LetterId::from_bytes(bytes)
+}
+
+pub(super) fn micros(moment: SystemTime) -> i64 {
     i64::try_from(crate::moment::micros(moment)).unwrap_or(i64::MAX)
 }
 
-fn moment(micros: i64) -> SystemTime {
+pub(super) fn moment(micros: i64) -> SystemTime {
     crate::moment::from_micros(u64::try_from(micros).unwrap_or(0))
 }

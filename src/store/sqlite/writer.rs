@@ -2,60 +2,52 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Depths, open, rows};
-use crate::store::{Entry, Filter, LetterId, Limits, Put, StoreError, WhenFull};
+use super::change::Change;
+use super::depths::Depths;
+use super::job::Job;
+use super::tidy::{self, Tidy};
+use super::{open, rows};
+use crate::store::StoreError;
 
-/// The most commands in one commit: enough to hide the `fsync`, few enough not to keep the first one waiting.
+/// The most jobs in one commit: enough to hide the `fsync`, few enough not to keep the first one waiting.
 const GROUP: usize = 256;
 
-/// Free pages that are left in the file for the next letters.
-const SPARE_PAGES: i64 = 256;
+/// The most letters in one commit, if it is of more than one job.
+const LETTERS: usize = 1_024;
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Put { entry: Entry, limits: Limits, reply: Reply<Put> },
-    Replace { entry: Entry, reply: Reply<bool> },
-    Remove { queue: Arc<str>, id: LetterId, reply: Reply<bool> },
-    Purge { queue: Arc<str>, filter: Filter, reply: Reply<u64> },
-}
-
-/// What came of one command, to be told after the commit.
-enum Answer {
-    Put(Put),
-    Changed(bool),
-    Count(u64),
-}
+/// Commits between two looks at a file that is never left alone for long enough to be tidied.
+const BUSY: u32 = 256;
 
 struct Writer<'a> {
     path: &'a Path,
     connection: Connection,
-    depths: Depths,
-    /// Pages may have become free.
+    depths: Arc<Depths>,
+    /// Waits for jobs, with a limit to it.
+    runtime: Runtime,
+    /// Whether commits wait for the disk.
+    durable: bool,
     untidy: bool,
+    /// How long nobody must have come before the file is tidied.
+    quiet: Duration,
+    commits: u32,
 }
 
 /// Opens the file, tells how that went, and writes until every handle is gone.
 pub(super) fn run(
     path: &Path,
-    mut inbox: mpsc::Receiver<Command>,
-    opened: oneshot::Sender<Result<(Connection, Depths), StoreError>>,
+    mut inbox: mpsc::Receiver<Box<dyn Job>>,
+    opened: oneshot::Sender<Result<(Connection, Arc<Depths>), StoreError>>,
 ) {
-    let depths = Depths::default();
-    let opening = open::writer(path).and_then(|connection| {
-        let reader = open::reader(path)?;
-        let mut writer = Writer { path, connection, depths: Arc::clone(&depths), untidy: true };
-        writer.publish_all().map_err(|error| open::explain(path, "read", error))?;
-        Ok((writer, reader))
-    });
-    let mut writer = match opening {
+    let mut writer = match Writer::open(path) {
         Ok((writer, reader)) => {
+            let depths = Arc::clone(&writer.depths);
             if opened.send(Ok((reader, depths))).is_err() {
                 return;
             }
@@ -69,151 +61,130 @@ pub(super) fn run(
     };
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = writer.next(&mut inbox) {
+        let mut weight = first.weight();
         group.push(first);
         while group.len() < GROUP
+            && weight < LETTERS
             && let Ok(next) = inbox.try_recv()
         {
+            weight += next.weight();
             group.push(next);
         }
         writer.write(&mut group);
     }
+    // Another process may have the file open still: it keeps the log, but not its size.
+    let _ = tidy::truncate(&writer.connection);
 }
 
-impl Writer<'_> {
-    /// The next command; gives free pages back to the disk while there is none.
-    fn next(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Option<Command> {
-        while self.untidy {
+impl<'a> Writer<'a> {
+    fn open(path: &'a Path) -> Result<(Self, Connection), StoreError> {
+        let connection = open::writer(path)?;
+        let reader = open::reader(path)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StoreError::other)?;
+        let mut writer = Self {
+            path,
+            connection,
+            depths: Arc::default(),
+            runtime,
+            durable: true,
+            untidy: true,
+            quiet: tidy::QUIET,
+            commits: 0,
+        };
+        writer.publish_all().map_err(|error| open::explain(path, "read", error))?;
+        Ok((writer, reader))
+    }
+
+    /// The next job; tidies the file while there is none.
+    fn next(&mut self, inbox: &mut mpsc::Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+        loop {
             match inbox.try_recv() {
-                Ok(command) => return Some(command),
+                Ok(job) => return Some(job),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => self.untidy = self.tidy().unwrap_or(false),
+                Err(TryRecvError::Empty) if !self.untidy => return inbox.blocking_recv(),
+                Err(TryRecvError::Empty) => {}
             }
+            let waiting = async { tokio::time::timeout(self.quiet, inbox.recv()).await };
+            if let Ok(next) = self.runtime.block_on(waiting) {
+                self.quiet = tidy::QUIET;
+                return next;
+            }
+            // What cannot be tidied now can be later.
+            let tidied = tidy::step(&self.connection).unwrap_or(Tidy::Done);
+            self.untidy = !matches!(tidied, Tidy::Done);
+            self.quiet = tidied.pause();
+            self.depths.weigh(self.path);
         }
-        inbox.blocking_recv()
     }
 
-    /// Gives some free pages back; `true` when there are more.
-    fn tidy(&self) -> rusqlite::Result<bool> {
-        let free: i64 = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-        if free <= SPARE_PAGES {
-            return Ok(false);
-        }
-        let pages = (free - SPARE_PAGES).min(1_024);
-        // One row for each page: the statement must be run to its end.
-        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        let mut freed = statement.query([])?;
-        while freed.next()?.is_some() {}
-        Ok(true)
-    }
-
-    /// Commits a group and answers each of its commands.
-    fn write(&mut self, group: &mut Vec<Command>) {
+    /// Commits a group and answers each of its jobs.
+    fn write(&mut self, group: &mut Vec<Box<dyn Job>>) {
         match self.commit(group) {
-            Ok(answers) => {
-                for (command, answer) in group.drain(..).zip(answers) {
-                    command.answer(Ok(answer));
+            Ok(()) => {
+                for job in group.drain(..) {
+                    job.answer(Ok(()));
                 }
             }
-            // One command that cannot be done must not take the others with it.
+            // One job that cannot be done must not take the others with it.
             Err(error) if group.len() > 1 && is_its_own_fault(&error) => {
-                for command in group.drain(..) {
-                    self.write(&mut vec![command]);
+                for job in group.drain(..) {
+                    self.write(&mut vec![job]);
                 }
             }
             Err(error) => {
                 let error = open::explain(self.path, "write to", error);
-                for command in group.drain(..) {
-                    command.answer(Err(error.again()));
+                for job in group.drain(..) {
+                    job.answer(Err(error.again()));
                 }
             }
         }
     }
 
-    fn commit(&mut self, group: &[Command]) -> rusqlite::Result<Vec<Answer>> {
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answers = group.iter().map(|command| command.apply(&change)).collect::<Result<Vec<_>, _>>()?;
-        change.commit()?;
-        let mut touched: Vec<&str> = group.iter().map(Command::queue).collect();
-        touched.sort_unstable();
-        touched.dedup();
-        for queue in touched {
-            // The letters are safe; a depth that cannot be read must not say otherwise.
-            let _ = self.publish(queue);
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        self.be_durable(group.iter().any(|job| job.is_durable()))?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut change = Change::new(&transaction);
+        for job in group {
+            job.run(&mut change)?;
         }
-        self.untidy |= group.iter().any(|command| !matches!(command, Command::Put { .. }));
-        Ok(answers)
+        let depths = change.finish()?;
+        transaction.commit()?;
+        self.depths.publish(depths);
+        self.depths.weigh(self.path);
+        self.untidy = true;
+        self.commits = self.commits.wrapping_add(1);
+        if self.commits.is_multiple_of(BUSY) {
+            // The letters are safe, whatever comes of this.
+            let _ = tidy::if_need_be(&self.connection);
+        }
+        Ok(())
     }
 
-    fn publish(&self, queue: &str) -> rusqlite::Result<()> {
-        let depth = rows::depth(&self.connection, queue)?;
-        self.depths.lock().insert(queue.into(), depth);
+    /// Whether the next commit waits for the disk. One that does brings those before it there, too.
+    fn be_durable(&mut self, yes: bool) -> rusqlite::Result<()> {
+        if self.durable != yes {
+            self.connection.pragma_update(None, "synchronous", if yes { "FULL" } else { "NORMAL" })?;
+            self.durable = yes;
+        }
         Ok(())
     }
 
     fn publish_all(&mut self) -> rusqlite::Result<()> {
-        for queue in rows::names(&self.connection)? {
-            self.publish(&queue)?;
+        let mut tally = super::tally::Tally::default();
+        let mut depths = Vec::new();
+        for name in rows::names(&self.connection)? {
+            if let Some(queue) = tally.queue(&self.connection, &name)? {
+                depths.push((name.into(), queue.depth(&self.connection)?));
+            }
         }
+        self.depths.publish(depths);
+        self.depths.weigh(self.path);
         Ok(())
     }
 }
 
-impl Command {
-    fn queue(&self) -> &str {
-        match self {
-            Self::Put { entry, .. } | Self::Replace { entry, .. } => &entry.queue,
-            Self::Remove { queue, .. } | Self::Purge { queue, .. } => queue,
-        }
-    }
-
-    fn apply(&self, connection: &Connection) -> rusqlite::Result<Answer> {
-        Ok(match self {
-            // The queue has given it up and counted it as dropped.
-            Self::Put { reply, .. } if reply.is_closed() => Answer::Put(Put::Full),
-            Self::Put { entry, limits, .. } => Answer::Put(put(connection, entry, *limits)?),
-            Self::Replace { entry, .. } => Answer::Changed(rows::replace(connection, entry)?),
-            Self::Remove { queue, id, .. } => {
-                Answer::Changed(rows::purge(connection, queue, &Filter::id(*id))? > 0)
-            }
-            Self::Purge { queue, filter, .. } => Answer::Count(rows::purge(connection, queue, filter)?),
-        })
-    }
-
-    /// Whoever asked may have gone.
-    fn answer(self, answer: Result<Answer, StoreError>) {
-        match (self, answer) {
-            (Self::Put { reply, .. }, Ok(Answer::Put(put))) => drop(reply.send(Ok(put))),
-            (Self::Put { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
-            (Self::Replace { reply, .. } | Self::Remove { reply, .. }, Ok(Answer::Changed(changed))) => {
-                drop(reply.send(Ok(changed)));
-            }
-            (Self::Replace { reply, .. } | Self::Remove { reply, .. }, Err(error)) => {
-                drop(reply.send(Err(error)));
-            }
-            (Self::Purge { reply, .. }, Ok(Answer::Count(count))) => drop(reply.send(Ok(count))),
-            (Self::Purge { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
-            // `apply` gives each command its own kind of answer; a dropped reply reads as "closed".
-            (_, Ok(_)) => {}
-        }
-    }
-}
-
-fn put(connection: &Connection, entry: &Entry, limits: Limits) -> rusqlite::Result<Put> {
-    let mut waiting = rows::count(connection, &entry.queue)?;
-    if waiting >= limits.capacity && limits.when_full == WhenFull::RefuseNew {
-        return Ok(Put::Full);
-    }
-    let queue = rows::number_or_new(connection, &entry.queue)?;
-    let mut evicted = 0;
-    while waiting >= limits.capacity && rows::remove_oldest(connection, queue)? {
-        waiting -= 1;
-        evicted += 1;
-    }
-    rows::insert(connection, queue, entry)?;
-    Ok(Put::Kept { evicted })
-}
-
-/// Whether an error concerns the command alone, not the file.
+/// Whether an error concerns the job alone, not the file.
 fn is_its_own_fault(error: &rusqlite::Error) -> bool {
     !matches!(
         error.sqlite_error_code(),

@@ -20,6 +20,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use self::surroundings::Surroundings;
 use super::variables::{Variables, percent_decoded};
 use crate::error::ConfigError;
+use crate::signal::Identity;
 
 /// The resource of a service: what is found out, then what the code says, then what the environment says.
 pub(super) fn resource(
@@ -42,6 +43,16 @@ pub(super) fn resource(
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(found)
         .build())
+}
+
+/// What it says to those who keep a note of who they are.
+pub(super) fn identity(resource: &Resource) -> Identity {
+    let get = |key: &'static str| resource.get(&Key::new(key)).map(|value| value.to_string());
+    Identity {
+        service: get("service.name"),
+        version: get("service.version"),
+        instance: get("service.instance.id").or_else(|| get("host.name")),
+    }
 }
 
 /// What `surroundings` tell; of two with the same name the later one stands.

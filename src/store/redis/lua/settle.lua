@@ -32,7 +32,7 @@ while at <= #ARGV do
                 write(id, l, rest, head, body)
                 unwrite(id, old)
                 index(id, l)
-                count_failure(KEYS[tonumber(key)], field, until_second)
+                if what == 'failed' then count_failure(KEYS[tonumber(key)], field, until_second) end
             end
         end
         if done then redis.call('XACK', STREAM, GROUP, old.sid) end

@@ -1,0 +1,52 @@
+//! Letters that were set aside get another chance.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::meant;
+use crate::dead_letter::asking::Operation;
+use crate::dead_letter::core::Core;
+use crate::dead_letter::letter::Letter;
+use crate::moment;
+use crate::store::{Claim, Filter, Owner, Settled, StoreError};
+
+/// Letters that are changed at once.
+const PAGE: usize = 256;
+
+/// How long a page may take.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Brings the letters back that `filter` lets through and that are set aside; tells how many.
+pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreError> {
+    let owner = Owner::new();
+    let mut rest = meant(&filter.clone().set_aside(true));
+    let mut changed = 0;
+    loop {
+        let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
+        let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None };
+        let page = rest.clone().limit(size);
+        let entries = core.ask(Operation::Claim, |store| store.claim(&core.name, &page, claim)).await?;
+        let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
+        let settled = entries.into_iter().map(|entry| {
+            let id = entry.id;
+            let letter = Letter::from_entry(entry).map(|mut letter| {
+                letter.set_aside = false;
+                letter.redrives = 0;
+                letter.due = None;
+                letter
+            });
+            // One that cannot be read stays as it is.
+            let entry = letter.ok().and_then(|letter| letter.into_entry().ok());
+            entry.map_or(Settled::Released(id), Settled::Changed)
+        });
+        let settled: Vec<Settled> = settled.collect();
+        let meant: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
+        let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
+        changed += done.into_iter().zip(meant).filter(|(done, meant)| *done && *meant).count() as u64;
+        if found < size || rest.limit == Some(found) {
+            core.redrives.schedule.note(Some(moment::now()));
+            return Ok(changed);
+        }
+        rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
+    }
+}

@@ -1,0 +1,42 @@
+//! What a redrive would send.
+
+use std::sync::Arc;
+
+use super::RedriveReport;
+use super::request::{Redrivable, Redriven};
+use super::run::meant;
+use super::settings::Redrive;
+use crate::dead_letter::asking::Operation;
+use crate::dead_letter::core::Core;
+use crate::dead_letter::letter::Letter;
+use crate::moment;
+use crate::store::{Filter, StoreError};
+
+/// Letters that are read at once.
+const PAGE: usize = 256;
+
+/// Counts, and neither claims nor changes anything.
+pub(super) async fn run<Req, Via>(core: &Arc<Core>, redrive: &Redrive) -> Result<RedriveReport, StoreError>
+where
+    Req: Redrivable<Via>,
+{
+    let mut report = RedriveReport::default();
+    let mut rest = meant(&redrive.filter);
+    loop {
+        let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
+        let page = rest.clone().limit(size);
+        let entries = core.ask(Operation::List, |store| store.list(&core.name, &page)).await?;
+        let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
+        for entry in entries.into_iter().filter(|entry| !entry.has_expired(moment::now())) {
+            report.matched += 1;
+            let fits = Letter::from_entry(entry).is_ok_and(|letter| {
+                letter.is_whole() && Req::from_letter(&letter, Redriven::new(core, &letter)).is_ok()
+            });
+            report.skipped += u64::from(!fits);
+        }
+        if found < size || rest.limit == Some(found) {
+            return Ok(report);
+        }
+        rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
+    }
+}

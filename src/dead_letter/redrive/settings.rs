@@ -1,0 +1,165 @@
+//! Which letters are sent again, and how carefully.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+use crate::store::Filter;
+
+/// Which letters are sent again, and how carefully.
+///
+/// # Example
+/// ```
+/// use campanile::FailureKind;
+/// use campanile::dead_letter::{Filter, Redrive};
+///
+/// let timeouts = Redrive::only(Filter::all().kind(FailureKind::Timeout)).rate(50).concurrency(4).stop_after(5);
+/// # let _ = timeouts;
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[must_use]
+pub struct Redrive {
+    pub(super) filter: Filter,
+    pub(super) rate: Option<f64>,
+    pub(super) concurrency: usize,
+    pub(super) dry_run: bool,
+    pub(super) stop_after: u32,
+    pub(super) stop_at_failure_rate: f64,
+    pub(super) failure_rate_minimum: u64,
+    pub(super) set_aside_after: u32,
+    #[serde(with = "crate::duration")]
+    pub(super) max_pause: Duration,
+    #[serde(with = "crate::duration")]
+    pub(super) lease: Duration,
+}
+
+impl Default for Redrive {
+    fn default() -> Self {
+        Self {
+            filter: Filter::all(),
+            rate: None,
+            concurrency: 1,
+            dry_run: false,
+            stop_after: 10,
+            stop_at_failure_rate: 0.5,
+            failure_rate_minimum: 20,
+            set_aside_after: 5,
+            max_pause: Duration::from_secs(60),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Redrive {
+    /// Every letter that is not set aside, the oldest first, one after the other, until ten have failed in a row or
+    /// half of at least twenty have failed.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The letters that `filter` lets through; those that are set aside only if it asks for them.
+    pub fn only(filter: Filter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    /// At most this many letters a second, evenly spaced to the 5 ms that timers are good for; at least 0.001.
+    /// Default: no limit.
+    pub fn rate(mut self, per_second: impl Into<f64>) -> Self {
+        self.rate = Some(per_second.into());
+        self
+    }
+
+    /// How many letters may be under way at once: 1 to 1,024. Default 1, which keeps their order.
+    pub fn concurrency(mut self, letters: usize) -> Self {
+        self.concurrency = letters;
+        self
+    }
+
+    /// Whether to only count what would be sent.
+    pub fn dry_run(mut self, yes: bool) -> Self {
+        self.dry_run = yes;
+        self
+    }
+
+    /// Stops when this many letters have failed in a row: at least 1. Default 10.
+    pub fn stop_after(mut self, failures: u32) -> Self {
+        self.stop_after = failures;
+        self
+    }
+
+    /// Stops when at least `minimum` letters have been sent and this share of them, more than 0 and at most 1, has
+    /// failed. Default: half of at least 20.
+    pub fn stop_at_failure_rate(mut self, share: f64, minimum: u64) -> Self {
+        self.stop_at_failure_rate = share;
+        self.failure_rate_minimum = minimum;
+        self
+    }
+
+    /// Sets a letter aside when this many redrives have failed it, so that it holds up no other one: see
+    /// [`DeadLetterQueue::bring_back`](crate::DeadLetterQueue::bring_back). Default 5; zero sets none aside.
+    pub fn set_aside_after(mut self, redrives: u32) -> Self {
+        self.set_aside_after = redrives;
+        self
+    }
+
+    /// How long to wait in all, between two successes, for a circuit breaker that refuses. Default 60 s; zero
+    /// stops at the first refusal.
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.max_pause = pause;
+        self
+    }
+
+    /// For how long nobody else gets a letter that this run is about to send, at least 100 ms. Default 30 s.
+    ///
+    /// It is prolonged for as long as the run lives: this is how long the letters of a process that died have to wait.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        validate_common(self.rate, self.concurrency, self.lease)?;
+        ConfigError::check(self.stop_after >= 1, "stop_after", self.stop_after, "at least 1")?;
+        ConfigError::check(
+            self.stop_at_failure_rate > 0.0 && self.stop_at_failure_rate <= 1.0,
+            "stop_at_failure_rate",
+            self.stop_at_failure_rate,
+            "more than 0 and at most 1",
+        )?;
+        ConfigError::check(
+            self.failure_rate_minimum >= 1,
+            "failure_rate_minimum",
+            self.failure_rate_minimum,
+            "at least 1",
+        )
+    }
+}
+
+pub(super) fn validate_common(
+    rate: Option<f64>,
+    concurrency: usize,
+    lease: Duration,
+) -> Result<(), ConfigError> {
+    if let Some(rate) = rate {
+        ConfigError::check(
+            rate.is_finite() && rate >= 0.001,
+            "rate",
+            rate,
+            "letters a second, at least 0.001",
+        )?;
+    }
+    ConfigError::check(
+        (1..=1_024).contains(&concurrency),
+        "concurrency",
+        concurrency,
+        "at least 1 and at most 1024",
+    )?;
+    ConfigError::check(
+        (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&lease),
+        "lease",
+        lease,
+        "at least 100 ms and at most a day",
+    )
+}

@@ -1,0 +1,265 @@
+//! What is done to letters within one transaction.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, Found, micros};
+use super::search::Search;
+use super::tally::Tally;
+use crate::moment;
+use crate::store::{
+    Claim, Depth, Entry, Filter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
+};
+
+/// A transaction, and the sums that it changes.
+pub(super) struct Change<'c> {
+    connection: &'c Connection,
+    tally: Tally,
+}
+
+/// A part of a purge.
+pub(super) struct Part {
+    /// The number of its record.
+    pub(super) record: i64,
+    pub(super) purged: u64,
+    /// The newest letter that it may take.
+    pub(super) up_to: Option<LetterId>,
+}
+
+impl<'c> Change<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self { connection, tally: Tally::default() }
+    }
+
+    /// Writes the sums; gives the depth of each queue.
+    pub(super) fn finish(self) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
+        self.tally.finish(self.connection)
+    }
+
+    pub(super) fn put(&mut self, entry: &Entry, limits: Limits) -> rusqlite::Result<Put> {
+        let queue = self.tally.queue_or_new(self.connection, &entry.queue)?.number;
+        if rows::place(self.connection, queue, entry.id)?.is_some() {
+            // The same letter, put twice.
+            return Ok(Put::Kept { evicted: 0 });
+        }
+        let size = entry.size();
+        let mut evicted = 0;
+        while !self.has_room(entry, limits)? {
+            // Dropping all others would not make room for one that is larger than all there is.
+            let drops = limits.when_full == WhenFull::DropOldest && size <= limits.bytes;
+            if !drops || !self.remove_oldest(queue)? {
+                return Ok(Put::Full);
+            }
+            evicted += 1;
+        }
+        let cause = self.tally.come(self.connection, queue, entry)?;
+        self.tally.fail(queue, entry);
+        let content = rows::write(self.connection, entry)?;
+        rows::insert(self.connection, queue, cause, content, entry)?;
+        Ok(Put::Kept { evicted })
+    }
+
+    fn has_room(&mut self, entry: &Entry, limits: Limits) -> rusqlite::Result<bool> {
+        let queue = self.tally.queue_or_new(self.connection, &entry.queue)?;
+        let (letters, bytes) = (queue.letters.max(0).cast_unsigned(), queue.bytes.max(0).cast_unsigned());
+        Ok(letters < limits.capacity && bytes.saturating_add(entry.size()) <= limits.bytes)
+    }
+
+    fn remove_oldest(&mut self, queue: i64) -> rusqlite::Result<bool> {
+        let all = Filter::all();
+        let oldest = Search::within(queue, &all).find(self.connection, 1)?;
+        self.remove(queue, &oldest)?;
+        Ok(!oldest.is_empty())
+    }
+
+    fn remove(&mut self, queue: i64, found: &[Found]) -> rusqlite::Result<()> {
+        for found in found {
+            rows::delete(self.connection, queue, found.lane, found.id)?;
+            rows::forget(self.connection, found.content)?;
+            self.tally.go(self.connection, queue, found.cause, found.size)?;
+        }
+        Ok(())
+    }
+
+    /// Takes letters for an owner. What they say is read later: it must not hold up those who write.
+    pub(super) fn claim(
+        &mut self,
+        queue: &str,
+        filter: &Filter,
+        claim: Claim,
+    ) -> rusqlite::Result<Vec<Found>> {
+        let Some(queue) = rows::number(self.connection, queue)? else {
+            return Ok(Vec::new());
+        };
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        let found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
+        let until = micros(moment::later(claim.now, claim.lease));
+        let mut hold = self.connection.prepare_cached(
+            "UPDATE letters SET holder = ?4, held_until = ?5 WHERE queue = ?1 AND lane = ?2 AND id = ?3",
+        )?;
+        for found in &found {
+            hold.execute(params![queue, found.lane, found.id.to_bytes(), claim.owner.to_bytes(), until])?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        queue: &str,
+        ids: &[LetterId],
+        claim: Claim,
+    ) -> rusqlite::Result<Vec<LetterId>> {
+        let Some(queue) = rows::number(self.connection, queue)? else {
+            return Ok(Vec::new());
+        };
+        let until = micros(moment::later(claim.now, claim.lease));
+        let mut hold = self.connection.prepare_cached(
+            "UPDATE letters SET held_until = ?4
+             WHERE queue = ?1 AND lane IN (0, 1, 2, 3) AND id = ?2 AND holder = ?3",
+        )?;
+        let mut held = Vec::with_capacity(ids.len());
+        for id in ids {
+            if hold.execute(params![queue, id.to_bytes(), claim.owner.to_bytes(), until])? > 0 {
+                held.push(*id);
+            }
+        }
+        Ok(held)
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        queue: &str,
+        owner: Owner,
+        settled: &[Settled],
+        now: SystemTime,
+    ) -> rusqlite::Result<Vec<bool>> {
+        let Some(queue) = self.tally.queue(self.connection, queue)?.map(|queue| queue.number) else {
+            return Ok(vec![false; settled.len()]);
+        };
+        settled.iter().map(|settled| self.settle_one(queue, owner, settled, micros(now))).collect()
+    }
+
+    fn settle_one(
+        &mut self,
+        queue: i64,
+        owner: Owner,
+        settled: &Settled,
+        now: i64,
+    ) -> rusqlite::Result<bool> {
+        let id = settled.id();
+        let Some(place) = rows::place(self.connection, queue, id)? else {
+            return Ok(false);
+        };
+        let is_held = place.holder.is_some_and(|holder| holder != owner.to_bytes())
+            && place.held_until.is_some_and(|until| until > now);
+        match settled {
+            Settled::Delivered(_) => {
+                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::forget(self.connection, place.content)?;
+                self.tally.go(self.connection, queue, place.cause, place.size)?;
+            }
+            _ if is_held => return Ok(false),
+            Settled::Failed(entry) | Settled::Changed(entry) => {
+                // It comes before it goes: a group that has no other letter was never empty.
+                let cause = self.tally.come(self.connection, queue, entry)?;
+                self.tally.go(self.connection, queue, place.cause, place.size)?;
+                if matches!(settled, Settled::Failed(_)) {
+                    self.tally.fail(queue, entry);
+                }
+                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::rewrite(self.connection, place.content, entry)?;
+                rows::insert(self.connection, queue, cause, place.content, entry)?;
+            }
+            Settled::Released(_) => {
+                let mut release = self.connection.prepare_cached(
+                    "UPDATE letters SET holder = NULL, held_until = NULL
+                     WHERE queue = ?1 AND lane = ?2 AND id = ?3",
+                )?;
+                release.execute(params![queue, place.lane, id.to_bytes()])?;
+                return Ok(place.holder.is_some());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes up to `most` letters that `filter` lets through, and adds them to the record of the purge, which is
+    /// made when there is none.
+    pub(super) fn purge(
+        &mut self,
+        queue: &str,
+        filter: &Filter,
+        most: usize,
+        of: Result<i64, &PurgeRecord>,
+    ) -> rusqlite::Result<Part> {
+        let number = self.tally.queue_or_new(self.connection, queue)?.number;
+        let mut filter = filter.clone();
+        let record = match of {
+            Ok(record) => record,
+            Err(record) => {
+                // What is parked from now on stays: the purge must come to an end.
+                let newest = self.newest(number)?;
+                filter.up_to = filter.up_to.into_iter().chain(newest).min();
+                self.record(number, record)?
+            }
+        };
+        let limit = filter.limit.unwrap_or(usize::MAX).min(most);
+        let found = Search::within(number, &filter).find(self.connection, limit)?;
+        self.remove(number, &found)?;
+        let purged = found.len() as u64;
+        self.connection
+            .prepare_cached("UPDATE purges SET purged = purged + ?2 WHERE id = ?1")?
+            .execute((record, purged.cast_signed()))?;
+        Ok(Part { record, purged, up_to: filter.up_to })
+    }
+
+    fn newest(&self, queue: i64) -> rusqlite::Result<Option<LetterId>> {
+        let mut newest = None;
+        for lane in [rows::FRESH, rows::AGAIN, rows::DUE, rows::ASIDE] {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT max(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
+            let last: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
+            newest = newest.into_iter().chain(last.map(LetterId::from_bytes)).max();
+        }
+        Ok(newest)
+    }
+
+    fn record(&self, queue: i64, record: &PurgeRecord) -> rusqlite::Result<i64> {
+        let text = serde_json::to_string(record)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let number = self
+            .connection
+            .prepare_cached("INSERT INTO purges (queue, record, purged) VALUES (?1, ?2, 0)")?
+            .insert((queue, text))?;
+        let oldest = self
+            .connection
+            .prepare_cached("SELECT id FROM purges WHERE queue = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2")?
+            .query_row((queue, PURGES_KEPT.cast_signed()), |row| row.get::<_, i64>(0))
+            .optional()?;
+        if let Some(oldest) = oldest {
+            self.connection.execute("DELETE FROM purges WHERE queue = ?1 AND id <= ?2", (queue, oldest))?;
+        }
+        Ok(number)
+    }
+
+    /// Removes up to `most` letters that have expired.
+    pub(super) fn expire(&mut self, queue: &str, now: SystemTime, most: usize) -> rusqlite::Result<u64> {
+        let Some(queue) = self.tally.queue(self.connection, queue)?.map(|queue| queue.number) else {
+            return Ok(0);
+        };
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {}, lane FROM letters INDEXED BY letters_by_expiry
+             WHERE queue = ?1 AND expires IS NOT NULL AND expires <= ?2 LIMIT ?3",
+            rows::COLUMNS
+        ))?;
+        let expired = statement
+            .query_map(params![queue, micros(now), i64::try_from(most).unwrap_or(-1)], |row| {
+                Found::read(row.get(8)?, row)
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        self.remove(queue, &expired)?;
+        Ok(expired.len() as u64)
+    }
+}

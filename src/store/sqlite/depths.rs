@@ -1,0 +1,42 @@
+//! What metrics ask for, ready before they ask.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::store::Depth;
+use crate::sync::Mutex;
+
+/// The depth of each queue in the file and the size of the file, as of the last commit of this process.
+#[derive(Debug, Default)]
+pub(super) struct Depths {
+    queues: Mutex<BTreeMap<Arc<str>, Depth>>,
+    file: AtomicU64,
+}
+
+impl Depths {
+    pub(super) fn of(&self, queue: &str) -> Depth {
+        let depth = self.queues.lock().get(queue).copied().unwrap_or_default();
+        Depth { file_size: Some(self.file.load(Ordering::Relaxed)), ..depth }
+    }
+
+    pub(super) fn publish(&self, depths: Vec<(Arc<str>, Depth)>) {
+        if !depths.is_empty() {
+            self.queues.lock().extend(depths);
+        }
+    }
+
+    /// Asks for the size of the file and its log.
+    pub(super) fn weigh(&self, path: &Path) {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        self.file.store(size(path) + size(&log(path)), Ordering::Relaxed);
+    }
+}
+
+/// The write-ahead log of a file.
+fn log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}

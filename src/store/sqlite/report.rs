@@ -1,0 +1,174 @@
+//! What is told of many letters at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row};
+
+use super::rows::{self, fingerprint, kind, moment};
+use super::search::Search;
+use crate::store::group::{by_frequency, by_size};
+use crate::store::{Filter, Fingerprint, Frequency, Group, LetterId, PurgeRecord};
+
+/// A group without its example.
+struct Sum {
+    fingerprint: Fingerprint,
+    first_seen: i64,
+    last_seen: i64,
+    letters: u64,
+    newest: Option<LetterId>,
+}
+
+pub(super) fn count(connection: &Connection, queue: &str, filter: &Filter) -> rusqlite::Result<u64> {
+    match Search::new(connection, queue, filter)? {
+        Some(search) => search.count(connection),
+        None => Ok(0),
+    }
+}
+
+pub(super) fn groups(
+    connection: &Connection,
+    queue: &Arc<str>,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<Group>> {
+    let Some(number) = rows::number(connection, queue)? else {
+        return Ok(Vec::new());
+    };
+    let mut sums = sums(connection, number, filter)?;
+    // Only of those that are told the example is read.
+    sums.sort_by(|a, b| b.letters.cmp(&a.letters).then(a.fingerprint.cmp(&b.fingerprint)));
+    sums.truncate(filter.limit.unwrap_or(usize::MAX));
+    let mut groups = Vec::with_capacity(sums.len());
+    for sum in sums {
+        let newest = match sum.newest {
+            Some(newest) => Some(newest),
+            None => newest(connection, number, filter, sum.fingerprint)?,
+        };
+        let Some(newest) = newest else { continue };
+        let one = Filter::id(newest);
+        let found = Search::within(number, &one).find(connection, 1)?;
+        if let Some(example) = rows::entries(connection, queue, &found)?.pop() {
+            groups.push(Group {
+                fingerprint: sum.fingerprint,
+                letters: sum.letters,
+                first_seen: moment(sum.first_seen),
+                last_seen: moment(sum.last_seen),
+                example,
+            });
+        }
+    }
+    Ok(by_size(groups, None))
+}
+
+/// The groups of which letters are meant.
+fn sums(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Result<Vec<Sum>> {
+    struct Cause {
+        fingerprint: Fingerprint,
+        meant: bool,
+        letters: u64,
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT id, fingerprint, component, kind, letters, first_seen, last_seen FROM causes WHERE queue = ?1",
+    )?;
+    let mut causes: BTreeMap<i64, Cause> = BTreeMap::new();
+    let mut sums: BTreeMap<Fingerprint, Sum> = BTreeMap::new();
+    let mut all = statement.query([queue])?;
+    while let Some(row) = all.next()? {
+        let print = fingerprint(row, 1)?;
+        let component = row.get_ref(2)?.as_str()?;
+        let meant = filter.fingerprint.is_none_or(|wanted| wanted == print)
+            && filter.component.as_deref().is_none_or(|wanted| wanted == component)
+            && filter.kind.map_or(Ok(true), |wanted| kind(row, 3).map(|kind| wanted == kind))?;
+        let letters = row.get::<_, i64>(4)?.cast_unsigned();
+        causes.insert(row.get(0)?, Cause { fingerprint: print, meant, letters });
+        let (first_seen, last_seen) = (row.get(5)?, row.get(6)?);
+        let sum = sums.entry(print).or_insert(Sum {
+            fingerprint: print,
+            first_seen,
+            last_seen,
+            letters: 0,
+            newest: None,
+        });
+        sum.first_seen = sum.first_seen.min(first_seen);
+        sum.last_seen = sum.last_seen.max(last_seen);
+    }
+    let search = Search::within(queue, filter);
+    if search.is_by_cause_alone() {
+        for cause in causes.values().filter(|cause| cause.meant) {
+            if let Some(sum) = sums.get_mut(&cause.fingerprint) {
+                sum.letters += cause.letters;
+            }
+        }
+    } else {
+        for (id, (letters, newest)) in search.by_cause(connection)? {
+            if let Some(sum) = causes.get(&id).and_then(|cause| sums.get_mut(&cause.fingerprint)) {
+                sum.letters += letters;
+                sum.newest = sum.newest.max(Some(newest));
+            }
+        }
+    }
+    Ok(sums.into_values().filter(|sum| sum.letters > 0).collect())
+}
+
+/// The newest letter of a group of which only the cause decides.
+fn newest(
+    connection: &Connection,
+    queue: i64,
+    filter: &Filter,
+    fingerprint: Fingerprint,
+) -> rusqlite::Result<Option<LetterId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 0),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 1),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 2),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 3)
+         FROM causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
+         AND (?4 IS NULL OR kind = ?4)",
+    )?;
+    let kind = filter.kind.map(|kind| kind.as_str());
+    let mut rows =
+        statement.query((queue, fingerprint.to_bits().cast_signed(), filter.component.as_deref(), kind))?;
+    let mut newest = None;
+    while let Some(row) = rows.next()? {
+        for lane in 0..4 {
+            let of_lane: Option<[u8; 16]> = row.get(lane)?;
+            newest = newest.max(of_lane.map(LetterId::from_bytes));
+        }
+    }
+    Ok(newest)
+}
+
+pub(super) fn frequencies(
+    connection: &Connection,
+    queue: &str,
+    from: u64,
+) -> rusqlite::Result<Vec<Frequency>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT fingerprint, component, kind, sum(failures) FROM failures
+         WHERE queue = (SELECT id FROM queues WHERE name = ?1) AND minute >= ?2 GROUP BY fingerprint",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Frequency {
+            fingerprint: fingerprint(row, 0)?,
+            component: row.get::<_, String>(1)?.into(),
+            kind: kind(row, 2)?,
+            failures: row.get::<_, i64>(3)?.cast_unsigned(),
+        })
+    };
+    Ok(by_frequency(statement.query_map((queue, from.cast_signed()), read)?.collect::<Result<_, _>>()?))
+}
+
+pub(super) fn purges(connection: &Connection, queue: &str) -> rusqlite::Result<Vec<PurgeRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT record, purged FROM purges WHERE queue = (SELECT id FROM queues WHERE name = ?1)
+         ORDER BY id DESC",
+    )?;
+    let read = |row: &Row<'_>| {
+        let record: Result<PurgeRecord, _> = serde_json::from_str(row.get_ref(0)?.as_str()?);
+        let record = record.map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
+        })?;
+        Ok(PurgeRecord { purged: row.get::<_, i64>(1)?.cast_unsigned(), ..record })
+    };
+    statement.query_map([queue], read)?.collect()
+}

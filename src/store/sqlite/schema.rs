@@ -1,0 +1,132 @@
+//! The schema of the file, and how an older one becomes this one.
+//!
+//! What a letter says is long and read seldom; what it is found by is short and read often. So both lie apart: a
+//! table of short rows that a filter can walk through, and one of contents. Sums are kept beside them, because a
+//! million letters are not counted within the time that somebody waits for a number.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// `CAMP`, in the header of the file: it tells ours from the databases of other programs.
+pub(super) const APPLICATION: i32 = 0x4341_4d50;
+
+/// The version of the schema below. A new one is added to [`MIGRATIONS`]; the old ones never change.
+pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Each brings the schema from the version of its index to the next.
+const MIGRATIONS: &[&str] = &[
+    "
+    CREATE TABLE queues (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        letters INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE letters (
+        id BLOB NOT NULL,
+        queue INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        fingerprint INTEGER NOT NULL,
+        first_failed INTEGER NOT NULL,
+        last_failed INTEGER NOT NULL,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX letters_by_id ON letters (queue, id);
+    CREATE INDEX letters_by_fingerprint ON letters (queue, fingerprint, id);
+    CREATE TRIGGER letter_comes AFTER INSERT ON letters BEGIN
+        UPDATE queues SET letters = letters + 1 WHERE id = new.queue;
+    END;
+    CREATE TRIGGER letter_goes AFTER DELETE ON letters BEGIN
+        UPDATE queues SET letters = letters - 1 WHERE id = old.queue;
+    END;
+",
+    // The lanes are those of `rows.rs`. Old letters go to lane 1, of which nothing is assumed.
+    "
+    DROP TRIGGER letter_comes;
+    DROP TRIGGER letter_goes;
+    ALTER TABLE letters RENAME TO old_letters;
+    ALTER TABLE queues ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE causes (
+        id INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL,
+        fingerprint INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        letters INTEGER NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        UNIQUE (queue, fingerprint, component, kind)
+    );
+    CREATE TABLE contents (
+        id INTEGER PRIMARY KEY,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE TABLE letters (
+        queue INTEGER NOT NULL,
+        lane INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        cause INTEGER NOT NULL,
+        content INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        first_failed INTEGER NOT NULL,
+        last_failed INTEGER NOT NULL,
+        due INTEGER,
+        expires INTEGER,
+        holder BLOB,
+        held_until INTEGER,
+        PRIMARY KEY (queue, lane, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE failures (
+        queue INTEGER NOT NULL,
+        minute INTEGER NOT NULL,
+        fingerprint INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        failures INTEGER NOT NULL,
+        PRIMARY KEY (queue, minute, fingerprint)
+    ) WITHOUT ROWID;
+    CREATE TABLE purges (
+        id INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        purged INTEGER NOT NULL
+    );
+    INSERT INTO causes (queue, fingerprint, component, kind, letters, first_seen, last_seen)
+        SELECT queue, fingerprint, component, kind, count(*), min(first_failed), max(last_failed)
+        FROM old_letters GROUP BY 1, 2, 3, 4;
+    INSERT INTO contents (id, head, body) SELECT rowid, head, body FROM old_letters;
+    INSERT INTO letters (queue, lane, id, cause, content, size, first_failed, last_failed)
+        SELECT old.queue, 1, old.id, causes.id, old.rowid, length(old.head) + length(old.body),
+            old.first_failed, old.last_failed
+        FROM old_letters AS old JOIN causes USING (queue, fingerprint, component, kind)
+        ORDER BY old.queue, old.id;
+    INSERT INTO failures (queue, minute, fingerprint, component, kind, failures)
+        SELECT queue, last_failed / 60000000, fingerprint, component, kind, count(*) FROM old_letters
+        WHERE last_failed / 1000000 > CAST(strftime('%s', 'now') AS INTEGER) - 86400 GROUP BY 1, 2, 3;
+    UPDATE queues SET (letters, bytes) =
+        (SELECT count(*), coalesce(sum(size), 0) FROM letters WHERE queue = queues.id);
+    DROP TABLE old_letters;
+    CREATE INDEX letters_by_cause ON letters (cause, lane, id);
+    CREATE INDEX letters_by_due ON letters (queue, due) WHERE lane = 2;
+    CREATE INDEX letters_by_expiry ON letters (queue, expires) WHERE expires IS NOT NULL;
+    CREATE INDEX purges_by_queue ON purges (queue, id);
+",
+];
+
+/// Brings the schema to this version, all in one go; gives the version that it had.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i32> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have come first.
+    let version = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let done = usize::try_from(version).unwrap_or(0);
+    for migration in MIGRATIONS.iter().skip(done) {
+        change.execute_batch(migration)?;
+    }
+    if version < VERSION {
+        change.pragma_update(None, "application_id", APPLICATION)?;
+        change.pragma_update(None, "user_version", VERSION)?;
+    }
+    change.commit()?;
+    Ok(version)
+}

@@ -1,0 +1,267 @@
+//! Sums that are kept beside the letters.
+//!
+//! They change with the letters, in the same transaction, so that no crash comes between. A transaction holds many
+//! letters of few queues and causes: each sum is read once, changed in memory and written once.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::rows::{fingerprint, kind, micros, oldest};
+use crate::outcome::FailureKind;
+use crate::store::group::minute;
+use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK};
+
+/// The sums that one transaction touches.
+#[derive(Default)]
+pub(super) struct Tally {
+    queues: Vec<Queue>,
+    groups: BTreeMap<Key, Vec<Cause>>,
+    /// The group of each cause that was looked up.
+    keys: BTreeMap<i64, Key>,
+    failures: BTreeMap<(i64, u64, Fingerprint), Failures>,
+}
+
+/// The queue and the fingerprint of a group.
+type Key = (i64, Fingerprint);
+
+#[derive(Clone)]
+pub(super) struct Queue {
+    name: Arc<str>,
+    pub(super) number: i64,
+    pub(super) letters: i64,
+    pub(super) bytes: i64,
+}
+
+/// The letters of a group that have component and kind in common too.
+struct Cause {
+    id: i64,
+    component: Arc<str>,
+    kind: FailureKind,
+    letters: i64,
+    /// When they failed first and last; none of them did since the group was empty.
+    seen: Option<(i64, i64)>,
+    changed: bool,
+}
+
+struct Failures {
+    component: Arc<str>,
+    kind: FailureKind,
+    count: i64,
+}
+
+impl Tally {
+    /// The queue called `name`, if it ever held a letter.
+    pub(super) fn queue(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+    ) -> rusqlite::Result<Option<&mut Queue>> {
+        if let Some(at) = self.queues.iter().position(|queue| *queue.name == *name) {
+            return Ok(self.queues.get_mut(at));
+        }
+        let mut statement =
+            connection.prepare_cached("SELECT id, letters, bytes FROM queues WHERE name = ?1")?;
+        let read = |row: &Row<'_>| {
+            Ok(Queue { name: name.into(), number: row.get(0)?, letters: row.get(1)?, bytes: row.get(2)? })
+        };
+        Ok(match statement.query_row([name], read).optional()? {
+            Some(queue) => Some(self.queues.push_mut(queue)),
+            None => None,
+        })
+    }
+
+    /// The queue called `name`; makes it when there is none.
+    pub(super) fn queue_or_new(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+    ) -> rusqlite::Result<&mut Queue> {
+        if self.queue(connection, name)?.is_none() {
+            connection.execute("INSERT INTO queues (name) VALUES (?1)", [name])?;
+            let number = connection.last_insert_rowid();
+            self.queues.push(Queue { name: name.into(), number, letters: 0, bytes: 0 });
+        }
+        let at = self.queues.iter().position(|queue| *queue.name == *name);
+        at.and_then(|at| self.queues.get_mut(at)).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// Counts a letter that comes; gives the number of its cause.
+    pub(super) fn come(
+        &mut self,
+        connection: &Connection,
+        queue: i64,
+        entry: &Entry,
+    ) -> rusqlite::Result<i64> {
+        let group = self.group(connection, (queue, entry.fingerprint))?;
+        let known = |cause: &Cause| cause.kind == entry.kind && *cause.component == *entry.component;
+        let at = match group.iter().position(known) {
+            Some(at) => at,
+            None => {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO causes
+                         (queue, fingerprint, component, kind, letters, first_seen, last_seen)
+                         VALUES (?1, ?2, ?3, ?4, 0, 0, 0)",
+                    )?
+                    .execute(params![
+                        queue,
+                        entry.fingerprint.to_bits().cast_signed(),
+                        &*entry.component,
+                        entry.kind.as_str()
+                    ])?;
+                group.push(Cause {
+                    id: connection.last_insert_rowid(),
+                    component: Arc::clone(&entry.component),
+                    kind: entry.kind,
+                    letters: 0,
+                    seen: None,
+                    changed: true,
+                });
+                group.len() - 1
+            }
+        };
+        let cause = &mut group[at];
+        let (first, last) = (micros(entry.first_failed), micros(entry.last_failed));
+        cause.seen = Some(cause.seen.map_or((first, last), |seen| (seen.0.min(first), seen.1.max(last))));
+        cause.letters += 1;
+        cause.changed = true;
+        let id = cause.id;
+        self.keys.insert(id, (queue, entry.fingerprint));
+        self.resize(queue, 1, entry.size().cast_signed());
+        Ok(id)
+    }
+
+    /// Counts a letter that goes.
+    pub(super) fn go(
+        &mut self,
+        connection: &Connection,
+        queue: i64,
+        id: i64,
+        size: i64,
+    ) -> rusqlite::Result<()> {
+        let key = match self.keys.get(&id) {
+            Some(key) => *key,
+            None => {
+                let mut statement =
+                    connection.prepare_cached("SELECT fingerprint FROM causes WHERE id = ?1")?;
+                let key = (queue, statement.query_row([id], |row| fingerprint(row, 0))?);
+                self.keys.insert(id, key);
+                key
+            }
+        };
+        let group = self.group(connection, key)?;
+        if let Some(cause) = group.iter_mut().find(|cause| cause.id == id) {
+            cause.letters -= 1;
+            cause.changed = true;
+        }
+        if group.iter().all(|cause| cause.letters == 0) {
+            // What comes next begins a new one.
+            for cause in group {
+                cause.seen = None;
+                cause.changed = true;
+            }
+        }
+        self.resize(queue, -1, -size);
+        Ok(())
+    }
+
+    /// Counts a failure of the minute in which it happened.
+    pub(super) fn fail(&mut self, queue: i64, entry: &Entry) {
+        let failures =
+            self.failures.entry((queue, minute(entry.last_failed), entry.fingerprint)).or_insert_with(|| {
+                Failures { component: Arc::clone(&entry.component), kind: entry.kind, count: 0 }
+            });
+        failures.count += 1;
+    }
+
+    fn resize(&mut self, number: i64, letters: i64, bytes: i64) {
+        if let Some(queue) = self.queues.iter_mut().find(|queue| queue.number == number) {
+            queue.letters += letters;
+            queue.bytes += bytes;
+        }
+    }
+
+    fn group(&mut self, connection: &Connection, key: Key) -> rusqlite::Result<&mut Vec<Cause>> {
+        Ok(match self.groups.entry(key) {
+            Slot::Occupied(group) => group.into_mut(),
+            Slot::Vacant(slot) => slot.insert(causes(connection, key)?),
+        })
+    }
+
+    /// Writes the sums; gives the depth of each queue.
+    pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
+        let mut change = connection.prepare_cached(
+            "UPDATE causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
+        )?;
+        let mut forget = connection.prepare_cached("DELETE FROM causes WHERE id = ?1")?;
+        for cause in self.groups.into_values().flatten().filter(|cause| cause.changed) {
+            match cause.seen {
+                Some((first, last)) => change.execute((cause.id, cause.letters, first, last))?,
+                None => forget.execute([cause.id])?,
+            };
+        }
+        let mut fail = connection.prepare_cached(
+            "INSERT INTO failures (queue, minute, fingerprint, component, kind, failures)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (queue, minute, fingerprint) DO UPDATE SET failures = failures + ?6",
+        )?;
+        let mut prune = connection.prepare_cached("DELETE FROM failures WHERE queue = ?1 AND minute < ?2")?;
+        for ((queue, minute, fingerprint), Failures { component, kind, count }) in self.failures {
+            let minute = minute.cast_signed();
+            fail.execute(params![
+                queue,
+                minute,
+                fingerprint.to_bits().cast_signed(),
+                &*component,
+                kind.as_str(),
+                count
+            ])?;
+            prune.execute((queue, minute - LONGEST_LOOK_BACK.as_secs().cast_signed() / 60))?;
+        }
+        let mut resize =
+            connection.prepare_cached("UPDATE queues SET letters = ?2, bytes = ?3 WHERE id = ?1")?;
+        let mut depths = Vec::with_capacity(self.queues.len());
+        for queue in self.queues {
+            resize.execute((queue.number, queue.letters, queue.bytes))?;
+            depths.push((Arc::clone(&queue.name), queue.depth(connection)?));
+        }
+        Ok(depths)
+    }
+}
+
+impl Queue {
+    pub(super) fn depth(&self, connection: &Connection) -> rusqlite::Result<Depth> {
+        Ok(Depth {
+            waiting: u64::try_from(self.letters).unwrap_or(0),
+            oldest: oldest_of(connection, self)?,
+            bytes: u64::try_from(self.bytes).unwrap_or(0),
+            ..Depth::default()
+        })
+    }
+}
+
+fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, component, kind, letters, first_seen, last_seen FROM causes
+         WHERE queue = ?1 AND fingerprint = ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Cause {
+            id: row.get(0)?,
+            component: row.get::<_, String>(1)?.into(),
+            kind: kind(row, 2)?,
+            letters: row.get(3)?,
+            seen: Some((row.get(4)?, row.get(5)?)),
+            changed: false,
+        })
+    };
+    statement.query_map((key.0, key.1.to_bits().cast_signed()), read)?.collect()
+}
+
+fn oldest_of(connection: &Connection, queue: &Queue) -> rusqlite::Result<Option<SystemTime>> {
+    if queue.letters == 0 { Ok(None) } else { oldest(connection, queue.number) }
+}

@@ -1,0 +1,130 @@
+//! Property 23 through the whole stack: dead letters, retry, circuit breaker, service.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use campanile::breaker::HalfOpen;
+use campanile::dead_letter::{AutoRedrive, Filter, Redrive};
+use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, Jitter, Retry, RetryBudget};
+use tokio::time::{Instant, sleep};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::support::{Order, order, waiting};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn breaker() -> CircuitBreaker {
+    let wait = Backoff::constant(5 * SECOND);
+    let one = HalfOpen { permits: 1, max_wait: 30 * SECOND };
+    CircuitBreaker::builder("payments").consecutive_failures(5).open_for(wait).half_open(one).build().unwrap()
+}
+
+fn retry(budget: RetryBudget) -> Retry {
+    let wait = Backoff::constant(Duration::from_millis(10));
+    Retry::builder().max_attempts(3).backoff(wait).budget(budget).build().unwrap()
+}
+
+/// All of the layers around a service.
+fn stack<S>(
+    queue: &DeadLetterQueue,
+    retry: &Retry,
+    breaker: &CircuitBreaker,
+    service: S,
+) -> impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static
+where
+    S: Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static,
+{
+    ServiceBuilder::new().layer(queue.layer()).layer(retry.layer()).layer(breaker.layer()).service(service)
+}
+
+/// A service that works from `repaired` on, and the number of its calls.
+fn down_until(
+    repaired: Arc<Mutex<Option<Instant>>>,
+) -> (
+    impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static,
+    Arc<AtomicU32>,
+) {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let service = service_fn(move |_: Order| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let works = repaired.lock().unwrap().is_some_and(|at| Instant::now() >= at);
+        async move { if works { Ok(()) } else { Err(BoxError::from("down")) } }
+    });
+    (service, calls)
+}
+
+#[tokio::test(start_paused = true)]
+async fn p23_letters_go_through_the_stack_that_failed_them() {
+    let queue = DeadLetterQueue::in_memory(100);
+    let (breaker, retry) = (breaker(), retry(RetryBudget::ratio(1.0)));
+    let repaired = Arc::default();
+    let (service, calls) = down_until(Arc::clone(&repaired));
+    let stack = stack(&queue, &retry, &breaker, service);
+    for number in 1..=12 {
+        stack.clone().oneshot(order(number)).await.unwrap_err();
+    }
+    // Three attempts, two more that opened the circuit, and ten refusals.
+    assert_eq!((calls.swap(0, Ordering::SeqCst), queue.len().await.unwrap()), (5, 12));
+    assert_eq!(queue.list(Filter::all().kind(FailureKind::Rejected)).await.unwrap().len(), 11);
+
+    let began = Instant::now();
+    *repaired.lock().unwrap() = Some(began + 12 * SECOND);
+    let report = queue.redrive(stack, Redrive::all().concurrency(8)).await.unwrap();
+    assert_eq!((report.redriven, report.failed, report.stopped), (12, 0, None));
+    // It was asked at 0 s while open, then once each time the circuit let something through: at 5 s and at 10 s.
+    assert_eq!(calls.load(Ordering::SeqCst), 2 + 12);
+    assert!((15 * SECOND..16 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_eq!((queue.snapshot().failures, queue.len().await.unwrap()), (12, 0), "nothing was parked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p23_the_budget_of_retries_applies_to_a_redrive() {
+    let queue = DeadLetterQueue::in_memory(100);
+    let retry = retry(RetryBudget::ratio(0.2).min_per_second(1));
+    let breaker = breaker();
+    breaker.disable();
+    let (service, calls) = down_until(Arc::default());
+    let stack = stack(&queue, &retry, &breaker, service);
+    for number in 1..=50 {
+        stack.clone().oneshot(order(number)).await.unwrap_err();
+    }
+    sleep(60 * SECOND).await;
+    calls.store(0, Ordering::SeqCst);
+    let report = queue.redrive(stack, Redrive::all().stop_after(100)).await.unwrap();
+    let sent = u32::try_from(report.failed).unwrap();
+    let retries = calls.load(Ordering::SeqCst) - sent;
+    // A reserve of ten, and one for five letters.
+    assert!(retries >= 10 && retries <= 10 + sent / 5 + 1, "{retries} retries of {sent} letters");
+    assert_eq!((queue.snapshot().failures, queue.len().await.unwrap()), (50, 50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_letter_that_opens_the_circuit_does_not_hold_up_the_others_for_ever() {
+    let queue = DeadLetterQueue::in_memory(100);
+    let breaker = breaker();
+    let retry = retry(RetryBudget::ratio(1.0));
+    let poison = service_fn(|order: Order| async move {
+        if order.number == 1 { Err(BoxError::from("poison")) } else { Ok(()) }
+    });
+    breaker.force_open();
+    let stack = stack(&queue, &retry, &breaker, poison);
+    for number in 1..=10 {
+        stack.clone().oneshot(order(number)).await.unwrap_err();
+    }
+    breaker.reset();
+    // The circuit opens on its first failure, so that the retry of the poison is always refused.
+    let strict = CircuitBreaker::builder("strict").consecutive_failures(1).build().unwrap();
+    breaker
+        .reconfigure(campanile::breaker::BreakerSettings {
+            open_for: Backoff::constant(5 * SECOND),
+            ..strict.settings()
+        })
+        .unwrap();
+    let wait = Backoff::exponential(SECOND, 60 * SECOND).jitter(Jitter::None);
+    let running = queue.redrive_automatically(stack, AutoRedrive::default().backoff(wait)).unwrap();
+    sleep(60 * SECOND).await;
+    assert_eq!(waiting(&queue).await, [1]);
+    assert_eq!(running.stop(SECOND).await.redriven, 9);
+}
