@@ -21,6 +21,9 @@ fn each_setting_out_of_range_is_named_with_its_value() {
         (builder().max_bytes(1_000), "max_bytes", "1000"),
         (builder().expire_after(Duration::from_millis(5)), "expire_after", "5ms"),
         (builder().when_full(WhenFull::Spill), "when_full", "Spill"),
+        (builder().service("", "1"), "service", "\"\""),
+        (builder().service("a", " "), "service_version", "\" \""),
+        (builder().correlation_headers(["x y"]), "correlation_headers", "\"x y\""),
     ] {
         let error = broken.build().unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
