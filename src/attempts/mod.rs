@@ -10,6 +10,8 @@
 
 mod said;
 
+#[cfg(feature = "grpc")]
+pub(crate) use said::shown;
 pub(crate) use said::{MESSAGE, Said, cut_at};
 
 use std::cell::Cell;
