@@ -96,6 +96,12 @@ impl Record {
         work()
     }
 
+    /// The last attempt that a retry has told of and that nobody refused on its way.
+    pub(crate) fn arrived(&self) -> Option<&Tried> {
+        let log = self.0.as_ref().filter(|log| log.course.is_some())?;
+        log.tried.iter().rev().find(|tried| tried.kind != FailureKind::Rejected)
+    }
+
     /// The failed attempts of a call that has failed now, the last of them included, and how many there were.
     /// `alone` is that attempt where no retry has told of it.
     pub(crate) fn end(self, alone: Tried) -> (Vec<Tried>, u32) {

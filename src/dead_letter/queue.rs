@@ -61,6 +61,27 @@ impl DeadLetterQueue {
         Self::builder(NAME).sqlite(path).await
     }
 
+    /// The queue called `name` in the Redis at `url`, for any number of processes.
+    ///
+    /// # Errors
+    /// When Redis cannot be used: see [`RedisStore::open`](crate::store::RedisStore::open).
+    ///
+    /// # Example
+    /// ```no_run
+    /// use campanile::DeadLetterQueue;
+    ///
+    /// # async fn example() -> Result<(), campanile::store::StoreError> {
+    /// let queue = DeadLetterQueue::redis("redis://127.0.0.1/", "orders").await?;
+    /// assert!(queue.is_empty().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub async fn redis(url: impl Into<String>, name: impl Into<Arc<str>>) -> Result<Self, StoreError> {
+        Self::builder(name).redis(url).await
+    }
+
     /// A queue called `name`, to be set up.
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
         Builder::new(name.into())

@@ -13,6 +13,8 @@ use super::redact::LetterRedactor;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
 use crate::signal::Identity;
+#[cfg(feature = "redis")]
+use crate::store::RedisStore;
 use crate::store::{MemoryStore, SpillSettings, Store, StoreError, WhenFull};
 #[cfg(feature = "sqlite")]
 use crate::store::{SpillStore, SqliteStore};
@@ -394,5 +396,25 @@ impl Builder {
             )?;
         }
         self.open(SqliteStore::open(path).await?).await
+    }
+
+    /// A queue in the Redis at `url`; see [`RedisStore::builder`] for more than an address.
+    ///
+    /// With a [`Builder::spill`] it is made even if Redis is away: letters go to the spill until it is there.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or Redis cannot be used: see [`RedisStore::open`].
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub async fn redis(self, url: impl Into<String>) -> Result<DeadLetterQueue, StoreError> {
+        let _fine = self.settings.validate(&self.name)?;
+        let store = RedisStore::builder(url).lazy()?;
+        match store.connect().await {
+            Err(error) if error.is_unreachable() && self.settings.spill.is_some() => {
+                tracing::warn!(queue = &*self.name, "dead letters are spilled until Redis is there: {error}");
+            }
+            connected => connected?,
+        }
+        self.open(store).await
     }
 }

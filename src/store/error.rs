@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Locked,
     DiskFull,
     Closed,
+    Unreachable,
+    Denied,
     Setting,
     Panicked,
     TimedOut,
@@ -44,6 +46,8 @@ impl Kind {
             Self::Locked => "locked",
             Self::DiskFull => "disk_full",
             Self::Closed => "closed",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
             Self::Setting => "setting",
             Self::Panicked => "panic",
             Self::TimedOut => "timeout",
@@ -62,14 +66,14 @@ impl StoreError {
         Self { kind, message: message.into(), source: None }
     }
 
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "redis", feature = "sqlite")), allow(dead_code))]
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// The same again, for each of several callers that one failure concerns.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "redis", feature = "sqlite")), allow(dead_code))]
     pub(crate) fn again(&self) -> Self {
         Self {
             kind: self.kind,
@@ -122,6 +126,18 @@ impl StoreError {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.kind == Kind::Closed
+    }
+
+    /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.kind == Kind::Unreachable
+    }
+
+    /// The server of the store does not know the user, or does not allow the user what is needed.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.kind == Kind::Denied
     }
 
     /// The store panicked.

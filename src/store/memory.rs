@@ -215,7 +215,7 @@ impl Store for MemoryStore {
             let free = queue.matching(&all).filter(|entry| {
                 !entry.has_expired(claim.now)
                     && claim.due_by.is_none_or(|by| entry.due.is_none_or(|due| due <= by))
-                    && !queue.held.get(&entry.id).is_some_and(|(_, until)| *until > claim.now)
+                    && queue.held.get(&entry.id).is_none_or(|(_, until)| *until <= claim.now)
             });
             let claimed: Vec<Entry> = free.take(filter.limit.unwrap_or(usize::MAX)).cloned().collect();
             let until = moment::later(claim.now, claim.lease);

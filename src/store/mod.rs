@@ -23,6 +23,8 @@ mod guard;
 mod ids;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -36,6 +38,9 @@ pub(crate) use guard::guarded;
 pub use ids::{Fingerprint, LetterId};
 pub use memory::MemoryStore;
 pub use record::{PURGES_KEPT, PurgeRecord};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisSettings, RedisStore, RedisStoreBuilder};
 pub use spill::SpillSettings;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

@@ -9,13 +9,17 @@ pub mod client;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+#[cfg(feature = "real-servers")]
+pub mod redis;
 pub mod rotel;
 #[cfg(feature = "real-servers")]
 pub mod tls;
 
 use std::{env, path::PathBuf};
 
+#[allow(unused_imports)]
 pub use prometheus::{Prometheus, promtool_check_metrics};
+#[allow(unused_imports)]
 pub use rotel::Rotel;
 
 /// Where a program of the tests is.

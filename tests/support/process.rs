@@ -67,6 +67,18 @@ impl Process {
         Err(format!("{} was not ready after {:?}:\n{}", self.name, POLL * POLLS, self.output()))
     }
 
+    /// Sends it a signal, by the name that `kill` knows.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("a program `kill`");
+        assert!(sent.success(), "{} did not take the signal {name}", self.name);
+    }
+
+    /// Waits until it has ended by itself or by a signal.
+    pub fn wait(&mut self) {
+        let _ = self.child.wait();
+    }
+
     fn output(&self) -> String {
         format!("{}{}", *self.stdout.borrow(), *self.stderr.borrow())
     }

@@ -53,6 +53,7 @@ macro_rules! store_contract {
             a_renewed_lease_is_counted_from_now
             what_was_delivered_is_gone
             what_failed_takes_its_place
+            what_changed_is_no_failure
             what_was_released_is_free
             another_owners_letter_is_left_alone
             settling_what_is_gone_does_nothing
@@ -629,6 +630,21 @@ pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
     store.settle(&queue, owner, vec![Settled::Failed(aside)]).await.unwrap();
     assert!(claim(store, &queue, Owner::new()).await.is_empty());
     assert_eq!(listed(store, &queue, Filter::all().set_aside(true)).await, [entries[1].id]);
+}
+
+pub(crate) async fn what_changed_is_no_failure(store: &dyn Store) {
+    let queue = queue("changed");
+    let entries = put_many(store, &queue, 2, |_, _| {}).await;
+    let (one, other) = (Owner::new(), Owner::new());
+    assert_eq!(claim(store, &queue, one).await, ids(&entries));
+    let changed = |at: usize| Entry { set_aside: true, head: b"changed".to_vec(), ..entries[at].clone() };
+    let settled = vec![Settled::Changed(changed(0)), Settled::Changed(entry(&queue))];
+    assert_eq!(store.settle(&queue, one, settled).await.unwrap(), [true, false]);
+    assert_eq!(store.settle(&queue, other, vec![Settled::Changed(changed(1))]).await.unwrap(), [false]);
+    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), [changed(0), entries[1].clone()]);
+    let asked = store.claim(&queue, &Filter::all().set_aside(true), claim_for(other, DAY)).await;
+    assert_eq!(asked.unwrap(), [changed(0)]);
+    assert_eq!(store.frequencies(&queue, DAY).await.unwrap()[0].failures, 2);
 }
 
 pub(crate) async fn what_was_released_is_free(store: &dyn Store) {

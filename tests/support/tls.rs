@@ -36,17 +36,21 @@ impl Authority {
             (params.signed_by(&key, &authority).expect("a certificate"), key)
         };
         let (client, client_key) = signed("client");
-        for (name, text) in
-            [("ca", authority.pem()), ("client", client.pem()), ("client-key", client_key.serialize_pem())]
-        {
+        let (server, server_key) = signed("127.0.0.1");
+        for (name, text) in [
+            ("ca", authority.pem()),
+            ("client", client.pem()),
+            ("client-key", client_key.serialize_pem()),
+            ("server", server.pem()),
+            ("server-key", server_key.serialize_pem()),
+        ] {
             fs::write(folder.path().join(name), text).expect("a file");
         }
-        let (server, server_key) = signed("127.0.0.1");
         let server = (server.der().clone(), server_key.serialize_der());
         Self { certificate: authority.der().clone(), server, folder }
     }
 
-    /// The file of that name: `ca`, `client` or `client-key`.
+    /// The file of that name: `ca`, `client`, `client-key`, `server` or `server-key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -1,0 +1,15 @@
+-- Letters by their ids, or by `newest` and a fingerprint, as many as fit into one answer; tells how many were asked.
+local out, weight, asked = {}, 0, 0
+for i = 2, #ARGV do
+    if weight >= ANSWER then break end
+    asked = asked + 1
+    local id = ARGV[i]
+    if ARGV[1] == 'newest' then
+        local source = 'f:' .. id .. ':'
+        local member = redis.call('ZRANGE', INDEX, '[' .. source .. '~', '[' .. source, 'BYLEX', 'REV', 'LIMIT', 0, 1)[1]
+        id = member and string.sub(member, -36)
+    end
+    local meta = id and redis.call('HGET', META, id)
+    if meta then weight = weight + push(out, id, meta) end
+end
+return {stands(), asked, out}

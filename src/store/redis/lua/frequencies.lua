@@ -1,0 +1,15 @@
+local out, place = {}, {}
+for i = 12, #KEYS do
+    local row = redis.call('HGETALL', KEYS[i])
+    for j = 1, #row, 2 do
+        local at = place[row[j]]
+        if at then
+            out[at] = out[at] + row[j + 1]
+        else
+            out[#out + 1] = row[j]
+            out[#out + 1] = tonumber(row[j + 1])
+            place[row[j]] = #out
+        end
+    end
+end
+return {stands(), out}

@@ -1,0 +1,1 @@
+return {stands(), redis.call('LRANGE', PURGES, 0, -1)}

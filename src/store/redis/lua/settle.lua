@@ -1,0 +1,43 @@
+local owner, at, out, grouped = ARGV[1], 2, {}, has_group()
+
+-- Whether nobody else holds it, and whether anybody does.
+local function free(l)
+    if not grouped then return true, false end
+    local who, over = holder(l)
+    return not who or who == owner or over, who ~= nil
+end
+
+while at <= #ARGV do
+    local what, id = ARGV[at], ARGV[at + 1]
+    at = at + 2
+    local done = false
+    if what == 'delivered' then
+        done = remove(id) ~= nil
+    else
+        local meta = redis.call('HGET', META, id)
+        local old = meta and parse(meta)
+        local mine, held = false, false
+        if old then mine, held = free(old) end
+        if what == 'released' then
+            done = mine and held
+        else
+            local rest, head, body, key, field, until_second = unpack(ARGV, at, at + 5)
+            at = at + 6
+            done = mine
+            local l = parse((old and old.sid or '') .. '|' .. rest)
+            -- What is there already was written by this very call, whose answer was lost.
+            local again = not held and meta == l.sid .. '|' .. rest and redis.call('HGET', HEAD, id) == head
+            if mine and not again then
+                -- Written before the old one goes: its group is never empty.
+                write(id, l, rest, head, body)
+                unwrite(id, old)
+                index(id, l)
+                if what == 'failed' then count_failure(KEYS[tonumber(key)], field, until_second) end
+            end
+        end
+        if done then redis.call('XACK', STREAM, GROUP, old.sid) end
+    end
+    out[#out + 1] = done and 1 or 0
+end
+if grouped then forget(owner) end
+return {stands(), out}

@@ -1,0 +1,247 @@
+//! Letters in Redis, for services of many replicas.
+//!
+//! Every replica parks into the same queue, and any of them sends again what another parked. Each change is one script,
+//! which Redis runs whole or not at all, and which may run twice: an answer that was lost costs nothing but time.
+//!
+//! # What Redis keeps
+//! All keys of a queue begin with `{campanile:` and the queue's name, which is a hash tag: in a cluster, a queue lies on
+//! one node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body,
+//! sorted sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups,
+//! a hash of failures for each minute of a day, and a list of purges.
+//!
+//! Who sends a letter claims its entry in the stream's consumer group `redrive`, in which every run is a consumer:
+//! `XPENDING` shows who holds what. An entry is free again after 30 days without a word of its holder; one that is
+//! claimed for less is entered as if some of that time had passed, so that leases of any length end to the millisecond
+//! by the clock of Redis. A longer lease is taken for 30 days.
+//!
+//! # What is safe
+//! A letter is acknowledged when Redis has answered. With `appendonly yes` and `appendfsync always` it is on the disk of
+//! Redis by then. With `everysec`, the usual setting, up to a second is lost if the machine of Redis crashes, and with
+//! asynchronous replication what a new master has not yet heard of is lost in a fail-over;
+//! [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes that much less likely. The store warns once when it
+//! meets a server that forgets.
+
+mod connection;
+mod keys;
+mod pages;
+mod rows;
+mod scripts;
+mod search;
+mod server;
+mod settings;
+mod target;
+
+pub use settings::{RedisSettings, RedisStoreBuilder};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use redis::FromRedisValue;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use self::connection::Link;
+use self::rows::{Stands, depth};
+use self::scripts::{Call, Script};
+use self::target::Target;
+use super::{
+    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Settled, Store, StoreError,
+};
+use crate::sync::Mutex;
+
+/// How old the depth of a queue may be before it is asked for again.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Keeps letters in Redis: see [`RedisStore::open`].
+///
+/// Cheap to clone; clones share one connection.
+///
+/// # Example
+/// ```no_run
+/// use campanile::DeadLetterQueue;
+/// use campanile::store::RedisStore;
+///
+/// # async fn example() -> Result<(), campanile::store::StoreError> {
+/// let store = RedisStore::builder("rediss://letters:secret@redis.internal/")
+///     .ca_file("/etc/ssl/internal.pem")
+///     .wait_for_replicas(1)
+///     .open()
+///     .await?;
+/// let orders = DeadLetterQueue::builder("orders").on(store.clone())?;
+/// let mails = DeadLetterQueue::builder("mails").on(store)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    link: Link,
+    depths: Mutex<BTreeMap<Arc<str>, Known>>,
+    /// The runtime that was last used, for who asks how deep a queue is from outside of any.
+    runtime: Mutex<Option<Handle>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    depth: Depth,
+    at: Instant,
+    /// Whether it is being asked for.
+    asking: bool,
+}
+
+impl RedisStore {
+    /// Connects to the Redis at `url`: `redis://user:password@host:port/database`, or `rediss://` for TLS.
+    ///
+    /// # Errors
+    /// When the URL is none, Redis cannot be reached ([`StoreError::is_unreachable`]), lets nobody in
+    /// ([`StoreError::is_denied`]), or is older than 7.0.
+    pub async fn open(url: impl Into<String>) -> Result<Self, StoreError> {
+        Self::builder(url).open().await
+    }
+
+    /// A store to be set up.
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url.into())
+    }
+
+    fn new(target: Target, settings: &RedisSettings) -> Self {
+        let link = Link::new(target, settings.response_timeout, settings.wait_for_replicas);
+        Self { shared: Arc::new(Shared { link, depths: Mutex::default(), runtime: Mutex::default() }) }
+    }
+
+    /// Connects now, to say at once what is wrong.
+    pub(crate) async fn connect(&self) -> Result<(), StoreError> {
+        self.shared.link.connect().await
+    }
+
+    /// Runs a script on a queue, remembers how that stands, and gives what else was answered.
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &'static Script,
+        queue: &str,
+        more_keys: Vec<String>,
+        args: Vec<Vec<u8>>,
+    ) -> Result<T, StoreError> {
+        *self.shared.runtime.lock() = Handle::try_current().ok();
+        let mut keys = keys::of(queue);
+        keys.extend(more_keys);
+        let answer = self.shared.link.run(&Call { script, keys, args }).await?;
+        let mut answer: Vec<redis::Value> = rows::read(answer)?;
+        let rest = answer.split_off(answer.len().min(1));
+        let stands: Stands = rows::read(answer.pop().unwrap_or(redis::Value::Nil))?;
+        self.remember(queue, depth(stands));
+        rows::read(redis::Value::Array(rest))
+    }
+
+    fn remember(&self, queue: &str, depth: Depth) {
+        let known = Known { depth, at: Instant::now(), asking: false };
+        let mut depths = self.shared.depths.lock();
+        match depths.get_mut(queue) {
+            Some(place) => *place = known,
+            None => drop(depths.insert(queue.into(), known)),
+        }
+    }
+
+    /// Asks how a queue stands, for the next one who wants to know.
+    fn refresh(&self, queue: &str) {
+        let Some(runtime) = self.shared.runtime.lock().clone().or_else(|| Handle::try_current().ok()) else {
+            return;
+        };
+        let (store, queue): (_, Arc<str>) = (self.clone(), queue.into());
+        runtime.spawn(async move {
+            let asked: Result<Vec<redis::Value>, _> =
+                store.run(&scripts::DEPTH, &queue, Vec::new(), Vec::new()).await;
+            if asked.is_err()
+                && let Some(known) = store.shared.depths.lock().get_mut(&queue)
+            {
+                // It stays what was known last, until somebody asks after a while.
+                (known.at, known.asking) = (Instant::now(), false);
+            }
+        });
+    }
+}
+
+impl Store for RedisStore {
+    fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
+        Box::pin(self.put_entry(entry, limits))
+    }
+
+    fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
+        Box::pin(async move { Ok(self.fetch(&queue.into(), "ids", vec![id.to_string()]).await?.pop()) })
+    }
+
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        Box::pin(self.list_entries(queue, filter))
+    }
+
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        Box::pin(self.count_entries(queue, filter))
+    }
+
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        Box::pin(self.list_groups(queue, filter))
+    }
+
+    fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
+        Box::pin(self.count_failures(queue, last))
+    }
+
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+        Box::pin(self.claim_entries(queue, filter, claim))
+    }
+
+    fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
+        Box::pin(self.renew_leases(queue, ids, claim))
+    }
+
+    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
+        Box::pin(self.settle_all(queue, owner, settled))
+    }
+
+    fn purge<'a>(&'a self, queue: &'a str, record: PurgeRecord) -> Pending<'a, PurgeRecord> {
+        Box::pin(self.purge_entries(queue, record))
+    }
+
+    fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
+        Box::pin(self.list_purges(queue))
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
+        Box::pin(self.expire_entries(queue, now))
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        let (known, stale) = {
+            let mut depths = self.shared.depths.lock();
+            match depths.get_mut(queue) {
+                Some(known) => {
+                    let stale = !known.asking && known.at.elapsed() >= FRESH;
+                    known.asking |= stale;
+                    (known.depth, stale)
+                }
+                None => {
+                    let nothing = Known { depth: Depth::default(), at: Instant::now(), asking: true };
+                    depths.insert(queue.into(), nothing);
+                    (nothing.depth, true)
+                }
+            }
+        };
+        if stale {
+            self.refresh(queue);
+        }
+        known
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("address", &self.shared.link.address()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,350 @@
+//! What is asked of a queue, in as many scripts as it takes: no script keeps Redis from others for long.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use redis::Value;
+
+use super::search::Search;
+use super::{RedisStore, keys, rows, scripts};
+use crate::moment::{self, from_micros, micros};
+use crate::store::error::Kind;
+use crate::store::group::{by_frequency, by_size};
+use crate::store::{
+    Claim, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord,
+    Put, Settled, StoreError, WhenFull, group,
+};
+
+/// The most letters in one script that tells what became of them, or for how long they are held, and about how many
+/// bytes.
+const LETTERS: usize = 200;
+const BYTES: usize = 1024 * 1024;
+
+/// The most minutes in one script.
+const MINUTES: usize = 240;
+
+/// The longest lease, in milliseconds; the scripts know it too.
+const LONGEST_LEASE: u128 = 2_592_000_000;
+
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
+fn lease(claim: &Claim) -> String {
+    claim.lease.as_millis().clamp(1, LONGEST_LEASE).to_string()
+}
+
+impl RedisStore {
+    pub(super) async fn put_entry(&self, entry: Entry, limits: Limits) -> Result<Put, StoreError> {
+        let (key, field, until) = keys::failure(&entry);
+        let drops = if limits.when_full == WhenFull::DropOldest { "1" } else { "0" };
+        let (id, meta) = (entry.id.to_string(), rows::meta(&entry));
+        let mut args = texts([&id, &meta]);
+        args.extend([entry.head, entry.body]);
+        let (capacity, bytes) = (limits.capacity.to_string(), limits.bytes.to_string());
+        args.extend(texts([&capacity, &bytes, drops, &field, &until.to_string()]));
+        let mut evicted = 0;
+        loop {
+            let (what, more): (String, u64) =
+                self.run(&scripts::PUT, &entry.queue, vec![key.clone()], args.clone()).await?;
+            evicted += more;
+            match &*what {
+                "kept" => return Ok(Put::Kept { evicted }),
+                "full" => return Ok(Put::Full),
+                // Many small ones make room for a large one, some in each script.
+                _ => {}
+            }
+        }
+    }
+
+    /// Letters by their ids, or the newest of each fingerprint; those that are gone are left out.
+    pub(super) async fn fetch(
+        &self,
+        queue: &Arc<str>,
+        by: &str,
+        mut wanted: Vec<String>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        while !wanted.is_empty() {
+            let some = wanted.iter().take(LETTERS).map(|one| one.as_bytes().to_vec());
+            let args = std::iter::once(by.as_bytes().to_vec()).chain(some).collect();
+            let (asked, letters): (usize, Vec<Vec<u8>>) =
+                self.run(&scripts::FETCH, queue, Vec::new(), args).await?;
+            entries.extend(rows::entries(queue, letters)?);
+            wanted.drain(..asked.clamp(1, wanted.len()));
+        }
+        Ok(entries)
+    }
+
+    pub(super) async fn list_entries(&self, queue: &str, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        let (queue, mut search): (Arc<str>, _) = (queue.into(), Search::new(filter));
+        let mut entries = Vec::new();
+        let mut more = search.limit > 0;
+        while more {
+            let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "letters", &search).await?;
+            let page = rows::entries(&queue, rows)?;
+            more = search.go_on(cursor, page.len());
+            entries.extend(page);
+        }
+        Ok(entries)
+    }
+
+    pub(super) async fn count_entries(&self, queue: &str, filter: &Filter) -> Result<u64, StoreError> {
+        let mut search = Search::new(filter);
+        if search.exact {
+            let (_, all): (String, u64) = self.walk(queue, "range", &search).await?;
+            return Ok(all.min(search.limit as u64));
+        }
+        let mut count = 0;
+        let mut more = search.limit > 0;
+        while more {
+            let (cursor, found): (String, usize) = self.walk(queue, "count", &search).await?;
+            more = search.go_on(cursor, found);
+            count += found as u64;
+        }
+        Ok(count)
+    }
+
+    async fn walk<T: redis::FromRedisValue>(
+        &self,
+        queue: &str,
+        what: &str,
+        search: &Search,
+    ) -> Result<T, StoreError> {
+        let args = texts([what]).into_iter().chain(search.args()).collect();
+        self.run(&scripts::WALK, queue, Vec::new(), args).await
+    }
+
+    pub(super) async fn list_groups(&self, queue: &str, filter: &Filter) -> Result<Vec<Group>, StoreError> {
+        let queue: Arc<str> = queue.into();
+        let seen = self.seen(&queue).await?;
+        let all = Filter { limit: None, ..filter.clone() };
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        if all == Filter::all() {
+            let mut largest: Vec<_> = seen.iter().collect();
+            largest.sort_by(|(a, x), (b, y)| y.0.cmp(&x.0).then(a.cmp(b)));
+            let prints = largest.iter().take(limit).map(|(print, _)| print.to_string()).collect();
+            let examples = self.fetch(&queue, "newest", prints).await?;
+            let groups = examples.into_iter().filter_map(|example| {
+                let (letters, first_seen, last_seen) = *seen.get(&example.fingerprint)?;
+                Some(Group { fingerprint: example.fingerprint, letters, first_seen, last_seen, example })
+            });
+            return Ok(by_size(groups.collect(), filter.limit));
+        }
+        // What is known of the letters is little; their bytes are fetched of the examples only.
+        let mut search = Search::new(&all);
+        let mut known = Vec::new();
+        loop {
+            let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "metas", &search).await?;
+            for row in rows.chunks_exact(2) {
+                known.push(rows::read_meta(&queue, &row[0], &row[1])?);
+            }
+            if !search.go_on(cursor, 0) {
+                break;
+            }
+        }
+        let groups = by_size(group::of_entries(known), filter.limit);
+        let examples = groups.iter().map(|group| group.example.id.to_string()).collect();
+        let mut examples: BTreeMap<LetterId, Entry> =
+            self.fetch(&queue, "ids", examples).await?.into_iter().map(|entry| (entry.id, entry)).collect();
+        Ok(groups
+            .into_iter()
+            .filter_map(|group| {
+                let example = examples.remove(&group.example.id)?;
+                let (first_seen, last_seen) = match seen.get(&group.fingerprint) {
+                    Some((_, first, last)) => (*first, *last),
+                    None => (group.first_seen, group.last_seen),
+                };
+                Some(Group { first_seen, last_seen, example, ..group })
+            })
+            .collect())
+    }
+
+    /// How many letters each cause has, and when it was seen first and last.
+    async fn seen(
+        &self,
+        queue: &str,
+    ) -> Result<BTreeMap<Fingerprint, (u64, SystemTime, SystemTime)>, StoreError> {
+        let mut seen = BTreeMap::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let (next, rows): (String, Vec<String>) =
+                self.run(&scripts::GROUPS, queue, Vec::new(), texts([&cursor])).await?;
+            for row in rows.chunks_exact(2) {
+                let mut numbers = row[1].split('|').map_while(|number| number.parse().ok());
+                if let (Ok(print), Some(letters), Some(first), Some(last)) =
+                    (row[0].parse(), numbers.next(), numbers.next(), numbers.next())
+                {
+                    seen.insert(print, (letters, from_micros(first), from_micros(last)));
+                }
+            }
+            cursor = next;
+            if cursor == "0" {
+                return Ok(seen);
+            }
+        }
+    }
+
+    pub(super) async fn count_failures(
+        &self,
+        queue: &str,
+        last: Duration,
+    ) -> Result<Vec<Frequency>, StoreError> {
+        let minutes: Vec<String> =
+            keys::minutes(moment::now(), last).map(|minute| keys::failures(queue, minute)).collect();
+        let mut all: BTreeMap<Fingerprint, Frequency> = BTreeMap::new();
+        for some in minutes.chunks(MINUTES) {
+            let (rows,): (Vec<String>,) =
+                self.run(&scripts::FREQUENCIES, queue, some.to_vec(), Vec::new()).await?;
+            for row in rows.chunks_exact(2) {
+                let (Some((fingerprint, kind, component)), Ok(failures)) =
+                    (rows::failure(&row[0]), row[1].parse::<u64>())
+                else {
+                    continue;
+                };
+                let frequency =
+                    all.entry(fingerprint).or_insert(Frequency { fingerprint, component, kind, failures: 0 });
+                frequency.failures += failures;
+            }
+        }
+        Ok(by_frequency(all.into_values().collect()))
+    }
+
+    pub(super) async fn claim_entries(
+        &self,
+        queue: &str,
+        filter: &Filter,
+        claim: Claim,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let queue: Arc<str> = queue.into();
+        let mut search =
+            Search::new(&Filter { set_aside: Some(filter.set_aside.unwrap_or(false)), ..filter.clone() });
+        let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), micros(claim.now).to_string());
+        let due_by = claim.due_by.map(|by| micros(by).to_string()).unwrap_or_default();
+        let mut entries = Vec::new();
+        let mut more = search.limit > 0;
+        while more {
+            let args = texts([&owner, &lease, &now, &due_by]).into_iter().chain(search.args()).collect();
+            let page: Result<(String, Vec<Vec<u8>>), _> =
+                self.run(&scripts::CLAIM, &queue, Vec::new(), args).await;
+            let (cursor, rows) = match page {
+                Ok(page) => page,
+                // What was claimed before is held: whoever asked shall send it.
+                Err(_) if !entries.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            let page = rows::entries(&queue, rows)?;
+            more = search.go_on(cursor, page.len());
+            entries.extend(page);
+        }
+        Ok(entries)
+    }
+
+    pub(super) async fn renew_leases(
+        &self,
+        queue: &str,
+        ids: &[LetterId],
+        claim: Claim,
+    ) -> Result<Vec<LetterId>, StoreError> {
+        let (owner, lease) = (claim.owner.to_string(), lease(&claim));
+        let mut held = Vec::new();
+        for some in ids.chunks(LETTERS) {
+            let ids = some.iter().map(|id| id.to_string().into_bytes());
+            let args = texts([&owner, &lease]).into_iter().chain(ids).collect();
+            let (still,): (Vec<String>,) = self.run(&scripts::RENEW, queue, Vec::new(), args).await?;
+            held.extend(still.iter().filter_map(|id| id.parse::<LetterId>().ok()));
+        }
+        Ok(held)
+    }
+
+    pub(super) async fn settle_all(
+        &self,
+        queue: &str,
+        owner: Owner,
+        settled: Vec<Settled>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let owner = owner.to_string();
+        let mut done = Vec::with_capacity(settled.len());
+        let mut settled = settled.into_iter().peekable();
+        while settled.peek().is_some() {
+            let (mut minutes, mut args, mut bytes) = (Vec::new(), texts([&owner]), 0);
+            for one in settled.by_ref().take(LETTERS) {
+                let id = one.id().to_string();
+                let what = if matches!(one, Settled::Failed(_)) { "failed" } else { "changed" };
+                match one {
+                    Settled::Delivered(_) => args.extend(texts(["delivered", &id])),
+                    Settled::Released(_) => args.extend(texts(["released", &id])),
+                    Settled::Failed(entry) | Settled::Changed(entry) => {
+                        let (key, field, until) = keys::failure(&entry);
+                        let place = minutes.iter().position(|minute| *minute == key).unwrap_or_else(|| {
+                            minutes.push(key);
+                            minutes.len() - 1
+                        });
+                        args.extend(texts([what, &id, &rows::meta(&entry)]));
+                        bytes += entry.head.len() + entry.body.len();
+                        args.extend([entry.head, entry.body]);
+                        // After the keys that every script has, and counted from one.
+                        let place = (keys::COUNT + 1 + place).to_string();
+                        args.extend(texts([&place, &field, &until.to_string()]));
+                    }
+                }
+                if bytes >= BYTES {
+                    break;
+                }
+            }
+            let (some,): (Vec<u8>,) = self.run(&scripts::SETTLE, queue, minutes, args).await?;
+            done.extend(some.into_iter().map(|done| done == 1));
+        }
+        Ok(done)
+    }
+
+    pub(super) async fn purge_entries(
+        &self,
+        queue: &str,
+        mut record: PurgeRecord,
+    ) -> Result<PurgeRecord, StoreError> {
+        let written = serde_json::to_string(&record).map_err(|error| {
+            StoreError::new(Kind::Other, "the purge cannot be written").with_source(error)
+        })?;
+        // Tells the record of this purge from others that may run at the same time.
+        let name = LetterId::new().to_string().replace('-', "");
+        let kept = PURGES_KEPT.to_string();
+        let mut search = Search::new(&record.filter);
+        loop {
+            let mut args = texts([&name, &written]);
+            args.extend(search.args());
+            args.extend(texts([&kept]));
+            let (cursor, purged): (String, u64) = self.run(&scripts::PURGE, queue, Vec::new(), args).await?;
+            record.purged = purged;
+            // The script itself counts what is left of the limit.
+            if !search.go_on(cursor, 0) {
+                return Ok(record);
+            }
+        }
+    }
+
+    pub(super) async fn list_purges(&self, queue: &str) -> Result<Vec<PurgeRecord>, StoreError> {
+        let (lines,): (Vec<String>,) = self.run(&scripts::PURGES, queue, Vec::new(), Vec::new()).await?;
+        let read = |line: &String| {
+            let mut parts = line.splitn(3, '|');
+            let (purged, record) = (parts.next()?.parse().ok()?, parts.nth(1)?);
+            let record: PurgeRecord = serde_json::from_str(record).ok()?;
+            Some(PurgeRecord { purged, ..record })
+        };
+        Ok(lines.iter().filter_map(read).collect())
+    }
+
+    pub(super) async fn expire_entries(&self, queue: &str, now: SystemTime) -> Result<u64, StoreError> {
+        let now = micros(now).to_string();
+        let mut expired = 0;
+        loop {
+            let (some, more): (u64, Value) =
+                self.run(&scripts::EXPIRE, queue, Vec::new(), texts([&now])).await?;
+            expired += some;
+            if more != Value::Int(1) {
+                return Ok(expired);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Letters as Redis keeps them, and back.
+
+use std::sync::Arc;
+
+use redis::{FromRedisValue, Value, from_redis_value};
+
+use super::keys::escaped;
+use crate::moment::{from_micros, micros};
+use crate::outcome::FailureKind;
+use crate::percent;
+use crate::store::error::Kind;
+use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
+
+/// How a queue stands: letters, bytes, the oldest id. Every script tells it.
+pub(super) type Stands = (u64, u64, String);
+
+/// What is known of a letter, less its place in the stream; the scripts read it too.
+pub(super) fn meta(entry: &Entry) -> String {
+    let moment = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
+    format!(
+        "{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        entry.kind.as_str(),
+        entry.fingerprint,
+        micros(entry.first_failed),
+        micros(entry.last_failed),
+        moment(entry.due),
+        moment(entry.expires),
+        u8::from(entry.set_aside),
+        entry.size(),
+        escaped(&entry.component),
+    )
+}
+
+/// A letter without its bytes.
+pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entry, StoreError> {
+    let read = || {
+        let id = std::str::from_utf8(id).ok()?.parse().ok()?;
+        let mut fields = std::str::from_utf8(meta).ok()?.split('|').skip(1);
+        let mut next = || fields.next();
+        let moment = |text: &str| text.parse().ok().map(from_micros);
+        Some(Entry {
+            id,
+            queue: Arc::clone(queue),
+            kind: kind(next()?),
+            fingerprint: next()?.parse().ok()?,
+            first_failed: moment(next()?)?,
+            last_failed: moment(next()?)?,
+            due: moment(next()?),
+            expires: moment(next()?),
+            set_aside: next()? == "1",
+            component: next().and_then(|_size| next()).map(unescaped)?,
+            head: Vec::new(),
+            body: Vec::new(),
+        })
+    };
+    read().ok_or_else(|| {
+        let id = String::from_utf8_lossy(id);
+        StoreError::new(Kind::Other, format!("what Redis keeps of the letter {id} cannot be read"))
+    })
+}
+
+/// Rows of id, what is known, head and body.
+pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::with_capacity(rows.len() / 4);
+    let mut rows = rows.into_iter();
+    while let (Some(id), Some(meta), Some(head), Some(body)) =
+        (rows.next(), rows.next(), rows.next(), rows.next())
+    {
+        entries.push(Entry { head, body, ..read_meta(queue, &id, &meta)? });
+    }
+    Ok(entries)
+}
+
+pub(super) fn depth((waiting, bytes, oldest): Stands) -> Depth {
+    let oldest = oldest.parse::<LetterId>().ok().map(LetterId::made_at);
+    Depth { waiting, bytes, oldest, ..Depth::default() }
+}
+
+/// The fingerprint, kind and component of a row of failures.
+pub(super) fn failure(field: &str) -> Option<(Fingerprint, FailureKind, Arc<str>)> {
+    let mut parts = field.split('|');
+    Some((parts.next()?.parse().ok()?, kind(parts.next()?), unescaped(parts.next()?)))
+}
+
+/// An answer, as the caller expects it.
+pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
+    from_redis_value(value).map_err(|error| {
+        StoreError::new(Kind::Other, "Redis answered what its script does not say").with_source(error)
+    })
+}
+
+pub(super) fn kind(text: &str) -> FailureKind {
+    // A later version may know more kinds.
+    FailureKind::ALL.into_iter().find(|known| known.as_str() == text).unwrap_or(FailureKind::Error)
+}
+
+fn unescaped(text: &str) -> Arc<str> {
+    String::from_utf8_lossy(&percent::decoded(text)).into()
+}

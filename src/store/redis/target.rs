@@ -1,0 +1,196 @@
+//! Where Redis is, and how it is spoken to.
+
+use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::Path;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult,
+    Value,
+};
+
+use super::settings::RedisSettings;
+use crate::error::ConfigError;
+
+/// Where Redis is.
+pub(super) struct Target {
+    client: Kind,
+    /// Hosts and ports, for messages: no password is among them.
+    address: String,
+    timeout: Duration,
+}
+
+enum Kind {
+    Single(Box<Client>),
+    Cluster(Box<ClusterClient>),
+}
+
+/// A way to Redis, shared by all who call: what they ask at the same time goes in one write.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Target {
+    pub(super) fn new(settings: &RedisSettings) -> Result<Self, ConfigError> {
+        let mut infos = Vec::new();
+        for (setting, url) in
+            std::iter::once(("url", &settings.url)).chain(settings.nodes.iter().map(|url| ("nodes", url)))
+        {
+            infos.push(info(setting, url)?);
+        }
+        let address = infos.iter().map(|info| info.addr().to_string()).collect::<Vec<_>>().join(", ");
+        let refused = |error: redis::RedisError| {
+            ConfigError::new("url", &address, format!("the address of a Redis server ({error})"))
+        };
+        let client = client(settings, infos, refused)?;
+        Ok(Self { client, address, timeout: settings.response_timeout })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+        match &self.client {
+            Kind::Single(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(self.timeout))
+                    .set_response_timeout(Some(self.timeout));
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
+            }
+            Kind::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The parts of a URL, none of which is shown when it is refused: it may hold a password.
+fn info(setting: &'static str, url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let refused = |allowed: &'static str| ConfigError::new(setting, "(not shown)", allowed);
+    let scheme = url.split("://").next().unwrap_or_default();
+    if !cfg!(feature = "tls") && matches!(scheme, "rediss" | "valkeys") {
+        return Err(refused("a `redis://` address, or `rediss://` with the feature `tls`"));
+    }
+    let info = url
+        .into_connection_info()
+        .map_err(|_| refused("an address such as `redis://user:password@host:6379/`"))?;
+    // We tell which library this is to nobody: older servers answer it with an error, and users may not be allowed to.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_redis_settings(settings))
+}
+
+#[cfg(not(feature = "tls"))]
+fn client(
+    settings: &RedisSettings,
+    infos: Vec<ConnectionInfo>,
+    refused: impl Fn(redis::RedisError) -> ConfigError,
+) -> Result<Kind, ConfigError> {
+    for (setting, file) in
+        [("ca_file", &settings.ca_file), ("client_certificate", &settings.client_certificate)]
+    {
+        if let Some(file) = file {
+            return Err(ConfigError::new(setting, file.display(), "none, without the feature `tls`"));
+        }
+    }
+    made(settings, infos, refused)
+}
+
+#[cfg(feature = "tls")]
+fn client(
+    settings: &RedisSettings,
+    infos: Vec<ConnectionInfo>,
+    refused: impl Fn(redis::RedisError) -> ConfigError,
+) -> Result<Kind, ConfigError> {
+    use redis::{ClientTlsConfig, TlsCertificates};
+
+    if !infos.iter().any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {
+        return made(settings, infos, refused);
+    }
+    // The client takes the one that the process has. Where several are compiled in and none was chosen, it has none.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Another thread may have been faster, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let root_cert = settings.ca_file.as_deref().map(|path| read("ca_file", path)).transpose()?;
+    let client_tls = match (&settings.client_certificate, &settings.client_key) {
+        (Some(certificate), Some(key)) => Some(ClientTlsConfig {
+            client_cert: read("client_certificate", certificate)?,
+            client_key: read("client_key", key)?,
+        }),
+        _ => None,
+    };
+    let certificates = TlsCertificates { client_tls, root_cert };
+    if settings.cluster {
+        let client = cluster(settings, infos).certs(certificates).build().map_err(refused)?;
+        return Ok(Kind::Cluster(Box::new(client)));
+    }
+    match infos.into_iter().next() {
+        Some(info) => Client::build_with_tls(info, certificates)
+            .map(|client| Kind::Single(Box::new(client)))
+            .map_err(refused),
+        None => made(settings, Vec::new(), refused),
+    }
+}
+
+fn made(
+    settings: &RedisSettings,
+    mut infos: Vec<ConnectionInfo>,
+    refused: impl Fn(redis::RedisError) -> ConfigError,
+) -> Result<Kind, ConfigError> {
+    if settings.cluster {
+        cluster(settings, infos).build().map(|client| Kind::Cluster(Box::new(client))).map_err(refused)
+    } else {
+        Client::open(infos.swap_remove(0)).map(|client| Kind::Single(Box::new(client))).map_err(refused)
+    }
+}
+
+fn cluster(settings: &RedisSettings, infos: Vec<ConnectionInfo>) -> ClusterClientBuilder {
+    // It follows letters that move to another node; whatever else fails is tried again by who calls.
+    ClusterClientBuilder::new(infos)
+        .connection_timeout(settings.response_timeout)
+        .response_timeout(settings.response_timeout)
+        .retries(3)
+        .min_retry_wait(5)
+        .max_retry_wait(50)
+}
+
+#[cfg(feature = "tls")]
+fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| {
+        ConfigError::new(setting, path.display(), format!("a file that can be read ({error})"))
+    })
+}
+
+impl Connection {
+    pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let answer = match self {
+            Self::Single(connection) => connection.req_packed_command(command).await,
+            Self::Cluster(connection) => connection.req_packed_command(command).await,
+        };
+        answer.and_then(Value::extract_error)
+    }
+
+    /// Sends what names no key to the node that has this one.
+    pub(super) async fn send_to(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
+        let answer = match self {
+            Self::Single(connection) => connection.req_packed_command(&command).await,
+            Self::Cluster(connection) => {
+                let node = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                connection.route_command(command, RoutingInfo::SingleNode(node)).await
+            }
+        };
+        answer.and_then(Value::extract_error)
+    }
+}

@@ -1,0 +1,17 @@
+//! The store in Redis keeps to what is asked of every store.
+
+use std::time::Duration;
+
+use campanile::store::RedisStore;
+
+use crate::support::redis::Redis;
+
+/// A store on a server of its own, with time enough for a machine that has much to do.
+async fn open() -> (RedisStore, Redis) {
+    let redis = Redis::start().await;
+    let store =
+        RedisStore::builder(redis.url()).response_timeout(Duration::from_secs(10)).open().await.unwrap();
+    (store, redis)
+}
+
+crate::store_checks::store_contract!(open().await);
