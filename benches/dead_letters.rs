@@ -390,15 +390,18 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
     for put in puts {
         put.await.expect("the disk has room");
     }
-    let (mut size, mut least) = (weigh(path), weigh(&fresh));
+    // Both are tidied while nobody comes, a small log after a second.
+    let (mut sizes, mut still) = ((0, 0), 0);
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let now = (weigh(path), weigh(&fresh));
-        if now == (size, least) && now.0 < 4 * least {
+        still = if now == sizes { still + 1 } else { 0 };
+        sizes = now;
+        if still == 10 {
             break;
         }
-        (size, least) = now;
     }
+    let (size, least) = sizes;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     table.add("file after redriving: MiB", mib(size), mib(least), Bar::Most(2.0), Of::Ratio);
 }

@@ -1,10 +1,11 @@
 //! What metrics ask for, ready before they ask.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::log::beside;
 use crate::store::Depth;
 use crate::sync::Mutex;
 
@@ -30,13 +31,6 @@ impl Depths {
     /// Asks for the size of the file and its log.
     pub(super) fn weigh(&self, path: &Path) {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        self.file.store(size(path) + size(&log(path)), Ordering::Relaxed);
+        self.file.store(size(path) + size(&beside(path)), Ordering::Relaxed);
     }
-}
-
-/// The write-ahead log of a file.
-fn log(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
 }

@@ -7,6 +7,7 @@
 mod change;
 mod depths;
 mod job;
+mod log;
 mod open;
 mod readers;
 mod report;

@@ -101,7 +101,8 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     // Both only take hold in a file without tables. The journal mode is kept in the file.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     write_ahead(&connection).map_err(failed)?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    // What is more is done by `log.rs`.
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(failed)?;
     // In KiB: what one commit touches should fit.
     connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;

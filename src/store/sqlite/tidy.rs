@@ -7,11 +7,17 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::log::Log;
+
 /// How long nobody must have come.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
 
-/// How long to wait for those who read, before the log is tried again.
+/// How long nobody must have come before a small log goes, and how long to wait for those who read it. Most files get
+/// a letter now and then, and a log that is there already is written faster.
 const LATER: Duration = Duration::from_secs(1);
+
+/// A log of so many bytes is not small.
+const LARGE: u64 = 1024 * 1024;
 
 /// Free pages that are left in the file for the next letters.
 const SPARE_PAGES: i64 = 64;
@@ -23,7 +29,7 @@ const STEP: i64 = 256;
 pub(super) enum Tidy {
     Done,
     More,
-    /// Somebody reads what would have to go.
+    /// It is too soon, or somebody reads what would have to go.
     Later,
 }
 
@@ -37,12 +43,15 @@ impl Tidy {
     }
 }
 
-/// One step of it.
-pub(super) fn step(connection: &Connection) -> rusqlite::Result<Tidy> {
+/// One step of it, after so much quiet.
+pub(super) fn step(connection: &Connection, log: &Log, quiet: Duration) -> rusqlite::Result<Tidy> {
     let free = number(connection, "PRAGMA freelist_count")?;
     if free > SPARE_PAGES {
         vacuum(connection, (free - SPARE_PAGES).min(STEP))?;
         return Ok(Tidy::More);
+    }
+    if quiet < LATER && log.size() < LARGE {
+        return Ok(Tidy::Later);
     }
     Ok(if truncate(connection)? { Tidy::Done } else { Tidy::Later })
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::change::Change;
 use super::depths::Depths;
 use super::job::Job;
+use super::log::Log;
 use super::tidy::{self, Tidy};
 use super::{open, rows};
 use crate::store::StoreError;
@@ -31,8 +32,7 @@ struct Writer<'a> {
     depths: Arc<Depths>,
     /// Waits for jobs, with a limit to it.
     runtime: Runtime,
-    /// Whether commits wait for the disk.
-    durable: bool,
+    log: Log,
     untidy: bool,
     /// How long nobody must have come before the file is tidied.
     quiet: Duration,
@@ -80,6 +80,7 @@ impl<'a> Writer<'a> {
     fn open(path: &'a Path) -> Result<(Self, Connection), StoreError> {
         let connection = open::writer(path)?;
         let reader = open::reader(path)?;
+        let log = Log::open(path).map_err(|error| open::unwritable(path, error))?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StoreError::other)?;
         let mut writer = Self {
@@ -87,7 +88,7 @@ impl<'a> Writer<'a> {
             connection,
             depths: Arc::default(),
             runtime,
-            durable: true,
+            log,
             untidy: true,
             quiet: tidy::QUIET,
             commits: 0,
@@ -111,7 +112,7 @@ impl<'a> Writer<'a> {
                 return next;
             }
             // What cannot be tidied now can be later.
-            let tidied = tidy::step(&self.connection).unwrap_or(Tidy::Done);
+            let tidied = tidy::step(&self.connection, &self.log, self.quiet).unwrap_or(Tidy::Done);
             self.untidy = !matches!(tidied, Tidy::Done);
             self.quiet = tidied.pause();
             self.depths.weigh(self.path);
@@ -142,7 +143,7 @@ impl<'a> Writer<'a> {
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-        self.be_durable(group.iter().any(|job| job.is_durable()))?;
+        let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut change = Change::new(&transaction);
         for job in group {
@@ -158,16 +159,7 @@ impl<'a> Writer<'a> {
             // The letters are safe, whatever comes of this.
             let _ = tidy::if_need_be(&self.connection);
         }
-        Ok(())
-    }
-
-    /// Whether the next commit waits for the disk. One that does brings those before it there, too.
-    fn be_durable(&mut self, yes: bool) -> rusqlite::Result<()> {
-        if self.durable != yes {
-            self.connection.pragma_update(None, "synchronous", if yes { "FULL" } else { "NORMAL" })?;
-            self.durable = yes;
-        }
-        Ok(())
+        if durable { self.log.sync() } else { Ok(()) }
     }
 
     fn publish_all(&mut self) -> rusqlite::Result<()> {
