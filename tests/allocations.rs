@@ -143,6 +143,46 @@ mod http {
         assert!(timing.snapshot().calls > 2_000);
     }
 
+    /// What the layer for dead letters costs an exchange that goes well: the head once more, and what holds the body.
+    #[tokio::test]
+    async fn p12_dead_letters_clone_the_head_once_and_no_body() {
+        use campanile::retry::ReplayBody;
+
+        const BODY: &[u8] = &[7; 10_000];
+        let request = || {
+            let mut request = Request::post("http://localhost:8080/orders?a=b");
+            for (name, value) in [("accept", "*/*"), ("user-agent", "curl"), ("x-tenant", "a")] {
+                request = request.header(name, value);
+            }
+            request.body(Full::new(Bytes::from_static(BODY))).unwrap()
+        };
+        let bare = service_fn(|request: Request<Full<Bytes>>| async move {
+            let body = request.into_body().collect().await?.to_bytes();
+            assert_eq!(body.as_ptr(), BODY.as_ptr());
+            Ok::<_, BoxError>(Response::new(()))
+        });
+        let inner = service_fn(|request: Request<ReplayBody>| async move {
+            let body = request.into_body().collect().await?.to_bytes();
+            assert_eq!(body.as_ptr(), BODY.as_ptr(), "it is the same body, not a copy");
+            Ok::<_, BoxError>(Response::new(()))
+        });
+        let queue = DeadLetterQueue::in_memory(10);
+        let through = allocations(queue.http_layer().layer(inner), request);
+        let cloning = service_fn(|request: Request<Full<Bytes>>| async move {
+            let head = (request.method().clone(), request.uri().clone(), request.headers().clone());
+            let body = request.into_body().collect().await?.to_bytes();
+            drop((head, body));
+            Ok::<_, BoxError>(Response::new(()))
+        });
+        let (bare, cloned) = (allocations(bare, request), allocations(cloning, request));
+        println!(
+            "allocations of a thousand: bare {bare}, with a clone of the head {cloned}, through {through}"
+        );
+        // The body in its box, the buffer around it, and the list of its pieces.
+        assert_eq!(through - cloned, 3_000);
+        assert!(cloned > bare);
+    }
+
     #[cfg(feature = "telemetry")]
     #[tokio::test]
     async fn p12_headers_of_a_trace_cost_what_comes_of_them() {

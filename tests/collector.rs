@@ -20,7 +20,7 @@ use support::rotel::Received;
 use support::tls::Authority;
 use support::{Prometheus, Rotel, promtool_check_metrics};
 use tokio::net::TcpListener;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Instrument, info, info_span};
 use tracing_subscriber::prelude::*;
@@ -301,4 +301,44 @@ fn promtool_accepts_what_prometheus_gets() {
     assert!(text.contains("campanile_span_duration_seconds_bucket"), "{text}");
     promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
     drop(breaker);
+}
+
+#[tokio::test]
+async fn promtool_accepts_what_a_queue_of_dead_letters_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = campanile::DeadLetterQueue::builder("orders")
+        .park_timeout(LIMIT / 2)
+        .capacity(1)
+        .when_full(campanile::dead_letter::WhenFull::Spill)
+        .spill(folder.path().join("spill.db"))
+        .sqlite(folder.path().join("letters.db"))
+        .await
+        .unwrap();
+    let telemetry = Telemetry::builder("checkout").prometheus().variables(|_| None).install().unwrap();
+    let service = queue.layer().layer(service_fn(|_: u32| async { Err::<(), _>("refused") }));
+    for order in 0..3 {
+        service.clone().oneshot(order).await.unwrap_err();
+    }
+    queue.groups(campanile::Filter::all()).await.unwrap();
+    let text = telemetry.prometheus_text();
+    promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
+    let value = |series: &str| {
+        let line = text.lines().find(|line| line.starts_with(series) && line.contains("queue=\"orders\""));
+        let line = line.unwrap_or_else(|| panic!("no {series} in\n{text}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(value("campanile_dead_letter_parked_total"), 3.0);
+    assert_eq!(value("campanile_dead_letter_depth{"), 1.0);
+    assert_eq!(value("campanile_dead_letter_spill_depth{"), 2.0);
+    assert_eq!(value("campanile_dead_letter_spilled_total{queue=\"orders\",reason=\"full\""), 2.0);
+    assert!(value("campanile_dead_letter_size_bytes{") > 0.0);
+    assert!(value("campanile_dead_letter_file_size_bytes{") > 4_096.0);
+    let took = "campanile_dead_letter_store_duration_seconds_count";
+    for (operation, times) in [("put", "3"), ("groups", "1")] {
+        let series = text
+            .lines()
+            .find(|line| line.starts_with(took) && line.contains(&format!("operation=\"{operation}\"")));
+        assert_eq!(series.and_then(|line| line.rsplit(' ').next()), Some(times), "{text}");
+    }
+    telemetry.shutdown(LIMIT);
 }

@@ -10,6 +10,8 @@
 
 mod said;
 
+#[cfg(feature = "grpc")]
+pub(crate) use said::shown;
 pub(crate) use said::{MESSAGE, Said, cut_at};
 
 use std::cell::Cell;
@@ -92,6 +94,12 @@ impl Record {
             if outer == State::Written || own == State::Written { swap_log(self.0.take()) } else { None };
         let _back = Back { record: self, outer, kept };
         work()
+    }
+
+    /// The last attempt that a retry has told of and that nobody refused on its way.
+    pub(crate) fn arrived(&self) -> Option<&Tried> {
+        let log = self.0.as_ref().filter(|log| log.course.is_some())?;
+        log.tried.iter().rev().find(|tried| tried.kind != FailureKind::Rejected)
     }
 
     /// The failed attempts of a call that has failed now, the last of them included, and how many there were.

@@ -22,6 +22,8 @@ pub(super) struct Draft {
     /// With the name under which it is redacted.
     correlation: Option<(String, String)>,
     origin: Option<LetterId>,
+    /// The id that was told to others already.
+    id: Option<LetterId>,
 }
 
 impl Draft {
@@ -32,7 +34,15 @@ impl Draft {
             trace: current_trace(),
             correlation: current_correlation().map(|id| ("correlation_id".to_owned(), id)),
             origin: lineage::current(),
+            id: None,
         }
+    }
+
+    /// The id that the letter will have.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    pub(super) fn with_id(mut self, id: Option<LetterId>) -> Self {
+        self.id = id;
+        self
     }
 
     /// The trace that the request itself names, where nobody else knew one.
@@ -94,7 +104,7 @@ impl Core {
 
     /// The letter that is stored: complete, and without secrets.
     pub(super) fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
-        let Draft { ended: Ended { mut failure, took, record }, at, trace, correlation, origin } = draft;
+        let Draft { ended: Ended { mut failure, took, record }, at, trace, correlation, origin, id } = draft;
         let mut redacted = Vec::new();
         match &mut payload {
             Payload::Value(value) => {
@@ -109,7 +119,7 @@ impl Core {
         let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
         let Identity { service, version, instance } = self.identity();
         Letter {
-            id: LetterId::new(),
+            id: id.unwrap_or_else(LetterId::new),
             queue: self.name.to_string(),
             component: self.component.to_string(),
             first_failed: at,

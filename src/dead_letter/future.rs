@@ -17,7 +17,7 @@ use crate::clock::{self, Tick};
 
 /// What knows the request of a call that ends with `R`, of which its caller gets `T`, and whether that is a failure.
 #[doc(hidden)]
-pub trait Examine<R, T> {
+pub trait Examine<R, T>: Sized {
     /// What the caller gets for the result of the inner service.
     fn pass(result: R) -> T;
 
@@ -25,7 +25,13 @@ pub trait Examine<R, T> {
     fn judge(&self, output: T) -> (T, Option<Box<Failure>>);
 
     /// Begins to park the request.
-    fn park(self, ended: Ended) -> Step;
+    fn park(self, ended: Ended) -> Option<Step>;
+
+    /// There is nothing to park, as far as can be told by now.
+    #[inline]
+    fn go_on(self, output: T) -> T {
+        output
+    }
 }
 
 /// How a call ended: with a result, or with a panic.
@@ -102,12 +108,14 @@ where
                 this.call.set(None);
                 match failure {
                     None => {
-                        *this.job = None;
-                        return Poll::Ready(output);
+                        return Poll::Ready(match this.job.take() {
+                            Some(job) => job.go_on(output),
+                            None => output,
+                        });
                     }
                     Some(failure) => {
                         let ended = ended(*failure, this.record, *this.began);
-                        *this.parking = this.job.take().map(|job| job.park(ended));
+                        *this.parking = this.job.take().and_then(|job| job.park(ended));
                         Ok(output)
                     }
                 }
@@ -135,7 +143,7 @@ where
             && let Some(job) = this.job.take()
         {
             let ended = ended(Failure::of_panic(panic.as_ref()), this.record, *this.began);
-            *this.parking = Some(job.park(ended));
+            *this.parking = job.park(ended);
         }
         if let Some(parking) = this.parking {
             ready!(parking.0.poll(cx));

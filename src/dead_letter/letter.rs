@@ -135,6 +135,9 @@ pub struct HttpRequest {
     pub headers: Vec<(String, HeaderText)>,
     /// Whether the body is there.
     pub body_state: BodyState,
+    /// What stood after the body. It is not sent again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trailers: Vec<(String, HeaderText)>,
     /// The body, or its beginning.
     #[serde(skip)]
     pub body: Vec<u8>,

@@ -37,9 +37,11 @@
 //!   dropped, with the reason; see [`QueueSnapshot`].
 //! - **The store cannot hurt the caller.** Whatever the store does, the caller gets the result of its own call,
 //!   no later than the park timeout. A letter whose caller has left is still parked, for up to 30 seconds.
+//! - **A letter tells it all**: every attempt with its outcome and how long it took, those of a retry inside of the
+//!   layer too (see [`Attempt`]); why it failed; where it comes from; when, and how often it was sent again.
 //! - **A panic counts as a failure**: it is parked, then it goes on its way. **A cancelled call does not**: its
-//!   caller has seen no error and may still hold the request. Nor does an error of `poll_ready`: no request was
-//!   handed over.
+//!   caller has seen no error and may still hold the request; for servers see [`Builder::park_cancelled`]. Nor does an
+//!   error of `poll_ready`: no request was handed over.
 //! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded.
 //! - **Secrets are removed before anything is stored**: see [`Builder::redact`].
 //!
@@ -76,6 +78,9 @@ pub use crate::store::{
 
 pub use future::DeadLetterFuture;
 pub use groups::LetterGroup;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use http::{GrpcDeadLetter, GrpcDeadLetterBody, GrpcDeadLetterLayer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};

@@ -9,7 +9,11 @@ use crate::redact::{MARKER, Redactor, Sort, Treatment};
 
 /// Removes secrets from requests and from what errors said.
 #[derive(Clone, Debug)]
-pub(super) struct LetterRedactor(Redactor);
+pub(super) struct LetterRedactor {
+    redactor: Redactor,
+    /// Whether bodies are stored that cannot be searched.
+    opaque: bool,
+}
 
 impl LetterRedactor {
     pub(super) fn new(settings: &DeadLetterSettings) -> Result<Self, ConfigError> {
@@ -17,7 +21,7 @@ impl LetterRedactor {
         redaction.defaults &= settings.redact_defaults;
         let redactor = redaction.build().map_err(|error| error.within("redaction"))?;
         // A URL that lost its signature is of no use when the request is sent again.
-        Ok(Self(redactor.without_signatures()))
+        Ok(Self { redactor: redactor.without_signatures(), opaque: settings.opaque_bodies })
     }
 
     /// Redacts the fields of `value` at any depth; their names go into `found`.
@@ -28,12 +32,12 @@ impl LetterRedactor {
                     if field.is_null() {
                         continue;
                     }
-                    match self.0.treatment(name) {
+                    match self.redactor.treatment(name) {
                         Treatment::Leave => self.value(field, found),
                         treatment => {
                             let redacted = match &*field {
-                                Value::String(text) => self.0.replacement(treatment, text),
-                                field => self.0.replacement(treatment, &field.to_string()),
+                                Value::String(text) => self.redactor.replacement(treatment, text),
+                                field => self.redactor.replacement(treatment, &field.to_string()),
                             };
                             *field = Value::String(redacted.into_owned());
                             note(found, name);
@@ -49,7 +53,7 @@ impl LetterRedactor {
                 }
             }
             Value::Number(number) => {
-                if let Some(redacted) = number.as_u64().and_then(|number| self.0.number(number)) {
+                if let Some(redacted) = number.as_u64().and_then(|number| self.redactor.number(number)) {
                     *value = Value::String(redacted.into_owned());
                     note(found, "card");
                 }
@@ -60,17 +64,17 @@ impl LetterRedactor {
 
     /// Redacts whatever looks like a secret in a text.
     pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
-        self.0.redact(text, Sort::Text, &mut |name| note(found, name))
+        self.redactor.redact(text, Sort::Text, &mut |name| note(found, name))
     }
 
     /// Redacts the value of `name`, by the name and by what it looks like.
     pub(super) fn named(&self, name: &str, value: &str) -> String {
-        self.0.value(name, value).into_owned()
+        self.redactor.value(name, value).into_owned()
     }
 
     /// Redacts `name=value` pairs that stand between `&`, as a query and a form have them.
     fn pairs(&self, pairs: &str, found: &mut Vec<String>) -> Option<String> {
-        self.0.redact(pairs, Sort::Query, &mut |name| note(found, name))
+        self.redactor.redact(pairs, Sort::Query, &mut |name| note(found, name))
     }
 
     /// Redacts the user's part and the query of a URI.
@@ -98,7 +102,8 @@ impl LetterRedactor {
             let body = String::from_utf8_lossy(body);
             let names = body.split("name=").skip(1).map(|rest| rest.trim_start_matches('"'));
             let names = names.map(|rest| rest.split(['"', ';', '\r', '\n']).next().unwrap_or_default());
-            let secret: Vec<&str> = names.filter(|name| self.0.treatment(name) != Treatment::Leave).collect();
+            let secret: Vec<&str> =
+                names.filter(|name| self.redactor.treatment(name) != Treatment::Leave).collect();
             secret.iter().for_each(|name| note(found, name));
             return (!secret.is_empty()).then(|| MARKER.as_bytes().to_vec());
         }
@@ -130,12 +135,12 @@ impl HttpRequest {
             self.uri = uri;
         }
         redacted.extend(found.drain(..).map(Redaction::Uri));
-        let mut content_type = "";
-        for (name, value) in &mut self.headers {
-            let treatment = redactor.0.treatment(name);
+        let (mut content_type, mut is_encoded) = ("", false);
+        for (name, value) in self.headers.iter_mut().chain(&mut self.trailers) {
+            let treatment = redactor.redactor.treatment(name);
             if treatment != Treatment::Leave {
                 let secret = String::from_utf8_lossy(value.as_bytes());
-                *value = HeaderText::Text(redactor.0.replacement(treatment, &secret).into_owned());
+                *value = HeaderText::Text(redactor.redactor.replacement(treatment, &secret).into_owned());
                 redacted.push(Redaction::Header(name.clone()));
             } else if let HeaderText::Text(text) = value {
                 // Such as the query of a referrer.
@@ -143,12 +148,20 @@ impl HttpRequest {
                     *text = clean;
                     redacted.push(Redaction::Header(name.clone()));
                 }
-                if name == "content-type" {
-                    content_type = text;
+                match name.as_str() {
+                    "content-type" => content_type = text,
+                    "content-encoding" => is_encoded |= text != "identity",
+                    _ => {}
                 }
             }
         }
         found.clear();
+        let is_opaque = is_encoded || std::str::from_utf8(&self.body).is_err();
+        if is_opaque && !redactor.opaque && !self.body.is_empty() {
+            self.body = MARKER.as_bytes().to_vec();
+            redacted.push(Redaction::Body("all of it".to_owned()));
+            return;
+        }
         if let Some(body) = redactor.body(content_type, &self.body, &mut found) {
             self.body = body;
         }

@@ -99,8 +99,8 @@ where
         (output, failure)
     }
 
-    fn park(self, ended: Ended) -> Step {
-        Step(self.core.park_value(&self.request, Draft::new(ended)))
+    fn park(self, ended: Ended) -> Option<Step> {
+        Some(Step(self.core.park_value(&self.request, Draft::new(ended))))
     }
 }
 

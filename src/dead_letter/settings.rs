@@ -70,6 +70,13 @@ pub struct DeadLetterSettings {
     pub redaction: RedactionSettings,
     /// The most bytes of an HTTP body that are kept: at most 64 MiB. Default 64 KiB.
     pub body_cap: usize,
+    /// Whether bodies are stored in which no secret could be found: those with a `content-encoding`, and those that
+    /// are no text. Default: yes.
+    pub opaque_bodies: bool,
+    /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer. Default: no.
+    pub park_cancelled: bool,
+    /// Whether a POST or PATCH gets an `Idempotency-Key` where it has none. Default: no.
+    pub idempotency_keys: bool,
 }
 
 impl Default for DeadLetterSettings {
@@ -89,6 +96,9 @@ impl Default for DeadLetterSettings {
             redact_defaults: true,
             redaction: RedactionSettings::names_only(),
             body_cap: 64 * 1024,
+            opaque_bodies: true,
+            park_cancelled: false,
+            idempotency_keys: false,
         }
     }
 }
@@ -108,6 +118,20 @@ impl DeadLetterSettings {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         if let Some(component) = &self.component {
             ConfigError::check(!component.trim().is_empty(), "component", component, "not empty")?;
+        }
+        for (setting, value) in [("service", &self.service), ("service_version", &self.service_version)] {
+            if let Some(value) = value {
+                ConfigError::check(!value.trim().is_empty(), setting, value, "not empty")?;
+            }
+        }
+        for name in &self.correlation_headers {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            ConfigError::check(
+                !name.is_empty() && name.bytes().all(is_name),
+                "correlation_headers",
+                name,
+                "names of headers",
+            )?;
         }
         ConfigError::check(
             (1..=i64::MAX as u64).contains(&self.capacity),
@@ -263,6 +287,41 @@ impl Builder {
     /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
     pub fn body_cap(mut self, bytes: usize) -> Self {
         self.settings.body_cap = bytes;
+        self
+    }
+
+    /// Whether bodies are stored in which no secret could be found; they are unless told otherwise.
+    ///
+    /// What is compressed, or is no text, is not searched: gRPC messages for one. Where such bodies must not lie on a
+    /// disk, say `false`: their letters tell everything else, and are not redriven.
+    pub fn opaque_bodies(mut self, stored: bool) -> Self {
+        self.settings.opaque_bodies = stored;
+        self
+    }
+
+    /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless told
+    /// otherwise.
+    ///
+    /// For a client that stops waiting the request is still its own. A server that has accepted one may owe it to
+    /// its caller to bring it to an end, though nobody waits for the answer any more: where connections are cut
+    /// halfway, that is the only trace of what was asked for. What was done by then is not known, so it is for
+    /// services that may do a thing twice. A letter of that kind is
+    /// [`Cancelled`](crate::FailureKind::Cancelled), and holds of the body what had come.
+    pub fn park_cancelled(mut self, yes: bool) -> Self {
+        self.settings.park_cancelled = yes;
+        self
+    }
+
+    /// Whether the HTTP layer gives a POST or PATCH an `Idempotency-Key` where it has none; it does not unless told
+    /// otherwise.
+    ///
+    /// A redrive always sends one, the same each time. But the first call may have done its work and only its answer
+    /// got lost: a server can tell only if that carried the same key. With this it does, as do its retries, for the key
+    /// is the id of the letter that the request would become. It is for servers that know the header
+    /// (draft-ietf-httpapi-idempotency-key-header): one that does not gains nothing, and a
+    /// [`Retry`](crate::Retry) inside takes a request with a key for one that may be sent twice.
+    pub fn idempotency_keys(mut self, yes: bool) -> Self {
+        self.settings.idempotency_keys = yes;
         self
     }
 

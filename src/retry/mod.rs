@@ -62,7 +62,8 @@
 //!
 //! Waits and limits use tokio's timer: they need a tokio runtime.
 //!
-//! Put a retry outside of the circuit breaker and of the timing of the single attempts, inside of dead letters.
+//! Put a retry outside of the circuit breaker and of the timing of the single attempts, inside of dead letters. Those
+//! tell of each attempt that failed: the retry writes it down where a dead letter layer watches the same task.
 //!
 //! # Spans
 //! OpenTelemetry has `http.request.resend_count` for the span of a request that was sent again. The layers for HTTP

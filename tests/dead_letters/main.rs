@@ -2,8 +2,14 @@
 
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
+#[cfg(feature = "http")]
+mod bodies;
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -17,12 +23,28 @@ mod redrive_care;
 mod redrive_claims;
 #[cfg(feature = "http")]
 mod redrive_http;
+#[cfg(feature = "sqlite")]
+mod redrive_sqlite;
 mod redrive_stack;
+#[cfg(all(feature = "http", feature = "sqlite"))]
+mod secrets;
+#[cfg(feature = "http")]
+mod server;
 mod settings;
+#[cfg(feature = "sqlite")]
+mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_contract;
+#[cfg(feature = "sqlite")]
+mod sqlite_files;
+#[cfg(feature = "sqlite")]
+mod sqlite_migration;
+#[cfg(feature = "sqlite")]
+mod sqlite_model;
+#[cfg(feature = "sqlite")]
+mod sqlite_processes;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::DeadLetterQueue;
 use campanile::dead_letter::{Filter, Redrive};
+use campanile::{DeadLetterQueue, FailureKind};
 use tokio::time::{Instant, sleep};
-use tower::{BoxError, Service, service_fn};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{Mood, MoodyStore, Order, fail, waiting};
+use crate::support::{Mood, MoodyStore, Order, fail, order, waiting};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -199,4 +199,44 @@ async fn a_filter_for_letters_that_are_set_aside_is_heeded() {
     let aside = Redrive::only(Filter::all().set_aside(true));
     assert_eq!(queue.redrive(service, aside).await.unwrap().redriven, 1);
     assert_eq!(*seen.lock().unwrap(), [2, 3, 4, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_are_chosen_by_cause_component_kind_and_age() {
+    let queue = DeadLetterQueue::builder("orders").component("payments").build().unwrap();
+    for (number, message) in [(1, "no route"), (2, "no route"), (3, "refused")] {
+        let failing = service_fn(move |_: Order| async move { Err::<(), BoxError>(message.into()) });
+        queue.layer().layer(failing).oneshot(order(number)).await.unwrap_err();
+        sleep(Duration::from_secs(60)).await;
+    }
+    let letters = queue.list(Filter::all()).await.unwrap();
+    let (service, seen) = slow(Duration::ZERO);
+    let cause = letters[0].fingerprint;
+    let dry = Redrive::only(Filter::all().fingerprint(cause)).dry_run(true);
+    assert_eq!(queue.redrive(service.clone(), dry).await.unwrap().matched, 2);
+    for (filter, expected) in [
+        (Filter::all().component("mail"), &[][..]),
+        (Filter::all().kind(FailureKind::Timeout), &[]),
+        (Filter::older_than(Duration::from_secs(150)), &[1]),
+        (Filter::all().fingerprint(cause).component("payments"), &[1, 2]),
+        (Filter::all().newer_than(Duration::from_secs(90)).kind(FailureKind::Error), &[1, 2, 3]),
+    ] {
+        let report = queue.redrive(service.clone(), Redrive::only(filter.clone())).await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), expected, "{filter:?}");
+        assert_eq!(report.held, 0);
+    }
+    assert!(queue.is_empty().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_neither_sent_nor_said_to_be_held() {
+    let store = MoodyStore::new(Mood::Fine);
+    let queue = DeadLetterQueue::builder("orders").expire_after(Duration::from_secs(1)).on(store).unwrap();
+    fail(&queue, 1).await;
+    sleep(Duration::from_millis(1_001)).await;
+    fail(&queue, 2).await;
+    let (service, seen) = slow(Duration::ZERO);
+    let report = queue.redrive(service, Redrive::all()).await.unwrap();
+    assert_eq!((report.matched, report.held), (1, 0));
+    assert_eq!(*seen.lock().unwrap(), [2]);
 }

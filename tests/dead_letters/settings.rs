@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DeadLetterSettings, Redrive, WhenFull};
+use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings, WhenFull};
 use tower::{BoxError, service_fn};
 
 #[test]
@@ -18,6 +18,12 @@ fn each_setting_out_of_range_is_named_with_its_value() {
         (builder().park_timeout(Duration::from_secs(31)), "park_timeout", "31s"),
         (builder().body_cap(65 * 1024 * 1024), "body_cap", "68157440"),
         (builder().redact(["--"]), "redact", "\"--\""),
+        (builder().max_bytes(1_000), "max_bytes", "1000"),
+        (builder().expire_after(Duration::from_millis(5)), "expire_after", "5ms"),
+        (builder().when_full(WhenFull::Spill), "when_full", "Spill"),
+        (builder().service("", "1"), "service", "\"\""),
+        (builder().service("a", " "), "service_version", "\" \""),
+        (builder().correlation_headers(["x y"]), "correlation_headers", "\"x y\""),
     ] {
         let error = broken.build().unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
@@ -40,6 +46,31 @@ async fn a_redrive_out_of_range_is_refused() {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn each_setting_of_a_spill_is_named_with_its_value() {
+    let spill = || SpillSettings::new("spill.db");
+    for (broken, setting, value) in [
+        (SpillSettings::new(""), "spill.path", "\"\""),
+        (spill().after(Duration::ZERO), "spill.after", "0ns"),
+        (spill().after(Duration::from_secs(1)), "spill.after", "1s"),
+        (spill().capacity(0), "spill.capacity", "0"),
+        (spill().max_bytes(10), "spill.max_bytes", "10"),
+        // It is fine, but a file cannot be opened here.
+        (spill(), "spill", "spill.db"),
+    ] {
+        let error = DeadLetterQueue::builder("orders").spill(broken).build().unwrap_err();
+        assert_eq!((error.setting(), error.value()), (setting, value));
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[test]
+fn a_spill_without_its_feature_is_refused() {
+    let error = DeadLetterQueue::builder("orders").spill("spill.db").build().unwrap_err();
+    assert!(error.setting() == "spill" && error.to_string().contains("feature `sqlite`"), "{error}");
+}
+
 #[test]
 fn settings_are_read_by_serde_and_unknown_keys_refused() {
     let settings: DeadLetterSettings = serde_json::from_str(
@@ -47,6 +78,13 @@ fn settings_are_read_by_serde_and_unknown_keys_refused() {
              "redact": ["ssn"], "body_cap": 10 }"#,
     )
     .unwrap();
+    let spilling: DeadLetterSettings =
+        serde_json::from_str(r#"{ "when_full": "spill", "spill": { "path": "spill.db", "after": "50ms" } }"#)
+            .unwrap();
+    let wanted = SpillSettings::new("spill.db").after(Duration::from_millis(50));
+    assert_eq!((spilling.when_full, spilling.spill), (WhenFull::Spill, Some(wanted)));
+    let error = serde_json::from_str::<SpillSettings>(r#"{ "path": "a", "size": 5 }"#).unwrap_err();
+    assert!(error.to_string().contains("unknown field `size`"), "{error}");
     assert_eq!(
         (settings.when_full, settings.park_timeout),
         (WhenFull::DropOldest, Duration::from_millis(250))

@@ -328,25 +328,3 @@ async fn p24_a_secret_is_in_no_file() {
         assert!(!bytes.windows(7).any(|window| window == b"planted"));
     }
 }
-
-#[tokio::test]
-async fn a_file_shrinks_after_its_letters_are_gone() {
-    let folder = folder();
-    let path = folder.path().join("letters.db");
-    let queue = open(&path).await;
-    let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
-    let calls: Vec<_> = (0..400).map(|_| tokio::spawn(service.clone().oneshot("x".repeat(8_192)))).collect();
-    for call in calls {
-        call.await.unwrap().unwrap_err();
-    }
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 400);
-    let other = rusqlite::Connection::open(&path).unwrap();
-    let free = || other.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
-    while !matches!(free(), Ok(free) if free <= 256) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    drop((queue, service, other));
-    settled(&path).await;
-    let size = std::fs::metadata(&path).unwrap().len();
-    assert!(size < 1_500_000, "{size} bytes are left of 3.3 million");
-}

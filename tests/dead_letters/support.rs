@@ -1,7 +1,7 @@
 //! A request, a service that fails, and a store that misbehaves on demand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
@@ -81,12 +81,14 @@ pub(crate) enum Mood {
     PanicsLater,
     /// Takes letters and shows none.
     ReadsPanic,
+    /// Fails for what is larger than 10,000 bytes.
+    RefusesLarge,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct MoodyStore {
     inner: Arc<MemoryStore>,
-    mood: Mood,
+    mood: Arc<Mutex<Mood>>,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
     /// How long it takes to write that down, in milliseconds.
@@ -97,7 +99,7 @@ impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
         Self {
             inner: Arc::default(),
-            mood,
+            mood: Arc::new(Mutex::new(mood)),
             settles: Arc::new(AtomicBool::new(true)),
             settle_time: Arc::default(),
         }
@@ -108,15 +110,39 @@ impl MoodyStore {
     }
 }
 
+impl MoodyStore {
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+}
+
+/// Waits for something that another task or thread brings about.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+pub(crate) async fn until(what: &str, is: impl AsyncFn() -> bool) {
+    for _ in 0..6_000 {
+        if is().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain until {what}");
+}
+
 impl Store for MoodyStore {
     fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
-        assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
+        assert_ne!(self.mood(), Mood::PanicsAtOnce, "on purpose");
         Box::pin(async move {
-            match self.mood {
+            match self.mood() {
                 Mood::Fine | Mood::PanicsAtOnce | Mood::ReadsPanic => {}
                 Mood::Slow(time) => tokio::time::sleep(time).await,
                 Mood::Hangs => std::future::pending().await,
-                Mood::Fails => return Err(StoreError::other("the disk is on fire")),
+                Mood::RefusesLarge if entry.size() <= 10_000 => {}
+                Mood::Fails | Mood::RefusesLarge => return Err(StoreError::other("the disk is on fire")),
                 Mood::PanicsLater => {
                     tokio::task::yield_now().await;
                     panic!("on purpose");
@@ -131,14 +157,14 @@ impl Store for MoodyStore {
     }
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
-        if self.mood == Mood::ReadsPanic {
+        if self.mood() == Mood::ReadsPanic {
             return Box::pin(async { panic!("on purpose") });
         }
         self.inner.list(queue, filter)
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        assert_ne!(self.mood, Mood::ReadsPanic, "on purpose");
+        assert_ne!(self.mood(), Mood::ReadsPanic, "on purpose");
         self.inner.count(queue, filter)
     }
 
@@ -185,7 +211,7 @@ impl Store for MoodyStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        assert_ne!(self.mood, Mood::PanicsAtOnce, "on purpose");
+        assert_ne!(self.mood(), Mood::PanicsAtOnce, "on purpose");
         self.inner.depth(queue)
     }
 }

@@ -6,19 +6,23 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 use tower::Service;
 
 use super::request::{Meaning, Redrivable, Redriven, Verdict};
 use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
+#[cfg(feature = "grpc")]
+use crate::attempts::Said;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::http::{LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
 use crate::error::{Rejected, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
+#[cfg(feature = "grpc")]
+use crate::outcome::{Outcome, code_in, grpc_outcome};
 use crate::retry::ReplayBody;
 use crate::store::StoreError;
 
@@ -27,6 +31,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A response is read up to here, so that its connection can be used again and a body that breaks off is seen.
 const READ: u64 = 1024 * 1024;
+
+/// How the type of a gRPC response begins. Its status stands at the end, so that is read whatever comes before.
+const GRPC: &[u8] = b"application/grpc";
 
 impl DeadLetterQueue {
     /// [`DeadLetterQueue::redrive`] for services that take HTTP requests with any body, such as axum's `Router` or a
@@ -149,30 +156,53 @@ where
     let (head, body) = response.into_parts();
     let outcome = Classify::<_, Infallible>::classify(&ByHttpStatus, Ok(&head));
     let refused = head.extensions.get::<Rejected>().map(Rejected::retry_after);
-    let read = read(body).await;
+    let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(GRPC));
+    let read = read(body, if is_grpc { u64::MAX } else { READ }).await;
     if let Some(retry_after) = refused {
         return Meaning::Refused(retry_after);
+    }
+    #[cfg(feature = "grpc")]
+    if is_grpc && let Ok(trailers) = &read {
+        return of_grpc(&head, trailers.as_ref());
     }
     match (outcome.failure(), read) {
         (Some(kind), _) => Meaning::Failed(of_head(kind, &head)),
         (None, _) if head.status.as_u16() >= 400 => Meaning::Failed(of_head(FailureKind::Error, &head)),
         (None, Err(error)) => Meaning::Failed(Failure::new(FailureKind::Error, "body", &error)),
-        (None, Ok(())) => Meaning::Success,
+        (None, Ok(_)) => Meaning::Success,
     }
 }
 
-async fn read<B>(body: B) -> Result<(), String>
+/// What the status of a gRPC call means: only `OK` says that it did what it was meant to do.
+#[cfg(feature = "grpc")]
+fn of_grpc(head: &http::response::Parts, trailers: Option<&http::HeaderMap>) -> Meaning {
+    let headers = trailers.filter(|trailers| code_in(trailers).is_some()).unwrap_or(&head.headers);
+    let said = match (code_in(headers), Said::by_grpc(headers)) {
+        (Some(0), _) => return Meaning::Success,
+        (Some(_), Some(said)) => said,
+        _ => Said::new("UNKNOWN", "the response ended without a status"),
+    };
+    let outcome = code_in(headers).map(grpc_outcome);
+    let kind = outcome.and_then(Outcome::failure).unwrap_or(FailureKind::Error);
+    Meaning::Failed(Failure::said(kind, said))
+}
+
+/// Reads up to `limit` bytes; gives the trailers, if it came to them.
+async fn read<B>(body: B, limit: u64) -> Result<Option<http::HeaderMap>, String>
 where
     B: Body,
     B::Error: Display,
 {
     let mut body = pin!(body);
     let mut read = 0;
-    while read < READ
+    while read < limit
         && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
     {
         let frame = frame.map_err(|error| format!("the response broke off: {error}"))?;
         read += frame.data_ref().map_or(0, |data| bytes::Buf::remaining(data) as u64);
+        if let Ok(trailers) = frame.into_trailers() {
+            return Ok(Some(trailers));
+        }
     }
-    Ok(())
+    Ok(None)
 }

@@ -19,6 +19,7 @@ mod schedule;
 mod settings;
 mod settling;
 mod stops;
+mod verdicts;
 
 pub use automatic::{AutoRedrive, AutoRedriveHandle};
 pub(super) use progress::Redrives;

@@ -82,7 +82,8 @@ impl Redriven {
         self.id
     }
 
-    /// Which try this is; the call that parked the letter was number 1.
+    /// Which try this is, as [`Letter::tries`] counts them: the call that parked the letter was number 1, and each
+    /// attempt of a retry in it one more.
     #[must_use]
     pub fn try_number(&self) -> u32 {
         self.try_number

@@ -31,7 +31,6 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
-use crate::moment;
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
 /// What a run is to do.
@@ -107,15 +106,13 @@ where
                     Ok(call) => call,
                     Err(panic) => return Meaning::Failed(Failure::of_panic(panic.as_ref())),
                 };
-                {
-                    let judged = REDRIVING.scope(at, async {
-                        match Via::judge(call.await) {
-                            Verdict::Now(meaning) => meaning,
-                            Verdict::Later(meaning) => meaning.await,
-                        }
-                    });
-                    caught(judged).await
-                }
+                let judged = REDRIVING.scope(at, async {
+                    match Via::judge(call.await) {
+                        Verdict::Now(meaning) => meaning,
+                        Verdict::Later(meaning) => meaning.await,
+                    }
+                });
+                caught(judged).await
             });
             let (meaning, record) = sent.await;
             Landed { letter, meaning, took: clock::now().since(began), record }
@@ -152,29 +149,29 @@ async fn caught(judged: impl Future<Output = Meaning>) -> Meaning {
 }
 
 /// A letter whose call has ended.
-struct Landed {
-    letter: Box<Letter>,
-    meaning: Meaning,
-    took: Duration,
-    record: Record,
+pub(super) struct Landed {
+    pub(super) letter: Box<Letter>,
+    pub(super) meaning: Meaning,
+    pub(super) took: Duration,
+    pub(super) record: Record,
 }
 
-struct Run<'a> {
-    core: Arc<Core>,
-    course: &'a mut Course,
-    owner: Owner,
-    _listed: Option<Listed>,
-    pages: Pages,
-    settling: Settling,
-    failures: Failures,
-    pauses: Pauses,
-    timer: Pin<Box<Sleep>>,
-    stopped: Option<StopReason>,
-    error: Option<StoreError>,
+pub(super) struct Run<'a> {
+    pub(super) core: Arc<Core>,
+    pub(super) course: &'a mut Course,
+    pub(super) owner: Owner,
+    pub(super) _listed: Option<Listed>,
+    pub(super) pages: Pages,
+    pub(super) settling: Settling,
+    pub(super) failures: Failures,
+    pub(super) pauses: Pauses,
+    pub(super) timer: Pin<Box<Sleep>>,
+    pub(super) stopped: Option<StopReason>,
+    pub(super) error: Option<StoreError>,
     /// How many letters were looked at as of the last report.
-    reported: u64,
+    pub(super) reported: u64,
     /// Where what is left is put right when this is dropped midway.
-    runtime: Option<Handle>,
+    pub(super) runtime: Option<Handle>,
 }
 
 impl<'a> Run<'a> {
@@ -305,127 +302,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn land(&mut self, landed: Landed) {
-        let Landed { mut letter, meaning, took, record } = landed;
-        match meaning {
-            Meaning::Success => {
-                self.pauses.passed(true);
-                let _never = self.failures.count(false);
-                self.settling.push(Settled::Delivered(letter.id), End::Redriven);
-            }
-            Meaning::Failed(failure) => {
-                self.pauses.passed(false);
-                if let Some(reason) = self.failures.count(true) {
-                    self.stopped.get_or_insert(reason);
-                }
-                letter.failed_again(&self.core, failure, took, record);
-                self.keep(letter);
-            }
-            Meaning::Refused(retry_after) => {
-                if self.course.automatic {
-                    self.postpone(letter, retry_after);
-                } else {
-                    self.pages.put_back(letter);
-                }
-                self.pause(retry_after);
-            }
-        }
-    }
-
-    /// A letter that failed waits on, with one more attempt.
-    fn keep(&mut self, mut letter: Box<Letter>) {
-        let most = self.course.redrive.set_aside_after;
-        let set_aside = most > 0 && letter.redrives >= most && !letter.set_aside;
-        if set_aside {
-            letter.set_aside = true;
-            tracing::warn!(
-                queue = &*self.core.name,
-                letter = %letter.id,
-                redrives = letter.redrives,
-                "a dead letter was set aside, because every redrive failed: {}",
-                letter.message
-            );
-        }
-        letter.due = self.core.redrives.schedule.due_again(&letter).or(letter.due);
-        let id = letter.id;
-        match letter.into_entry() {
-            Ok(entry) => {
-                if !entry.set_aside {
-                    self.core.redrives.schedule.note(entry.due);
-                }
-                let end = if set_aside { End::SetAside } else { End::Failed };
-                self.settling.push(Settled::Failed(entry), end);
-            }
-            Err(error) => {
-                self.error.get_or_insert(StoreError::other(error));
-                self.settling.push(Settled::Released(id), End::Released);
-            }
-        }
-    }
-
-    /// Another letter asks the circuit next time: this one may be what opened it, in a stack that retries, and would
-    /// hold up all others for ever.
-    fn postpone(&mut self, mut letter: Box<Letter>, retry_after: Option<Duration>) {
-        let pause = retry_after.unwrap_or_default();
-        let due = self.core.redrives.schedule.due_first(moment::later(moment::now(), pause));
-        letter.due = due.or(letter.due);
-        let id = letter.id;
-        let settled = match letter.into_entry() {
-            Ok(entry) => {
-                self.core.redrives.schedule.note(entry.due);
-                Settled::Changed(entry)
-            }
-            Err(_) => Settled::Released(id),
-        };
-        self.settling.push(settled, End::Released);
-    }
-
-    fn pause(&mut self, retry_after: Option<Duration>) {
-        match self.pauses.refused(retry_after) {
-            Ok(longer) => {
-                self.course.progress.update(|report| report.paused += longer);
-                let until = self.pauses.until().map(|until| until.saturating_duration_since(Instant::now()));
-                self.course.progress.pause(until.map(|rest| moment::later(moment::now(), rest)));
-            }
-            Err(reason) => {
-                self.stopped.get_or_insert(reason);
-            }
-        }
-    }
-
-    /// A write has ended.
-    fn written(&mut self, ends: &[(LetterId, End)], written: Result<(), StoreError>) {
-        if let Err(error) = written {
-            if self.error.is_none() {
-                // What got through is worth another try: it would be sent again.
-                for (id, _) in ends.iter().filter(|(_, end)| *end == End::Redriven) {
-                    self.settling.push(Settled::Delivered(*id), End::Redriven);
-                }
-                self.error = Some(error);
-            }
-            return;
-        }
-        for (id, _) in ends {
-            self.pages.let_go(*id);
-        }
-        let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
-        let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
-        let failed = count(End::Failed) + set_aside;
-        let matched = self.newly_matched();
-        self.course.progress.update(|report| {
-            report.matched += matched;
-            report.redriven += redriven;
-            report.failed += failed;
-            report.set_aside += set_aside;
-        });
-        self.core.count(|counts| {
-            counts.redriven += redriven;
-            counts.redrive_failures += failed;
-            counts.set_aside += set_aside;
-        });
-    }
-
-    fn newly_matched(&mut self) -> u64 {
+    /// Letters that were looked at and not yet reported.
+    pub(super) fn newly_matched(&mut self) -> u64 {
         let before = std::mem::replace(&mut self.reported, self.pages.looked_at);
         self.pages.looked_at - before
     }

@@ -94,7 +94,12 @@ impl<S: Clone, C: Clone> Layer<S> for GrpcRetryLayer<C> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let protocol = Protocol::Grpc(Codes::new(&self.rules.settings.grpc_codes));
-        HttpRetrying::new(BoxingErrors { inner }, Arc::clone(&self.rules), self.classifier.clone(), protocol)
+        HttpRetrying::new(
+            BoxingErrors::new(inner),
+            Arc::clone(&self.rules),
+            self.classifier.clone(),
+            protocol,
+        )
     }
 }
 
@@ -197,6 +202,12 @@ pub(super) fn timed_out(why: &TimedOut) -> Response<()> {
 #[derive(Clone, Debug)]
 pub struct BoxingErrors<S> {
     inner: S,
+}
+
+impl<S> BoxingErrors<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
 }
 
 impl<S, Req> Service<Req> for BoxingErrors<S>

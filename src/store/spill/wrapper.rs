@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -276,7 +277,9 @@ impl Store for SpillStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        let (depth, spill) = (self.store().depth(queue), self.shared.spill.depth(queue));
+        // What lies here can be told whatever the store does.
+        let depth = catch_unwind(AssertUnwindSafe(|| self.store().depth(queue))).unwrap_or_default();
+        let spill = self.shared.spill.depth(queue);
         let evicted = self.shared.queues.lock().get(queue).map_or(0, |queue| queue.evicted);
         let file_size = match (depth.file_size, spill.file_size) {
             (None, None) => None,

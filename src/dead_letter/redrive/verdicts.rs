@@ -1,0 +1,126 @@
+//! What the end of a call means for its letter and for the run.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::request::Meaning;
+use super::run::{Landed, Run};
+use super::settling::End;
+use crate::attempts::Record;
+use crate::dead_letter::failure::Failure;
+use crate::dead_letter::letter::Letter;
+use crate::moment;
+use crate::store::{LetterId, Settled, StoreError};
+
+impl Run<'_> {
+    /// A call has ended.
+    pub(super) fn land(&mut self, landed: Landed) {
+        let Landed { letter, meaning, took, record } = landed;
+        match meaning {
+            Meaning::Success => {
+                self.pauses.passed(true);
+                let _never = self.failures.count(false);
+                self.settling.push(Settled::Delivered(letter.id), End::Redriven);
+            }
+            Meaning::Failed(failure) => self.failed(letter, failure, took, record),
+            Meaning::Refused(retry_after) => {
+                let arrived = record
+                    .arrived()
+                    .map(|tried| Failure::new(tried.kind, tried.error_type.as_str(), &tried.message));
+                match arrived {
+                    // A retry in the stack tried once more, and that was refused. Else a letter that opens the circuit
+                    // each time would never have failed, and hold up all others for ever.
+                    Some(failure) => self.failed(letter, failure, took, record),
+                    None => self.pages.put_back(letter),
+                }
+                self.pause(retry_after);
+            }
+        }
+    }
+
+    fn failed(&mut self, mut letter: Box<Letter>, failure: Failure, took: Duration, record: Record) {
+        self.pauses.passed(false);
+        if let Some(reason) = self.failures.count(true) {
+            self.stopped.get_or_insert(reason);
+        }
+        letter.failed_again(&self.core, failure, took, record);
+        self.keep(letter);
+    }
+
+    /// A letter that failed waits on, with one more attempt.
+    fn keep(&mut self, mut letter: Box<Letter>) {
+        let most = self.course.redrive.set_aside_after;
+        let set_aside = most > 0 && letter.redrives >= most && !letter.set_aside;
+        if set_aside {
+            letter.set_aside = true;
+            tracing::warn!(
+                queue = &*self.core.name,
+                letter = %letter.id,
+                redrives = letter.redrives,
+                "a dead letter was set aside, because every redrive failed: {}",
+                letter.message
+            );
+        }
+        letter.due = self.core.redrives.schedule.due_again(&letter).or(letter.due);
+        let id = letter.id;
+        match letter.into_entry() {
+            Ok(entry) => {
+                if !entry.set_aside {
+                    self.core.redrives.schedule.note(entry.due);
+                }
+                let end = if set_aside { End::SetAside } else { End::Failed };
+                self.settling.push(Settled::Failed(entry), end);
+            }
+            Err(error) => {
+                self.error.get_or_insert(StoreError::other(error));
+                self.settling.push(Settled::Released(id), End::Released);
+            }
+        }
+    }
+
+    fn pause(&mut self, retry_after: Option<Duration>) {
+        match self.pauses.refused(retry_after) {
+            Ok(longer) => {
+                self.course.progress.update(|report| report.paused += longer);
+                let until = self.pauses.until().map(|until| until.saturating_duration_since(Instant::now()));
+                self.course.progress.pause(until.map(|rest| moment::later(moment::now(), rest)));
+            }
+            Err(reason) => {
+                self.stopped.get_or_insert(reason);
+            }
+        }
+    }
+
+    /// A write has ended.
+    pub(super) fn written(&mut self, ends: &[(LetterId, End)], written: Result<(), StoreError>) {
+        if let Err(error) = written {
+            if self.error.is_none() {
+                // What got through is worth another try: it would be sent again.
+                for (id, _) in ends.iter().filter(|(_, end)| *end == End::Redriven) {
+                    self.settling.push(Settled::Delivered(*id), End::Redriven);
+                }
+                self.error = Some(error);
+            }
+            return;
+        }
+        for (id, _) in ends {
+            self.pages.let_go(*id);
+        }
+        let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
+        let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
+        let failed = count(End::Failed) + set_aside;
+        let matched = self.newly_matched();
+        self.course.progress.update(|report| {
+            report.matched += matched;
+            report.redriven += redriven;
+            report.failed += failed;
+            report.set_aside += set_aside;
+        });
+        self.core.count(|counts| {
+            counts.redriven += redriven;
+            counts.redrive_failures += failed;
+            counts.set_aside += set_aside;
+        });
+    }
+}

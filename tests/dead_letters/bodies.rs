@@ -1,0 +1,134 @@
+//! Bodies of every kind: what a letter holds of each, and that none can do harm.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{BodyState, Filter, HttpRequest, Letter, Payload, Redrive};
+use campanile::retry::ReplayBody;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+fn kept(letter: &Letter) -> &HttpRequest {
+    match &letter.payload {
+        Payload::Http(request) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn unavailable() -> Response<Empty<Bytes>> {
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// Sends `body` to a service that does not read it and fails; the letter that comes of it.
+async fn parked<B>(cap: usize, method: Method, body: B) -> (DeadLetterQueue, Letter)
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let queue = DeadLetterQueue::builder("orders").body_cap(cap).build().unwrap();
+    let service = queue
+        .http_layer()
+        .layer(service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(unavailable()) }));
+    let request = Request::builder().method(method).uri("/a").body(body).unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 503);
+    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    (queue, letter)
+}
+
+/// Gives chunk after chunk, and never ends.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 1_000])))))
+    }
+}
+
+struct Panics;
+
+impl Body for Panics {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p21_no_body_does_harm() {
+    let (_, letter) = parked(10_000, Method::POST, Endless).await;
+    assert_eq!((kept(&letter).body_state, kept(&letter).body.len()), (BodyState::TooLarge(11_000), 0));
+    let (_, letter) = parked(10, Method::POST, Panics).await;
+    assert_eq!((kept(&letter).body_state, kept(&letter).body.len()), (BodyState::Partial, 0));
+    let began = tokio::time::Instant::now();
+    let hangs = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, BoxError>>());
+    let (_, letter) = parked(10, Method::POST, hangs).await;
+    assert_eq!(kept(&letter).body_state, BodyState::Partial);
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p23_bodies_come_back_with_the_methods_that_rarely_have_one() {
+    for method in [Method::GET, Method::HEAD, Method::DELETE, Method::POST] {
+        for body in ["", "seven"] {
+            let (queue, letter) = parked(10, method.clone(), Full::new(Bytes::from(body))).await;
+            assert_eq!(kept(&letter).body_state, BodyState::Complete);
+            let expected = method.clone();
+            let service = service_fn(move |request: Request<ReplayBody>| {
+                let expected = expected.clone();
+                async move {
+                    assert_eq!(request.method(), expected);
+                    assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), body);
+                    Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+                }
+            });
+            assert_eq!(queue.redrive_http(service, Redrive::all()).await.unwrap().redriven, 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_after_a_body_is_kept() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("checksum", "7".parse().unwrap());
+    let frames = [Ok::<_, BoxError>(Frame::data(Bytes::from("a"))), Ok(Frame::trailers(trailers))];
+    let (_, letter) = parked(10, Method::POST, StreamBody::new(tokio_stream::iter(frames))).await;
+    let request = kept(&letter);
+    assert_eq!((request.body_state, request.body.as_slice()), (BodyState::Complete, &b"a"[..]));
+    let trailers: Vec<_> =
+        request.trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    assert_eq!(trailers, [("checksum", &b"7"[..])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_body_comes_back_as_it_was() {
+    let queue = DeadLetterQueue::in_memory(10);
+    let service = queue
+        .http_layer()
+        .layer(service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(unavailable()) }));
+    let bytes = Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0xff]);
+    let request =
+        Request::post("/a").header("content-encoding", "gzip").body(Full::new(bytes.clone())).unwrap();
+    service.oneshot(request).await.unwrap();
+    let repaired = service_fn(move |request: Request<ReplayBody>| {
+        let bytes = bytes.clone();
+        async move {
+            assert_eq!(request.headers()["content-encoding"], "gzip");
+            assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), bytes);
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    assert_eq!(queue.redrive_http(repaired, Redrive::all()).await.unwrap().redriven, 1);
+}
