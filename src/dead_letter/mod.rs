@@ -42,7 +42,8 @@
 //! - **A panic counts as a failure**: it is parked, then it goes on its way. **A cancelled call does not**: its
 //!   caller has seen no error and may still hold the request; for servers see [`Builder::park_cancelled`]. Nor does an
 //!   error of `poll_ready`: no request was handed over.
-//! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded.
+//! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded. Any number of
+//!   redrives may run at once, in any number of processes: no letter is sent by two of them.
 //! - **Secrets are removed before anything is stored**: see [`Builder::redact`].
 //!
 //! # When the store is away or full

@@ -8,7 +8,8 @@ use super::snapshot::{DropReason, QueueSnapshot};
 use crate::moment;
 use crate::signal::{
     Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
-    LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED, Sign, Source,
+    LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
+    Sign, Source,
 };
 use crate::store::{Depth, SpillReason};
 
@@ -57,6 +58,7 @@ impl Source for Core {
         emit(&LETTERS_PURGED, snapshot.purged as f64, &[queue]);
         emit(&LETTERS_REDRIVEN, snapshot.redriven as f64, &[queue, ("outcome", "success")]);
         emit(&LETTERS_REDRIVEN, snapshot.redrive_failures as f64, &[queue, ("outcome", "failure")]);
+        emit(&LETTERS_SET_ASIDE, snapshot.set_aside as f64, &[queue]);
         for reason in DropReason::ALL {
             emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
         }

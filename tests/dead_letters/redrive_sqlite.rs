@@ -1,11 +1,13 @@
 //! Properties 23 and 25 on a file: several redrives, each with a store of its own as another process has it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
 use campanile::dead_letter::Redrive;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tower::{BoxError, service_fn};
 
@@ -30,17 +32,24 @@ async fn p25_redrives_of_one_file_share_its_letters_and_send_none_twice() {
     let queue = open(&path).await;
     fill(&queue, 1..=1_500).await;
     let sent = Arc::new(Mutex::new(BTreeMap::new()));
+    // None goes on before each has its first page.
+    let all_begun = Arc::new(Barrier::new(3));
     let mut runs = JoinSet::new();
     for _ in 0..3 {
-        let (queue, sent) = (open(&path).await, Arc::clone(&sent));
+        let (queue, sent, all_begun) = (open(&path).await, Arc::clone(&sent), Arc::clone(&all_begun));
+        let first = Arc::new(AtomicBool::new(true));
         let service = service_fn(move |order: Order| {
             *sent.lock().unwrap().entry(order.number).or_insert(0_u32) += 1;
-            async {
+            let (first, all_begun) = (first.swap(false, Ordering::SeqCst), Arc::clone(&all_begun));
+            async move {
+                if first {
+                    all_begun.wait().await;
+                }
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok::<_, BoxError>(())
             }
         });
-        runs.spawn(async move { queue.redrive(service, Redrive::all().concurrency(4)).await.unwrap() });
+        runs.spawn(async move { queue.redrive(service, Redrive::all()).await.unwrap() });
     }
     let reports = runs.join_all().await;
     assert_eq!(reports.iter().map(|report| report.redriven).sum::<u64>(), 1_500);

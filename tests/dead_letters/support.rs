@@ -94,6 +94,8 @@ pub(crate) struct MoodyStore {
     pub(crate) settles: Arc<AtomicBool>,
     /// How long it takes to write that down, in milliseconds.
     settle_time: Arc<AtomicU64>,
+    /// How long it takes to prolong a lease, in milliseconds.
+    renew_time: Arc<AtomicU64>,
 }
 
 impl MoodyStore {
@@ -103,7 +105,12 @@ impl MoodyStore {
             mood: Arc::new(Mutex::new(mood)),
             settles: Arc::new(AtomicBool::new(true)),
             settle_time: Arc::default(),
+            renew_time: Arc::default(),
         }
+    }
+
+    pub(crate) fn renew_time(&self, time: Duration) {
+        self.renew_time.store(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     pub(crate) fn settle_time(&self, time: Duration) {
@@ -182,7 +189,13 @@ impl Store for MoodyStore {
     }
 
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
-        self.inner.renew(queue, ids, claim)
+        Box::pin(async move {
+            let time = self.renew_time.load(Ordering::SeqCst);
+            if time > 0 {
+                tokio::time::sleep(Duration::from_millis(time)).await;
+            }
+            self.inner.renew(queue, ids, claim).await
+        })
     }
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
