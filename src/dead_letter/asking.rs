@@ -56,8 +56,11 @@ impl Operation {
 #[derive(Debug, Default)]
 pub(super) struct Latency {
     /// Made when they are needed: most failures never come.
-    recorders: Mutex<BTreeMap<(Operation, Option<Kind>), Arc<DurationRecorder>>>,
+    recorders: Mutex<BTreeMap<Key, Arc<DurationRecorder>>>,
 }
+
+/// What was asked, and how it failed.
+type Key = (Operation, Option<Kind>);
 
 impl Latency {
     pub(super) fn record(&self, queue: &str, operation: Operation, failed: Option<Kind>, took: Duration) {

@@ -46,6 +46,18 @@
 //!   redrives may run at once, in any number of processes: no letter is sent by two of them.
 //! - **Secrets are removed before anything is stored**: see [`Builder::redact`].
 //!
+//! # When the store is away or full
+//! [`Builder::when_full`] says what a full queue does. With [`Builder::spill`], letters that the store does not take,
+//! because it fails, does not answer in time or, under [`WhenFull::Spill`], is full, go to a SQLite file of their own and
+//! from there to the store as soon as it takes them. They count as parked. Lists and counts are about the store; what
+//! is in the spill shows in [`QueueSnapshot::spilled`].
+//!
+//! A store that cannot be opened is an error at the start, spill or not: a wrong path should not be found out later.
+//! A Redis that is away at the start is none, if there is a spill.
+//!
+//! Letters go when they expire ([`Builder::expire_after`]), within a minute of their time while a queue is in use. All
+//! that a queue gives up is counted by reason: dropped, evicted, expired, purged.
+//!
 //! # What it needs
 //! A Tokio runtime with time enabled: letters are parked by a task of their own. Requests are `Clone` (the copy is
 //! kept until the call has ended) and go through serde; HTTP requests keep their body in a

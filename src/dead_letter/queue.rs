@@ -182,7 +182,7 @@ impl DeadLetterQueue {
     /// process. They are gone.
     ///
     /// # Errors
-    /// When the store fails; nothing is removed then.
+    /// When the store fails. What was removed by then, of many, is in the record of the purge.
     pub async fn purge(&self, filter: Filter) -> Result<PurgeReport, StoreError> {
         self.purge_as(program(), filter).await
     }
@@ -190,7 +190,7 @@ impl DeadLetterQueue {
     /// [`DeadLetterQueue::purge`], with a record in the name of `by`: a person, or a job.
     ///
     /// # Errors
-    /// When the store fails; nothing is removed then.
+    /// When the store fails. What was removed by then, of many, is in the record of the purge.
     ///
     /// # Example
     /// ```

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
@@ -27,6 +27,8 @@ impl Authority {
     /// Makes one that vouches for a server on this machine and for a client.
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names are fine names");
+        // Another name than its clients have, or theirs would look as if they had signed themselves.
+        params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, key()).expect("a certificate");
         let folder = tempfile::tempdir().expect("a folder");

@@ -231,6 +231,8 @@ impl Link {
     async fn establish(&self) -> Result<(), StoreError> {
         let connected = async {
             let mut connection = self.target.connect().await.map_err(|error| self.explain(error))?;
+            // A port may be open although nobody listens to what is said.
+            server::answers(&mut connection).await.map_err(|error| self.explain(error))?;
             if !self.state.lock().checked {
                 server::check(self.address(), &mut connection).await.map_err(|error| match error {
                     server::Fault::Redis(error) => self.explain(error),

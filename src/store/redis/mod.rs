@@ -2,24 +2,6 @@
 //!
 //! Every replica parks into the same queue, and any of them sends again what another parked. Each change is one script,
 //! which Redis runs whole or not at all, and which may run twice: an answer that was lost costs nothing but time.
-//!
-//! # What Redis keeps
-//! All keys of a queue begin with `{campanile:` and the queue's name, which is a hash tag: in a cluster, a queue lies on
-//! one node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body,
-//! sorted sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups,
-//! a hash of failures for each minute of a day, and a list of purges.
-//!
-//! Who sends a letter claims its entry in the stream's consumer group `redrive`, in which every run is a consumer:
-//! `XPENDING` shows who holds what. An entry is free again after 30 days without a word of its holder; one that is
-//! claimed for less is entered as if some of that time had passed, so that leases of any length end to the millisecond
-//! by the clock of Redis. A longer lease is taken for 30 days.
-//!
-//! # What is safe
-//! A letter is acknowledged when Redis has answered. With `appendonly yes` and `appendfsync always` it is on the disk of
-//! Redis by then. With `everysec`, the usual setting, up to a second is lost if the machine of Redis crashes, and with
-//! asynchronous replication what a new master has not yet heard of is lost in a fail-over;
-//! [`wait_for_replicas`](RedisStoreBuilder::wait_for_replicas) makes that much less likely. The store warns once when it
-//! meets a server that forgets.
 
 mod connection;
 mod keys;
@@ -55,9 +37,36 @@ use crate::sync::Mutex;
 /// How old the depth of a queue may be before it is asked for again.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Keeps letters in Redis: see [`RedisStore::open`].
+/// Keeps letters in Redis 7 or later, or in a cluster of it, for services of many replicas: any of them sends what
+/// another parked.
 ///
-/// Cheap to clone; clones share one connection.
+/// Cheap to clone; clones share one connection, which is made anew when it is lost. While Redis is away, every call ends
+/// within the response timeout, and soon at once: a [spill](crate::dead_letter::Builder::spill) keeps the letters then.
+///
+/// # What is safe
+/// A letter is acknowledged when Redis has answered. With `appendonly yes` and `appendfsync always` it is on the disk of
+/// Redis by then. With `everysec`, the usual setting, up to a second is lost when the machine of Redis crashes, and a
+/// fail-over loses what the new master has not heard of; [`RedisStoreBuilder::wait_for_replicas`] makes that much less
+/// likely. Give Redis memory for all that the limits of the queues allow, about 1.5 KiB for each letter beside its
+/// bytes, and `maxmemory-policy noeviction`. The store warns once when it meets a server that forgets.
+///
+/// # What Redis keeps
+/// All keys of a queue begin with `{campanile:` and its name, which is a hash tag: in a cluster, a queue lies on one
+/// node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body, sorted
+/// sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups, a hash
+/// of failures for each minute of a day, and a list of purges. Each change is one script, which happens whole or not at
+/// all.
+///
+/// Who sends a letter claims its entry in the stream's consumer group `redrive`, in which every run is a consumer:
+/// `XPENDING` shows who holds what. An entry is free again after 30 days without a word of its holder, by the clock of
+/// Redis. One that is claimed for less is entered as if some of that time had passed, so that leases of any length end
+/// to the millisecond; a longer one is taken for 30 days.
+///
+/// # What its user needs
+/// The keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +decrby +hdel +hexists +hget
+/// +hgetall +hincrby +hmget +hscan +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending
+/// +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas, `+cluster` for a cluster, and `+info` and
+/// `+config|get` for the store to tell of a server that is too old or forgets.
 ///
 /// # Example
 /// ```no_run
@@ -91,9 +100,8 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     depth: Depth,
+    /// When it was told, or asked for.
     at: Instant,
-    /// Whether it is being asked for.
-    asking: bool,
 }
 
 impl RedisStore {
@@ -141,7 +149,7 @@ impl RedisStore {
     }
 
     fn remember(&self, queue: &str, depth: Depth) {
-        let known = Known { depth, at: Instant::now(), asking: false };
+        let known = Known { depth, at: Instant::now() };
         let mut depths = self.shared.depths.lock();
         match depths.get_mut(queue) {
             Some(place) => *place = known,
@@ -156,14 +164,9 @@ impl RedisStore {
         };
         let (store, queue): (_, Arc<str>) = (self.clone(), queue.into());
         runtime.spawn(async move {
-            let asked: Result<Vec<redis::Value>, _> =
+            // Where it fails, what was known last stays, until somebody asks after a while.
+            let _: Result<Vec<redis::Value>, _> =
                 store.run(&scripts::DEPTH, &queue, Vec::new(), Vec::new()).await;
-            if asked.is_err()
-                && let Some(known) = store.shared.depths.lock().get_mut(&queue)
-            {
-                // It stays what was known last, until somebody asks after a while.
-                (known.at, known.asking) = (Instant::now(), false);
-            }
         });
     }
 }
@@ -218,16 +221,19 @@ impl Store for RedisStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
+        let now = Instant::now();
         let (known, stale) = {
             let mut depths = self.shared.depths.lock();
             match depths.get_mut(queue) {
                 Some(known) => {
-                    let stale = !known.asking && known.at.elapsed() >= FRESH;
-                    known.asking |= stale;
+                    let stale = now.duration_since(known.at) >= FRESH;
+                    if stale {
+                        known.at = now;
+                    }
                     (known.depth, stale)
                 }
                 None => {
-                    let nothing = Known { depth: Depth::default(), at: Instant::now(), asking: true };
+                    let nothing = Known { depth: Depth::default(), at: now };
                     depths.insert(queue.into(), nothing);
                     (nothing.depth, true)
                 }

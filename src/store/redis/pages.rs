@@ -18,7 +18,7 @@ use crate::store::{
 
 /// The most letters in one script that tells what became of them, or for how long they are held, and about how many
 /// bytes.
-const LETTERS: usize = 200;
+const LETTERS: usize = 100;
 const BYTES: usize = 1024 * 1024;
 
 /// The most minutes in one script.

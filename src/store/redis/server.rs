@@ -14,6 +14,15 @@ pub(super) enum Fault {
     Unfit(StoreError),
 }
 
+/// Waits for any answer.
+pub(super) async fn answers(connection: &mut Connection) -> Result<(), RedisError> {
+    match connection.send_to(&super::keys::tag(""), redis::cmd("PING")).await {
+        // That it may not be asked is an answer.
+        Err(error) if !may_not(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Looks at a server once: refuses one that is too old, and warns of one that may lose letters.
 pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<(), Fault> {
     let key = super::keys::tag("");

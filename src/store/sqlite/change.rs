@@ -1,5 +1,6 @@
 //! What is done to letters within one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,6 +18,8 @@ use crate::store::{
 pub(super) struct Change<'c> {
     connection: &'c Connection,
     tally: Tally,
+    /// What was put already.
+    put: BTreeSet<(i64, LetterId)>,
 }
 
 /// A part of a purge.
@@ -30,7 +33,7 @@ pub(super) struct Part {
 
 impl<'c> Change<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, tally: Tally::default() }
+        Self { connection, tally: Tally::default(), put: BTreeSet::new() }
     }
 
     /// Writes the sums; gives the depth of each queue.
@@ -39,8 +42,11 @@ impl<'c> Change<'c> {
     }
 
     pub(super) fn put(&mut self, entry: &Entry, limits: Limits) -> rusqlite::Result<Put> {
-        let queue = self.tally.queue_or_new(self.connection, &entry.queue)?.number;
-        if rows::place(self.connection, queue, entry.id)?.is_some() {
+        let state = self.tally.queue_or_new(self.connection, &entry.queue)?;
+        let (queue, newest) = (state.number, state.newest(self.connection)?);
+        // Ids grow: most are new beyond doubt, and need not be looked for.
+        let is_new = newest.is_none_or(|newest| entry.id > newest) & self.put.insert((queue, entry.id));
+        if !is_new && rows::place(self.connection, queue, entry.id)?.is_some() {
             // The same letter, put twice.
             return Ok(Put::Kept { evicted: 0 });
         }
@@ -199,7 +205,7 @@ impl<'c> Change<'c> {
             Ok(record) => record,
             Err(record) => {
                 // What is parked from now on stays: the purge must come to an end.
-                let newest = self.newest(number)?;
+                let newest = rows::newest(self.connection, number)?;
                 filter.up_to = filter.up_to.into_iter().chain(newest).min();
                 self.record(number, record)?
             }
@@ -212,18 +218,6 @@ impl<'c> Change<'c> {
             .prepare_cached("UPDATE purges SET purged = purged + ?2 WHERE id = ?1")?
             .execute((record, purged.cast_signed()))?;
         Ok(Part { record, purged, up_to: filter.up_to })
-    }
-
-    fn newest(&self, queue: i64) -> rusqlite::Result<Option<LetterId>> {
-        let mut newest = None;
-        for lane in [rows::FRESH, rows::AGAIN, rows::DUE, rows::ASIDE] {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT max(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
-            let last: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
-            newest = newest.into_iter().chain(last.map(LetterId::from_bytes)).max();
-        }
-        Ok(newest)
     }
 
     fn record(&self, queue: i64, record: &PurgeRecord) -> rusqlite::Result<i64> {

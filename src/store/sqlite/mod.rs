@@ -1,7 +1,8 @@
 //! Letters in a SQLite file.
 //!
 //! One thread writes: it takes what has come in since the last commit and commits it as one group, so that a
-//! hundred callers pay for one `fsync`. Each caller is answered after the commit that holds its letter.
+//! hundred callers pay for one `fsync`. Each caller is answered after the commit that holds its letter. Nobody else
+//! is kept waiting by that: those who read have connections of their own, and so have other processes.
 
 mod change;
 mod depths;
@@ -49,8 +50,11 @@ const BYTES: u64 = 4_096;
 
 /// Keeps letters in a SQLite file, each on the disk before its caller hears of it.
 ///
-/// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes may read
-/// and write the same file.
+/// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
+/// machine may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+///
+/// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
+/// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
 ///
 /// # Example
 /// ```

@@ -77,15 +77,25 @@ pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 /// When the oldest letter of a queue was parked.
 pub(super) fn oldest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<SystemTime>> {
-    let mut statement =
-        connection.prepare_cached("SELECT min(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
-    let mut oldest: Option<LetterId> = None;
+    let ends = ends(connection, queue, "SELECT min(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
+    Ok(ends.into_iter().min().map(LetterId::made_at))
+}
+
+/// The largest id in a queue.
+pub(super) fn newest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<LetterId>> {
+    let ends = ends(connection, queue, "SELECT max(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
+    Ok(ends.into_iter().max())
+}
+
+/// One end of each lane that is not empty.
+fn ends(connection: &Connection, queue: i64, sql: &str) -> rusqlite::Result<Vec<LetterId>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut ends = Vec::with_capacity(4);
     for lane in [FRESH, AGAIN, DUE, ASIDE] {
-        let first: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
-        let first = first.map(LetterId::from_bytes);
-        oldest = oldest.into_iter().chain(first).min();
+        let end: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
+        ends.extend(end.map(LetterId::from_bytes));
     }
-    Ok(oldest.map(LetterId::made_at))
+    Ok(ends)
 }
 
 pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqlite::Result<Option<Place>> {

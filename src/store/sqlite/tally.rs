@@ -10,10 +10,10 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{fingerprint, kind, micros, oldest};
+use super::rows::{fingerprint, kind, micros, newest, oldest};
 use crate::outcome::FailureKind;
 use crate::store::group::minute;
-use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK};
+use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
 
 /// The sums that one transaction touches.
 #[derive(Default)]
@@ -34,6 +34,8 @@ pub(super) struct Queue {
     pub(super) number: i64,
     pub(super) letters: i64,
     pub(super) bytes: i64,
+    /// The largest id at the start of the transaction, once it was asked for.
+    newest: Option<Option<LetterId>>,
 }
 
 /// The letters of a group that have component and kind in common too.
@@ -66,7 +68,13 @@ impl Tally {
         let mut statement =
             connection.prepare_cached("SELECT id, letters, bytes FROM queues WHERE name = ?1")?;
         let read = |row: &Row<'_>| {
-            Ok(Queue { name: name.into(), number: row.get(0)?, letters: row.get(1)?, bytes: row.get(2)? })
+            Ok(Queue {
+                name: name.into(),
+                number: row.get(0)?,
+                letters: row.get(1)?,
+                bytes: row.get(2)?,
+                newest: None,
+            })
         };
         Ok(match statement.query_row([name], read).optional()? {
             Some(queue) => Some(self.queues.push_mut(queue)),
@@ -83,7 +91,7 @@ impl Tally {
         if self.queue(connection, name)?.is_none() {
             connection.execute("INSERT INTO queues (name) VALUES (?1)", [name])?;
             let number = connection.last_insert_rowid();
-            self.queues.push(Queue { name: name.into(), number, letters: 0, bytes: 0 });
+            self.queues.push(Queue { name: name.into(), number, letters: 0, bytes: 0, newest: Some(None) });
         }
         let at = self.queues.iter().position(|queue| *queue.name == *name);
         at.and_then(|at| self.queues.get_mut(at)).ok_or(rusqlite::Error::QueryReturnedNoRows)
@@ -234,6 +242,14 @@ impl Tally {
 }
 
 impl Queue {
+    /// The largest id at the start of the transaction.
+    pub(super) fn newest(&mut self, connection: &Connection) -> rusqlite::Result<Option<LetterId>> {
+        if self.newest.is_none() {
+            self.newest = Some(newest(connection, self.number)?);
+        }
+        Ok(self.newest.flatten())
+    }
+
     pub(super) fn depth(&self, connection: &Connection) -> rusqlite::Result<Depth> {
         Ok(Depth {
             waiting: u64::try_from(self.letters).unwrap_or(0),

@@ -6,7 +6,7 @@ local GROUP = 'redrive'
 -- been idle for the rest already, so that leases of any length are counted by one number.
 local LONGEST = 2592000000
 -- How much one script does, so that others have their turn: letters looked at, letters removed, bytes answered.
-local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 300, 1048576
+local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 100, 1048576
 
 local function parse(meta)
     local l = {}

@@ -1,0 +1,224 @@
+//! Properties 20, 23 and 25: many processes on one Redis.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{Filter, Redrive};
+use campanile::store::{Claim, Owner, RedisStore, Settled, Store};
+use tower::{BoxError, service_fn};
+
+use crate::orders::{Order, Process, fail, queue, say, store, waiting};
+use crate::store_checks::{entry, ids, put_many};
+use crate::support::redis::Redis;
+
+const URL: &str = "CAMPANILE_TEST_REDIS_FLOW";
+const LEASE: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn p20_p23_what_one_process_parks_another_lists_and_sends() {
+    let redis = Redis::start().await;
+    let parking = queue(&redis.url()).await;
+    for number in 1..=20 {
+        assert_eq!(fail(&parking, number).await.to_string(), format!("order {number} refused"));
+    }
+    let snapshot = parking.snapshot();
+    assert_eq!((snapshot.failures, snapshot.parked, snapshot.waiting), (20, 20, 20));
+
+    let sending = DeadLetterQueue::redis(redis.url(), "orders").await.unwrap();
+    assert_eq!(waiting(&sending).await, (1..=20).collect::<Vec<_>>());
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&sent);
+    let service = service_fn(move |order: Order| {
+        let odd = order.number % 2 == 1;
+        notes.lock().unwrap().push(order.number);
+        async move { if odd { Ok(()) } else { Err(BoxError::from("even")) } }
+    });
+    let report = sending.redrive(service.clone(), Redrive::all().stop_after(100)).await.unwrap();
+    assert_eq!((report.matched, report.redriven, report.failed), (20, 10, 10));
+    assert_eq!(*sent.lock().unwrap(), (1..=20).collect::<Vec<_>>());
+    assert_eq!(waiting(&parking).await, (1..=20).step_by(2).map(|n| n + 1).collect::<Vec<_>>());
+    let groups = parking.groups(Filter::all()).await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), 10);
+    assert_eq!(parking.purge(Filter::all()).await.unwrap().purged, 10);
+    assert!(sending.is_empty().await.unwrap());
+}
+
+/// Nobody is left in the group that holds nothing, or operators could not see the trees for the wood.
+#[tokio::test]
+async fn the_pending_list_shows_who_holds_what() {
+    let redis = Redis::start().await;
+    let store = store(&redis.url()).await;
+    let queue: Arc<str> = "orders".into();
+    let entries = put_many(&store, &queue, 3, |_, _| {}).await;
+    let claim = |owner, lease| Claim { owner, now: SystemTime::now(), lease, due_by: None };
+    let (one, dead) = (Owner::new(), Owner::new());
+    let stream = "{campanile:orders}:stream";
+    store.claim(&queue, &Filter::all().limit(1), claim(one, Duration::from_secs(60))).await.unwrap();
+    store.claim(&queue, &Filter::all().limit(1), claim(dead, Duration::from_millis(1))).await.unwrap();
+    let pending = redis.cli(&["XPENDING", stream, "redrive"]);
+    assert!(pending.contains(&one.to_string()) && pending.contains(&dead.to_string()), "{pending}");
+
+    // Another takes what the dead one held, whose name goes with the next sweep.
+    let mut got = Vec::new();
+    while got.len() < 2 {
+        got.extend(ids(&store
+            .claim(&queue, &Filter::all(), claim(one, Duration::from_secs(60)))
+            .await
+            .unwrap()));
+    }
+    store.expire(&queue, SystemTime::now()).await.unwrap();
+    let consumers = redis.cli(&["XINFO", "CONSUMERS", stream, "redrive"]);
+    assert!(consumers.contains(&one.to_string()) && !consumers.contains(&dead.to_string()), "{consumers}");
+
+    let settled = ids(&entries).into_iter().map(Settled::Delivered).collect();
+    assert_eq!(store.settle(&queue, one, settled).await.unwrap(), [true; 3]);
+    assert_eq!(redis.cli(&["XINFO", "CONSUMERS", stream, "redrive"]).trim(), "");
+    assert_eq!(redis.cli(&["XLEN", stream]).trim(), "0");
+    // All that is left are the counts of failures, which go by themselves.
+    let left = redis.cli(&["--scan"]);
+    for key in left.lines().filter(|key| key.contains(":failures:")) {
+        assert!(redis.cli(&["TTL", key]).trim().parse::<i64>().unwrap() > 86_400);
+    }
+    let left: BTreeSet<&str> = left.lines().filter(|key| !key.contains(":failures:")).collect();
+    assert_eq!(left, BTreeSet::from(["{campanile:orders}:bytes", stream]));
+}
+
+/// An answer that was lost makes a call run twice; each script is run by hand here, as often.
+#[tokio::test]
+async fn a_call_that_runs_twice_does_what_it_does_once() {
+    let redis = Redis::start().await;
+    let store = store(&redis.url()).await;
+    let queue: Arc<str> = "orders".into();
+    let owner = Owner::new();
+    let parked = entry(&queue);
+    crate::store_checks::put(&store, &parked).await;
+    crate::store_checks::put(&store, &parked).await;
+    assert_eq!(crate::store_checks::claim(&store, &queue, owner).await, [parked.id]);
+    let failed = campanile::store::Entry { head: b"again".to_vec(), ..parked.clone() };
+    for _ in 0..2 {
+        let settled = vec![Settled::Failed(failed.clone())];
+        assert_eq!(store.settle(&queue, owner, settled).await.unwrap(), [true]);
+    }
+    let frequencies = store.frequencies(&queue, Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(frequencies[0].failures, 2, "parked once, and failed once more");
+    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 1);
+}
+
+/// Not a test of its own: a process that sends until nothing is left.
+#[test]
+fn child() {
+    let Ok(url) = std::env::var(URL) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let queue = queue(&url).await;
+        let service = service_fn(|order: Order| async move {
+            say(&format!("began {} {}", order.number, micros()));
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            say(&format!("ended {} {}", order.number, micros()));
+            Ok::<_, BoxError>(())
+        });
+        say("ready");
+        while !queue.is_empty().await.unwrap() {
+            queue.redrive(service, Redrive::all().concurrency(4).lease(LEASE)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
+fn micros() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_micros()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p23_p25_of_eight_that_send_one_is_killed() {
+    const LETTERS: u32 = 1_500;
+    let redis = Redis::start().await;
+    let queue = queue(&redis.url()).await;
+    for number in 1..=LETTERS {
+        fail(&queue, number).await;
+    }
+    let mut clients: Vec<Process> =
+        (0..8).map(|_| Process::start("flow::child", &[(URL, &redis.url())])).collect();
+    let victim = clients.pop().unwrap();
+    let mut said = Vec::new();
+    // In the middle of its work.
+    while said.len() < 40 {
+        said.push(victim.line().expect("it was killed too late"));
+    }
+    said.extend(victim.kill());
+    let killed = micros();
+    let others: Vec<Vec<String>> = clients.into_iter().map(Process::end).collect();
+
+    // When each letter was under way, by whom.
+    let mut under_way: BTreeMap<u32, Vec<(u64, u64, usize)>> = BTreeMap::new();
+    let mut sent = BTreeSet::new();
+    let mut cut = 0;
+    for (client, lines) in others.iter().chain([&said]).enumerate() {
+        let mut open = BTreeMap::new();
+        for line in lines {
+            let mut words = line.split(' ');
+            let (Some(word), Some(number), Some(at)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            let (number, at): (u32, u64) = (number.parse().unwrap(), at.parse().unwrap());
+            if word == "began" {
+                assert_eq!(open.insert(number, at), None);
+            } else {
+                sent.insert(number);
+                under_way.entry(number).or_default().push((open.remove(&number).unwrap(), at, client));
+            }
+        }
+        assert!(client == 7 || open.is_empty());
+        cut += open.len();
+        for (number, at) in open {
+            under_way.entry(number).or_default().push((at, killed, client));
+        }
+    }
+    assert_eq!(sent.len(), LETTERS as usize, "letters are lost");
+    assert!(queue.is_empty().await.unwrap());
+    assert!(cut > 0, "it was killed while it sent nothing");
+    assert!(others.iter().filter(|lines| lines.len() > 100).count() >= 4, "most did their part");
+    for (number, mut times) in under_way {
+        times.sort_unstable();
+        for pair in times.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "letter {number} was under way twice at one time: {times:?}");
+            // Twice only where the first was not written down any more.
+            assert_eq!(pair[0].2, 7, "letter {number} was sent twice: {times:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn replicas_are_waited_for() {
+    let redis = Redis::start().await;
+    let port = redis.address().port().to_string();
+    let store = RedisStore::builder(redis.url())
+        .wait_for_replicas(1)
+        .response_timeout(Duration::from_millis(300))
+        .open()
+        .await
+        .unwrap();
+    let queue: Arc<str> = "orders".into();
+    let error = store.put(entry(&queue), crate::store_checks::WIDE).await.unwrap_err();
+    assert!(error.is_unreachable() && error.to_string().contains("wait_for_replicas"), "{error}");
+
+    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await;
+    replica.wait_for(&["INFO", "replication"], "master_link_status:up").await;
+    let store = RedisStore::builder(redis.url())
+        .wait_for_replicas(1)
+        .response_timeout(Duration::from_secs(20))
+        .open()
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        let parked = entry(&queue);
+        crate::store_checks::put(&store, &parked).await;
+        let there = replica.cli(&["HEXISTS", "{campanile:orders}:meta", &parked.id.to_string()]);
+        assert_eq!(there.trim(), "1");
+    }
+}

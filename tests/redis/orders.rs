@@ -1,0 +1,108 @@
+//! A request, a service that fails it, and processes that do so.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{Filter, Payload};
+use campanile::store::RedisStore;
+use serde::{Deserialize, Serialize};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) number: u32,
+    pub(crate) item: String,
+}
+
+/// A store with time enough for a machine that has much to do.
+pub(crate) async fn store(url: &str) -> RedisStore {
+    RedisStore::builder(url).response_timeout(Duration::from_secs(20)).open().await.unwrap()
+}
+
+/// A queue with the most patience there is: a busy machine must not make a letter late.
+pub(crate) async fn queue(url: &str) -> DeadLetterQueue {
+    let builder =
+        DeadLetterQueue::builder("orders").capacity(1_000_000).park_timeout(Duration::from_secs(30));
+    builder.on(store(url).await).unwrap()
+}
+
+/// Sends one order through the layer of `queue` to a service that fails it.
+pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
+    let service =
+        service_fn(|order: Order| async move { Err::<(), _>(format!("order {} refused", order.number)) });
+    let order = Order { number, item: "bell".to_owned() };
+    queue.layer().layer(service).oneshot(order).await.unwrap_err()
+}
+
+/// The numbers of the orders that wait, oldest first, each of which is whole.
+pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u32> {
+    let letters = queue.list(Filter::all()).await.unwrap();
+    letters
+        .iter()
+        .map(|letter| match &letter.payload {
+            Payload::Value(value) => {
+                let order: Order = serde_json::from_value(value.clone()).unwrap();
+                assert_eq!(order.item, "bell");
+                order.number
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// One write for each line: a half one would name another letter.
+pub(crate) fn say(line: &str) {
+    std::io::stdout().lock().write_all(format!("@ {line}\n").as_bytes()).unwrap();
+}
+
+/// Another process that runs the test of that name, and what it says.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(test: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.split(b'\n').map_while(Result::ok) {
+                // Behind what the test's own frame writes without a newline.
+                if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
+                    && said.send(line.to_owned()).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line, unless it has ended.
+    pub(crate) fn line(&self) -> Option<String> {
+        self.lines.recv().ok()
+    }
+
+    /// Kills it; gives what else it said.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        assert!(self.child.wait().unwrap().code().is_none(), "it was to be killed, but had ended");
+        self.lines.iter().collect()
+    }
+
+    /// Waits for its end; gives what else it said.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        let lines = self.lines.iter().collect();
+        assert!(self.child.wait().unwrap().success());
+        lines
+    }
+}
