@@ -6,7 +6,6 @@ mod payments;
 mod report;
 mod script;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::task::Poll;
@@ -190,17 +189,16 @@ fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64)
     }
 }
 
-/// The errors of the letters, the most frequent first: one example for each fingerprint.
+/// What the letters failed from, the most frequent first.
 async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
-    let mut counts = BTreeMap::new();
-    for letter in queue.list(Filter::all()).await? {
+    let groups = queue.groups(Filter::all().limit(5)).await?;
+    let errors = groups.into_iter().map(|group| {
         // How long to wait is another figure in each refusal.
-        let message = letter.message.split_once("; try again").map_or(&*letter.message, |(what, _)| what);
-        counts.entry(letter.fingerprint).or_insert_with(|| (message.to_owned(), 0)).1 += 1;
-    }
-    let mut counts: Vec<_> = counts.into_values().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    Ok(counts)
+        let message = group.message();
+        let message = message.split_once("; try again").map_or(message, |(what, _)| what);
+        (message.to_owned(), group.letters)
+    });
+    Ok(errors.collect())
 }
 
 /// Collects the transitions of the breaker while the demonstration runs.
