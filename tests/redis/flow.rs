@@ -199,7 +199,7 @@ async fn replicas_are_waited_for() {
     let port = redis.address().port().to_string();
     let store = RedisStore::builder(redis.url())
         .wait_for_replicas(1)
-        .response_timeout(Duration::from_millis(300))
+        .response_timeout(Duration::from_secs(2))
         .open()
         .await
         .unwrap();

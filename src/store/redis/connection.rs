@@ -131,6 +131,9 @@ impl Link {
             progress.lock().generation = Some(generation);
             let error = match connection.send(&call.command(whole)).await {
                 Ok(answer) => {
+                    if self.replicas > 0 {
+                        progress.lock().last = Some("`wait_for_replicas` waits for more of them".to_owned());
+                    }
                     self.replicated(&mut connection, call, deadline).await?;
                     return Ok(answer);
                 }
@@ -173,8 +176,8 @@ impl Link {
             return Ok(());
         };
         let mut wait = redis::cmd("WAIT");
-        // A little less than what is left, so that the answer still counts.
-        wait.arg(self.replicas).arg((left.as_millis() * 9 / 10).max(1).to_string());
+        // Less than what is left, so that the answer still comes in time.
+        wait.arg(self.replicas).arg((left.as_millis() * 3 / 4).max(1).to_string());
         let answer = connection.send_to(key, wait).await.map_err(|error| self.explain(error))?;
         let replicas: u32 = super::rows::read(answer)?;
         if replicas < self.replicas {
