@@ -67,7 +67,7 @@ async fn p23_what_a_slow_service_missed_is_not_made_up_for_in_a_burst() {
 async fn p23_it_stops_when_too_large_a_share_fails() {
     let queue = queue_of(500).await;
     let service = service_fn(|order: Order| async move {
-        if order.number % 3 == 0 { Err(BoxError::from("no")) } else { Ok(()) }
+        if order.number.is_multiple_of(3) { Err(BoxError::from("no")) } else { Ok(()) }
     });
     let careful = Redrive::all().stop_at_failure_rate(0.33, 60);
     let report = queue.redrive(service, careful).await.unwrap();

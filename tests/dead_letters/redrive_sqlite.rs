@@ -54,7 +54,7 @@ async fn p25_redrives_of_one_file_share_its_letters_and_send_none_twice() {
     let reports = runs.join_all().await;
     assert_eq!(reports.iter().map(|report| report.redriven).sum::<u64>(), 1_500);
     assert!(reports.iter().all(|report| report.redriven > 0), "{reports:?}");
-    let sent = sent.lock().unwrap();
+    let sent = sent.lock().unwrap().clone();
     assert!((1..=1_500).all(|number| sent.get(&number) == Some(&1)), "{sent:?}");
     assert!(queue.is_empty().await.unwrap());
 }

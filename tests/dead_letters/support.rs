@@ -82,6 +82,7 @@ pub(crate) enum Mood {
     /// Takes letters and shows none.
     ReadsPanic,
     /// Fails for what is larger than 10,000 bytes.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     RefusesLarge,
 }
 

@@ -88,12 +88,12 @@ async fn account(store: &RedisStore, load: &Load, tasks: Vec<tokio::task::JoinHa
     }
     let there = ids(&store.list("orders", &Filter::all()).await.unwrap());
     assert!(there.is_sorted_by(|a, b| a < b), "in order, and each once");
-    let delivered = load.delivered.lock().unwrap();
+    let delivered = std::mem::take(&mut *load.delivered.lock().unwrap());
     let once: BTreeSet<LetterId> = delivered.iter().copied().collect();
     assert_eq!(once.len(), delivered.len(), "one was sent twice, and nobody had died");
     let there: BTreeSet<LetterId> = there.into_iter().collect();
     assert_eq!(once.intersection(&there).count(), 0, "one that was sent is still there");
-    let parked = load.parked.lock().unwrap();
+    let parked = std::mem::take(&mut *load.parked.lock().unwrap());
     let lost = parked.iter().filter(|id| !there.contains(id) && !once.contains(id)).count();
     assert_eq!(lost, 0, "acknowledged letters are lost");
     assert_eq!(store.count("orders", &Filter::all()).await.unwrap(), there.len() as u64);

@@ -20,6 +20,9 @@ const BYTES: u64 = 8 * 1024 * 1024;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Vec<bool>, StoreError>> + Send>>;
 
+/// The ends of one write, and whether they are written.
+type Written = (Vec<(LetterId, End)>, Result<(), StoreError>);
+
 /// How a letter ended, for those who count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -65,10 +68,7 @@ impl Settling {
     }
 
     /// The ends of the next write that is done, whether or not it could be.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<(Vec<(LetterId, End)>, Result<(), StoreError>)> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Written> {
         if self.writing.is_none() && !self.waiting.is_empty() {
             self.write();
         }

@@ -9,10 +9,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult,
-    Value,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisResult, Value};
 
 use super::settings::RedisSettings;
 use crate::error::ConfigError;
@@ -113,7 +110,7 @@ fn client(
     infos: Vec<ConnectionInfo>,
     refused: impl Fn(redis::RedisError) -> ConfigError,
 ) -> Result<Kind, ConfigError> {
-    use redis::{ClientTlsConfig, TlsCertificates};
+    use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
 
     if !infos.iter().any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {
         return made(settings, infos, refused);
