@@ -103,11 +103,13 @@ fn crash(path: &Path, first: u32, time: Duration, at_work: bool, told: &mut Told
             lines.send(String::from_utf8(line).unwrap()).unwrap();
         }
     });
-    while at_work {
-        let line = heard.recv().expect("the child ended by itself");
-        told.hear(&line);
-        if line.contains("parked ") {
-            break;
+    if at_work {
+        loop {
+            let line = heard.recv().expect("the child ended by itself");
+            told.hear(&line);
+            if line.contains("parked ") {
+                break;
+            }
         }
     }
     std::thread::sleep(time);
