@@ -237,6 +237,7 @@ mod tests {
         assert_eq!(redactor.query("a=1&token=&token"), "a=1&token=&token");
     }
 
+    #[cfg(feature = "telemetry")]
     #[test]
     fn what_overlaps_goes_as_one() {
         let redactor = RedactionSettings::default()

@@ -20,8 +20,8 @@ impl Log {
     /// The log of a file that is open: it stays the same for as long.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // Where the file is a link, the log lies beside what it points to.
-        let path = beside(&std::fs::canonicalize(path)?);
-        Ok(Self { file: OpenOptions::new().read(true).write(true).open(path)? })
+        let log = beside(&std::fs::canonicalize(path)?);
+        Ok(Self { file: OpenOptions::new().read(true).write(true).open(log)? })
     }
 
     /// In bytes; zero when that cannot be told.
