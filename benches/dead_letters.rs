@@ -19,7 +19,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use campanile::dead_letter::{Filter, Redrive};
 use campanile::store::{Entry, Fingerprint, LetterId, Limits, SqliteStore, Store, WhenFull};
@@ -276,7 +276,7 @@ async fn template(folder: &Path) -> Entry {
 
 /// The `number`th of many letters: of 12 causes, one in a thousand set aside.
 fn letter(template: &Entry, number: u64) -> Entry {
-    let id = LetterId::new();
+    let (id, now) = (LetterId::new(), SystemTime::now());
     let (from, to) = (template.id.to_string(), id.to_string());
     let mut head = template.head.clone();
     if let Some(at) = head.windows(from.len()).position(|part| part == from.as_bytes()) {
@@ -287,6 +287,8 @@ fn letter(template: &Entry, number: u64) -> Entry {
         component: format!("component-{}", number % 4).into(),
         kind: FailureKind::ALL[(number % 3) as usize],
         fingerprint: Fingerprint::from_bits(number % 12),
+        first_failed: now,
+        last_failed: now,
         set_aside: number % 1_000 == 999,
         head,
         ..template.clone()
