@@ -59,7 +59,7 @@
 //! that a queue gives up is counted by reason: dropped, evicted, expired, purged.
 //!
 //! # What it needs
-//! A Tokio runtime with time enabled: letters are parked by a task of their own. Requests are `Clone` (the copy is
+//! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests are `Clone` (the copy is
 //! kept until the call has ended) and go through serde; HTTP requests keep their body in a
 //! [`ReplayBody`](crate::retry::ReplayBody).
 

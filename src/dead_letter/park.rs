@@ -1,21 +1,21 @@
 //! The way of a letter to the store.
 //!
-//! A task of its own takes it there, so that neither a slow store nor a caller that leaves can undo it. The
-//! caller waits for that task, up to the park timeout.
+//! The caller takes it there itself, up to the park timeout: a task of its own would cost it two more ways from thread
+//! to thread. Where the store is slower than that, or the caller leaves, a task goes on with it.
 
-use std::fmt::Display;
-use std::future::Future;
+use std::fmt::{self, Display};
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 
 use super::asking::Operation;
 use super::core::Core;
@@ -29,33 +29,74 @@ use crate::store::{Put, StoreError};
 const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// What a caller waits for.
-#[derive(Debug)]
 pub(super) struct Parking {
     core: Arc<Core>,
-    waiting: Option<(oneshot::Receiver<()>, Pin<Box<Sleep>>)>,
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    delivery: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Told to the delivery: nobody waits for it any more.
+    handed_over: Arc<AtomicBool>,
+    limit: Pin<Box<Sleep>>,
+    runtime: Handle,
+}
+
+impl Waiting {
+    fn hand_over(self) {
+        self.handed_over.store(true, Ordering::Release);
+        self.runtime.spawn(self.delivery);
+    }
 }
 
 impl Parking {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((done, limit)) = &mut self.waiting else {
+        let Some(waiting) = &mut self.waiting else {
             return Poll::Ready(());
         };
-        if Pin::new(done).poll(cx).is_pending() {
-            if limit.as_mut().poll(cx).is_pending() {
+        // It may need the runtime's clock, wherever its caller is polled.
+        let runtime = waiting.runtime.enter();
+        // A panic has dropped the ticket, which has counted it; the result that the caller is owed goes on.
+        let delivered = catch_unwind(AssertUnwindSafe(|| waiting.delivery.as_mut().poll(cx)));
+        if matches!(delivered, Ok(Poll::Pending)) {
+            if waiting.limit.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            drop(runtime);
             self.core.count(|counts| counts.late += 1);
+            self.hand_over();
+        } else {
+            drop(runtime);
+            self.waiting = None;
         }
-        self.waiting = None;
         Poll::Ready(())
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.hand_over();
+        }
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
+impl fmt::Debug for Parking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parking")
+            .field("queue", &self.core.name)
+            .field("waiting", &self.waiting.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 /// The count of one failure, settled once: with what came of it, or by being dropped.
 struct Ticket {
     core: Arc<Core>,
-    /// Dropped with the ticket, which wakes the caller after the count is right.
-    _done: oneshot::Sender<()>,
     settled: bool,
 }
 
@@ -98,22 +139,31 @@ impl Core {
         draft: Draft,
         payload: impl Future<Output = Result<Payload, String>> + Send + 'static,
     ) -> Parking {
-        let (done, waiting) = oneshot::channel();
         let room = self.begin();
-        let ticket = Ticket { core: Arc::clone(self), _done: done, settled: false };
+        let ticket = Ticket { core: Arc::clone(self), settled: false };
         let mut parking = Parking { core: Arc::clone(self), waiting: None };
         if !room {
             ticket.settle(Err(DropReason::Busy), &"too many wait for the store already");
         } else if let Ok(runtime) = Handle::try_current() {
             self.keep_house(&runtime);
-            runtime.spawn(deliver(ticket, draft, payload));
-            parking.waiting = Some((waiting, Box::pin(sleep(self.settings.park_timeout))));
+            let handed_over = Arc::new(AtomicBool::new(false));
+            parking.waiting = Some(Waiting {
+                delivery: Box::pin(deliver(ticket, draft, payload, Arc::clone(&handed_over))),
+                handed_over,
+                limit: Box::pin(sleep(self.settings.park_timeout)),
+                runtime,
+            });
         }
         parking
     }
 }
 
-async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Result<Payload, String>>) {
+async fn deliver(
+    ticket: Ticket,
+    draft: Draft,
+    payload: impl Future<Output = Result<Payload, String>>,
+    handed_over: Arc<AtomicBool>,
+) {
     let core = Arc::clone(&ticket.core);
     let written = match payload.await {
         Ok(payload) => core.letter(draft, payload).into_entry().map_err(|error| error.to_string()),
@@ -130,7 +180,7 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
     };
     let due = entry.due;
     let put = core.ask(Operation::Put, |store| store.put(entry, core.limits()));
-    match timeout(GIVE_UP, put).await {
+    match patiently(put, &handed_over).await {
         Ok(Ok(Put::Full)) => ticket.settle(
             Ok(Put::Full),
             &format_args!(
@@ -144,11 +194,30 @@ async fn deliver(ticket: Ticket, draft: Draft, payload: impl Future<Output = Res
             ticket.settle(Ok(put), &"");
         }
         Ok(Err(error)) => ticket.settle(Err(reason(&error)), &error),
-        Err(_) => {
+        Err(GivenUp) => {
             core.latency.record(&core.name, Operation::Put, Some(Kind::TimedOut), GIVE_UP);
             ticket.settle(Err(DropReason::Timeout), &"the store did not answer");
         }
     }
+}
+
+/// The store did not answer.
+struct GivenUp;
+
+/// Waits for `put`; once it was handed over, for no longer than [`GIVE_UP`]. Before that, its caller has a limit.
+async fn patiently<T>(put: impl Future<Output = T>, handed_over: &AtomicBool) -> Result<T, GivenUp> {
+    let mut put = pin!(put);
+    let mut limit = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(put) = put.as_mut().poll(cx) {
+            return Poll::Ready(Ok(put));
+        }
+        if !handed_over.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        limit.get_or_insert_with(|| Box::pin(sleep(GIVE_UP))).as_mut().poll(cx).map(|()| Err(GivenUp))
+    })
+    .await
 }
 
 fn reason(error: &StoreError) -> DropReason {

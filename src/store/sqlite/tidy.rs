@@ -20,7 +20,7 @@ const LATER: Duration = Duration::from_secs(1);
 const LARGE: u64 = 1024 * 1024;
 
 /// Free pages that are left in the file for the next letters.
-const SPARE_PAGES: i64 = 64;
+const SPARE_PAGES: i64 = 16;
 
 /// Pages that are given back in one go: a few milliseconds for the one who comes meanwhile.
 const STEP: i64 = 256;

@@ -126,6 +126,8 @@ impl<'a> Writer<'a> {
                 for job in group.drain(..) {
                     job.answer(Ok(()));
                 }
+                // Nobody waits for it.
+                self.depths.weigh(self.path);
             }
             // One job that cannot be done must not take the others with it.
             Err(error) if group.len() > 1 && is_its_own_fault(&error) => {
@@ -152,7 +154,6 @@ impl<'a> Writer<'a> {
         let depths = change.finish()?;
         transaction.commit()?;
         self.depths.publish(depths);
-        self.depths.weigh(self.path);
         self.untidy = true;
         self.commits = self.commits.wrapping_add(1);
         if self.commits.is_multiple_of(BUSY) {
