@@ -1,4 +1,4 @@
-//! How letters and causes are named.
+//! How letters, those who send them, and causes are named.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,32 +13,66 @@ use super::ParseIdError;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LetterId(Uuid);
 
+/// Who claims letters: one run of a redrive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(Uuid);
+
 /// What failures of the same cause have in common: a hash that is the same in every process and version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
+/// What a name that is a UUID can do; `$rule` says what its text must be.
+macro_rules! uuid_name {
+    ($type:ident, $rule:literal) => {
+        impl $type {
+            /// A new one, unlike every other, and larger than every one that this process made before.
+            #[must_use]
+            #[allow(clippy::new_without_default)] // No two are equal.
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// Its 16 bytes; they sort as these names do.
+            #[must_use]
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
+
+            /// The one with these bytes.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($type))
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError::new(text, $rule))
+            }
+        }
+    };
+}
+
+uuid_name!(LetterId, "a letter id is a UUID");
+uuid_name!(Owner, "an owner is a UUID");
+
 // ===== impl LetterId =====
 
 impl LetterId {
-    /// A new id, larger than every one that this process made before.
-    #[must_use]
-    #[allow(clippy::new_without_default)] // No two are equal.
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// Its 16 bytes; they sort as ids do.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 16] {
-        self.0.into_bytes()
-    }
-
-    /// The id with these bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
     /// When it was made, to the millisecond.
     #[must_use]
     pub fn made_at(self) -> SystemTime {
@@ -47,26 +81,6 @@ impl LetterId {
             Duration::new(seconds, nanos)
         });
         SystemTime::UNIX_EPOCH.checked_add(made).unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-}
-
-impl fmt::Display for LetterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
-}
-
-impl fmt::Debug for LetterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LetterId({self})")
-    }
-}
-
-impl FromStr for LetterId {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError::new(text, "a letter id is a UUID"))
     }
 }
 

@@ -29,13 +29,13 @@ mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use claim::{Claim, Owner, Settled};
+pub use claim::{Claim, Settled};
 pub use entry::Entry;
 pub use error::{ParseIdError, StoreError};
 pub use filter::Filter;
 pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
 pub(crate) use guard::guarded;
-pub use ids::{Fingerprint, LetterId};
+pub use ids::{Fingerprint, LetterId, Owner};
 pub use memory::MemoryStore;
 pub use record::{PURGES_KEPT, PurgeRecord};
 #[cfg(feature = "redis")]

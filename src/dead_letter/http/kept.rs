@@ -14,7 +14,7 @@ use http_body::Body;
 use tokio::time::timeout;
 use tower::BoxError;
 
-use super::LETTER;
+use super::{IDEMPOTENCY_KEY, LETTER};
 use crate::attempts::{Record, Said};
 use crate::clock::{self, Tick};
 use crate::dead_letter::core::Core;
@@ -28,9 +28,6 @@ use crate::outcome::{Classify, FailureKind};
 use crate::retry::{Captured, ReplayBody};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
-
-/// The header by which a server knows that it has seen a request before.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that may have to be parked: its head once more, and a second way to its body.
 #[doc(hidden)]

@@ -24,6 +24,9 @@ use super::future::DeadLetterFuture;
 use crate::outcome::{ByHttpStatus, Classify};
 use crate::retry::ReplayBody;
 
+/// The header by which a server knows that it has seen a request before.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// The header by which a server knows that a request is a letter on its way: the id of that.
 pub(super) const LETTER: HeaderName = HeaderName::from_static("campanile-letter");
 

@@ -17,7 +17,7 @@ use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
 use crate::attempts::Said;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
-use crate::dead_letter::http::{LETTER, of_head};
+use crate::dead_letter::http::{IDEMPOTENCY_KEY, LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
 use crate::error::{Rejected, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
@@ -25,9 +25,6 @@ use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
 use crate::outcome::{Outcome, code_in, grpc_outcome};
 use crate::retry::ReplayBody;
 use crate::store::StoreError;
-
-/// The header by which a server knows that it has seen a request before.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A response is read up to here, so that its connection can be used again and a body that breaks off is seen.
 const READ: u64 = 1024 * 1024;
@@ -90,11 +87,10 @@ impl<B: From<Bytes>> Redrivable<HttpRedrive> for Request<B> {
         *request.uri_mut() = kept.uri.parse::<Uri>().map_err(|error| error.to_string())?;
         *request.version_mut() = version(&kept.version)?;
         headers(letter, kept, &mut request)?;
-        if !request.headers().contains_key(IDEMPOTENCY_KEY) {
-            let key = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
-            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-        }
         let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
+        if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+            request.headers_mut().insert(IDEMPOTENCY_KEY, id.clone());
+        }
         request.headers_mut().insert(LETTER, id);
         request.extensions_mut().insert(mark);
         Ok(request)

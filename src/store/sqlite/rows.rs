@@ -75,27 +75,42 @@ pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("SELECT name FROM queues")?.query_map([], |row| row.get(0))?.collect()
 }
 
+/// What asks for one end of all lanes: that of each is at hand, and one of them is it.
+macro_rules! ends {
+    ($end:literal) => {
+        concat!(
+            "SELECT ",
+            $end,
+            "(id) FROM (",
+            "SELECT ",
+            $end,
+            "(id) AS id FROM letters INDEXED BY sqlite_autoindex_letters_1 WHERE queue = ?1 AND lane = 0 ",
+            "UNION ALL SELECT ",
+            $end,
+            "(id) FROM letters INDEXED BY sqlite_autoindex_letters_1 WHERE queue = ?1 AND lane = 1 ",
+            "UNION ALL SELECT ",
+            $end,
+            "(id) FROM letters INDEXED BY sqlite_autoindex_letters_1 WHERE queue = ?1 AND lane = 2 ",
+            "UNION ALL SELECT ",
+            $end,
+            "(id) FROM letters INDEXED BY sqlite_autoindex_letters_1 WHERE queue = ?1 AND lane = 3)"
+        )
+    };
+}
+
 /// When the oldest letter of a queue was parked.
 pub(super) fn oldest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<SystemTime>> {
-    let ends = ends(connection, queue, "SELECT min(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
-    Ok(ends.into_iter().min().map(LetterId::made_at))
+    Ok(end(connection, queue, ends!("min"))?.map(LetterId::made_at))
 }
 
 /// The largest id in a queue.
 pub(super) fn newest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<LetterId>> {
-    let ends = ends(connection, queue, "SELECT max(id) FROM letters WHERE queue = ?1 AND lane = ?2")?;
-    Ok(ends.into_iter().max())
+    end(connection, queue, ends!("max"))
 }
 
-/// One end of each lane that is not empty.
-fn ends(connection: &Connection, queue: i64, sql: &str) -> rusqlite::Result<Vec<LetterId>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut ends = Vec::with_capacity(4);
-    for lane in [FRESH, AGAIN, DUE, ASIDE] {
-        let end: Option<[u8; 16]> = statement.query_row([queue, lane], |row| row.get(0))?;
-        ends.extend(end.map(LetterId::from_bytes));
-    }
-    Ok(ends)
+fn end(connection: &Connection, queue: i64, sql: &str) -> rusqlite::Result<Option<LetterId>> {
+    let end: Option<[u8; 16]> = connection.prepare_cached(sql)?.query_row([queue], |row| row.get(0))?;
+    Ok(end.map(LetterId::from_bytes))
 }
 
 pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqlite::Result<Option<Place>> {
