@@ -1,6 +1,7 @@
 //! Properties 20, 23 and 25: many processes on one Redis.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,8 @@ use crate::store_checks::{entry, ids, put_many};
 use crate::support::redis::Redis;
 
 const URL: &str = "CAMPANILE_TEST_REDIS_FLOW";
+/// Set for the process that hangs with every tenth letter.
+const HANGS: &str = "CAMPANILE_TEST_REDIS_HANGS";
 const LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
@@ -115,18 +118,29 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let queue = queue(&url).await;
+        let hangs = std::env::var_os(HANGS).is_some();
         let service = service_fn(|order: Order| async move {
             say(&format!("began {} {}", order.number, micros()));
+            if hangs && order.number.is_multiple_of(10) {
+                std::future::pending::<()>().await;
+            }
             tokio::time::sleep(Duration::from_millis(3)).await;
             say(&format!("ended {} {}", order.number, micros()));
             Ok::<_, BoxError>(())
         });
         say("ready");
+        // All begin at one time, however long each took to start.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         while !queue.is_empty().await.unwrap() {
             queue.redrive(service, Redrive::all().concurrency(4).lease(LEASE)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
+}
+
+fn hung(line: &str) -> bool {
+    let mut words = line.split(' ');
+    words.next() == Some("began") && words.next().is_some_and(|number| number.ends_with('0'))
 }
 
 fn micros() -> u64 {
@@ -142,17 +156,26 @@ async fn p23_p25_of_eight_that_send_one_is_killed() {
     for number in 1..=LETTERS {
         fail(&queue, number).await;
     }
-    let mut clients: Vec<Process> =
-        (0..8).map(|_| Process::start("flow::child", &[(URL, &redis.url())])).collect();
-    let victim = clients.pop().unwrap();
-    let mut said = Vec::new();
-    // In the middle of its work.
-    while said.len() < 40 {
-        said.push(victim.line().expect("it was killed too late"));
+    let start = |hangs: &[(&str, &str)]| {
+        let process = Process::start("flow::child", &[&[(URL, &*redis.url())], hangs].concat());
+        assert_eq!(process.line().as_deref(), Some("ready"));
+        process
+    };
+    let mut clients: Vec<Process> = (0..7).map(|_| start(&[])).collect();
+    let mut victim = start(&[(HANGS, "1")]);
+    // It delivers some, until it hangs with the four that it has under way at a time.
+    victim.go();
+    let mut said: Vec<String> = Vec::new();
+    while said.iter().filter(|line| hung(line)).count() < 4 {
+        said.push(victim.line().expect("it hangs until it is killed"));
     }
+    clients.iter_mut().for_each(Process::go);
+    // In the middle of the work of all.
+    let first = clients[0].line().expect("there is work for it");
     said.extend(victim.kill());
     let killed = micros();
-    let others: Vec<Vec<String>> = clients.into_iter().map(Process::end).collect();
+    let mut others: Vec<Vec<String>> = clients.into_iter().map(Process::end).collect();
+    others[0].insert(0, first);
 
     // When each letter was under way, by whom.
     let mut under_way: BTreeMap<u32, Vec<(u64, u64, usize)>> = BTreeMap::new();

@@ -69,6 +69,7 @@ impl Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -90,6 +91,11 @@ impl Process {
     /// The next line, unless it has ended.
     pub(crate) fn line(&self) -> Option<String> {
         self.lines.recv().ok()
+    }
+
+    /// Ends its input, which some wait for before they begin.
+    pub(crate) fn go(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Kills it; gives what else it said.
