@@ -38,7 +38,7 @@
     feature = "telemetry",
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
 )]
-#![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine and this process.")]
+#![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine, its GPUs, this process and its runtime.")]
 //! - [`redact`]: secrets, taken out before anything leaves.
 //! - [`signal`]: the table of metrics.
 //!
@@ -61,7 +61,7 @@ mod percent;
 pub mod redact;
 pub mod retry;
 mod roll;
-#[cfg(feature = "system")]
+#[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
 pub mod signal;
 mod sketch;

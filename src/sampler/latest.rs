@@ -1,9 +1,10 @@
 //! The values that were read last, and whether they are still good.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::Reading;
+use super::probe::{Reading, Sample};
 use crate::clock::{self, Tick};
 use crate::signal::{Emit, SAMPLER_DURATION, SAMPLER_FAILURES, Source};
 use crate::sync::Mutex;
@@ -20,7 +21,7 @@ pub(super) struct Latest {
 
 #[derive(Debug)]
 struct Slot {
-    source: &'static str,
+    source: Cow<'static, str>,
     good_for: Duration,
     sampled: Mutex<Option<Sampled>>,
     failures: AtomicU64,
@@ -34,7 +35,7 @@ struct Sampled {
 }
 
 impl Latest {
-    pub(super) fn new(sources: impl Iterator<Item = (&'static str, Duration)>) -> Self {
+    pub(super) fn new(sources: impl Iterator<Item = (Cow<'static, str>, Duration)>) -> Self {
         Self {
             slots: sources
                 .map(|(source, every)| Slot {
@@ -47,9 +48,9 @@ impl Latest {
         }
     }
 
-    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, readings: Vec<Reading>) {
+    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) {
         if let Some(slot) = self.slots.get(source) {
-            *slot.sampled.lock() = Some(Sampled { at, took, readings: readings.into() });
+            *slot.sampled.lock() = Some(Sampled { at, took, readings: sample.readings.into() });
         }
     }
 
@@ -61,7 +62,7 @@ impl Latest {
 
     fn observe_at(&self, now: Tick, emit: &mut Emit<'_>) {
         for slot in &self.slots {
-            let source = [("source", slot.source)];
+            let source = [("source", &*slot.source)];
             #[allow(clippy::cast_precision_loss)] // Failures stay far below 2^52.
             emit(&SAMPLER_FAILURES, slot.failures.load(Ordering::Relaxed) as f64, &source);
             // Taken out of the lock: who collects may be slow.
@@ -71,10 +72,7 @@ impl Latest {
             };
             emit(&SAMPLER_DURATION, sampled.took.as_secs_f64(), &source);
             for reading in sampled.readings.iter() {
-                match &reading.attribute {
-                    Some((key, value)) => emit(reading.metric, reading.value, &[(key, value)]),
-                    None => emit(reading.metric, reading.value, &[]),
-                }
+                reading.labels.with(|labels| emit(reading.metric, reading.value, labels));
             }
         }
     }
@@ -94,9 +92,11 @@ mod tests {
     #[test]
     fn a_stale_value_is_not_reported() {
         let every = Duration::from_secs(10);
-        let latest = Latest::new([("machine", every)].into_iter());
+        let latest = Latest::new([("machine".into(), every)].into_iter());
         let at = Tick(1_000_000_000_000);
-        latest.store(0, at, Duration::from_millis(2), vec![Reading::new(&SYSTEM_UPTIME, 7.0)]);
+        let mut sample = Sample::default();
+        sample.value(&SYSTEM_UPTIME, 7.0);
+        latest.store(0, at, Duration::from_millis(2), sample);
         let seen = |now: Tick| {
             let mut seen = Vec::new();
             latest.observe_at(now, &mut |metric, value, _| seen.push((metric.name, value)));

@@ -22,22 +22,37 @@
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
+mod builder;
+#[cfg(feature = "system")]
+mod container;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(feature = "system")]
+mod host;
 mod latest;
 mod probe;
+#[cfg(feature = "system")]
 mod process;
+#[cfg(feature = "system")]
+mod runtime;
 mod schedule;
 mod settings;
+#[cfg(feature = "system")]
 mod snapshot;
-mod system;
 
 use std::sync::Arc;
 
 use crate::error::ConfigError;
-use crate::signal;
 
+pub use self::builder::SamplerBuilder;
+#[cfg(feature = "gpu")]
+pub use self::gpu::GpuSettings;
+#[cfg(feature = "system")]
+pub use self::host::SystemSettings;
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
+#[cfg(feature = "system")]
 pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
 
 /// Starts the background reading: see the [module](self).
@@ -46,21 +61,21 @@ pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
 pub struct Sampler;
 
 impl Sampler {
-    /// Starts to read every source this build has.
+    /// Starts to read every source that the settings name.
     ///
-    /// The first values are there at once, shares of processor time half a second later.
+    /// The first values are there at once, shares of processor time half a second later. The Tokio runtime that
+    /// this is called in, if any, is one of the sources.
     ///
     /// # Errors
     /// When a setting is out of range, or when the operating system refuses a thread.
     pub fn start(settings: SamplerSettings) -> Result<SamplerGuard, ConfigError> {
-        settings.validate()?;
-        let plans = vec![system::plan(settings.every), process::plan(settings.every)];
-        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name, plan.every))));
-        signal::register(&latest);
-        let running = Running::start(plans, Arc::clone(&latest)).map_err(|error| {
-            ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
-        })?;
-        Ok(SamplerGuard { _running: running, _latest: latest })
+        Self::builder(settings).start()
+    }
+
+    /// For what settings cannot hold: other runtimes, an allocator.
+    #[must_use]
+    pub fn builder(settings: SamplerSettings) -> SamplerBuilder {
+        SamplerBuilder::new(settings)
     }
 }
 
@@ -76,25 +91,32 @@ pub struct SamplerGuard {
     _latest: Arc<Latest>,
 }
 
+/// A count or a number of bytes as a metric's value.
+#[allow(clippy::cast_precision_loss)] // Exact up to 8 PiB.
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
 #[cfg(test)]
 mod tests {
+    use super::probe::Sample;
     use super::*;
     use crate::signal::Kind;
-    use std::time::Duration;
 
     #[test]
-    fn p42_no_attribute_holds_more_than_a_fixed_word() {
-        let every = Duration::from_secs(10);
-        let fixed = ["1m", "5m", "15m", "used", "free", "buffers", "cached"];
-        for plan in [system::plan(every), process::plan(every)] {
-            for reading in (plan.make)().sample().unwrap() {
+    fn p42_attributes_are_those_of_the_table() {
+        for plan in Sampler::builder(SamplerSettings::default()).plans() {
+            let mut sample = Sample::default();
+            // Not every machine has every source.
+            let _ = (plan.make)().sample(&mut sample);
+            for reading in sample.readings {
                 assert_ne!(reading.metric.kind, Kind::Histogram, "{}", reading.metric.name);
                 assert!(reading.value.is_finite() && reading.value >= 0.0, "{reading:?}");
-                let keys: Vec<&str> = reading.attribute.iter().map(|(key, _)| *key).collect();
-                assert_eq!(keys, reading.metric.attributes);
-                if let Some((_, value)) = reading.attribute {
-                    assert!(fixed.contains(&value.as_ref()), "{value}");
-                }
+                reading.labels.with(|labels| {
+                    for (key, _) in labels {
+                        assert!(reading.metric.attributes.contains(key), "{reading:?}");
+                    }
+                });
             }
         }
     }

@@ -11,46 +11,76 @@ use crate::signal::Metric;
 ///
 /// It may take its time, fail, panic or hang.
 pub(super) trait Probe: Send {
-    /// Reads it now.
-    fn sample(&mut self) -> Result<Vec<Reading>, ProbeError>;
+    /// Reads it now. What it put into `sample` before an error does not count.
+    ///
+    /// # Errors
+    /// When it could not be read at all. What only this machine does not have is left out instead.
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError>;
 }
 
-/// One value of a metric, under at most one attribute.
+/// What one reading of a source gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sample {
+    pub(super) readings: Vec<Reading>,
+    pub(super) figures: Vec<Figure>,
+}
+
+/// One value of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) metric: &'static Metric,
     pub(super) value: f64,
-    pub(super) attribute: Option<(&'static str, Cow<'static, str>)>,
+    pub(super) labels: Labels,
 }
 
-impl Reading {
-    pub(super) fn new(metric: &'static Metric, value: f64) -> Self {
-        Self { metric, value, attribute: None }
-    }
+/// The attributes of a series, at most [`Labels::MOST`] of them; cheap to clone.
+///
+/// A probe makes those of a device once, and keeps them for as long as the device is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Labels {
+    Fixed(&'static [(&'static str, &'static str)]),
+    Shared(Arc<[(&'static str, Box<str>)]>),
+}
 
-    pub(super) fn with(
-        metric: &'static Metric,
-        value: f64,
-        key: &'static str,
-        attribute: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { metric, value, attribute: Some((key, attribute.into())) }
-    }
+/// A figure that has limits: what it says about the health of a component is for the thresholds to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Figure {
+    /// `host`, or `gpu/0`.
+    pub(super) component: Cow<'static, str>,
+    pub(super) watched: Watched,
+    /// Which of several: a mount point. `None` where there is one only.
+    pub(super) which: Option<Arc<str>>,
+    pub(super) value: f64,
+    /// The limits that the device itself states, to be taken instead of those of the settings.
+    pub(super) own: Option<(f64, f64)>,
+}
+
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Watched {
+    /// Share of the processors in use: of those of the container where it has a limit, in 0..=1.
+    Cpu,
+    /// Share of the memory in use: of that of the container where it has a limit, in 0..=1.
+    Memory,
+    /// Share of a file system in use, in 0..=1.
+    Disk,
+    /// Load average of five minutes for each logical processor.
+    Load,
+    /// Degrees Celsius.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
+    Temperature,
+    /// 0 when a device works, 1 when it is degraded, 2 when it failed.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
+    State,
 }
 
 /// Why a source could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeError(pub(super) Cow<'static, str>);
 
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// A source and when to read it.
 pub(super) struct Plan {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     /// Makes the probe: on the reading thread, since that too may hang or panic, and anew after a panic.
     pub(super) make: Make,
     pub(super) every: Duration,
@@ -63,3 +93,59 @@ pub(super) type Make = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 
 /// The deadline of sources that should answer within milliseconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+
+// ===== impl Sample =====
+
+impl Sample {
+    /// A value of a metric without attributes.
+    pub(super) fn value(&mut self, metric: &'static Metric, value: f64) {
+        self.with(metric, value, &Labels::NONE);
+    }
+
+    /// A value of a metric under attributes.
+    pub(super) fn with(&mut self, metric: &'static Metric, value: f64, labels: &Labels) {
+        self.readings.push(Reading { metric, value, labels: labels.clone() });
+    }
+
+    /// A figure of the machine that has limits.
+    pub(super) fn watch_host(&mut self, watched: Watched, which: Option<&Arc<str>>, value: f64) {
+        let figure =
+            Figure { component: Cow::Borrowed("host"), watched, which: which.cloned(), value, own: None };
+        self.figures.push(figure);
+    }
+}
+
+// ===== impl Labels =====
+
+impl Labels {
+    /// As many as a series has at most.
+    pub(super) const MOST: usize = 6;
+    pub(super) const NONE: Self = Self::Fixed(&[]);
+
+    /// The labels with these keys and values, of which there are at most [`Labels::MOST`].
+    pub(super) fn new<'a>(labels: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
+        Self::Shared(labels.into_iter().take(Self::MOST).map(|(key, value)| (key, value.into())).collect())
+    }
+
+    /// Calls `f` with the labels.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&[(&'static str, &str)]) -> R) -> R {
+        match self {
+            Self::Fixed(labels) => f(labels),
+            Self::Shared(labels) => {
+                let mut buffer = [("", ""); Self::MOST];
+                let mut length = 0;
+                for (place, (key, value)) in buffer.iter_mut().zip(labels.iter()) {
+                    *place = (key, value);
+                    length += 1;
+                }
+                f(&buffer[..length])
+            }
+        }
+    }
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use super::probe::{DEADLINE, Plan, Probe, ProbeError, Reading};
-use super::system::count;
+use super::count;
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample};
 use crate::clock::{self, Tick};
 use crate::signal::{
     PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_UPTIME,
@@ -16,7 +16,7 @@ use crate::signal::{
 const SHORTEST: Duration = Duration::from_millis(200);
 
 pub(super) fn plan(every: Duration) -> Plan {
-    Plan { name: "process", make: Arc::new(|| Box::new(Own::default())), every, deadline: DEADLINE }
+    Plan { name: "process".into(), make: Arc::new(|| Box::new(Own::default())), every, deadline: DEADLINE }
 }
 
 /// Reads this process; remembers what its share of processor time needs.
@@ -74,17 +74,16 @@ impl Own {
 }
 
 impl Probe for Own {
-    fn sample(&mut self) -> Result<Vec<Reading>, ProbeError> {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let own = self.read()?;
-        let mut readings = vec![
-            Reading::new(&PROCESS_CPU_TIME, own.cpu_time.as_secs_f64()),
-            Reading::new(&PROCESS_MEMORY_USAGE, count(own.memory)),
-            Reading::new(&PROCESS_MEMORY_VIRTUAL, count(own.memory_virtual)),
-            Reading::new(&PROCESS_UPTIME, own.uptime.as_secs_f64()),
-        ];
+        let user = Labels::Fixed(&[("cpu.mode", "user")]);
+        sample.with(&PROCESS_CPU_TIME, own.cpu_time.as_secs_f64(), &user);
+        sample.value(&PROCESS_MEMORY_USAGE, count(own.memory));
+        sample.value(&PROCESS_MEMORY_VIRTUAL, count(own.memory_virtual));
+        sample.value(&PROCESS_UPTIME, own.uptime.as_secs_f64());
         if let Some(share) = own.cpu_utilization {
-            readings.push(Reading::new(&PROCESS_CPU_UTILIZATION, share));
+            sample.with(&PROCESS_CPU_UTILIZATION, share, &user);
         }
-        Ok(readings)
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::latest::Latest;
-use super::probe::{Make, Plan, Probe, ProbeError, Reading};
+use super::probe::{Make, Plan, Probe, ProbeError, Sample};
 use crate::backoff::Backoff;
 use crate::clock::{self, Tick};
 
@@ -64,7 +64,7 @@ struct Done {
     source: usize,
     /// `None` after a panic: what it left behind may be broken.
     probe: Option<Box<dyn Probe>>,
-    result: Result<Vec<Reading>, ProbeError>,
+    result: Result<Sample, ProbeError>,
     took: Duration,
 }
 
@@ -103,7 +103,7 @@ impl Scheduled {
 
     fn succeeded(&mut self, now: Tick) {
         if self.failures_in_a_row > 0 {
-            tracing::info!(source = self.plan.name, "the sampler can read this source again");
+            tracing::info!(source = &*self.plan.name, "the sampler can read this source again");
             self.failures_in_a_row = 0;
         }
         self.readings += 1;
@@ -114,7 +114,7 @@ impl Scheduled {
     fn failed(&mut self, now: Tick, error: &ProbeError) {
         if self.failures_in_a_row == 0 {
             tracing::warn!(
-                source = self.plan.name,
+                source = &*self.plan.name,
                 error = %error,
                 "the sampler cannot read this source; it is tried again ever more rarely"
             );
@@ -208,9 +208,9 @@ impl Timekeeper {
                 let again = pause.delay(scheduled.failures_in_a_row, Duration::ZERO);
                 scheduled.state = State::Due(now + again);
             }
-            (_, Ok(readings)) => {
+            (_, Ok(sample)) => {
                 scheduled.succeeded(now);
-                self.latest.store(done.source, now, done.took, readings);
+                self.latest.store(done.source, now, done.took, sample);
             }
             (_, Err(error)) => self.fail(done.source, now, &error),
         }
@@ -267,7 +267,8 @@ fn read(job: Job) -> Done {
     let started = clock::now();
     let outcome = catch_unwind(AssertUnwindSafe(move || {
         let mut probe = probe.unwrap_or_else(|| make());
-        let result = probe.sample();
+        let mut sample = Sample::default();
+        let result = probe.sample(&mut sample).map(|()| sample);
         (probe, result)
     }));
     let took = clock::now().since(started);
@@ -301,9 +302,10 @@ mod tests {
 
     struct Call<F>(F);
 
-    impl<F: FnMut() -> Result<Vec<Reading>, ProbeError> + Send> Probe for Call<F> {
-        fn sample(&mut self) -> Result<Vec<Reading>, ProbeError> {
-            (self.0)()
+    impl<F: FnMut() -> Result<f64, ProbeError> + Send> Probe for Call<F> {
+        fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+            sample.value(&SYSTEM_UPTIME, (self.0)()?);
+            Ok(())
         }
     }
 
@@ -327,15 +329,17 @@ mod tests {
                 };
                 // The test may be over.
                 let _ = announce.send(number);
-                let value = (script.0)(number).map_err(|error| ProbeError(error.into()))?;
-                Ok(vec![Reading::new(&SYSTEM_UPTIME, value)])
+                (script.0)(number).map_err(|error| ProbeError(error.into()))
             }))
         };
-        (Plan { name, make: Arc::new(make), every: Duration::from_millis(1), deadline }, readings)
+        (
+            Plan { name: name.into(), make: Arc::new(make), every: Duration::from_millis(1), deadline },
+            readings,
+        )
     }
 
     fn start(plans: Vec<Plan>) -> (Running, Arc<Latest>) {
-        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name, PATIENCE))));
+        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), PATIENCE))));
         (Running::start(plans, Arc::clone(&latest)).unwrap(), latest)
     }
 

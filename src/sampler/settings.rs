@@ -2,6 +2,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "gpu")]
+use super::GpuSettings;
+#[cfg(feature = "system")]
+use super::SystemSettings;
 use crate::error::ConfigError;
 
 /// How the sampler works.
@@ -16,15 +20,31 @@ use crate::error::ConfigError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct SamplerSettings {
-    /// The time between two readings of a source: from 100 ms to one hour; 10 s by default.
+    /// The time between two readings of a source that does not say otherwise: from 100 ms to one hour; 10 s by
+    /// default.
     #[serde(with = "crate::duration")]
     pub every: Duration,
+    /// What is read of the machine and this process; `None` for nothing.
+    #[cfg(feature = "system")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
+    pub system: Option<SystemSettings>,
+    /// What is read of the GPUs; `None` for nothing.
+    #[cfg(feature = "gpu")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
+    pub gpu: Option<GpuSettings>,
 }
 
 impl Default for SamplerSettings {
     fn default() -> Self {
-        Self { every: Duration::from_secs(10) }
+        Self {
+            every: Duration::from_secs(10),
+            #[cfg(feature = "system")]
+            system: Some(SystemSettings::default()),
+            #[cfg(feature = "gpu")]
+            gpu: Some(GpuSettings::default()),
+        }
     }
 }
 
@@ -32,7 +52,7 @@ impl SamplerSettings {
     /// The default settings with another interval.
     #[must_use]
     pub fn every(every: Duration) -> Self {
-        Self { every }
+        Self { every, ..Self::default() }
     }
 
     /// Whether every setting is in its range.
@@ -45,6 +65,11 @@ impl SamplerSettings {
             "sampler.every",
             self.every,
             "from 100 ms to one hour",
-        )
+        )?;
+        #[cfg(feature = "system")]
+        self.system.as_ref().map_or(Ok(()), SystemSettings::validate)?;
+        #[cfg(feature = "gpu")]
+        self.gpu.as_ref().map_or(Ok(()), GpuSettings::validate)?;
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::host::Machine;
 use super::process::Own;
-use super::system::Machine;
 use crate::sync::Mutex;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.

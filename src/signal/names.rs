@@ -32,7 +32,8 @@ pub struct Metric {
 
 /// The attributes whose values are whole numbers by the convention.
 #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
-pub(crate) const WHOLE_NUMBERS: [&str; 2] = ["http.response.status_code", "server.port"];
+pub(crate) const WHOLE_NUMBERS: [&str; 3] =
+    ["cpu.logical_number", "http.response.status_code", "server.port"];
 
 macro_rules! metrics {
     ($($id:ident $name:literal $kind:ident $unit:literal [$($attribute:literal)*] $description:literal;)*) => {
@@ -162,11 +163,17 @@ metrics! {
         "Score of a component: 1 is healthy, 0 is not working.";
     HEALTH_STATUS "campanile.health.status" Gauge "{status}" ["component" "status"]
         "1 for the status that the component has, 0 for the others.";
-    // ----- system -----
-    SYSTEM_CPU_UTILIZATION "system.cpu.utilization" Gauge "1" []
-        "Share of all processors that was busy since the last sample.";
+    // ----- the machine -----
+    SYSTEM_CPU_TIME "system.cpu.time" Counter "s" ["cpu.logical_number" "cpu.mode"]
+        "Processor time by mode.";
+    SYSTEM_CPU_UTILIZATION "system.cpu.utilization" Gauge "1" ["cpu.logical_number" "cpu.mode"]
+        "Share of the processor time by mode since the last sample.";
     SYSTEM_CPU_COUNT "system.cpu.logical.count" UpDownCounter "{cpu}" []
         "Number of logical processors.";
+    SYSTEM_CPU_PHYSICAL_COUNT "system.cpu.physical.count" UpDownCounter "{cpu}" []
+        "Number of processor cores.";
+    SYSTEM_CPU_FREQUENCY "system.cpu.frequency" Gauge "Hz" ["cpu.logical_number"]
+        "Clock of the processors: their mean, or that of each.";
     SYSTEM_LOAD "campanile.system.load" Gauge "{thread}" ["period"]
         "Load average over 1m, 5m and 15m.";
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
@@ -175,18 +182,174 @@ metrics! {
         "Memory of the machine.";
     SYSTEM_MEMORY_UTILIZATION "system.memory.utilization" Gauge "1" ["system.memory.state"]
         "Share of the memory by state.";
+    SYSTEM_MEMORY_AVAILABLE "system.memory.linux.available" UpDownCounter "By" []
+        "Memory that could be had without swapping.";
+    SYSTEM_MEMORY_SHARED "system.memory.linux.shared" UpDownCounter "By" []
+        "Memory of shared and temporary files, which is part of the cache.";
+    SYSTEM_PAGING_USAGE "system.paging.usage" UpDownCounter "By" ["system.paging.state"]
+        "Swap space by state.";
+    SYSTEM_PAGING_UTILIZATION "system.paging.utilization" Gauge "1" ["system.paging.state"]
+        "Share of the swap space by state.";
+    SYSTEM_PAGING_FAULTS "system.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
+        "Page faults: major ones had to read a disk.";
+    SYSTEM_PAGING_OPERATIONS "system.paging.operations" Counter "{operation}" ["system.paging.direction"]
+        "Pages swapped in and out.";
+    SYSTEM_DISK_IO "system.disk.io" Counter "By" ["disk.io.direction" "system.device"]
+        "Bytes that disks read and wrote.";
+    SYSTEM_DISK_OPERATIONS "system.disk.operations" Counter "{operation}" ["disk.io.direction" "system.device"]
+        "Reads and writes that disks completed.";
+    SYSTEM_DISK_MERGED "system.disk.merged" Counter "{operation}" ["disk.io.direction" "system.device"]
+        "Reads and writes that were merged into others.";
+    SYSTEM_DISK_IO_TIME "system.disk.io_time" Counter "s" ["system.device"]
+        "Time that disks were busy.";
+    SYSTEM_DISK_OPERATION_TIME "system.disk.operation_time" Counter "s" ["disk.io.direction" "system.device"]
+        "Time that reads and writes took, added up.";
+    SYSTEM_FILESYSTEM_USAGE "system.filesystem.usage" UpDownCounter "By"
+        ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
+        "Space of file systems by state.";
+    SYSTEM_FILESYSTEM_LIMIT "system.filesystem.limit" UpDownCounter "By"
+        ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.type"]
+        "Space of file systems.";
+    SYSTEM_FILESYSTEM_UTILIZATION "system.filesystem.utilization" Gauge "1"
+        ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
+        "Share of the space of file systems by state.";
+    SYSTEM_NETWORK_IO "system.network.io" Counter "By" ["network.interface.name" "network.io.direction"]
+        "Bytes that network interfaces received and sent.";
+    SYSTEM_NETWORK_PACKETS "system.network.packet.count" Counter "{packet}" ["network.io.direction" "system.device"]
+        "Packets that network interfaces received and sent.";
+    SYSTEM_NETWORK_DROPPED "system.network.packet.dropped" Counter "{packet}" ["network.interface.name" "network.io.direction"]
+        "Packets that network interfaces dropped.";
+    SYSTEM_NETWORK_ERRORS "system.network.errors" Counter "{error}" ["network.interface.name" "network.io.direction"]
+        "Errors of network interfaces.";
+    SYSTEM_PROCESSES "system.process.count" UpDownCounter "{process}" []
+        "Number of processes.";
+    SYSTEM_PROCESSES_CREATED "system.process.created" Counter "{process}" []
+        "Processes that were made since the machine started.";
     SYSTEM_UPTIME "system.uptime" Gauge "s" []
         "Time since the machine started.";
-    PROCESS_CPU_TIME "process.cpu.time" Counter "s" []
+    PRESSURE_TIME "campanile.pressure.time" Counter "s" ["scope" "resource" "share"]
+        "Time that some, or all, tasks waited for a resource: of the system, or of this container.";
+    PRESSURE_RECENT "campanile.pressure.recent" Gauge "1" ["scope" "resource" "share"]
+        "Share of the last ten seconds that some, or all, tasks waited for a resource.";
+    // ----- the container -----
+    CONTAINER_CPU_TIME "container.cpu.time" Counter "s" ["cpu.mode"]
+        "Processor time that this container used.";
+    CONTAINER_CPU_USAGE "container.cpu.usage" Gauge "{cpu}" []
+        "Processors that this container used since the last sample.";
+    CONTAINER_CPU_LIMIT "campanile.container.cpu.limit" Gauge "{cpu}" []
+        "Processors that this container may use: its quota or its set of processors.";
+    CONTAINER_CPU_UTILIZATION "campanile.container.cpu.utilization" Gauge "1" []
+        "Share that this container used of the processors that it may use, since the last sample.";
+    CONTAINER_CPU_PERIODS "campanile.container.cpu.periods" Counter "{period}" ["state"]
+        "Periods of the quota by state: those in which this container was throttled, and the others.";
+    CONTAINER_CPU_THROTTLED "campanile.container.cpu.throttled.time" Counter "s" []
+        "Time that this container was throttled.";
+    CONTAINER_MEMORY_USAGE "container.memory.usage" UpDownCounter "By" []
+        "Memory of this container, page cache included.";
+    CONTAINER_MEMORY_WORKING_SET "container.memory.working_set" UpDownCounter "By" []
+        "Memory of this container without the cache that it does not use.";
+    CONTAINER_MEMORY_AVAILABLE "container.memory.available" UpDownCounter "By" []
+        "Memory that this container may still have.";
+    CONTAINER_MEMORY_LIMIT "campanile.container.memory.limit" Gauge "By" []
+        "Memory that this container may have.";
+    CONTAINER_MEMORY_UTILIZATION "campanile.container.memory.utilization" Gauge "1" []
+        "Share of its limit that the working set of this container is.";
+    CONTAINER_MEMORY_EVENTS "campanile.container.memory.events" Counter "{event}" ["event"]
+        "Times that this container came to a limit of its memory, and processes that were killed there.";
+    // ----- this process -----
+    PROCESS_CPU_TIME "process.cpu.time" Counter "s" ["cpu.mode"]
         "Processor time that this process used.";
-    PROCESS_CPU_UTILIZATION "process.cpu.utilization" Gauge "1" []
+    PROCESS_CPU_UTILIZATION "process.cpu.utilization" Gauge "1" ["cpu.mode"]
         "Share of all processors that this process used since the last sample.";
     PROCESS_MEMORY_USAGE "process.memory.usage" UpDownCounter "By" []
         "Resident memory of this process.";
     PROCESS_MEMORY_VIRTUAL "process.memory.virtual" UpDownCounter "By" []
         "Virtual memory of this process.";
+    PROCESS_MEMORY_PEAK "campanile.process.memory.peak" Gauge "By" []
+        "The most resident memory that this process ever had.";
+    PROCESS_DISK_IO "process.disk.io" Counter "By" ["disk.io.direction"]
+        "Bytes that this process made disks read and write.";
+    PROCESS_THREADS "process.thread.count" UpDownCounter "{thread}" []
+        "Threads of this process.";
+    PROCESS_FILE_DESCRIPTORS "process.unix.file_descriptor.count" UpDownCounter "{file_descriptor}" []
+        "File descriptors that this process has open.";
+    PROCESS_FILE_DESCRIPTOR_LIMIT "campanile.process.file_descriptor.limit" Gauge "{file_descriptor}" []
+        "File descriptors that this process may have open.";
+    PROCESS_CONTEXT_SWITCHES "process.context_switches" Counter "{context_switch}" ["process.context_switch.type"]
+        "Times that the threads of this process left a processor.";
+    PROCESS_PAGING_FAULTS "process.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
+        "Page faults of this process: major ones had to read a disk.";
     PROCESS_UPTIME "process.uptime" Gauge "s" []
         "Time since this process started.";
+    ALLOCATOR_MEMORY "campanile.allocator.memory" Gauge "By" ["allocator" "state"]
+        "Memory of the allocator of this process by state; one may be part of another.";
+    // ----- the Tokio runtime -----
+    RUNTIME_WORKERS "campanile.runtime.workers" UpDownCounter "{thread}" ["runtime"]
+        "Worker threads of a Tokio runtime.";
+    RUNTIME_TASKS "campanile.runtime.tasks" UpDownCounter "{task}" ["runtime"]
+        "Tasks of a Tokio runtime that are alive.";
+    RUNTIME_QUEUE_DEPTH "campanile.runtime.queue.depth" UpDownCounter "{task}" ["runtime" "queue"]
+        "Tasks that wait for a worker, by queue.";
+    RUNTIME_BUSY_TIME "campanile.runtime.busy.time" Counter "s" ["runtime"]
+        "Time that the workers of a Tokio runtime were busy, added up.";
+    RUNTIME_UTILIZATION "campanile.runtime.utilization" Gauge "1" ["runtime"]
+        "Share of their time that the workers of a Tokio runtime were busy since the last sample.";
+    RUNTIME_PARKS "campanile.runtime.parks" Counter "{time}" ["runtime"]
+        "Times that workers of a Tokio runtime had nothing to do.";
+    RUNTIME_SCHEDULING_DELAY "campanile.runtime.scheduling.delay" Gauge "s" ["runtime"]
+        "How long a task that was just made waited until it ran, or has waited if it does not run yet.";
+    RUNTIME_BUDGET_YIELDS "campanile.runtime.budget_forced_yields" Counter "{time}" ["runtime"]
+        "Times that a task had to make way for others (with `tokio_unstable`).";
+    RUNTIME_BLOCKING_THREADS "campanile.runtime.blocking.threads" UpDownCounter "{thread}" ["runtime" "state"]
+        "Threads for blocking work by state (with `tokio_unstable`).";
+    RUNTIME_SPAWNED "campanile.runtime.tasks.spawned" Counter "{task}" ["runtime"]
+        "Tasks that a Tokio runtime started (with `tokio_unstable`).";
+    RUNTIME_POLLS "campanile.runtime.polls" Counter "{poll}" ["runtime"]
+        "Times that workers of a Tokio runtime polled a task (with `tokio_unstable`).";
+    RUNTIME_STEALS "campanile.runtime.steals" Counter "{task}" ["runtime"]
+        "Tasks that workers of a Tokio runtime took from each other (with `tokio_unstable`).";
+    // ----- GPUs -----
+    GPU_UTILIZATION "hw.gpu.utilization" Gauge "1" ["hw.gpu.task" "hw.id" "hw.name" "hw.parent"]
+        "Share of the time that a GPU was busy, by task.";
+    GPU_MEMORY_USAGE "hw.gpu.memory.usage" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
+        "Memory in use on a GPU.";
+    GPU_MEMORY_LIMIT "hw.gpu.memory.limit" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
+        "Memory of a GPU.";
+    GPU_MEMORY_UTILIZATION "hw.gpu.memory.utilization" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
+        "Share of its memory that is in use on a GPU.";
+    GPU_IO "hw.gpu.io" Counter "By" ["hw.id" "hw.name" "network.io.direction"]
+        "Bytes that a GPU received and sent over PCIe, as far as the samples tell.";
+    HW_STATUS "hw.status" UpDownCounter "1" ["hw.id" "hw.name" "hw.parent" "hw.state" "hw.type"]
+        "1 for the state that a device is in, 0 for the others.";
+    HW_ERRORS "hw.errors" Counter "{error}" ["error.type" "hw.id" "hw.name" "hw.type"]
+        "Errors of a device by kind: of its memory corrected or not, of its links, or an Xid.";
+    HW_TEMPERATURE "hw.temperature" Gauge "Cel" ["hw.id" "hw.name" "hw.sensor_location"]
+        "Temperature of a device.";
+    HW_TEMPERATURE_LIMIT "hw.temperature.limit" Gauge "Cel" ["hw.id" "hw.limit_type" "hw.name" "hw.sensor_location"]
+        "Temperatures from which a device slows down or stops.";
+    HW_POWER "hw.power" Gauge "W" ["hw.id" "hw.name" "hw.type"]
+        "Power that a device takes.";
+    HW_ENERGY "hw.energy" Counter "J" ["hw.id" "hw.name" "hw.type"]
+        "Energy that a device took.";
+    HW_FAN_SPEED "hw.fan.speed_ratio" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
+        "Speed of a fan as a share of its highest.";
+    GPU_POWER_LIMIT "campanile.gpu.power.limit" Gauge "W" ["hw.id" "hw.name"]
+        "Power that a GPU may take.";
+    GPU_CLOCK "campanile.gpu.clock.frequency" Gauge "Hz" ["clock" "hw.id" "hw.name"]
+        "Clocks of a GPU.";
+    GPU_THROTTLED "campanile.gpu.throttled" Gauge "1" ["hw.id" "hw.name" "reason"]
+        "1 for each reason that slows a GPU down, 0 for the others.";
+    GPU_PCIE_REPLAYS "campanile.gpu.pcie.replays" Counter "{replay}" ["hw.id" "hw.name"]
+        "Transfers over PCIe that had to be repeated.";
+    GPU_NVLINKS "campanile.gpu.nvlink.links" UpDownCounter "{link}" ["hw.id" "hw.name" "state"]
+        "NVLinks of a GPU by state.";
+    GPU_XID "campanile.gpu.xid" Counter "{event}" ["hw.id" "hw.name" "xid"]
+        "Xid errors that the driver told of, by their number.";
+    GPU_PROCESS_MEMORY "campanile.gpu.process.memory" UpDownCounter "By" ["hw.id" "hw.name"]
+        "Memory of a GPU that this process uses.";
+    // ----- the sampler -----
+    SAMPLER_AGE "campanile.sampler.age" Gauge "s" ["source"]
+        "How old the last good sample of a source is; its values are reported for three intervals.";
     SAMPLER_DURATION "campanile.sampler.duration" Gauge "s" ["source"]
         "How long the last sample of a source took.";
     SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source"]

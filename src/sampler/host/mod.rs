@@ -5,33 +5,45 @@ use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::probe::{DEADLINE, Plan, Probe, ProbeError, Reading};
-use super::snapshot::MemorySnapshot;
 use crate::clock::{self, Tick};
+use crate::sampler::count;
+use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, Watched};
+use crate::sampler::snapshot::MemorySnapshot;
 use crate::signal::{
     SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION, SYSTEM_LOAD, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_USAGE,
     SYSTEM_MEMORY_UTILIZATION, SYSTEM_UPTIME,
 };
 
-pub(super) fn plan(every: Duration) -> Plan {
-    Plan { name: "system", make: Arc::new(|| Box::new(Machine::default())), every, deadline: DEADLINE }
+mod settings;
+
+pub use settings::SystemSettings;
+
+/// The sources of the machine.
+pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration) -> Vec<Plan> {
+    let every = settings.every.unwrap_or(every);
+    vec![Plan {
+        name: "system".into(),
+        make: Arc::new(|| Box::new(Machine::default())),
+        every,
+        deadline: DEADLINE,
+    }]
 }
 
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Default)]
-pub(super) struct Machine {
+pub(in crate::sampler) struct Machine {
     system: Option<System>,
     processors: Processors,
 }
 
 /// The machine at one moment.
-pub(super) struct MachineReading {
-    pub(super) cpu_utilization: Option<f64>,
-    pub(super) cpus: usize,
+pub(in crate::sampler) struct MachineReading {
+    pub(in crate::sampler) cpu_utilization: Option<f64>,
+    pub(in crate::sampler) cpus: usize,
     /// Over 1, 5 and 15 minutes.
-    pub(super) load: Option<[f64; 3]>,
-    pub(super) memory: MemorySnapshot,
-    pub(super) uptime: Option<Duration>,
+    pub(in crate::sampler) load: Option<[f64; 3]>,
+    pub(in crate::sampler) memory: MemorySnapshot,
+    pub(in crate::sampler) uptime: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -47,7 +59,7 @@ enum Processors {
 }
 
 impl Machine {
-    pub(super) fn read(&mut self) -> Result<MachineReading, ProbeError> {
+    pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
         let system = match &mut self.system {
             Some(system) => system,
             empty => empty.insert(
@@ -102,37 +114,30 @@ impl Processors {
 }
 
 impl Probe for Machine {
-    fn sample(&mut self) -> Result<Vec<Reading>, ProbeError> {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let machine = self.read()?;
-        let mut readings = Vec::with_capacity(16);
         if let Some(busy) = machine.cpu_utilization {
-            readings.push(Reading::new(&SYSTEM_CPU_UTILIZATION, busy));
+            sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
+            sample.watch_host(Watched::Cpu, None, busy);
         }
-        readings.push(Reading::new(&SYSTEM_CPU_COUNT, count(machine.cpus as u64)));
+        sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
         if let Some(load) = machine.load {
             for (value, period) in load.into_iter().zip(["1m", "5m", "15m"]) {
-                readings.push(Reading::with(&SYSTEM_LOAD, value, "period", period));
+                sample.with(&SYSTEM_LOAD, value, &Labels::new([("period", period)]));
             }
         }
         let memory = &machine.memory;
-        readings.push(Reading::new(&SYSTEM_MEMORY_LIMIT, count(memory.limit)));
+        sample.value(&SYSTEM_MEMORY_LIMIT, count(memory.limit));
         for (state, bytes) in memory.by_state() {
-            let key = "system.memory.state";
-            readings.push(Reading::with(&SYSTEM_MEMORY_USAGE, count(bytes), key, state));
-            let share = count(bytes) / count(memory.limit);
-            readings.push(Reading::with(&SYSTEM_MEMORY_UTILIZATION, share, key, state));
+            let labels = Labels::new([("system.memory.state", state)]);
+            sample.with(&SYSTEM_MEMORY_USAGE, count(bytes), &labels);
+            sample.with(&SYSTEM_MEMORY_UTILIZATION, count(bytes) / count(memory.limit), &labels);
         }
         if let Some(uptime) = machine.uptime {
-            readings.push(Reading::new(&SYSTEM_UPTIME, uptime.as_secs_f64()));
+            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
         }
-        Ok(readings)
+        Ok(())
     }
-}
-
-/// A count or a number of bytes as a metric's value.
-#[allow(clippy::cast_precision_loss)] // Exact up to 8 PiB.
-pub(super) fn count(value: u64) -> f64 {
-    value as f64
 }
 
 /// The memory by state: on Linux with the page cache, which `sysinfo` does not tell, as its own states.

@@ -1,0 +1,21 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// What is read of the machine, its container, this process and its runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct SystemSettings {
+    /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
+    #[serde(with = "crate::duration::option")]
+    pub every: Option<Duration>,
+}
+
+impl SystemSettings {
+    pub(in crate::sampler) fn validate(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
