@@ -26,7 +26,10 @@ impl SamplerBuilder {
     pub fn start(self) -> Result<SamplerGuard, ConfigError> {
         self.settings.validate()?;
         let plans = self.plans();
-        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
+        let latest = Arc::new(Latest::new(
+            plans.iter().map(|plan| (plan.name.clone(), plan.every)),
+            self.settings.thresholds,
+        ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))

@@ -42,6 +42,7 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
+mod thresholds;
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub use self::settings::SamplerSettings;
 pub(crate) use self::settings::check_interval;
 #[cfg(feature = "system")]
 pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
+pub use self::thresholds::{Threshold, Thresholds};
 
 /// Starts the background reading: see the [module](self).
 #[derive(Debug)]
