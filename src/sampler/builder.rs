@@ -40,7 +40,8 @@ impl SamplerBuilder {
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
-            plans.extend(super::host::plans(system, every));
+            let limits = super::limits::Limits::default();
+            plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
             plans.extend(super::container::plan(every));
             plans.extend(super::runtime::plan(every));

@@ -30,6 +30,8 @@ mod gpu;
 #[cfg(feature = "system")]
 mod host;
 mod latest;
+#[cfg(feature = "system")]
+mod limits;
 mod probe;
 #[cfg(feature = "system")]
 mod process;
