@@ -41,6 +41,8 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod text;
 
 use std::sync::Arc;
 
