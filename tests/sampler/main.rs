@@ -1,6 +1,9 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+mod names;
+#[cfg(feature = "real-servers")]
+mod prometheus;
 #[cfg(feature = "prometheus")]
 mod runtime;
 

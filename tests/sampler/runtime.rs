@@ -140,7 +140,8 @@ async fn the_runtime_that_the_sampler_is_started_in_is_one_of_them() {
         watching.until("campanile_runtime_scheduling_delay_seconds", "main", |delay| delay.is_some());
         done.send(watching.value("campanile_runtime_workers", ("runtime", "main")))
     });
-    assert_eq!(waits.await.unwrap(), Some(1.0));
+    // Others may be sampled under the same name in this process; then they add up.
+    assert!(waits.await.unwrap() >= Some(1.0));
 }
 
 #[test]
