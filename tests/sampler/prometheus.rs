@@ -1,16 +1,14 @@
 //! A real Prometheus scrapes what the sampler reads.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
 use campanile::Telemetry;
-use support::{Prometheus, promtool_check_metrics};
 use tokio::net::TcpListener;
+
+use crate::support::{Prometheus, promtool_check_metrics};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
