@@ -1,8 +1,18 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(all(feature = "real-servers", target_os = "linux"))]
+mod calls;
+mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
+#[cfg(feature = "real-servers")]
+mod prometheus;
+#[cfg(feature = "prometheus")]
+mod runtime;
+#[cfg(feature = "real-servers")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
