@@ -63,7 +63,7 @@ impl SamplerBuilder {
         let plans = self.plans();
         let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
         signal::register(&latest);
-        let running = Running::start(plans, Arc::clone(&latest)).map_err(|error| {
+        let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
         })?;
         Ok(SamplerGuard { _running: running, _latest: latest })
