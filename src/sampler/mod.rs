@@ -32,6 +32,8 @@ mod host;
 mod latest;
 #[cfg(feature = "system")]
 mod limits;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod pressure;
 mod probe;
 #[cfg(feature = "system")]
 mod process;
@@ -41,6 +43,8 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod text;
 
 use std::sync::Arc;
 
@@ -50,12 +54,15 @@ pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
 pub use self::gpu::GpuSettings;
 #[cfg(feature = "system")]
-pub use self::host::SystemSettings;
+pub use self::host::{NameFilter, SystemSettings};
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
 #[cfg(feature = "system")]
-pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
+pub use self::snapshot::{
+    CpuSnapshot, DiskSnapshot, FileSystemSnapshot, MemorySnapshot, NetworkSnapshot, ProcessSnapshot,
+    SwapSnapshot, SystemSnapshot,
+};
 
 /// Starts the background reading: see the [module](self).
 #[derive(Debug)]
