@@ -197,6 +197,7 @@ fn ticks<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Ticks> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recorded::readings;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -208,17 +209,11 @@ mod tests {
     fn emitted(processors: &Processors) -> Vec<(String, f64)> {
         let mut sample = Sample::default();
         processors.emit(&mut sample);
-        let of = |metric: &crate::signal::Metric, labels: &Labels| {
-            labels.with(|labels| {
-                let values: Vec<_> = labels.iter().map(|(_, value)| *value).collect();
-                format!("{} {}", metric.name, values.join(" "))
-            })
-        };
-        sample.readings.iter().map(|reading| (of(reading.metric, &reading.labels), reading.value)).collect()
+        readings(&sample)
     }
 
     fn one(processors: &Processors, name: &str) -> Option<f64> {
-        emitted(processors).into_iter().find(|(found, _)| found.trim() == name).map(|(_, value)| value)
+        super::super::recorded::one(&emitted(processors), name)
     }
 
     #[test]

@@ -170,3 +170,86 @@ impl DiskLabels {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{devices, one, read, tree, write};
+    use super::*;
+
+    const STATS: &str = "   7       0 loop0 5 0 10 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+ 259       0 nvme0n1 100 20 3000 400 500 60 7000 800 0 900 1000 1 2 3 4 5 6
+ 259       1 nvme0n1p1 50 10 1500 200 250 30 3500 400 0 450 500
+ 253       0 dm-0 100 0 3000 400 500 0 7000 800 0 900 1000
+   9       0 md0 100 0 3000 400 500 0 7000 800 0 900 1000
+ 253       1 zram0 1 0 8 0 0 0 0 0 0 0 0
+ 104       0 cciss/c0d0 1 0 8 0 2 0 16 0 0 0 0
+ 259       3 nvme1c0n1 1 0 8 0 0 0 0 0 0 0 0
+  11       0 sr0 0 0 0 0 0 0 0 0 0 0 0
+   8       0 sda 1 0 8
+   8      16 sdb 1 0 8 x 0 0 0 0 0 0 0
+";
+    const SYS: [(&str, &str); 6] = [
+        ("sys/block/nvme0n1/device/", ""),
+        ("sys/block/cciss!c0d0/device/", ""),
+        ("sys/block/nvme1c0n1/device/", ""),
+        ("sys/block/nvme1c0n1/hidden", "1\n"),
+        ("sys/block/sda/device/", ""),
+        ("sys/block/sdb/device/", ""),
+    ];
+
+    fn disks(files: &[(&str, &str)], filter: &[&str]) -> (tempfile::TempDir, Disks) {
+        let root = tree(&[("proc/diskstats", STATS)]);
+        files.iter().for_each(|(name, content)| write(&root, name, content));
+        let disks = Disks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        (root, disks)
+    }
+
+    #[test]
+    fn p41_whole_disks_are_counted_once_and_malformed_lines_are_left_out() {
+        let (_root, mut disks) = disks(&SYS, &[]);
+        let seen = read(&mut disks);
+        assert_eq!(devices(&seen, "system.disk.io", 1), ["nvme0n1", "cciss/c0d0"]);
+        assert_eq!(one(&seen, "system.disk.io read nvme0n1"), Some(3000.0 * 512.0));
+        assert_eq!(one(&seen, "system.disk.io write nvme0n1"), Some(7000.0 * 512.0));
+        assert_eq!(one(&seen, "system.disk.operations write nvme0n1"), Some(500.0));
+        assert_eq!(one(&seen, "system.disk.merged read nvme0n1"), Some(20.0));
+        assert_eq!(one(&seen, "system.disk.operation_time write nvme0n1"), Some(0.8));
+        assert_eq!(one(&seen, "system.disk.io_time nvme0n1"), Some(0.9));
+        let totals = disks.totals().unwrap();
+        assert_eq!((totals.disks, totals.reads, totals.writes), (2, 101, 502));
+        assert_eq!((totals.read, totals.written), (3008 * 512, 7016 * 512));
+    }
+
+    #[test]
+    fn p41_without_sys_the_names_tell_partitions() {
+        let (_root, mut disks) = disks(&[], &[]);
+        let found = devices(&read(&mut disks), "system.disk.io", 1);
+        assert_eq!(found, ["nvme0n1", "cciss/c0d0", "nvme1c0n1"]);
+    }
+
+    #[test]
+    fn the_filter_goes_before_the_rule() {
+        let (_root, mut disks) = disks(&SYS, &["loop*", "!nvme*"]);
+        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["loop0", "cciss/c0d0"]);
+    }
+
+    #[test]
+    fn p41_a_disk_that_goes_away_takes_its_series_away() {
+        let (root, mut disks) = disks(&SYS, &[]);
+        read(&mut disks);
+        let without: Vec<_> = STATS.lines().filter(|line| !line.contains("nvme0n1 ")).collect();
+        write(&root, "proc/diskstats", &without.join("\n"));
+        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["cciss/c0d0"]);
+        write(&root, "proc/diskstats", STATS);
+        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["nvme0n1", "cciss/c0d0"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error_and_an_empty_one_is_none() {
+        let root = tree(&[("proc/diskstats/", "")]);
+        let mut disks = Disks::below(root.path(), NameFilter::default());
+        assert!(disks.sample(&mut Sample::default()).unwrap_err().to_string().contains("/proc/diskstats"));
+        let root = tree(&[("proc/diskstats", "")]);
+        assert_eq!(read(&mut Disks::below(root.path(), NameFilter::default())), []);
+    }
+}

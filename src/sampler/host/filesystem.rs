@@ -268,3 +268,115 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Path, device, type and source of what is reported.
+    fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
+        let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
+        reported(list.as_bytes(), &filter(by_mount_point), &filter(by_type))
+            .iter()
+            .map(|entry| format!("{} {} {}", String::from_utf8_lossy(&entry.path), entry.kind, entry.source))
+            .collect()
+    }
+
+    const MACHINE: &str = "22 27 0:21 / /proc rw,relatime - proc proc rw
+23 27 0:22 / /sys rw,relatime shared:7 - sysfs sysfs rw
+24 27 0:6 / /dev rw - devtmpfs devtmpfs rw,size=12334524k
+25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw
+31 1 259:2 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p2 rw,discard
+32 31 7:0 / /snap/core/1 ro,nodev - squashfs /dev/loop0 ro
+33 31 259:1 / /boot/efi rw - vfat /dev/nvme0n1p1 rw
+34 31 0:30 /@home /home rw - btrfs /dev/sdb1 rw,subvol=/@home
+35 31 0:30 /@ /mnt/all\\040of\\134it rw - btrfs /dev/sdb1 rw,subvol=/@
+36 31 0:41 / /srv rw - nfs4 server:/srv rw
+37 31 0:42 / /remote rw - fuse.sshfs user:secret@host:/x rw
+38 31 259:2 /var/lib/docker /mnt/bind rw - ext4 /dev/nvme0n1p2 rw
+39 31 0:50 / /tank ro,noatime - zfs tank rw
+40 31 0:60 / /var/lib/docker/overlay2/merged rw - overlay overlay rw,lowerdir=/a:/b
+";
+
+    #[test]
+    fn p41_a_machine_reports_its_local_disks_once() {
+        let expected = [
+            "/ ext4 /dev/nvme0n1p2",
+            "/boot/efi vfat /dev/nvme0n1p1",
+            "/home btrfs /dev/sdb1",
+            "/tank zfs tank",
+        ];
+        assert_eq!(chosen(MACHINE, &[], &[]), expected);
+    }
+
+    #[test]
+    fn settings_take_in_and_leave_out_by_type_and_by_mount_point() {
+        let chosen = chosen(MACHINE, &["!/boot/*", "/dev/shm"], &["nfs*", "fuse.*", "!btrfs"]);
+        let expected = [
+            "/dev/shm tmpfs tmpfs",
+            "/ ext4 /dev/nvme0n1p2",
+            "/srv nfs4 server:/srv",
+            "/remote fuse.sshfs host:/x",
+            "/tank zfs tank",
+        ];
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn p41_a_container_reports_its_root_and_its_volumes() {
+        let list = "600 500 0:55 / / rw,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
+601 600 0:58 / /proc rw - proc proc rw
+602 600 0:59 / /dev rw - tmpfs tmpfs rw
+603 600 254:1 /volumes/data /data rw - ext4 /dev/vda1 rw
+604 600 254:1 /containers/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
+";
+        let found = chosen(list, &[], &[]);
+        assert_eq!(found, ["/ overlay overlay", "/data ext4 /dev/vda1"]);
+    }
+
+    #[test]
+    fn the_mount_on_top_counts() {
+        let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
+        assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
+        assert!(reported(list.as_bytes(), &NameFilter::default(), &NameFilter::default())[0].read_only);
+    }
+
+    #[test]
+    fn malformed_lines_are_left_out() {
+        for bad in [
+            "",
+            "1 2",
+            "1 2 8:1 / /x rw - ext4",
+            "1 2 8 / /x rw - ext4 /dev/sda1",
+            "1 2 8:1 / /x rw ext4 /dev/sda1 rw",
+            "\u{0}",
+        ] {
+            assert_eq!(chosen(bad, &[], &["*"]), [""; 0], "{bad}");
+        }
+        // Without the options at its end, a line still tells all that matters.
+        assert_eq!(chosen("1 2 8:1 / /x rw - ext4 /dev/sda1", &[], &[]), ["/x ext4 /dev/sda1"]);
+        assert_eq!(unescaped(b"a\\040b\\9\\777\\04"), b"a b\\9\\777\\04");
+    }
+
+    #[test]
+    fn a_file_or_what_lies_beneath_another_mount_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = std::fs::metadata(folder.path()).unwrap();
+        let device =
+            (u64::from(rustix::fs::major(metadata.dev())), u64::from(rustix::fs::minor(metadata.dev())));
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let entry = |path: &Path, device| Entry {
+            device,
+            whole: true,
+            path: path.as_os_str().as_bytes().to_vec(),
+            read_only: false,
+            kind: "ext4".into(),
+            source: "/dev/x".into(),
+        };
+        assert!(is_there(&entry(folder.path(), device)));
+        assert!(!is_there(&entry(&file, device)));
+        assert!(!is_there(&entry(folder.path(), (device.0 + 1, 7))));
+        assert!(!is_there(&entry(&folder.path().join("absent"), device)));
+    }
+}

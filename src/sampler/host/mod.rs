@@ -108,3 +108,67 @@ fn emit_load(machine: &MachineReading, sample: &mut Sample) {
         sample.watch_host(Watched::Load, None, load[1] / count(machine.cpus as u64));
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod recorded {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Files as a machine had them; one whose name ends with a slash is a folder.
+    pub(super) fn tree(files: &[(&str, &str)]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            write(&root, name, content);
+        }
+        root
+    }
+
+    pub(super) fn write(root: &TempDir, name: &str, content: &str) {
+        let path = root.path().join(name);
+        if name.ends_with('/') {
+            std::fs::create_dir_all(path).unwrap();
+        } else {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+    }
+
+    /// What a probe gives: the name of the metric, the values of its labels, and the value.
+    pub(super) fn read(probe: &mut dyn Probe) -> Vec<(String, f64)> {
+        let mut sample = Sample::default();
+        probe.sample(&mut sample).unwrap();
+        readings(&sample)
+    }
+
+    pub(super) fn readings(sample: &Sample) -> Vec<(String, f64)> {
+        let name = |labels: &[(&'static str, &str)], metric: &str| {
+            labels.iter().fold(metric.to_owned(), |name, (_, value)| format!("{name} {value}"))
+        };
+        sample
+            .readings
+            .iter()
+            .map(|reading| (reading.labels.with(|labels| name(labels, reading.metric.name)), reading.value))
+            .collect()
+    }
+
+    /// The value of that name.
+    pub(super) fn one(readings: &[(String, f64)], name: &str) -> Option<f64> {
+        readings.iter().find(|(found, _)| found == name).map(|(_, value)| *value)
+    }
+
+    /// The values of a label, in the order in which they come up, each once.
+    pub(super) fn devices(readings: &[(String, f64)], metric: &str, place: usize) -> Vec<String> {
+        let mut devices: Vec<String> = Vec::new();
+        for (name, _) in readings {
+            let mut parts = name.split(' ');
+            if parts.next() == Some(metric)
+                && let Some(device) = parts.nth(place)
+                && !devices.iter().any(|known| known == device)
+            {
+                devices.push(device.to_owned());
+            }
+        }
+        devices
+    }
+}

@@ -207,3 +207,91 @@ fn labels(name: &str) -> [DirectionLabels; 2] {
         device: Labels::new([("network.io.direction", direction), ("system.device", name)]),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{devices, one, read, tree, write};
+    use super::*;
+
+    const HEAD: &str = "Inter-|   Receive                            |  Transmit\n \
+        face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n";
+
+    fn networks(names: &[&str], links: &[&str], filter: &[&str]) -> (tempfile::TempDir, Networks) {
+        let root = tree(&[]);
+        listed(&root, names);
+        links.iter().for_each(|link| write(&root, &format!("sys/class/net/{link}/"), ""));
+        let networks = Networks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        (root, networks)
+    }
+
+    fn listed(root: &tempfile::TempDir, names: &[&str]) {
+        let row = |name: &&str| format!("{name:>6}:1000 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n");
+        write(root, "proc/net/dev", &(HEAD.to_owned() + &names.iter().map(row).collect::<String>()));
+    }
+
+    fn seen(networks: &mut Networks) -> Vec<String> {
+        devices(&read(networks), "system.network.io", 0)
+    }
+
+    #[test]
+    fn p41_a_machine_reports_its_cards() {
+        let names =
+            ["lo", "eth0", "wlan0", "eth0.100", "br0", "bond0", "docker0", "veth12ab", "tun0", "macvlan1"];
+        let (_root, mut networks) = networks(
+            &names,
+            &["eth0/device", "wlan0/device", "br0/bridge", "bond0/bonding", "eth0/master"],
+            &[],
+        );
+        let readings = read(&mut networks);
+        assert_eq!(devices(&readings, "system.network.io", 0), ["eth0", "wlan0"]);
+        assert_eq!(one(&readings, "system.network.io eth0 receive"), Some(1000.0));
+        assert_eq!(one(&readings, "system.network.io eth0 transmit"), Some(5000.0));
+        assert_eq!(one(&readings, "system.network.packet.count transmit eth0"), Some(60.0));
+        assert_eq!(one(&readings, "system.network.errors eth0 receive"), Some(3.0));
+        assert_eq!(one(&readings, "system.network.packet.dropped eth0 transmit"), Some(8.0));
+        let totals = networks.totals().unwrap();
+        assert_eq!((totals.interfaces, totals.received, totals.sent, totals.packets), (2, 2000, 10_000, 160));
+        assert_eq!((totals.errors, totals.dropped), (20, 24));
+    }
+
+    #[test]
+    fn p41_a_container_reports_its_own_interface() {
+        let names = ["lo", "tunl0", "sit0", "ip6tnl0", "gre0", "eth0", "docker0", "vethabc", "br7"];
+        let (_root, mut networks) = networks(&names, &["br7/bridge"], &[]);
+        assert_eq!(seen(&mut networks), ["eth0"]);
+    }
+
+    #[test]
+    fn p41_a_card_behind_a_card_is_counted_once() {
+        let links = ["eth0/device", "enP1s1/device", "enP1s1/master/device"];
+        let (_root, mut networks) = networks(&["lo", "eth0", "enP1s1"], &links, &[]);
+        assert_eq!(seen(&mut networks), ["eth0"]);
+    }
+
+    #[test]
+    fn the_filter_goes_before_the_rule() {
+        let (_root, mut networks) = networks(&["lo", "eth0", "eth1"], &["eth0/device"], &["lo", "!eth0"]);
+        assert_eq!(seen(&mut networks), ["lo"]);
+    }
+
+    #[test]
+    fn p41_an_interface_that_goes_away_takes_its_series_away_and_weird_names_are_kept() {
+        let names = ["lo", "eth0", "a@b-ö.7\u{1}"];
+        let (root, mut networks) = networks(&names, &["eth0/device", "a@b-ö.7\u{1}/device"], &[]);
+        assert_eq!(seen(&mut networks), names[1..]);
+        listed(&root, &["lo", names[2]]);
+        assert_eq!(seen(&mut networks), [names[2]]);
+        listed(&root, &names);
+        assert_eq!(seen(&mut networks), names[1..]);
+    }
+
+    #[test]
+    fn malformed_lines_are_left_out_and_a_file_that_is_not_there_is_an_error() {
+        let (root, mut networks) = networks(&[], &[], &[]);
+        assert_eq!(seen(&mut networks), [""; 0]);
+        write(&root, "proc/net/dev", "eth0: 1 2 3\neth1: 1 2 3 4 x 6 7 8 9 10 11 12 13 14 15 16\n:\n\u{0}\n");
+        assert_eq!(read(&mut networks), []);
+        std::fs::remove_file(root.path().join("proc/net/dev")).unwrap();
+        assert!(networks.sample(&mut Sample::default()).is_err());
+    }
+}

@@ -152,3 +152,67 @@ fn numbers(list: &[u8]) -> Vec<usize> {
     }
     numbers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{one, read, tree};
+    use super::*;
+
+    #[test]
+    fn processes_are_the_numbers_among_the_names() {
+        let root = tree(&[
+            ("proc/1/", ""),
+            ("proc/17/", ""),
+            ("proc/acpi/", ""),
+            ("proc/9x", ""),
+            ("proc/stat", ""),
+        ]);
+        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 2.0)]);
+        let hidden = tree(&[("proc/17/", "")]);
+        assert_eq!(read(&mut Processes::below(hidden.path())), []);
+        assert!(Processes::below(&root.path().join("absent")).sample(&mut Sample::default()).is_err());
+    }
+
+    #[test]
+    fn many_processes_do_not_fit_into_one_buffer() {
+        let root = tree(&[]);
+        for process in 1..=1_000 {
+            std::fs::create_dir_all(root.path().join(format!("proc/{process}"))).unwrap();
+        }
+        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 1_000.0)]);
+    }
+
+    #[test]
+    fn clocks_and_cores_are_those_that_are_online() {
+        const CPU: &str = "sys/devices/system/cpu";
+        let mut files = vec![(format!("{CPU}/online"), "0-2,4\n".to_owned())];
+        for (core, siblings, khz) in
+            [(0, "0,2", 1_000), (1, "1", 2_000), (2, "0,2", 3_000), (3, "3-4", 9), (4, "4", 4_000)]
+        {
+            files.push((format!("{CPU}/cpu{core}/topology/thread_siblings_list"), format!("{siblings}\n")));
+            files.push((format!("{CPU}/cpu{core}/cpufreq/scaling_cur_freq"), format!("{khz}\n")));
+        }
+        let root = tree(&files.iter().map(|(name, text)| (&**name, &**text)).collect::<Vec<_>>());
+        let together = read(&mut Clocks::below(root.path(), false));
+        assert_eq!(one(&together, "system.cpu.physical.count"), Some(3.0));
+        assert_eq!(one(&together, "system.cpu.frequency"), Some(2_500_000.0));
+        let each = read(&mut Clocks::below(root.path(), true));
+        assert_eq!(one(&each, "system.cpu.frequency 4"), Some(4_000_000.0));
+        assert_eq!((one(&each, "system.cpu.frequency 3"), each.len()), (None, 5));
+    }
+
+    #[test]
+    fn without_a_governor_the_list_of_processors_tells_the_clock() {
+        let text = "processor\t: 0\ncpu MHz\t\t: 2400.5\n\nprocessor\t: 1\ncpu MHz\t\t: x\n";
+        let root = tree(&[("sys/devices/system/cpu/online", "0-1"), ("proc/cpuinfo", text)]);
+        let each = read(&mut Clocks::below(root.path(), true));
+        assert_eq!(each, [("system.cpu.frequency 0".to_owned(), 2_400_500_000.0)]);
+        assert_eq!(read(&mut Clocks::below(&root.path().join("absent"), true)), []);
+    }
+
+    #[test]
+    fn lists_of_processors_are_bounded() {
+        assert_eq!(numbers(b"0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
+        assert_eq!(numbers(b"0-99999999999,x,3-1,7-"), [0; 0]);
+    }
+}
