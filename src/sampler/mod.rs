@@ -57,7 +57,7 @@ use crate::error::ConfigError;
 
 pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
-pub use self::gpu::GpuSettings;
+pub use self::gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};
 #[cfg(feature = "system")]
 pub use self::host::{NameFilter, SystemSettings};
 use self::latest::Latest;
