@@ -9,6 +9,8 @@
 #[cfg(feature = "telemetry")]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
+#[cfg(feature = "telemetry")]
+mod gathered;
 mod identity;
 mod meter;
 #[cfg(feature = "telemetry")]

@@ -141,13 +141,14 @@ impl Thresholds {
 
     pub(in crate::sampler) fn validate(&self) -> Result<(), ConfigError> {
         const SHARE: &str = "more than 0 and at most 1";
-        const ANY: &str = "more than 0";
+        const MUCH: &str = "more than 0 and at most 1000000";
+        const HOT: &str = "more than 0 and at most 1000";
         for (name, threshold, most, allowed) in [
             ("sampler.thresholds.cpu", self.cpu, 1.0, SHARE),
             ("sampler.thresholds.memory", self.memory, 1.0, SHARE),
             ("sampler.thresholds.disk", self.disk, 1.0, SHARE),
-            ("sampler.thresholds.load", self.load, f64::MAX, ANY),
-            ("sampler.thresholds.temperature", self.temperature, f64::MAX, ANY),
+            ("sampler.thresholds.load", self.load, 1e6, MUCH),
+            ("sampler.thresholds.temperature", self.temperature, 1e3, HOT),
         ] {
             if let Some(threshold) = threshold {
                 threshold.validate(most, allowed).map_err(|error| error.within(name))?;
