@@ -89,7 +89,6 @@ impl Sampler {
     }
 
     /// For what settings cannot hold: other runtimes, an allocator.
-    #[must_use]
     pub fn builder(settings: SamplerSettings) -> SamplerBuilder {
         SamplerBuilder::new(settings)
     }
