@@ -25,6 +25,8 @@
 mod builder;
 #[cfg(feature = "system")]
 mod container;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod cpu_list;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]

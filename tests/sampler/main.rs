@@ -1,6 +1,9 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod process;
+
 use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
