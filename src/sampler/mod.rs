@@ -29,7 +29,7 @@ mod builder;
 #[cfg(feature = "system")]
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
-mod file;
+mod cpu_list;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
