@@ -63,7 +63,7 @@ impl SamplerBuilder {
         let plans = self.plans();
         let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
         signal::register(&latest);
-        let running = Running::start(plans, Arc::clone(&latest)).map_err(|error| {
+        let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
         })?;
         Ok(SamplerGuard { _running: running, _latest: latest })
@@ -75,7 +75,8 @@ impl SamplerBuilder {
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
-            plans.extend(super::host::plans(system, every));
+            let limits = super::limits::Limits::default();
+            plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
             plans.extend(super::container::plan(every));
             plans.extend(super::runtime::plan(&self.runtimes, every));

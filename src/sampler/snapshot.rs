@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::host::Machine;
-use super::process::Own;
+use super::process::{Own, Share};
 use crate::sync::Mutex;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.
@@ -70,7 +70,19 @@ pub struct ProcessSnapshot {
     pub memory: u64,
     /// Virtual memory in bytes.
     pub memory_virtual: u64,
-    /// Time since it started, in whole seconds.
+    /// The most resident memory that it ever had, in bytes (Linux).
+    pub memory_peak: Option<u64>,
+    /// Bytes that it made disks read, where the system tells.
+    pub disk_read: Option<u64>,
+    /// Bytes that it made disks write, where the system tells.
+    pub disk_written: Option<u64>,
+    /// Its threads (Linux).
+    pub threads: Option<u64>,
+    /// The file descriptors that it has open (Linux).
+    pub file_descriptors: Option<u64>,
+    /// The file descriptors that it may have open (Linux).
+    pub file_descriptor_limit: Option<u64>,
+    /// Time since it started.
     #[serde(serialize_with = "seconds_of")]
     pub uptime: Duration,
 }
@@ -88,11 +100,17 @@ impl SystemSnapshot {
         let mut readers = READERS.lock();
         let (machine, own) = readers.get_or_insert_default();
         let process = own.read().ok().map(|own| ProcessSnapshot {
-            cpu_time: own.cpu_time,
-            cpu_utilization: own.cpu_utilization,
+            cpu_time: own.cpu.all(),
+            cpu_utilization: own.share.map(Share::all),
             memory: own.memory,
             memory_virtual: own.memory_virtual,
-            uptime: own.uptime,
+            memory_peak: own.memory_peak,
+            disk_read: own.disk_read,
+            disk_written: own.disk_written,
+            threads: own.threads,
+            file_descriptors: own.file_descriptors,
+            file_descriptor_limit: own.file_descriptor_limit,
+            uptime: own.uptime.unwrap_or_default(),
         });
         match machine.read() {
             Ok(machine) => Self {

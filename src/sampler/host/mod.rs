@@ -7,6 +7,7 @@ use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, Sy
 
 use crate::clock::{self, Tick};
 use crate::sampler::count;
+use crate::sampler::limits::Limits;
 use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, Watched};
 use crate::sampler::snapshot::MemorySnapshot;
 use crate::signal::{
@@ -19,11 +20,11 @@ mod settings;
 pub use settings::SystemSettings;
 
 /// The sources of the machine.
-pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration) -> Vec<Plan> {
-    let every = settings.every.unwrap_or(every);
+pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, limits: &Limits) -> Vec<Plan> {
+    let limits = limits.clone();
     vec![Plan {
         name: "system".into(),
-        make: Arc::new(|| Box::new(Machine::default())),
+        make: Arc::new(move || Box::new(Machine { limits: limits.clone(), ..Machine::default() })),
         every,
         deadline: DEADLINE,
     }]
@@ -32,6 +33,7 @@ pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration) -> V
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Default)]
 pub(in crate::sampler) struct Machine {
+    limits: Limits,
     system: Option<System>,
     processors: Processors,
 }
@@ -118,7 +120,9 @@ impl Probe for Machine {
         let machine = self.read()?;
         if let Some(busy) = machine.cpu_utilization {
             sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
-            sample.watch_host(Watched::Cpu, None, busy);
+            if !self.limits.cpu() {
+                sample.watch_host(Watched::Cpu, None, busy);
+            }
         }
         sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
         if let Some(load) = machine.load {
