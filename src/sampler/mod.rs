@@ -28,6 +28,8 @@
 mod builder;
 #[cfg(feature = "system")]
 mod container;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
@@ -35,6 +37,8 @@ mod host;
 mod latest;
 #[cfg(feature = "system")]
 mod limits;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod pressure;
 mod probe;
 #[cfg(feature = "system")]
 mod process;
@@ -53,16 +57,19 @@ use crate::error::ConfigError;
 
 pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
-pub use self::gpu::GpuSettings;
+pub use self::gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};
 #[cfg(feature = "system")]
-pub use self::host::SystemSettings;
+pub use self::host::{NameFilter, SystemSettings};
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
 #[cfg(feature = "telemetry")]
 pub(crate) use self::settings::check_interval;
 #[cfg(feature = "system")]
-pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
+pub use self::snapshot::{
+    CpuSnapshot, DiskSnapshot, FileSystemSnapshot, MemorySnapshot, NetworkSnapshot, ProcessSnapshot,
+    SwapSnapshot, SystemSnapshot,
+};
 
 /// Starts the background reading: see the [module](self).
 #[derive(Debug)]
@@ -82,7 +89,6 @@ impl Sampler {
     }
 
     /// For what settings cannot hold: other runtimes, an allocator.
-    #[must_use]
     pub fn builder(settings: SamplerSettings) -> SamplerBuilder {
         SamplerBuilder::new(settings)
     }

@@ -1,53 +1,103 @@
 //! Small files of the kernel, read again and again.
+//!
+//! The types of the `procfs` crate make a map or a string for every line; a host with 128 processors has a line of
+//! interrupts of many kilobytes. Here the buffer is kept, a line that nobody asks for costs its bytes, and what does
+//! not look as it should is left out.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Longer than any file that is read so; what lies behind is not read.
-const MOST: u64 = 1 << 20;
-/// As much as one reading of a file of the kernel gives.
-const USUAL: usize = 4_096;
+/// No file that is read here is as large as this; one that is larger is cut.
+const MOST: usize = 4 << 20;
 
-/// A buffer that files are read into, one at a time, so that a reading allocates nothing.
-#[derive(Default)]
-pub(super) struct Text {
-    bytes: Vec<u8>,
-    lossy: String,
+/// Reads files below a root, all into one buffer that is kept.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: PathBuf,
+    path: OsString,
+    buffer: Vec<u8>,
 }
 
-impl Text {
-    /// What the file holds now.
-    ///
-    /// Opened anew each time: a file of the kernel may belong to something that is gone, and `self` is resolved
-    /// when it is opened.
+impl Files {
+    /// Files below a directory, which is `/` but in tests.
+    pub(super) fn below(root: &Path) -> Self {
+        Self { root: root.to_owned(), path: OsString::new(), buffer: Vec::new() }
+    }
+
+    /// The content of `name`, which begins without a slash.
     ///
     /// # Errors
     /// When it cannot be opened or read.
-    pub(super) fn read(&mut self, path: impl AsRef<Path>) -> io::Result<&str> {
-        self.bytes.clear();
-        self.bytes.reserve(USUAL);
-        // Bounded, and by that without a question for its size, which such files do not know.
-        File::open(path)?.take(MOST).read_to_end(&mut self.bytes)?;
-        match str::from_utf8(&self.bytes) {
-            Ok(text) => Ok(text),
-            // The name of a program or of a group may be anything.
-            Err(_) => {
-                self.lossy.clear();
-                self.lossy.push_str(&String::from_utf8_lossy(&self.bytes));
-                Ok(&self.lossy)
+    pub(super) fn read(&mut self, name: &str) -> io::Result<&[u8]> {
+        let mut file = File::open(self.path(name))?;
+        let mut length = 0;
+        loop {
+            if length == self.buffer.len() {
+                self.buffer.resize((length * 2).clamp(8_192, MOST), 0);
+            }
+            match file.read(&mut self.buffer[length..]) {
+                Ok(0) => return Ok(&self.buffer[..length]),
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
+
+    /// The first number in `name`, if it is there.
+    pub(super) fn number(&mut self, name: &str) -> Option<u64> {
+        number(fields(self.read(name).ok()?).next()?)
+    }
+
+    /// Where `name` is.
+    pub(super) fn path(&mut self, name: &str) -> &Path {
+        self.path.clear();
+        self.path.push(&self.root);
+        self.path.push("/");
+        self.path.push(name);
+        Path::new(&self.path)
+    }
 }
 
-/// How many there are in a list like `0-3,8`.
-pub(super) fn listed(list: &str) -> Option<u64> {
-    list.trim().split(',').try_fold(0_u64, |sum, part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        sum.checked_add(last.checked_sub(first)?.checked_add(1)?)
+impl Default for Files {
+    fn default() -> Self {
+        Self::below(Path::new(""))
+    }
+}
+
+/// The lines, without their ends.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        at += length + 1;
+        Some(&rest[..length])
     })
+}
+
+/// What stands between blanks.
+pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
+}
+
+/// A whole number that is nothing else, and no larger than 64 bits hold.
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// A number that may have a fraction, and is neither negative nor infinite.
+pub(super) fn decimal(field: &[u8]) -> Option<f64> {
+    let number: f64 = std::str::from_utf8(field).ok()?.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
 }
 
 #[cfg(test)]
@@ -55,22 +105,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_processors_are_counted() {
-        assert_eq!(listed("0\n"), Some(1));
-        assert_eq!(listed("0-3,8,10-11\n"), Some(7));
-        for bad in ["", "\n", "a", "0-", "3-1", "0-18446744073709551615", "0,,1"] {
-            assert_eq!(listed(bad), None, "{bad:?}");
+    fn what_is_not_a_number_is_none() {
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        for bad in ["", "-1", "+1", "1.0", "18446744073709551616", "0x1", "٣"] {
+            assert_eq!(number(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(decimal(b"0.25"), Some(0.25));
+        for bad in ["", "-0.5", "inf", "nan", "1e999", "x"] {
+            assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
         }
     }
 
     #[test]
-    fn a_file_that_is_not_text_is_read_all_the_same() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), b"Name:\t\xff\xfe\nVmHWM:\t 8 kB\n").unwrap();
-        let mut text = Text::default();
-        assert!(text.read(file.path()).unwrap().ends_with("VmHWM:\t 8 kB\n"));
-        std::fs::write(file.path(), b"short").unwrap();
-        assert_eq!(text.read(file.path()).unwrap(), "short");
-        assert!(text.read("/nonexistent").is_err());
+    fn lines_and_fields_are_those_of_the_text() {
+        assert_eq!(lines(b"a\n\nb").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
+        assert_eq!(lines(b"a\n").collect::<Vec<_>>(), [b"a"]);
+        assert_eq!(lines(b"").count(), 0);
+        assert_eq!(fields(b"  eth0:\t1  2 ").collect::<Vec<_>>(), [&b"eth0:"[..], b"1", b"2"]);
+    }
+
+    #[test]
+    fn a_file_of_any_size_is_read_whole_and_a_shorter_one_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files::below(folder.path());
+        assert!(files.read("absent").is_err());
+        for length in [0, 1, 8_191, 8_192, 8_193, 100_000, 3] {
+            std::fs::write(folder.path().join("file"), vec![b'x'; length]).unwrap();
+            assert_eq!(files.read("file").unwrap(), vec![b'x'; length]);
+        }
+        std::fs::write(folder.path().join("file"), " 17 4").unwrap();
+        assert_eq!(files.number("file"), Some(17));
     }
 }
