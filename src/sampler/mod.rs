@@ -29,7 +29,7 @@ mod builder;
 #[cfg(feature = "system")]
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
-mod file;
+mod cpu_list;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
@@ -91,7 +91,6 @@ impl Sampler {
     }
 
     /// For what settings cannot hold: other runtimes, an allocator.
-    #[must_use]
     pub fn builder(settings: SamplerSettings) -> SamplerBuilder {
         SamplerBuilder::new(settings)
     }
