@@ -2,11 +2,20 @@
 #![cfg(feature = "system")]
 
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod host;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
 
 use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
+
+/// Held by whoever starts a sampler or asks for shares: what two samplers of one process count adds up, and a share is
+/// that since the last one that was asked for.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 #[test]
 fn bad_settings_are_refused_by_name() {
@@ -16,6 +25,17 @@ fn bad_settings_are_refused_by_name() {
         assert_eq!(error.value(), format!("{every:?}"));
         assert!(error.to_string().contains("from 100 ms to one hour"), "{error}");
     }
+    for (system, setting, value) in [
+        (r#"{"every": "1ms"}"#, "sampler.system.every", "1ms"),
+        (r#"{"disks": ["sd*", ""]}"#, "sampler.system.disks", "\"\""),
+        (r#"{"interfaces": ["!"]}"#, "sampler.system.interfaces", "\"!\""),
+        (r#"{"file_systems": [""]}"#, "sampler.system.file_systems", "\"\""),
+        (r#"{"file_system_types": [""]}"#, "sampler.system.file_system_types", "\"\""),
+    ] {
+        let settings: SamplerSettings = serde_json::from_str(&format!(r#"{{"system": {system}}}"#)).unwrap();
+        let error = Sampler::start(settings).unwrap_err();
+        assert_eq!((error.setting(), error.value()), (setting, value), "{error}");
+    }
     let error = serde_json::from_str::<SamplerSettings>(r#"{"evry": "1s"}"#).unwrap_err();
     assert!(error.to_string().contains("evry"), "{error}");
     let settings: SamplerSettings = serde_json::from_str("{}").unwrap();
@@ -24,6 +44,7 @@ fn bad_settings_are_refused_by_name() {
 
 #[test]
 fn it_starts_and_stops_again_and_again() {
+    let _alone = alone();
     for _ in 0..20 {
         drop(Sampler::start(SamplerSettings::default()).unwrap());
     }
@@ -72,6 +93,7 @@ mod against_proc {
     #[test]
     fn p41_values_agree_with_proc() {
         const MIB: f64 = 1_048_576.0;
+        let _alone = alone();
         let snapshot = SystemSnapshot::now();
         let meminfo = read("/proc/meminfo");
         let status = read("/proc/self/status");
@@ -117,6 +139,7 @@ mod against_proc {
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 #[test]
 fn p42_the_pipeline_gets_the_values_and_no_command_line() {
+    let _alone = alone();
     let telemetry = campanile::Telemetry::builder("test")
         .prometheus()
         .system(Duration::from_millis(100))
