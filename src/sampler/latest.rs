@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::{Reading, Sample};
+use super::probe::Sample;
+use super::thresholds::{Thresholds, Watch};
 use crate::clock::{self, Tick};
-use crate::signal::{Emit, SAMPLER_DURATION, SAMPLER_FAILURES, Source};
+use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Sign, Source};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,41 +18,51 @@ const STALE_AFTER: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Latest {
     slots: Box<[Slot]>,
+    thresholds: Thresholds,
 }
 
 #[derive(Debug)]
 struct Slot {
     source: Cow<'static, str>,
     good_for: Duration,
-    sampled: Mutex<Option<Sampled>>,
+    sampled: Mutex<Option<Arc<Sampled>>>,
+    watch: Mutex<Watch>,
     failures: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Sampled {
     at: Tick,
     took: Duration,
-    readings: Arc<[Reading]>,
+    sample: Sample,
 }
 
 impl Latest {
-    pub(super) fn new(sources: impl Iterator<Item = (Cow<'static, str>, Duration)>) -> Self {
-        Self {
-            slots: sources
-                .map(|(source, every)| Slot {
-                    source,
-                    good_for: every * STALE_AFTER,
-                    sampled: Mutex::new(None),
-                    failures: AtomicU64::new(0),
-                })
-                .collect(),
-        }
+    /// No values yet, of sources with these names and intervals.
+    pub(super) fn new(
+        sources: impl Iterator<Item = (Cow<'static, str>, Duration)>,
+        thresholds: Thresholds,
+    ) -> Self {
+        let slot = |(source, every): (_, Duration)| Slot {
+            source,
+            good_for: every * STALE_AFTER,
+            sampled: Mutex::new(None),
+            watch: Mutex::new(Watch::new(every * STALE_AFTER)),
+            failures: AtomicU64::new(0),
+        };
+        Self { slots: sources.map(slot).collect(), thresholds }
     }
 
-    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) {
-        if let Some(slot) = self.slots.get(source) {
-            *slot.sampled.lock() = Some(Sampled { at, took, readings: sample.readings.into() });
-        }
+    /// Shows this sample from now on; gives back the room of the one before, unless somebody looks at that still.
+    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
+        let slot = self.slots.get(source)?;
+        slot.watch.lock().read(&sample.figures, at, &self.thresholds);
+        let sampled = Arc::new(Sampled { at, took, sample });
+        let before = slot.sampled.lock().replace(sampled);
+        let mut sample = before.and_then(Arc::into_inner)?.sample;
+        sample.readings.clear();
+        sample.figures.clear();
+        Some(sample)
     }
 
     pub(super) fn failed(&self, source: usize) {
@@ -67,11 +78,14 @@ impl Latest {
             emit(&SAMPLER_FAILURES, slot.failures.load(Ordering::Relaxed) as f64, &source);
             // Taken out of the lock: who collects may be slow.
             let sampled = slot.sampled.lock().clone();
-            let Some(sampled) = sampled.filter(|sampled| now.since(sampled.at) <= slot.good_for) else {
+            let Some(sampled) = sampled else { continue };
+            let age = now.since(sampled.at);
+            emit(&SAMPLER_AGE, age.as_secs_f64(), &source);
+            if age > slot.good_for {
                 continue;
-            };
+            }
             emit(&SAMPLER_DURATION, sampled.took.as_secs_f64(), &source);
-            for reading in sampled.readings.iter() {
+            for reading in &sampled.sample.readings {
                 reading.labels.with(|labels| emit(reading.metric, reading.value, labels));
             }
         }
@@ -81,6 +95,13 @@ impl Latest {
 impl Source for Latest {
     fn observe(&self, emit: &mut Emit<'_>) {
         self.observe_at(clock::now(), emit);
+    }
+
+    fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
+        let now = clock::now();
+        for slot in &self.slots {
+            slot.watch.lock().signs(now, emit);
+        }
     }
 }
 
@@ -92,7 +113,7 @@ mod tests {
     #[test]
     fn a_stale_value_is_not_reported() {
         let every = Duration::from_secs(10);
-        let latest = Latest::new([("machine".into(), every)].into_iter());
+        let latest = Latest::new([("machine".into(), every)].into_iter(), Thresholds::default());
         let at = Tick(1_000_000_000_000);
         let mut sample = Sample::default();
         sample.value(&SYSTEM_UPTIME, 7.0);
@@ -102,8 +123,11 @@ mod tests {
             latest.observe_at(now, &mut |metric, value, _| seen.push((metric.name, value)));
             seen
         };
-        let fresh = [(SAMPLER_FAILURES.name, 0.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)];
-        assert_eq!(seen(at + every * 3), fresh);
-        assert_eq!(seen(at + every * 3 + Duration::from_nanos(1)), fresh[..1]);
+        let failures = (SAMPLER_FAILURES.name, 0.0);
+        assert_eq!(
+            seen(at + every * 3),
+            [failures, (SAMPLER_AGE.name, 30.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)]
+        );
+        assert_eq!(seen(at + every * 4), [failures, (SAMPLER_AGE.name, 40.0)], "its age is shown still");
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GpuSettings;
 #[cfg(feature = "system")]
 use super::SystemSettings;
+use super::Thresholds;
 use crate::error::ConfigError;
 
 /// How the sampler works.
@@ -18,7 +19,7 @@ use crate::error::ConfigError;
 /// let settings: SamplerSettings = serde_json::from_str(r#"{"every": "30s"}"#).unwrap();
 /// assert_eq!(settings.every, Duration::from_secs(30));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SamplerSettings {
@@ -34,6 +35,8 @@ pub struct SamplerSettings {
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub gpu: Option<GpuSettings>,
+    /// From when on figures of the machine and its devices speak against the health of `host`, `gpu/0` and so on.
+    pub thresholds: Thresholds,
 }
 
 impl Default for SamplerSettings {
@@ -44,6 +47,7 @@ impl Default for SamplerSettings {
             system: Some(SystemSettings::default()),
             #[cfg(feature = "gpu")]
             gpu: Some(GpuSettings::default()),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -55,21 +59,53 @@ impl SamplerSettings {
         Self { every, ..Self::default() }
     }
 
+    /// The settings that read nothing, to which [`read_system`](Self::read_system) and [`read_gpu`](Self::read_gpu)
+    /// add.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            #[cfg(feature = "system")]
+            system: None,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the machine at this interval, whatever was said before.
+    #[cfg(all(feature = "system", feature = "telemetry"))]
+    pub(crate) fn read_system(&mut self, every: Duration) {
+        self.system.get_or_insert_default().every = Some(every);
+    }
+
+    /// Reads the GPUs at this interval, whatever was said before.
+    #[cfg(all(feature = "gpu", feature = "telemetry"))]
+    pub(crate) fn read_gpu(&mut self, every: Duration) {
+        self.gpu.get_or_insert_default().every = Some(every);
+    }
+
     /// Whether every setting is in its range.
     ///
     /// # Errors
     /// When one is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check(
-            (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&self.every),
-            "sampler.every",
-            self.every,
-            "from 100 ms to one hour",
-        )?;
+        check_interval("sampler.every", self.every)?;
         #[cfg(feature = "system")]
-        self.system.as_ref().map_or(Ok(()), SystemSettings::validate)?;
+        if let Some(system) = &self.system {
+            system.every.map_or(Ok(()), |every| check_interval("sampler.system.every", every))?;
+            system.validate()?;
+        }
         #[cfg(feature = "gpu")]
-        self.gpu.as_ref().map_or(Ok(()), GpuSettings::validate)?;
-        Ok(())
+        if let Some(gpu) = &self.gpu {
+            gpu.every.map_or(Ok(()), |every| check_interval("sampler.gpu.every", every))?;
+            gpu.validate()?;
+        }
+        self.thresholds.validate()
     }
+}
+
+/// Whether a source can be read at this interval.
+pub(crate) fn check_interval(setting: &'static str, every: Duration) -> Result<(), ConfigError> {
+    let usable = (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every);
+    ConfigError::check(usable, setting, every, "from 100 ms to one hour")
 }

@@ -313,7 +313,7 @@ metrics! {
         "Share of the time that a GPU was busy, by task.";
     GPU_MEMORY_USAGE "hw.gpu.memory.usage" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
         "Memory in use on a GPU.";
-    GPU_MEMORY_LIMIT "hw.gpu.memory.limit" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
+    GPU_MEMORY_LIMIT "hw.gpu.memory.limit" UpDownCounter "By" ["hw.id" "hw.model" "hw.name" "hw.parent"]
         "Memory of a GPU.";
     GPU_MEMORY_UTILIZATION "hw.gpu.memory.utilization" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
         "Share of its memory that is in use on a GPU.";

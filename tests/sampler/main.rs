@@ -1,10 +1,24 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(all(feature = "real-servers", target_os = "linux"))]
+mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod host;
+mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
+#[cfg(feature = "real-servers")]
+mod prometheus;
+#[cfg(feature = "prometheus")]
+mod runtime;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod schedule;
+#[cfg(feature = "real-servers")]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod thresholds;
 
 use std::time::Duration;
 

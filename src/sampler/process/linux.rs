@@ -8,8 +8,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{CpuTime, Faults, OwnReading, Switches};
-use crate::sampler::probe::ProbeError;
 use crate::sampler::cpu_list::listed;
+use crate::sampler::probe::ProbeError;
 use crate::sampler::text::{Files, fields, lines, number};
 
 /// Reads this process.

@@ -1,0 +1,304 @@
+//! An open library and the devices behind it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nvml_wrapper::bitmasks::event::EventTypes;
+use nvml_wrapper::enums::event::XidError;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, EventSet, Nvml};
+
+use super::device::{GpuDevice, SlowDevice};
+use super::support::{Call, Round, Support, Trouble, trouble};
+use super::{GpuState, fast, slow};
+
+/// Parts come and go without a word: they are counted again at each reading of this number.
+const COUNT_PARTS_EVERY: u32 = 6;
+/// More events than that wait for the next reading.
+const EVENTS_AT_ONCE: usize = 32;
+/// What the wrapper gives for an Xid that the driver could not name.
+const UNNAMED_XID: u64 = 999;
+/// As the header of the library defines it.
+const MIG_ENABLED: u32 = 1;
+
+/// What a device is called, for as long as this process runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity {
+    pub(super) name: Arc<str>,
+    pub(super) id: Arc<str>,
+    pub(super) model: Arc<str>,
+    pub(super) parent: Option<Arc<str>>,
+}
+
+/// The GPUs by their number, as they were last known.
+pub(super) type Known = HashMap<u32, Identity>;
+
+/// What one reading gives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FastReading {
+    pub(super) driver: Arc<str>,
+    pub(super) devices: Vec<GpuDevice>,
+    /// Xids since the reading before, with the names of the devices.
+    pub(super) xids: Vec<(Arc<str>, u64)>,
+}
+
+/// An open library.
+pub(super) struct Driver<'n> {
+    nvml: &'n Nvml,
+    version: Arc<str>,
+    gpus: Vec<Gpu<'n>>,
+    readings: u32,
+}
+
+/// A GPU or a part of one.
+pub(super) struct Gpu<'n> {
+    index: u32,
+    pub(super) identity: Identity,
+    handle: Result<Handle<'n>, String>,
+    parts: Vec<Gpu<'n>>,
+}
+
+/// What a device is asked by.
+pub(super) struct Handle<'n> {
+    pub(super) device: Device<'n>,
+    pub(super) support: Support,
+    /// Asked for once, since nothing changes them.
+    pub(super) limits: Option<Limits>,
+    events: Option<EventSet<'n>>,
+}
+
+/// Temperatures in degrees Celsius from which a device slows down, and stops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) slowdown: Option<f64>,
+    pub(super) shutdown: Option<f64>,
+}
+
+// ===== impl Driver =====
+
+impl<'n> Driver<'n> {
+    pub(super) fn new(nvml: &'n Nvml) -> Self {
+        let version = nvml.sys_driver_version().unwrap_or_default().into();
+        Self { nvml, version, gpus: Vec::new(), readings: 0 }
+    }
+
+    /// Whether a GPU that was there does not work any more.
+    pub(super) fn has_broken(&self) -> bool {
+        self.gpus.iter().any(|gpu| gpu.handle.is_err())
+    }
+
+    /// Reads what is quickly told; Xids only for who passes them on.
+    ///
+    /// # Errors
+    /// When the library has to be opened anew.
+    pub(super) fn fast(&mut self, known: &mut Known, with_xids: bool) -> Result<FastReading, String> {
+        self.find(known)?;
+        self.readings = self.readings.wrapping_add(1);
+        let mut reading = FastReading { driver: Arc::clone(&self.version), ..FastReading::default() };
+        for gpu in &mut self.gpus {
+            if with_xids {
+                gpu.xids(&mut reading.xids)?;
+            }
+            gpu.fast(&mut reading.devices)?;
+        }
+        Ok(reading)
+    }
+
+    /// Reads what takes longer.
+    ///
+    /// # Errors
+    /// When the library has to be opened anew.
+    pub(super) fn slow(&mut self, processes: bool) -> Result<Vec<SlowDevice>, String> {
+        let mut devices = Vec::new();
+        for gpu in &mut self.gpus {
+            gpu.slow(processes, &mut devices)?;
+        }
+        Ok(devices)
+    }
+
+    /// Sees which devices there are: new ones, broken ones that are back, parts.
+    fn find(&mut self, known: &mut Known) -> Result<(), String> {
+        let count = match self.nvml.device_count() {
+            Ok(count) => count,
+            Err(error) => match trouble(&error) {
+                Some(Trouble::Session(why)) => return Err(why.into()),
+                // Of one device, though nobody asked about one: each is about to tell for itself.
+                _ => u32::try_from(self.gpus.len()).unwrap_or(u32::MAX),
+            },
+        };
+        let all_there = u32::try_from(self.gpus.len()).is_ok_and(|known| known == count);
+        if !all_there {
+            self.gpus.clear();
+        }
+        for index in 0..count {
+            let place = self.gpus.iter().position(|gpu| gpu.index == index);
+            match place.and_then(|place| self.gpus.get_mut(place)) {
+                Some(gpu) if gpu.handle.is_ok() => {}
+                Some(gpu) => *gpu = Gpu::find(self.nvml, index, known)?,
+                None => self.gpus.push(Gpu::find(self.nvml, index, known)?),
+            }
+        }
+        if self.readings.is_multiple_of(COUNT_PARTS_EVERY) {
+            for gpu in &mut self.gpus {
+                gpu.find_parts()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// ===== impl Gpu =====
+
+impl<'n> Gpu<'n> {
+    fn find(nvml: &'n Nvml, index: u32, known: &mut Known) -> Result<Self, String> {
+        let name: Arc<str> = format!("gpu/{index}").into();
+        let handle = nvml.device_by_index(index).and_then(|device| Ok((device.uuid()?, device)));
+        let broken = |why: String| {
+            let nameless =
+                || Identity { id: Arc::clone(&name), name: Arc::clone(&name), ..Identity::default() };
+            let identity = known.get(&index).cloned().unwrap_or_else(nameless);
+            Self { index, identity, handle: Err(why), parts: Vec::new() }
+        };
+        let (id, device) = match handle {
+            Ok(found) => found,
+            Err(error) => {
+                return match trouble(&error) {
+                    Some(Trouble::Session(why)) => Err(why.into()),
+                    Some(Trouble::Device(why)) => Ok(broken(why.into())),
+                    None => Ok(broken(format!("it does not answer: {error}"))),
+                };
+            }
+        };
+        let model = device.name().unwrap_or_default().into();
+        let identity = Identity { name, id: id.into(), model, parent: None };
+        known.insert(index, identity.clone());
+        let events = listen(nvml, &device);
+        let handle = Handle { device, support: Support::default(), limits: None, events };
+        let mut gpu = Self { index, identity, handle: Ok(handle), parts: Vec::new() };
+        gpu.find_parts()?;
+        Ok(gpu)
+    }
+
+    /// The MIG instances of a GPU that is divided.
+    fn find_parts(&mut self) -> Result<(), String> {
+        let Ok(handle) = &mut self.handle else { return Ok(()) };
+        let device = &handle.device;
+        let mut round = Round::new(&mut handle.support);
+        let divided =
+            round.ask(Call::Mig, || device.mig_mode()).is_some_and(|mode| mode.current == MIG_ENABLED);
+        let count = if divided { round.ask(Call::Mig, || device.mig_device_count()).unwrap_or(0) } else { 0 };
+        if let Some(Trouble::Session(why)) = round.end() {
+            return Err(why.into());
+        }
+        let mut parts = Vec::new();
+        for index in 0..count {
+            let found = device.mig_device_by_index(index).and_then(|part| Ok((part.uuid()?, part)));
+            match found {
+                // Not every place is taken.
+                Err(error) => {
+                    if let Some(Trouble::Session(why)) = trouble(&error) {
+                        return Err(why.into());
+                    }
+                }
+                Ok((id, part)) => match self.parts.iter().position(|known| *known.identity.id == *id) {
+                    Some(place) if self.parts[place].handle.is_ok() => {
+                        parts.push(self.parts.swap_remove(place))
+                    }
+                    _ => parts.push(Self::part(&self.identity, index, id, part)),
+                },
+            }
+        }
+        self.parts = parts;
+        Ok(())
+    }
+
+    fn part(whole: &Identity, index: u32, id: String, device: Device<'n>) -> Self {
+        let identity = Identity {
+            name: format!("{}/mig/{index}", whole.name).into(),
+            id: id.into(),
+            model: device.name().map_or_else(|_| Arc::clone(&whole.model), Arc::from),
+            parent: Some(Arc::clone(&whole.id)),
+        };
+        // Xids come from the whole.
+        let handle = Handle { device, support: Support::default(), limits: None, events: None };
+        Self { index, identity, handle: Ok(handle), parts: Vec::new() }
+    }
+
+    fn fast(&mut self, devices: &mut Vec<GpuDevice>) -> Result<(), String> {
+        let Identity { name, id, model, parent } = self.identity.clone();
+        let mut device = GpuDevice { name, id, model, parent, ..GpuDevice::default() };
+        if let Ok(handle) = &mut self.handle {
+            match fast::read(handle, &mut device) {
+                Some(Trouble::Session(why)) => return Err(why.into()),
+                Some(Trouble::Device(why)) => self.handle = Err(why.into()),
+                None => {}
+            }
+        }
+        if let Err(why) = &self.handle {
+            (device.state, device.reason) = (GpuState::Failed, Some(why.clone()));
+            // Nothing is to be had from its parts; they are looked for when it is back.
+            self.parts.clear();
+        }
+        devices.push(device);
+        // A part that does not answer was taken away, as a rule: it is looked for at the next count.
+        let mut gone = false;
+        for part in &mut self.parts {
+            part.fast(devices)?;
+            if part.handle.is_err() {
+                devices.pop();
+                gone = true;
+            }
+        }
+        if gone {
+            self.parts.retain(|part| part.handle.is_ok());
+        }
+        Ok(())
+    }
+
+    fn slow(&mut self, processes: bool, devices: &mut Vec<SlowDevice>) -> Result<(), String> {
+        // What broke is told by the fast reading.
+        let Ok(handle) = &mut self.handle else { return Ok(()) };
+        let (name, id) = (Arc::clone(&self.identity.name), Arc::clone(&self.identity.id));
+        let mut device = SlowDevice { name, id, ..SlowDevice::default() };
+        match slow::read(handle, processes, self.identity.parent.is_none(), &mut device) {
+            Some(Trouble::Session(why)) => return Err(why.into()),
+            Some(Trouble::Device(_)) => return Ok(()),
+            None => devices.push(device),
+        }
+        for part in &mut self.parts {
+            part.slow(processes, devices)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the Xids that wait. A set of events for each device: one that is lost cannot say who it was.
+    fn xids(&mut self, xids: &mut Vec<(Arc<str>, u64)>) -> Result<(), String> {
+        let Ok(Handle { events: Some(events), support, .. }) = &mut self.handle else { return Ok(()) };
+        for _ in 0..EVENTS_AT_ONCE {
+            let mut round = Round::new(support);
+            let event = round.ask(Call::Events, || match events.wait(0) {
+                Err(NvmlError::Timeout) => Ok(None),
+                event => event.map(Some),
+            });
+            match round.end() {
+                Some(Trouble::Session(why)) => return Err(why.into()),
+                // The questions that follow find that out for themselves.
+                Some(Trouble::Device(_)) => break,
+                None => {}
+            }
+            let Some(Some(event)) = event else { break };
+            match event.event_data {
+                Some(XidError::Value(xid)) => xids.push((Arc::clone(&self.identity.id), xid)),
+                Some(XidError::Unknown) => xids.push((Arc::clone(&self.identity.id), UNNAMED_XID)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Has Xids of the device kept until they are asked for, where it can tell of them.
+fn listen<'n>(nvml: &'n Nvml, device: &Device<'n>) -> Option<EventSet<'n>> {
+    let events = nvml.create_event_set().ok()?;
+    device.register_events(EventTypes::CRITICAL_XID_ERROR, events).ok()
+}

@@ -1,0 +1,305 @@
+//! What was read of the GPUs as values of metrics and as figures that have limits.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::GpuState;
+use super::device::{GpuDevice, LINK_ERRORS, SlowDevice};
+use super::driver::FastReading;
+use super::fast::THROTTLES;
+use super::history::{History, Rising};
+use crate::clock::Tick;
+use crate::sampler::count;
+use crate::sampler::probe::{Figure, Labels, Sample, Watched};
+use crate::signal::{
+    GPU_CLOCK, GPU_IO, GPU_MEMORY_LIMIT, GPU_MEMORY_USAGE, GPU_MEMORY_UTILIZATION, GPU_NVLINKS,
+    GPU_PCIE_REPLAYS, GPU_POWER_LIMIT, GPU_PROCESS_MEMORY, GPU_THROTTLED, GPU_UTILIZATION, GPU_XID,
+    HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT,
+};
+
+/// Devices that are gone are remembered while there are no more than this many: parts get a new UUID each time.
+const MOST_DEVICES: usize = 256;
+/// So far below the temperature at which it slows down, a device gives warning.
+const WARN_BELOW_SLOWDOWN: f64 = 10.0;
+
+type Attribute<'a> = (&'static str, &'a str);
+
+/// Makes a sample of each fast reading, over the life of the process.
+#[derive(Debug, Default)]
+pub(super) struct FastReport {
+    devices: HashMap<Arc<str>, Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    history: History,
+    labels: FastLabels,
+}
+
+/// Made once for each device.
+#[derive(Debug)]
+struct FastLabels {
+    whole: Labels,
+    sized: Labels,
+    typed: Labels,
+    tasks: [Labels; 3],
+    states: [Labels; GpuState::ALL.len()],
+    errors: [Labels; 3],
+    sensor: Labels,
+    sensor_limits: [Labels; 2],
+    clocks: [Labels; 4],
+    throttles: [Labels; THROTTLES.len()],
+    xids: Vec<(u64, Labels)>,
+}
+
+// ===== impl FastReport =====
+
+impl FastReport {
+    /// Puts the values of a reading into a sample.
+    pub(super) fn sample(&mut self, reading: FastReading, now: Tick, sample: &mut Sample) {
+        for (id, xid) in &reading.xids {
+            let device = reading.devices.iter().find(|device| device.id == *id);
+            if let Some(device) = device {
+                self.of(device).history.xid(&device.name, *xid, now);
+            }
+        }
+        for mut device in reading.devices {
+            self.of(&device).sample(&mut device, now, sample);
+        }
+    }
+
+    fn of(&mut self, device: &GpuDevice) -> &mut Remembered {
+        if self.devices.len() >= MOST_DEVICES && !self.devices.contains_key(&device.id) {
+            self.devices.clear();
+        }
+        self.devices
+            .entry(Arc::clone(&device.id))
+            .or_insert_with(|| Remembered { history: History::default(), labels: FastLabels::of(device) })
+    }
+}
+
+impl Remembered {
+    fn sample(&mut self, device: &mut GpuDevice, now: Tick, sample: &mut Sample) {
+        let Self { history, labels } = self;
+        let shares = [device.utilization, device.encoder_utilization, device.decoder_utilization];
+        for (share, labels) in shares.into_iter().zip(&labels.tasks) {
+            put(sample, &GPU_UTILIZATION, share, labels);
+        }
+        if let Some(memory) = device.memory {
+            sample.with(&GPU_MEMORY_USAGE, count(memory.used), &labels.whole);
+            sample.with(&GPU_MEMORY_LIMIT, count(memory.limit), &labels.sized);
+            if memory.limit > 0 {
+                let share = count(memory.used) / count(memory.limit);
+                sample.with(&GPU_MEMORY_UTILIZATION, share, &labels.whole);
+            }
+        }
+        put(sample, &HW_TEMPERATURE, device.temperature, &labels.sensor);
+        let limits = [device.slowdown_temperature, device.shutdown_temperature];
+        for (limit, labels) in limits.into_iter().zip(&labels.sensor_limits) {
+            put(sample, &HW_TEMPERATURE_LIMIT, limit, labels);
+        }
+        put(sample, &HW_POWER, device.power, &labels.typed);
+        put(sample, &GPU_POWER_LIMIT, device.power_limit, &labels.whole);
+        let clocks = device.clocks;
+        for (hertz, labels) in
+            [clocks.graphics, clocks.memory, clocks.sm, clocks.video].into_iter().zip(&labels.clocks)
+        {
+            put(sample, &GPU_CLOCK, hertz.map(count), labels);
+        }
+        if let Some(slowed_by) = &device.slowed_by {
+            for ((_, reason), labels) in THROTTLES.iter().zip(&labels.throttles) {
+                let in_force = slowed_by.contains(reason);
+                sample.with(&GPU_THROTTLED, f64::from(u8::from(in_force)), labels);
+            }
+        }
+
+        let mut anew = false;
+        let mut total = |rising: &mut Rising, value: Option<f64>| {
+            let (total, begun) = rising.take(value?);
+            anew |= begun;
+            Some(total)
+        };
+        let energy = total(&mut history.energy, device.energy);
+        let corrected = total(&mut history.corrected, device.corrected_errors.map(count));
+        let uncorrected = total(&mut history.uncorrected, device.uncorrected_errors.map(count));
+        let replays = total(&mut history.replays, device.pcie_replays.map(count));
+        put(sample, &HW_ENERGY, energy, &labels.typed);
+        put(sample, &HW_ERRORS, corrected, &labels.errors[0]);
+        put(sample, &HW_ERRORS, uncorrected, &labels.errors[1]);
+        put(sample, &GPU_PCIE_REPLAYS, replays, &labels.whole);
+        let mut all = 0;
+        for known in &history.xids {
+            all += known.count;
+            sample.with(&GPU_XID, count(known.count), labels.xid(device, known.xid));
+        }
+        if all > 0 {
+            sample.with(&HW_ERRORS, count(all), &labels.errors[2]);
+        }
+
+        history.settle(device, anew, now);
+        for (state, labels) in GpuState::ALL.into_iter().zip(&labels.states) {
+            sample.with(&HW_STATUS, f64::from(u8::from(state == device.state)), labels);
+        }
+        watch(device, sample);
+    }
+}
+
+/// What speaks for or against the health of the device.
+fn watch(device: &GpuDevice, sample: &mut Sample) {
+    let component = || Cow::Owned(device.name.as_ref().to_owned());
+    let own = device.slowdown_temperature.map(|limit| (limit - WARN_BELOW_SLOWDOWN, limit));
+    if let Some(value) = device.temperature {
+        let watched = Watched::Temperature;
+        sample.figures.push(Figure { component: component(), watched, which: None, value, own });
+    }
+    let value = device.state.figure();
+    sample.figures.push(Figure {
+        component: component(),
+        watched: Watched::State,
+        which: None,
+        value,
+        own: None,
+    });
+}
+
+impl FastLabels {
+    fn of(device: &GpuDevice) -> Self {
+        let (id, name) = (("hw.id", &*device.id), ("hw.name", &*device.name));
+        let parent = device.parent.as_deref().map(|parent| ("hw.parent", parent));
+        let gpu = ("hw.type", "gpu");
+        let sensor = ("hw.sensor_location", "gpu");
+        Self {
+            whole: labels(&[id, name], parent),
+            sized: labels(&[id, ("hw.model", &device.model), name], parent),
+            typed: labels(&[id, name, gpu], None),
+            tasks: ["general", "encoder", "decoder"]
+                .map(|task| labels(&[("hw.gpu.task", task), id, name], parent)),
+            states: GpuState::ALL.map(|state| {
+                let state = ("hw.state", state.as_str());
+                labels(&[id, name], parent.into_iter().chain([state, gpu]))
+            }),
+            errors: ["corrected", "uncorrected", "xid"]
+                .map(|kind| labels(&[("error.type", kind), id, name, gpu], None)),
+            sensor: labels(&[id, name, sensor], None),
+            sensor_limits: ["high.degraded", "high.critical"]
+                .map(|limit| labels(&[id, ("hw.limit_type", limit), name, sensor], None)),
+            clocks: ["graphics", "memory", "sm", "video"]
+                .map(|clock| labels(&[("clock", clock), id, name], None)),
+            throttles: THROTTLES.map(|(_, reason)| labels(&[id, name, ("reason", reason)], None)),
+            xids: Vec::new(),
+        }
+    }
+
+    fn xid(&mut self, device: &GpuDevice, xid: u64) -> &Labels {
+        let place = self.xids.iter().position(|(known, _)| *known == xid).unwrap_or_else(|| {
+            let number = xid.to_string();
+            let made = labels(&[("hw.id", &*device.id), ("hw.name", &*device.name), ("xid", &number)], None);
+            self.xids.push((xid, made));
+            self.xids.len() - 1
+        });
+        &self.xids[place].1
+    }
+}
+
+fn labels<'a>(first: &[Attribute<'a>], more: impl IntoIterator<Item = Attribute<'a>>) -> Labels {
+    Labels::new(first.iter().copied().chain(more))
+}
+
+fn put(sample: &mut Sample, metric: &'static crate::signal::Metric, value: Option<f64>, labels: &Labels) {
+    if let Some(value) = value {
+        sample.with(metric, value, labels);
+    }
+}
+
+// ===== the slow tier =====
+
+/// Makes a sample of each slow reading.
+#[derive(Debug, Default)]
+pub(super) struct SlowReport {
+    devices: HashMap<Arc<str>, Slow>,
+}
+
+#[derive(Debug)]
+struct Slow {
+    whole: Labels,
+    directions: [Labels; 2],
+    links: [Labels; 2],
+    link_errors: [Labels; LINK_ERRORS.len()],
+    fans: Vec<Labels>,
+    errors: [Rising; LINK_ERRORS.len()],
+    /// Bytes received and sent, and when that was last added up.
+    bytes: [f64; 2],
+    added: Option<Tick>,
+}
+
+impl SlowReport {
+    pub(super) fn sample(
+        &mut self,
+        devices: &[SlowDevice],
+        now: Tick,
+        longest: Duration,
+        sample: &mut Sample,
+    ) {
+        for device in devices {
+            if self.devices.len() >= MOST_DEVICES && !self.devices.contains_key(&device.id) {
+                self.devices.clear();
+            }
+            let slow = self.devices.entry(Arc::clone(&device.id)).or_insert_with(|| Slow::of(device));
+            slow.sample(device, now, longest, sample);
+        }
+    }
+}
+
+impl Slow {
+    fn of(device: &SlowDevice) -> Self {
+        let (id, name) = (("hw.id", &*device.id), ("hw.name", &*device.name));
+        Self {
+            whole: labels(&[id, name], None),
+            directions: ["receive", "transmit"]
+                .map(|direction| labels(&[id, name, ("network.io.direction", direction)], None)),
+            links: ["up", "down"].map(|state| labels(&[id, name, ("state", state)], None)),
+            link_errors: LINK_ERRORS
+                .map(|kind| labels(&[("error.type", kind), id, name, ("hw.type", "gpu")], None)),
+            fans: Vec::new(),
+            errors: [Rising::default(); LINK_ERRORS.len()],
+            bytes: [0.0; 2],
+            added: None,
+        }
+    }
+
+    fn sample(&mut self, device: &SlowDevice, now: Tick, longest: Duration, sample: &mut Sample) {
+        // What was measured for 20 ms stands for all the time since the last reading, if that was made.
+        let since = self.added.map(|added| now.since(added)).filter(|since| *since <= longest);
+        self.added = Some(now);
+        let seconds = since.map_or(0.0, |since| since.as_secs_f64());
+        for ((rate, bytes), labels) in
+            [device.received, device.sent].into_iter().zip(&mut self.bytes).zip(&self.directions)
+        {
+            if let Some(rate) = rate {
+                *bytes += rate * seconds;
+                sample.with(&GPU_IO, bytes.round(), labels);
+            }
+        }
+        for (number, share) in device.fans.iter().enumerate() {
+            if self.fans.len() == number {
+                let (id, name) =
+                    (format!("{}/fan/{number}", device.id), format!("{}/fan/{number}", device.name));
+                self.fans
+                    .push(labels(&[("hw.id", &*id), ("hw.name", &*name), ("hw.parent", &*device.id)], None));
+            }
+            sample.with(&HW_FAN_SPEED, *share, &self.fans[number]);
+        }
+        if let Some((up, down)) = device.links {
+            sample.with(&GPU_NVLINKS, f64::from(up), &self.links[0]);
+            sample.with(&GPU_NVLINKS, f64::from(down), &self.links[1]);
+        }
+        for ((value, rising), labels) in
+            device.link_errors.iter().zip(&mut self.errors).zip(&self.link_errors)
+        {
+            put(sample, &HW_ERRORS, value.map(|value| rising.take(count(value)).0), labels);
+        }
+        put(sample, &GPU_PROCESS_MEMORY, device.process_memory.map(count), &self.whole);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a device takes its time to tell.
+//!
+//! The throughput over PCIe is measured while one waits, 20 ms for each direction. Fans are asked over a slow bus.
+//! A GPU has up to eighteen NVLinks, each asked for itself. For the processes the driver walks through all of
+//! them, and keeps others waiting.
+
+use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
+use nvml_wrapper::enums::device::{SampleValue, UsedGpuMemory};
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::structs::device::FieldId;
+use nvml_wrapper::sys_exports::field_id;
+
+use super::device::SlowDevice;
+use super::driver::Handle;
+use super::support::{Call, Round, Trouble};
+
+/// More fans or links than any GPU has, should a driver answer nonsense.
+const MOST_FANS: u32 = 16;
+const MOST_LINKS: u32 = 64;
+
+/// In the order of [`LINK_ERRORS`](super::device::LINK_ERRORS).
+const LINK_ERROR_FIELDS: [FieldId; 4] = [
+    FieldId(field_id::NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL),
+    FieldId(field_id::NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL),
+    FieldId(field_id::NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL),
+    FieldId(field_id::NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL),
+];
+
+/// Asks for everything once; of a part of a GPU, only for what a part has.
+pub(super) fn read(
+    handle: &mut Handle<'_>,
+    processes: bool,
+    whole: bool,
+    to: &mut SlowDevice,
+) -> Option<Trouble> {
+    let device = &handle.device;
+    let mut round = Round::new(&mut handle.support);
+    if whole {
+        let bytes = |kilobytes: u32| f64::from(kilobytes) * 1_000.0;
+        let sent = round.ask(Call::Sent, || device.pcie_throughput(PcieUtilCounter::Send));
+        let received = round.ask(Call::Received, || device.pcie_throughput(PcieUtilCounter::Receive));
+        (to.sent, to.received) = (sent.map(bytes), received.map(bytes));
+
+        let fans = round.ask(Call::Fans, || device.num_fans()).unwrap_or(0);
+        for fan in 0..fans.min(MOST_FANS) {
+            let Some(percent) = round.ask(Call::FanSpeed, || device.fan_speed(fan)) else { break };
+            to.fans.push(f64::from(percent) / 100.0);
+        }
+
+        let (mut up, mut down) = (0, 0);
+        for link in 0..MOST_LINKS {
+            // Behind the last link the number is no valid one: that is the end, not a fault.
+            let active = round.ask(Call::Links, || match device.link_wrapper_for(link).is_active() {
+                Err(NvmlError::InvalidArg) => Ok(None),
+                Err(NvmlError::NotSupported) if link > 0 => Ok(None),
+                active => active.map(Some),
+            });
+            match active.flatten() {
+                Some(true) => up += 1,
+                Some(false) => down += 1,
+                None => break,
+            }
+        }
+        if up + down > 0 {
+            to.links = Some((up, down));
+            let values = round.ask(Call::LinkErrors, || device.field_values_for(&LINK_ERROR_FIELDS));
+            for (place, value) in to.link_errors.iter_mut().zip(values.unwrap_or_default()) {
+                *place = value.ok().and_then(|sample| sample.value.ok()).and_then(whole_number);
+            }
+        }
+    }
+    if processes && let Some(found) = round.ask(Call::Processes, || device.running_compute_processes()) {
+        // Nothing where the driver counts processes otherwise than this one is counted, as in some containers.
+        let own = found.iter().filter(|process| process.pid == std::process::id());
+        let used = own.filter_map(|process| match process.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => Some(bytes),
+            UsedGpuMemory::Unavailable => None,
+        });
+        to.process_memory = used.reduce(u64::saturating_add);
+    }
+    round.end()
+}
+
+fn whole_number(value: SampleValue) -> Option<u64> {
+    match value {
+        SampleValue::U32(value) => Some(value.into()),
+        SampleValue::U64(value) => Some(value),
+        SampleValue::I64(value) => u64::try_from(value).ok(),
+        SampleValue::F64(_) => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! How a GPU is, and what the errors say that its driver reports.
+
+use serde::Serialize;
+
+/// How a device is, in the words of the conventions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GpuState {
+    /// It works.
+    #[default]
+    Ok,
+    /// It works more slowly than it could, or a program on it failed in the last five minutes.
+    Degraded,
+    /// It works, and told of faults that get worse.
+    PredictedFailure,
+    /// It does not work: it is lost, has to be reset, or told of an error that only a reset heals.
+    Failed,
+}
+
+impl GpuState {
+    pub(super) const ALL: [Self; 4] = [Self::Ok, Self::Degraded, Self::PredictedFailure, Self::Failed];
+
+    /// Its name in the conventions.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::PredictedFailure => "predicted_failure",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// As a figure with limits: 0 works, 1 is degraded, 2 failed.
+    pub(super) fn figure(self) -> f64 {
+        match self {
+            Self::Ok => 0.0,
+            Self::Degraded | Self::PredictedFailure => 1.0,
+            Self::Failed => 2.0,
+        }
+    }
+}
+
+/// What an Xid, the number of an error that the driver reports, says about the device.
+///
+/// By the immediate action that NVIDIA's catalogue names for it
+/// (<https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html>).
+pub(super) fn of_xid(xid: u64) -> GpuState {
+    match xid {
+        // The action is to reset the GPU or to restart the machine, or the description says that only this clears
+        // the error (48 and 74). Not 155, which also tells of links that were taken down on purpose.
+        46 | 48 | 62 | 64 | 74 | 79 | 95 | 109 | 110 | 119 | 120 | 136 | 140 | 143 | 151 | 156 | 158 => {
+            GpuState::Failed
+        }
+        // Memory was replaced, or could not be, or errs often: work goes on, a reset when convenient.
+        63 | 92 | 94 | 157 | 161 => GpuState::PredictedFailure,
+        // Made by hand, a test, or the summary of another one.
+        14 | 106 | 107 | 154 => GpuState::Ok,
+        // Mostly of the program that ran there, which has to be started again: the device is well.
+        _ => GpuState::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xids_are_told_apart_by_what_is_to_be_done() {
+        assert_eq!(of_xid(79), GpuState::Failed);
+        assert_eq!(of_xid(95), GpuState::Failed);
+        assert_eq!(of_xid(94), GpuState::PredictedFailure);
+        assert_eq!(of_xid(31), GpuState::Degraded);
+        assert_eq!(of_xid(154), GpuState::Ok);
+        assert_eq!(of_xid(999), GpuState::Degraded);
+        assert!(GpuState::ALL.is_sorted());
+    }
+}
