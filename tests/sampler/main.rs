@@ -24,13 +24,6 @@ use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
 
-/// Held by whoever starts a sampler or asks for shares: what two samplers of one process count adds up, and a share is
-/// that since the last one that was asked for.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 #[test]
 fn bad_settings_are_refused_by_name() {
     for every in [Duration::ZERO, Duration::from_millis(99), Duration::from_secs(3_601)] {
@@ -58,7 +51,6 @@ fn bad_settings_are_refused_by_name() {
 
 #[test]
 fn it_starts_and_stops_again_and_again() {
-    let _alone = alone();
     for _ in 0..20 {
         drop(Sampler::start(SamplerSettings::default()).unwrap());
     }
@@ -107,7 +99,6 @@ mod against_proc {
     #[test]
     fn p41_values_agree_with_proc() {
         const MIB: f64 = 1_048_576.0;
-        let _alone = alone();
         let snapshot = SystemSnapshot::now();
         let meminfo = read("/proc/meminfo");
         let status = read("/proc/self/status");
@@ -153,7 +144,6 @@ mod against_proc {
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 #[test]
 fn p42_the_pipeline_gets_the_values_and_no_command_line() {
-    let _alone = alone();
     let telemetry = campanile::Telemetry::builder("test")
         .prometheus()
         .system(Duration::from_millis(100))

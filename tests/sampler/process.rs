@@ -150,7 +150,6 @@ fn p41_what_it_writes_agrees_with_proc() {
 
 #[test]
 fn p41_counters_of_this_process_agree_with_proc() {
-    let _alone = crate::alone();
     // Threads that end with what they did: a thousand waits for one another, and half a second of work.
     let [asked, _] = switches();
     let (to, from) = (mpsc::sync_channel::<()>(0), mpsc::sync_channel::<()>(0));
