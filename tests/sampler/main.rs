@@ -3,6 +3,8 @@
 
 #[cfg(all(feature = "real-servers", target_os = "linux"))]
 mod calls;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod container;
 mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
