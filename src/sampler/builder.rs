@@ -61,7 +61,10 @@ impl SamplerBuilder {
         #[cfg(feature = "system")]
         self.runtimes.validate()?;
         let plans = self.plans();
-        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
+        let latest = Arc::new(Latest::new(
+            plans.iter().map(|plan| (plan.name.clone(), plan.every)),
+            self.settings.thresholds,
+        ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
