@@ -53,12 +53,15 @@ enum Scale {
 }
 
 static SCALE: LazyLock<Scale> = LazyLock::new(|| {
+    // The base must not be a paused time.
     let now = Instant::from_std(real_now());
     if Parts::can_be_had(now) { Scale::Parts } else { Scale::since(now) }
 });
 
-#[allow(clippy::disallowed_methods)] // The one place that reads the real clock: the base must not be a paused time.
-fn real_now() -> std::time::Instant {
+/// Now, by the clock that nobody can pause: for what is measured across threads of which one may have a paused
+/// clock and the other not.
+#[allow(clippy::disallowed_methods)] // The one place that reads the real clock.
+pub(crate) fn real_now() -> std::time::Instant {
     std::time::Instant::now()
 }
 

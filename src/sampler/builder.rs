@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use super::latest::Latest;
 use super::probe::Plan;
+#[cfg(feature = "system")]
+use super::runtime::Runtimes;
 use super::schedule::Running;
 use super::{SamplerGuard, SamplerSettings};
 use crate::error::ConfigError;
@@ -12,23 +14,56 @@ use crate::signal;
 #[must_use = "nothing is read before `start`"]
 pub struct SamplerBuilder {
     settings: SamplerSettings,
+    #[cfg(feature = "system")]
+    runtimes: Runtimes,
 }
 
 impl SamplerBuilder {
     pub(super) fn new(settings: SamplerSettings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            #[cfg(feature = "system")]
+            runtimes: Runtimes::default(),
+        }
+    }
+
+    /// Reads this Tokio runtime too, under this name, until it is shut down.
+    ///
+    /// The one that [`start`](Self::start) is called in needs no call; its name is `main`, unless it is given
+    /// another one here or another runtime is given that name. The handle keeps no runtime alive.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::sampler::{Sampler, SamplerSettings};
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let reports = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// let sampling = Sampler::builder(SamplerSettings::default())
+    ///     .runtime("reports", reports.handle().clone())
+    ///     .start()?;
+    /// # drop(sampling);
+    /// # reports.shutdown_background();
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "system")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
+    pub fn runtime(mut self, name: &str, runtime: tokio::runtime::Handle) -> Self {
+        self.runtimes.add(name, runtime);
+        self
     }
 
     /// Starts to read.
     ///
     /// # Errors
-    /// When a setting is out of range, or when the operating system refuses a thread.
+    /// When a setting is out of range, two runtimes have one name, or the operating system refuses a thread.
     pub fn start(self) -> Result<SamplerGuard, ConfigError> {
         self.settings.validate()?;
+        #[cfg(feature = "system")]
+        self.runtimes.validate()?;
         let plans = self.plans();
         let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
         signal::register(&latest);
-        let running = Running::start(plans, Arc::clone(&latest)).map_err(|error| {
+        let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
         })?;
         Ok(SamplerGuard { _running: running, _latest: latest })
@@ -40,10 +75,11 @@ impl SamplerBuilder {
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
-            plans.extend(super::host::plans(system, every));
+            let limits = super::limits::Limits::default();
+            plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
             plans.extend(super::container::plan(every));
-            plans.extend(super::runtime::plan(every));
+            plans.extend(super::runtime::plan(&self.runtimes, every));
         }
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.settings.gpu {

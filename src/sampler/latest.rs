@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::{Reading, Sample};
+use super::probe::Sample;
 use crate::clock::{self, Tick};
-use crate::signal::{Emit, SAMPLER_DURATION, SAMPLER_FAILURES, Source};
+use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Source};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,15 +23,15 @@ pub(super) struct Latest {
 struct Slot {
     source: Cow<'static, str>,
     good_for: Duration,
-    sampled: Mutex<Option<Sampled>>,
+    sampled: Mutex<Option<Arc<Sampled>>>,
     failures: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Sampled {
     at: Tick,
     took: Duration,
-    readings: Arc<[Reading]>,
+    sample: Sample,
 }
 
 impl Latest {
@@ -48,10 +48,15 @@ impl Latest {
         }
     }
 
-    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) {
-        if let Some(slot) = self.slots.get(source) {
-            *slot.sampled.lock() = Some(Sampled { at, took, readings: sample.readings.into() });
-        }
+    /// Shows this sample from now on; gives back the room of the one before, unless somebody looks at that still.
+    pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
+        let slot = self.slots.get(source)?;
+        let sampled = Arc::new(Sampled { at, took, sample });
+        let before = slot.sampled.lock().replace(sampled);
+        let mut sample = before.and_then(Arc::into_inner)?.sample;
+        sample.readings.clear();
+        sample.figures.clear();
+        Some(sample)
     }
 
     pub(super) fn failed(&self, source: usize) {
@@ -67,11 +72,14 @@ impl Latest {
             emit(&SAMPLER_FAILURES, slot.failures.load(Ordering::Relaxed) as f64, &source);
             // Taken out of the lock: who collects may be slow.
             let sampled = slot.sampled.lock().clone();
-            let Some(sampled) = sampled.filter(|sampled| now.since(sampled.at) <= slot.good_for) else {
+            let Some(sampled) = sampled else { continue };
+            let age = now.since(sampled.at);
+            emit(&SAMPLER_AGE, age.as_secs_f64(), &source);
+            if age > slot.good_for {
                 continue;
-            };
+            }
             emit(&SAMPLER_DURATION, sampled.took.as_secs_f64(), &source);
-            for reading in sampled.readings.iter() {
+            for reading in &sampled.sample.readings {
                 reading.labels.with(|labels| emit(reading.metric, reading.value, labels));
             }
         }
@@ -102,8 +110,11 @@ mod tests {
             latest.observe_at(now, &mut |metric, value, _| seen.push((metric.name, value)));
             seen
         };
-        let fresh = [(SAMPLER_FAILURES.name, 0.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)];
-        assert_eq!(seen(at + every * 3), fresh);
-        assert_eq!(seen(at + every * 3 + Duration::from_nanos(1)), fresh[..1]);
+        let failures = (SAMPLER_FAILURES.name, 0.0);
+        assert_eq!(
+            seen(at + every * 3),
+            [failures, (SAMPLER_AGE.name, 30.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)]
+        );
+        assert_eq!(seen(at + every * 4), [failures, (SAMPLER_AGE.name, 40.0)], "its age is shown still");
     }
 }

@@ -5,10 +5,13 @@
 //! collecting only picks them up. What is older than three intervals is not reported: no value is better than
 //! one that pretends to be fresh.
 //!
-//! A source that fails, panics or hangs does not stop the others. One thread keeps the time and a second one
-//! does the reading; when a source does not answer by its deadline, that second thread is left behind with it
-//! and another takes over. The failure is logged once, the source is tried again after a growing delay, and
-//! comes back by itself.
+//! A source that fails, panics or hangs does not stop the others: a thread that it holds up for 50 ms is left
+//! behind with it, and another takes over. The failure is logged once, the source is tried again after a growing
+//! delay, and comes back by itself.
+//!
+//! Sources of one interval are read one after the other at the same moments, so that a rhythm of 10 s wakes the
+//! process once in 10 s. Those moments are moved by one draw of chance for each sampler: processes that were
+//! started together do not read together.
 //!
 //! No value carries a command line, an environment value or the name of another process.
 //!
@@ -25,11 +28,17 @@
 mod builder;
 #[cfg(feature = "system")]
 mod container;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod file;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
 mod host;
 mod latest;
+#[cfg(feature = "system")]
+mod limits;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod pressure;
 mod probe;
 #[cfg(feature = "system")]
 mod process;
@@ -39,6 +48,8 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod text;
 
 use std::sync::Arc;
 
@@ -48,12 +59,17 @@ pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
 pub use self::gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};
 #[cfg(feature = "system")]
-pub use self::host::SystemSettings;
+pub use self::host::{NameFilter, SystemSettings};
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
+#[cfg(feature = "telemetry")]
+pub(crate) use self::settings::check_interval;
 #[cfg(feature = "system")]
-pub use self::snapshot::{MemorySnapshot, ProcessSnapshot, SystemSnapshot};
+pub use self::snapshot::{
+    CpuSnapshot, DiskSnapshot, FileSystemSnapshot, MemorySnapshot, NetworkSnapshot, ProcessSnapshot,
+    SwapSnapshot, SystemSnapshot,
+};
 
 /// Starts the background reading: see the [module](self).
 #[derive(Debug)]
@@ -73,16 +89,15 @@ impl Sampler {
     }
 
     /// For what settings cannot hold: other runtimes, an allocator.
-    #[must_use]
     pub fn builder(settings: SamplerSettings) -> SamplerBuilder {
         SamplerBuilder::new(settings)
     }
 }
 
-/// Keeps the background reading going; dropping it stops the thread and takes its values away.
+/// Keeps the background reading going; dropping it stops the threads and takes their values away.
 ///
-/// The drop waits for the thread that keeps the time, which never reads a source itself and so ends at once. A
-/// source that hangs at that moment keeps its own thread until it answers.
+/// The drop waits for the threads, which end at once. A source that hangs keeps its thread until it answers: after
+/// 50 ms nobody waits for it.
 #[derive(Debug)]
 #[must_use = "dropping the guard stops the sampler"]
 pub struct SamplerGuard {

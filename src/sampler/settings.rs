@@ -55,21 +55,53 @@ impl SamplerSettings {
         Self { every, ..Self::default() }
     }
 
+    /// The settings that read nothing, to which [`read_system`](Self::read_system) and [`read_gpu`](Self::read_gpu)
+    /// add.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            #[cfg(feature = "system")]
+            system: None,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the machine at this interval, whatever was said before.
+    #[cfg(all(feature = "system", feature = "telemetry"))]
+    pub(crate) fn read_system(&mut self, every: Duration) {
+        self.system.get_or_insert_default().every = Some(every);
+    }
+
+    /// Reads the GPUs at this interval, whatever was said before.
+    #[cfg(all(feature = "gpu", feature = "telemetry"))]
+    pub(crate) fn read_gpu(&mut self, every: Duration) {
+        self.gpu.get_or_insert_default().every = Some(every);
+    }
+
     /// Whether every setting is in its range.
     ///
     /// # Errors
     /// When one is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check(
-            (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&self.every),
-            "sampler.every",
-            self.every,
-            "from 100 ms to one hour",
-        )?;
+        check_interval("sampler.every", self.every)?;
         #[cfg(feature = "system")]
-        self.system.as_ref().map_or(Ok(()), SystemSettings::validate)?;
+        if let Some(system) = &self.system {
+            system.every.map_or(Ok(()), |every| check_interval("sampler.system.every", every))?;
+            system.validate()?;
+        }
         #[cfg(feature = "gpu")]
-        self.gpu.as_ref().map_or(Ok(()), GpuSettings::validate)?;
+        if let Some(gpu) = &self.gpu {
+            gpu.every.map_or(Ok(()), |every| check_interval("sampler.gpu.every", every))?;
+            gpu.validate()?;
+        }
         Ok(())
     }
+}
+
+/// Whether a source can be read at this interval.
+pub(crate) fn check_interval(setting: &'static str, every: Duration) -> Result<(), ConfigError> {
+    let usable = (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every);
+    ConfigError::check(usable, setting, every, "from 100 ms to one hour")
 }

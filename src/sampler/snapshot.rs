@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::count;
 use super::host::Machine;
-use super::process::Own;
+#[cfg(target_os = "linux")]
+use super::host::{Disks, FileSystems, NameFilter, Networks};
+use super::process::{Own, Share};
 use crate::sync::Mutex;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.
@@ -18,6 +21,10 @@ use crate::sync::Mutex;
 /// if let Some(memory) = &snapshot.memory {
 ///     println!("{} of {} bytes are in use", memory.used, memory.limit);
 /// }
+/// for file_system in &snapshot.file_systems {
+///     println!("{} has {} bytes left", file_system.mount_point, file_system.free);
+/// }
+/// println!("{}", serde_json::to_string(&snapshot).unwrap());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -25,17 +32,47 @@ pub struct SystemSnapshot {
     /// Share of all processors that was busy, in 0..=1, since an earlier snapshot: `None` in the first one of
     /// the process, and the share of that one when it is not 200 ms old.
     pub cpu_utilization: Option<f64>,
+    /// What they did in that time (Linux).
+    pub cpu: Option<CpuSnapshot>,
     /// Number of logical processors; 0 when the machine does not tell.
     pub cpus: usize,
     /// Load average over 1, 5 and 15 minutes, where the operating system has it.
     pub load: Option<[f64; 3]>,
     /// The memory of the machine.
     pub memory: Option<MemorySnapshot>,
+    /// The swap space, if there is any.
+    pub swap: Option<SwapSnapshot>,
+    /// The disks together (Linux): those that the sampler reports by default.
+    pub disks: Option<DiskSnapshot>,
+    /// The file systems on local disks (Linux).
+    pub file_systems: Vec<FileSystemSnapshot>,
+    /// The network interfaces together (Linux): those that the sampler reports by default.
+    pub network: Option<NetworkSnapshot>,
     /// Time since the machine started.
     #[serde(serialize_with = "seconds")]
     pub uptime: Option<Duration>,
     /// This process.
     pub process: Option<ProcessSnapshot>,
+}
+
+/// What the processors did: shares of the time of all of them, which add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct CpuSnapshot {
+    /// Programs, and those inside virtual machines of this one.
+    pub user: f64,
+    /// Programs that were told to be nice.
+    pub nice: f64,
+    /// The kernel.
+    pub system: f64,
+    /// Nothing.
+    pub idle: f64,
+    /// Nothing, while a disk was waited for.
+    pub iowait: f64,
+    /// The kernel, for interrupts.
+    pub interrupt: f64,
+    /// Ready to run, while the host ran another virtual machine.
+    pub steal: f64,
 }
 
 /// The memory of the machine, in bytes.
@@ -54,6 +91,74 @@ pub struct MemorySnapshot {
     pub buffers: Option<u64>,
     /// Page cache and reclaimable slabs (Linux).
     pub cached: Option<u64>,
+    /// Of the page cache, that of shared and temporary files (Linux).
+    pub shared: Option<u64>,
+}
+
+/// The swap space of the machine, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SwapSnapshot {
+    /// All of it.
+    pub limit: u64,
+    /// In use.
+    pub used: u64,
+    /// Not in use.
+    pub free: u64,
+}
+
+/// Disks together, since the machine started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskSnapshot {
+    /// How many there are.
+    pub disks: usize,
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Reads completed.
+    pub reads: u64,
+    /// Writes completed.
+    pub writes: u64,
+}
+
+/// A file system and its space in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FileSystemSnapshot {
+    /// Where it is mounted.
+    pub mount_point: String,
+    /// What is mounted: `/dev/sda1`.
+    pub device: String,
+    /// Its type: `ext4`.
+    pub kind: String,
+    /// Whether nothing can be written.
+    pub read_only: bool,
+    /// All of it.
+    pub limit: u64,
+    /// In use.
+    pub used: u64,
+    /// What those without privileges may have; the rest is kept for the superuser.
+    pub free: u64,
+}
+
+/// Network interfaces together, since each came up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NetworkSnapshot {
+    /// How many there are.
+    pub interfaces: usize,
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Packets received and sent.
+    pub packets: u64,
+    /// Errors in both directions.
+    pub errors: u64,
+    /// Packets dropped in both directions.
+    pub dropped: u64,
 }
 
 /// This process.
@@ -70,57 +175,141 @@ pub struct ProcessSnapshot {
     pub memory: u64,
     /// Virtual memory in bytes.
     pub memory_virtual: u64,
-    /// Time since it started, in whole seconds.
+    /// The most resident memory that it ever had, in bytes (Linux).
+    pub memory_peak: Option<u64>,
+    /// Bytes that it made disks read, where the system tells.
+    pub disk_read: Option<u64>,
+    /// Bytes that it made disks write, where the system tells.
+    pub disk_written: Option<u64>,
+    /// Its threads (Linux).
+    pub threads: Option<u64>,
+    /// The file descriptors that it has open (Linux).
+    pub file_descriptors: Option<u64>,
+    /// The file descriptors that it may have open (Linux).
+    pub file_descriptor_limit: Option<u64>,
+    /// Time since it started.
     #[serde(serialize_with = "seconds_of")]
     pub uptime: Duration,
 }
 
-static READERS: Mutex<Option<(Machine, Own)>> = Mutex::new(None);
+static READERS: Mutex<Option<Readers>> = Mutex::new(None);
 
-impl SystemSnapshot {
-    /// Reads the machine and this process now: a few system calls.
-    ///
-    /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, whoever made that; the first call gives none. What cannot be read is
-    /// `None`.
-    #[must_use]
-    pub fn now() -> Self {
-        let mut readers = READERS.lock();
-        let (machine, own) = readers.get_or_insert_default();
-        let process = own.read().ok().map(|own| ProcessSnapshot {
-            cpu_time: own.cpu_time,
-            cpu_utilization: own.cpu_utilization,
-            memory: own.memory,
-            memory_virtual: own.memory_virtual,
-            uptime: own.uptime,
-        });
-        match machine.read() {
-            Ok(machine) => Self {
-                cpu_utilization: machine.cpu_utilization,
-                cpus: machine.cpus,
-                load: machine.load,
-                memory: Some(machine.memory),
-                uptime: machine.uptime,
-                process,
-            },
-            Err(_) => {
-                Self { cpu_utilization: None, cpus: 0, load: None, memory: None, uptime: None, process }
-            }
+/// What the snapshots of a process keep between them.
+#[derive(Default)]
+struct Readers {
+    machine: Machine,
+    own: Own,
+    devices: Devices,
+}
+
+#[cfg(target_os = "linux")]
+struct Devices {
+    disks: Disks,
+    file_systems: FileSystems,
+    networks: Networks,
+}
+
+#[cfg(target_os = "linux")]
+impl Default for Devices {
+    fn default() -> Self {
+        let (root, any) = (std::path::Path::new(""), NameFilter::default);
+        Self {
+            disks: Disks::below(root, any()),
+            file_systems: FileSystems::below(root, any(), any()),
+            networks: Networks::below(root, any()),
         }
     }
 }
 
+#[cfg(not(target_os = "linux"))]
+#[derive(Default)]
+struct Devices;
+
+impl SystemSnapshot {
+    /// Reads the machine and this process now: some fifty system calls.
+    ///
+    /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
+    /// share since the call before it, whoever made that; the first call gives none. What cannot be read is
+    /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
+    #[must_use]
+    pub fn now() -> Self {
+        let mut readers = READERS.lock();
+        let Readers { machine, own, devices } = readers.get_or_insert_default();
+        let process = own.read().ok().map(|own| ProcessSnapshot {
+            cpu_time: own.cpu.all(),
+            cpu_utilization: own.share.map(Share::all),
+            memory: own.memory,
+            memory_virtual: own.memory_virtual,
+            memory_peak: own.memory_peak,
+            disk_read: own.disk_read,
+            disk_written: own.disk_written,
+            threads: own.threads,
+            file_descriptors: own.file_descriptors,
+            file_descriptor_limit: own.file_descriptor_limit,
+            uptime: own.uptime.unwrap_or_default(),
+        });
+        let mut snapshot = Self {
+            cpu_utilization: None,
+            cpu: None,
+            cpus: 0,
+            load: None,
+            memory: None,
+            swap: None,
+            disks: None,
+            file_systems: Vec::new(),
+            network: None,
+            uptime: None,
+            process,
+        };
+        if let Ok(machine) = machine.read() {
+            snapshot.cpu_utilization = machine.cpu_utilization;
+            snapshot.cpu = machine.cpu;
+            snapshot.cpus = machine.cpus;
+            snapshot.load = machine.load;
+            snapshot.memory = machine.memory;
+            snapshot.swap = machine.swap;
+            snapshot.uptime = machine.uptime;
+        }
+        devices.read(&mut snapshot);
+        snapshot
+    }
+}
+
+impl Devices {
+    #[cfg(target_os = "linux")]
+    fn read(&mut self, snapshot: &mut SystemSnapshot) {
+        snapshot.disks = self.disks.totals();
+        snapshot.file_systems = self.file_systems.snapshots();
+        snapshot.network = self.networks.totals();
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self)] // As above.
+    fn read(&mut self, _snapshot: &mut SystemSnapshot) {}
+}
+
+impl CpuSnapshot {
+    /// The share in which they did anything at all: neither idle nor waiting for a disk.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        (1.0 - self.idle - self.iowait).clamp(0.0, 1.0)
+    }
+}
+
 impl MemorySnapshot {
-    /// The states that add up to the whole, by their name in the conventions.
-    pub(super) fn by_state(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("used", Some(self.used)),
-            ("free", Some(self.free)),
-            ("buffers", self.buffers),
-            ("cached", self.cached),
-        ]
-        .into_iter()
-        .filter_map(|(state, bytes)| Some((state, bytes?)))
+    /// The share that could not be had any more, in 0..=1: caches that would be given back count as free.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        if self.limit == 0 { 0.0 } else { (1.0 - count(self.available) / count(self.limit)).clamp(0.0, 1.0) }
+    }
+}
+
+impl FileSystemSnapshot {
+    /// The share in use, in 0..=1, of what those without privileges may have: what `df` shows.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        let all = self.used.saturating_add(self.free);
+        if all == 0 { 0.0 } else { count(self.used) / count(all) }
     }
 }
 

@@ -26,6 +26,8 @@ use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
+#[cfg(any(feature = "system", feature = "gpu"))]
+use crate::sampler::{SamplerBuilder, SamplerSettings, check_interval};
 
 /// What a [`Telemetry`] is made from, as it stands in a file. `OTEL_*` variables win over it.
 ///
@@ -109,12 +111,18 @@ pub struct TelemetrySettings {
     /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
     #[serde(default = "half_a_minute", with = "crate::duration")]
     pub metrics_timeout: Duration,
-    /// How often the machine is sampled, if at all. Needs the feature `system`.
+    /// How often the machine is sampled, if at all: from 100 ms to one hour. Needs the feature `system`.
     #[serde(default, with = "crate::duration::option")]
     pub system: Option<Duration>,
-    /// How often the GPUs are sampled, if at all. Needs the feature `gpu`.
+    /// How often the GPUs are sampled, if at all: from 100 ms to one hour. Needs the feature `gpu`.
     #[serde(default, with = "crate::duration::option")]
     pub gpu: Option<Duration>,
+    /// What is sampled, and how, in detail. `system` and `gpu` add to it, and their intervals win. Needs one of the
+    /// features `system` and `gpu`.
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
+    #[serde(default)]
+    pub sampler: Option<SamplerSettings>,
 }
 
 fn info() -> String {
@@ -165,6 +173,8 @@ impl TelemetrySettings {
             metrics_timeout: half_a_minute(),
             system: None,
             gpu: None,
+            #[cfg(any(feature = "system", feature = "gpu"))]
+            sampler: None,
         }
     }
 
@@ -178,15 +188,28 @@ impl TelemetrySettings {
             log_exporters: Vec::new(),
             processors: Vec::new(),
             outlets: Vec::new(),
+            #[cfg(any(feature = "system", feature = "gpu"))]
+            sampler: Vec::new(),
         }
+    }
+
+    /// What the sampler is started with; `None` for no sampler.
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    pub(super) fn sampled(&self) -> Option<SamplerSettings> {
+        if self.sampler.is_none() && self.system.is_none() && self.gpu.is_none() {
+            return None;
+        }
+        let mut sampled = self.sampler.clone().unwrap_or_else(SamplerSettings::nothing);
+        #[cfg(feature = "system")]
+        self.system.into_iter().for_each(|every| sampled.read_system(every));
+        #[cfg(feature = "gpu")]
+        self.gpu.into_iter().for_each(|every| sampled.read_gpu(every));
+        Some(sampled)
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let given = |given: bool, feature: bool, setting: &'static str, allowed: &'static str| {
             ConfigError::check(!given || feature, setting, "on", allowed)
-        };
-        let sampled = |setting: &'static str, every: Option<Duration>| {
-            ConfigError::check(every != Some(Duration::ZERO), setting, every, "more than zero")
         };
         ConfigError::check(
             !self.service_name.trim().is_empty(),
@@ -213,8 +236,13 @@ impl TelemetrySettings {
             "gpu",
             "campanile is built without the feature `gpu`",
         )?;
-        sampled("system", self.system)?;
-        sampled("gpu", self.gpu)?;
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        {
+            for (setting, every) in [("system", self.system), ("gpu", self.gpu)] {
+                every.map_or(Ok(()), |every| check_interval(setting, every))?;
+            }
+            self.sampled().map_or(Ok(()), |sampled| sampled.validate())?;
+        }
         self.otlp_settings.check()?;
         self.sampling.check()?;
         self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
@@ -241,6 +269,8 @@ impl TelemetrySettings {
 }
 
 type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
+#[cfg(any(feature = "system", feature = "gpu"))]
+type SetUpSampler = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>;
 pub(super) type StartLogs =
     Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
 
@@ -254,6 +284,8 @@ pub struct TelemetryBuilder {
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     pub(super) outlets: Vec<Outlet>,
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    pub(super) sampler: Vec<SetUpSampler>,
 }
 
 impl TelemetryBuilder {
@@ -287,7 +319,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Samples processors, memory, load and this process at this interval.
+    /// Samples the machine, its container, this process and its runtime at this interval, from 100 ms to one hour.
+    ///
+    /// One [sampler](crate::sampler) serves this, [`gpu`](Self::gpu) and [`sampler`](Self::sampler); it starts and
+    /// ends with the pipeline.
     #[cfg(feature = "system")]
     #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
     pub fn system(mut self, every: Duration) -> Self {
@@ -295,11 +330,43 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Samples the GPUs at this interval.
+    /// Samples the GPUs at this interval, from 100 ms to one hour. A machine without any costs next to nothing.
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub fn gpu(mut self, every: Duration) -> Self {
         self.settings.gpu = Some(every);
+        self
+    }
+
+    /// What is sampled, and how, in detail. [`system`](Self::system) and `gpu` add to it, before or after, and their
+    /// intervals win.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use campanile::Telemetry;
+    /// use campanile::sampler::SamplerSettings;
+    ///
+    /// let settings = SamplerSettings::every(Duration::from_secs(30));
+    /// let telemetry = Telemetry::builder("checkout").sampler(settings).build()?;
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
+    pub fn sampler(mut self, settings: SamplerSettings) -> Self {
+        self.settings.sampler = Some(settings);
+        self
+    }
+
+    /// Gives the sampler what settings cannot hold: see [`SamplerBuilder`]. Without a sampler nothing is done.
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
+    pub fn sampler_with(
+        mut self,
+        set_up: impl FnOnce(SamplerBuilder) -> SamplerBuilder + Send + 'static,
+    ) -> Self {
+        self.sampler.push(Box::new(set_up));
         self
     }
 

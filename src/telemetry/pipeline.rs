@@ -39,8 +39,8 @@ use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
-#[cfg(feature = "system")]
-use crate::sampler::{Sampler as MachineSampler, SamplerGuard, SamplerSettings};
+#[cfg(any(feature = "system", feature = "gpu"))]
+use crate::sampler::{Sampler as MachineSampler, SamplerGuard};
 use crate::signal::{self, Book, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +93,7 @@ struct Inner {
     exemplars: Option<Arc<Book>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
-    #[cfg(feature = "system")]
+    #[cfg(any(feature = "system", feature = "gpu"))]
     sampler: Mutex<Option<SamplerGuard>>,
     ended: AtomicBool,
 }
@@ -125,8 +125,18 @@ impl Telemetry {
     }
 
     pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let TelemetryBuilder { settings, variables, output, exporters, log_exporters, processors, outlets } =
-            builder;
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        let set_up_sampler = builder.sampler;
+        let TelemetryBuilder {
+            settings,
+            variables,
+            output,
+            exporters,
+            log_exporters,
+            processors,
+            outlets,
+            ..
+        } = builder;
         settings.check()?;
         let batch = settings.batch.with_variables(&variables)?;
         batch.check()?;
@@ -230,8 +240,14 @@ impl Telemetry {
         signal::on_sampled_span(context::sampled_span);
         signal::on_current_correlation(|| CorrelationId::current().map(|id| id.to_string()));
         signal::identify(identity(&resource));
-        #[cfg(feature = "system")]
-        let sampler = settings.system.map(SamplerSettings::every).map(MachineSampler::start).transpose()?;
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        let sampler = settings
+            .sampled()
+            .map(|sampled| {
+                let builder = MachineSampler::builder(sampled);
+                set_up_sampler.into_iter().fold(builder, |builder, set_up| set_up(builder)).start()
+            })
+            .transpose()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 layer: SpanLayer { core },
@@ -256,7 +272,7 @@ impl Telemetry {
                 slots: Mutex::new(HashMap::new()),
                 exemplars,
                 published: OnceLock::new(),
-                #[cfg(feature = "system")]
+                #[cfg(any(feature = "system", feature = "gpu"))]
                 sampler: Mutex::new(sampler),
                 ended: AtomicBool::new(false),
             }),
@@ -423,8 +439,8 @@ impl Inner {
         if let Some(generation) = self.published.get() {
             signal::withdraw(*generation);
         }
-        #[cfg(feature = "system")]
-        drop(self.sampler.lock().take());
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        let sampler = self.sampler.lock().take();
         #[cfg(feature = "otlp")]
         if let Some(background) = &self.background {
             background.close();
@@ -445,7 +461,11 @@ impl Inner {
             let pushed = within(limit, pushes.into_iter().map(|push| shut_down(push, limit)).collect());
             meters.shutdown_with_timeout(limit).is_ok() && pushed
         }));
-        within(limit, jobs)
+        let delivered = within(limit, jobs);
+        // Not before: the last export tells what the machine was like at the end.
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        drop(sampler);
+        delivered
     }
 }
 

@@ -1,6 +1,19 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(all(feature = "real-servers", target_os = "linux"))]
+mod calls;
+mod names;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod process;
+#[cfg(feature = "real-servers")]
+mod prometheus;
+#[cfg(feature = "prometheus")]
+mod runtime;
+#[cfg(feature = "real-servers")]
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
@@ -142,7 +155,8 @@ fn p42_the_pipeline_gets_the_values_and_no_command_line() {
         Some(telemetry.prometheus_text()).filter(complete)
     });
     let text = text.unwrap_or_else(|| panic!("something is missing in {}", telemetry.prometheus_text()));
-    let labels = ["service", "source", "period", "system_memory_state", "otel_scope", "telemetry_sdk"];
+    let labels =
+        ["service", "source", "period", "cpu_mode", "system_memory_state", "otel_scope", "telemetry_sdk"];
     for line in text.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))) {
         for label in line.split(['{', ',', '}']).filter(|part| part.contains("=\"")) {
             assert!(labels.iter().any(|known| label.starts_with(known)), "{line}");

@@ -138,7 +138,7 @@ impl<'n> Driver<'n> {
                 None => self.gpus.push(Gpu::find(self.nvml, index, known)?),
             }
         }
-        if self.readings % COUNT_PARTS_EVERY == 0 {
+        if self.readings.is_multiple_of(COUNT_PARTS_EVERY) {
             for gpu in &mut self.gpus {
                 gpu.find_parts()?;
             }

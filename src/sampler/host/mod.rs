@@ -1,203 +1,174 @@
-//! The machine: processors, load, memory.
+//! The machine: processors, memory, load, disks, file systems, network.
+//!
+//! Each kind is a source of its own where it may hang, fail or be missing by itself: what `/proc` tells is always
+//! there, while a file system may wait for a server that is away.
+
+#[cfg(target_os = "linux")]
+mod cpu;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod filesystem;
+mod filters;
+#[cfg(target_os = "linux")]
+mod machine;
+mod memory;
+#[cfg(target_os = "linux")]
+mod network;
+mod settings;
+#[cfg(target_os = "linux")]
+mod slow;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
-
-use crate::clock::{self, Tick};
+#[cfg(target_os = "linux")]
+pub(in crate::sampler) use self::disk::Disks;
+#[cfg(not(target_os = "linux"))]
+pub(in crate::sampler) use self::elsewhere::Machine;
+#[cfg(target_os = "linux")]
+pub(in crate::sampler) use self::filesystem::FileSystems;
+pub use self::filters::NameFilter;
+#[cfg(target_os = "linux")]
+pub(in crate::sampler) use self::machine::Machine;
+#[cfg(target_os = "linux")]
+pub(in crate::sampler) use self::network::Networks;
+pub use self::settings::SystemSettings;
 use crate::sampler::count;
-use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, Watched};
-use crate::sampler::snapshot::MemorySnapshot;
-use crate::signal::{
-    SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION, SYSTEM_LOAD, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_USAGE,
-    SYSTEM_MEMORY_UTILIZATION, SYSTEM_UPTIME,
-};
+use crate::sampler::limits::Limits;
+use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, Sample, Watched};
+use crate::sampler::snapshot::{CpuSnapshot, MemorySnapshot, SwapSnapshot};
+use crate::signal::SYSTEM_LOAD;
 
-mod settings;
-
-pub use settings::SystemSettings;
+/// What costs more than the rest is read no more often than this.
+#[cfg(target_os = "linux")]
+const SLOW: Duration = Duration::from_secs(60);
 
 /// The sources of the machine.
-pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration) -> Vec<Plan> {
-    let every = settings.every.unwrap_or(every);
-    vec![Plan {
-        name: "system".into(),
-        make: Arc::new(|| Box::new(Machine::default())),
-        every,
-        deadline: DEADLINE,
-    }]
+#[cfg(target_os = "linux")]
+pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration, limits: &Limits) -> Vec<Plan> {
+    use std::path::Path;
+
+    use self::slow::{Clocks, Processes};
+
+    fn plan<P>(name: &'static str, every: Duration, make: impl Fn(&Path) -> P + Send + Sync + 'static) -> Plan
+    where
+        P: Probe + 'static,
+    {
+        let make = Arc::new(move || -> Box<dyn Probe> { Box::new(make(Path::new(""))) });
+        Plan { name: name.into(), make, every, deadline: DEADLINE }
+    }
+    let by_core = settings.by_core;
+    let limits = limits.clone();
+    let (disks, interfaces) = (settings.disks.clone(), settings.interfaces.clone());
+    let (mount_points, types) = (settings.file_systems.clone(), settings.file_system_types.clone());
+    vec![
+        plan("system", every, move |root| Machine::below(root, by_core, limits.clone())),
+        plan("disk", every, move |root| Disks::below(root, disks.clone())),
+        plan("network", every, move |root| Networks::below(root, interfaces.clone())),
+        plan("filesystem", every, move |root| FileSystems::below(root, mount_points.clone(), types.clone())),
+        plan("processes", every.max(SLOW), Processes::below),
+        plan("processors", every.max(SLOW), move |root| Clocks::below(root, by_core)),
+    ]
 }
 
-/// Reads the machine; remembers what shares of processor time need.
-#[derive(Default)]
-pub(in crate::sampler) struct Machine {
-    system: Option<System>,
-    processors: Processors,
+/// The sources of the machine.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, limits: &Limits) -> Vec<Plan> {
+    let limits = limits.clone();
+    let make = Arc::new(move || -> Box<dyn Probe> { Box::new(Machine::new(limits.clone())) });
+    vec![Plan { name: "system".into(), make, every, deadline: DEADLINE }]
 }
 
 /// The machine at one moment.
 pub(in crate::sampler) struct MachineReading {
     pub(in crate::sampler) cpu_utilization: Option<f64>,
+    pub(in crate::sampler) cpu: Option<CpuSnapshot>,
     pub(in crate::sampler) cpus: usize,
     /// Over 1, 5 and 15 minutes.
     pub(in crate::sampler) load: Option<[f64; 3]>,
-    pub(in crate::sampler) memory: MemorySnapshot,
+    pub(in crate::sampler) memory: Option<MemorySnapshot>,
+    pub(in crate::sampler) swap: Option<SwapSnapshot>,
     pub(in crate::sampler) uptime: Option<Duration>,
 }
 
-#[derive(Default)]
-enum Processors {
-    #[default]
-    Unread,
-    /// Read once: there is no share yet.
-    Since(Tick),
-    Share {
-        at: Tick,
-        busy: f64,
-    },
-}
-
-impl Machine {
-    pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
-        let system = match &mut self.system {
-            Some(system) => system,
-            empty => empty.insert(
-                System::new().map_err(|error| ProbeError(format!("no system figures: {error}").into()))?,
-            ),
-        };
-        self.processors.refresh(system, clock::now());
-        let cpus = system.cpus().len();
-        if cpus == 0 {
-            return Err(ProbeError("no processor figures".into()));
-        }
-        let memory = memory(system).ok_or(ProbeError("no memory figures".into()))?;
-        Ok(MachineReading {
-            cpu_utilization: self.processors.busy(),
-            cpus,
-            // Windows has none and says zero.
-            load: System::load_average()
-                .ok()
-                .filter(|_| cfg!(unix))
-                .map(|load| [load.one, load.five, load.fifteen]),
-            memory,
-            uptime: System::uptime().ok().map(Duration::from_secs),
-        })
+fn emit_load(machine: &MachineReading, sample: &mut Sample) {
+    const LABELS: [Labels; 3] = [
+        Labels::Fixed(&[("period", "1m")]),
+        Labels::Fixed(&[("period", "5m")]),
+        Labels::Fixed(&[("period", "15m")]),
+    ];
+    let Some(load) = machine.load else { return };
+    for (value, labels) in load.into_iter().zip(&LABELS) {
+        sample.with(&SYSTEM_LOAD, value, labels);
+    }
+    if machine.cpus > 0 {
+        sample.watch_host(Watched::Load, None, load[1] / count(machine.cpus as u64));
     }
 }
 
-impl Processors {
-    /// Reads the processors, unless the last time was so short ago that the share would be noise.
-    fn refresh(&mut self, system: &mut System, now: Tick) {
-        let before = match *self {
-            Self::Unread => None,
-            Self::Since(at) | Self::Share { at, .. } => Some(at),
-        };
-        if before.is_some_and(|at| now.since(at) < MINIMUM_CPU_UPDATE_INTERVAL) {
-            return;
-        }
-        system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
-        *self = match before {
-            None => Self::Since(now),
-            Some(_) => {
-                Self::Share { at: now, busy: (f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0) }
-            }
-        };
-    }
+#[cfg(all(test, target_os = "linux"))]
+mod recorded {
+    use tempfile::TempDir;
 
-    fn busy(&self) -> Option<f64> {
-        match *self {
-            Self::Share { busy, .. } => Some(busy),
-            Self::Unread | Self::Since(_) => None,
-        }
-    }
-}
-
-impl Probe for Machine {
-    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let machine = self.read()?;
-        if let Some(busy) = machine.cpu_utilization {
-            sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
-            sample.watch_host(Watched::Cpu, None, busy);
-        }
-        sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
-        if let Some(load) = machine.load {
-            for (value, period) in load.into_iter().zip(["1m", "5m", "15m"]) {
-                sample.with(&SYSTEM_LOAD, value, &Labels::new([("period", period)]));
-            }
-        }
-        let memory = &machine.memory;
-        sample.value(&SYSTEM_MEMORY_LIMIT, count(memory.limit));
-        for (state, bytes) in memory.by_state() {
-            let labels = Labels::new([("system.memory.state", state)]);
-            sample.with(&SYSTEM_MEMORY_USAGE, count(bytes), &labels);
-            sample.with(&SYSTEM_MEMORY_UTILIZATION, count(bytes) / count(memory.limit), &labels);
-        }
-        if let Some(uptime) = machine.uptime {
-            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
-        }
-        Ok(())
-    }
-}
-
-/// The memory by state: on Linux with the page cache, which `sysinfo` does not tell, as its own states.
-fn memory(system: &mut System) -> Option<MemorySnapshot> {
-    let linux = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| from_meminfo(&text));
-    let memory = linux.unwrap_or_else(|| {
-        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        let limit = system.total_memory();
-        let used = system.used_memory().min(limit);
-        MemorySnapshot {
-            limit,
-            used,
-            free: limit - used,
-            available: system.available_memory(),
-            buffers: None,
-            cached: None,
-        }
-    });
-    (memory.limit > 0).then_some(memory)
-}
-
-fn from_meminfo(text: &str) -> Option<MemorySnapshot> {
-    let bytes = |key: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
-    };
-    let (limit, free, buffers) = (bytes("MemTotal")?, bytes("MemFree")?, bytes("Buffers")?);
-    // What `free` calls the cache: the pages and the part of the kernel's own caches that it would give back.
-    let cached = bytes("Cached")?.saturating_add(bytes("SReclaimable").unwrap_or(0));
-    let used = limit.checked_sub(free.saturating_add(buffers).saturating_add(cached))?;
-    Some(MemorySnapshot {
-        limit,
-        used,
-        free,
-        available: bytes("MemAvailable").unwrap_or(free),
-        buffers: Some(buffers),
-        cached: Some(cached),
-    })
-}
-
-#[cfg(test)]
-mod tests {
     use super::*;
 
-    const MEMINFO: &str = "MemTotal:       24684084 kB\nMemFree:        23611012 kB\nMemAvailable:   24125512 kB\n\
-        Buffers:            3572 kB\nCached:           667644 kB\nSwapCached:            0 kB\nSReclaimable:  1000 kB\n";
-
-    #[test]
-    fn the_states_of_memory_add_up() {
-        let memory = from_meminfo(MEMINFO).unwrap();
-        assert_eq!(memory.limit, 24_684_084 * 1_024);
-        assert_eq!(memory.cached, Some(668_644 * 1_024));
-        assert_eq!(memory.by_state().map(|(_, bytes)| bytes).sum::<u64>(), memory.limit);
+    /// Files as a machine had them; one whose name ends with a slash is a folder.
+    pub(super) fn tree(files: &[(&str, &str)]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            write(&root, name, content);
+        }
+        root
     }
 
-    #[test]
-    fn a_meminfo_that_makes_no_sense_is_not_taken() {
-        assert_eq!(from_meminfo(""), None);
-        assert_eq!(from_meminfo(&MEMINFO.replace("24684084", "lots")), None);
-        assert_eq!(from_meminfo(&MEMINFO.replace("24684084", "12")), None);
-        assert_eq!(from_meminfo(&MEMINFO.replace("3572", "99999999999999999999")), None);
+    pub(super) fn write(root: &TempDir, name: &str, content: &str) {
+        let path = root.path().join(name);
+        if name.ends_with('/') {
+            std::fs::create_dir_all(path).unwrap();
+        } else {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+    }
+
+    /// What a probe gives: the name of the metric, the values of its labels, and the value.
+    pub(super) fn read(probe: &mut dyn Probe) -> Vec<(String, f64)> {
+        let mut sample = Sample::default();
+        probe.sample(&mut sample).unwrap();
+        readings(&sample)
+    }
+
+    pub(super) fn readings(sample: &Sample) -> Vec<(String, f64)> {
+        let name = |labels: &[(&'static str, &str)], metric: &str| {
+            labels.iter().fold(metric.to_owned(), |name, (_, value)| format!("{name} {value}"))
+        };
+        sample
+            .readings
+            .iter()
+            .map(|reading| (reading.labels.with(|labels| name(labels, reading.metric.name)), reading.value))
+            .collect()
+    }
+
+    /// The value of that name.
+    pub(super) fn one(readings: &[(String, f64)], name: &str) -> Option<f64> {
+        readings.iter().find(|(found, _)| found == name).map(|(_, value)| *value)
+    }
+
+    /// The values of a label, in the order in which they come up, each once.
+    pub(super) fn devices(readings: &[(String, f64)], metric: &str, place: usize) -> Vec<String> {
+        let mut devices: Vec<String> = Vec::new();
+        for (name, _) in readings {
+            let mut parts = name.split(' ');
+            if parts.next() == Some(metric)
+                && let Some(device) = parts.nth(place)
+                && !devices.iter().any(|known| known == device)
+            {
+                devices.push(device.to_owned());
+            }
+        }
+        devices
     }
 }

@@ -2,9 +2,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::NameFilter;
 use crate::error::ConfigError;
 
 /// What is read of the machine, its container, this process and its runtime.
+///
+/// # Example
+/// ```
+/// use campanile::sampler::SamplerSettings;
+///
+/// let settings: SamplerSettings = serde_json::from_str(
+///     r#"{"system": {"by_core": true, "interfaces": ["lo"], "file_systems": ["!/mnt/*"], "file_system_types": ["nfs*"]}}"#,
+/// )
+/// .unwrap();
+/// assert!(settings.system.unwrap().by_core);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -12,10 +24,37 @@ pub struct SystemSettings {
     /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
     #[serde(with = "crate::duration::option")]
     pub every: Option<Duration>,
+    /// Processor time, shares of it and the clock of each processor, instead of those of all together: seven modes
+    /// times two metrics for each processor. Off by default.
+    pub by_core: bool,
+    /// Disks by name (Linux), such as `sda`. By default those that are devices of their own: no partition, and nothing
+    /// that lies on other disks or in memory (`loop`, `ram`, `zram`, `dm-`, `md`), whose bytes would count twice.
+    pub disks: NameFilter,
+    /// Network interfaces by name (Linux), such as `eth0`. By default those that are devices of their own: no loopback,
+    /// and nothing that lies on others or leads to a container of this machine. Inside a container, where no interface
+    /// is a device, its own are reported.
+    pub interfaces: NameFilter,
+    /// File systems by mount point (Linux); goes before [`file_system_types`](Self::file_system_types).
+    pub file_systems: NameFilter,
+    /// File systems by type (Linux), such as `ext4`. By default those on local disks, and the root of a container. One
+    /// that comes over a network (`nfs*`, `cifs`, `fuse.sshfs`) may hang with its server, and then all file systems
+    /// are without values until it answers.
+    pub file_system_types: NameFilter,
 }
 
 impl SystemSettings {
     pub(in crate::sampler) fn validate(&self) -> Result<(), ConfigError> {
-        Ok(())
+        if let Some(every) = self.every {
+            ConfigError::check(
+                (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every),
+                "sampler.system.every",
+                every,
+                "from 100 ms to one hour",
+            )?;
+        }
+        self.disks.validate("sampler.system.disks")?;
+        self.interfaces.validate("sampler.system.interfaces")?;
+        self.file_systems.validate("sampler.system.file_systems")?;
+        self.file_system_types.validate("sampler.system.file_system_types")
     }
 }

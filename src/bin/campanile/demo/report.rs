@@ -246,7 +246,18 @@ impl Report {
     fn write_machine(&self, out: &mut String) -> fmt::Result {
         title(out, "Machine")?;
         if let Some(share) = self.system.cpu_utilization {
-            row(out, "CPU", format_args!("{:.0} % of {} processors busy", share * 100.0, self.system.cpus))?;
+            let by_mode = self.system.cpu.map_or_else(String::new, |cpu| {
+                format!(
+                    " · programs {:.0} %, kernel {:.0} %",
+                    (cpu.user + cpu.nice) * 100.0,
+                    cpu.system * 100.0
+                )
+            });
+            row(
+                out,
+                "CPU",
+                format_args!("{:.0} % of {} processors busy{by_mode}", share * 100.0, self.system.cpus),
+            )?;
         }
         if let Some(memory) = &self.system.memory {
             let share = percent(memory.used, memory.limit);
@@ -254,6 +265,14 @@ impl Report {
                 out,
                 "memory",
                 format_args!("{} of {} ({share:.0} %)", bytes(memory.used), bytes(memory.limit)),
+            )?;
+        }
+        for disk in self.system.file_systems.iter().filter(|disk| !disk.read_only).take(3) {
+            let share = disk.utilization() * 100.0;
+            row(
+                out,
+                "disk",
+                format_args!("{} free on {} ({share:.0} % used)", bytes(disk.free), disk.mount_point),
             )?;
         }
         if let Some([one, five, fifteen]) = self.system.load {

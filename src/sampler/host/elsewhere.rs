@@ -1,0 +1,99 @@
+//! The machine where there is no `/proc`: what `sysinfo` tells at little cost.
+
+use std::time::Duration;
+
+use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
+
+use super::{MachineReading, emit_load, memory};
+use crate::clock::{self, Tick};
+use crate::sampler::count;
+use crate::sampler::limits::Limits;
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, Watched};
+use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
+use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION, SYSTEM_UPTIME};
+
+/// Reads the machine; remembers what shares of processor time need.
+#[derive(Default)]
+pub(in crate::sampler) struct Machine {
+    system: Option<System>,
+    limits: Limits,
+    /// When the processors were read, and which share was busy then: none at first.
+    busy: Option<(Tick, Option<f64>)>,
+}
+
+impl Machine {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
+        let system = match &mut self.system {
+            Some(system) => system,
+            empty => empty.insert(
+                System::new().map_err(|error| ProbeError(format!("no system figures: {error}").into()))?,
+            ),
+        };
+        let now = clock::now();
+        // Read again so soon, the share would be noise.
+        if self.busy.is_none_or(|(at, _)| now.since(at) >= MINIMUM_CPU_UPDATE_INTERVAL) {
+            system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
+            let share = (f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0);
+            self.busy = Some((now, self.busy.map(|_| share)));
+        }
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram().with_swap());
+        let limit = system.total_memory();
+        let used = system.used_memory().min(limit);
+        let memory = MemorySnapshot {
+            limit,
+            used,
+            free: limit - used,
+            available: system.available_memory(),
+            buffers: None,
+            cached: None,
+            shared: None,
+        };
+        let (limit, used) = (system.total_swap(), system.used_swap().min(system.total_swap()));
+        Ok(MachineReading {
+            cpu_utilization: self.busy.and_then(|(_, share)| share),
+            cpu: None,
+            cpus: system.cpus().len(),
+            // Windows has none and says zero.
+            load: System::load_average()
+                .ok()
+                .filter(|_| cfg!(unix))
+                .map(|load| [load.one, load.five, load.fifteen]),
+            memory: (memory.limit > 0).then_some(memory),
+            swap: (limit > 0).then(|| SwapSnapshot { limit, used, free: limit - used }),
+            uptime: System::uptime().ok().map(Duration::from_secs),
+        })
+    }
+}
+
+impl Probe for Machine {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+        let machine = self.read()?;
+        if let Some(busy) = machine.cpu_utilization {
+            // It tells no more than that.
+            sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
+            sample.with(&SYSTEM_CPU_UTILIZATION, 1.0 - busy, &Labels::Fixed(&[("cpu.mode", "idle")]));
+            if !self.limits.cpu() {
+                sample.watch_host(Watched::Cpu, None, busy);
+            }
+        }
+        sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
+        emit_load(&machine, sample);
+        if let Some(memory) = &machine.memory {
+            memory::emit(memory, sample);
+            if !self.limits.memory() {
+                sample.watch_host(Watched::Memory, None, memory.utilization());
+            }
+        }
+        if let Some(swap) = &machine.swap {
+            memory::emit_swap(swap, sample);
+        }
+        if let Some(uptime) = machine.uptime {
+            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
+        }
+        Ok(())
+    }
+}

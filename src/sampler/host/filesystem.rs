@@ -1,0 +1,382 @@
+//! The space of file systems, by `statvfs` of what `/proc/self/mountinfo` lists.
+//!
+//! Asking a file system about its space may hang, as with a server that is away or a disk that does not answer: so
+//! this is a source of its own, and what comes over a network is not asked unless the settings say so. The list is
+//! taken apart only when it changed.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::filters::{NameFilter, matches};
+use crate::sampler::count;
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, Watched};
+use crate::sampler::snapshot::FileSystemSnapshot;
+use crate::sampler::text::{Files, fields, lines, number};
+use crate::signal::{SYSTEM_FILESYSTEM_LIMIT, SYSTEM_FILESYSTEM_USAGE, SYSTEM_FILESYSTEM_UTILIZATION};
+
+/// Types without a block device of their own that are local disks all the same.
+const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
+/// Types on a block device that are images, full by nature.
+const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
+
+/// Reads the file systems.
+#[derive(Debug)]
+pub(in crate::sampler) struct FileSystems {
+    files: Files,
+    by_mount_point: NameFilter,
+    by_type: NameFilter,
+    /// The list as it was when it was taken apart.
+    list: Vec<u8>,
+    mounts: Vec<Mount>,
+}
+
+/// A file system that is reported.
+#[derive(Debug)]
+struct Mount {
+    path: CString,
+    entry: Entry,
+    which: Arc<str>,
+    whole: Labels,
+    used: Labels,
+    free: Labels,
+    reserved: Labels,
+}
+
+/// A line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Major and minor number; the major one is 0 where there is no block device.
+    device: (u64, u64),
+    /// Whether all of the file system is mounted there, and not a part of it.
+    whole: bool,
+    path: Vec<u8>,
+    read_only: bool,
+    kind: String,
+    source: String,
+}
+
+/// Bytes.
+#[derive(Clone, Copy)]
+struct Space {
+    used: u64,
+    /// What those without privileges may have.
+    free: u64,
+    /// What only the superuser may have.
+    reserved: u64,
+}
+
+impl FileSystems {
+    pub(in crate::sampler) fn below(root: &Path, by_mount_point: NameFilter, by_type: NameFilter) -> Self {
+        Self { files: Files::below(root), by_mount_point, by_type, list: Vec::new(), mounts: Vec::new() }
+    }
+
+    fn refresh(&mut self) -> Result<&[Mount], ProbeError> {
+        let list = self
+            .files
+            .read("proc/self/mountinfo")
+            .map_err(|error| ProbeError(format!("/proc/self/mountinfo: {error}").into()))?;
+        if list != self.list {
+            list.clone_into(&mut self.list);
+            let entries = reported(list, &self.by_mount_point, &self.by_type);
+            self.mounts = entries.into_iter().filter(is_there).filter_map(Mount::new).collect();
+        }
+        Ok(&self.mounts)
+    }
+
+    pub(in crate::sampler) fn snapshots(&mut self) -> Vec<FileSystemSnapshot> {
+        let of = |mount: &Mount| {
+            let space = Space::of(mount)?;
+            Some(FileSystemSnapshot {
+                mount_point: mount.which.to_string(),
+                device: mount.entry.source.clone(),
+                kind: mount.entry.kind.clone(),
+                read_only: mount.entry.read_only,
+                limit: space.limit(),
+                used: space.used,
+                free: space.free,
+            })
+        };
+        self.refresh().map(|mounts| mounts.iter().filter_map(of).collect()).unwrap_or_default()
+    }
+}
+
+impl Probe for FileSystems {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+        for mount in self.refresh()? {
+            // One that cannot be asked, because it is just being unmounted or not ours to see, is not there.
+            let Some(space) = Space::of(mount) else { continue };
+            sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit()), &mount.whole);
+            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.used), &mount.used);
+            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.free), &mount.free);
+            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.reserved), &mount.reserved);
+            if let Some(share) = space.utilization() {
+                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, share, &mount.used);
+                if !mount.entry.read_only {
+                    sample.watch_host(Watched::Disk, Some(&mount.which), share);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Space {
+    /// `None` where it cannot be asked, and for one that holds nothing by nature.
+    fn of(mount: &Mount) -> Option<Self> {
+        let space = rustix::fs::statvfs(&*mount.path).ok().filter(|space| space.f_blocks > 0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        // Some count what is free for all larger than what is free.
+        let free = space.f_bavail.min(space.f_bfree);
+        Some(Self {
+            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
+            free: bytes(free),
+            reserved: bytes(space.f_bfree - free),
+        })
+    }
+
+    fn limit(&self) -> u64 {
+        self.used.saturating_add(self.free).saturating_add(self.reserved)
+    }
+
+    /// Of what those without privileges may have, as `df` has it.
+    fn utilization(&self) -> Option<f64> {
+        let all = self.used.saturating_add(self.free);
+        (all > 0).then(|| count(self.used) / count(all))
+    }
+}
+
+impl Mount {
+    fn new(entry: Entry) -> Option<Self> {
+        let which = String::from_utf8_lossy(&entry.path).into_owned();
+        let mode = if entry.read_only { "ro" } else { "rw" };
+        let labels = |state: Option<&str>| {
+            let labels = [
+                Some(("system.device", &*entry.source)),
+                Some(("system.filesystem.mode", mode)),
+                Some(("system.filesystem.mountpoint", &*which)),
+                state.map(|state| ("system.filesystem.state", state)),
+                Some(("system.filesystem.type", &*entry.kind)),
+            ];
+            Labels::new(labels.into_iter().flatten())
+        };
+        Some(Self {
+            path: CString::new(&*entry.path).ok()?,
+            whole: labels(None),
+            used: labels(Some("used")),
+            free: labels(Some("free")),
+            reserved: labels(Some("reserved")),
+            which: which.into(),
+            entry,
+        })
+    }
+}
+
+/// Whether the path leads to this file system, and not to a single file or to what was mounted over it.
+fn is_there(entry: &Entry) -> bool {
+    let Ok(metadata) = std::fs::metadata(OsStr::from_bytes(&entry.path)) else { return false };
+    let device = metadata.dev();
+    let same = (u64::from(rustix::fs::major(device)), u64::from(rustix::fs::minor(device))) == entry.device;
+    // Those without a block device may give each part of themselves a number.
+    metadata.is_dir() && (same || entry.device.0 == 0)
+}
+
+/// What the settings take, each file system once: where all of it is mounted, else at the shortest path.
+fn reported(list: &[u8], by_mount_point: &NameFilter, by_type: &NameFilter) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in lines(list).filter_map(Entry::parse) {
+        // The later one hides the earlier one.
+        entries.retain(|other| other.path != entry.path);
+        entries.push(entry);
+    }
+    entries.retain(|entry| {
+        by_mount_point
+            .decide(&String::from_utf8_lossy(&entry.path))
+            .or_else(|| by_type.decide(&entry.kind))
+            .unwrap_or_else(|| entry.is_local())
+    });
+    let mut chosen: Vec<Entry> = Vec::new();
+    for entry in entries {
+        match chosen.iter_mut().find(|other| other.is_same(&entry)) {
+            None => chosen.push(entry),
+            Some(other) if (!entry.whole, entry.path.len()) < (!other.whole, other.path.len()) => {
+                *other = entry
+            }
+            Some(_) => {}
+        }
+    }
+    chosen
+}
+
+impl Entry {
+    /// `36 35 98:0 /part /path rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = fields(line).skip(2);
+        let device = fields.next()?;
+        let colon = memchr::memchr(b':', device)?;
+        let device = (number(&device[..colon])?, number(&device[colon + 1..])?);
+        let whole = fields.next()? == b"/";
+        let path = unescaped(fields.next()?);
+        let options = fields.next()?;
+        let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+        let kind = String::from_utf8_lossy(fields.next()?).into_owned();
+        let source = String::from_utf8_lossy(&unescaped(fields.next()?)).into_owned();
+        let read_only = [Some(options), fields.next()]
+            .into_iter()
+            .flatten()
+            .any(|options| options.split(|byte| *byte == b',').any(|option| option == b"ro"));
+        // Of `user:password@host`, the host.
+        let source = source.rsplit_once('@').map_or(&*source, |(_, host)| host).to_owned();
+        Some(Self { device, whole, path, read_only, kind, source })
+    }
+
+    fn is_local(&self) -> bool {
+        let any = |kinds: &[&str]| kinds.iter().any(|kind| matches(kind, &self.kind));
+        // The root of a container is an overlay, and all that the container sees of the disk below.
+        self.path == b"/" && !matches("rootfs", &self.kind)
+            || (self.device.0 != 0 && !any(&IMAGES))
+            || any(&LOCAL)
+    }
+
+    /// Whether both are one file system, and have one space.
+    fn is_same(&self, other: &Self) -> bool {
+        // A subvolume has a number of its own, and the device of all.
+        if self.kind == "btrfs" { self.source == other.source } else { self.device == other.device }
+    }
+}
+
+/// Blanks, line ends and backslashes in a path are written as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut at = 0;
+    while let Some(&byte) = field.get(at) {
+        let digits = field.get(at + 1..at + 4).filter(|digits| {
+            byte == b'\\' && digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
+        });
+        match digits {
+            Some(digits) => {
+                bytes.push(digits.iter().fold(0, |byte, digit| byte * 8 + (digit - b'0')));
+                at += 4;
+            }
+            None => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Path, device, type and source of what is reported.
+    fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
+        let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
+        reported(list.as_bytes(), &filter(by_mount_point), &filter(by_type))
+            .iter()
+            .map(|entry| format!("{} {} {}", String::from_utf8_lossy(&entry.path), entry.kind, entry.source))
+            .collect()
+    }
+
+    const MACHINE: &str = "22 27 0:21 / /proc rw,relatime - proc proc rw
+23 27 0:22 / /sys rw,relatime shared:7 - sysfs sysfs rw
+24 27 0:6 / /dev rw - devtmpfs devtmpfs rw,size=12334524k
+25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw
+31 1 259:2 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p2 rw,discard
+32 31 7:0 / /snap/core/1 ro,nodev - squashfs /dev/loop0 ro
+33 31 259:1 / /boot/efi rw - vfat /dev/nvme0n1p1 rw
+34 31 0:30 /@home /home rw - btrfs /dev/sdb1 rw,subvol=/@home
+35 31 0:30 /@ /mnt/all\\040of\\134it rw - btrfs /dev/sdb1 rw,subvol=/@
+36 31 0:41 / /srv rw - nfs4 server:/srv rw
+37 31 0:42 / /remote rw - fuse.sshfs user:secret@host:/x rw
+38 31 259:2 /var/lib/docker /mnt/bind rw - ext4 /dev/nvme0n1p2 rw
+39 31 0:50 / /tank ro,noatime - zfs tank rw
+40 31 0:60 / /var/lib/docker/overlay2/merged rw - overlay overlay rw,lowerdir=/a:/b
+";
+
+    #[test]
+    fn p41_a_machine_reports_its_local_disks_once() {
+        let expected = [
+            "/ ext4 /dev/nvme0n1p2",
+            "/boot/efi vfat /dev/nvme0n1p1",
+            "/home btrfs /dev/sdb1",
+            "/tank zfs tank",
+        ];
+        assert_eq!(chosen(MACHINE, &[], &[]), expected);
+    }
+
+    #[test]
+    fn settings_take_in_and_leave_out_by_type_and_by_mount_point() {
+        let chosen = chosen(MACHINE, &["!/boot/*", "/dev/shm"], &["nfs*", "fuse.*", "!btrfs"]);
+        let expected = [
+            "/dev/shm tmpfs tmpfs",
+            "/ ext4 /dev/nvme0n1p2",
+            "/srv nfs4 server:/srv",
+            "/remote fuse.sshfs host:/x",
+            "/tank zfs tank",
+        ];
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn p41_a_container_reports_its_root_and_its_volumes() {
+        let list = "600 500 0:55 / / rw,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
+601 600 0:58 / /proc rw - proc proc rw
+602 600 0:59 / /dev rw - tmpfs tmpfs rw
+603 600 254:1 /volumes/data /data rw - ext4 /dev/vda1 rw
+604 600 254:1 /containers/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
+";
+        let found = chosen(list, &[], &[]);
+        assert_eq!(found, ["/ overlay overlay", "/data ext4 /dev/vda1"]);
+    }
+
+    #[test]
+    fn the_mount_on_top_counts() {
+        let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
+        assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
+        assert!(reported(list.as_bytes(), &NameFilter::default(), &NameFilter::default())[0].read_only);
+    }
+
+    #[test]
+    fn malformed_lines_are_left_out() {
+        for bad in [
+            "",
+            "1 2",
+            "1 2 8:1 / /x rw - ext4",
+            "1 2 8 / /x rw - ext4 /dev/sda1",
+            "1 2 8:1 / /x rw ext4 /dev/sda1 rw",
+            "\u{0}",
+        ] {
+            assert_eq!(chosen(bad, &[], &["*"]), [""; 0], "{bad}");
+        }
+        // Without the options at its end, a line still tells all that matters.
+        assert_eq!(chosen("1 2 8:1 / /x rw - ext4 /dev/sda1", &[], &[]), ["/x ext4 /dev/sda1"]);
+        assert_eq!(unescaped(b"a\\040b\\9\\777\\04"), b"a b\\9\\777\\04");
+    }
+
+    #[test]
+    fn a_file_or_what_lies_beneath_another_mount_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = std::fs::metadata(folder.path()).unwrap();
+        let device =
+            (u64::from(rustix::fs::major(metadata.dev())), u64::from(rustix::fs::minor(metadata.dev())));
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let entry = |path: &Path, device| Entry {
+            device,
+            whole: true,
+            path: path.as_os_str().as_bytes().to_vec(),
+            read_only: false,
+            kind: "ext4".into(),
+            source: "/dev/x".into(),
+        };
+        assert!(is_there(&entry(folder.path(), device)));
+        assert!(!is_there(&entry(&file, device)));
+        assert!(!is_there(&entry(folder.path(), (device.0 + 1, 7))));
+        assert!(!is_there(&entry(&folder.path().join("absent"), device)));
+    }
+}

@@ -1,0 +1,218 @@
+//! What costs more than the rest and changes rarely: how many processes there are, and the clock of the processors.
+//! Once a minute is enough for both.
+
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+
+use crate::sampler::count;
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::text::{Files, decimal, lines, number};
+use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
+
+/// Counts the processes: by their names in `/proc`, none of which is opened.
+#[derive(Debug)]
+pub(in crate::sampler) struct Processes {
+    files: Files,
+    buffer: Vec<u8>,
+}
+
+impl Processes {
+    pub(in crate::sampler) fn below(root: &Path) -> Self {
+        Self { files: Files::below(root), buffer: Vec::with_capacity(8_192) }
+    }
+
+    fn count(&mut self) -> Result<Option<u64>, ProbeError> {
+        let failed = |error| ProbeError(format!("/proc: {error}").into());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, self.files.path("proc"), flags, Mode::empty()).map_err(failed)?;
+        let (mut found, mut first) = (0, false);
+        let buffer: &mut [MaybeUninit<u8>] = self.buffer.spare_capacity_mut();
+        let mut entries = RawDir::new(folder, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            found += u64::from(number(name).is_some());
+            first |= name == b"1";
+        }
+        // Where others' processes are hidden, the first one is too, and the number says nothing.
+        Ok(first.then_some(found))
+    }
+}
+
+impl Probe for Processes {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+        if let Some(found) = self.count()? {
+            sample.value(&SYSTEM_PROCESSES, count(found));
+        }
+        Ok(())
+    }
+}
+
+/// Reads what processors there are and how fast they run now.
+#[derive(Debug)]
+pub(in crate::sampler) struct Clocks {
+    files: Files,
+    by_core: bool,
+    /// By the list of those that are online.
+    physical: (Vec<u8>, Option<u64>),
+}
+
+impl Clocks {
+    pub(in crate::sampler) fn below(root: &Path, by_core: bool) -> Self {
+        Self { files: Files::below(root), by_core, physical: (Vec::new(), None) }
+    }
+
+    /// Every processor and its clock in Hertz. Where the kernel does not steer the clock, as in a virtual machine, it
+    /// tells the clock only in a file about everything else.
+    fn each(&mut self, online: &[usize], mut take: impl FnMut(usize, f64)) {
+        let mut any = false;
+        for core in online {
+            let file = format!("sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq");
+            match self.files.number(&file) {
+                Some(khz) => {
+                    any = true;
+                    take(*core, count(khz) * 1e3);
+                }
+                None if !any => break,
+                None => {}
+            }
+        }
+        if any {
+            return;
+        }
+        let Ok(text) = self.files.read("proc/cpuinfo") else { return };
+        let mut core = None;
+        for line in lines(text) {
+            let Some(colon) = memchr::memchr(b':', line) else { continue };
+            let (key, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+            match key {
+                b"processor" => core = number(value).and_then(|core| usize::try_from(core).ok()),
+                b"cpu MHz" => {
+                    if let (Some(core), Some(mhz)) = (core.take(), decimal(value)) {
+                        take(core, mhz * 1e6);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Processors that are the first of those that share a core.
+    fn physical(&mut self, online: &[usize]) -> Option<u64> {
+        let mut physical = 0;
+        for core in online {
+            let file = format!("sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+            let first = self.files.read(&file).ok()?.split(|byte| !byte.is_ascii_digit()).next()?;
+            physical += u64::from(number(first)? == *core as u64);
+        }
+        Some(physical).filter(|physical| *physical > 0)
+    }
+}
+
+impl Probe for Clocks {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+        let Ok(list) = self.files.read("sys/devices/system/cpu/online") else { return Ok(()) };
+        let list = list.to_vec();
+        let online = numbers(&list);
+        if self.physical.0 != list {
+            self.physical = (list, self.physical(&online));
+        }
+        if let Some(physical) = self.physical.1 {
+            sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, count(physical));
+        }
+        let mut clocks = Vec::new();
+        self.each(&online, |core, hertz| clocks.push((core, hertz)));
+        if self.by_core {
+            for (core, hertz) in clocks {
+                let labels = Labels::new([("cpu.logical_number", &*core.to_string())]);
+                sample.with(&SYSTEM_CPU_FREQUENCY, hertz, &labels);
+            }
+        } else if !clocks.is_empty() {
+            let sum: f64 = clocks.iter().map(|(_, hertz)| hertz).sum();
+            sample.value(&SYSTEM_CPU_FREQUENCY, sum / count(clocks.len() as u64));
+        }
+        Ok(())
+    }
+}
+
+/// `0-3,8,10-11` as the numbers that it stands for.
+fn numbers(list: &[u8]) -> Vec<usize> {
+    let number =
+        |text: &[u8]| number(text).and_then(|number| usize::try_from(number).ok()).filter(|n| *n < 65_536);
+    let mut numbers = Vec::new();
+    for part in list.trim_ascii().split(|byte| *byte == b',') {
+        let mut ends = part.split(|byte| *byte == b'-').map(number);
+        match (ends.next().flatten(), ends.next()) {
+            (Some(only), None) => numbers.push(only),
+            (Some(first), Some(Some(last))) => numbers.extend(first..=last),
+            _ => {}
+        }
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{one, read, tree};
+    use super::*;
+
+    #[test]
+    fn processes_are_the_numbers_among_the_names() {
+        let root = tree(&[
+            ("proc/1/", ""),
+            ("proc/17/", ""),
+            ("proc/acpi/", ""),
+            ("proc/9x", ""),
+            ("proc/stat", ""),
+        ]);
+        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 2.0)]);
+        let hidden = tree(&[("proc/17/", "")]);
+        assert_eq!(read(&mut Processes::below(hidden.path())), []);
+        assert!(Processes::below(&root.path().join("absent")).sample(&mut Sample::default()).is_err());
+    }
+
+    #[test]
+    fn many_processes_do_not_fit_into_one_buffer() {
+        let root = tree(&[]);
+        for process in 1..=1_000 {
+            std::fs::create_dir_all(root.path().join(format!("proc/{process}"))).unwrap();
+        }
+        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 1_000.0)]);
+    }
+
+    #[test]
+    fn clocks_and_cores_are_those_that_are_online() {
+        const CPU: &str = "sys/devices/system/cpu";
+        let mut files = vec![(format!("{CPU}/online"), "0-2,4\n".to_owned())];
+        for (core, siblings, khz) in
+            [(0, "0,2", 1_000), (1, "1", 2_000), (2, "0,2", 3_000), (3, "3-4", 9), (4, "4", 4_000)]
+        {
+            files.push((format!("{CPU}/cpu{core}/topology/thread_siblings_list"), format!("{siblings}\n")));
+            files.push((format!("{CPU}/cpu{core}/cpufreq/scaling_cur_freq"), format!("{khz}\n")));
+        }
+        let root = tree(&files.iter().map(|(name, text)| (&**name, &**text)).collect::<Vec<_>>());
+        let together = read(&mut Clocks::below(root.path(), false));
+        assert_eq!(one(&together, "system.cpu.physical.count"), Some(3.0));
+        assert_eq!(one(&together, "system.cpu.frequency"), Some(2_500_000.0));
+        let each = read(&mut Clocks::below(root.path(), true));
+        assert_eq!(one(&each, "system.cpu.frequency 4"), Some(4_000_000.0));
+        assert_eq!((one(&each, "system.cpu.frequency 3"), each.len()), (None, 5));
+    }
+
+    #[test]
+    fn without_a_governor_the_list_of_processors_tells_the_clock() {
+        let text = "processor\t: 0\ncpu MHz\t\t: 2400.5\n\nprocessor\t: 1\ncpu MHz\t\t: x\n";
+        let root = tree(&[("sys/devices/system/cpu/online", "0-1"), ("proc/cpuinfo", text)]);
+        let each = read(&mut Clocks::below(root.path(), true));
+        assert_eq!(each, [("system.cpu.frequency 0".to_owned(), 2_400_500_000.0)]);
+        assert_eq!(read(&mut Clocks::below(&root.path().join("absent"), true)), []);
+    }
+
+    #[test]
+    fn lists_of_processors_are_bounded() {
+        assert_eq!(numbers(b"0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
+        assert_eq!(numbers(b"0-99999999999,x,3-1,7-"), [0; 0]);
+    }
+}

@@ -1,0 +1,215 @@
+//! This process, and no other: what it is called and how it was started is nobody's business.
+//!
+//! On Linux one reading is six system calls and three small files, none of them read twice:
+//!
+//! | figure | source |
+//! |---|---|
+//! | processor time, context switches, page faults | `getrusage`: of all threads, those that ended too |
+//! | memory, its peak, threads | `/proc/self/status` |
+//! | bytes that disks moved | `/proc/self/io`, where it may be read; children that were waited for are in it |
+//! | file descriptors | the size of `/proc/self/fd`, which is their count since Linux 6.2; a listing before |
+//! | their limit | `getrlimit`, the soft one |
+//! | uptime | the boot-time clock; when the process started is read once |
+//!
+//! The context switches of `/proc/self/status` are those of the main thread alone, and a sum over the threads
+//! would be a scan that forgets those that ended.
+//!
+//! Elsewhere `sysinfo` tells what it can.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::count;
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample};
+use crate::clock::{self, Tick};
+use crate::signal::{
+    Metric, PROCESS_CONTEXT_SWITCHES, PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_DISK_IO,
+    PROCESS_FILE_DESCRIPTOR_LIMIT, PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_PEAK, PROCESS_MEMORY_USAGE,
+    PROCESS_MEMORY_VIRTUAL, PROCESS_PAGING_FAULTS, PROCESS_THREADS, PROCESS_UPTIME,
+};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(not(target_os = "linux"), test))]
+mod other;
+
+#[cfg(target_os = "linux")]
+use linux::Reader;
+#[cfg(not(target_os = "linux"))]
+use other::Reader;
+
+/// The kernel divides processor time into modes by where it is at each tick of its clock; over less than this, a
+/// share is noise.
+const SHORTEST: Duration = Duration::from_millis(200);
+
+pub(super) fn plan(every: Duration) -> Plan {
+    Plan { name: "process".into(), make: Arc::new(|| Box::new(Own::default())), every, deadline: DEADLINE }
+}
+
+/// Reads this process; remembers what its share of processor time needs.
+#[derive(Default)]
+pub(super) struct Own {
+    reader: Reader,
+    before: Option<(Tick, CpuTime)>,
+    share: Option<Share>,
+}
+
+/// This process at one moment. `None` is what this system does not tell.
+#[derive(Default)]
+pub(super) struct OwnReading {
+    pub(super) cpu: CpuTime,
+    /// Processors of the machine that are online.
+    pub(super) cpus: Option<u64>,
+    pub(super) share: Option<Share>,
+    pub(super) memory: u64,
+    pub(super) memory_virtual: u64,
+    pub(super) memory_peak: Option<u64>,
+    pub(super) disk_read: Option<u64>,
+    pub(super) disk_written: Option<u64>,
+    pub(super) threads: Option<u64>,
+    pub(super) file_descriptors: Option<u64>,
+    pub(super) file_descriptor_limit: Option<u64>,
+    pub(super) switches: Option<Switches>,
+    pub(super) faults: Option<Faults>,
+    pub(super) uptime: Option<Duration>,
+}
+
+/// Processor time since the process started.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CpuTime {
+    pub(super) user: Duration,
+    /// `None` where the system does not tell the two apart: then all of it is in `user`.
+    pub(super) system: Option<Duration>,
+}
+
+/// Share of all processors of the machine, in 0..=1.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    pub(super) user: f64,
+    pub(super) system: Option<f64>,
+}
+
+/// Times that a thread left a processor.
+#[derive(Clone, Copy)]
+pub(super) struct Switches {
+    pub(super) voluntary: u64,
+    pub(super) involuntary: u64,
+}
+
+/// Page faults.
+#[derive(Clone, Copy)]
+pub(super) struct Faults {
+    pub(super) minor: u64,
+    pub(super) major: u64,
+}
+
+impl Own {
+    pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
+        let reading = self.reader.read()?;
+        let now = clock::now();
+        match self.before {
+            Some((then, _)) if now.since(then) < SHORTEST => {}
+            Some((then, before)) => {
+                self.share =
+                    reading.cpus.map(|cpus| Share::between(before, reading.cpu, now.since(then), cpus));
+                self.before = Some((now, reading.cpu));
+            }
+            None => self.before = Some((now, reading.cpu)),
+        }
+        Ok(OwnReading { share: self.share, ..reading })
+    }
+}
+
+impl CpuTime {
+    pub(super) fn all(self) -> Duration {
+        self.user + self.system.unwrap_or_default()
+    }
+}
+
+impl Share {
+    fn between(before: CpuTime, now: CpuTime, passed: Duration, cpus: u64) -> Self {
+        let possible = passed.as_secs_f64() * count(cpus);
+        // What the kernel moves from one mode to the other may make one go backwards.
+        let share = |before: Duration, now: Duration| {
+            (now.saturating_sub(before).as_secs_f64() / possible).clamp(0.0, 1.0)
+        };
+        Self {
+            user: share(before.user, now.user),
+            system: before.system.zip(now.system).map(|(before, now)| share(before, now)),
+        }
+    }
+
+    pub(super) fn all(self) -> f64 {
+        (self.user + self.system.unwrap_or_default()).min(1.0)
+    }
+}
+
+impl Probe for Own {
+    fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
+        const USER: Labels = Labels::Fixed(&[("cpu.mode", "user")]);
+        const SYSTEM: Labels = Labels::Fixed(&[("cpu.mode", "system")]);
+        const READ: Labels = Labels::Fixed(&[("disk.io.direction", "read")]);
+        const WRITE: Labels = Labels::Fixed(&[("disk.io.direction", "write")]);
+        const VOLUNTARY: Labels = Labels::Fixed(&[("process.context_switch.type", "voluntary")]);
+        const INVOLUNTARY: Labels = Labels::Fixed(&[("process.context_switch.type", "involuntary")]);
+        const MINOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "minor")]);
+        const MAJOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "major")]);
+
+        let own = self.read()?;
+        let by_mode =
+            |metric: &'static Metric, user: f64, system: Option<f64>, sample: &mut Sample| match system {
+                Some(system) => {
+                    sample.with(metric, user, &USER);
+                    sample.with(metric, system, &SYSTEM);
+                }
+                None => sample.value(metric, user),
+            };
+        let system = own.cpu.system.map(|time| time.as_secs_f64());
+        by_mode(&PROCESS_CPU_TIME, own.cpu.user.as_secs_f64(), system, sample);
+        if let Some(share) = own.share {
+            by_mode(&PROCESS_CPU_UTILIZATION, share.user, share.system, sample);
+        }
+        sample.value(&PROCESS_MEMORY_USAGE, count(own.memory));
+        sample.value(&PROCESS_MEMORY_VIRTUAL, count(own.memory_virtual));
+        let switches = own.switches;
+        let faults = own.faults;
+        for (metric, value, labels) in [
+            (&PROCESS_MEMORY_PEAK, own.memory_peak, Labels::NONE),
+            (&PROCESS_DISK_IO, own.disk_read, READ),
+            (&PROCESS_DISK_IO, own.disk_written, WRITE),
+            (&PROCESS_THREADS, own.threads, Labels::NONE),
+            (&PROCESS_FILE_DESCRIPTORS, own.file_descriptors, Labels::NONE),
+            (&PROCESS_FILE_DESCRIPTOR_LIMIT, own.file_descriptor_limit, Labels::NONE),
+            (&PROCESS_CONTEXT_SWITCHES, switches.map(|switches| switches.voluntary), VOLUNTARY),
+            (&PROCESS_CONTEXT_SWITCHES, switches.map(|switches| switches.involuntary), INVOLUNTARY),
+            (&PROCESS_PAGING_FAULTS, faults.map(|faults| faults.minor), MINOR),
+            (&PROCESS_PAGING_FAULTS, faults.map(|faults| faults.major), MAJOR),
+        ] {
+            if let Some(value) = value {
+                sample.with(metric, count(value), &labels);
+            }
+        }
+        if let Some(uptime) = own.uptime {
+            sample.value(&PROCESS_UPTIME, uptime.as_secs_f64());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_of_all_processors_and_never_negative() {
+        let time = |user, system| CpuTime {
+            user: Duration::from_millis(user),
+            system: Some(Duration::from_millis(system)),
+        };
+        let share = Share::between(time(1_000, 500), time(3_000, 400), Duration::from_secs(2), 4);
+        assert_eq!((share.user, share.system), (0.25, Some(0.0)));
+        assert_eq!(share.all(), 0.25);
+        let share = Share::between(time(0, 0), time(9_000, 9_000), Duration::from_secs(1), 2);
+        assert_eq!((share.user, share.system, share.all()), (1.0, Some(1.0), 1.0));
+    }
+}

@@ -1,0 +1,43 @@
+//! This process where there is no `/proc`: what `sysinfo` tells of it.
+
+use std::time::Duration;
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use super::{CpuTime, OwnReading};
+use crate::sampler::probe::ProbeError;
+
+/// Reads this process.
+#[derive(Default)]
+pub(super) struct Reader {
+    system: Option<System>,
+}
+
+impl Reader {
+    pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
+        let system = match &mut self.system {
+            Some(system) => system,
+            empty => empty.insert(
+                System::new().map_err(|error| ProbeError(format!("no process figures: {error}").into()))?,
+            ),
+        };
+        let pid = Pid::from_u32(std::process::id());
+        // By name: "everything" would read the command line and walk all threads.
+        let figures =
+            ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, figures);
+        let process = system.process(pid).ok_or(ProbeError("this process is not in the list".into()))?;
+        let disk = process.disk_usage();
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(OwnReading {
+            cpu: CpuTime { user: Duration::from_millis(process.accumulated_cpu_time()), system: None },
+            cpus: Some(system.cpus().len().max(cpus) as u64),
+            memory: process.memory(),
+            memory_virtual: process.virtual_memory(),
+            disk_read: Some(disk.total_read_bytes),
+            disk_written: Some(disk.total_written_bytes),
+            uptime: Some(Duration::from_secs(process.run_time())),
+            ..OwnReading::default()
+        })
+    }
+}

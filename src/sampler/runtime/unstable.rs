@@ -1,0 +1,54 @@
+//! What Tokio tells only a program that was built with `--cfg tokio_unstable`.
+
+use tokio::runtime::RuntimeMetrics;
+
+use crate::sampler::count;
+use crate::sampler::probe::{Labels, Sample};
+use crate::signal::{
+    RUNTIME_BLOCKING_THREADS, RUNTIME_BUDGET_YIELDS, RUNTIME_POLLS, RUNTIME_QUEUE_DEPTH, RUNTIME_SPAWNED,
+    RUNTIME_STEALS,
+};
+
+/// The labels of the series that there are more.
+pub(super) struct More {
+    plain: Labels,
+    local_queues: Labels,
+    blocking_queue: Labels,
+    idle: Labels,
+    used: Labels,
+}
+
+impl More {
+    pub(super) fn new(runtime: &str) -> Self {
+        let with = |key, value| Labels::new([("runtime", runtime), (key, value)]);
+        Self {
+            plain: Labels::new([("runtime", runtime)]),
+            local_queues: with("queue", "local"),
+            blocking_queue: with("queue", "blocking"),
+            idle: with("state", "idle"),
+            used: with("state", "used"),
+        }
+    }
+
+    pub(super) fn sample(&self, metrics: &RuntimeMetrics, workers: usize, sample: &mut Sample) {
+        let local: usize = (0..workers).map(|worker| metrics.worker_local_queue_depth(worker)).sum();
+        sample.with(&RUNTIME_QUEUE_DEPTH, count(local as u64), &self.local_queues);
+        let waiting = metrics.blocking_queue_depth();
+        sample.with(&RUNTIME_QUEUE_DEPTH, count(waiting as u64), &self.blocking_queue);
+        let (all, idle) = (metrics.num_blocking_threads(), metrics.num_idle_blocking_threads());
+        sample.with(&RUNTIME_BLOCKING_THREADS, count(idle as u64), &self.idle);
+        // They are not read in one step.
+        sample.with(&RUNTIME_BLOCKING_THREADS, count(all.saturating_sub(idle) as u64), &self.used);
+
+        let polls = (0..workers).map(|worker| metrics.worker_poll_count(worker)).sum();
+        let steals = (0..workers).map(|worker| metrics.worker_steal_count(worker)).sum();
+        for (metric, value) in [
+            (&RUNTIME_SPAWNED, metrics.spawned_tasks_count()),
+            (&RUNTIME_BUDGET_YIELDS, metrics.budget_forced_yield_count()),
+            (&RUNTIME_POLLS, polls),
+            (&RUNTIME_STEALS, steals),
+        ] {
+            sample.with(metric, count(value), &self.plain);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the sampler asks the system for, and when: the system calls of a process of its own, by `strace`.
+
+use std::process::{self, Command};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use campanile::Telemetry;
+
+use crate::support::tool;
+
+/// Set in the process that is watched.
+const WATCHED: &str = "CAMPANILE_TEST_WATCHED";
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Files that nobody has: asking for one leaves a mark among the system calls.
+const BEGIN: &str = "/campanile/collects";
+const END: &str = "/campanile/has-collected";
+/// What an allocator does when it wants memory or has too much, and a lock that another thread has for a moment. All
+/// else would be a question.
+const NO_QUESTION: &[&str] = &["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex"];
+
+/// A line of `strace -f`: `1234 openat(AT_FDCWD, "/proc/stat", O_RDONLY|O_CLOEXEC) = 3`.
+#[derive(Clone, Copy, Debug)]
+struct Call<'a> {
+    thread: &'a str,
+    /// With its arguments; what comes back may stand in a line of its own, which begins with `<...`.
+    what: &'a str,
+}
+
+impl<'a> Call<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (thread, what) = line.split_once(' ')?;
+        let what = what.trim_start();
+        // Signals and ends of threads are no calls.
+        what.starts_with(|first: char| first.is_ascii_lowercase()).then_some(Self { thread, what })
+    }
+
+    fn name(self) -> &'a str {
+        self.what.split('(').next().unwrap_or_default()
+    }
+
+    /// The process whose files it asks for.
+    fn process(self) -> Option<&'a str> {
+        let rest = self.what.split_once("\"/proc/")?.1;
+        let process = rest.split(['/', '"']).next()?;
+        process.starts_with(|first: char| first.is_ascii_digit()).then_some(process)
+    }
+}
+
+#[test]
+fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process() {
+    if env::var_os(WATCHED).is_some() {
+        return watched();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calls");
+    let mut strace = Command::new(tool("strace"));
+    let may = strace.args(["-f", "-o"]).arg(&file).arg("true").output().unwrap();
+    if !may.status.success() {
+        return eprintln!("nobody may be watched here: {}", String::from_utf8_lossy(&may.stderr));
+    }
+    // This very test, as a process of its own.
+    let name = thread::current().name().unwrap().to_owned();
+    let output = Command::new(tool("strace"))
+        .args(["-f", "-s", "256", "-o"])
+        .arg(&file)
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture"])
+        .env(WATCHED, "1")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+
+    let text = fs::read_to_string(&file).unwrap();
+    let calls: Vec<_> = text.lines().filter_map(Call::of).collect();
+    let mark = |mark: &str| calls.iter().position(|call| call.what.contains(mark)).unwrap();
+    let (begin, end) = (mark(BEGIN), mark(END));
+    let collecting = calls[begin].thread;
+    let asked: Vec<_> = calls[begin + 1..end]
+        .iter()
+        .filter(|call| call.thread == collecting && !NO_QUESTION.contains(&call.name()))
+        .collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+    // The same thread read nothing, but others did, all the while.
+    let others = calls[begin..end].iter().filter(|call| call.thread != collecting);
+    assert!(others.clone().any(|call| call.what.contains("\"/proc/")), "nobody sampled meanwhile");
+
+    let own = stderr.lines().find_map(|line| line.strip_prefix("watched: ")).unwrap();
+    let strange: Vec<_> =
+        calls.iter().filter(|call| call.process().is_some_and(|process| process != own)).collect();
+    assert!(strange.is_empty(), "{strange:#?}");
+}
+
+/// Collects while all is sampled.
+fn watched() {
+    eprintln!("watched: {}", process::id());
+    let telemetry =
+        Telemetry::builder("watched").prometheus().system(Duration::from_millis(100)).build().unwrap();
+    let readings = |text: &str| {
+        let mut lines = text.lines().filter(|line| line.starts_with("campanile_sampler_duration_seconds{"));
+        // It differs from one reading to the next.
+        lines.find(|line| line.contains("source=\"process\"")).map(str::to_owned)
+    };
+    let until = |wanted: &dyn Fn(&str) -> bool| {
+        let started = Instant::now();
+        while !wanted(&telemetry.prometheus_text()) {
+            assert!(started.elapsed() < PATIENCE, "{}", telemetry.prometheus_text());
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    };
+    until(&|text| text.contains("\nprocess_cpu_utilization_ratio{"));
+    let first = readings(&telemetry.prometheus_text());
+    let _ = fs::metadata(BEGIN);
+    // As long as it takes for another reading to be made while this thread does nothing else.
+    let started = Instant::now();
+    while readings(&telemetry.prometheus_text()) == first {
+        assert!(started.elapsed() < PATIENCE);
+    }
+    let _ = fs::metadata(END);
+}

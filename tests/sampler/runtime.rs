@@ -1,0 +1,160 @@
+//! Tokio runtimes: values beside what the test makes the runtime do.
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use campanile::Telemetry;
+use campanile::sampler::{Sampler, SamplerGuard, SamplerSettings};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two readings.
+const EVERY: Duration = Duration::from_millis(100);
+
+fn runtime(workers: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
+}
+
+/// Samples the runtimes of these names, and tells what is in the exposition.
+struct Watching {
+    telemetry: Telemetry,
+    _sampling: SamplerGuard,
+}
+
+impl Watching {
+    fn start(runtimes: &[(&str, &Runtime)]) -> Self {
+        let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
+        let builder = Sampler::builder(SamplerSettings::every(EVERY));
+        let builder = runtimes
+            .iter()
+            .fold(builder, |builder, (name, runtime)| builder.runtime(name, runtime.handle().clone()));
+        Self { telemetry, _sampling: builder.start().unwrap() }
+    }
+
+    /// The series of a metric that has this label.
+    fn value(&self, metric: &str, label: (&str, &str)) -> Option<f64> {
+        let label = format!("{}=\"{}\"", label.0, label.1);
+        let text = self.telemetry.prometheus_text();
+        let mut lines = text.lines().filter(|line| {
+            line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{')) && line.contains(&label)
+        });
+        let line = lines.next()?;
+        assert_eq!(lines.next(), None, "one series of {metric} has {label}");
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Waits until that value is as wanted.
+    fn until(&self, metric: &str, runtime: &str, wanted: impl Fn(Option<f64>) -> bool) -> Option<f64> {
+        let started = Instant::now();
+        loop {
+            let value = self.value(metric, ("runtime", runtime));
+            if wanted(value) {
+                return value;
+            }
+            assert!(started.elapsed() < PATIENCE, "{metric} of {runtime} is {value:?}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn p41_the_tasks_that_a_runtime_has_are_counted() {
+    let runtime = runtime(3);
+    let watching = Watching::start(&[("tasks", &runtime)]);
+    let gate = Arc::new(Semaphore::new(0));
+    for _ in 0..40 {
+        let gate = Arc::clone(&gate);
+        runtime.spawn(async move { drop(gate.acquire().await) });
+    }
+    watching.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(40.0));
+    assert_eq!(watching.value("campanile_runtime_workers", ("runtime", "tasks")), Some(3.0));
+    let parks = watching.until("campanile_runtime_parks_total", "tasks", |parks| parks > Some(0.0));
+    gate.add_permits(40);
+    watching.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(0.0));
+    // The task that each reading spawns wakes a worker, which then rests again.
+    watching.until("campanile_runtime_parks_total", "tasks", |later| later > parks);
+}
+
+#[test]
+fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free() {
+    let runtime = runtime(1);
+    let watching = Watching::start(&[("held", &runtime)]);
+    watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay.is_some());
+    let before = watching.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy.is_some());
+
+    let at_most_since = Instant::now();
+    let (let_go, barrier) = mpsc::channel::<()>();
+    let (arrived, arrival) = mpsc::channel();
+    runtime.spawn(async move {
+        arrived.send(()).unwrap();
+        let _ = barrier.recv();
+    });
+    arrival.recv().unwrap();
+    let held_since = Instant::now();
+    for _ in 0..7 {
+        runtime.spawn(async {});
+    }
+    // Those seven, and the task of the measurement.
+    watching.until("campanile_runtime_queue_depth", "held", |depth| depth == Some(8.0));
+    // It grows while nothing runs.
+    let seen =
+        watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > Some(0.3));
+    let later = watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > seen);
+    let at_most = at_most_since.elapsed().as_secs_f64();
+    assert!(later <= Some(at_most), "{later:?} of {at_most}");
+
+    let held = held_since.elapsed();
+    let_go.send(()).unwrap();
+    let wanted = before.unwrap() + held.as_secs_f64();
+    watching.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy >= Some(wanted));
+    let utilization = watching.value("campanile_runtime_utilization_ratio", ("runtime", "held")).unwrap();
+    assert!((0.0..=1.0).contains(&utilization), "{utilization}");
+    watching.until("campanile_runtime_queue_depth", "held", |depth| depth == Some(0.0));
+    watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay < seen);
+}
+
+#[test]
+fn p40_a_runtime_that_is_shut_down_takes_its_series_along_and_nothing_else() {
+    let (stays, goes) = (runtime(1), runtime(1));
+    let watching = Watching::start(&[("stays", &stays), ("goes", &goes)]);
+    for name in ["stays", "goes"] {
+        watching.until("campanile_runtime_workers", name, |workers| workers == Some(1.0));
+    }
+    // The sampler's handle does not keep it: this returns when its workers are gone.
+    drop(goes);
+    watching.until("campanile_runtime_workers", "goes", |workers| workers.is_none());
+    assert_eq!(watching.value("campanile_runtime_tasks", ("runtime", "goes")), None);
+    let parks = watching.until("campanile_runtime_parks_total", "stays", |parks| parks.is_some());
+    watching.until("campanile_runtime_parks_total", "stays", |later| later > parks);
+    assert_eq!(watching.value("campanile_sampler_failures_total", ("source", "runtime")), Some(0.0));
+}
+
+#[tokio::test]
+async fn the_runtime_that_the_sampler_is_started_in_is_one_of_them() {
+    let watching = Watching::start(&[]);
+    let (done, waits) = tokio::sync::oneshot::channel();
+    // This runtime has one thread, which has to be free for its tasks to run.
+    std::thread::spawn(move || {
+        watching.until("campanile_runtime_scheduling_delay_seconds", "main", |delay| delay.is_some());
+        done.send(watching.value("campanile_runtime_workers", ("runtime", "main")))
+    });
+    // Others may be sampled under the same name in this process; then they add up.
+    assert!(waits.await.unwrap() >= Some(1.0));
+}
+
+#[test]
+fn each_runtime_has_a_name_of_its_own() {
+    let runtime = runtime(1);
+    for (names, value, wanted) in
+        [(["", "b"], "\"\"", "a name"), (["b", "b"], "\"b\"", "a name that no other runtime has")]
+    {
+        let builder = Sampler::builder(SamplerSettings::every(EVERY));
+        let builder =
+            names.iter().fold(builder, |builder, name| builder.runtime(name, runtime.handle().clone()));
+        let error = builder.start().unwrap_err();
+        assert_eq!((error.setting(), error.value()), ("sampler.runtime", value));
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}
