@@ -1,1 +1,288 @@
-fn main() {}
+//! What it costs to read the machine, beside `opentelemetry-system-metrics`: `cargo bench --bench samplers
+//! --all-features`. Linux only.
+//!
+//! Each case runs in a process of its own in which nothing else happens, and what counts is the processor time of all
+//! threads but the one that measures, from the middle between two readings to the middle of the next: wake-ups and
+//! whatever the runtime does for it are in it. Ours and the peer run side by side. Compare the medians of one run; only
+//! ratios carry to another machine. `cargo bench --bench samplers -- tick steady export` takes the parts apart.
+
+#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(clippy::disallowed_methods)] // A bench reads the real clock.
+#![allow(clippy::cast_precision_loss)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
+
+use campanile::Telemetry;
+use campanile::sampler::{Sampler, SamplerSettings};
+use peer_api::metrics::MeterProvider as _;
+use tokio::runtime::{Builder, Runtime};
+
+/// What a process is started for, and the milliseconds between two readings, and how many of them.
+const CASE: &str = "CAMPANILE_BENCH_SAMPLERS";
+/// The peer takes its interval from there alone.
+const PEER_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+/// Readings that are not counted: the first ones make what the others use.
+const WARM_UP: usize = 3;
+
+// ===== what is counted =====
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Of the thread that measures nothing counts.
+    static MEASURES: Cell<bool> = const { Cell::new(false) };
+}
+
+fn allocated(bytes: usize) {
+    if !MEASURES.try_with(Cell::get).unwrap_or(true) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        allocated(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // What is asked for anew; the old part may have to move.
+        allocated(size);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Processor time of each other thread of this process, in nanoseconds.
+fn processor_times() -> BTreeMap<u64, u64> {
+    let own = u64::from(process::id());
+    let threads = fs::read_dir("/proc/self/task").expect("Linux has it");
+    threads
+        .filter_map(|thread| {
+            let thread = thread.ok()?;
+            let id: u64 = thread.file_name().to_str()?.parse().ok()?;
+            // The first thread is the one that measures.
+            (id != own).then_some(())?;
+            let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            Some((id, times.split(' ').next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+/// What one reading took.
+#[derive(Clone, Copy)]
+struct Cost {
+    nanos: u64,
+    bytes: u64,
+    allocations: u64,
+}
+
+#[derive(Clone)]
+struct Seen {
+    times: BTreeMap<u64, u64>,
+    bytes: u64,
+    allocations: u64,
+}
+
+impl Seen {
+    fn now() -> Self {
+        Self {
+            times: processor_times(),
+            bytes: BYTES.load(Ordering::Relaxed),
+            allocations: ALLOCATIONS.load(Ordering::Relaxed),
+        }
+    }
+
+    fn since(&self, before: &Self) -> Cost {
+        // A thread that ended takes its last time along; ours and the peer's stay.
+        let nanos = self.times.iter().map(|(id, time)| time - before.times.get(id).unwrap_or(&0)).sum();
+        Cost { nanos, bytes: self.bytes - before.bytes, allocations: self.allocations - before.allocations }
+    }
+}
+
+// ===== the cases, each in its process =====
+
+/// Two workers, as a small service has.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+fn settings(every: Duration) -> SamplerSettings {
+    let mut settings = serde_json::json!({ "every": format!("{}ms", every.as_millis()) });
+    // The GPUs are a case of their own.
+    #[cfg(feature = "gpu")]
+    {
+        settings["gpu"] = serde_json::Value::Null;
+    }
+    serde_json::from_value(settings).expect("settings")
+}
+
+/// Measures a reading after the other, and prints what each took.
+fn measure(every: Duration, readings: usize) {
+    MEASURES.set(true);
+    // The first reading is there at once, the second soon; from the third on there is a rhythm, and this is between.
+    thread::sleep(Duration::from_millis(700).max(every) + every / 2);
+    let mut before = Seen::now();
+    for reading in 0..WARM_UP + readings {
+        thread::sleep(every);
+        let now = Seen::now();
+        let cost = now.since(&before);
+        if reading >= WARM_UP {
+            println!("{} {} {}", cost.nanos, cost.bytes, cost.allocations);
+        }
+        before = now;
+    }
+}
+
+fn ours(every: Duration, readings: usize) {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let _sampling = Sampler::start(settings(every)).expect("a sampler");
+    measure(every, readings);
+}
+
+fn peer(every: Duration, readings: usize) {
+    let reader = peer_sdk::metrics::ManualReader::builder().build();
+    let provider = peer_sdk::metrics::SdkMeterProvider::builder().with_reader(reader).build();
+    let runtime = runtime();
+    runtime.spawn(opentelemetry_system_metrics::init_process_observer(provider.meter("bench")));
+    measure(every, readings);
+}
+
+// ===== the parts =====
+
+/// Starts a case in a process of its own.
+fn start(case: &str, every: Duration, readings: usize) -> Child {
+    Command::new(env::current_exe().expect("this program"))
+        .env(CASE, format!("{case} {} {readings}", every.as_millis()))
+        .env(PEER_INTERVAL, every.as_millis().to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program again")
+}
+
+fn end(child: Child) -> Vec<Cost> {
+    let output = child.wait_with_output().expect("its output");
+    assert!(output.status.success(), "a case failed");
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    text.lines()
+        .map(|line| {
+            let mut numbers = line.split(' ').map(|number| number.parse().expect("a number"));
+            let mut next = || numbers.next().expect("three numbers");
+            Cost { nanos: next(), bytes: next(), allocations: next() }
+        })
+        .collect()
+}
+
+fn median(values: impl IntoIterator<Item = u64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).map_or(f64::NAN, |value| *value as f64)
+}
+
+fn micros(costs: &[Cost]) -> f64 {
+    median(costs.iter().map(|cost| cost.nanos)) / 1e3
+}
+
+/// What one reading of all sources takes.
+fn tick(every: Duration, readings: usize) {
+    println!("a reading of system, process and runtime, every {every:?}, median of {readings}:");
+    {
+        let case = "all";
+        let costs = end(start(case, every, readings));
+        println!(
+            "  {case:<12} {:>9.1} µs CPU {:>9.0} bytes in {:>4.0} allocations",
+            micros(&costs),
+            median(costs.iter().map(|cost| cost.bytes)),
+            median(costs.iter().map(|cost| cost.allocations)),
+        );
+    }
+}
+
+/// What it costs all the time.
+fn steady(every: Duration, readings: usize) {
+    println!("steady cost, a reading every {every:?}, median of {readings}, side by side:");
+    let cases = ["all", "peer"].map(|case| (case, start(case, every, readings)));
+    let [all, peer] = cases.map(|(case, child)| {
+        let micros = micros(&end(child));
+        let share = micros / 1e6 / every.as_secs_f64() * 100.0;
+        println!("  {case:<12} {micros:>9.1} µs CPU {share:>9.5} % of a core");
+        micros
+    });
+    println!("  all to peer {:.2}", all / peer);
+}
+
+/// What collecting takes with and without a sampler: it reads what is there.
+fn export(rounds: usize) {
+    let time = |telemetry: &Telemetry| {
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let started = Instant::now();
+            black_box(telemetry.prometheus_text());
+            times.push(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        median(times) / 1e3
+    };
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let telemetry = Telemetry::builder("bench").prometheus().build().expect("a pipeline");
+    let without = time(&telemetry);
+    let _sampling = Sampler::start(settings(Duration::from_secs(3_600))).expect("a sampler");
+    // The second reading gives the shares.
+    thread::sleep(Duration::from_millis(1_000));
+    let with = time(&telemetry);
+    let text = telemetry.prometheus_text();
+    let series = text.lines().filter(|line| !line.starts_with('#')).count();
+    println!(
+        "collecting, median of {rounds}: {without:.1} µs without a sampler, {with:.1} µs with one ({series} series)"
+    );
+    println!("  no system call: cargo test --all-features --test sampler p40_collecting");
+}
+
+fn main() {
+    if let Ok(case) = env::var(CASE) {
+        let words: Vec<_> = case.split(' ').collect();
+        let (every, readings) =
+            (words[1].parse().expect("milliseconds"), words[2].parse().expect("a number"));
+        let every = Duration::from_millis(every);
+        return match words[0] {
+            "peer" => peer(every, readings),
+            _ => ours(every, readings),
+        };
+    }
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let full = arguments.iter().any(|argument| argument == "--bench");
+    let wanted = |part: &str| {
+        let mut named = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
+        named.peek().is_none() || named.any(|argument| argument == part)
+    };
+    let often = Duration::from_millis(100);
+    if wanted("tick") {
+        tick(often, if full { 100 } else { 2 });
+    }
+    if wanted("steady") {
+        let (every, readings) = if full { (Duration::from_secs(10), 13) } else { (often, 2) };
+        steady(every, readings);
+    }
+    if wanted("export") {
+        export(if full { 1_000 } else { 2 });
+    }
+}

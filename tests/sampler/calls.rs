@@ -1,10 +1,11 @@
 //! What the sampler asks the system for, and when: the system calls of a process of its own, by `strace`.
 
 use std::process::{self, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, fs, thread};
 
 use campanile::Telemetry;
+use tokio::time::Instant;
 
 use crate::support::tool;
 

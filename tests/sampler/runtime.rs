@@ -1,12 +1,13 @@
 //! Tokio runtimes: values beside what the test makes the runtime do.
 
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use campanile::Telemetry;
 use campanile::sampler::{Sampler, SamplerGuard, SamplerSettings};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,25 +36,39 @@ impl Watching {
 
     /// The series of a metric that has this label.
     fn value(&self, metric: &str, label: (&str, &str)) -> Option<f64> {
-        let label = format!("{}=\"{}\"", label.0, label.1);
+        self.value_of(metric, &[label])
+    }
+
+    /// The series of a metric that has these labels.
+    fn value_of(&self, metric: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let text = self.telemetry.prometheus_text();
         let mut lines = text.lines().filter(|line| {
-            line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{')) && line.contains(&label)
+            line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'))
+                && labels.iter().all(|(key, value)| line.contains(&format!("{key}=\"{value}\"")))
         });
         let line = lines.next()?;
-        assert_eq!(lines.next(), None, "one series of {metric} has {label}");
+        assert_eq!(lines.next(), None, "one series of {metric} has {labels:?}");
         line.rsplit(' ').next()?.parse().ok()
     }
 
     /// Waits until that value is as wanted.
     fn until(&self, metric: &str, runtime: &str, wanted: impl Fn(Option<f64>) -> bool) -> Option<f64> {
+        self.until_of(metric, &[("runtime", runtime)], wanted)
+    }
+
+    fn until_of(
+        &self,
+        metric: &str,
+        labels: &[(&str, &str)],
+        wanted: impl Fn(Option<f64>) -> bool,
+    ) -> Option<f64> {
         let started = Instant::now();
         loop {
-            let value = self.value(metric, ("runtime", runtime));
+            let value = self.value_of(metric, labels);
             if wanted(value) {
                 return value;
             }
-            assert!(started.elapsed() < PATIENCE, "{metric} of {runtime} is {value:?}");
+            assert!(started.elapsed() < PATIENCE, "{metric} of {labels:?} is {value:?}");
             std::thread::park_timeout(Duration::from_millis(10));
         }
     }
@@ -79,6 +94,8 @@ fn p41_the_tasks_that_a_runtime_has_are_counted() {
 
 #[test]
 fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free() {
+    const QUEUE: &str = "campanile_runtime_queue_depth";
+    let global = [("runtime", "held"), ("queue", "global")];
     let runtime = runtime(1);
     let watching = Watching::start(&[("held", &runtime)]);
     watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay.is_some());
@@ -97,7 +114,7 @@ fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free
         runtime.spawn(async {});
     }
     // Those seven, and the task of the measurement.
-    watching.until("campanile_runtime_queue_depth", "held", |depth| depth == Some(8.0));
+    watching.until_of(QUEUE, &global, |depth| depth == Some(8.0));
     // It grows while nothing runs.
     let seen =
         watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > Some(0.3));
@@ -111,7 +128,7 @@ fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free
     watching.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy >= Some(wanted));
     let utilization = watching.value("campanile_runtime_utilization_ratio", ("runtime", "held")).unwrap();
     assert!((0.0..=1.0).contains(&utilization), "{utilization}");
-    watching.until("campanile_runtime_queue_depth", "held", |depth| depth == Some(0.0));
+    watching.until_of(QUEUE, &global, |depth| depth == Some(0.0));
     watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay < seen);
 }
 
@@ -129,6 +146,52 @@ fn p40_a_runtime_that_is_shut_down_takes_its_series_along_and_nothing_else() {
     let parks = watching.until("campanile_runtime_parks_total", "stays", |parks| parks.is_some());
     watching.until("campanile_runtime_parks_total", "stays", |later| later > parks);
     assert_eq!(watching.value("campanile_sampler_failures_total", ("source", "runtime")), Some(0.0));
+}
+
+#[cfg(tokio_unstable)]
+#[test]
+fn p41_an_unstable_tokio_tells_more() {
+    let runtime = runtime(1);
+    let watching = Watching::start(&[("more", &runtime)]);
+    let until = |metric: &str, label, wanted: f64| {
+        watching.until_of(metric, &[("runtime", "more"), label], |value| value == Some(wanted))
+    };
+    let (let_go, barrier) = mpsc::channel::<()>();
+    let blocking = runtime.spawn_blocking(move || drop(barrier.recv()));
+    until("campanile_runtime_blocking_threads", ("state", "used"), 2.0); // The worker is one of them.
+    let_go.send(()).unwrap();
+    runtime.block_on(blocking).unwrap();
+    until("campanile_runtime_blocking_threads", ("state", "idle"), 1.0);
+    until("campanile_runtime_queue_depth", ("queue", "blocking"), 0.0);
+
+    let spawned =
+        watching.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned.is_some());
+    let (let_go, barrier) = mpsc::channel::<()>();
+    runtime.spawn(async move {
+        for _ in 0..6 {
+            tokio::spawn(async {});
+        }
+        let _ = barrier.recv();
+    });
+    // The last of them has a place of its own: it is the next to run.
+    until("campanile_runtime_queue_depth", ("queue", "local"), 5.0);
+    let_go.send(()).unwrap();
+    let wanted = spawned.map(|spawned| spawned + 7.0);
+    watching.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned >= wanted);
+    watching.until("campanile_runtime_polls_total", "more", |polls| polls >= Some(7.0));
+
+    let yields =
+        watching.until("campanile_runtime_budget_forced_yields_total", "more", |yields| yields.is_some());
+    runtime.spawn(async {
+        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+        (0..1_000).for_each(|number| send.send(number).unwrap());
+        // Each message costs a unit of the budget, of which a task has 128.
+        for _ in 0..1_000 {
+            receive.recv().await;
+        }
+    });
+    watching.until("campanile_runtime_budget_forced_yields_total", "more", |later| later > yields);
+    assert_eq!(watching.value("campanile_runtime_steals_total", ("runtime", "more")), Some(0.0));
 }
 
 #[tokio::test]
