@@ -125,8 +125,12 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-fn settings(every: Duration) -> SamplerSettings {
+fn settings(every: Duration, sources: Option<&[&str]>) -> SamplerSettings {
     let mut settings = serde_json::json!({ "every": format!("{}ms", every.as_millis()) });
+    if let Some(sources) = sources {
+        let only = [&["!*"], sources].concat();
+        settings["system"] = serde_json::json!({ "sources": only });
+    }
     // The GPUs are a case of their own.
     #[cfg(feature = "gpu")]
     {
@@ -152,10 +156,10 @@ fn measure(every: Duration, readings: usize) {
     }
 }
 
-fn ours(every: Duration, readings: usize) {
+fn ours(every: Duration, readings: usize, sources: Option<&[&str]>) {
     let runtime = runtime();
     let _inside = runtime.enter();
-    let _sampling = Sampler::start(settings(every)).expect("a sampler");
+    let _sampling = Sampler::start(settings(every, sources)).expect("a sampler");
     measure(every, readings);
 }
 
@@ -202,11 +206,13 @@ fn micros(costs: &[Cost]) -> f64 {
     median(costs.iter().map(|cost| cost.nanos)) / 1e3
 }
 
-/// What one reading of all sources takes.
+/// Those that are read at each interval: two more are read once a minute at most.
+const SOURCES: &[&str] = &["system", "disk", "network", "filesystem", "process", "container", "runtime"];
+
+/// What one reading of all sources takes, and one of each alone: a wake-up is in each of them.
 fn tick(every: Duration, readings: usize) {
     println!("a reading of system, process and runtime, every {every:?}, median of {readings}:");
-    {
-        let case = "all";
+    for case in ["all"].iter().chain(SOURCES) {
         let costs = end(start(case, every, readings));
         println!(
             "  {case:<12} {:>9.1} µs CPU {:>9.0} bytes in {:>4.0} allocations",
@@ -220,14 +226,14 @@ fn tick(every: Duration, readings: usize) {
 /// What it costs all the time.
 fn steady(every: Duration, readings: usize) {
     println!("steady cost, a reading every {every:?}, median of {readings}, side by side:");
-    let cases = ["all", "peer"].map(|case| (case, start(case, every, readings)));
-    let [all, peer] = cases.map(|(case, child)| {
+    let cases = ["all", "process", "peer"].map(|case| (case, start(case, every, readings)));
+    let [all, process, peer] = cases.map(|(case, child)| {
         let micros = micros(&end(child));
         let share = micros / 1e6 / every.as_secs_f64() * 100.0;
         println!("  {case:<12} {micros:>9.1} µs CPU {share:>9.5} % of a core");
         micros
     });
-    println!("  all to peer {:.2}", all / peer);
+    println!("  process to peer {:.2}, all to peer {:.2}", process / peer, all / peer);
 }
 
 /// What collecting takes with and without a sampler: it reads what is there.
@@ -245,7 +251,7 @@ fn export(rounds: usize) {
     let _inside = runtime.enter();
     let telemetry = Telemetry::builder("bench").prometheus().build().expect("a pipeline");
     let without = time(&telemetry);
-    let _sampling = Sampler::start(settings(Duration::from_secs(3_600))).expect("a sampler");
+    let _sampling = Sampler::start(settings(Duration::from_secs(3_600), None)).expect("a sampler");
     // The second reading gives the shares.
     thread::sleep(Duration::from_millis(1_000));
     let with = time(&telemetry);
@@ -255,6 +261,16 @@ fn export(rounds: usize) {
         "collecting, median of {rounds}: {without:.1} µs without a sampler, {with:.1} µs with one ({series} series)"
     );
     println!("  no system call: cargo test --all-features --test sampler p40_collecting");
+    println!("the last reading of each source, by the clock:");
+    for line in text.lines() {
+        if let Some((source, seconds)) =
+            line.strip_prefix("campanile_sampler_duration_seconds{").and_then(|rest| {
+                Some((rest.split_once("source=\"")?.1.split_once('"')?.0, rest.rsplit_once(' ')?.1))
+            })
+        {
+            println!("  {source:<12} {:>9.1} µs", seconds.parse::<f64>().unwrap_or(f64::NAN) * 1e6);
+        }
+    }
 }
 
 fn main() {
@@ -264,8 +280,9 @@ fn main() {
             (words[1].parse().expect("milliseconds"), words[2].parse().expect("a number"));
         let every = Duration::from_millis(every);
         return match words[0] {
+            "all" => ours(every, readings, None),
             "peer" => peer(every, readings),
-            _ => ours(every, readings),
+            source => ours(every, readings, Some(&[source])),
         };
     }
     let arguments: Vec<_> = env::args().skip(1).collect();

@@ -80,11 +80,38 @@ impl SamplerBuilder {
             plans.push(super::process::plan(every));
             plans.extend(super::container::plan(every));
             plans.extend(super::runtime::plan(&self.runtimes, every));
+            plans.retain(|plan: &Plan| system.reads(&plan.name));
         }
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.settings.gpu {
             plans.extend(super::gpu::plans(gpu, self.settings.every));
         }
         plans
+    }
+}
+
+#[cfg(all(test, feature = "system"))]
+mod tests {
+    use super::*;
+    use crate::sampler::{NameFilter, Sampler, SystemSettings};
+
+    #[test]
+    fn only_the_sources_that_are_wanted_are_read() {
+        let read = |patterns: &[&str]| {
+            let mut system = SystemSettings::default();
+            system.sources = NameFilter::new(patterns.iter().copied());
+            let mut settings = SamplerSettings::default();
+            settings.system = Some(system);
+            #[cfg(feature = "gpu")]
+            {
+                settings.gpu = None;
+            }
+            let plans = Sampler::builder(settings).plans();
+            plans.into_iter().map(|plan| plan.name.into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&["!*", "process"]), ["process"]);
+        let (all, some) = (read(&[]), read(&["!system"]));
+        assert_eq!(some, all.iter().filter(|name| *name != "system").cloned().collect::<Vec<_>>());
+        assert_eq!(some.len() + 1, all.len());
     }
 }
