@@ -2,12 +2,12 @@
 //!
 //! # Why
 //! A dashboard of figures leaves the judging to whoever is awake. Health judges: each component gets a score
-//! from what flows anyway (its spans, circuit breakers and dead letters), and each point that it lost comes
+//! from what flows anyway (its spans, circuit breakers, dead letters and machine), and each point that it lost comes
 //! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
 //!
 //! # Components
 //! A component is a name. Spans are counted under theirs, and a breaker or a queue of the same name speaks for
-//! the same component. [`Health::register`] adds what cannot be seen from there: which are
+//! the same component. A sampler speaks for `host`, and for `gpu/0` and so on. [`Health::register`] adds what cannot be seen from there: which are
 //! [critical](Component::critical) or [optional](Component::optional), and who
 //! [depends on](Component::depends_on) whom.
 //!
@@ -46,6 +46,12 @@
 //! | circuit half-open | | 0.25 |
 //! | dead letters that wait | 100 | 0.5 |
 //! | age of the oldest letter | 1 h | 0.25 |
+//! | a figure of the machine at its warning threshold | | 0.25 |
+//! | a figure of the machine at its critical threshold | | 0.5 |
+//!
+//! The sampler's settings hold the thresholds of the machine. What is wrong with one machine tends to have one cause, so
+//! that the figures of one component cost no more together than the worst of them alone. A host at its limits is degraded
+//! or unhealthy, and serves; it takes readiness away only when it is registered as critical.
 //!
 //! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
 //! `Critical`. A component with fewer than five calls in the last minute, no queue, and nothing against it is
@@ -60,6 +66,7 @@ mod component;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod machine;
 mod of_telemetry;
 mod reason;
 mod score;

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct Reason {
     /// What it is about.
     pub kind: ReasonKind,
-    /// What was found: a share, a count, seconds, or the number of circuits.
+    /// What was found: a share, a count, seconds, degrees, or the number of circuits.
     pub figure: f64,
     /// What is allowed, in the unit of the figure.
     pub limit: f64,
@@ -44,6 +44,18 @@ pub enum ReasonKind {
     Letters,
     /// The age of the oldest waiting letter, in seconds.
     OldestLetter,
+    /// The share of the processors in use, of the machine or of its container's limit.
+    CpuUsage,
+    /// The share of the memory in use, of the machine or of its container's limit.
+    MemoryUsage,
+    /// The share of a file system in use.
+    DiskUsage,
+    /// The load average of five minutes for each processor.
+    Load,
+    /// The temperature of a device, in degrees Celsius.
+    Temperature,
+    /// A device says that it is degraded, 1, or that it failed, 2.
+    DeviceState,
 }
 
 impl fmt::Display for Reason {

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use super::machine;
 use super::reason::{Reason, ReasonKind};
 use super::settings::HealthSettings;
 use super::status::Status;
-use crate::signal::{BreakerSign, LOOK_BACK, Sign, VitalReading};
+use crate::signal::{BreakerSign, LOOK_BACK, MachineSign, Sign, VitalReading};
 
 /// All the points there are.
 pub(super) const WHOLE: u32 = 1_024;
@@ -28,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) keyed: u64,
     /// How many letters wait, and the age of the oldest.
     pub(super) letters: Option<(u64, Duration)>,
+    /// Figures of the machine or the device of that name.
+    pub(super) machine: Vec<MachineSign>,
 }
 
 /// What follows from it.
@@ -60,12 +63,13 @@ impl Evidence {
                 *sum += waiting;
                 *age = (*age).max(oldest);
             }
+            Sign::Machine(sign) => self.machine.push(sign),
         }
     }
 
     pub(super) fn judge(&self, settings: &HealthSettings) -> Verdict {
         let mut ledger = Ledger { at_limit: 1.0 - settings.thresholds.healthy, entries: Vec::new() };
-        let mut known = self.letters.is_some();
+        let mut known = self.letters.is_some() || !self.machine.is_empty();
         if let Some(vital) = &self.vital {
             known |= vital.recent.calls >= settings.minimum_calls;
             ledger.vital(vital, settings);
@@ -74,6 +78,7 @@ impl Evidence {
         if let Some((waiting, oldest)) = self.letters {
             ledger.letters(waiting, oldest, settings);
         }
+        ledger.entries.extend(machine::reasons(&self.machine, &settings.weights));
         let (points, reasons) = ledger.close();
         known |= !reasons.is_empty();
         let status = if known { settings.thresholds.status(score(points)) } else { Status::Unknown };
@@ -242,7 +247,7 @@ fn floor(cost: f64) -> u32 {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
-fn ceil(cost: f64) -> u32 {
+pub(super) fn ceil(cost: f64) -> u32 {
     ((cost * f64::from(WHOLE)).ceil() as u32).min(WHOLE)
 }
 
@@ -382,22 +387,24 @@ pub(super) mod tests {
             circuits in prop::array::uniform3(0_u32..3),
             (broken, well) in (0_u64..3, 0_u64..3),
             letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
+            machine in prop::collection::vec(machine::tests::sign(), 0..12),
         ) -> Evidence {
             let [open, forced_open, half_open] = circuits;
             let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
             let calls = calls(failed, succeeded, Duration::from_millis(millis));
-            Evidence { open, forced_open, half_open, broken, keyed: broken + well, letters, ..calls }
+            let keyed = broken + well;
+            Evidence { open, forced_open, half_open, broken, keyed, letters, machine, ..calls }
         }
     }
 
     prop_compose! {
         fn settings()(
             limits in (1_u64..50, 0.001_f64..=1.0, 1_u64..50, 1_u64..10_000, 1_u64..1_000, 1_u64..100_000),
-            weights in prop::array::uniform7(0.0_f64..=1.0),
+            weights in prop::array::uniform9(0.0_f64..=1.0),
             thresholds in (0.67_f64..0.999, 0.34_f64..0.66, 0.0_f64..0.33),
         ) -> HealthSettings {
             let (minimum_calls, error_share, consecutive_failures, millis, letters, secs) = limits;
-            let [share, consecutive, mean, open, half_open, waiting, oldest] = weights;
+            let [share, consecutive, mean, open, half_open, waiting, oldest, warning, critical] = weights;
             let settings = HealthSettings {
                 minimum_calls,
                 error_share,
@@ -413,6 +420,8 @@ pub(super) mod tests {
                     circuit_half_open: half_open,
                     letters: waiting,
                     oldest_letter: oldest,
+                    machine_warning: warning,
+                    machine_critical: critical,
                 },
                 thresholds: crate::health::Thresholds {
                     healthy: thresholds.0,

@@ -64,6 +64,10 @@ pub struct Weights {
     pub letters: f64,
     /// For the age of the oldest letter. Default 0.25.
     pub oldest_letter: f64,
+    /// For figures of a machine or a device at their warning threshold, all of one component together. Default 0.25.
+    pub machine_warning: f64,
+    /// The same with one at its critical threshold. Default 0.5.
+    pub machine_critical: f64,
 }
 
 /// The scores that a component must be above for a status. Each is less than the one before it.
@@ -104,6 +108,8 @@ impl Default for Weights {
             circuit_half_open: 0.25,
             letters: 0.5,
             oldest_letter: 0.25,
+            machine_warning: 0.25,
+            machine_critical: 0.5,
         }
     }
 }
@@ -157,6 +163,8 @@ impl Weights {
             ("health.weights.circuit_half_open", self.circuit_half_open),
             ("health.weights.letters", self.letters),
             ("health.weights.oldest_letter", self.oldest_letter),
+            ("health.weights.machine_warning", self.machine_warning),
+            ("health.weights.machine_critical", self.machine_critical),
         ];
         weights.into_iter().try_for_each(|(setting, weight)| {
             ConfigError::check((0.0..=1.0).contains(&weight), setting, weight, "from 0 to 1")

@@ -242,7 +242,7 @@ impl HealthSnapshot {
 ///
 /// Each gets its share without the fraction; the points left over go to the largest fractions.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024.
-fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
+pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
     // The sum of weights may overflow where that of their shares does not.
     let heaviest = weights.iter().copied().fold(0.0, f64::max);
     let sum: f64 = weights.iter().map(|weight| weight / heaviest).sum();

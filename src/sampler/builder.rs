@@ -61,7 +61,10 @@ impl SamplerBuilder {
         #[cfg(feature = "system")]
         self.runtimes.validate()?;
         let plans = self.plans();
-        let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), plan.every))));
+        let latest = Arc::new(Latest::new(
+            plans.iter().map(|plan| (plan.name.clone(), plan.every)),
+            self.settings.thresholds,
+        ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
@@ -76,9 +79,10 @@ impl SamplerBuilder {
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
             let limits = super::limits::Limits::default();
+            // First, so that the machine's figures are watched from the start only where no limit is in force.
+            plans.extend(super::container::plan(every, &limits));
             plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
-            plans.extend(super::container::plan(every));
             plans.extend(super::runtime::plan(&self.runtimes, every));
             plans.retain(|plan: &Plan| system.reads(&plan.name));
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::probe::Sample;
+use super::thresholds::{Thresholds, Watch};
 use crate::clock::{self, Tick};
-use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Source};
+use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Sign, Source};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +18,7 @@ const STALE_AFTER: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Latest {
     slots: Box<[Slot]>,
+    thresholds: Thresholds,
 }
 
 #[derive(Debug)]
@@ -24,6 +26,7 @@ struct Slot {
     source: Cow<'static, str>,
     good_for: Duration,
     sampled: Mutex<Option<Arc<Sampled>>>,
+    watch: Mutex<Watch>,
     failures: AtomicU64,
 }
 
@@ -35,22 +38,25 @@ struct Sampled {
 }
 
 impl Latest {
-    pub(super) fn new(sources: impl Iterator<Item = (Cow<'static, str>, Duration)>) -> Self {
-        Self {
-            slots: sources
-                .map(|(source, every)| Slot {
-                    source,
-                    good_for: every * STALE_AFTER,
-                    sampled: Mutex::new(None),
-                    failures: AtomicU64::new(0),
-                })
-                .collect(),
-        }
+    /// No values yet, of sources with these names and intervals.
+    pub(super) fn new(
+        sources: impl Iterator<Item = (Cow<'static, str>, Duration)>,
+        thresholds: Thresholds,
+    ) -> Self {
+        let slot = |(source, every): (_, Duration)| Slot {
+            source,
+            good_for: every * STALE_AFTER,
+            sampled: Mutex::new(None),
+            watch: Mutex::new(Watch::new(every * STALE_AFTER)),
+            failures: AtomicU64::new(0),
+        };
+        Self { slots: sources.map(slot).collect(), thresholds }
     }
 
     /// Shows this sample from now on; gives back the room of the one before, unless somebody looks at that still.
     pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
         let slot = self.slots.get(source)?;
+        slot.watch.lock().read(&sample.figures, at, &self.thresholds);
         let sampled = Arc::new(Sampled { at, took, sample });
         let before = slot.sampled.lock().replace(sampled);
         let mut sample = before.and_then(Arc::into_inner)?.sample;
@@ -90,6 +96,13 @@ impl Source for Latest {
     fn observe(&self, emit: &mut Emit<'_>) {
         self.observe_at(clock::now(), emit);
     }
+
+    fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
+        let now = clock::now();
+        for slot in &self.slots {
+            slot.watch.lock().signs(now, emit);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +113,7 @@ mod tests {
     #[test]
     fn a_stale_value_is_not_reported() {
         let every = Duration::from_secs(10);
-        let latest = Latest::new([("machine".into(), every)].into_iter());
+        let latest = Latest::new([("machine".into(), every)].into_iter(), Thresholds::default());
         let at = Tick(1_000_000_000_000);
         let mut sample = Sample::default();
         sample.value(&SYSTEM_UPTIME, 7.0);

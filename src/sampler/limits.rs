@@ -19,7 +19,7 @@ struct Flags {
 
 impl Limits {
     /// What the container is held to at this reading.
-    #[allow(dead_code)] // By the container's probe.
+    #[cfg(target_os = "linux")]
     pub(in crate::sampler) fn set(&self, cpu: bool, memory: bool) {
         self.0.cpu.store(cpu, Ordering::Relaxed);
         self.0.memory.store(memory, Ordering::Relaxed);

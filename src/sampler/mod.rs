@@ -29,7 +29,7 @@ mod builder;
 #[cfg(feature = "system")]
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
-mod file;
+mod cpu_list;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
@@ -50,6 +50,7 @@ mod settings;
 mod snapshot;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod text;
+mod thresholds;
 
 use std::sync::Arc;
 
@@ -70,6 +71,7 @@ pub use self::snapshot::{
     CpuSnapshot, DiskSnapshot, FileSystemSnapshot, MemorySnapshot, NetworkSnapshot, ProcessSnapshot,
     SwapSnapshot, SystemSnapshot,
 };
+pub use self::thresholds::{Threshold, Thresholds};
 
 /// Starts the background reading: see the [module](self).
 #[derive(Debug)]

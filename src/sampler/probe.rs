@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::signal::Metric;
+pub(super) use crate::signal::Watched;
 
 /// A source: something that can be read again and again.
 ///
@@ -53,25 +54,6 @@ pub(super) struct Figure {
     pub(super) value: f64,
     /// The limits that the device itself states, to be taken instead of those of the settings.
     pub(super) own: Option<(f64, f64)>,
-}
-
-/// What a figure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Watched {
-    /// Share of the processors in use: of those of the container where it has a limit, in 0..=1.
-    Cpu,
-    /// Share of the memory in use: of that of the container where it has a limit, in 0..=1.
-    Memory,
-    /// Share of a file system in use, in 0..=1.
-    Disk,
-    /// Load average of five minutes for each logical processor.
-    Load,
-    /// Degrees Celsius.
-    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
-    Temperature,
-    /// 0 when a device works, 1 when it is degraded, 2 when it failed.
-    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
-    State,
 }
 
 /// Why a source could not be read.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GpuSettings;
 #[cfg(feature = "system")]
 use super::SystemSettings;
+use super::Thresholds;
 use crate::error::ConfigError;
 
 /// How the sampler works.
@@ -18,7 +19,7 @@ use crate::error::ConfigError;
 /// let settings: SamplerSettings = serde_json::from_str(r#"{"every": "30s"}"#).unwrap();
 /// assert_eq!(settings.every, Duration::from_secs(30));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SamplerSettings {
@@ -34,6 +35,8 @@ pub struct SamplerSettings {
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub gpu: Option<GpuSettings>,
+    /// From when on figures of the machine and its devices speak against the health of `host`, `gpu/0` and so on.
+    pub thresholds: Thresholds,
 }
 
 impl Default for SamplerSettings {
@@ -44,6 +47,7 @@ impl Default for SamplerSettings {
             system: Some(SystemSettings::default()),
             #[cfg(feature = "gpu")]
             gpu: Some(GpuSettings::default()),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -96,7 +100,7 @@ impl SamplerSettings {
             gpu.every.map_or(Ok(()), |every| check_interval("sampler.gpu.every", every))?;
             gpu.validate()?;
         }
-        Ok(())
+        self.thresholds.validate()
     }
 }
 

@@ -19,7 +19,8 @@ mod with_telemetry {
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
 
     use crate::signal::exemplars::{Book, Exemplars, Witness};
-    use crate::signal::names::{Kind, METRICS, Metric, WHOLE_NUMBERS};
+    use crate::signal::gathered::{Gathered, Values, key_value};
+    use crate::signal::names::{Kind, METRICS, Metric};
     use crate::signal::source::{self, Source};
     use crate::signal::trace::{SampledSpan, want_sampled_spans};
     use crate::sync::Mutex;
@@ -97,8 +98,6 @@ mod with_telemetry {
         last: Mutex<Reading>,
     }
 
-    type Values = Vec<(f64, Vec<KeyValue>)>;
-
     #[derive(Default)]
     struct Reading {
         /// By the place of the metric in the table.
@@ -132,22 +131,22 @@ mod with_telemetry {
         }
 
         fn read(&self) -> Reading {
-            let mut values: Vec<Values> = METRICS.iter().map(|_| Vec::new()).collect();
+            let mut gathered: Vec<Gathered> = METRICS.iter().map(|_| Gathered::default()).collect();
+            let mut near = 0;
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
-                let place = METRICS.iter().position(|known| std::ptr::eq(*known, metric));
-                if let Some(values) = place.and_then(|place| values.get_mut(place)) {
-                    let attributes: Vec<KeyValue> = attributes
-                        .iter()
-                        .map(|(key, value)| key_value(key, Cow::Owned((*value).to_owned())))
-                        .collect();
+                // Sources tell their metrics more or less in the order of the table.
+                let is = |known: &&Metric| std::ptr::eq(*known, metric);
+                let (before, after) = METRICS.split_at(near);
+                let place = after.iter().position(is).map(|place| near + place);
+                let Some(place) = place.or_else(|| before.iter().position(is)) else { return };
+                near = place;
+                if let Some(gathered) = gathered.get_mut(place) {
                     // Two handles of one name are one series: what counts adds up, of gauges the last one stands.
-                    if metric.kind != Kind::Gauge
-                        && let Some(same) = values.iter_mut().find(|(_, others)| *others == attributes)
-                    {
-                        same.0 += value;
-                        return;
+                    if metric.kind == Kind::Gauge {
+                        gathered.push(value, attributes);
+                    } else {
+                        gathered.add(value, attributes);
                     }
-                    values.push((value, attributes));
                 }
             };
             // A panic would end the thread that collects, and every metric with it.
@@ -157,7 +156,7 @@ mod with_telemetry {
                     own.observe(&mut emit);
                 }
             }));
-            Reading { values, next: 0 }
+            Reading { values: gathered.into_iter().map(|gathered| gathered.values).collect(), next: 0 }
         }
     }
 
@@ -285,14 +284,6 @@ mod with_telemetry {
         }
     }
 
-    /// An attribute, of the type that the convention gives it.
-    fn key_value(key: &'static str, value: Cow<'static, str>) -> KeyValue {
-        match value.parse::<i64>() {
-            Ok(number) if WHOLE_NUMBERS.contains(&key) => KeyValue::new(key, number),
-            _ => KeyValue::new(key, value),
-        }
-    }
-
     fn key_values(
         attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
     ) -> Box<[KeyValue]> {
@@ -315,6 +306,7 @@ mod with_telemetry {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::signal::names::WHOLE_NUMBERS;
         use crate::signal::source::Emit;
         use opentelemetry::Value;
 

@@ -9,6 +9,8 @@
 #[cfg(feature = "telemetry")]
 #[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
+#[cfg(feature = "telemetry")]
+mod gathered;
 mod identity;
 mod meter;
 #[cfg(feature = "telemetry")]
@@ -35,6 +37,8 @@ pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
+#[cfg_attr(not(any(feature = "system", feature = "gpu", feature = "telemetry")), allow(unused_imports))]
+pub(crate) use source::{Level, MachineSign, Watched};
 #[cfg_attr(not(feature = "http"), allow(unused_imports))]
 pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]

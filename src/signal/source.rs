@@ -21,7 +21,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 }
 
 /// What a source says about the health of a component.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sign {
     /// Its circuit.
     Breaker(BreakerSign),
@@ -29,6 +29,48 @@ pub(crate) enum Sign {
     Circuits { broken: u64, all: u64 },
     /// Its dead letters: how many wait, and for how long the oldest has.
     Letters { waiting: u64, oldest: Duration },
+    /// A figure of its machine or device.
+    Machine(MachineSign),
+}
+
+/// Where a figure of a machine stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MachineSign {
+    pub(crate) watched: Watched,
+    /// Which of several: a mount point. `None` where there is one only.
+    pub(crate) which: Option<Arc<str>>,
+    /// What was read last.
+    pub(crate) value: f64,
+    pub(crate) level: Level,
+    /// The limit of that level, and of the next one when it is fine.
+    pub(crate) limit: f64,
+    /// Below this the limit counts as left.
+    pub(crate) left_below: f64,
+}
+
+/// What a figure of a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Watched {
+    /// Share of the processors in use: of those of the container where it has a limit, in 0..=1.
+    Cpu,
+    /// Share of the memory in use: of that of the container where it has a limit, in 0..=1.
+    Memory,
+    /// Share of a file system in use, in 0..=1.
+    Disk,
+    /// Load average of five minutes for each logical processor.
+    Load,
+    /// Degrees Celsius.
+    Temperature,
+    /// 0 when a device works, 1 when it is degraded, 2 when it failed.
+    State,
+}
+
+/// How bad that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Fine,
+    Warning,
+    Critical,
 }
 
 /// How a circuit stands.

@@ -10,9 +10,13 @@ mod process;
 mod prometheus;
 #[cfg(feature = "prometheus")]
 mod runtime;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod schedule;
 #[cfg(feature = "real-servers")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod thresholds;
 
 use std::time::Duration;
 

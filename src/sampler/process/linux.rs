@@ -8,13 +8,14 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{CpuTime, Faults, OwnReading, Switches};
-use crate::sampler::file::{Text, listed};
+use crate::sampler::cpu_list::listed;
 use crate::sampler::probe::ProbeError;
+use crate::sampler::text::{Files, fields, lines, number};
 
 /// Reads this process.
 #[derive(Default)]
 pub(super) struct Reader {
-    text: Text,
+    files: Files,
     /// When it started, after the machine did.
     started: Option<Duration>,
 }
@@ -38,39 +39,41 @@ impl Reader {
             ..OwnReading::default()
         };
         let status = self
-            .text
-            .read("/proc/self/status")
+            .files
+            .read("proc/self/status")
             .map_err(|error| ProbeError(format!("/proc/self/status: {error}").into()))?;
         of_status(status, &mut reading);
         // Closed to a process that may not be inspected, such as one with rights that its user does not have.
-        if let Ok(io) = self.text.read("/proc/self/io") {
+        if let Ok(io) = self.files.read("proc/self/io") {
             reading.disk_read = value(io, "read_bytes:");
             reading.disk_written = value(io, "write_bytes:");
         }
-        reading.cpus = self.text.read("/sys/devices/system/cpu/online").ok().and_then(listed);
+        reading.cpus = self.files.read("sys/devices/system/cpu/online").ok().and_then(listed);
         Ok(reading)
     }
 
     fn uptime(&mut self) -> Option<Duration> {
         if self.started.is_none() {
-            self.started = self.text.read("/proc/self/stat").ok().and_then(started);
+            self.started = self.files.read("proc/self/stat").ok().and_then(started);
         }
         let now = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
         Some(now.saturating_sub(self.started?))
     }
 }
 
-fn of_status(status: &str, reading: &mut OwnReading) {
-    for line in status.lines() {
-        let Some((key, text)) = line.split_once(':') else { continue };
+fn of_status(status: &[u8], reading: &mut OwnReading) {
+    for line in lines(status) {
+        let mut fields = fields(line);
+        let Some(key) = fields.next() else { continue };
+        let value = fields.next().and_then(number);
         // The only unit there is.
-        let bytes = || kib(text);
+        let bytes = value.filter(|_| fields.next() == Some(b"kB")).and_then(|kib| kib.checked_mul(1_024));
         match key {
-            "VmRSS" => reading.memory = bytes().unwrap_or_default(),
-            "VmSize" => reading.memory_virtual = bytes().unwrap_or_default(),
-            "VmHWM" => reading.memory_peak = bytes(),
-            "Threads" => {
-                reading.threads = text.trim().parse().ok();
+            b"VmRSS:" => reading.memory = bytes.unwrap_or_default(),
+            b"VmSize:" => reading.memory_virtual = bytes.unwrap_or_default(),
+            b"VmHWM:" => reading.memory_peak = bytes,
+            b"Threads:" => {
+                reading.threads = value;
                 break;
             }
             _ => {}
@@ -78,19 +81,15 @@ fn of_status(status: &str, reading: &mut OwnReading) {
     }
 }
 
-fn kib(text: &str) -> Option<u64> {
-    text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
-}
-
 /// The number behind `key` at the start of a line.
-fn value(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+fn value(text: &[u8], key: &str) -> Option<u64> {
+    lines(text).find_map(|line| number(line.strip_prefix(key.as_bytes())?.trim_ascii()))
 }
 
 /// When a process started, in `/proc/PID/stat`; its name there may hold blanks and brackets.
-fn started(stat: &str) -> Option<Duration> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+fn started(stat: &[u8]) -> Option<Duration> {
+    let name_ends = memchr::memrchr(b')', stat)?;
+    let ticks = number(fields(stat.get(name_ends + 1..)?).nth(19)?)?;
     let per_second = procfs::ticks_per_second();
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(per_second.max(1));
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
@@ -122,21 +121,21 @@ mod tests {
     fn a_status_is_read_as_far_as_it_goes() {
         let mut reading = OwnReading::default();
         of_status(
-            "Name:\todd: VmRSS:\t1 kB\nVmSize:\t  20 kB\nVmHWM:\t lots kB\nVmRSS:\t  8 kB\nThreads:\t3\nVmRSS:\t9 kB\n",
+            b"Name:\todd: VmRSS: \xff\t1 kB\nVmSize:\t  20 kB\nVmHWM:\t lots kB\nVmRSS:\t  8 kB\nThreads:\t3\nVmRSS:\t9 kB\n",
             &mut reading,
         );
         assert_eq!((reading.memory_virtual, reading.memory, reading.threads), (20_480, 8_192, Some(3)));
         assert_eq!(reading.memory_peak, None);
-        of_status("", &mut reading);
+        of_status(b"", &mut reading);
     }
 
     #[test]
     fn the_name_of_a_program_does_not_lead_astray() {
-        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 12345 1 2 3\n";
+        let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 12345 1 2 3\n";
         let ticks = procfs::ticks_per_second();
         assert_eq!(started(stat), Some(Duration::from_secs(12_345) / u32::try_from(ticks).unwrap()));
-        assert_eq!(started("7 (a) S 1 2"), None);
-        assert_eq!(started(""), None);
+        assert_eq!(started(b"7 (a) S 1 2"), None);
+        assert_eq!(started(b""), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::sync::mpsc::{self, Receiver};
 
 use super::*;
+use crate::sampler::Thresholds;
 use crate::sampler::probe::{Probe, Sample};
 use crate::signal::{SAMPLER_FAILURES, SYSTEM_UPTIME, Source};
 
@@ -43,7 +44,8 @@ fn source(
 }
 
 fn start(plans: Vec<Plan>) -> (Running, Arc<Latest>) {
-    let latest = Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), PATIENCE))));
+    let latest =
+        Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), PATIENCE)), Thresholds::default()));
     (Running::start(plans, &latest).unwrap(), latest)
 }
 

@@ -1,0 +1,169 @@
+//! Processor time of the container: what it may have, what it took, and how its quota held it back.
+
+use std::time::Duration;
+
+use super::group::{CpuTime, Groups, Throttling};
+use super::place::{Places, Version};
+use super::total::Total;
+use crate::clock::{self, Tick};
+use crate::sampler::count;
+use crate::sampler::cpu_list::listed;
+use crate::sampler::probe::{Labels, Sample, Watched};
+use crate::signal::{
+    CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
+    CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION,
+};
+
+/// What the figures of processor time need of the readings before.
+#[derive(Default)]
+pub(super) struct Cpu {
+    /// When each group was read, and its time then.
+    before: Vec<Option<(Tick, Duration)>>,
+    user: Total,
+    system: Total,
+    free: Total,
+    throttled: Total,
+    throttled_time: Total,
+    /// The group whose quota the throttling was of.
+    limited: usize,
+}
+
+/// What a reading found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Whether the group told anything.
+    pub(super) any: bool,
+    /// Whether it has a limit below what the machine has.
+    pub(super) in_force: bool,
+}
+
+impl Cpu {
+    pub(super) fn elsewhere(&mut self) {
+        self.before.clear();
+        self.user.elsewhere();
+        self.system.elsewhere();
+        self.other_quota();
+    }
+
+    fn other_quota(&mut self) {
+        for total in [&mut self.free, &mut self.throttled, &mut self.throttled_time] {
+            total.elsewhere();
+        }
+    }
+
+    pub(super) fn sample(&mut self, places: &Places, groups: &mut Groups, sample: &mut Sample) -> Found {
+        let now = clock::now();
+        let (own, mut throttling) = figures(places, groups, 0);
+        let usage = own.and_then(|own| self.rate(0, now, own.all));
+
+        // A quota may be that of the pod or the slice around, and then others use it too.
+        let mut smallest = None;
+        let mut limited = 0;
+        let mut utilization = None;
+        let quotas = places.cpu.as_ref().map_or(&[][..], |place| &place.groups);
+        for (level, group) in quotas.iter().enumerate() {
+            let version = places.cpu.as_ref().map_or(Version::V2, |place| place.version);
+            let Some(quota) = groups.quota(version, group) else { continue };
+            let (used, held_back) = match level {
+                0 => (usage, throttling),
+                _ => {
+                    let (time, throttling) = figures(places, groups, level);
+                    (time.and_then(|time| self.rate(level, now, time.all)), throttling)
+                }
+            };
+            if smallest.is_none_or(|smallest| quota < smallest) {
+                smallest = Some(quota);
+                limited = level;
+                throttling = held_back;
+            }
+            utilization = most(utilization, used.map(|used| used / quota));
+        }
+        let online = groups.files.read("sys/devices/system/cpu/online").ok().and_then(listed).map(count);
+        let set = places
+            .cpu_set
+            .as_ref()
+            .and_then(|place| groups.cpu_set(place.version, &place.groups[0]))
+            .map(count)
+            .filter(|set| online.is_none_or(|online| *set < online));
+        let limit = smallest.into_iter().chain(set).min_by(f64::total_cmp);
+        let in_force = limit.is_some_and(|limit| online.is_none_or(|online| limit < online));
+
+        if let Some(own) = own {
+            self.time(own, sample);
+        }
+        if let Some(usage) = usage {
+            sample.value(&CONTAINER_CPU_USAGE, usage);
+        }
+        if let Some(limit) = limit {
+            // A larger quota is more than there is.
+            let limit = online.map_or(limit, |online| online.min(limit));
+            sample.value(&CONTAINER_CPU_LIMIT, limit);
+            utilization = most(utilization, usage.map(|usage| usage / limit));
+        }
+        if let Some(utilization) = utilization {
+            sample.value(&CONTAINER_CPU_UTILIZATION, utilization);
+            if in_force {
+                sample.watch_host(Watched::Cpu, None, utilization);
+            }
+        }
+        if let Some(throttling) = throttling.filter(|_| smallest.is_some()) {
+            if limited != self.limited {
+                self.limited = limited;
+                self.other_quota();
+            }
+            self.throttling(throttling, sample);
+        }
+        Found { any: own.is_some(), in_force }
+    }
+
+    /// Processors in use since the reading before.
+    fn rate(&mut self, level: usize, now: Tick, time: Duration) -> Option<f64> {
+        if self.before.len() <= level {
+            self.before.resize(level + 1, None);
+        }
+        let (then, before) = self.before[level].replace((now, time))?;
+        let passed = now.since(then).as_secs_f64();
+        (passed > 0.0).then(|| time.saturating_sub(before).as_secs_f64() / passed)
+    }
+
+    fn time(&mut self, own: CpuTime, sample: &mut Sample) {
+        const USER: Labels = Labels::Fixed(&[("cpu.mode", "user")]);
+        const SYSTEM: Labels = Labels::Fixed(&[("cpu.mode", "system")]);
+        match own.user.zip(own.system) {
+            Some((user, system)) => {
+                sample.with(&CONTAINER_CPU_TIME, self.user.next(user.as_secs_f64()), &USER);
+                sample.with(&CONTAINER_CPU_TIME, self.system.next(system.as_secs_f64()), &SYSTEM);
+            }
+            // Kernels before 4.11 do not tell the two apart.
+            None => sample.value(&CONTAINER_CPU_TIME, self.user.next(own.all.as_secs_f64())),
+        }
+    }
+
+    fn throttling(&mut self, throttling: Throttling, sample: &mut Sample) {
+        const THROTTLED: Labels = Labels::Fixed(&[("state", "throttled")]);
+        const FREE: Labels = Labels::Fixed(&[("state", "unthrottled")]);
+        let free = throttling.periods.saturating_sub(throttling.throttled);
+        sample.with(&CONTAINER_CPU_PERIODS, self.throttled.next(count(throttling.throttled)), &THROTTLED);
+        sample.with(&CONTAINER_CPU_PERIODS, self.free.next(count(free)), &FREE);
+        sample.value(&CONTAINER_CPU_THROTTLED, self.throttled_time.next(throttling.time.as_secs_f64()));
+    }
+}
+
+/// Time and throttling of the group so many steps above the process's own.
+fn figures(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTime>, Option<Throttling>) {
+    let (cpu, time) = (places.cpu.as_ref(), places.cpu_time.as_ref());
+    if let Some(cpu) = cpu.filter(|cpu| cpu.version == Version::V2) {
+        return cpu.groups.get(level).map_or((None, None), |group| groups.cpu_stat(group));
+    }
+    // Of version 1 they may be two hierarchies, whose groups need not be the same.
+    let alike = level == 0 || cpu.zip(time).is_some_and(|(cpu, time)| cpu.groups.len() == time.groups.len());
+    let time = time.filter(|_| alike).and_then(|time| match time.version {
+        Version::V1 => groups.cpu_time(time.groups.get(level)?),
+        Version::V2 => groups.cpu_stat(time.groups.get(level)?).0,
+    });
+    (time, cpu.and_then(|cpu| groups.throttling(cpu.groups.get(level)?)))
+}
+
+fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).max_by(f64::total_cmp)
+}

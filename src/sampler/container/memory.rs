@@ -1,0 +1,136 @@
+//! Memory of the container: what it may have, what it uses, and how often it came to its limit.
+
+use super::cpu::Found;
+use super::group::Groups;
+use super::place::Place;
+use super::total::Total;
+use crate::sampler::count;
+use crate::sampler::probe::{Labels, Sample, Watched};
+use crate::signal::{
+    CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
+    CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET,
+};
+
+/// What the counters of memory need of the readings before.
+#[derive(Default)]
+pub(super) struct Memory {
+    high: Total,
+    max: Total,
+    oom: Total,
+    oom_kill: Total,
+    /// The group whose limit the events were of.
+    limited: usize,
+}
+
+/// The limits on the way up, as far as they were read.
+#[derive(Default)]
+struct Limits {
+    smallest: Option<u64>,
+    available: Option<u64>,
+    utilization: Option<f64>,
+}
+
+impl Memory {
+    pub(super) fn elsewhere(&mut self) {
+        for total in [&mut self.high, &mut self.max, &mut self.oom, &mut self.oom_kill] {
+            total.elsewhere();
+        }
+    }
+
+    /// `machine` is the memory of the machine.
+    pub(super) fn sample(
+        &mut self,
+        place: &Place,
+        machine: Option<u64>,
+        groups: &mut Groups,
+        sample: &mut Sample,
+    ) -> Found {
+        let version = place.version;
+        let own = groups.memory(version, &place.groups[0]);
+        let mut limits = Limits::default();
+        let mut limited = 0;
+        for (level, group) in place.groups.iter().enumerate() {
+            if level > 0 && !groups.counts_above(version, group) {
+                break;
+            }
+            let Some(limit) = groups.memory_limit(version, group) else { continue };
+            // A limit may be that of the pod or the slice around, and then others use it up too.
+            let memory = if level == 0 { own } else { groups.memory(version, group) };
+            if limits.add(limit, memory.map(|memory| memory.working_set)) {
+                limited = level;
+            }
+        }
+        if let Some(own) = own {
+            if let Some(limit) =
+                own.limit_above.filter(|limit| limits.smallest.is_none_or(|most| *limit < most))
+            {
+                // Of a group that cannot be seen: what others use of it is not known.
+                limits.add(limit, Some(own.working_set));
+                limited = 0;
+            }
+            sample.value(&CONTAINER_MEMORY_USAGE, count(own.usage));
+            sample.value(&CONTAINER_MEMORY_WORKING_SET, count(own.working_set));
+        }
+        if let Some(limit) = limits.smallest {
+            sample.value(&CONTAINER_MEMORY_LIMIT, count(limit));
+        }
+        if let Some(available) = limits.available {
+            sample.value(&CONTAINER_MEMORY_AVAILABLE, count(available));
+        }
+        let in_force = limits.smallest.is_some_and(|limit| machine.is_none_or(|machine| limit < machine));
+        if let Some(utilization) = limits.utilization {
+            sample.value(&CONTAINER_MEMORY_UTILIZATION, utilization);
+            if in_force {
+                sample.watch_host(Watched::Memory, None, utilization);
+            }
+        }
+        self.events(place, limited, groups, sample);
+        Found { any: own.is_some(), in_force }
+    }
+
+    /// A limit is met where it is set, and who is killed is told where it lived.
+    fn events(&mut self, place: &Place, limited: usize, groups: &mut Groups, sample: &mut Sample) {
+        const HIGH: Labels = Labels::Fixed(&[("event", "high")]);
+        const MAX: Labels = Labels::Fixed(&[("event", "max")]);
+        const OOM: Labels = Labels::Fixed(&[("event", "oom")]);
+        const OOM_KILL: Labels = Labels::Fixed(&[("event", "oom_kill")]);
+        if limited != self.limited {
+            self.limited = limited;
+            [&mut self.high, &mut self.max, &mut self.oom].into_iter().for_each(Total::elsewhere);
+        }
+        let own = groups.memory_events(place.version, &place.groups[0]);
+        let met = match limited {
+            0 => own,
+            above => groups.memory_events(place.version, &place.groups[above]),
+        };
+        for (total, read, labels) in [
+            (&mut self.high, met.high, &HIGH),
+            (&mut self.max, met.max, &MAX),
+            (&mut self.oom, met.oom, &OOM),
+            (&mut self.oom_kill, own.oom_kill, &OOM_KILL),
+        ] {
+            if let Some(read) = read {
+                sample.with(&CONTAINER_MEMORY_EVENTS, total.next(count(read)), labels);
+            }
+        }
+    }
+}
+
+impl Limits {
+    /// Takes a limit in, and tells whether it is the smallest so far.
+    fn add(&mut self, limit: u64, working_set: Option<u64>) -> bool {
+        if let Some(working_set) = working_set {
+            let available = limit.saturating_sub(working_set);
+            self.available = Some(self.available.map_or(available, |least| least.min(available)));
+            if limit > 0 {
+                let utilization = count(working_set) / count(limit);
+                self.utilization = Some(self.utilization.map_or(utilization, |most| most.max(utilization)));
+            }
+        }
+        let smallest = self.smallest.is_none_or(|smallest| limit < smallest);
+        if smallest {
+            self.smallest = Some(limit);
+        }
+        smallest
+    }
+}

@@ -1,0 +1,168 @@
+//! What figures of the machine say about its health.
+//!
+//! A figure is judged where it is read, at each reading, and not where somebody asks: how often a probe asks must
+//! not decide how fast a warning comes. A limit that was reached is left only well below it, and after as many
+//! readings as it took, so that a figure that moves about its limit does not come and go.
+
+mod settings;
+mod standing;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::settings::{Threshold, Thresholds};
+use self::standing::{Standing, left_below};
+use super::probe::Figure;
+use crate::clock::Tick;
+use crate::signal::{Level, MachineSign, Sign, Watched};
+
+/// The figures of one source, and where they stand.
+#[derive(Debug)]
+pub(super) struct Watch {
+    good_for: Duration,
+    figures: Vec<Watching>,
+}
+
+#[derive(Debug)]
+struct Watching {
+    component: Cow<'static, str>,
+    watched: Watched,
+    which: Option<Arc<str>>,
+    value: f64,
+    /// With the device's own limits, where it has some.
+    threshold: Threshold,
+    standing: Standing,
+    at: Tick,
+}
+
+impl Watch {
+    pub(super) fn new(good_for: Duration) -> Self {
+        Self { good_for, figures: Vec::new() }
+    }
+
+    /// Takes another reading into account. What has not been seen for too long is forgotten.
+    pub(super) fn read(&mut self, figures: &[Figure], at: Tick, thresholds: &Thresholds) {
+        for figure in figures.iter().filter(|figure| figure.value.is_finite()) {
+            let Some(mut threshold) = thresholds.of(figure.watched) else { continue };
+            if let Some((warn, critical)) = figure.own {
+                (threshold.warn, threshold.critical) = (warn, critical);
+            }
+            let place = self.figures.iter().position(|known| known.is(figure)).unwrap_or_else(|| {
+                self.figures.push(Watching::new(figure, threshold));
+                self.figures.len() - 1
+            });
+            if let Some(known) = self.figures.get_mut(place) {
+                (known.value, known.threshold, known.at) = (figure.value, threshold, at);
+                known.standing.read(figure.value, &threshold);
+            }
+        }
+        self.figures.retain(|figure| at.since(figure.at) <= self.good_for);
+    }
+
+    /// Tells where each figure stands that is not too old.
+    pub(super) fn signs(&self, now: Tick, emit: &mut dyn FnMut(&str, Sign)) {
+        for figure in self.figures.iter().filter(|figure| now.since(figure.at) <= self.good_for) {
+            emit(&figure.component, Sign::Machine(figure.sign()));
+        }
+    }
+}
+
+impl Watching {
+    fn new(figure: &Figure, threshold: Threshold) -> Self {
+        Self {
+            component: figure.component.clone(),
+            watched: figure.watched,
+            which: figure.which.clone(),
+            value: figure.value,
+            threshold,
+            standing: Standing::NEW,
+            at: Tick(0),
+        }
+    }
+
+    fn is(&self, figure: &Figure) -> bool {
+        self.watched == figure.watched && self.which == figure.which && self.component == figure.component
+    }
+
+    fn sign(&self) -> MachineSign {
+        let level = self.standing.level;
+        let limit = if level == Level::Critical { self.threshold.critical } else { self.threshold.warn };
+        MachineSign {
+            watched: self.watched,
+            which: self.which.clone(),
+            value: self.value,
+            level,
+            limit,
+            left_below: left_below(limit, &self.threshold),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(component: &'static str, watched: Watched, which: Option<&str>, value: f64) -> Figure {
+        Figure { component: component.into(), watched, which: which.map(Into::into), value, own: None }
+    }
+
+    fn told(watch: &Watch, now: Tick) -> Vec<(String, Watched, Option<Arc<str>>, Level)> {
+        let mut told = Vec::new();
+        watch.signs(now, &mut |component, sign| match sign {
+            Sign::Machine(sign) => told.push((component.to_owned(), sign.watched, sign.which, sign.level)),
+            other => panic!("{other:?}"),
+        });
+        told
+    }
+
+    #[test]
+    fn each_figure_of_each_component_stands_for_itself_until_it_is_gone() {
+        let every = Duration::from_secs(10);
+        let mut watch = Watch::new(every * 3);
+        let thresholds = Thresholds::default();
+        let start = Tick(1_000_000_000_000);
+        let root = figure("host", Watched::Disk, Some("/"), 0.5);
+        let data = figure("host", Watched::Disk, Some("/data"), 0.96);
+        let gone = figure("gpu/0", Watched::State, None, 2.0);
+        let no_number = figure("gpu/1", Watched::State, None, f64::NAN);
+        watch.read(&[root.clone(), data, gone.clone(), no_number], start, &thresholds);
+        let fine = ("host".to_owned(), Watched::Disk, Some("/".into()), Level::Fine);
+        let full = ("host".to_owned(), Watched::Disk, Some("/data".into()), Level::Critical);
+        let failed = ("gpu/0".to_owned(), Watched::State, None, Level::Critical);
+        assert_eq!(told(&watch, start), [fine.clone(), full.clone(), failed]);
+
+        // The device is gone; what was said of it holds for as long as its values do, and then no more.
+        let data = figure("host", Watched::Disk, Some("/data"), 0.91);
+        let good = start + every * 3;
+        watch.read(&[root.clone(), data], good, &thresholds);
+        assert_eq!(told(&watch, good).len(), 3);
+        watch.read(&[root], good + every, &thresholds);
+        assert_eq!(told(&watch, good + every), [fine, full]);
+        // Nobody reads any more.
+        assert_eq!(told(&watch, good + every * 5), []);
+        // One that comes back starts anew.
+        watch.read(&[Figure { value: 0.0, ..gone }], good + every * 9, &thresholds);
+        assert_eq!(told(&watch, good + every * 9), [("gpu/0".to_owned(), Watched::State, None, Level::Fine)]);
+    }
+
+    #[test]
+    fn limits_of_the_device_itself_win_over_those_of_the_settings() {
+        let every = Duration::from_secs(10);
+        let mut watch = Watch::new(every * 3);
+        let own = Figure { own: Some((60.0, 70.0)), ..figure("gpu/0", Watched::Temperature, None, 65.0) };
+        let start = Tick(1_000_000_000_000);
+        for reading in 0..2 {
+            watch.read(std::slice::from_ref(&own), start + every * reading, &Thresholds::default());
+        }
+        let mut signs = Vec::new();
+        watch.signs(start + every, &mut |_, sign| signs.push(sign));
+        let [Sign::Machine(sign)] = signs.as_slice() else { panic!("{signs:?}") };
+        assert_eq!((sign.level, sign.limit, sign.left_below), (Level::Warning, 60.0, 57.0));
+
+        let off = Thresholds { temperature: None, ..Thresholds::default() };
+        let mut watch = Watch::new(every * 3);
+        watch.read(&[own], start, &off);
+        assert_eq!(told(&watch, start), []);
+    }
+}
