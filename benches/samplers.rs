@@ -4,7 +4,7 @@
 //! Each case runs in a process of its own in which nothing else happens, and what counts is the processor time of all
 //! threads but the one that measures, from the middle between two readings to the middle of the next: wake-ups and
 //! whatever the runtime does for it are in it. Ours and the peer run side by side. Compare the medians of one run; only
-//! ratios carry to another machine. `cargo bench --bench samplers -- tick steady export` takes the parts apart.
+//! ratios carry to another machine. `cargo bench --bench samplers -- tick gpu steady export` takes the parts apart.
 
 #![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
@@ -24,10 +24,18 @@ use campanile::sampler::{Sampler, SamplerSettings};
 use peer_api::metrics::MeterProvider as _;
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(feature = "gpu")]
+#[allow(dead_code)]
+#[path = "../tests/support/fake_gpus.rs"]
+mod fake_gpus;
+
 /// What a process is started for, and the milliseconds between two readings, and how many of them.
 const CASE: &str = "CAMPANILE_BENCH_SAMPLERS";
 /// The peer takes its interval from there alone.
 const PEER_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+/// The GPUs of the case that reads many of them.
+#[cfg(feature = "gpu")]
+const GPUS: u32 = 8;
 /// Readings that are not counted: the first ones make what the others use.
 const WARM_UP: usize = 3;
 
@@ -171,6 +179,20 @@ fn peer(every: Duration, readings: usize) {
     measure(every, readings);
 }
 
+/// Reads GPUs of a driver that answers at once: what is measured is all but the driver.
+#[cfg(feature = "gpu")]
+fn gpus(every: Duration, readings: usize, count: u32) {
+    let driver = fake_gpus::FakeGpus::new(count, "bench");
+    let settings = serde_json::json!({
+        "every": format!("{}ms", every.as_millis()),
+        "system": null,
+        "gpu": { "library": driver.path() },
+    });
+    let settings: SamplerSettings = serde_json::from_value(settings).expect("settings");
+    let _sampling = Sampler::start(settings).expect("a sampler");
+    measure(every, readings);
+}
+
 // ===== the parts =====
 
 /// Starts a case in a process of its own.
@@ -221,6 +243,21 @@ fn tick(every: Duration, readings: usize) {
             median(costs.iter().map(|cost| cost.allocations)),
         );
     }
+}
+
+/// What one reading of the GPUs takes.
+#[cfg(feature = "gpu")]
+fn gpu(every: Duration, readings: usize) {
+    let [one, many] = ["1-gpus".to_owned(), format!("{GPUS}-gpus")].map(|case| {
+        let costs = end(start(&case, every, readings));
+        (micros(&costs), median(costs.iter().map(|cost| cost.bytes)))
+    });
+    println!("a reading of GPUs, the driver's part left out, every {every:?}, median of {readings}:");
+    println!(
+        "  one {:.1} µs CPU, {:.0} bytes; {GPUS} of them {:.1} µs, {:.0} bytes",
+        one.0, one.1, many.0, many.1
+    );
+    println!("  each further one {:.1} µs", (many.0 - one.0) / f64::from(GPUS - 1));
 }
 
 /// What it costs all the time.
@@ -282,6 +319,10 @@ fn main() {
         return match words[0] {
             "all" => ours(every, readings, None),
             "peer" => peer(every, readings),
+            #[cfg(feature = "gpu")]
+            "1-gpus" => gpus(every, readings, 1),
+            #[cfg(feature = "gpu")]
+            _ if words[0].ends_with("-gpus") => gpus(every, readings, GPUS),
             source => ours(every, readings, Some(&[source])),
         };
     }
@@ -294,6 +335,10 @@ fn main() {
     let often = Duration::from_millis(100);
     if wanted("tick") {
         tick(often, if full { 100 } else { 2 });
+    }
+    #[cfg(feature = "gpu")]
+    if wanted("gpu") {
+        gpu(often, if full { 100 } else { 2 });
     }
     if wanted("steady") {
         let (every, readings) = if full { (Duration::from_secs(10), 13) } else { (often, 2) };
