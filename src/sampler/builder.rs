@@ -102,14 +102,13 @@ mod tests {
     #[test]
     fn only_the_sources_that_are_wanted_are_read() {
         let read = |patterns: &[&str]| {
-            let mut system = SystemSettings::default();
-            system.sources = NameFilter::new(patterns.iter().copied());
-            let mut settings = SamplerSettings::default();
-            settings.system = Some(system);
-            #[cfg(feature = "gpu")]
-            {
-                settings.gpu = None;
-            }
+            let sources = NameFilter::new(patterns.iter().copied());
+            let settings = SamplerSettings {
+                system: Some(SystemSettings { sources, ..SystemSettings::default() }),
+                #[cfg(feature = "gpu")]
+                gpu: None,
+                ..SamplerSettings::default()
+            };
             let plans = Sampler::builder(settings).plans();
             plans.into_iter().map(|plan| plan.name.into_owned()).collect::<Vec<_>>()
         };
