@@ -1,5 +1,6 @@
 //! Allocators that the program tells how to ask: a real one, and one that does not answer.
 #![allow(unsafe_code)] // The functions of mimalloc.
+#![allow(clippy::disallowed_types)] // That of the crate is its own.
 
 use std::ptr;
 use std::sync::Mutex;

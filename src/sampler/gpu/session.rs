@@ -61,7 +61,7 @@ pub(super) enum Answer<T> {
 /// One who asks: one question at a time.
 #[derive(Debug)]
 pub(super) struct Asker<T> {
-    pub(super) line: Arc<Line>,
+    line: Arc<Line>,
     patience: Duration,
     /// The answer to a question of then that has not come.
     overdue: Option<(Receiver<Answer<T>>, Tick)>,
@@ -163,6 +163,11 @@ impl<T> Asker<T> {
         }
     }
 
+    /// The answer that is still to come.
+    pub(super) fn into_overdue(self) -> Option<Receiver<Answer<T>>> {
+        self.overdue.map(|(answers, _)| answers)
+    }
+
     fn silence(&self, since: Tick) -> Answer<T> {
         let waited = clock::now().since(since);
         if waited < START && self.line.starting.load(Ordering::Acquire) {
@@ -212,8 +217,11 @@ fn work(line: &Weak<Line>, library: Option<&Path>, questions: &Receiver<Question
     let mut memory = Memory { known: Known::new(), patience: 1, pause: 1 };
     let mut next = questions.recv().ok();
     while let Some(question) = next.take() {
+        let kept = line.upgrade();
         starting(line, true);
-        match open(library) {
+        let opened = open(library);
+        drop(kept);
+        match opened {
             Ok(nvml) => {
                 let closed = serve(&nvml, question, questions, &mut memory, line);
                 drop(nvml);
@@ -272,6 +280,9 @@ fn serve(
     let mut driver = Driver::new(nvml);
     let (mut question, mut fresh) = (first, true);
     loop {
+        // Found by others for as long as a call hangs, even when whoever asked has gone: they must not start a
+        // second thread.
+        let kept = line.upgrade();
         // Answers go to channels with room for one; an error means that whoever asked is gone.
         match question {
             Question::Fast { with_xids, to } => {
@@ -295,10 +306,11 @@ fn serve(
             }
             Question::Slow { processes, to } => match driver.slow(processes) {
                 Ok(devices) => drop(to.try_send(Answer::Read(devices))),
-                // The next fast reading sees to it.
-                Err(why) => drop(to.try_send(Answer::Failed(why))),
+                // The next fast reading sees to it, and tells when that does not help.
+                Err(_) => drop(to.try_send(Answer::Starting)),
             },
         }
+        drop(kept);
         fresh = false;
         question = match questions.recv() {
             Ok(question) => question,

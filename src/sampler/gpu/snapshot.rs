@@ -1,7 +1,8 @@
 //! The GPUs, asked for by hand.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -50,8 +51,11 @@ pub struct GpuSnapshot {
     pub hottest: Option<f64>,
 }
 
-/// Those who asked in vain and still wait: until they have their answer nobody else asks.
-static WAITING: Mutex<Vec<Asker<FastReading>>> = Mutex::new(Vec::new());
+/// An answer that did not come in time, and whom it is to come from.
+type Overdue = (Weak<Line>, Receiver<Answer<FastReading>>);
+
+/// Until these are here nobody else asks there.
+static OVERDUE: Mutex<Vec<Overdue>> = Mutex::new(Vec::new());
 
 impl GpuSnapshot {
     /// Reads all GPUs now.
@@ -72,17 +76,17 @@ impl GpuSnapshot {
 
     fn read(library: Option<&Path>) -> Self {
         let line = Line::shared(library);
-        let mut asker = Asker::new(line, PATIENCE);
         {
-            let mut waiting = WAITING.lock();
-            waiting.retain_mut(Asker::is_waiting);
-            if waiting.iter().any(|other| Arc::ptr_eq(&other.line, &asker.line)) {
+            let mut overdue = OVERDUE.lock();
+            overdue.retain(|(_, answers)| matches!(answers.try_recv(), Err(TryRecvError::Empty)));
+            if overdue.iter().any(|(other, _)| other.as_ptr() == Arc::as_ptr(&line)) {
                 return Self::absent("the driver has not answered an earlier question yet".to_owned());
             }
         }
+        let mut asker = Asker::new(Arc::clone(&line), PATIENCE);
         let answer = asker.ask(true, |to| Question::Fast { with_xids: false, to });
-        if asker.is_waiting() {
-            WAITING.lock().push(asker);
+        if let Some(answers) = asker.into_overdue() {
+            OVERDUE.lock().push((Arc::downgrade(&line), answers));
         }
         match answer {
             Some(Answer::Read(reading)) => Self::of(reading),

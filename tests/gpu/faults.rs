@@ -1,0 +1,269 @@
+//! What goes wrong with drivers and devices.
+
+use std::path::Path;
+use std::time::Duration;
+
+use campanile::sampler::{GpuSnapshot, GpuState};
+
+use crate::fake_gpus::FakeGpus;
+use crate::support::{Sampled, alone, logged, threads};
+
+const NOT_SUPPORTED: u32 = 3;
+const LOST: u32 = 15;
+const RESET_REQUIRED: u32 = 16;
+
+#[test]
+fn p40_a_machine_without_a_driver_is_nothing_to_be_warned_of() {
+    let sampled = Sampled::new(Path::new("/nowhere/libnvidia-ml.so.1"));
+    let source = [("source", "gpu")];
+    sampled
+        .until("reading", |text| crate::support::value(text, "campanile_sampler_duration_seconds", &source));
+    assert_eq!(sampled.failures(), 0.0);
+    sampled.until("end of its thread", |_| (threads() == 0).then_some(()));
+    assert!(!sampled.text().contains("hw_"), "{}", sampled.text());
+    assert_eq!(logged(), "");
+    let snapshot = GpuSnapshot::with_library("/nowhere/libnvidia-ml.so.1");
+    assert!(snapshot.absence.is_some_and(|why| why.contains("libnvidia-ml")));
+}
+
+#[test]
+fn p40_a_driver_that_is_loaded_later_is_found() {
+    let gpus = FakeGpus::new(1, "later");
+    gpus.tell("error * init 9");
+    let sampled = Sampled::new(gpus.path());
+    sampled.until("start", |_| (gpus.calls("init") >= 2).then_some(()));
+    assert_eq!((sampled.failures(), logged()), (0.0, String::new()));
+    gpus.tell("error * init 0");
+    sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-later-0")], 61.0);
+    assert_eq!(sampled.failures(), 0.0);
+}
+
+#[test]
+fn p40_a_driver_that_does_not_start_is_a_failure_that_is_logged_once() {
+    // No permission, another version than the library, and anything.
+    for code in [4, 18, 999] {
+        let gpus = FakeGpus::new(1, &format!("init{code}"));
+        gpus.tell(&format!("error * init {code}"));
+        let sampled = Sampled::new(gpus.path());
+        sampled.until("failures", |_| (sampled.failures() >= 2.0).then_some(()));
+        assert_eq!(logged().matches("cannot read this source").count(), 1, "{}", logged());
+        sampled.until("end of its thread", |_| (threads() == 0).then_some(()));
+        gpus.tell("error * init 0");
+        sampled.until_value("hw_temperature_celsius", &[("hw_name", "gpu/0")], 61.0);
+        assert_eq!(logged().matches("can read this source again").count(), 1, "{}", logged());
+    }
+}
+
+#[test]
+fn p40_a_call_that_fails_loses_its_value_and_no_other() {
+    let _alone = alone();
+    let gpus = FakeGpus::new(1, "calls");
+    let whole = GpuSnapshot::with_library(gpus.path());
+    let values = |snapshot: &GpuSnapshot| {
+        let device = serde_json::to_value(&snapshot.devices[0]).unwrap();
+        fn count(value: &serde_json::Value) -> usize {
+            match value {
+                serde_json::Value::Null => 0,
+                serde_json::Value::Object(map) => map.values().map(count).sum(),
+                _ => 1,
+            }
+        }
+        count(&device)
+    };
+    let all = values(&whole);
+    let calls = [
+        ("utilization", 1),
+        ("encoder", 1),
+        ("decoder", 1),
+        ("memory", 3),
+        ("temperature", 1),
+        ("slowdown", 1),
+        ("shutdown", 1),
+        ("power", 1),
+        ("power_limit", 1),
+        ("energy", 1),
+        ("clock/0", 1),
+        ("clock/1", 1),
+        ("clock/2", 1),
+        ("clock/3", 1),
+        ("throttle", 1),
+        ("corrected", 1),
+        ("uncorrected", 1),
+        ("replays", 1),
+        ("mig", 0),
+        ("register", 0),
+        ("name", 0),
+    ];
+    // Not there, not allowed, not found, no memory, no data, nobody knows what.
+    for (call, lost) in calls {
+        for code in [2, NOT_SUPPORTED, 4, 6, 10, 13, 17, 20, 21, 999] {
+            // What is not supported is remembered by whoever has the driver open.
+            gpus.let_go();
+            gpus.tell(&format!("error 0 {call} {code}"));
+            let snapshot = GpuSnapshot::with_library(gpus.path());
+            assert_eq!(snapshot.absence, None, "{call} {code}");
+            assert_eq!(snapshot.devices[0].state, GpuState::Ok, "{call} {code}");
+            assert_eq!(values(&snapshot), all - lost, "{call} {code}: {snapshot:?}");
+            gpus.tell(&format!("error 0 {call} 0"));
+        }
+    }
+    gpus.let_go();
+    assert_eq!(values(&GpuSnapshot::with_library(gpus.path())), all);
+}
+
+#[test]
+fn p40_what_a_device_does_not_support_is_asked_for_once() {
+    let gpus = FakeGpus::new(2, "support");
+    gpus.tell(&format!("error 0 encoder {NOT_SUPPORTED}"));
+    let sampled = Sampled::new(gpus.path());
+    sampled.readings(&gpus, 5);
+    assert_eq!(gpus.calls("encoder/0"), 1);
+    assert!(gpus.calls("encoder/1") >= 5);
+    assert_eq!(
+        sampled.value("hw_gpu_utilization_ratio", &[("hw_name", "gpu/0"), ("hw_gpu_task", "encoder")]),
+        None
+    );
+    assert_eq!(sampled.failures(), 0.0);
+}
+
+#[test]
+fn p40_a_device_that_breaks_is_reported_and_comes_back_while_the_others_go_on() {
+    for (code, why) in
+        [(LOST, "it is lost"), (RESET_REQUIRED, "it must be reset"), (999, "it does not answer")]
+    {
+        let gpus = FakeGpus::new(2, &format!("broken{code}"));
+        let sampled = Sampled::new(gpus.path());
+        let (id, other) = (format!("GPU-broken{code}-0"), format!("GPU-broken{code}-1"));
+        let (id, other) = (("hw_id", id.as_str()), ("hw_id", other.as_str()));
+        sampled.until_value("hw_status_ratio", &[id, ("hw_state", "ok")], 1.0);
+
+        gpus.tell(&format!("error 0 all {code}"));
+        sampled.until_value("hw_status_ratio", &[id, ("hw_state", "failed")], 1.0);
+        assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "its values are gone");
+        gpus.tell("set 1 temperature 70");
+        sampled.until_value("hw_temperature_celsius", &[other], 70.0);
+        let starts = gpus.calls("init");
+        sampled.readings(&gpus, 8);
+        let more = gpus.calls("init") - starts;
+        assert!((1..=5).contains(&more), "the library is started anew ever more rarely: {more}");
+        assert_eq!(sampled.value("hw_status_ratio", &[other, ("hw_state", "ok")]), Some(1.0));
+        assert_eq!(logged().matches(why).count(), 1, "{}", logged());
+
+        gpus.tell("set 0 energy 6000000");
+        gpus.tell("error 0 all 0");
+        sampled.until_value("hw_status_ratio", &[id, ("hw_state", "ok")], 1.0);
+        sampled.until_value("hw_energy_joules_total", &[id], 6_000.0);
+        sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+        assert_eq!(logged().matches("a GPU works again").count(), 1, "{}", logged());
+        assert_eq!(sampled.failures(), 0.0, "the source works");
+    }
+}
+
+#[test]
+fn p40_a_device_that_is_lost_from_the_start_is_reported() {
+    let gpus = FakeGpus::new(2, "start");
+    gpus.tell(&format!("error 1 handle {LOST}"));
+    let sampled = Sampled::new(gpus.path());
+    // Nobody knows its UUID.
+    sampled.until_value("hw_status_ratio", &[("hw_id", "gpu/1"), ("hw_state", "failed")], 1.0);
+    gpus.tell("error 1 handle 0");
+    sampled.until_value("hw_status_ratio", &[("hw_id", "GPU-start-1"), ("hw_state", "ok")], 1.0);
+    assert!(!sampled.text().contains("hw_id=\"gpu/1\""), "{}", sampled.text());
+}
+
+#[test]
+fn p40_a_device_that_is_taken_out_takes_its_series_with_it() {
+    let gpus = FakeGpus::new(2, "unplugged");
+    let sampled = Sampled::new(gpus.path());
+    let id = ("hw_id", "GPU-unplugged-1");
+    sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+    gpus.tell("gpus 1 unplugged");
+    sampled.until("end", |text| (!text.contains("GPU-unplugged-1")).then_some(()));
+    sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-unplugged-0")], 61.0);
+    gpus.tell("gpus 2 unplugged");
+    sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+    assert_eq!(sampled.failures(), 0.0);
+}
+
+#[test]
+fn p40_a_driver_that_is_started_again_goes_unnoticed_and_counts_do_not_fall() {
+    let gpus = FakeGpus::new(1, "restart");
+    gpus.tell("set 0 replays 10");
+    let sampled = Sampled::new(gpus.path());
+    let id = ("hw_id", "GPU-restart-0");
+    sampled.until_value("hw_energy_joules_total", &[id], 5_000.0);
+    gpus.tell("set 0 energy 2000");
+    gpus.tell("set 0 replays 1");
+    gpus.tell("restart");
+    sampled.until_value("hw_energy_joules_total", &[id], 5_002.0);
+    sampled.until_value("campanile_gpu_pcie_replays_total", &[id], 11.0);
+    assert_eq!(sampled.failures(), 0.0);
+    assert_eq!(gpus.calls("init"), 2);
+}
+
+#[test]
+fn p40_a_driver_that_is_taken_away_is_a_failure_until_it_is_back() {
+    let gpus = FakeGpus::new(1, "away");
+    let sampled = Sampled::new(gpus.path());
+    let id = ("hw_id", "GPU-away-0");
+    sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+    gpus.tell("error * init 9");
+    gpus.tell("restart");
+    sampled.until("failure", |_| (sampled.failures() > 0.0).then_some(()));
+    sampled.until("end", |text| (!text.contains("GPU-away-0")).then_some(()));
+    assert_eq!(logged().matches("cannot read this source").count(), 1, "{}", logged());
+    gpus.tell("error * init 0");
+    sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+}
+
+#[test]
+fn p40_a_call_that_hangs_holds_one_thread_and_nobody_else() {
+    let gpus = FakeGpus::new(1, "hangs");
+    let sampled = Sampled::with(gpus.path(), |settings| settings.slow_every = Duration::from_secs(1));
+    let id = ("hw_id", "GPU-hangs-0");
+    sampled.until_value("hw_temperature_celsius", &[id], 61.0);
+    gpus.tell("hang power");
+    sampled.until("failures", |_| (sampled.failures() >= 3.0).then_some(()));
+    assert_eq!(threads(), 1);
+    assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "what is old is not shown");
+    assert_eq!(logged().matches("source=\"gpu\"").count(), 1, "{}", logged());
+    // Another one who asks does not start another thread, nor wait twice.
+    let snapshot = GpuSnapshot::with_library(gpus.path());
+    assert!(snapshot.absence.is_some_and(|why| why.contains("not answered")));
+    let again = GpuSnapshot::with_library(gpus.path());
+    assert!(again.absence.is_some_and(|why| why.contains("earlier")));
+    assert_eq!(threads(), 1);
+
+    gpus.tell("set 0 temperature 62");
+    gpus.tell("release");
+    sampled.until_value("hw_temperature_celsius", &[id], 62.0);
+    assert_eq!(gpus.calls("init"), 1);
+}
+
+#[test]
+fn p40_a_sampler_stops_while_the_driver_hangs_and_lets_it_go_afterwards() {
+    let gpus = FakeGpus::new(1, "stops");
+    let mut sampled = Sampled::new(gpus.path());
+    sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-stops-0")], 61.0);
+    gpus.tell("hang energy");
+    let asked = gpus.calls("energy");
+    sampled.until("hanging call", |_| (gpus.calls("energy") > asked).then_some(()));
+    sampled.stop();
+    gpus.tell("release");
+    sampled.until("end", |_| (gpus.tell("started") == 0 && threads() == 0).then_some(()));
+    assert!(!sampled.text().contains("GPU-stops-0"));
+}
+
+#[test]
+fn p40_a_driver_that_takes_long_to_start_is_no_failure() {
+    let gpus = FakeGpus::new(1, "patience");
+    gpus.tell("hang init");
+    let sampled = Sampled::new(gpus.path());
+    // The sampler waits a second for each of its questions.
+    let readings = "campanile_sampler_duration_seconds";
+    sampled.until("reading", |text| crate::support::value(text, readings, &[("source", "gpu")]));
+    assert_eq!((sampled.failures(), threads()), (0.0, 1));
+    gpus.tell("release");
+    sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-patience-0")], 61.0);
+    assert_eq!((sampled.failures(), gpus.calls("init")), (0.0, 1));
+}

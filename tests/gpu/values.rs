@@ -1,0 +1,176 @@
+//! Every value arrives, in its unit and under its device.
+
+use campanile::sampler::{GpuSnapshot, GpuState};
+
+use crate::fake_gpus::FakeGpus;
+use crate::support::{Sampled, alone};
+
+const GIB: f64 = 1_073_741_824.0;
+
+#[test]
+fn p41_each_value_of_each_gpu_is_what_the_driver_says() {
+    let gpus = FakeGpus::new(2, "values");
+    for command in [
+        "set 1 utilization 99",
+        "set 1 encoder 3",
+        "set 1 decoder 4",
+        "set 1 power 123456",
+        "set 1 corrected 5",
+        "set 1 uncorrected 6",
+        "set 1 replays 7",
+        // By power and by heat, and idle, which does not count.
+        "set 1 throttle 37",
+    ] {
+        gpus.tell(command);
+    }
+    let sampled = Sampled::new(gpus.path());
+    let of = [
+        [("hw_id", "GPU-values-0"), ("hw_name", "gpu/0")],
+        [("hw_id", "GPU-values-1"), ("hw_name", "gpu/1")],
+    ];
+    sampled.until_value("hw_gpu_utilization_ratio", &[of[1][0], ("hw_gpu_task", "general")], 0.99);
+    let text = sampled.text();
+    let value = |metric: &str, gpu: usize, more: &[(&str, &str)]| {
+        let labels: Vec<_> = of[gpu].iter().chain(more).copied().collect();
+        crate::support::value(&text, metric, &labels)
+    };
+    assert_eq!(value("hw_gpu_utilization_ratio", 0, &[("hw_gpu_task", "general")]), Some(0.5));
+    assert_eq!(value("hw_gpu_utilization_ratio", 1, &[("hw_gpu_task", "encoder")]), Some(0.03));
+    assert_eq!(value("hw_gpu_utilization_ratio", 1, &[("hw_gpu_task", "decoder")]), Some(0.04));
+    assert_eq!(value("hw_gpu_memory_usage_bytes", 0, &[]), Some(20.0 * GIB));
+    assert_eq!(value("hw_gpu_memory_limit_bytes", 0, &[("hw_model", "NVIDIA Fake 80GB")]), Some(80.0 * GIB));
+    assert_eq!(value("hw_gpu_memory_utilization_ratio", 0, &[]), Some(0.25));
+    let sensor = ("hw_sensor_location", "gpu");
+    assert_eq!(value("hw_temperature_celsius", 0, &[sensor]), Some(61.0));
+    let limit = |kind| value("hw_temperature_limit_celsius", 0, &[sensor, ("hw_limit_type", kind)]);
+    assert_eq!((limit("high.degraded"), limit("high.critical")), (Some(90.0), Some(95.0)));
+    let kind = ("hw_type", "gpu");
+    assert_eq!(value("hw_power_watts", 1, &[kind]), Some(123.456));
+    assert_eq!(value("hw_energy_joules_total", 1, &[kind]), Some(5_000.0));
+    assert_eq!(value("campanile_gpu_power_limit_watts", 0, &[]), Some(400.0));
+    let clock = |clock| value("campanile_gpu_clock_frequency_hertz", 0, &[("clock", clock)]);
+    let clocks = ["graphics", "sm", "memory", "video"].map(clock);
+    assert_eq!(clocks, [1.41e9, 1.4e9, 1.593e9, 1.275e9].map(Some));
+    let errors = |kind| value("hw_errors_total", 1, &[("hw_type", "gpu"), ("error_type", kind)]);
+    assert_eq!((errors("corrected"), errors("uncorrected")), (Some(5.0), Some(6.0)));
+    assert_eq!(value("campanile_gpu_pcie_replays_total", 1, &[]), Some(7.0));
+    let slowed = |gpu, reason| value("campanile_gpu_throttled_ratio", gpu, &[("reason", reason)]);
+    assert_eq!(slowed(1, "sw_power_cap"), Some(1.0));
+    assert_eq!(slowed(1, "sw_thermal_slowdown"), Some(1.0));
+    assert_eq!(slowed(1, "hw_slowdown"), Some(0.0));
+    assert_eq!(slowed(0, "sw_thermal_slowdown"), Some(0.0));
+    assert!(!text.contains("idle"), "{text}");
+    let status = |gpu, state| value("hw_status_ratio", gpu, &[("hw_state", state), kind]);
+    let states = ["ok", "degraded", "predicted_failure", "failed"];
+    assert_eq!(states.map(|state| status(0, state)), [1.0, 0.0, 0.0, 0.0].map(Some));
+    assert_eq!(states.map(|state| status(1, state)), [0.0, 1.0, 0.0, 0.0].map(Some));
+    assert_eq!(sampled.failures(), 0.0);
+}
+
+#[test]
+fn p41_parts_of_a_gpu_come_and_go_under_their_whole() {
+    let gpus = FakeGpus::new(1, "mig");
+    for command in [
+        "part 0 1",
+        "part 0 3",
+        // What a divided GPU and its parts do not tell.
+        "error 0 utilization 3",
+        "error 101 utilization 3",
+        "error 103 utilization 3",
+        "error 101 power 3",
+        "set 101 memory_total 10737418240",
+        "set 101 memory_used 1073741824",
+    ] {
+        gpus.tell(command);
+    }
+    let sampled = Sampled::new(gpus.path());
+    let part = [("hw_id", "MIG-mig-0-1"), ("hw_name", "gpu/0/mig/1"), ("hw_parent", "GPU-mig-0")];
+    sampled.until_value("hw_gpu_memory_limit_bytes", &part, 10.0 * GIB);
+    sampled.until_value("hw_gpu_memory_utilization_ratio", &part, 0.1);
+    let text = sampled.text();
+    let value = |metric: &str, labels: &[(&str, &str)]| crate::support::value(&text, metric, labels);
+    assert_eq!(value("hw_gpu_memory_usage_bytes", &[("hw_name", "gpu/0/mig/3")]), Some(20.0 * GIB));
+    assert_eq!(value("hw_gpu_utilization_ratio", &[("hw_gpu_task", "general")]), None);
+    assert_eq!(value("hw_power_watts", &[("hw_name", "gpu/0/mig/1")]), None);
+    assert_eq!(value("hw_status_ratio", &[part[0], part[2], ("hw_state", "ok")]), Some(1.0));
+
+    gpus.tell("nopart 0 1");
+    gpus.tell("part 0 2");
+    sampled.until_value("hw_gpu_memory_usage_bytes", &[("hw_id", "MIG-mig-0-2")], 20.0 * GIB);
+    assert!(!sampled.text().contains("MIG-mig-0-1"));
+    assert_eq!(sampled.failures(), 0.0);
+
+    // The parts are in the whole already.
+    let snapshot = GpuSnapshot::with_library(gpus.path());
+    assert_eq!(snapshot.devices.len(), 3);
+    assert_eq!(snapshot.memory_limit as f64, 80.0 * GIB);
+    assert_eq!(snapshot.devices[1].parent.as_deref(), Some("GPU-mig-0"));
+}
+
+#[test]
+fn p41_a_snapshot_adds_up_and_needs_no_sampler() {
+    let _alone = alone();
+    let gpus = FakeGpus::new(3, "snapshot");
+    for command in [
+        "set 0 utilization 90",
+        "set 1 utilization 10",
+        "error 2 utilization 3",
+        "error 2 power 3",
+        "set 1 temperature 80",
+    ] {
+        gpus.tell(command);
+    }
+    let snapshot = GpuSnapshot::with_library(gpus.path());
+    assert_eq!(snapshot.absence, None);
+    assert_eq!(snapshot.driver.as_deref(), Some("570.00.01"));
+    assert_eq!(snapshot.devices.len(), 3);
+    assert_eq!(snapshot.utilization, Some(0.5));
+    assert_eq!(snapshot.power, Some(500.0));
+    assert_eq!(snapshot.hottest, Some(80.0));
+    assert_eq!((snapshot.memory_limit as f64, snapshot.memory_used as f64), (240.0 * GIB, 60.0 * GIB));
+    let device = &snapshot.devices[0];
+    assert_eq!((&*device.name, &*device.id, device.state), ("gpu/0", "GPU-snapshot-0", GpuState::Ok));
+    let json = serde_json::to_value(&snapshot).unwrap();
+    assert_eq!(json["devices"][2]["utilization"], serde_json::Value::Null);
+    assert_eq!(json["devices"][1]["temperature"], 80.0);
+    assert_eq!(json["devices"][1]["state"], "ok");
+    // Nothing is left behind.
+    gpus.let_go();
+}
+
+#[test]
+fn what_a_reading_of_a_device_costs_in_calls() {
+    let gpus = FakeGpus::new(2, "cost");
+    let mut sampled = Sampled::new(gpus.path());
+    sampled.readings(&gpus, 3);
+    sampled.stop();
+    let names = [
+        "utilization",
+        "encoder",
+        "decoder",
+        "memory",
+        "temperature",
+        "power",
+        "power_limit",
+        "energy",
+        "clock/0",
+        "clock/1",
+        "clock/2",
+        "clock/3",
+        "throttle",
+        "corrected",
+        "uncorrected",
+        "replays",
+    ];
+    let readings = gpus.calls("count");
+    assert!(readings >= 3);
+    for name in names {
+        assert_eq!(gpus.calls(&format!("{name}/1")), readings, "{name}");
+    }
+    // What does not change is asked for once.
+    for name in ["handle/1", "uuid/1", "name/1", "slowdown/1", "shutdown/1", "register/1"] {
+        assert_eq!(gpus.calls(name), 1, "{name}");
+    }
+    assert_eq!(gpus.calls("events"), 2 * readings);
+    println!("{} calls a reading of a device, 1 for all, and 1 in 6 for its parts", names.len() + 1);
+}
