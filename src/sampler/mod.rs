@@ -25,6 +25,8 @@
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
+#[cfg(feature = "system")]
+mod allocator;
 mod builder;
 #[cfg(feature = "system")]
 mod container;
@@ -56,6 +58,8 @@ use std::sync::Arc;
 
 use crate::error::ConfigError;
 
+#[cfg(feature = "system")]
+pub use self::allocator::AllocatorStats;
 pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
 pub use self::gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};

@@ -1,6 +1,8 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(feature = "prometheus")]
+mod allocator;
 #[cfg(all(feature = "real-servers", target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
