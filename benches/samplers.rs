@@ -4,7 +4,7 @@
 //! Each case runs in a process of its own in which nothing else happens, and what counts is the processor time of all
 //! threads but the one that measures, from the middle between two readings to the middle of the next: wake-ups and
 //! whatever the runtime does for it are in it. Ours and the peer run side by side. Compare the medians of one run; only
-//! ratios carry to another machine. `cargo bench --bench samplers -- tick steady export` takes the parts apart.
+//! ratios carry to another machine. `cargo bench --bench samplers -- tick gpu steady export` takes the parts apart.
 
 #![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
@@ -24,10 +24,18 @@ use campanile::sampler::{Sampler, SamplerSettings};
 use peer_api::metrics::MeterProvider as _;
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(feature = "gpu")]
+#[allow(dead_code)]
+#[path = "../tests/support/fake_gpus.rs"]
+mod fake_gpus;
+
 /// What a process is started for, and the milliseconds between two readings, and how many of them.
 const CASE: &str = "CAMPANILE_BENCH_SAMPLERS";
 /// The peer takes its interval from there alone.
 const PEER_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+/// The GPUs of the case that reads many of them.
+#[cfg(feature = "gpu")]
+const GPUS: u32 = 8;
 /// Readings that are not counted: the first ones make what the others use.
 const WARM_UP: usize = 3;
 
@@ -125,8 +133,12 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-fn settings(every: Duration) -> SamplerSettings {
+fn settings(every: Duration, sources: Option<&[&str]>) -> SamplerSettings {
     let mut settings = serde_json::json!({ "every": format!("{}ms", every.as_millis()) });
+    if let Some(sources) = sources {
+        let only = [&["!*"], sources].concat();
+        settings["system"] = serde_json::json!({ "sources": only });
+    }
     // The GPUs are a case of their own.
     #[cfg(feature = "gpu")]
     {
@@ -152,10 +164,10 @@ fn measure(every: Duration, readings: usize) {
     }
 }
 
-fn ours(every: Duration, readings: usize) {
+fn ours(every: Duration, readings: usize, sources: Option<&[&str]>) {
     let runtime = runtime();
     let _inside = runtime.enter();
-    let _sampling = Sampler::start(settings(every)).expect("a sampler");
+    let _sampling = Sampler::start(settings(every, sources)).expect("a sampler");
     measure(every, readings);
 }
 
@@ -164,6 +176,20 @@ fn peer(every: Duration, readings: usize) {
     let provider = peer_sdk::metrics::SdkMeterProvider::builder().with_reader(reader).build();
     let runtime = runtime();
     runtime.spawn(opentelemetry_system_metrics::init_process_observer(provider.meter("bench")));
+    measure(every, readings);
+}
+
+/// Reads GPUs of a driver that answers at once: what is measured is all but the driver.
+#[cfg(feature = "gpu")]
+fn gpus(every: Duration, readings: usize, count: u32) {
+    let driver = fake_gpus::FakeGpus::new(count, "bench");
+    let settings = serde_json::json!({
+        "every": format!("{}ms", every.as_millis()),
+        "system": null,
+        "gpu": { "library": driver.path() },
+    });
+    let settings: SamplerSettings = serde_json::from_value(settings).expect("settings");
+    let _sampling = Sampler::start(settings).expect("a sampler");
     measure(every, readings);
 }
 
@@ -202,11 +228,13 @@ fn micros(costs: &[Cost]) -> f64 {
     median(costs.iter().map(|cost| cost.nanos)) / 1e3
 }
 
-/// What one reading of all sources takes.
+/// Those that are read at each interval: two more are read once a minute at most.
+const SOURCES: &[&str] = &["system", "disk", "network", "filesystem", "process", "container", "runtime"];
+
+/// What one reading of all sources takes, and one of each alone: a wake-up is in each of them.
 fn tick(every: Duration, readings: usize) {
     println!("a reading of system, process and runtime, every {every:?}, median of {readings}:");
-    {
-        let case = "all";
+    for case in ["all"].iter().chain(SOURCES) {
         let costs = end(start(case, every, readings));
         println!(
             "  {case:<12} {:>9.1} µs CPU {:>9.0} bytes in {:>4.0} allocations",
@@ -217,17 +245,32 @@ fn tick(every: Duration, readings: usize) {
     }
 }
 
+/// What one reading of the GPUs takes.
+#[cfg(feature = "gpu")]
+fn gpu(every: Duration, readings: usize) {
+    let [one, many] = ["1-gpus".to_owned(), format!("{GPUS}-gpus")].map(|case| {
+        let costs = end(start(&case, every, readings));
+        (micros(&costs), median(costs.iter().map(|cost| cost.bytes)))
+    });
+    println!("a reading of GPUs, the driver's part left out, every {every:?}, median of {readings}:");
+    println!(
+        "  one {:.1} µs CPU, {:.0} bytes; {GPUS} of them {:.1} µs, {:.0} bytes",
+        one.0, one.1, many.0, many.1
+    );
+    println!("  each further one {:.1} µs", (many.0 - one.0) / f64::from(GPUS - 1));
+}
+
 /// What it costs all the time.
 fn steady(every: Duration, readings: usize) {
     println!("steady cost, a reading every {every:?}, median of {readings}, side by side:");
-    let cases = ["all", "peer"].map(|case| (case, start(case, every, readings)));
-    let [all, peer] = cases.map(|(case, child)| {
+    let cases = ["all", "process", "peer"].map(|case| (case, start(case, every, readings)));
+    let [all, process, peer] = cases.map(|(case, child)| {
         let micros = micros(&end(child));
         let share = micros / 1e6 / every.as_secs_f64() * 100.0;
         println!("  {case:<12} {micros:>9.1} µs CPU {share:>9.5} % of a core");
         micros
     });
-    println!("  all to peer {:.2}", all / peer);
+    println!("  process to peer {:.2}, all to peer {:.2}", process / peer, all / peer);
 }
 
 /// What collecting takes with and without a sampler: it reads what is there.
@@ -245,7 +288,7 @@ fn export(rounds: usize) {
     let _inside = runtime.enter();
     let telemetry = Telemetry::builder("bench").prometheus().build().expect("a pipeline");
     let without = time(&telemetry);
-    let _sampling = Sampler::start(settings(Duration::from_secs(3_600))).expect("a sampler");
+    let _sampling = Sampler::start(settings(Duration::from_secs(3_600), None)).expect("a sampler");
     // The second reading gives the shares.
     thread::sleep(Duration::from_millis(1_000));
     let with = time(&telemetry);
@@ -255,6 +298,16 @@ fn export(rounds: usize) {
         "collecting, median of {rounds}: {without:.1} µs without a sampler, {with:.1} µs with one ({series} series)"
     );
     println!("  no system call: cargo test --all-features --test sampler p40_collecting");
+    println!("the last reading of each source, by the clock:");
+    for line in text.lines() {
+        if let Some((source, seconds)) =
+            line.strip_prefix("campanile_sampler_duration_seconds{").and_then(|rest| {
+                Some((rest.split_once("source=\"")?.1.split_once('"')?.0, rest.rsplit_once(' ')?.1))
+            })
+        {
+            println!("  {source:<12} {:>9.1} µs", seconds.parse::<f64>().unwrap_or(f64::NAN) * 1e6);
+        }
+    }
 }
 
 fn main() {
@@ -264,8 +317,13 @@ fn main() {
             (words[1].parse().expect("milliseconds"), words[2].parse().expect("a number"));
         let every = Duration::from_millis(every);
         return match words[0] {
+            "all" => ours(every, readings, None),
             "peer" => peer(every, readings),
-            _ => ours(every, readings),
+            #[cfg(feature = "gpu")]
+            "1-gpus" => gpus(every, readings, 1),
+            #[cfg(feature = "gpu")]
+            _ if words[0].ends_with("-gpus") => gpus(every, readings, GPUS),
+            source => ours(every, readings, Some(&[source])),
         };
     }
     let arguments: Vec<_> = env::args().skip(1).collect();
@@ -277,6 +335,10 @@ fn main() {
     let often = Duration::from_millis(100);
     if wanted("tick") {
         tick(often, if full { 100 } else { 2 });
+    }
+    #[cfg(feature = "gpu")]
+    if wanted("gpu") {
+        gpu(often, if full { 100 } else { 2 });
     }
     if wanted("steady") {
         let (every, readings) = if full { (Duration::from_secs(10), 13) } else { (often, 2) };

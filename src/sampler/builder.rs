@@ -84,11 +84,37 @@ impl SamplerBuilder {
             plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
             plans.extend(super::runtime::plan(&self.runtimes, every));
+            plans.retain(|plan: &Plan| system.reads(&plan.name));
         }
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.settings.gpu {
             plans.extend(super::gpu::plans(gpu, self.settings.every));
         }
         plans
+    }
+}
+
+#[cfg(all(test, feature = "system"))]
+mod tests {
+    use super::*;
+    use crate::sampler::{NameFilter, Sampler, SystemSettings};
+
+    #[test]
+    fn only_the_sources_that_are_wanted_are_read() {
+        let read = |patterns: &[&str]| {
+            let sources = NameFilter::new(patterns.iter().copied());
+            let settings = SamplerSettings {
+                system: Some(SystemSettings { sources, ..SystemSettings::default() }),
+                #[cfg(feature = "gpu")]
+                gpu: None,
+                ..SamplerSettings::default()
+            };
+            let plans = Sampler::builder(settings).plans();
+            plans.into_iter().map(|plan| plan.name.into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&["!*", "process"]), ["process"]);
+        let (all, some) = (read(&[]), read(&["!system"]));
+        assert_eq!(some, all.iter().filter(|name| *name != "system").cloned().collect::<Vec<_>>());
+        assert_eq!(some.len() + 1, all.len());
     }
 }

@@ -157,8 +157,10 @@ fn p41_an_unstable_tokio_tells_more() {
         watching.until_of(metric, &[("runtime", "more"), label], |value| value == Some(wanted))
     };
     let (let_go, barrier) = mpsc::channel::<()>();
-    let blocking = runtime.spawn_blocking(move || drop(barrier.recv()));
-    until("campanile_runtime_blocking_threads", ("state", "used"), 2.0); // The worker is one of them.
+    let blocking = runtime.spawn_blocking(move || {
+        let _ = barrier.recv();
+    });
+    until("campanile_runtime_blocking_threads", ("state", "used"), 1.0);
     let_go.send(()).unwrap();
     runtime.block_on(blocking).unwrap();
     until("campanile_runtime_blocking_threads", ("state", "idle"), 1.0);

@@ -24,6 +24,10 @@ pub struct SystemSettings {
     /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
     #[serde(with = "crate::duration::option")]
     pub every: Option<Duration>,
+    /// Which sources are read, by the name that `campanile.sampler.duration` has for them: `system`, `disk`, `network`,
+    /// `filesystem`, `processes`, `processors`, `process`, `container`, `runtime`. All of them by default;
+    /// `["!runtime"]` is all but one, `["!*", "process"]` one alone.
+    pub sources: NameFilter,
     /// Processor time, shares of it and the clock of each processor, instead of those of all together: seven modes
     /// times two metrics for each processor. Off by default.
     pub by_core: bool,
@@ -52,9 +56,15 @@ impl SystemSettings {
                 "from 100 ms to one hour",
             )?;
         }
+        self.sources.validate("sampler.system.sources")?;
         self.disks.validate("sampler.system.disks")?;
         self.interfaces.validate("sampler.system.interfaces")?;
         self.file_systems.validate("sampler.system.file_systems")?;
         self.file_system_types.validate("sampler.system.file_system_types")
+    }
+
+    /// Whether the source of this name is read.
+    pub(in crate::sampler) fn reads(&self, source: &str) -> bool {
+        self.sources.decide(source).unwrap_or(true)
     }
 }
