@@ -10,6 +10,7 @@ mod faults;
 #[path = "../support/fake_nvml.rs"]
 mod fake_nvml;
 mod health;
+mod settings;
 mod slow;
 mod support;
 mod values;
