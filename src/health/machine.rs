@@ -1,7 +1,7 @@
 //! What the figures of a machine cost.
 
+use super::ledger::ceil;
 use super::reason::{Reason, ReasonKind};
-use super::score::ceil;
 use super::settings::Weights;
 use super::snapshot::shares;
 use crate::signal::{Level, MachineSign, Watched};

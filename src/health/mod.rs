@@ -66,6 +66,7 @@ mod component;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod ledger;
 mod machine;
 mod of_telemetry;
 mod reason;

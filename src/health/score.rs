@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::ledger::Ledger;
 use super::machine;
 use super::reason::{Reason, ReasonKind};
 use super::settings::HealthSettings;
@@ -13,8 +14,6 @@ use crate::signal::{BreakerSign, LOOK_BACK, MachineSign, Sign, VitalReading};
 
 /// All the points there are.
 pub(super) const WHOLE: u32 = 1_024;
-/// At this multiple of its limit, a figure costs its whole weight.
-const FULL_AT: f64 = 5.0;
 
 /// What is known about one component.
 #[derive(Clone, Debug, Default)]
@@ -84,13 +83,6 @@ impl Evidence {
         let status = if known { settings.thresholds.status(score(points)) } else { Status::Unknown };
         Verdict { status, points, reasons }
     }
-}
-
-/// Reasons with what each would cost alone.
-struct Ledger {
-    /// What a figure at its limit costs: just enough to be healthy no more.
-    at_limit: f64,
-    entries: Vec<(u32, Reason)>,
 }
 
 impl Ledger {
@@ -181,74 +173,6 @@ impl Ledger {
             });
         }
     }
-
-    /// Enters a figure that has a limit.
-    ///
-    /// Up to half the limit it costs nothing, from there to the limit ever more, at the limit what ends
-    /// `Healthy`, and at five times the limit its whole weight.
-    fn figure(
-        &mut self,
-        kind: ReasonKind,
-        figure: f64,
-        limit: f64,
-        weight: f64,
-        text: impl FnOnce() -> String,
-    ) {
-        let ratio = figure / limit;
-        let at_limit = self.at_limit.min(weight);
-        let cost = if ratio < 1.0 {
-            at_limit * (2.0 * ratio - 1.0).max(0.0)
-        } else {
-            at_limit + (weight - at_limit) * ((ratio - 1.0) / (FULL_AT - 1.0)).min(1.0)
-        };
-        // Rounded towards healthy below the limit, away from it above.
-        let cost = if ratio < 1.0 { floor(cost) } else { ceil(cost) };
-        self.enter_points(kind, figure, limit, weight, cost, text);
-    }
-
-    fn enter(&mut self, kind: ReasonKind, figure: f64, limit: f64, weight: f64, cost: f64, text: String) {
-        self.enter_points(kind, figure, limit, weight, ceil(cost), || text);
-    }
-
-    fn enter_points(
-        &mut self,
-        kind: ReasonKind,
-        figure: f64,
-        limit: f64,
-        weight: f64,
-        points: u32,
-        text: impl FnOnce() -> String,
-    ) {
-        if points > 0 {
-            self.entries.push((points, Reason { kind, figure, limit, weight, cost: 0.0, text: text() }));
-        }
-    }
-
-    /// The points left, and the reasons, the dearest first.
-    fn close(mut self) -> (u32, Vec<Reason>) {
-        self.entries.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
-        let mut left = WHOLE;
-        let reasons = self
-            .entries
-            .into_iter()
-            .map(|(points, reason)| {
-                let cost = points.min(left);
-                left -= cost;
-                Reason { cost: score(cost), ..reason }
-            })
-            .collect();
-        (left, reasons)
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
-fn floor(cost: f64) -> u32 {
-    ((cost * f64::from(WHOLE)).floor() as u32).min(WHOLE)
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
-pub(super) fn ceil(cost: f64) -> u32 {
-    ((cost * f64::from(WHOLE)).ceil() as u32).min(WHOLE)
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.

@@ -39,6 +39,7 @@ pub(super) struct Reading {
 /// A probe makes those of a device once, and keeps them for as long as the device is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Labels {
+    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
     Fixed(&'static [(&'static str, &'static str)]),
     Shared(Arc<[(&'static str, Box<str>)]>),
 }
@@ -79,6 +80,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 // ===== impl Sample =====
 
 impl Sample {
+    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
     /// A value of a metric without attributes.
     pub(super) fn value(&mut self, metric: &'static Metric, value: f64) {
         self.with(metric, value, &Labels::NONE);
@@ -89,6 +91,7 @@ impl Sample {
         self.readings.push(Reading { metric, value, labels: labels.clone() });
     }
 
+    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
     /// A figure of the machine that has limits.
     pub(super) fn watch_host(&mut self, watched: Watched, which: Option<&Arc<str>>, value: f64) {
         let figure =
@@ -102,6 +105,7 @@ impl Sample {
 impl Labels {
     /// As many as a series has at most.
     pub(super) const MOST: usize = 6;
+    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
     pub(super) const NONE: Self = Self::Fixed(&[]);
 
     /// The labels with these keys and values, of which there are at most [`Labels::MOST`].

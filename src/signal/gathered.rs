@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
 
 use super::names::WHOLE_NUMBERS;
 
@@ -18,8 +18,8 @@ pub(super) type Values = Vec<(f64, Vec<KeyValue>)>;
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) values: Values,
-    /// Places in `values` by their attributes; empty as long as there are few.
-    index: HashTable<usize>,
+    /// Places in `values` by the hash of their attributes, which stands beside; empty as long as there are few.
+    index: HashTable<(u64, usize)>,
 }
 
 impl Gathered {
@@ -32,38 +32,42 @@ impl Gathered {
     }
 
     pub(super) fn add(&mut self, value: f64, attributes: &[(&'static str, &str)]) {
-        let same = |(_, others): &(f64, Vec<KeyValue>)| {
-            others.len() == attributes.len()
-                && others.iter().zip(attributes).all(|(other, (key, value))| {
-                    other.key.as_str() == *key && *other.value.as_str() == **value
-                })
-        };
         if self.values.len() < Self::FEW {
-            match self.values.iter_mut().find(|others| same(others)) {
-                Some(found) => found.0 += value,
+            match self.values.iter_mut().find(|(_, others)| are(others, attributes)) {
+                Some((sum, _)) => *sum += value,
                 None => self.push(value, attributes),
             }
             return;
         }
-        let values = &self.values;
-        let hash_at = |place: &usize| {
-            let others = values.get(*place).map(|(_, others)| others.as_slice()).unwrap_or_default();
-            hash(others.iter().map(|other| (other.key.as_str(), other.value.as_str())))
-        };
         if self.index.is_empty() {
-            for place in 0..values.len() {
-                self.index.insert_unique(hash_at(&place), place, hash_at);
+            for (place, (_, others)) in self.values.iter().enumerate() {
+                let hash = hash(others.iter().map(|other| (other.key.as_str(), other.value.as_str())));
+                self.index.insert_unique(hash, (hash, place), |(hash, _)| *hash);
             }
         }
-        let wanted = hash(attributes.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))));
-        let is = |place: &usize| values.get(*place).is_some_and(same);
-        if let Some(place) = self.index.find(wanted, is).copied() {
-            self.values.get_mut(place).into_iter().for_each(|found| found.0 += value);
-        } else {
-            self.index.insert_unique(wanted, values.len(), hash_at);
-            self.push(value, attributes);
+        let hash = hash(attributes.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))));
+        let known = |place: usize| self.values.get(place).is_some_and(|(_, others)| are(others, attributes));
+        match self.index.find(hash, |(other, place)| *other == hash && known(*place)) {
+            Some((_, place)) => self.values.get_mut(*place).into_iter().for_each(|(sum, _)| *sum += value),
+            None => {
+                self.index.insert_unique(hash, (hash, self.values.len()), |(hash, _)| *hash);
+                self.push(value, attributes);
+            }
         }
     }
+}
+
+/// Whether these are the attributes that [`key_value`] makes of those.
+fn are(ours: &[KeyValue], attributes: &[(&'static str, &str)]) -> bool {
+    ours.len() == attributes.len()
+        && ours.iter().zip(attributes).all(|(own, (key, value))| {
+            own.key.as_str() == *key
+                && match &own.value {
+                    Value::String(own) => own.as_str() == *value,
+                    Value::I64(own) => value.parse() == Ok(*own),
+                    _ => false,
+                }
+        })
 }
 
 fn hash<'a>(attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> u64 {
@@ -83,7 +87,6 @@ pub(super) fn key_value(key: &'static str, value: Cow<'static, str>) -> KeyValue
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::Value;
 
     #[test]
     fn many_series_add_up_like_few() {

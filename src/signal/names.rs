@@ -212,7 +212,7 @@ metrics! {
         "Space of file systems.";
     SYSTEM_FILESYSTEM_UTILIZATION "system.filesystem.utilization" Gauge "1"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
-        "Share of the space of file systems by state.";
+        "Share in use of the space that those without privileges may have, as `df` shows it.";
     SYSTEM_NETWORK_IO "system.network.io" Counter "By" ["network.interface.name" "network.io.direction"]
         "Bytes that network interfaces received and sent.";
     SYSTEM_NETWORK_PACKETS "system.network.packet.count" Counter "{packet}" ["network.io.direction" "system.device"]

@@ -19,6 +19,7 @@ use super::counters::Counters;
 use super::error::TelemetryError;
 use super::limits::SpanLimits;
 use super::logs::{Entry, LogSettings};
+use super::machine::{self, MachineBuilder};
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
@@ -27,7 +28,7 @@ use super::variables::Variables;
 use crate::error::ConfigError;
 use crate::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
-use crate::sampler::{SamplerBuilder, SamplerSettings, check_interval};
+use crate::sampler::{SamplerBuilder, SamplerSettings};
 
 /// What a [`Telemetry`] is made from, as it stands in a file. `OTEL_*` variables win over it.
 ///
@@ -188,23 +189,8 @@ impl TelemetrySettings {
             log_exporters: Vec::new(),
             processors: Vec::new(),
             outlets: Vec::new(),
-            #[cfg(any(feature = "system", feature = "gpu"))]
-            sampler: Vec::new(),
+            machine: MachineBuilder::default(),
         }
-    }
-
-    /// What the sampler is started with; `None` for no sampler.
-    #[cfg(any(feature = "system", feature = "gpu"))]
-    pub(super) fn sampled(&self) -> Option<SamplerSettings> {
-        if self.sampler.is_none() && self.system.is_none() && self.gpu.is_none() {
-            return None;
-        }
-        let mut sampled = self.sampler.clone().unwrap_or_else(SamplerSettings::nothing);
-        #[cfg(feature = "system")]
-        self.system.into_iter().for_each(|every| sampled.read_system(every));
-        #[cfg(feature = "gpu")]
-        self.gpu.into_iter().for_each(|every| sampled.read_gpu(every));
-        Some(sampled)
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -224,25 +210,7 @@ impl TelemetrySettings {
             "prometheus",
             "campanile is built without the feature `prometheus`",
         )?;
-        given(
-            self.system.is_some(),
-            cfg!(feature = "system"),
-            "system",
-            "campanile is built without the feature `system`",
-        )?;
-        given(
-            self.gpu.is_some(),
-            cfg!(feature = "gpu"),
-            "gpu",
-            "campanile is built without the feature `gpu`",
-        )?;
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        {
-            for (setting, every) in [("system", self.system), ("gpu", self.gpu)] {
-                every.map_or(Ok(()), |every| check_interval(setting, every))?;
-            }
-            self.sampled().map_or(Ok(()), |sampled| sampled.validate())?;
-        }
+        machine::check(self)?;
         self.otlp_settings.check()?;
         self.sampling.check()?;
         self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
@@ -269,8 +237,6 @@ impl TelemetrySettings {
 }
 
 type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
-#[cfg(any(feature = "system", feature = "gpu"))]
-type SetUpSampler = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>;
 pub(super) type StartLogs =
     Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
 
@@ -284,8 +250,7 @@ pub struct TelemetryBuilder {
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     pub(super) outlets: Vec<Outlet>,
-    #[cfg(any(feature = "system", feature = "gpu"))]
-    pub(super) sampler: Vec<SetUpSampler>,
+    pub(super) machine: MachineBuilder,
 }
 
 impl TelemetryBuilder {
@@ -366,7 +331,7 @@ impl TelemetryBuilder {
         mut self,
         set_up: impl FnOnce(SamplerBuilder) -> SamplerBuilder + Send + 'static,
     ) -> Self {
-        self.sampler.push(Box::new(set_up));
+        self.machine.set_up.push(Box::new(set_up));
         self
     }
 

@@ -47,6 +47,7 @@ mod fields;
 mod filter;
 mod limits;
 mod logs;
+mod machine;
 mod metrics;
 #[cfg(feature = "prometheus")]
 mod openmetrics;

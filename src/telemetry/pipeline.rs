@@ -29,6 +29,7 @@ use super::ending::{Job, within};
 use super::error::TelemetryError;
 use super::filter;
 use super::logs::Logs;
+use super::machine::Machine;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
@@ -39,8 +40,6 @@ use super::span_layer::SpanLayer;
 use super::spans::Spans;
 use super::variables::Variables;
 use crate::error::ConfigError;
-#[cfg(any(feature = "system", feature = "gpu"))]
-use crate::sampler::{Sampler as MachineSampler, SamplerGuard};
 use crate::signal::{self, Book, Vitals};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -93,8 +92,7 @@ struct Inner {
     exemplars: Option<Arc<Book>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
-    #[cfg(any(feature = "system", feature = "gpu"))]
-    sampler: Mutex<Option<SamplerGuard>>,
+    machine: Machine,
     ended: AtomicBool,
 }
 
@@ -125,8 +123,6 @@ impl Telemetry {
     }
 
     pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        let set_up_sampler = builder.sampler;
         let TelemetryBuilder {
             settings,
             variables,
@@ -135,7 +131,7 @@ impl Telemetry {
             log_exporters,
             processors,
             outlets,
-            ..
+            machine,
         } = builder;
         settings.check()?;
         let batch = settings.batch.with_variables(&variables)?;
@@ -240,14 +236,7 @@ impl Telemetry {
         signal::on_sampled_span(context::sampled_span);
         signal::on_current_correlation(|| CorrelationId::current().map(|id| id.to_string()));
         signal::identify(identity(&resource));
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        let sampler = settings
-            .sampled()
-            .map(|sampled| {
-                let builder = MachineSampler::builder(sampled);
-                set_up_sampler.into_iter().fold(builder, |builder, set_up| set_up(builder)).start()
-            })
-            .transpose()?;
+        let machine = machine.start(&settings)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 layer: SpanLayer { core },
@@ -272,8 +261,7 @@ impl Telemetry {
                 slots: Mutex::new(HashMap::new()),
                 exemplars,
                 published: OnceLock::new(),
-                #[cfg(any(feature = "system", feature = "gpu"))]
-                sampler: Mutex::new(sampler),
+                machine,
                 ended: AtomicBool::new(false),
             }),
         })
@@ -439,8 +427,8 @@ impl Inner {
         if let Some(generation) = self.published.get() {
             signal::withdraw(*generation);
         }
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        let sampler = self.sampler.lock().take();
+        // Until the end: the last export tells what the machine was like then.
+        let _machine = self.machine.take();
         #[cfg(feature = "otlp")]
         if let Some(background) = &self.background {
             background.close();
@@ -461,11 +449,7 @@ impl Inner {
             let pushed = within(limit, pushes.into_iter().map(|push| shut_down(push, limit)).collect());
             meters.shutdown_with_timeout(limit).is_ok() && pushed
         }));
-        let delivered = within(limit, jobs);
-        // Not before: the last export tells what the machine was like at the end.
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        drop(sampler);
-        delivered
+        within(limit, jobs)
     }
 }
 

@@ -3,6 +3,8 @@
 
 #[cfg(all(feature = "real-servers", target_os = "linux"))]
 mod calls;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod host;
 mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
@@ -29,6 +31,17 @@ fn bad_settings_are_refused_by_name() {
         assert_eq!(error.setting(), "sampler.every");
         assert_eq!(error.value(), format!("{every:?}"));
         assert!(error.to_string().contains("from 100 ms to one hour"), "{error}");
+    }
+    for (system, setting, value) in [
+        (r#"{"every": "1ms"}"#, "sampler.system.every", "1ms"),
+        (r#"{"disks": ["sd*", ""]}"#, "sampler.system.disks", "\"\""),
+        (r#"{"interfaces": ["!"]}"#, "sampler.system.interfaces", "\"!\""),
+        (r#"{"file_systems": [""]}"#, "sampler.system.file_systems", "\"\""),
+        (r#"{"file_system_types": [""]}"#, "sampler.system.file_system_types", "\"\""),
+    ] {
+        let settings: SamplerSettings = serde_json::from_str(&format!(r#"{{"system": {system}}}"#)).unwrap();
+        let error = Sampler::start(settings).unwrap_err();
+        assert_eq!((error.setting(), error.value()), (setting, value), "{error}");
     }
     let error = serde_json::from_str::<SamplerSettings>(r#"{"evry": "1s"}"#).unwrap_err();
     assert!(error.to_string().contains("evry"), "{error}");

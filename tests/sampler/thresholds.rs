@@ -7,7 +7,10 @@ use campanile::health::{Component, HealthSnapshot, ReasonKind, Status};
 use campanile::sampler::{SamplerSettings, Threshold, Thresholds};
 
 use crate::schedule::until;
+
+#[cfg(feature = "gpu")]
 #[path = "../support/settings.rs"]
+#[allow(dead_code)] // Some of it is for builders that have a setter for each setting.
 mod bad;
 
 /// What every machine is above of, and what none is.

@@ -39,12 +39,9 @@ impl NameFilter {
 
     pub(super) fn validate(&self, setting: &'static str) -> Result<(), ConfigError> {
         let bad = self.0.iter().find(|pattern| pattern.is_empty() || *pattern == "!");
-        ConfigError::check(
-            bad.is_none(),
-            setting,
-            bad,
-            "patterns that are not empty, such as `eth*` or `!veth*`",
-        )
+        bad.map_or(Ok(()), |bad| {
+            ConfigError::check(false, setting, bad, "patterns that are not empty, such as `eth*` or `!veth*`")
+        })
     }
 }
 
