@@ -4,6 +4,8 @@
 #[cfg(all(feature = "real-servers", target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod container;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod host;
 mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]

@@ -134,7 +134,7 @@ impl Cpu {
                 sample.with(&CONTAINER_CPU_TIME, self.user.next(user.as_secs_f64()), &USER);
                 sample.with(&CONTAINER_CPU_TIME, self.system.next(system.as_secs_f64()), &SYSTEM);
             }
-            // Kernels before 4.11 do not tell the two apart.
+            // Not told apart.
             None => sample.value(&CONTAINER_CPU_TIME, self.user.next(own.all.as_secs_f64())),
         }
     }

@@ -1,26 +1,26 @@
 //! Counters that go on when what they are read from is another.
 
-/// A counter of a group, shown as the sum of what it grew by.
+/// A counter of a group, shown as it reads until it begins elsewhere, and shifted from then on.
 ///
-/// The process may be moved, and a group may be made anew under its old name: its counters then begin elsewhere, and
-/// the difference is nothing that happened since.
+/// The process may be moved, and a group may be made anew under its old name: the difference between the counters is
+/// nothing that happened since.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Total {
     shown: Option<f64>,
     read: f64,
+    shift: f64,
 }
 
 impl Total {
     /// What to show for a counter that now reads so.
     pub(super) fn next(&mut self, read: f64) -> f64 {
-        let shown = match self.shown {
-            None => read,
-            // NaN after `elsewhere`, which is neither more nor less.
-            Some(shown) if read >= self.read => shown + (read - self.read),
-            Some(shown) => shown,
-        };
-        *self = Self { shown: Some(shown), read };
-        shown
+        // NaN after `elsewhere`, which nothing goes on from.
+        let goes_on = read >= self.read;
+        if let Some(shown) = self.shown.filter(|_| !goes_on) {
+            self.shift = shown - read;
+        }
+        self.read = read;
+        *self.shown.insert(read + self.shift)
     }
 
     /// The next reading is of another group.

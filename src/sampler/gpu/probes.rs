@@ -118,9 +118,9 @@ impl Probe for Slow {
                 self.report.sample(&devices, clock::now(), self.every * 2, sample);
                 Ok(())
             }
-            Some(Answer::Failed(why) | Answer::Silent(why)) => Err(ProbeError(why.into())),
-            // The other source is the one that starts the driver and tells when it is gone.
-            Some(Answer::Absent(_) | Answer::Starting) | None => Ok(()),
+            Some(Answer::Silent(why)) => Err(ProbeError(why.into())),
+            // The other source is the one that starts the driver, and tells when that fails.
+            Some(Answer::Absent(_) | Answer::Failed(_) | Answer::Starting) | None => Ok(()),
         }
     }
 }

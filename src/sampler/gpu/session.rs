@@ -306,8 +306,8 @@ fn serve(
             }
             Question::Slow { processes, to } => match driver.slow(processes) {
                 Ok(devices) => drop(to.try_send(Answer::Read(devices))),
-                // The next fast reading sees to it.
-                Err(why) => drop(to.try_send(Answer::Failed(why))),
+                // The next fast reading sees to it, and tells when that does not help.
+                Err(_) => drop(to.try_send(Answer::Starting)),
             },
         }
         drop(kept);

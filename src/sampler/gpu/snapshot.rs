@@ -51,8 +51,11 @@ pub struct GpuSnapshot {
     pub hottest: Option<f64>,
 }
 
-/// Answers that did not come in time, by whom they are to come from: until they are here nobody else asks.
-static OVERDUE: Mutex<Vec<(Weak<Line>, Receiver<Answer<FastReading>>)>> = Mutex::new(Vec::new());
+/// An answer that did not come in time, and whom it is to come from.
+type Overdue = (Weak<Line>, Receiver<Answer<FastReading>>);
+
+/// Until these are here nobody else asks there.
+static OVERDUE: Mutex<Vec<Overdue>> = Mutex::new(Vec::new());
 
 impl GpuSnapshot {
     /// Reads all GPUs now.
