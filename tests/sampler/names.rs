@@ -96,6 +96,68 @@ fn what_has_no_convention_is_under_our_own_name() {
     }
 }
 
+/// The rows of the README's table of sources: the source, and the names of metrics, of which `*` may be the end.
+fn sources() -> Vec<(String, Vec<String>)> {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let table = readme.split("<!-- samplers -->").nth(1).unwrap().split("<!-- /samplers -->").next().unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let rows = table.trim().lines().skip(2).map(|row| row.split('|').collect::<Vec<_>>());
+    rows.map(|row| (names(row[1]).concat(), names(row[4]))).collect()
+}
+
+#[test]
+fn readme_tells_where_each_metric_of_the_samplers_comes_from() {
+    let patterns: Vec<_> = sources().into_iter().flat_map(|(_, metrics)| metrics).collect();
+    let told = |name: &str, pattern: &str| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    };
+    let sampled = [
+        "system.",
+        "process.",
+        "container.",
+        "hw.",
+        "campanile.system.",
+        "campanile.process.",
+        "campanile.container.",
+        "campanile.pressure.",
+        "campanile.runtime.",
+        "campanile.allocator.",
+        "campanile.gpu.",
+    ];
+    let metrics: Vec<_> = METRICS
+        .iter()
+        .map(|metric| metric.name)
+        .filter(|name| sampled.iter().any(|start| name.starts_with(start)))
+        .collect();
+    for name in &metrics {
+        assert!(patterns.iter().any(|pattern| told(name, pattern)), "{name} is of no source in the README");
+    }
+    for pattern in &patterns {
+        assert!(metrics.iter().any(|name| told(name, pattern)), "{pattern} of the README is no metric");
+    }
+}
+
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+#[tokio::test]
+async fn readme_tells_of_each_source() {
+    use std::time::Duration;
+
+    let telemetry =
+        campanile::Telemetry::builder("test").prometheus().system(Duration::from_secs(10)).build().unwrap();
+    let text = telemetry.prometheus_text();
+    let told = sources();
+    let mut seen = 0;
+    for line in text.lines().filter(|line| line.starts_with("campanile_sampler_failures_total{")) {
+        let source = line.split("source=\"").nth(1).unwrap().split('"').next().unwrap();
+        // Those of other tests in this process are there too, with the allocators that they make up.
+        let told = told.iter().any(|(name, _)| name == source) || source.starts_with("allocator.");
+        assert!(told, "{source} is not in the README's table");
+        seen += 1;
+    }
+    assert!(seen >= 9, "{text}");
+}
+
 impl Constant {
     /// What the table in its documentation says: `/// | Unit: | `By` |`.
     fn stated(&self, what: &str) -> &str {
