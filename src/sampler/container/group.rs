@@ -119,7 +119,7 @@ impl Groups {
     pub(super) fn cpu_time(&mut self, group: &str) -> Option<CpuTime> {
         let all = self.number(group, "cpuacct.usage").map(Duration::from_nanos)?;
         let mut time = CpuTime { all, ..CpuTime::default() };
-        let per_second = procfs::ticks_per_second().max(1);
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
         for (key, ticks) in pairs(self.read(group, "cpuacct.stat").unwrap_or_default()) {
             let mode = match key {
                 b"user" => &mut time.user,

@@ -133,7 +133,7 @@ impl Processors {
     }
 
     pub(super) fn emit(&self, sample: &mut Sample) {
-        let second = count(procfs::ticks_per_second().max(1));
+        let second = count(rustix::param::clock_ticks_per_second().max(1));
         if self.by_core {
             for core in self.cores.iter().filter(|core| core.online) {
                 if let Some(labels) = &core.labels {

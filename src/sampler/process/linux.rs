@@ -90,7 +90,7 @@ fn value(text: &[u8], key: &str) -> Option<u64> {
 fn started(stat: &[u8]) -> Option<Duration> {
     let name_ends = memchr::memrchr(b')', stat)?;
     let ticks = number(fields(stat.get(name_ends + 1..)?).nth(19)?)?;
-    let per_second = procfs::ticks_per_second();
+    let per_second = rustix::param::clock_ticks_per_second();
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(per_second.max(1));
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_name_of_a_program_does_not_lead_astray() {
         let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 12345 1 2 3\n";
-        let ticks = procfs::ticks_per_second();
+        let ticks = rustix::param::clock_ticks_per_second();
         assert_eq!(started(stat), Some(Duration::from_secs(12_345) / u32::try_from(ticks).unwrap()));
         assert_eq!(started(b"7 (a) S 1 2"), None);
         assert_eq!(started(b""), None);
