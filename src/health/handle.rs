@@ -69,7 +69,7 @@ pub struct Missing {
 }
 
 impl Health {
-    /// Health without spans: it knows the circuit breakers and the dead letters of this process.
+    /// Health without spans: it knows the circuit breakers, the dead letters and the samplers of this process.
     ///
     /// With telemetry, take [that of the pipeline](crate::Telemetry::health) instead, which is also a metric.
     #[must_use]

@@ -4,7 +4,7 @@ use super::Health;
 use crate::telemetry::Telemetry;
 
 impl Telemetry {
-    /// The health of every component that has spans, a circuit breaker or dead letters.
+    /// The health of every component that has spans, a circuit breaker or dead letters, and of what a sampler reads.
     ///
     /// There is one per pipeline: what one caller registers, all see. From the first call on its scores are
     /// metrics too.

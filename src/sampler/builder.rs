@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+#[cfg(feature = "system")]
+use super::allocator::{AllocatorStats, Allocators};
 use super::latest::Latest;
 use super::probe::Plan;
 #[cfg(feature = "system")]
@@ -15,6 +17,8 @@ use crate::signal;
 pub struct SamplerBuilder {
     settings: SamplerSettings,
     #[cfg(feature = "system")]
+    allocators: Allocators,
+    #[cfg(feature = "system")]
     runtimes: Runtimes,
 }
 
@@ -22,6 +26,8 @@ impl SamplerBuilder {
     pub(super) fn new(settings: SamplerSettings) -> Self {
         Self {
             settings,
+            #[cfg(feature = "system")]
+            allocators: Allocators::default(),
             #[cfg(feature = "system")]
             runtimes: Runtimes::default(),
         }
@@ -52,12 +58,84 @@ impl SamplerBuilder {
         self
     }
 
+    /// Reads the allocator of this program too, at the interval of the sampler; the name is an attribute.
+    ///
+    /// `ask` is called on the sampler's threads. `None` says that there is nothing to tell now; when it panics or
+    /// hangs it is a source that fails, and no more. In a pipeline this goes into
+    /// [`sampler_with`](crate::telemetry::TelemetryBuilder::sampler_with).
+    ///
+    /// # Examples
+    /// jemalloc, by `tikv-jemallocator` with its feature `stats` and `tikv-jemalloc-ctl`:
+    /// ```ignore
+    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    /// use tikv_jemalloc_ctl::{epoch, stats};
+    ///
+    /// #[global_allocator]
+    /// static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+    ///
+    /// let sampling = Sampler::builder(SamplerSettings::default())
+    ///     .allocator("jemalloc", || {
+    ///         // Its figures are those of when this was called last.
+    ///         epoch::advance().ok()?;
+    ///         let mut read = AllocatorStats::default();
+    ///         read.allocated = stats::allocated::read().ok().map(|bytes| bytes as u64);
+    ///         read.active = stats::active::read().ok().map(|bytes| bytes as u64);
+    ///         read.resident = stats::resident::read().ok().map(|bytes| bytes as u64);
+    ///         read.mapped = stats::mapped::read().ok().map(|bytes| bytes as u64);
+    ///         read.retained = stats::retained::read().ok().map(|bytes| bytes as u64);
+    ///         Some(read)
+    ///     })
+    ///     .start()?;
+    /// ```
+    /// mimalloc, by `libmimalloc-sys` with its feature `extended`:
+    /// ```ignore
+    /// .allocator("mimalloc", || {
+    ///     let (none, mut committed) = (std::ptr::null_mut(), 0);
+    ///     // SAFETY: it writes one number, to a place that is there for as long as it runs.
+    ///     unsafe {
+    ///         libmimalloc_sys::mi_process_info(none, none, none, none, none, &mut committed, none, none);
+    ///     }
+    ///     let mut read = AllocatorStats::default();
+    ///     read.mapped = Some(committed as u64);
+    ///     Some(read)
+    /// })
+    /// ```
+    /// Or what counts itself:
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    ///
+    /// static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+    ///
+    /// let sampling = Sampler::builder(SamplerSettings::default())
+    ///     .allocator("arena", || {
+    ///         let mut read = AllocatorStats::default();
+    ///         read.allocated = Some(ALLOCATED.load(Ordering::Relaxed));
+    ///         Some(read)
+    ///     })
+    ///     .start()?;
+    /// # drop(sampling);
+    /// # Ok::<(), campanile::ConfigError>(())
+    /// ```
+    #[cfg(feature = "system")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
+    pub fn allocator(
+        mut self,
+        name: &str,
+        ask: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
+    ) -> Self {
+        self.allocators.add(name, ask);
+        self
+    }
+
     /// Starts to read.
     ///
     /// # Errors
-    /// When a setting is out of range, two runtimes have one name, or the operating system refuses a thread.
+    /// When a setting is out of range, two runtimes or two allocators have one name, or the operating system refuses a thread.
     pub fn start(self) -> Result<SamplerGuard, ConfigError> {
         self.settings.validate()?;
+        #[cfg(feature = "system")]
+        self.allocators.validate()?;
         #[cfg(feature = "system")]
         self.runtimes.validate()?;
         let plans = self.plans();
@@ -86,6 +164,8 @@ impl SamplerBuilder {
             plans.extend(super::runtime::plan(&self.runtimes, every));
             plans.retain(|plan: &Plan| system.reads(&plan.name));
         }
+        #[cfg(feature = "system")]
+        plans.extend(self.allocators.plans(self.settings.every));
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.settings.gpu {
             plans.extend(super::gpu::plans(gpu, self.settings.every));

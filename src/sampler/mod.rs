@@ -9,9 +9,9 @@
 //! behind with it, and another takes over. The failure is logged once, the source is tried again after a growing
 //! delay, and comes back by itself.
 //!
-//! Sources of one interval are read one after the other at the same moments, so that a rhythm of 10 s wakes the
-//! process once in 10 s. Those moments are moved by one draw of chance for each sampler: processes that were
-//! started together do not read together.
+//! Sources of one interval are read one after the other at the same moments, so that a rhythm of 10 s wakes one thread
+//! to read and one to watch it in 10 s, whatever the number of sources. Those moments are moved by one draw of chance
+//! for each sampler: processes that were started together do not read together.
 //!
 //! No value carries a command line, an environment value or the name of another process.
 //!
@@ -25,6 +25,8 @@
 //! # Ok::<(), campanile::ConfigError>(())
 //! ```
 
+#[cfg(feature = "system")]
+mod allocator;
 mod builder;
 #[cfg(feature = "system")]
 mod container;
@@ -56,6 +58,8 @@ use std::sync::Arc;
 
 use crate::error::ConfigError;
 
+#[cfg(feature = "system")]
+pub use self::allocator::AllocatorStats;
 pub use self::builder::SamplerBuilder;
 #[cfg(feature = "gpu")]
 pub use self::gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};

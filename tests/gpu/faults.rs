@@ -172,6 +172,18 @@ fn p40_a_device_that_is_lost_from_the_start_is_reported() {
 }
 
 #[test]
+fn p40_a_device_that_is_not_for_this_process_is_not_told_of() {
+    let gpus = FakeGpus::new(2, "hidden");
+    gpus.tell("error 0 handle 4");
+    let sampled = Sampled::new(gpus.path());
+    sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-hidden-1")], 61.0);
+    sampled.readings(&gpus, 5);
+    assert!(!sampled.text().contains("gpu/0"), "{}", sampled.text());
+    assert_eq!((gpus.calls("init"), gpus.calls("handle/0")), (1, 1));
+    assert_eq!((sampled.failures(), logged()), (0.0, String::new()));
+}
+
+#[test]
 fn p40_a_device_that_is_taken_out_takes_its_series_with_it() {
     let gpus = FakeGpus::new(2, "unplugged");
     let sampled = Sampled::new(gpus.path());

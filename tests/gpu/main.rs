@@ -1,5 +1,6 @@
 //! GPUs without a GPU: the sampler on a fake library of the driver, loaded by path through the real wrapper.
 #![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
 #[path = "../support/fake_gpus.rs"]
 mod fake_gpus;
@@ -8,6 +9,8 @@ mod faults;
 #[cfg(any())]
 #[path = "../support/fake_nvml.rs"]
 mod fake_nvml;
+mod health;
+mod settings;
 mod slow;
 mod support;
 mod values;

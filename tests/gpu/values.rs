@@ -143,6 +143,7 @@ fn what_a_reading_of_a_device_costs_in_calls() {
     let gpus = FakeGpus::new(2, "cost");
     let mut sampled = Sampled::new(gpus.path());
     sampled.readings(&gpus, 3);
+    let took = sampled.value("campanile_sampler_duration_seconds", &[("source", "gpu")]);
     sampled.stop();
     let names = [
         "utilization",
@@ -172,5 +173,6 @@ fn what_a_reading_of_a_device_costs_in_calls() {
         assert_eq!(gpus.calls(name), 1, "{name}");
     }
     assert_eq!(gpus.calls("events"), 2 * readings);
+    println!("the last reading of 2 devices took {took:?} s");
     println!("{} calls a reading of a device, 1 for all, and 1 in 6 for its parts", names.len() + 1);
 }

@@ -15,23 +15,9 @@ use campanile::Telemetry;
 use campanile::sampler::{Sampler, SamplerGuard, SamplerSettings, SystemSnapshot};
 use serde_json::Value;
 
-const MIB: f64 = 1_048_576.0;
+use crate::apart;
 
-/// Whether this is a process of the test's own, which is made if it is not: what two samplers of one process count adds
-/// up, and a share is that since the last one that anybody asked for.
-fn apart(test: &str) -> bool {
-    const APART: &str = "CAMPANILE_TEST_APART";
-    if std::env::var_os(APART).is_some() {
-        return true;
-    }
-    let test = format!("{}::{test}", module_path!().split_once("::").expect("a module of the test").1);
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", &test, "--nocapture"]).env(APART, "").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    false
-}
+const MIB: f64 = 1_048_576.0;
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -91,12 +77,17 @@ impl Watching {
 
     /// Values read from now on.
     fn fresh(&self) -> Values {
-        let uptime = uptime();
-        // Shares need a second reading.
-        self.until(|values| {
-            values.get("system_uptime", &[]).is_some_and(|seen| seen > uptime)
-                && values.get("system_cpu_utilization", &[]).is_some()
-        })
+        let later = |than: f64| {
+            // Shares need a second reading.
+            let values = self.until(|values| {
+                values.get("system_uptime", &[]).is_some_and(|seen| seen > than)
+                    && values.get("system_cpu_utilization", &[]).is_some()
+            });
+            (values.of("system_uptime", &[]), values)
+        };
+        // The first one may have begun before.
+        let (first, _) = later(uptime());
+        later(first).1
     }
 }
 
@@ -169,7 +160,7 @@ fn modes(line: &str) -> [f64; 7] {
 
 #[test]
 fn p41_processor_time_agrees_with_proc_while_all_compute() {
-    if !apart("p41_processor_time_agrees_with_proc_while_all_compute") {
+    if !apart("host::p41_processor_time_agrees_with_proc_while_all_compute") {
         return;
     }
     let burner = Burner::start();
@@ -210,7 +201,7 @@ fn p41_processor_time_agrees_with_proc_while_all_compute() {
 
 #[test]
 fn p41_each_core_agrees_with_proc_and_the_whole_is_their_sum() {
-    if !apart("p41_each_core_agrees_with_proc_and_the_whole_is_their_sum") {
+    if !apart("host::p41_each_core_agrees_with_proc_and_the_whole_is_their_sum") {
         return;
     }
     let before = modes("cpu0");
@@ -230,7 +221,7 @@ fn p41_each_core_agrees_with_proc_and_the_whole_is_their_sum() {
 
 #[test]
 fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
-    if !apart("p41_memory_and_paging_agree_with_proc_while_memory_is_taken") {
+    if !apart("host::p41_memory_and_paging_agree_with_proc_while_memory_is_taken") {
         return;
     }
     let watching = Watching::with("{}");
@@ -276,7 +267,7 @@ fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
 
 #[test]
 fn p41_load_and_pressure_agree_with_proc() {
-    if !apart("p41_load_and_pressure_agree_with_proc") {
+    if !apart("host::p41_load_and_pressure_agree_with_proc") {
         return;
     }
     let watching = Watching::with("{}");
@@ -308,7 +299,7 @@ fn p41_load_and_pressure_agree_with_proc() {
 
 #[test]
 fn p41_disks_agree_with_proc_while_a_file_is_written() {
-    if !apart("p41_disks_agree_with_proc_while_a_file_is_written") {
+    if !apart("host::p41_disks_agree_with_proc_while_a_file_is_written") {
         return;
     }
     let watching = Watching::with("{}");
@@ -359,7 +350,7 @@ fn p41_disks_agree_with_proc_while_a_file_is_written() {
 
 #[test]
 fn p41_file_systems_agree_with_df_while_a_file_grows() {
-    if !apart("p41_file_systems_agree_with_df_while_a_file_grows") {
+    if !apart("host::p41_file_systems_agree_with_df_while_a_file_grows") {
         return;
     }
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -424,7 +415,7 @@ fn link(links: &Value, name: &str, direction: &str) -> [f64; 4] {
 
 #[test]
 fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
-    if !apart("p41_interfaces_agree_with_ip_while_loopback_is_busy") {
+    if !apart("host::p41_interfaces_agree_with_ip_while_loopback_is_busy") {
         return;
     }
     const SENT: usize = 16 << 20;
@@ -474,7 +465,7 @@ fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
 
 #[test]
 fn p41_the_number_of_processes_agrees_with_ps() {
-    if !apart("p41_the_number_of_processes_agrees_with_ps") {
+    if !apart("host::p41_the_number_of_processes_agrees_with_ps") {
         return;
     }
     let count = || run("ps", &["-e", "-o", "pid="]).lines().count() as f64;

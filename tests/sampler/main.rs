@@ -1,6 +1,8 @@
 //! The sampler, seen from outside and against the system's own figures.
 #![cfg(feature = "system")]
 
+#[cfg(feature = "prometheus")]
+mod allocator;
 #[cfg(all(feature = "real-servers", target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
@@ -25,6 +27,22 @@ mod thresholds;
 use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
+
+/// Whether this is a process of the test's own, which is made if it is not: a sampler is known to the whole process, and
+/// what two of them count adds up; a share is that since the last one that anybody asked for.
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
+fn apart(test: &str) -> bool {
+    const APART: &str = "CAMPANILE_TEST_APART";
+    if std::env::var_os(APART).is_some() {
+        return true;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", test, "--nocapture"]).env(APART, "").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
 
 #[test]
 fn bad_settings_are_refused_by_name() {

@@ -81,6 +81,9 @@ fn value(text: &str, metric: &str, label: &str) -> Option<f64> {
 
 #[test]
 fn p41_memory_threads_and_files_agree_with_ps_and_proc() {
+    if !crate::apart("process::p41_memory_threads_and_files_agree_with_ps_and_proc") {
+        return;
+    }
     const THREADS: u64 = 50;
     const FILES: usize = 300;
     let before = SystemSnapshot::now().process.expect("this process");
@@ -150,6 +153,9 @@ fn p41_what_it_writes_agrees_with_proc() {
 
 #[test]
 fn p41_counters_of_this_process_agree_with_proc() {
+    if !crate::apart("process::p41_counters_of_this_process_agree_with_proc") {
+        return;
+    }
     // Threads that end with what they did: a thousand waits for one another, and half a second of work.
     let [asked, _] = switches();
     let (to, from) = (mpsc::sync_channel::<()>(0), mpsc::sync_channel::<()>(0));

@@ -35,6 +35,9 @@ fn builder() -> TelemetryBuilder {
 
 #[test]
 fn one_sampler_serves_whatever_was_asked_for() {
+    if !crate::apart("schedule::one_sampler_serves_whatever_was_asked_for") {
+        return;
+    }
     let system = builder().system(EVERY).build().unwrap();
     let names = sources(&system);
     assert!(names.iter().any(|name| name == "process"), "{names:?}");
@@ -62,6 +65,9 @@ fn one_sampler_serves_whatever_was_asked_for() {
 
 #[test]
 fn the_sampler_ends_with_the_pipeline_and_its_values_with_it() {
+    if !crate::apart("schedule::the_sampler_ends_with_the_pipeline_and_its_values_with_it") {
+        return;
+    }
     let telemetry = builder().system(EVERY).build().unwrap();
     let fresh = until(|| series(&telemetry, "system_uptime").pop());
     assert!(fresh.is_some(), "{}", telemetry.prometheus_text());

@@ -37,6 +37,9 @@ fn once(telemetry: &Telemetry, status: Status) -> HealthSnapshot {
 
 #[test]
 fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
+    if !crate::apart("thresholds::p50_a_host_at_its_limit_is_degraded_and_says_why") {
+        return;
+    }
     let mut thresholds = Thresholds::none();
     thresholds.memory = Some(Threshold::new(NOTHING, ALL).readings(3));
     let telemetry = judged_by(thresholds);
@@ -57,6 +60,9 @@ fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
 
 #[test]
 fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
+    if !crate::apart("thresholds::p52_a_host_takes_readiness_away_only_when_it_is_critical") {
+        return;
+    }
     let mut thresholds = Thresholds::none();
     thresholds.disk = Some(Threshold::new(NOTHING, NOTHING));
     let telemetry = judged_by(thresholds);
@@ -77,6 +83,9 @@ fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
 
 #[test]
 fn a_host_below_its_limits_is_healthy_and_without_limits_unknown() {
+    if !crate::apart("thresholds::a_host_below_its_limits_is_healthy_and_without_limits_unknown") {
+        return;
+    }
     let mut thresholds = Thresholds::none();
     thresholds.load = Some(Threshold::new(1e6, 1e6));
     let telemetry = judged_by(thresholds);

@@ -55,6 +55,8 @@ pub(super) struct Gpu<'n> {
     index: u32,
     pub(super) identity: Identity,
     handle: Result<Handle<'n>, String>,
+    /// Whether it is not for this process, as in a container that was given others: then it is not told of at all.
+    hidden: bool,
     parts: Vec<Gpu<'n>>,
 }
 
@@ -84,7 +86,7 @@ impl<'n> Driver<'n> {
 
     /// Whether a GPU that was there does not work any more.
     pub(super) fn has_broken(&self) -> bool {
-        self.gpus.iter().any(|gpu| gpu.handle.is_err())
+        self.gpus.iter().any(|gpu| gpu.handle.is_err() && !gpu.hidden)
     }
 
     /// Reads what is quickly told; Xids only for who passes them on.
@@ -133,7 +135,7 @@ impl<'n> Driver<'n> {
         for index in 0..count {
             let place = self.gpus.iter().position(|gpu| gpu.index == index);
             match place.and_then(|place| self.gpus.get_mut(place)) {
-                Some(gpu) if gpu.handle.is_ok() => {}
+                Some(gpu) if gpu.handle.is_ok() || gpu.hidden => {}
                 Some(gpu) => *gpu = Gpu::find(self.nvml, index, known)?,
                 None => self.gpus.push(Gpu::find(self.nvml, index, known)?),
             }
@@ -153,11 +155,12 @@ impl<'n> Gpu<'n> {
     fn find(nvml: &'n Nvml, index: u32, known: &mut Known) -> Result<Self, String> {
         let name: Arc<str> = format!("gpu/{index}").into();
         let handle = nvml.device_by_index(index).and_then(|device| Ok((device.uuid()?, device)));
+        let hidden = matches!(handle, Err(NvmlError::NoPermission));
         let broken = |why: String| {
             let nameless =
                 || Identity { id: Arc::clone(&name), name: Arc::clone(&name), ..Identity::default() };
             let identity = known.get(&index).cloned().unwrap_or_else(nameless);
-            Self { index, identity, handle: Err(why), parts: Vec::new() }
+            Self { index, identity, handle: Err(why), hidden, parts: Vec::new() }
         };
         let (id, device) = match handle {
             Ok(found) => found,
@@ -174,7 +177,7 @@ impl<'n> Gpu<'n> {
         known.insert(index, identity.clone());
         let events = listen(nvml, &device);
         let handle = Handle { device, support: Support::default(), limits: None, events };
-        let mut gpu = Self { index, identity, handle: Ok(handle), parts: Vec::new() };
+        let mut gpu = Self { index, identity, handle: Ok(handle), hidden, parts: Vec::new() };
         gpu.find_parts()?;
         Ok(gpu)
     }
@@ -221,10 +224,13 @@ impl<'n> Gpu<'n> {
         };
         // Xids come from the whole.
         let handle = Handle { device, support: Support::default(), limits: None, events: None };
-        Self { index, identity, handle: Ok(handle), parts: Vec::new() }
+        Self { index, identity, handle: Ok(handle), hidden: false, parts: Vec::new() }
     }
 
     fn fast(&mut self, devices: &mut Vec<GpuDevice>) -> Result<(), String> {
+        if self.hidden {
+            return Ok(());
+        }
         let Identity { name, id, model, parent } = self.identity.clone();
         let mut device = GpuDevice { name, id, model, parent, ..GpuDevice::default() };
         if let Ok(handle) = &mut self.handle {

@@ -208,7 +208,7 @@ mod tests {
     fn p41_whole_disks_are_counted_once_and_malformed_lines_are_left_out() {
         let (_root, mut disks) = disks(&SYS, &[]);
         let seen = read(&mut disks);
-        assert_eq!(devices(&seen, "system.disk.io", 1), ["nvme0n1", "cciss/c0d0"]);
+        assert_eq!(devices(&seen, SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0"]);
         assert_eq!(one(&seen, "system.disk.io read nvme0n1"), Some(3000.0 * 512.0));
         assert_eq!(one(&seen, "system.disk.io write nvme0n1"), Some(7000.0 * 512.0));
         assert_eq!(one(&seen, "system.disk.operations write nvme0n1"), Some(500.0));
@@ -223,14 +223,14 @@ mod tests {
     #[test]
     fn p41_without_sys_the_names_tell_partitions() {
         let (_root, mut disks) = disks(&[], &[]);
-        let found = devices(&read(&mut disks), "system.disk.io", 1);
+        let found = devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1);
         assert_eq!(found, ["nvme0n1", "cciss/c0d0", "nvme1c0n1"]);
     }
 
     #[test]
     fn the_filter_goes_before_the_rule() {
         let (_root, mut disks) = disks(&SYS, &["loop*", "!nvme*"]);
-        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["loop0", "cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["loop0", "cciss/c0d0"]);
     }
 
     #[test]
@@ -239,9 +239,9 @@ mod tests {
         read(&mut disks);
         let without: Vec<_> = STATS.lines().filter(|line| !line.contains("nvme0n1 ")).collect();
         write(&root, "proc/diskstats", &without.join("\n"));
-        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["cciss/c0d0"]);
         write(&root, "proc/diskstats", STATS);
-        assert_eq!(devices(&read(&mut disks), "system.disk.io", 1), ["nvme0n1", "cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0"]);
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Entry {
         let colon = memchr::memchr(b':', device)?;
         let device = (number(&device[..colon])?, number(&device[colon + 1..])?);
         let whole = fields.next()? == b"/";
-        let path = unescaped(fields.next()?);
+        let mount_point = unescaped(fields.next()?);
         let options = fields.next()?;
         let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
         let kind = String::from_utf8_lossy(fields.next()?).into_owned();
@@ -229,7 +229,7 @@ impl Entry {
             .any(|options| options.split(|byte| *byte == b',').any(|option| option == b"ro"));
         // Of `user:password@host`, the host.
         let source = source.rsplit_once('@').map_or(&*source, |(_, host)| host).to_owned();
-        Some(Self { device, whole, path, read_only, kind, source })
+        Some(Self { device, whole, path: mount_point, read_only, kind, source })
     }
 
     fn is_local(&self) -> bool {

@@ -130,6 +130,7 @@ fn load(text: &[u8]) -> Option<[f64; 3]> {
 mod tests {
     use super::super::recorded::{one, read, tree, write};
     use super::*;
+    use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT};
 
     const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n";
     const MEMINFO: &str =
@@ -157,15 +158,15 @@ mod tests {
         let root = tree(&FILES);
         let seen = read(&mut Machine::below(root.path(), false, Limits::default()));
         for (name, value) in [
-            ("system.cpu.logical.count", 1.0),
+            (SYSTEM_CPU_COUNT.name, 1.0),
             ("campanile.system.load 1m", 1.5),
             ("campanile.system.load 15m", 0.25),
-            ("system.memory.limit", 1_024_000.0),
+            (SYSTEM_MEMORY_LIMIT.name, 1_024_000.0),
             ("system.memory.usage used", 300.0 * 1_024.0),
             ("system.memory.utilization cached", 0.2),
-            ("system.memory.linux.available", 700.0 * 1_024.0),
+            (SYSTEM_MEMORY_AVAILABLE.name, 700.0 * 1_024.0),
             ("system.paging.faults minor", 6.0),
-            ("system.uptime", 123.45),
+            (SYSTEM_UPTIME.name, 123.45),
             ("campanile.pressure.recent cpu system some", 0.025),
             ("campanile.pressure.time cpu system some", 3.0),
         ] {

@@ -111,6 +111,7 @@ fn emit_load(machine: &MachineReading, sample: &mut Sample) {
 
 #[cfg(all(test, target_os = "linux"))]
 mod recorded {
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
@@ -171,4 +172,57 @@ mod recorded {
         }
         devices
     }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Whatever a file holds, what is read of it can be reported.
+        #[test]
+        fn p40_nonsense_in_a_file_is_no_panic_and_no_nonsense_in_a_value(
+            file in 0..FILES.len(),
+            at in any::<prop::sample::Index>(),
+            nonsense in prop_oneof!["[0-9 :.,-]{0,40}", "[a-z\n ]{0,9}", "\\PC{0,9}", "18446744073709551615( [0-9]{1,20}){12}"],
+        ) {
+            let root = tree(&FILES);
+            let (name, content) = FILES[file];
+            let at = at.index(content.len() + 1);
+            write(&root, name, &format!("{}{nonsense}{}", &content[..at], &content[at..]));
+            let below = root.path();
+            let probes: [&mut dyn Probe; 6] = [
+                &mut Machine::below(below, true, Limits::default()),
+                &mut Disks::below(below, NameFilter::new(["*"])),
+                &mut Networks::below(below, NameFilter::new(["*"])),
+                &mut FileSystems::below(below, NameFilter::default(), NameFilter::default()),
+                &mut slow::Processes::below(below),
+                &mut slow::Clocks::below(below, true),
+            ];
+            for probe in probes {
+                let mut sample = Sample::default();
+                for _ in 0..2 {
+                    let _ = probe.sample(&mut sample);
+                }
+                for (name, value) in readings(&sample) {
+                    prop_assert!(value.is_finite() && value >= 0.0, "{name}: {value}");
+                }
+            }
+        }
+    }
+
+    const FILES: [(&str, &str); 12] = [
+        ("proc/stat", "cpu  10 2 3 40 5 6 7 8 9 1\ncpu0 10 2 3 40 5 6 7 8 9 1\nintr 5 0\nprocesses 7\n"),
+        (
+            "proc/meminfo",
+            "MemTotal: 10 kB\nMemFree: 4 kB\nBuffers: 1 kB\nCached: 2 kB\nSwapTotal: 4 kB\nSwapFree: 1 kB\n",
+        ),
+        ("proc/loadavg", "1.50 2.00 0.25 1/999 12345\n"),
+        ("proc/uptime", "123.45 99.00\n"),
+        ("proc/vmstat", "pgfault 10\npgmajfault 4\npswpin 1\n"),
+        ("proc/pressure/io", "some avg10=2.50 avg60=0 avg300=0 total=3000000\n"),
+        ("proc/diskstats", " 8 0 sda 100 20 3000 400 500 60 7000 800 0 900 1000\n"),
+        ("proc/net/dev", "head|\n eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"),
+        ("proc/self/mountinfo", "31 1 259:2 / / rw shared:1 - ext4 /dev/sda2 rw\n"),
+        ("proc/cpuinfo", "processor\t: 0\ncpu MHz\t: 2400.5\n"),
+        ("sys/devices/system/cpu/online", "0-1\n"),
+        ("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-1\n"),
+    ];
 }

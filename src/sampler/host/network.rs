@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn seen(networks: &mut Networks) -> Vec<String> {
-        devices(&read(networks), "system.network.io", 0)
+        devices(&read(networks), SYSTEM_NETWORK_IO.name, 0)
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
             &[],
         );
         let readings = read(&mut networks);
-        assert_eq!(devices(&readings, "system.network.io", 0), ["eth0", "wlan0"]);
+        assert_eq!(devices(&readings, SYSTEM_NETWORK_IO.name, 0), ["eth0", "wlan0"]);
         assert_eq!(one(&readings, "system.network.io eth0 receive"), Some(1000.0));
         assert_eq!(one(&readings, "system.network.io eth0 transmit"), Some(5000.0));
         assert_eq!(one(&readings, "system.network.packet.count transmit eth0"), Some(60.0));

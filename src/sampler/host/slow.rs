@@ -167,7 +167,7 @@ mod tests {
             ("proc/9x", ""),
             ("proc/stat", ""),
         ]);
-        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 2.0)]);
+        assert_eq!(read(&mut Processes::below(root.path())), [(SYSTEM_PROCESSES.name.to_owned(), 2.0)]);
         let hidden = tree(&[("proc/17/", "")]);
         assert_eq!(read(&mut Processes::below(hidden.path())), []);
         assert!(Processes::below(&root.path().join("absent")).sample(&mut Sample::default()).is_err());
@@ -179,7 +179,7 @@ mod tests {
         for process in 1..=1_000 {
             std::fs::create_dir_all(root.path().join(format!("proc/{process}"))).unwrap();
         }
-        assert_eq!(read(&mut Processes::below(root.path())), [("system.process.count".to_owned(), 1_000.0)]);
+        assert_eq!(read(&mut Processes::below(root.path())), [(SYSTEM_PROCESSES.name.to_owned(), 1_000.0)]);
     }
 
     #[test]
@@ -194,8 +194,8 @@ mod tests {
         }
         let root = tree(&files.iter().map(|(name, text)| (&**name, &**text)).collect::<Vec<_>>());
         let together = read(&mut Clocks::below(root.path(), false));
-        assert_eq!(one(&together, "system.cpu.physical.count"), Some(3.0));
-        assert_eq!(one(&together, "system.cpu.frequency"), Some(2_500_000.0));
+        assert_eq!(one(&together, SYSTEM_CPU_PHYSICAL_COUNT.name), Some(3.0));
+        assert_eq!(one(&together, SYSTEM_CPU_FREQUENCY.name), Some(2_500_000.0));
         let each = read(&mut Clocks::below(root.path(), true));
         assert_eq!(one(&each, "system.cpu.frequency 4"), Some(4_000_000.0));
         assert_eq!((one(&each, "system.cpu.frequency 3"), each.len()), (None, 5));

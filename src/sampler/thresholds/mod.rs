@@ -126,7 +126,7 @@ mod tests {
         let data = figure("host", Watched::Disk, Some("/data"), 0.96);
         let gone = figure("gpu/0", Watched::State, None, 2.0);
         let no_number = figure("gpu/1", Watched::State, None, f64::NAN);
-        watch.read(&[root.clone(), data, gone.clone(), no_number], start, &thresholds);
+        watch.read(&[root.clone(), data, gone, no_number], start, &thresholds);
         let fine = ("host".to_owned(), Watched::Disk, Some("/".into()), Level::Fine);
         let full = ("host".to_owned(), Watched::Disk, Some("/data".into()), Level::Critical);
         let failed = ("gpu/0".to_owned(), Watched::State, None, Level::Critical);
@@ -141,9 +141,24 @@ mod tests {
         assert_eq!(told(&watch, good + every), [fine, full]);
         // Nobody reads any more.
         assert_eq!(told(&watch, good + every * 5), []);
-        // One that comes back starts anew.
-        watch.read(&[Figure { value: 0.0, ..gone }], good + every * 9, &thresholds);
-        assert_eq!(told(&watch, good + every * 9), [("gpu/0".to_owned(), Watched::State, None, Level::Fine)]);
+    }
+
+    #[test]
+    fn a_figure_that_comes_back_starts_anew() {
+        let every = Duration::from_secs(10);
+        let mut watch = Watch::new(every * 3);
+        let thresholds = Thresholds::default();
+        let start = Tick(1_000_000_000_000);
+        let busy = figure("host", Watched::Cpu, None, 0.99);
+        let level = |watch: &Watch, now| told(watch, now).pop().map(|(.., level)| level);
+        for reading in 0..3 {
+            watch.read(std::slice::from_ref(&busy), start + every * reading, &thresholds);
+        }
+        assert_eq!(level(&watch, start + every * 2), Some(Level::Critical));
+        // It would take three readings to clear, had it not been gone.
+        watch.read(&[], start + every * 6, &thresholds);
+        watch.read(&[Figure { value: 0.5, ..busy }], start + every * 7, &thresholds);
+        assert_eq!(level(&watch, start + every * 7), Some(Level::Fine));
     }
 
     #[test]

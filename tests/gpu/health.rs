@@ -1,0 +1,54 @@
+//! What a GPU says about the health of its component.
+
+use campanile::Telemetry;
+use campanile::health::{ComponentHealth, ReasonKind, Status};
+use campanile::sampler::{GpuSettings, SamplerSettings};
+
+use crate::fake_gpus::FakeGpus;
+use crate::support::{EVERY, alone};
+
+/// The first snapshot of `name` that has this status.
+fn once(telemetry: &Telemetry, name: &str, status: Status) -> ComponentHealth {
+    let health = telemetry.health();
+    for _ in 0..3_000 {
+        let snapshot = health.snapshot();
+        if let Some(found) = snapshot.component(name).filter(|found| found.status == status) {
+            return found.clone();
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+    panic!("{name} is not {status}: {:?}", health.snapshot())
+}
+
+#[test]
+fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
+    let _alone = alone();
+    let gpus = FakeGpus::new(3, "health");
+    // It slows down at 90 degrees, and is warned of 10 below.
+    gpus.tell("set 0 temperature 84");
+    gpus.tell("set 1 temperature 91");
+    let mut settings = SamplerSettings::every(EVERY);
+    #[cfg(feature = "system")]
+    {
+        settings.system = None;
+    }
+    let mut gpu = GpuSettings::default();
+    gpu.library = Some(gpus.path().to_owned());
+    settings.gpu = Some(gpu);
+    let telemetry =
+        Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap();
+
+    let warm = once(&telemetry, "gpu/0", Status::Degraded);
+    assert_eq!((warm.reasons[0].kind, warm.reasons[0].limit), (ReasonKind::Temperature, 80.0));
+    let hot = once(&telemetry, "gpu/1", Status::Unhealthy);
+    assert_eq!((hot.reasons[0].kind, hot.reasons[0].limit), (ReasonKind::Temperature, 90.0));
+    assert_eq!(hot.reasons[0].figure, 91.0);
+    let well = once(&telemetry, "gpu/2", Status::Healthy);
+    assert!(well.reasons.is_empty(), "{well:?}");
+
+    gpus.tell("error 2 all 15");
+    let lost = once(&telemetry, "gpu/2", Status::Unhealthy);
+    assert_eq!(lost.reasons[0].kind, ReasonKind::DeviceState);
+    gpus.tell("error 2 all 0");
+    once(&telemetry, "gpu/2", Status::Healthy);
+}
