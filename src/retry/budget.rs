@@ -480,6 +480,8 @@ mod tests {
     #[test]
     fn p09_threads_together_get_no_more_than_one_alone() {
         let budget = budget(0.7, 3);
+        // It has a first moment: calls that end before are dated to the beginning of time.
+        assert_eq!(budget.left(Tick(BASE)), Some(30));
         let granted: u64 = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8_u64)
                 .map(|thread| {

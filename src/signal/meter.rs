@@ -11,7 +11,7 @@ pub(crate) use without_telemetry::DurationRecorder;
 mod with_telemetry {
     use std::borrow::Cow;
     use std::panic::{self, AssertUnwindSafe};
-    use std::sync::{Arc, Weak};
+    use std::sync::{Arc, LazyLock, Weak};
     use std::time::Duration;
 
     use arc_swap::ArcSwapOption;
@@ -89,6 +89,12 @@ mod with_telemetry {
         }
     }
 
+    /// By the place of the metric in the table: two handles of one name are one series, in which what counts adds up;
+    /// of gauges the last one stands, and of what two samplers read of one machine.
+    static LAST_STANDS: LazyLock<Box<[bool]>> = LazyLock::new(|| {
+        METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
+    });
+
     /// What the sources told, kept for one round of questions.
     ///
     /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources
@@ -141,8 +147,7 @@ mod with_telemetry {
                 let Some(place) = place.or_else(|| before.iter().position(is)) else { return };
                 near = place;
                 if let Some(gathered) = gathered.get_mut(place) {
-                    // Two handles of one name are one series: what counts adds up, of gauges the last one stands.
-                    if metric.kind == Kind::Gauge {
+                    if LAST_STANDS.get(place).is_some_and(|last_stands| *last_stands) {
                         gathered.push(value, attributes);
                     } else {
                         gathered.add(value, attributes);
@@ -357,7 +362,8 @@ mod with_telemetry {
                 let mut values = readings.take(place);
                 values.retain(|(_, attributes)| attributes[0].key.as_str() == "twin");
                 let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
-                let expected = if metric.kind == Kind::Gauge { vec![3.0, 4.0] } else { vec![7.0] };
+                let last_stands = metric.kind == Kind::Gauge || metric.is_shared();
+                let expected = if last_stands { vec![3.0, 4.0] } else { vec![7.0] };
                 assert_eq!(values, expected, "{}", metric.name);
             }
         }

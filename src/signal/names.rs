@@ -30,6 +30,17 @@ pub struct Metric {
     pub description: &'static str,
 }
 
+impl Metric {
+    /// Whether it is read of something that is there once for the whole process, and so for all who read it.
+    #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
+    pub(crate) fn is_shared(&self) -> bool {
+        ["system.", "process.", "container.", "hw."].iter().any(|area| self.name.starts_with(area))
+            || ["pressure.", "container.", "allocator.", "runtime.", "gpu."]
+                .iter()
+                .any(|area| self.name.strip_prefix("campanile.").is_some_and(|name| name.starts_with(area)))
+    }
+}
+
 /// The attributes whose values are whole numbers by the convention.
 #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) const WHOLE_NUMBERS: [&str; 3] =

@@ -315,7 +315,8 @@ fn p41_disks_agree_with_proc_while_a_file_is_written() {
         let line = text.lines().find(|line| line.split_whitespace().nth(2) == Some(disk)).unwrap();
         line.split_whitespace().skip(3).map(|field| field.parse().unwrap()).collect::<Vec<f64>>()
     };
-    let disks = watching.until(|_| true).labels("system_disk_io_bytes", "system_device");
+    let read_once = watching.until(|values| values.get("campanile_sampler_duration", &["disk"]).is_some());
+    let disks = read_once.labels("system_disk_io_bytes", "system_device");
     let written = |text: &str| disks.iter().map(|disk| of(text, disk)[6] * 512.0).sum::<f64>();
     if disks.is_empty() || written(&between) - written(&before) < 32.0 * MIB {
         eprintln!("{disks:?}: the files of this test are on none of them");

@@ -235,7 +235,7 @@ impl Entry {
     fn is_local(&self) -> bool {
         let any = |kinds: &[&str]| kinds.iter().any(|kind| matches(kind, &self.kind));
         // The root of a container is an overlay, and all that the container sees of the disk below.
-        self.path == b"/" && !matches("rootfs", &self.kind)
+        self.path.as_slice() == b"/" && !matches("rootfs", &self.kind)
             || (self.device.0 != 0 && !any(&IMAGES))
             || any(&LOCAL)
     }

@@ -126,12 +126,12 @@ mod recorded {
     }
 
     pub(super) fn write(root: &TempDir, name: &str, content: &str) {
-        let path = root.path().join(name);
+        let place = root.path().join(name);
         if name.ends_with('/') {
-            std::fs::create_dir_all(path).unwrap();
+            std::fs::create_dir_all(place).unwrap();
         } else {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, content).unwrap();
         }
     }
 
