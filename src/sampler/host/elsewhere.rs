@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::{MachineReading, emit_load, memory};
+use super::MachineReading;
 use crate::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, Watched};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
-use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION, SYSTEM_UPTIME};
+use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Default)]
@@ -76,24 +76,9 @@ impl Probe for Machine {
             // It tells no more than that.
             sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
             sample.with(&SYSTEM_CPU_UTILIZATION, 1.0 - busy, &Labels::Fixed(&[("cpu.mode", "idle")]));
-            if !self.limits.cpu() {
-                sample.watch_host(Watched::Cpu, None, busy);
-            }
         }
         sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
-        emit_load(&machine, sample);
-        if let Some(memory) = &machine.memory {
-            memory::emit(memory, sample);
-            if !self.limits.memory() {
-                sample.watch_host(Watched::Memory, None, memory.utilization());
-            }
-        }
-        if let Some(swap) = &machine.swap {
-            memory::emit_swap(swap, sample);
-        }
-        if let Some(uptime) = machine.uptime {
-            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
-        }
+        machine.emit(&self.limits, sample);
         Ok(())
     }
 }

@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::MachineReading;
 use super::cpu::Processors;
 use super::memory::{self, Paging};
-use super::{MachineReading, emit_load};
 use crate::clock;
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::{Pressure, PressureLabels};
-use crate::sampler::probe::{Probe, ProbeError, Sample, Watched};
+use crate::sampler::probe::{Probe, ProbeError, Sample};
 use crate::sampler::text::{Files, decimal, fields};
-use crate::signal::SYSTEM_UPTIME;
 
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Debug)]
@@ -89,26 +88,9 @@ impl Probe for Machine {
         if machine.cpus > 0 {
             self.processors.emit(sample);
         }
-        if let Some(busy) = machine.cpu_utilization
-            && !self.limits.cpu()
-        {
-            sample.watch_host(Watched::Cpu, None, busy);
-        }
-        emit_load(&machine, sample);
-        if let Some(memory) = &machine.memory {
-            memory::emit(memory, sample);
-            if !self.limits.memory() {
-                sample.watch_host(Watched::Memory, None, memory.utilization());
-            }
-        }
-        if let Some(swap) = &machine.swap {
-            memory::emit_swap(swap, sample);
-        }
+        machine.emit(&self.limits, sample);
         if let Ok(vmstat) = self.files.read("proc/vmstat") {
             Paging::from_vmstat(vmstat).emit(sample);
-        }
-        if let Some(uptime) = machine.uptime {
-            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
         }
         for waiting in &self.pressure {
             if let Ok(text) = self.files.read(waiting.file) {
@@ -130,7 +112,8 @@ fn load(text: &[u8]) -> Option<[f64; 3]> {
 mod tests {
     use super::super::recorded::{one, read, tree, write};
     use super::*;
-    use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT};
+    use crate::sampler::probe::Watched;
+    use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME};
 
     const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n";
     const MEMINFO: &str =

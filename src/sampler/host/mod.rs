@@ -40,7 +40,7 @@ use crate::sampler::count;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, Sample, Watched};
 use crate::sampler::snapshot::{CpuSnapshot, MemorySnapshot, SwapSnapshot};
-use crate::signal::SYSTEM_LOAD;
+use crate::signal::{SYSTEM_LOAD, SYSTEM_UPTIME};
 
 /// What costs more than the rest is read no more often than this.
 #[cfg(target_os = "linux")]
@@ -94,18 +94,42 @@ pub(in crate::sampler) struct MachineReading {
     pub(in crate::sampler) uptime: Option<Duration>,
 }
 
-fn emit_load(machine: &MachineReading, sample: &mut Sample) {
-    const LABELS: [Labels; 3] = [
-        Labels::Fixed(&[("period", "1m")]),
-        Labels::Fixed(&[("period", "5m")]),
-        Labels::Fixed(&[("period", "15m")]),
-    ];
-    let Some(load) = machine.load else { return };
-    for (value, labels) in load.into_iter().zip(&LABELS) {
-        sample.with(&SYSTEM_LOAD, value, labels);
+impl MachineReading {
+    /// What every system tells, and the figures for which the container has no limits of its own.
+    fn emit(&self, limits: &Limits, sample: &mut Sample) {
+        if let Some(busy) = self.cpu_utilization
+            && !limits.cpu()
+        {
+            sample.watch_host(Watched::Cpu, None, busy);
+        }
+        self.emit_load(sample);
+        if let Some(memory) = &self.memory {
+            memory::emit(memory, sample);
+            if !limits.memory() {
+                sample.watch_host(Watched::Memory, None, memory.utilization());
+            }
+        }
+        if let Some(swap) = &self.swap {
+            memory::emit_swap(swap, sample);
+        }
+        if let Some(uptime) = self.uptime {
+            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
+        }
     }
-    if machine.cpus > 0 {
-        sample.watch_host(Watched::Load, None, load[1] / count(machine.cpus as u64));
+
+    fn emit_load(&self, sample: &mut Sample) {
+        const LABELS: [Labels; 3] = [
+            Labels::Fixed(&[("period", "1m")]),
+            Labels::Fixed(&[("period", "5m")]),
+            Labels::Fixed(&[("period", "15m")]),
+        ];
+        let Some(load) = self.load else { return };
+        for (value, labels) in load.into_iter().zip(&LABELS) {
+            sample.with(&SYSTEM_LOAD, value, labels);
+        }
+        if self.cpus > 0 {
+            sample.watch_host(Watched::Load, None, load[1] / count(self.cpus as u64));
+        }
     }
 }
 
