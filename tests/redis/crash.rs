@@ -77,6 +77,22 @@ impl Told {
     }
 }
 
+/// How many connections Redis has, that of the question included.
+fn clients(redis: &Redis) -> usize {
+    redis.cli(&["CLIENT", "LIST"]).lines().count()
+}
+
+/// Waits until Redis has carried out what a process sent before it died: its connection goes after that.
+async fn gone(redis: &Redis, others: usize) {
+    for _ in 0..3_000 {
+        if clients(redis) <= others {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the connection of a process that is dead stays");
+}
+
 /// What waits, each letter once; the sums agree with what they are sums of.
 async fn there(queue: &DeadLetterQueue) -> BTreeSet<u32> {
     let all = waiting(queue).await;
@@ -97,6 +113,7 @@ async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
     let mut told = Told::default();
     for round in 0..ROUNDS {
         let first = (1_000_000 * round).to_string();
+        let others = clients(&redis);
         let child = Process::start("crash::child", &[(URL, &url), (FIRST, &first)]);
         let at_work = round % 4 > 0;
         if at_work {
@@ -114,6 +131,7 @@ async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
         if round % 20 == 19 {
             redis.start_again().await;
         }
+        gone(&redis, others).await;
         let there = there(&watching).await;
         let lost: Vec<_> = told
             .parked
