@@ -2,14 +2,30 @@
 
 use super::text::number;
 
+/// A processor beyond this number is none.
+const MOST: u64 = 65_536;
+
 /// How many processors a list names; `None` for what is no list, and for an empty one.
 pub(super) fn listed(list: &[u8]) -> Option<u64> {
-    list.trim_ascii().split(|&byte| byte == b',').try_fold(0_u64, |sum, part| {
-        let (first, last) = match part.iter().position(|&byte| byte == b'-') {
-            Some(dash) => (number(&part[..dash])?, number(&part[dash + 1..])?),
-            None => (number(part)?, number(part)?),
-        };
+    ranges(list).try_fold(0_u64, |sum, range| {
+        let (first, last) = range?;
         sum.checked_add(last.checked_sub(first)?.checked_add(1)?)
+    })
+}
+
+/// The processors that a list names; what is no part of a list is left out.
+pub(super) fn numbers(list: &[u8]) -> Vec<u64> {
+    let known = ranges(list).flatten().filter(|(_, last)| *last < MOST);
+    known.flat_map(|(first, last)| first..=last).collect()
+}
+
+/// The first and the last processor of each part; `None` for what is no such part.
+fn ranges(list: &[u8]) -> impl Iterator<Item = Option<(u64, u64)>> {
+    list.trim_ascii().split(|&byte| byte == b',').map(|part| {
+        match part.iter().position(|&byte| byte == b'-') {
+            Some(dash) => Some((number(&part[..dash])?, number(&part[dash + 1..])?)),
+            None => number(part).map(|only| (only, only)),
+        }
     })
 }
 
@@ -24,5 +40,11 @@ mod tests {
         for bad in ["", "\n", "a", "0-", "3-1", "0-18446744073709551615", "0,,1"] {
             assert_eq!(listed(bad.as_bytes()), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn lists_of_processors_are_bounded() {
+        assert_eq!(numbers(b"0-3,8,10-11\n"), [0, 1, 2, 3, 8, 10, 11]);
+        assert_eq!(numbers(b"0-99999999999,x,3-1,7-"), [0; 0]);
     }
 }
