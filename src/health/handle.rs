@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::check::Checks;
 use super::component::{Component, Components};
+use super::heal::Healers;
+use super::round::{KeptOfAll, Rounds};
 use super::score::Evidence;
 use super::settings::HealthSettings;
 use super::snapshot::{ComponentHealth, HealthSnapshot};
@@ -23,11 +26,17 @@ pub struct Health {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    vitals: Option<Arc<Vitals>>,
+pub(super) struct Inner {
+    /// Whether they are those of a pipeline, or our own.
+    of_pipeline: bool,
+    vitals: Arc<Vitals>,
     said: Mutex<Said>,
     draining: AtomicBool,
     cache: Mutex<Option<Cached>>,
+    kept: Mutex<KeptOfAll>,
+    checks: Arc<Checks>,
+    healers: Arc<Healers>,
+    rounds: Rounds,
 }
 
 /// What people said.
@@ -86,12 +95,19 @@ impl Health {
 
     fn from_parts(vitals: Option<Arc<Vitals>>) -> Self {
         let inner = Inner {
-            vitals,
+            of_pipeline: vitals.is_some(),
+            vitals: vitals.unwrap_or_default(),
             said: Mutex::new(Said::default()),
             draining: AtomicBool::new(false),
             cache: Mutex::new(None),
+            kept: Mutex::default(),
+            checks: Arc::default(),
+            healers: Arc::default(),
+            rounds: Rounds::default(),
         };
-        Self { inner: Arc::new(inner) }
+        let health = Self { inner: Arc::new(inner) };
+        health.keep_rounds();
+        health
     }
 
     /// Judges by other limits from now on.
@@ -145,13 +161,47 @@ impl Health {
     pub(super) fn recent(&self) -> Arc<HealthSnapshot> {
         self.inner.recent()
     }
+
+    /// The next one who asks gets a new snapshot: something has changed.
+    pub(super) fn refresh(&self) {
+        *self.inner.cache.lock() = None;
+    }
+
+    /// The checks.
+    pub(super) fn checks(&self) -> &Arc<Checks> {
+        &self.inner.checks
+    }
+
+    /// The healing actions.
+    pub(super) fn healers(&self) -> &Arc<Healers> {
+        &self.inner.healers
+    }
+
+    /// Sees to it that somebody looks now and then, if there is a runtime here.
+    pub(super) fn keep_rounds(&self) {
+        self.inner.rounds.keep(&self.inner);
+    }
 }
 
 impl Inner {
+    pub(super) fn settings(&self) -> Arc<HealthSettings> {
+        Arc::clone(&self.said.lock().settings)
+    }
+
+    /// One look at everything: what is kept is brought up to date, and who heals is told.
+    pub(super) fn round(&self) {
+        let snapshot = Arc::new(self.snapshot());
+        self.healers.after_round(&snapshot);
+    }
+
     fn snapshot(&self) -> HealthSnapshot {
         let mut evidence: BTreeMap<Arc<str>, Evidence> = BTreeMap::new();
-        for (name, vital) in self.vitals.iter().flat_map(|vitals| vitals.readings()) {
+        for (name, vital) in self.vitals.readings() {
             evidence.entry(name).or_default().vital = Some(vital);
+        }
+        for report in self.checks.reports() {
+            let component = Arc::clone(&report.component);
+            evidence.entry(component).or_default().checks.push(report);
         }
         signal::signs(&mut |name, sign| match evidence.get_mut(name) {
             Some(evidence) => evidence.add(sign),
@@ -198,6 +248,8 @@ impl Source for Inner {
                 emit(&HEALTH_STATUS, has, &[name, ("status", status.as_str())]);
             }
         }
+        self.checks.observe(emit);
+        self.healers.observe(emit);
     }
 }
 
@@ -215,7 +267,7 @@ impl From<&ComponentHealth> for Missing {
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Health")
-            .field("spans", &self.inner.vitals.is_some())
+            .field("spans", &self.inner.of_pipeline)
             .field("draining", &self.inner.draining.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }

@@ -62,24 +62,29 @@
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
 //! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
 
+mod check;
 mod component;
 mod handle;
-#[cfg(feature = "http")]
-mod http;
+mod heal;
 mod ledger;
 mod machine;
 mod of_telemetry;
+mod predict;
+mod probe;
 mod reason;
+mod round;
 mod score;
 mod settings;
 mod snapshot;
 mod status;
 
+pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
+pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use http::HealthService;
+pub use probe::HealthService;
 pub use reason::{Reason, ReasonKind};
 pub use settings::{HealthSettings, Thresholds, Weights};
 pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};

@@ -3,10 +3,13 @@
 //! Costs are counted in whole 1/1024ths, which a float holds exactly: what the reasons say adds up to what the
 //! score lost, to the last bit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::check::CheckReport;
 use super::ledger::Ledger;
 use super::machine;
+use super::predict::Outlook;
 use super::reason::{Reason, ReasonKind};
 use super::settings::HealthSettings;
 use super::status::Status;
@@ -30,6 +33,10 @@ pub(super) struct Evidence {
     pub(super) letters: Option<(u64, Duration)>,
     /// Figures of the machine or the device of that name.
     pub(super) machine: Vec<MachineSign>,
+    /// What its checks found last.
+    pub(super) checks: Vec<Arc<CheckReport>>,
+    /// What is to be expected of it.
+    pub(super) outlook: Option<Arc<Outlook>>,
 }
 
 /// What follows from it.

@@ -44,6 +44,10 @@ pub struct HealthSettings {
     /// Probes and metrics use a snapshot for so long before they make a new one; at most one minute. Default 1 s.
     #[serde(with = "crate::duration")]
     pub cached_for: Duration,
+    /// Every so often somebody looks though nobody asks, so that trends are seen and healing begins: from one second
+    /// to one minute. Default 10 s.
+    #[serde(with = "crate::duration")]
+    pub round: Duration,
 }
 
 /// The most that a reason can cost: from 0, which turns it off, to 1.
@@ -94,6 +98,7 @@ impl Default for HealthSettings {
             weights: Weights::default(),
             thresholds: Thresholds::default(),
             cached_for: Duration::from_secs(1),
+            round: Duration::from_secs(10),
         }
     }
 }
@@ -148,6 +153,8 @@ impl HealthSettings {
             self.cached_for,
             "at most one minute",
         )?;
+        let round = Duration::from_secs(1)..=Duration::from_secs(60);
+        ConfigError::check(round.contains(&self.round), "health.round", self.round, "from 1 s to 1 min")?;
         self.weights.validate()?;
         self.thresholds.validate()
     }

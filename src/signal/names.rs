@@ -174,6 +174,24 @@ metrics! {
         "Score of a component: 1 is healthy, 0 is not working.";
     HEALTH_STATUS "campanile.health.status" Gauge "{status}" ["component" "status"]
         "1 for the status that the component has, 0 for the others.";
+    HEALTH_READY "campanile.health.ready" Gauge "1" []
+        "1 when requests may be sent here, 0 when a critical component fails or the process is draining.";
+    HEALTH_RISK "campanile.health.risk" Gauge "1" ["component"]
+        "What points to trouble ahead of a component: from 0, nothing, to 1.";
+    HEALTH_ANOMALY "campanile.health.anomaly" Gauge "1" ["component" "sign"]
+        "How far a vital sign is from what is usual for the component, in robust standard deviations.";
+    CHECK_RUNS "campanile.health.check.runs" Counter "{run}" ["component" "check" "outcome"]
+        "Runs of health checks, by outcome.";
+    CHECK_DURATION "campanile.health.check.duration" Histogram "s" ["component" "check" "outcome"]
+        "How long runs of health checks took.";
+    CHECK_PASSING "campanile.health.check.passing" Gauge "1" ["component" "check"]
+        "1 while what a health check asks works, 0 while it does not.";
+    HEALING_ACTIONS "campanile.health.healing.actions" Counter "{action}" ["component" "action" "outcome"]
+        "Healing actions, by outcome.";
+    HEALING_WITHHELD "campanile.health.healing.withheld" Counter "{action}" ["component" "action" "reason"]
+        "Healing actions that were called for and not begun, by what forbade them.";
+    HEALING_DURATION "campanile.health.healing.duration" Histogram "s" ["component" "action" "outcome"]
+        "How long healing actions took, verification included.";
     // ----- the machine -----
     SYSTEM_CPU_TIME "system.cpu.time" Counter "s" ["cpu.logical_number" "cpu.mode"]
         "Processor time by mode.";

@@ -13,10 +13,10 @@ use http_body_util::Full;
 use serde::Serialize;
 use tower::Service;
 
-use super::handle::{Health, Missing};
-use super::reason::Reason;
-use super::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
-use super::status::Status;
+use crate::health::handle::{Health, Missing};
+use crate::health::reason::Reason;
+use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
+use crate::health::status::Status;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/health+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -40,7 +40,7 @@ impl Health {
     ///
     /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where
     /// they fit. Anything but GET and HEAD is 405, any other path 404. Answers come from a snapshot at most
-    /// [`HealthSettings::cached_for`](super::HealthSettings::cached_for) old, so a flood costs little.
+    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for) old, so a flood costs little.
     ///
     /// # Example
     /// ```

@@ -1,0 +1,37 @@
+//! Checks: asking a component how it is, in good time and side by side.
+//!
+//! # Why
+//! What nobody calls leaves no vital signs, and the first call to a database that is gone should not be a
+//! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
+//! check that hangs or panics is told as such and holds nobody up.
+
+mod every;
+mod finding;
+mod registry;
+mod report;
+
+use std::future::Future;
+
+pub use every::Every;
+pub use finding::{Finding, IntoFinding};
+pub(super) use registry::Checks;
+pub use report::{CheckOutcome, CheckReport};
+
+/// Something that can be asked how it is.
+///
+/// Any function that gives a future is one, when that ends in something that [tells](IntoFinding) how it went.
+pub trait Check: Send + Sync + 'static {
+    /// Asks. May take its time, fail, hang or panic: whoever asks waits no longer than [`Every::timeout`].
+    fn check(&self) -> impl Future<Output = Finding> + Send;
+}
+
+impl<F, Fut> Check for F
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future + Send,
+    Fut::Output: IntoFinding,
+{
+    async fn check(&self) -> Finding {
+        self().await.into_finding()
+    }
+}

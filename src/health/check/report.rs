@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+/// What is known of one check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// The component that it is about.
+    pub component: Arc<str>,
+    /// Its name; that of the component when it has none of its own.
+    pub check: Arc<str>,
+    /// What counts, by [`Every::failures`](super::Every::failures) and [`Every::successes`](super::Every::successes).
+    pub outcome: CheckOutcome,
+    /// What the last run found, which may not count yet.
+    pub last: CheckOutcome,
+    /// What was amiss at the last run.
+    pub message: Option<Arc<str>>,
+    /// How long the last run took.
+    #[serde(serialize_with = "seconds")]
+    pub took: Duration,
+    /// When the last run ended.
+    pub at: Option<SystemTime>,
+    /// Runs so far that ended.
+    pub runs: u64,
+    /// Failures since the last pass.
+    pub failures_in_a_row: u64,
+    /// Whether it ever passed.
+    pub passed_once: bool,
+    /// The most that a run may take.
+    #[serde(serialize_with = "seconds")]
+    pub timeout: Duration,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CheckOutcome {
+    /// It has not run yet.
+    Pending,
+    /// All is well.
+    Pass,
+    /// It works, and something is amiss.
+    Warn,
+    /// It does not work.
+    Fail,
+    /// It did not end in time.
+    TimedOut,
+    /// It panicked.
+    Panicked,
+}
+
+impl CheckOutcome {
+    /// The outcome in one word, in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::TimedOut => "timed_out",
+            Self::Panicked => "panicked",
+        }
+    }
+
+    /// Whether what was asked does not work, or did not say so in time.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Fail | Self::TimedOut | Self::Panicked)
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}

@@ -1,0 +1,7 @@
+//! How health is asked from outside: over HTTP, and over gRPC.
+
+#[cfg(feature = "http")]
+mod http;
+
+#[cfg(feature = "http")]
+pub use http::HealthService;
