@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 
@@ -175,6 +175,20 @@ impl Health {
     /// The healing actions.
     pub(super) fn healers(&self) -> &Arc<Healers> {
         &self.inner.healers
+    }
+
+    /// The inside, for those who must not keep it alive.
+    pub(super) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
+    /// The health that `inner` is the inside of.
+    pub(super) fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
     }
 
     /// Sees to it that somebody looks now and then, if there is a runtime here.

@@ -81,6 +81,10 @@ mod status;
 pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
+pub use heal::{
+    Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
+    HealingStatus, When, Withheld,
+};
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
