@@ -62,12 +62,16 @@
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
 //! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
 
+mod cache;
 mod check;
 mod component;
 mod handle;
 mod heal;
 mod ledger;
+mod look;
 mod machine;
+mod measures;
+mod metrics;
 mod of_telemetry;
 mod predict;
 mod probe;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::check::CheckReport;
 use super::component::{Component, Components};
+use super::predict::Outlook;
 use super::reason::Reason;
 use super::score::{Evidence, WHOLE, score};
 use super::settings::HealthSettings;
@@ -66,6 +68,11 @@ pub struct ComponentHealth {
     pub calls: Option<Calls>,
     /// Dead letters that wait under its name, if it has a queue.
     pub letters: Option<u64>,
+    /// What its checks found last, by the name of the check.
+    pub checks: Vec<Arc<CheckReport>>,
+    /// What is to be expected of it, as of the last [round](HealthSettings::round); `None` as long as nothing of it
+    /// was measured.
+    pub outlook: Option<Arc<Outlook>>,
 }
 
 /// The calls of one component: its spans.
@@ -137,6 +144,12 @@ impl HealthSnapshot {
         self.components.get(place)
     }
 
+    /// Whether no critical component fails.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
     /// The critical components that fail: as long as there is one, the service is not ready.
     pub fn missing(&self) -> impl Iterator<Item = &ComponentHealth> {
         self.components.iter().filter(|component| component.critical && component.status.is_failing())
@@ -165,6 +178,8 @@ impl HealthSnapshot {
                 because_of: Vec::new(),
                 calls: evidence.vital.as_ref().filter(|vital| vital.calls > 0).map(Calls::from),
                 letters: evidence.letters.map(|(waiting, _)| waiting),
+                checks: evidence.checks.clone(),
+                outlook: evidence.outlook.clone(),
             });
         }
         let mut snapshot = Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), components };
