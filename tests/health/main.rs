@@ -4,7 +4,9 @@
 #![cfg(feature = "telemetry")]
 
 mod components;
+mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+mod root_cause;
 mod settings;
 mod spans;
