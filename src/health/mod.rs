@@ -94,7 +94,7 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
+pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};

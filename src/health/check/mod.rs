@@ -7,6 +7,7 @@
 
 mod every;
 mod finding;
+mod limits;
 mod registry;
 mod report;
 
@@ -14,6 +15,7 @@ use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+pub use limits::{CheckExt, Limited};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
 
