@@ -95,6 +95,12 @@ mod snapshot;
 mod status;
 
 pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use check::{
+    HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
+    TcpCheckSettings,
+};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
