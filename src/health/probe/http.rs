@@ -13,7 +13,8 @@ use http_body_util::Full;
 use serde::Serialize;
 use tower::Service;
 
-use crate::health::handle::{Health, Missing};
+use super::readiness::Missing;
+use crate::health::handle::Health;
 use crate::health::reason::Reason;
 use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use crate::health::status::Status;
