@@ -6,5 +6,11 @@
 mod components;
 #[cfg(feature = "http")]
 mod probes;
+#[cfg(feature = "http")]
+mod probes_drain;
+#[cfg(feature = "http")]
+mod probes_flood;
+#[cfg(feature = "http")]
+mod probes_startup;
 mod settings;
 mod spans;

@@ -4,7 +4,11 @@ mod drain;
 #[cfg(feature = "http")]
 mod http;
 mod life;
+#[cfg(feature = "http")]
+mod pages;
 mod readiness;
+#[cfg(feature = "http")]
+mod report;
 mod startup;
 
 #[cfg(feature = "http")]
