@@ -102,11 +102,12 @@ pub use check::{
     TcpCheckSettings,
 };
 pub use component::Component;
-pub use handle::{Health, Missing, Readiness};
+pub use handle::Health;
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use settings::{HealthSettings, Thresholds, Weights};
 pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
