@@ -81,7 +81,7 @@ mod status;
 pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
-pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
+pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
