@@ -49,7 +49,10 @@ async fn a_command_is_done_when_it_ends_with_success() {
     assert_eq!(record.outcome, HealingOutcome::Failed("exit status: 1".to_owned()));
     assert_eq!(record.exit_code, Some(1));
     let record = run(&["sh", "-c", "kill -TERM $$"]).await;
-    assert_eq!((record.outcome.to_string(), record.exit_code), ("it failed: signal: 15 (SIGTERM)".into(), None));
+    assert_eq!(
+        (record.outcome.to_string(), record.exit_code),
+        ("it failed: signal: 15 (SIGTERM)".into(), None)
+    );
     let record = run(&["/no/such/program", "--now"]).await;
     assert!(matches!(&record.outcome, HealingOutcome::Failed(why) if why.contains("/no/such/program")));
 }
@@ -115,7 +118,8 @@ async fn what_a_command_leaves_running_is_not_waited_for() {
 fn p53_a_command_ends_with_its_runtime() {
     let folder = tempfile::tempdir().unwrap();
     let told = folder.path().join("ids");
-    let script = format!("sleep 600 & echo $$ > {0}.new; echo $! >> {0}.new; mv {0}.new {0}; wait", told.display());
+    let script =
+        format!("sleep 600 & echo $$ > {0}.new; echo $! >> {0}.new; mv {0}.new {0}; wait", told.display());
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     let handle = heal(&["sh", "-c", &script], Duration::from_secs(600));
@@ -131,5 +135,8 @@ fn p53_a_command_ends_with_its_runtime() {
     drop(first);
     runtime().block_on(all_gone(&ids));
     let records = handle.records();
-    assert!(matches!(&*records, [record] if matches!(record.outcome, HealingOutcome::Failed(_))), "{records:?}");
+    assert!(
+        matches!(&*records, [record] if matches!(record.outcome, HealingOutcome::Failed(_))),
+        "{records:?}"
+    );
 }

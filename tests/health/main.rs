@@ -8,7 +8,15 @@ mod components;
 mod healing;
 #[cfg(unix)]
 mod healing_commands;
+mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+#[cfg(feature = "http")]
+mod probes_drain;
+#[cfg(feature = "http")]
+mod probes_flood;
+#[cfg(feature = "http")]
+mod probes_startup;
+mod root_cause;
 mod settings;
 mod spans;

@@ -17,7 +17,7 @@ use super::run::Turn;
 use super::settings::HealingLimits;
 use crate::clock::{self, Tick};
 use crate::error::ConfigError;
-use crate::health::handle::{Health, Inner};
+use crate::health::handle::Inner;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
 use crate::redact::{RedactionSettings, Redactor};
 use crate::signal::Emit;
@@ -139,7 +139,7 @@ impl Healer {
         by_hand: bool,
         now: Tick,
     ) -> Result<JoinHandle<Arc<HealingRecord>>, Withheld> {
-        if self.health.upgrade().is_some_and(|inner| Health::of(inner).is_draining()) {
+        if self.health.upgrade().is_some_and(|inner| inner.is_draining()) {
             return Err(Withheld::Draining);
         }
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());

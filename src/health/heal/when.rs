@@ -77,7 +77,7 @@ impl When {
         match &self.matter {
             Matter::Status(status) => component.status >= *status,
             Matter::Reason(kind) => component.reasons.iter().any(|reason| reason.kind == *kind),
-            Matter::Risk(risk) => risk_of(component).is_some_and(|found| found > *risk),
+            Matter::Risk(risk) => component.outlook.as_ref().is_some_and(|outlook| outlook.risk > *risk),
             Matter::Custom(holds) => {
                 catch_unwind(AssertUnwindSafe(|| holds(component))).unwrap_or_else(|_| {
                     tracing::error!(
@@ -108,11 +108,6 @@ impl When {
             Matter::Reason(_) | Matter::Custom(_) => Ok(()),
         }
     }
-}
-
-fn risk_of(component: &ComponentHealth) -> Option<f64> {
-    let _ = component;
-    None
 }
 
 impl fmt::Debug for When {
