@@ -16,6 +16,7 @@ use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+use tracing_subscriber::prelude::*;
 
 const ROUND: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -431,6 +432,76 @@ async fn p53_a_hundred_that_fail_at_once_are_no_storm() {
     assert_eq!(health.healings().len(), 40);
     sleep(seconds(300)).await;
     assert_eq!(health.healings().len(), 80);
+}
+
+/// Counts the events of healing by their message.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+struct Message<'a>(&'a mut String);
+
+impl tracing::field::Visit for Message<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            *self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target() == "campanile::health" {
+            let mut message = String::new();
+            event.record(&mut Message(&mut message));
+            self.0.lock().unwrap().push(message);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p53_each_action_is_an_event_and_what_is_withheld_is_told_once() {
+    let events = Events::default();
+    let _told = tracing_subscriber::registry().with(events.clone()).set_default();
+    let health = health("told");
+    let ill = Ill::yes();
+    let healing = Healing::new("restart", "told").when(ill.when()).action(ill.cure(false));
+    let _handle = health.heal(healing.at_most_per_hour(1).backoff(backoff())).unwrap();
+    sleep(seconds(595)).await;
+    assert_eq!(
+        *events.0.lock().unwrap(),
+        [
+            "a healing ended: it did not help",
+            "a healing is called for and does not begin: it began as often as it may within an hour",
+            "a healing does not help, somebody has to look",
+        ]
+    );
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test(start_paused = true)]
+async fn p53_what_was_done_and_what_was_withheld_are_metrics() {
+    let telemetry = campanile::Telemetry::builder("test").prometheus().build().unwrap();
+    let health = telemetry.health();
+    health.register(Component::new("counted")).unwrap();
+    let healing = Healing::new("restart", "counted").action(Action::new(|| async {})).verify(false);
+    let handle = health.heal(healing.at_most_per_hour(2).backoff(backoff())).unwrap();
+    for _ in 0..3 {
+        let _ = handle.run_now().await;
+        sleep(seconds(61)).await;
+    }
+    let text = telemetry.prometheus_text();
+    let value = |metric: &str, label: &str| {
+        let line = text.lines().find(|line| {
+            line.starts_with(metric) && line.contains("component=\"counted\"") && line.contains(label)
+        });
+        line.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().unwrap())
+    };
+    let actions = "campanile_health_healing_actions_total";
+    assert_eq!(value(actions, "outcome=\"unverified\""), Some(2.0), "{text}");
+    assert_eq!(value(actions, "outcome=\"failed\""), Some(0.0));
+    let withheld = "campanile_health_healing_withheld_total";
+    assert_eq!(value(withheld, "reason=\"hourly_limit\""), Some(1.0));
+    assert_eq!(value(withheld, "reason=\"backoff\""), Some(0.0));
 }
 
 #[tokio::test(start_paused = true)]
