@@ -175,6 +175,11 @@ impl Health {
         self.inner.cache.forget();
     }
 
+    /// The vital signs of the components.
+    pub(super) fn vitals(&self) -> &Arc<Vitals> {
+        &self.inner.vitals
+    }
+
     /// The checks.
     pub(super) fn checks(&self) -> &Arc<Checks> {
         &self.inner.checks

@@ -6,7 +6,7 @@
 //! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
 //!
 //! # Components
-//! A component is a name. Spans are counted under theirs, and a breaker or a queue of the same name speaks for
+//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a queue of the same name speaks for
 //! the same component. A sampler speaks for `host`, and for `gpu/0` and so on. [`Health::register`] adds what cannot be seen from there: which are
 //! [critical](Component::critical) or [optional](Component::optional), and who
 //! [depends on](Component::depends_on) whom.
@@ -88,6 +88,7 @@ mod of_telemetry;
 mod predict;
 mod probe;
 mod reason;
+mod recorder;
 mod round;
 mod score;
 mod settings;
@@ -102,6 +103,7 @@ pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
 pub use reason::{Reason, ReasonKind};
+pub use recorder::Recorder;
 pub use settings::{HealthSettings, Thresholds, Weights};
 pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 pub use status::Status;

@@ -7,6 +7,7 @@ mod components;
 mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+mod recorder;
 mod root_cause;
 mod settings;
 mod spans;
