@@ -3,27 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::cache::Cache;
 use super::check::Checks;
 use super::component::{Component, Components};
 use super::heal::Healers;
 use super::metrics;
+use super::probe::Life;
 use super::round::{KeptOfAll, Rounds};
 use super::settings::HealthSettings;
-use super::snapshot::{ComponentHealth, HealthSnapshot};
-use super::status::Status;
+use super::snapshot::HealthSnapshot;
 use crate::clock;
 use crate::error::ConfigError;
 use crate::signal::{self, Vitals};
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The health of this process; see the [module](crate::health). Cheap to clone.
 #[derive(Clone)]
 pub struct Health {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
@@ -31,7 +28,8 @@ pub(super) struct Inner {
     of_pipeline: bool,
     pub(super) vitals: Arc<Vitals>,
     said: Mutex<Said>,
-    draining: AtomicBool,
+    /// Where in its life the process is.
+    pub(super) life: Arc<Life>,
     pub(super) cache: Cache,
     pub(super) kept: Mutex<KeptOfAll>,
     pub(super) checks: Arc<Checks>,
@@ -44,32 +42,6 @@ pub(super) struct Inner {
 pub(super) struct Said {
     pub(super) components: Arc<Components>,
     pub(super) settings: Arc<HealthSettings>,
-}
-
-/// Whether to send requests here.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Readiness {
-    /// Whether to.
-    pub ready: bool,
-    /// Whether the process is on its way out.
-    pub draining: bool,
-    /// The critical components that fail.
-    pub missing: Vec<Missing>,
-}
-
-/// A critical component that fails.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Missing {
-    /// Its name.
-    pub component: Arc<str>,
-    /// `Unhealthy` or `Critical`.
-    pub status: Status,
-    /// Why, the weightiest first.
-    pub reasons: Vec<String>,
-    /// The components below it that are to blame.
-    pub because_of: Vec<Arc<str>>,
 }
 
 impl Health {
@@ -94,7 +66,7 @@ impl Health {
             of_pipeline: vitals.is_some(),
             vitals: vitals.unwrap_or_default(),
             said: Mutex::new(Said::default()),
-            draining: AtomicBool::new(false),
+            life: Arc::default(),
             cache: Cache::default(),
             kept: Mutex::default(),
             checks: Arc::default(),
@@ -136,35 +108,6 @@ impl Health {
         Arc::unwrap_or_clone(self.inner.look(clock::now()))
     }
 
-    /// Whether to send requests here: no critical component fails, and the process is not draining.
-    ///
-    /// A component of which nothing is known does not fail: a new process would never get its first request.
-    /// At most as old as [`HealthSettings::cached_for`] says, but for [`Health::drain`], which counts at once.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        let draining = self.inner.draining.load(Ordering::Acquire);
-        if self.inner.is_ready() {
-            return Readiness { ready: !draining, draining, missing: Vec::new() };
-        }
-        let missing: Vec<Missing> = self.recent().missing().map(Missing::from).collect();
-        Readiness { ready: missing.is_empty() && !draining, draining, missing }
-    }
-
-    /// Whether to send requests here, and no more: what [`readiness`](Self::readiness) says in one word.
-    ///
-    /// It may be asked at any rate: it is kept for [`HealthSettings::cached_for`], and costs neither an allocation
-    /// nor a lock meanwhile.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.inner.draining.load(Ordering::Acquire) && self.inner.is_ready()
-    }
-
-    /// Says that the process is on its way out: not ready from now on, so that nobody sends new requests, while
-    /// those under way are served. There is no way back.
-    pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Release);
-    }
-
     /// A snapshot that may be as old as [`HealthSettings::cached_for`] says: what probes use.
     pub(super) fn recent(&self) -> Arc<HealthSnapshot> {
         self.inner.recent()
@@ -173,6 +116,12 @@ impl Health {
     /// The next one who asks gets a new snapshot: something has changed.
     pub(super) fn refresh(&self) {
         self.inner.cache.forget();
+        self.inner.life.wake();
+    }
+
+    /// Where in its life the process is.
+    pub(super) fn life(&self) -> &Arc<Life> {
+        &self.inner.life
     }
 
     /// The vital signs of the components.
@@ -202,11 +151,11 @@ impl Inner {
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.life.is_draining()
     }
 
     /// Whether no critical component fails.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(super) fn works(&self) -> bool {
         self.cache.ready(clock::now()).unwrap_or_else(|| self.recent().is_ready())
     }
 
@@ -225,22 +174,11 @@ impl Inner {
     }
 }
 
-impl From<&ComponentHealth> for Missing {
-    fn from(component: &ComponentHealth) -> Self {
-        Self {
-            component: Arc::clone(&component.name),
-            status: component.status,
-            reasons: component.reasons.iter().map(|reason| reason.text.clone()).collect(),
-            because_of: component.because_of.clone(),
-        }
-    }
-}
-
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Health")
             .field("spans", &self.inner.of_pipeline)
-            .field("draining", &self.inner.draining.load(Ordering::Relaxed))
+            .field("draining", &self.inner.is_draining())
             .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,7 @@ impl Source for Inner {
         }
         let speaks = std::ptr::eq(SPEAKER.lock().as_ptr(), self);
         if speaks {
-            emit(&HEALTH_READY, f64::from(u8::from(self.is_ready() && !self.is_draining())), &[]);
+            emit(&HEALTH_READY, f64::from(u8::from(self.is_ready())), &[]);
         }
         self.checks.observe(emit);
         self.healers.observe(emit);

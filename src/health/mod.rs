@@ -95,13 +95,20 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
+pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use check::{
+    HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
+    TcpCheckSettings,
+};
 pub use component::Component;
-pub use handle::{Health, Missing, Readiness};
-pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
+pub use handle::Health;
+pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use recorder::Recorder;
 pub use settings::{HealthSettings, Thresholds, Weights};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::predict::PredictSettings;
 use super::status::Status;
 use crate::error::ConfigError;
 
@@ -54,6 +55,8 @@ pub struct HealthSettings {
     /// to one minute. Default 10 s.
     #[serde(with = "crate::duration")]
     pub round: Duration,
+    /// What is unusual, and how far ahead is looked.
+    pub predict: PredictSettings,
 }
 
 /// The most that a reason can cost: from 0, which turns it off, to 1.
@@ -116,6 +119,7 @@ impl Default for HealthSettings {
             thresholds: Thresholds::default(),
             cached_for: Duration::from_secs(1),
             round: Duration::from_secs(10),
+            predict: PredictSettings::default(),
         }
     }
 }
@@ -178,6 +182,7 @@ impl HealthSettings {
         )?;
         let round = Duration::from_secs(1)..=Duration::from_secs(60);
         ConfigError::check(round.contains(&self.round), "health.round", self.round, "from 1 s to 1 min")?;
+        self.predict.validate()?;
         self.weights.validate()?;
         self.thresholds.validate()
     }

@@ -7,6 +7,12 @@ mod components;
 mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+#[cfg(feature = "http")]
+mod probes_drain;
+#[cfg(feature = "http")]
+mod probes_flood;
+#[cfg(feature = "http")]
+mod probes_startup;
 mod recorder;
 mod root_cause;
 mod settings;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::CircuitBreaker;
-use campanile::health::{Component, Health, HealthSettings, Status, Thresholds, Weights};
+use campanile::health::{Component, Health, HealthSettings, PredictSettings, Status, Thresholds, Weights};
 
 #[test]
 fn every_setting_out_of_range_is_named_with_its_value() {
@@ -19,6 +19,8 @@ fn every_setting_out_of_range_is_named_with_its_value() {
         thresholds: Thresholds { margin, ..Thresholds::default() },
         ..HealthSettings::default()
     };
+    let predict = |predict| HealthSettings { predict, ..HealthSettings::default() };
+    let usual = PredictSettings::default;
     let new = HealthSettings::default;
     let cases = [
         (HealthSettings { minimum_calls: 0, ..new() }, "health.minimum_calls", "0"),
@@ -46,6 +48,23 @@ fn every_setting_out_of_range_is_named_with_its_value() {
         (HealthSettings { slower_than_usual: f64::NAN, ..new() }, "health.slower_than_usual", "NaN"),
         (HealthSettings { round: Duration::from_millis(999), ..new() }, "health.round", "999ms"),
         (HealthSettings { round: Duration::from_secs(61), ..new() }, "health.round", "61s"),
+        (
+            predict(PredictSettings { warm_up: Duration::from_secs(59), ..usual() }),
+            "health.predict.warm_up",
+            "59s",
+        ),
+        (predict(PredictSettings { deviations: 2.9, ..usual() }), "health.predict.deviations", "2.9"),
+        (predict(PredictSettings { deviations: f64::NAN, ..usual() }), "health.predict.deviations", "NaN"),
+        (
+            predict(PredictSettings { settled_after: Duration::ZERO, ..usual() }),
+            "health.predict.settled_after",
+            "0ns",
+        ),
+        (
+            predict(PredictSettings { horizon: Duration::from_secs(30), ..usual() }),
+            "health.predict.horizon",
+            "30s",
+        ),
     ];
     let health = Health::standalone();
     for (settings, setting, value) in cases {
