@@ -167,6 +167,16 @@ impl Health {
         *self.inner.cache.lock() = None;
     }
 
+    /// [`Self::refresh`] for somebody who does not keep this health alive.
+    pub(super) fn refresher(&self) -> Box<dyn Fn() + Send + Sync> {
+        let inner = Arc::downgrade(&self.inner);
+        Box::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                *inner.cache.lock() = None;
+            }
+        })
+    }
+
     /// The checks.
     pub(super) fn checks(&self) -> &Arc<Checks> {
         &self.inner.checks

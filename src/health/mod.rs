@@ -78,7 +78,9 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
+pub use check::{
+    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
+};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};

@@ -5,16 +5,22 @@
 //! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
 //! check that hangs or panics is told as such and holds nobody up.
 
+mod ask;
+mod entry;
 mod every;
 mod finding;
+mod handle;
 mod limits;
 mod registry;
 mod report;
+mod rhythm;
+mod runner;
 
 use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+pub use handle::CheckHandle;
 pub use limits::{CheckExt, Limited};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
