@@ -2,10 +2,19 @@
 //!
 //! Breakers are known to the whole process, so each test has names of its own and looks at nobody else's.
 #![cfg(feature = "telemetry")]
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
 mod checks;
 mod components;
+mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+#[cfg(feature = "http")]
+mod probes_drain;
+#[cfg(feature = "http")]
+mod probes_flood;
+#[cfg(feature = "http")]
+mod probes_startup;
+mod root_cause;
 mod settings;
 mod spans;

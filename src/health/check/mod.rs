@@ -6,24 +6,38 @@
 //! check that hangs or panics is told as such and holds nobody up.
 
 mod ask;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod endpoint;
 mod entry;
 mod every;
 mod finding;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
 mod limits;
+mod patience;
 mod registry;
 mod report;
 mod rhythm;
 mod runner;
+#[cfg(feature = "http")]
+mod tcp;
+mod words;
 
 use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
 pub use handle::CheckHandle;
+#[cfg(feature = "http")]
+pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub use limits::{CheckExt, Limited};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
+#[cfg(feature = "http")]
+pub use tcp::{TcpCheck, TcpCheckBuilder, TcpCheckSettings};
 
 /// Something that can be asked how it is.
 ///
