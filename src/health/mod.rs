@@ -79,6 +79,9 @@ mod snapshot;
 mod status;
 
 pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use check::{

@@ -1,6 +1,8 @@
 //! Checks of real things: servers that work, slow down, break, lie and go away.
 #![cfg(feature = "telemetry")]
 
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]

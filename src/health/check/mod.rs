@@ -11,6 +11,8 @@ mod client;
 mod endpoint;
 mod every;
 mod finding;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod patience;
@@ -24,6 +26,8 @@ use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub(super) use registry::Checks;
