@@ -78,7 +78,10 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
+pub use check::{
+    BlockingCheck, Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Pool, PoolCheck,
+    PoolCheckBuilder, PoolCheckSettings,
+};
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
 pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
@@ -88,6 +91,12 @@ pub use check::{
     HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
     TcpCheckSettings,
 };
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use check::{RedisCheck, RedisConnectionCheck};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
 pub use handle::{Health, Missing, Readiness};
 pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};

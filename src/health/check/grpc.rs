@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body as HttpBody;
+use hyper_util::client::legacy;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tonic::body::Body;
@@ -15,11 +16,11 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{Client, Files};
+use super::client::{Client, Files, unanswered};
 use super::endpoint::Endpoint;
-use super::words::{causes, short};
+use super::words::short;
 use super::{Check, Finding, patience};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, find_cause};
 
 /// More than an answer has: one number.
 const LONGEST_ANSWER: usize = 4_096;
@@ -148,9 +149,9 @@ fn explain(status: &Status) -> String {
         Code::Unimplemented => {
             "the server does not speak `grpc.health.v1` (UNIMPLEMENTED): add its health service".to_owned()
         }
-        _ => match status.source() {
-            // No answer, but the words of our own client.
-            Some(error) => causes(error),
+        // Where there was no answer, these are the words of our own client.
+        _ => match status.source().and_then(find_cause::<legacy::Error>) {
+            Some(error) => unanswered(error),
             None => short(&format!("status {:?}: {}", status.code(), status.message())),
         },
     }
