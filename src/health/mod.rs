@@ -98,12 +98,23 @@ mod status;
 pub use check::{
     Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
 };
+    BlockingCheck, Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Pool, PoolCheck,
+    PoolCheckBuilder, PoolCheckSettings,
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use check::{
     HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
     TcpCheckSettings,
 };
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use check::{RedisCheck, RedisConnectionCheck};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
 pub use handle::Health;
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
