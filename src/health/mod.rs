@@ -89,6 +89,9 @@ pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use probe::{GrpcHealth, Watching};
 pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use settings::{HealthSettings, Thresholds, Weights};
