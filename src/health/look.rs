@@ -12,6 +12,8 @@ use crate::signal;
 impl Inner {
     /// The health of this moment. Does what is due in this round.
     pub(super) fn look(&self, now: Tick) -> Arc<HealthSnapshot> {
+        // One look after the other: an older one must not undo what a newer one found.
+        let mut kept = self.kept.lock();
         let mut evidence = self.evidence();
         let said = self.said();
         for name in said.components.names() {
@@ -19,9 +21,9 @@ impl Inner {
                 evidence.insert(Arc::clone(name), Evidence::default());
             }
         }
-        let mut kept = self.kept.lock();
         let due = kept.keep(now, &mut evidence, &said.settings);
         let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, &said.settings));
+        kept.remember(&snapshot);
         drop(kept);
         if due {
             self.healers.after_round(&snapshot);

@@ -9,12 +9,16 @@ use super::measures::measures;
 use super::predict::{Outlook, Watch};
 use super::score::Evidence;
 use super::settings::HealthSettings;
+use super::snapshot::HealthSnapshot;
+use super::status::Status;
 use crate::clock::{self, Tick};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of one component.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
+    /// What it was last: a status is left at another score than it is entered at.
+    status: Option<Status>,
     watch: Watch,
     outlook: Option<Arc<Outlook>>,
 }
@@ -55,6 +59,7 @@ impl KeptOfAll {
                 kept.outlook = kept.watch.outlook().map(Arc::new);
             }
             evidence.outlook.clone_from(&kept.outlook);
+            evidence.before = kept.status;
         }
         if due {
             // On a grid, unless whole rounds were missed.
@@ -62,6 +67,13 @@ impl KeptOfAll {
             self.next = if on_grid > now { on_grid } else { now + settings.round };
         }
         due
+    }
+
+    /// Keeps what became of them.
+    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot) {
+        for (kept, component) in self.by_name.values_mut().zip(&snapshot.components) {
+            kept.status = Some(component.status);
+        }
     }
 }
 

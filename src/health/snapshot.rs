@@ -1,11 +1,12 @@
 //! What health says at one moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::blame::blame;
 use super::check::CheckReport;
 use super::component::{Component, Components};
 use super::predict::Outlook;
@@ -26,6 +27,10 @@ pub struct HealthSnapshot {
     pub score: f64,
     /// What each component took from the overall score, the most first; adds up to `1 - score`, exactly.
     pub losses: Vec<Loss>,
+    /// The components that are not healthy by their own doing: none that they depend on is to blame. The worst first,
+    /// and among equals the one that most others fail [because of](ComponentHealth::because_of). One that is optional
+    /// is named when one that is not depends on it and is not healthy either.
+    pub root_causes: Vec<Arc<str>>,
     /// Every component, by name.
     pub components: Vec<ComponentHealth>,
 }
@@ -62,7 +67,7 @@ pub struct ComponentHealth {
     /// What it does not work without.
     pub depends_on: Vec<Arc<str>>,
     /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
-    /// to blame. Empty while the component is healthy.
+    /// to blame: look at these first. Empty while the component is healthy.
     pub because_of: Vec<Arc<str>>,
     /// Its calls, if it was called.
     pub calls: Option<Calls>,
@@ -182,45 +187,11 @@ impl HealthSnapshot {
                 outlook: evidence.outlook.clone(),
             });
         }
-        let mut snapshot = Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), components };
-        snapshot.blame();
+        let root_causes = blame(&mut components);
+        let mut snapshot =
+            Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), root_causes, components };
         snapshot.sum_up(&points);
         snapshot
-    }
-
-    fn blame(&mut self) {
-        let causes: Vec<Vec<Arc<str>>> =
-            self.components.iter().map(|component| self.causes_of(component)).collect();
-        for (component, causes) in self.components.iter_mut().zip(causes) {
-            component.because_of = causes;
-        }
-    }
-
-    fn causes_of(&self, component: &ComponentHealth) -> Vec<Arc<str>> {
-        let mut causes = Vec::new();
-        if component.status < Status::Degraded {
-            return causes;
-        }
-        let mut seen = BTreeSet::new();
-        let mut open: Vec<&Arc<str>> = component.depends_on.iter().collect();
-        while let Some(name) = open.pop() {
-            let Some(dependency) = self.component(name) else { continue };
-            if dependency.status == Status::Healthy || !seen.insert(name) {
-                continue;
-            }
-            // Nothing is known of some: whether they are to blame, those below them tell.
-            let below = &dependency.depends_on;
-            let bad_below = below
-                .iter()
-                .filter_map(|name| self.component(name))
-                .any(|below| below.status >= Status::Degraded);
-            if dependency.status >= Status::Degraded && !bad_below {
-                causes.push(Arc::clone(name));
-            }
-            open.extend(below);
-        }
-        causes.sort();
-        causes
     }
 
     fn sum_up(&mut self, points: &[u32]) {

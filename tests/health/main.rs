@@ -4,6 +4,7 @@
 #![cfg(feature = "telemetry")]
 
 mod components;
+mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
 #[cfg(feature = "http")]
@@ -12,5 +13,6 @@ mod probes_drain;
 mod probes_flood;
 #[cfg(feature = "http")]
 mod probes_startup;
+mod root_cause;
 mod settings;
 mod spans;

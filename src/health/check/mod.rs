@@ -5,17 +5,33 @@
 //! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
 //! check that hangs or panics is told as such and holds nobody up.
 
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod endpoint;
 mod every;
 mod finding;
+#[cfg(feature = "http")]
+mod http;
+mod limits;
+mod patience;
 mod registry;
 mod report;
+#[cfg(feature = "http")]
+mod tcp;
+mod words;
 
 use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+#[cfg(feature = "http")]
+pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
+pub use limits::{CheckExt, Limited};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
+#[cfg(feature = "http")]
+pub use tcp::{TcpCheck, TcpCheckBuilder, TcpCheckSettings};
 
 /// Something that can be asked how it is.
 ///

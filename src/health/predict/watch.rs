@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::outlook::{Outlook, VitalSign};
+use super::settings::PredictSettings;
 
 /// What was measured of one sign at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,12 +20,19 @@ pub(in crate::health) struct Watch {}
 
 impl Watch {
     /// Takes in what was measured `at`, since the start, in that hour of the week (0..168, from Monday, UTC).
-    pub(in crate::health) fn update(&mut self, at: Duration, hour_of_week: u8, measures: &[Measure]) {
-        let _ = (at, hour_of_week, measures);
+    pub(in crate::health) fn update(
+        &mut self,
+        at: Duration,
+        hour_of_week: u8,
+        measures: &[Measure],
+        settings: &PredictSettings,
+    ) {
+        let _ = (at, hour_of_week, measures, settings);
     }
 
     /// What follows from all of it. Dearer than an update: asked once a round.
-    pub(in crate::health) fn outlook(&self) -> Option<Outlook> {
+    pub(in crate::health) fn outlook(&self, settings: &PredictSettings) -> Option<Outlook> {
+        let _ = settings;
         None
     }
 }

@@ -1,0 +1,27 @@
+//! Checks of real things: servers that work, slow down, break, lie and go away.
+#![cfg(feature = "telemetry")]
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod server;
+#[cfg(feature = "http")]
+mod tcp;
+
+use std::time::Duration;
+
+use campanile::health::{Check, Finding};
+
+/// What a check finds; a test that hangs ends.
+async fn find(check: &impl Check) -> Finding {
+    tokio::time::timeout(Duration::from_secs(60), check.check()).await.expect("hangs")
+}
+
+/// Why a check fails.
+#[track_caller]
+fn why(finding: Finding) -> String {
+    match finding {
+        Finding::Fail(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
