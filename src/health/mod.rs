@@ -103,9 +103,7 @@ pub use check::{
 };
 pub use component::Component;
 pub use handle::Health;
-pub use handle::{Health, Missing, Readiness};
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
-pub use predict::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;

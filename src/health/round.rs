@@ -55,8 +55,13 @@ impl KeptOfAll {
             let Some(kept) = self.by_name.get_mut(name) else { continue };
             if due {
                 measures(evidence, settings, &mut measured);
-                kept.watch.update(now.since(first), hour_of_week(SystemTime::now()), &measured);
-                kept.outlook = kept.watch.outlook().map(Arc::new);
+                kept.watch.update(
+                    now.since(first),
+                    hour_of_week(SystemTime::now()),
+                    &measured,
+                    &settings.predict,
+                );
+                kept.outlook = kept.watch.outlook(&settings.predict).map(Arc::new);
             }
             evidence.outlook.clone_from(&kept.outlook);
             evidence.before = kept.status;
