@@ -41,8 +41,8 @@ impl Health {
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
     ///
     /// With `?verbose`, `/healthz` tells of each component its score, reasons, root causes, checks and outlook, and
-    /// `/readyz` the same of those that are critical. Only then does an answer hold what checks said, without the
-    /// secrets that [`redact`](crate::redact) finds; [`HealthService::verbose`] turns that off.
+    /// `/readyz` the same of those that are critical. Only then does an answer hold what checks said;
+    /// [`HealthService::verbose`] turns that off.
     ///
     /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where
     /// they fit. Anything but GET and HEAD is 405, any other path 404; under a prefix, mount it by axum's `nest_service`.
