@@ -121,6 +121,9 @@ pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, Vital
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use probe::{GrpcHealth, Watching};
 pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use recorder::Recorder;
