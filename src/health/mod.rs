@@ -117,6 +117,10 @@ pub use check::{RedisCheck, RedisConnectionCheck};
 pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
 pub use handle::Health;
+pub use heal::{
+    Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
+    HealingStatus, When, Withheld,
+};
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
