@@ -126,6 +126,8 @@ impl Health {
     /// The vital signs of the components.
     pub(super) fn vitals(&self) -> &Arc<Vitals> {
         &self.inner.vitals
+    }
+
     /// [`Self::refresh`] for somebody who does not keep this health alive.
     pub(super) fn refresher(&self) -> Box<dyn Fn() + Send + Sync> {
         let inner = Arc::downgrade(&self.inner);

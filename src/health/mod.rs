@@ -96,10 +96,9 @@ mod snapshot;
 mod status;
 
 pub use check::{
-    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
+    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
 };
-    BlockingCheck, Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Pool, PoolCheck,
-    PoolCheckBuilder, PoolCheckSettings,
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
 pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};

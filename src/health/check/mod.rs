@@ -14,14 +14,14 @@ mod endpoint;
 mod entry;
 mod every;
 mod finding;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
-mod limits;
-#[cfg(feature = "grpc")]
-mod grpc;
 #[cfg(feature = "http")]
 mod letters;
+mod limits;
 mod patience;
 mod pool;
 #[cfg(feature = "redis")]
@@ -43,12 +43,12 @@ pub use self::redis::{RedisCheck, RedisConnectionCheck};
 pub use blocking::BlockingCheck;
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 pub use handle::CheckHandle;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub use limits::{CheckExt, Limited};
-#[cfg(feature = "grpc")]
-pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
 pub(super) use registry::Checks;
