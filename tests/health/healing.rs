@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use campanile::dead_letter::Redrive;
 use campanile::health::{
-    Action, Component, Finding, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingSettings,
-    Health, ReasonKind, Status, When, Withheld,
+    Action, Component, Every, Finding, Healing, HealingHandle, HealingLimits, HealingOutcome,
+    HealingSettings, Health, ReasonKind, Status, When, Withheld,
 };
 use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue};
 use proptest::prelude::*;
@@ -432,6 +432,40 @@ async fn p53_a_hundred_that_fail_at_once_are_no_storm() {
     assert_eq!(health.healings().len(), 40);
     sleep(seconds(300)).await;
     assert_eq!(health.healings().len(), 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p53_the_checks_of_the_component_tell_whether_it_helped() {
+    let health = Health::standalone();
+    let (ill, runs) = (Ill::yes(), Arc::new(AtomicU32::new(0)));
+    let (asked, count) = (ill.clone(), Arc::clone(&runs));
+    let _check = health
+        .check("heal-checked", Every::seconds(36_000).jitter(0.0), move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let ill = asked.0.load(Ordering::Relaxed);
+            async move { if ill { Err("nobody answers") } else { Ok(()) } }
+        })
+        .unwrap();
+    let healing = |name: &'static str, helps| {
+        let when = When::status_at_least(Status::Unhealthy);
+        let healing = Healing::new(name, "heal-checked").when(when).action(ill.cure(helps));
+        health.heal(healing.verify_within(seconds(30))).unwrap()
+    };
+    let useless = healing("useless", false);
+    sleep(seconds(45)).await;
+    let record = &useless.records()[0];
+    assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::DidNotHelp, seconds(30)));
+    assert_eq!((record.status, record.status_after), (Status::Unhealthy, Some(Status::Unhealthy)));
+    assert!(record.cause[0].contains("nobody answers"), "{record:?}");
+    assert_eq!(runs.load(Ordering::Relaxed), 4, "three looks, besides its own");
+    useless.pause();
+
+    let cure = healing("cure", true);
+    sleep(seconds(25)).await;
+    let record = &cure.records()[0];
+    assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::Helped, seconds(10)));
+    assert_eq!((record.status_after, runs.load(Ordering::Relaxed)), (Some(Status::Healthy), 5));
+    assert!(!health.snapshot().component("heal-checked").unwrap().status.is_failing());
 }
 
 /// Counts the events of healing by their message.
