@@ -66,6 +66,10 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
+//! # Healing
+//! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
+//! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
+//!
 //! # Probes
 //! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a

@@ -119,7 +119,7 @@ async fn a_record_tells_why_and_how_the_component_was() {
     let healing = Healing::new("close", "told-why").when(When::status_at_least(Status::Unhealthy));
     let handle = health.heal(healing.action(close)).unwrap();
     sleep(seconds(25)).await;
-    let json = serde_json::to_value(&handle.records()).unwrap();
+    let json = serde_json::to_value(handle.records()).unwrap();
     let record = &json[0];
     assert_eq!(record["cause"], serde_json::json!(["an operator forced the circuit open"]));
     assert_eq!((&record["status"], &record["status_after"]), (&"unhealthy".into(), &"unknown".into()));

@@ -3,7 +3,6 @@
 //! Breakers are known to the whole process, so each test has names of its own and looks at nobody else's.
 #![cfg(feature = "telemetry")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
-#![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
 mod checks;
 mod components;

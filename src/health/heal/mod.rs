@@ -4,23 +4,7 @@
 //! Some failures go away when a worker is restarted, a circuit reset or a queue sent again, and somebody is woken at
 //! night to do it. A program that does it by itself can do harm as well: one that restarts what is slow because its
 //! database is down makes two outages of one, and one that restarts for ever hides the failure. So an action is
-//! held to limits, is looked after, and leaves a record.
-//!
-//! # What it promises
-//! - **Limited per hour.** No healing begins more often than [`HealingSettings::at_most_per_hour`] within any 3,600
-//!   seconds, and all of one health together no more often than [`HealingLimits::per_hour`]. Between two actions lies a
-//!   [backoff](HealingSettings::backoff) that grows while they do not help.
-//! - **Never overlaps itself.** One action of a healing runs at a time, and of all healings of one component; the time in
-//!   which it is looked whether it helped belongs to it. A few run at once in all ([`HealingLimits::at_once`]). A function
-//!   whose time is up counts as running until it is gone.
-//! - **Recorded.** Each action that begins leaves one [`HealingRecord`]: why, what came of it, how long it took.
-//! - **Root cause first.** A component that fails because of one that it [depends on](super::Component::depends_on) is
-//!   left alone, unless its healing says [otherwise](HealingSettings::even_if_caused).
-//! - **Verified.** After the action the checks of the component run, and what called for it is looked at again, until it
-//!   is over or [time is up](HealingSettings::verify_within). When it does not help, somebody
-//!   [is told](Healing::escalate).
-//! - **Nothing begins while the process is [on its way out](crate::Health::drain)**, or while somebody
-//!   [paused](HealingHandle::pause) it.
+//! held to limits, is looked after, and leaves a record. What it promises is written at [`Healing`].
 
 mod action;
 mod command;
