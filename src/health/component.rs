@@ -104,6 +104,15 @@ impl Components {
         self.0.get(name)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them, in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Component> {
+        self.0.values()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.keys()
     }
