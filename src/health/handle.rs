@@ -1,7 +1,7 @@
 //! The handle.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::cache::Cache;
 use super::check::Checks;
@@ -115,8 +115,7 @@ impl Health {
 
     /// The next one who asks gets a new snapshot: something has changed.
     pub(super) fn refresh(&self) {
-        self.inner.cache.forget();
-        self.inner.life.wake();
+        self.inner.refresh();
     }
 
     /// Where in its life the process is.
@@ -129,6 +128,16 @@ impl Health {
         &self.inner.vitals
     }
 
+    /// [`Self::refresh`] for somebody who does not keep this health alive.
+    pub(super) fn refresher(&self) -> Box<dyn Fn() + Send + Sync> {
+        let inner = Arc::downgrade(&self.inner);
+        Box::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.refresh();
+            }
+        })
+    }
+
     /// The checks.
     pub(super) fn checks(&self) -> &Arc<Checks> {
         &self.inner.checks
@@ -137,6 +146,16 @@ impl Health {
     /// The healing actions.
     pub(super) fn healers(&self) -> &Arc<Healers> {
         &self.inner.healers
+    }
+
+    /// The inside, for those who must not keep it alive.
+    pub(super) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
+    /// The health that `inner` is the inside of.
+    pub(super) fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
     }
 
     /// Sees to it that somebody looks now and then, if there is a runtime here.
@@ -152,6 +171,12 @@ impl Inner {
 
     pub(super) fn is_draining(&self) -> bool {
         self.life.is_draining()
+    }
+
+    /// See [`Health::refresh`].
+    fn refresh(&self) {
+        self.cache.forget();
+        self.life.wake();
     }
 
     /// Whether no critical component fails.

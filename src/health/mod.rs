@@ -95,19 +95,38 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
+pub use check::{
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
+    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
+};
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use check::{
     HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
     TcpCheckSettings,
 };
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use check::{RedisCheck, RedisConnectionCheck};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
 pub use handle::Health;
+pub use heal::{
+    Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
+    HealingStatus, When, Withheld,
+};
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use probe::{GrpcHealth, Watching};
 pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use recorder::Recorder;
