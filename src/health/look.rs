@@ -9,7 +9,7 @@ use super::handle::Inner;
 use super::score::Evidence;
 use super::snapshot::HealthSnapshot;
 use crate::clock::Tick;
-use crate::signal::{self, VitalReading};
+use crate::signal;
 
 impl Inner {
     /// The health of this moment. Does what is due in this round.
@@ -17,10 +17,11 @@ impl Inner {
         // One look after the other: an older one must not undo what a newer one found.
         let mut kept = self.kept.lock();
         let said = self.said();
-        let mut evidence = self.evidence(&said.components);
+        let mut evidence = kept.room();
+        self.collect(&said.components, &mut evidence);
         let due = kept.keep(now, &mut evidence, &said.settings);
         let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, &said.settings));
-        kept.remember(&snapshot);
+        kept.remember(&snapshot, evidence);
         drop(kept);
         if due {
             self.healers.after_round(&snapshot);
@@ -29,8 +30,8 @@ impl Inner {
     }
 
     /// What is known of each component, by name and in its order.
-    fn evidence(&self, registered: &Components) -> Vec<(Arc<str>, Evidence)> {
-        let mut found = called_or_registered(self.vitals.readings(), registered);
+    fn collect(&self, registered: &Components, found: &mut Vec<(Arc<str>, Evidence)>) {
+        self.called_or_registered(registered, found);
         // Most others speak for one of those: a search among a thousand is quicker than a tree of them.
         let mut others: BTreeMap<Arc<str>, Evidence> = BTreeMap::new();
         let mut of = |name: &str, add: &mut dyn FnMut(&mut Evidence)| match found
@@ -50,28 +51,24 @@ impl Inner {
             found.extend(others);
             found.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
-        found
     }
-}
 
-/// Those that were called and those that are registered, in the order of their names.
-fn called_or_registered(
-    called: Vec<(Arc<str>, VitalReading)>,
-    registered: &Components,
-) -> Vec<(Arc<str>, Evidence)> {
-    let mut found = Vec::with_capacity(called.len().max(registered.len()));
-    let mut registered = registered.names().peekable();
-    for (name, vital) in called {
-        while let Some(next) = registered.peek() {
-            match (***next).cmp(&*name) {
-                Ordering::Less => found.push((Arc::clone(next), Evidence::default())),
-                Ordering::Equal => {}
-                Ordering::Greater => break,
+    /// Those that were called and those that are registered, in the order of their names.
+    fn called_or_registered(&self, registered: &Components, found: &mut Vec<(Arc<str>, Evidence)>) {
+        let mut registered = registered.names().peekable();
+        self.vitals.each(|name, vital| {
+            let mut name = name;
+            while let Some(next) = registered.peek() {
+                match (***next).cmp(&**name) {
+                    Ordering::Less => found.push((Arc::clone(next), Evidence::default())),
+                    // The one that others know it by, so that they need not compare the text.
+                    Ordering::Equal => name = next,
+                    Ordering::Greater => break,
+                }
+                registered.next();
             }
-            registered.next();
-        }
-        found.push((name, Evidence { vital: Some(vital), ..Evidence::default() }));
+            found.push((Arc::clone(name), Evidence { vital: Some(vital), ..Evidence::default() }));
+        });
+        found.extend(registered.map(|name| (Arc::clone(name), Evidence::default())));
     }
-    found.extend(registered.map(|name| (Arc::clone(name), Evidence::default())));
-    found
 }

@@ -27,6 +27,8 @@ pub(super) struct Kept {
 pub(super) struct KeptOfAll {
     /// In the order of their names.
     all: Vec<(Arc<str>, Box<Kept>)>,
+    /// Room for what is found: half a megabyte for a thousand components, which is dear to ask for each time.
+    room: Vec<(Arc<str>, Evidence)>,
     /// When the first round was, and when the next one is due.
     first: Option<Tick>,
     next: Tick,
@@ -69,11 +71,18 @@ impl KeptOfAll {
         due
     }
 
-    /// Keeps what became of them.
-    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot) {
+    /// Room for what is found.
+    pub(super) fn room(&mut self) -> Vec<(Arc<str>, Evidence)> {
+        std::mem::take(&mut self.room)
+    }
+
+    /// Keeps what became of them, and the room for the next time.
+    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot, mut room: Vec<(Arc<str>, Evidence)>) {
         for ((_, kept), component) in self.all.iter_mut().zip(&snapshot.components) {
             kept.status = Some(component.status);
         }
+        room.clear();
+        self.room = room;
     }
 
     /// Keeps as many as there are components. What is gone is forgotten.

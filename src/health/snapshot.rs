@@ -64,7 +64,7 @@ pub struct ComponentHealth {
     /// How much it counts in the overall score.
     pub weight: f64,
     /// What it does not work without.
-    pub depends_on: Vec<Arc<str>>,
+    pub depends_on: Arc<[Arc<str>]>,
     /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
     /// to blame: look at these first. Empty while the component is healthy.
     pub because_of: Vec<Arc<str>>,
@@ -171,7 +171,7 @@ impl HealthSnapshot {
         for (name, evidence) in evidence {
             let verdict = evidence.judge(settings);
             points.push(verdict.points);
-            let said = registered.next_if(|said| said.name == *name);
+            let said = registered.next_if(|said| Arc::ptr_eq(&said.name, name) || said.name == *name);
             components.push(ComponentHealth {
                 name: Arc::clone(name),
                 status: verdict.status,
@@ -180,7 +180,7 @@ impl HealthSnapshot {
                 critical: said.is_some_and(|said| said.critical),
                 optional: said.is_some_and(|said| said.optional),
                 weight: said.map_or(1.0, |said| said.weight),
-                depends_on: said.map(|said| said.depends_on.iter().cloned().collect()).unwrap_or_default(),
+                depends_on: said.map(|said| Arc::clone(&said.depends_on)).unwrap_or_default(),
                 because_of: Vec::new(),
                 calls: evidence.vital.as_ref().filter(|vital| vital.calls > 0).map(Calls::from),
                 letters: evidence.letters.map(|(waiting, _)| waiting),
