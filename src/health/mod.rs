@@ -95,7 +95,8 @@ mod snapshot;
 mod status;
 
 pub use check::{
-    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
+    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, FirstOf, IntoFinding, Limited,
+    ServiceCheck,
 };
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]

@@ -308,16 +308,16 @@ fn tell(before: CheckOutcome, report: &CheckReport) {
     };
     let CheckReport { component, check, failures_in_a_row: failures, .. } = report;
     let (component, check, outcome) = (&**component, &**check, report.outcome.as_str());
-    let message = report.message.as_deref().unwrap_or_default();
+    let why = report.message.as_deref().unwrap_or_default();
     match change {
         Change::Fails => {
-            tracing::warn!(target: "campanile::health", component, check, outcome, failures, message, "a check fails");
+            tracing::warn!(target: "campanile::health", component, check, outcome, failures, why, "a check fails");
         }
         Change::Warns => {
-            tracing::warn!(target: "campanile::health", component, check, outcome, message, "a check warns");
+            tracing::warn!(target: "campanile::health", component, check, outcome, why, "a check warns");
         }
         Change::WorksAgain => {
-            tracing::info!(target: "campanile::health", component, check, outcome, message, "a check passes again");
+            tracing::info!(target: "campanile::health", component, check, outcome, why, "a check passes again");
         }
         Change::WarnsNoMore => {
             tracing::info!(target: "campanile::health", component, check, outcome, "a check warns no more");
@@ -325,7 +325,7 @@ fn tell(before: CheckOutcome, report: &CheckReport) {
     }
 }
 
-/// What was amiss, fit for strangers: probes and logs tell it.
+/// What was amiss in one line, fit for strangers: probes and logs tell it.
 fn presentable(message: &str) -> Arc<str> {
     static SECRETS: LazyLock<Option<Redactor>> =
         LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
@@ -333,10 +333,13 @@ fn presentable(message: &str) -> Arc<str> {
     let read = cut_at(message, MESSAGE + MESSAGE / 4);
     let Some(redactor) = &*SECRETS else { return MARKER.into() };
     let clean = redactor.text(read);
-    match cut_at(&clean, MESSAGE) {
-        whole if whole.len() == clean.len() && read.len() == message.len() => whole.into(),
-        cut => format!("{cut}…").into(),
+    let kept = cut_at(&clean, MESSAGE);
+    let mut line: String =
+        kept.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if kept.len() < clean.len() || read.len() < message.len() {
+        line.push('…');
     }
+    line.into()
 }
 
 impl std::fmt::Debug for Entry {

@@ -13,6 +13,7 @@ mod endpoint;
 mod entry;
 mod every;
 mod finding;
+mod first_of;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -22,6 +23,7 @@ mod registry;
 mod report;
 mod rhythm;
 mod runner;
+mod service;
 #[cfg(feature = "http")]
 mod tcp;
 mod words;
@@ -30,12 +32,14 @@ use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+pub use first_of::FirstOf;
 pub use handle::CheckHandle;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub use limits::{CheckExt, Limited};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
+pub use service::ServiceCheck;
 #[cfg(feature = "http")]
 pub use tcp::{TcpCheck, TcpCheckBuilder, TcpCheckSettings};
 
