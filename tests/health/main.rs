@@ -7,6 +7,7 @@
 mod checks;
 mod checks_kinds;
 mod checks_seen;
+mod checks_threads;
 mod components;
 mod hysteresis;
 #[cfg(feature = "http")]

@@ -26,6 +26,7 @@ mod runner;
 mod service;
 #[cfg(feature = "http")]
 mod tcp;
+mod telling;
 mod words;
 
 use std::future::Future;
