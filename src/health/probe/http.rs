@@ -41,8 +41,8 @@ impl Health {
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
     ///
     /// With `?verbose`, `/healthz` tells of each component its score, reasons, root causes, checks and outlook, and
-    /// `/readyz` the same of those that are critical. Only then does an answer hold what checks said, without the
-    /// secrets that [`redact`](crate::redact) finds; [`HealthService::verbose`] turns that off.
+    /// `/readyz` the same of those that are critical. Only then does an answer hold what checks said;
+    /// [`HealthService::verbose`] turns that off.
     ///
     /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where
     /// they fit. Anything but GET and HEAD is 405, any other path 404; under a prefix, mount it by axum's `nest_service`.
@@ -134,4 +134,71 @@ fn answer(code: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     *response.status_mut() = code;
     *response.headers_mut() = headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::{self, Emit, Sign, Source};
+    use std::sync::mpsc;
+    use std::thread::{self, ThreadId};
+
+    /// Holds up whoever makes a snapshot on one thread, and panics when it lets go.
+    struct Trap {
+        thread: ThreadId,
+        caught: mpsc::Sender<()>,
+        freed: crate::sync::Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Source for Trap {
+        fn observe(&self, _: &mut Emit<'_>) {}
+
+        fn signs(&self, _: &mut dyn FnMut(&str, Sign)) {
+            if thread::current().id() == self.thread {
+                self.caught.send(()).unwrap();
+                let _ = self.freed.lock().recv();
+                panic!("on purpose: nothing can be told");
+            }
+        }
+    }
+
+    fn code(service: &HealthService, path: &'static str) -> StatusCode {
+        service.answer(&Method::GET, &Uri::from_static(path)).status()
+    }
+
+    #[test]
+    fn p52_liveness_needs_no_snapshot() {
+        let health = Health::standalone();
+        let service = health.http_service();
+        let (caught, caught_one) = mpsc::channel();
+        let (free, freed) = mpsc::channel::<()>();
+        let looks = thread::spawn({
+            let service = service.clone();
+            move || {
+                let trap =
+                    Trap { thread: thread::current().id(), caught, freed: crate::sync::Mutex::new(freed) };
+                let trap = Arc::new(trap);
+                signal::register(&trap);
+                code(&service, "/readyz")
+            }
+        });
+        caught_one.recv().unwrap();
+        assert_eq!(code(&service, "/livez"), StatusCode::OK, "while a snapshot hangs");
+        drop(free);
+        assert!(looks.join().is_err());
+        assert_eq!(code(&service, "/livez"), StatusCode::OK, "after one panicked");
+        assert_eq!(code(&service, "/readyz"), StatusCode::OK, "and the others go on");
+    }
+
+    #[test]
+    fn p52_liveness_waits_for_no_lock() {
+        let health = Health::standalone();
+        let service = health.http_service();
+        let held = health.inner.kept.lock();
+        let (answered, answer) = mpsc::channel();
+        thread::spawn(move || answered.send(code(&service, "/livez")));
+        let answer = answer.recv_timeout(std::time::Duration::from_secs(30));
+        assert_eq!(answer, Ok(StatusCode::OK));
+        drop(held);
+    }
 }

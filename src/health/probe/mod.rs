@@ -1,6 +1,10 @@
 //! How health is asked from outside: over HTTP, and over gRPC.
 
+#[cfg(feature = "grpc")]
+mod board;
 mod drain;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod life;
@@ -11,6 +15,8 @@ mod readiness;
 mod report;
 mod startup;
 
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcHealth, Watching};
 #[cfg(feature = "http")]
 pub use http::HealthService;
 pub(super) use life::Life;

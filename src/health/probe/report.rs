@@ -1,12 +1,11 @@
 //! What the probes write: JSON with the fields of `application/health+json` (draft-inadarei-api-health-check) where
 //! they fit.
 //!
-//! What a check says may quote an error, and an error may quote a connection string. So such words are left to those
-//! who ask for them, and go out without the secrets that [`redact`](crate::redact) finds.
+//! What a check says may quote an error, and an error may quote more than is good for everybody. So the words of checks
+//! go only to those who ask for them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -18,10 +17,9 @@ use super::readiness::{Missing, Readiness};
 use super::startup::Startup;
 use crate::health::check::{CheckOutcome, CheckReport};
 use crate::health::predict::Outlook;
-use crate::health::reason::Reason;
+use crate::health::reason::{Reason, ReasonKind};
 use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use crate::health::status::Status;
-use crate::redact::{RedactionSettings, Redactor};
 use crate::signal;
 
 /// The answer of a probe that has nothing else to say.
@@ -62,6 +60,8 @@ enum About<'a> {
     Health {
         health: Status,
         score: f64,
+        #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+        root_causes: &'a [Arc<str>],
         #[serde(skip_serializing_if = "<[Loss]>::is_empty")]
         losses: &'a [Loss],
     },
@@ -72,7 +72,7 @@ enum About<'a> {
 struct Absent<'a> {
     component: &'a str,
     status: Status,
-    reasons: Vec<Cow<'a, str>>,
+    reasons: Vec<&'a str>,
     #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
     because_of: &'a [Arc<str>],
 }
@@ -98,7 +98,7 @@ struct ComponentEntry<'a> {
     health: Status,
     critical: bool,
     optional: bool,
-    reasons: Vec<Reason>,
+    reasons: &'a [Reason],
     #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
     depends_on: &'a [Arc<str>],
     #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
@@ -124,7 +124,7 @@ struct CheckEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<Cow<'a, str>>,
+    output: Option<&'a str>,
     outcome: CheckOutcome,
     last: CheckOutcome,
     runs: u64,
@@ -177,6 +177,7 @@ pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
     let about = About::Health {
         health: snapshot.status,
         score: snapshot.score,
+        root_causes: &snapshot.root_causes,
         losses: if verbose { &snapshot.losses } else { &[] },
     };
     let told = snapshot.components.iter().filter(|_| verbose);
@@ -234,7 +235,7 @@ impl<'a> Absent<'a> {
             status: missing.status,
             reasons: reasons
                 .iter()
-                .map(|reason| if verbose { scrub(&reason.text) } else { in_general(reason) })
+                .map(|reason| if verbose { &reason.text } else { in_general(reason) })
                 .collect(),
             because_of: &missing.because_of,
         }
@@ -254,13 +255,7 @@ impl<'a> Absent<'a> {
 
 impl<'a> ComponentEntry<'a> {
     fn new(component: &'a ComponentHealth) -> Self {
-        let mut reasons = component.reasons.clone();
-        for reason in &mut reasons {
-            if let Cow::Owned(text) = scrub(&reason.text) {
-                reason.text = text;
-            }
-        }
-        let output: Vec<&str> = reasons.iter().map(|reason| reason.text.as_str()).collect();
+        let output: Vec<&str> = component.reasons.iter().map(|reason| reason.text.as_str()).collect();
         Self {
             component_id: &component.name,
             component_type: "component",
@@ -271,7 +266,7 @@ impl<'a> ComponentEntry<'a> {
             health: component.status,
             critical: component.critical,
             optional: component.optional,
-            reasons,
+            reasons: &component.reasons,
             depends_on: &component.depends_on,
             because_of: &component.because_of,
             outlook: component.outlook.as_deref(),
@@ -294,7 +289,7 @@ impl<'a> CheckEntry<'a> {
             observed_value: report.at.map(|_| report.took.as_secs_f64()),
             observed_unit: "s",
             time: report.at.map(rfc3339),
-            output: report.message.as_deref().map(scrub),
+            output: report.message.as_deref(),
             outcome: report.outcome,
             last: report.last,
             runs: report.runs,
@@ -305,8 +300,12 @@ impl<'a> CheckEntry<'a> {
 }
 
 /// A reason without the words of others in it.
-fn in_general(reason: &Reason) -> Cow<'_, str> {
-    Cow::Borrowed(&reason.text)
+fn in_general(reason: &Reason) -> &str {
+    match reason.kind {
+        ReasonKind::CheckFailed => "a check fails",
+        ReasonKind::CheckWarning => "a check warns",
+        _ => &reason.text,
+    }
 }
 
 fn still_starting(waiting_for: &[Arc<str>]) -> Option<String> {
@@ -327,12 +326,6 @@ fn rfc3339(at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let latest = std::time::Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since.min(latest)).to_string()
-}
-
-/// `text` without the secrets that the usual rules find.
-fn scrub(text: &str) -> Cow<'_, str> {
-    static REDACTOR: LazyLock<Option<Redactor>> = LazyLock::new(|| RedactionSettings::default().build().ok());
-    REDACTOR.as_ref().map_or(Cow::Borrowed(""), |redactor| redactor.text(text))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde wants it.
