@@ -19,7 +19,6 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "http")]
 mod letters;
 mod limits;
 mod patience;
@@ -49,7 +48,6 @@ pub use handle::CheckHandle;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub use limits::{CheckExt, Limited};
-#[cfg(feature = "http")]
 pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
