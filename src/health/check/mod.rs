@@ -20,7 +20,6 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "http")]
 mod letters;
 mod limits;
 mod patience;
