@@ -115,13 +115,22 @@ impl Health {
 
     /// The next one who asks gets a new snapshot: something has changed.
     pub(super) fn refresh(&self) {
-        self.inner.cache.forget();
-        self.inner.life.wake();
+        self.inner.refresh();
     }
 
     /// Where in its life the process is.
     pub(super) fn life(&self) -> &Arc<Life> {
         &self.inner.life
+    }
+
+    /// [`Self::refresh`] for somebody who does not keep this health alive.
+    pub(super) fn refresher(&self) -> Box<dyn Fn() + Send + Sync> {
+        let inner = Arc::downgrade(&self.inner);
+        Box::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.refresh();
+            }
+        })
     }
 
     /// The checks.
@@ -147,6 +156,12 @@ impl Inner {
 
     pub(super) fn is_draining(&self) -> bool {
         self.life.is_draining()
+    }
+
+    /// See [`Health::refresh`].
+    fn refresh(&self) {
+        self.cache.forget();
+        self.life.wake();
     }
 
     /// Whether no critical component fails.

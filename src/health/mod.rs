@@ -94,7 +94,9 @@ mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckExt, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited};
+pub use check::{
+    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
+};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use check::{

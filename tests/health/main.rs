@@ -2,7 +2,9 @@
 //!
 //! Breakers are known to the whole process, so each test has names of its own and looks at nobody else's.
 #![cfg(feature = "telemetry")]
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
+mod checks;
 mod components;
 mod hysteresis;
 #[cfg(feature = "http")]

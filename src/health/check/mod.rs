@@ -5,18 +5,23 @@
 //! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
 //! check that hangs or panics is told as such and holds nobody up.
 
+mod ask;
 #[cfg(feature = "http")]
 mod client;
 #[cfg(feature = "http")]
 mod endpoint;
+mod entry;
 mod every;
 mod finding;
+mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod limits;
 mod patience;
 mod registry;
 mod report;
+mod rhythm;
+mod runner;
 #[cfg(feature = "http")]
 mod tcp;
 mod words;
@@ -25,6 +30,7 @@ use std::future::Future;
 
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+pub use handle::CheckHandle;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
 pub use limits::{CheckExt, Limited};
