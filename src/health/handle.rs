@@ -1,7 +1,7 @@
 //! The handle.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::cache::Cache;
 use super::check::Checks;
@@ -123,6 +123,11 @@ impl Health {
         &self.inner.life
     }
 
+    /// The vital signs of the components.
+    pub(super) fn vitals(&self) -> &Arc<Vitals> {
+        &self.inner.vitals
+    }
+
     /// [`Self::refresh`] for somebody who does not keep this health alive.
     pub(super) fn refresher(&self) -> Box<dyn Fn() + Send + Sync> {
         let inner = Arc::downgrade(&self.inner);
@@ -141,6 +146,16 @@ impl Health {
     /// The healing actions.
     pub(super) fn healers(&self) -> &Arc<Healers> {
         &self.inner.healers
+    }
+
+    /// The inside, for those who must not keep it alive.
+    pub(super) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
+    /// The health that `inner` is the inside of.
+    pub(super) fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
     }
 
     /// Sees to it that somebody looks now and then, if there is a runtime here.

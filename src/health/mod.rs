@@ -6,7 +6,7 @@
 //! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
 //!
 //! # Components
-//! A component is a name. Spans are counted under theirs, and a breaker or a queue of the same name speaks for
+//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a queue of the same name speaks for
 //! the same component. A sampler speaks for `host`, and for `gpu/0` and so on. [`Health::register`] adds what cannot be seen from there: which are
 //! [critical](Component::critical) or [optional](Component::optional), and who
 //! [depends on](Component::depends_on) whom.
@@ -94,6 +94,7 @@ mod of_telemetry;
 mod predict;
 mod probe;
 mod reason;
+mod recorder;
 mod round;
 mod score;
 mod settings;
@@ -101,16 +102,30 @@ mod snapshot;
 mod status;
 
 pub use check::{
-    Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding, Limited,
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
+    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
 };
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use check::{
     HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
     TcpCheckSettings,
 };
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use check::{RedisCheck, RedisConnectionCheck};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
 pub use handle::Health;
+pub use heal::{
+    Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
+    HealingStatus, When, Withheld,
+};
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
@@ -120,6 +135,7 @@ pub use probe::HealthService;
 pub use probe::{GrpcHealth, Watching};
 pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
+pub use recorder::Recorder;
 pub use settings::{HealthSettings, Thresholds, Weights};
 pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 pub use status::Status;

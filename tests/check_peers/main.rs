@@ -1,12 +1,25 @@
 //! Checks of real things: servers that work, slow down, break, lie and go away.
 #![cfg(feature = "telemetry")]
 
+mod blocking;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
+mod pool;
+#[cfg(feature = "real-servers")]
+mod redis;
 #[cfg(feature = "http")]
 mod server;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "real-servers")]
+#[path = "../support/mod.rs"]
+mod support;
 #[cfg(feature = "http")]
 mod tcp;
+#[cfg(feature = "real-servers")]
+mod tls;
 
 use std::time::Duration;
 

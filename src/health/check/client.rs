@@ -59,7 +59,10 @@ where
         // A little less, so that it is told that it was the connection that took so long.
         connector.set_connect_timeout(Some(timeout.mul_f64(0.9)));
         let mut builder = legacy::Client::builder(TokioExecutor::new());
-        builder.pool_max_idle_per_host(0).retry_canceled_requests(false).http2_only(http2);
+        builder.pool_max_idle_per_host(0).retry_canceled_requests(false);
+        debug_assert!(!http2 || cfg!(feature = "grpc"), "nothing but gRPC needs it");
+        #[cfg(feature = "grpc")]
+        builder.http2_only(http2);
         let certificates = files.certificates();
         #[cfg(feature = "tls")]
         if endpoint.is_secure() {
