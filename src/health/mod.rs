@@ -91,9 +91,15 @@
 //! ```
 //!
 //! # Probes
-//! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
-//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
-//! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
+//! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
+//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
+//! starts, while a critical component fails, which it names, and for good when the process is on its way out. Over gRPC
+//! (feature `grpc`), `Health::grpc_service` says the same by `grpc.health.v1`, and tells those who watch.
+//!
+//! - The start is over when every [gate](Health::starting) is done and every check of a critical component has passed
+//!   once.
+//! - The way out is [`Health::drain_after`]: nobody shall send any more, then a grace period, then the server ends.
+//! - No probe makes a check run, or a snapshot more often than [`HealthSettings::cached_for`] says.
 
 mod blame;
 mod cache;
