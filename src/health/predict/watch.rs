@@ -104,3 +104,190 @@ impl Watch {
                 * size_of::<super::season::Season>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SIGNS: [VitalSign; 8] = [
+        VitalSign::ErrorShare,
+        VitalSign::MeanDuration,
+        VitalSign::Rate,
+        VitalSign::Letters,
+        VitalSign::CpuUsage,
+        VitalSign::MemoryUsage,
+        VitalSign::DiskUsage,
+        VitalSign::Temperature,
+    ];
+
+    /// A watch with a look every ten seconds.
+    #[derive(Default)]
+    struct Looks {
+        watch: Watch,
+        settings: PredictSettings,
+        second: u64,
+    }
+
+    impl Looks {
+        fn look(&mut self, times: u32, measures: &[Measure]) -> Outlook {
+            for _ in 0..times {
+                self.second += 10;
+                let hour = (self.second / 3_600 % 168) as u8;
+                self.watch.update(Duration::from_secs(self.second), hour, measures, &self.settings);
+            }
+            self.outlook()
+        }
+
+        fn outlook(&self) -> Outlook {
+            self.watch.outlook(&self.settings).unwrap()
+        }
+    }
+
+    fn measure(sign: VitalSign, value: f64, weight: f64) -> Measure {
+        let limit = match sign {
+            VitalSign::ErrorShare => 0.1,
+            VitalSign::MeanDuration => 5.0,
+            VitalSign::Letters => 100.0,
+            _ => f64::INFINITY,
+        };
+        Measure { sign, value, limit, weight }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut looks = Looks::default();
+        let service = [VitalSign::ErrorShare, VitalSign::MeanDuration, VitalSign::Rate, VitalSign::Letters];
+        let measures = service.map(|sign| measure(sign, 0.01, 100.0));
+        looks.look(100, &measures);
+        let fresh = looks.watch.bytes();
+        assert!(fresh <= 2_304, "{fresh} bytes");
+        looks.look(9_000, &measures);
+        let grown = looks.watch.bytes();
+        assert!(fresh < grown && grown <= 3_072, "{grown} bytes");
+    }
+
+    #[test]
+    fn the_warm_up_is_told_and_nothing_else_is_meanwhile() {
+        let mut looks = Looks::default();
+        let usual = measure(VitalSign::MeanDuration, 0.1, 600.0);
+        assert_eq!(looks.look(1, &[usual]).learning, Some(0.0));
+        let half = looks.look(30, &[usual]).learning;
+        assert!(half.is_some_and(|part| (part - 0.5).abs() < 1e-3), "{half:?}");
+        let outlook = looks.look(20, &[measure(VitalSign::MeanDuration, 4.9, 600.0)]);
+        assert_eq!((outlook.anomalies.len(), outlook.forecasts.len(), outlook.risk), (0, 0, 0.0));
+        assert_eq!(looks.look(30, &[usual]).learning, None);
+        looks.settings.enabled = false;
+        looks.watch.update(Duration::from_secs(looks.second + 10), 0, &[usual], &looks.settings);
+        assert_eq!(looks.watch.outlook(&looks.settings), None);
+    }
+
+    #[test]
+    fn one_failure_in_a_thousand_is_none_and_few_calls_say_little() {
+        for (calls, failed, odd) in
+            [(1_000.0, 1.0, false), (1_000.0, 30.0, true), (60.0, 2.0, false), (5.0, 2.0, false)]
+        {
+            let mut looks = Looks::default();
+            looks.look(400, &[measure(VitalSign::ErrorShare, 0.0, calls)]);
+            let outlook = looks.look(12, &[measure(VitalSign::ErrorShare, failed / calls, calls)]);
+            assert_eq!(!outlook.anomalies.is_empty(), odd, "{failed} of {calls}: {outlook:?}");
+        }
+    }
+
+    #[test]
+    fn one_slow_call_is_no_anomaly_and_a_slow_service_is() {
+        let mut looks = Looks::default();
+        let at = |value| [measure(VitalSign::MeanDuration, value, 600.0)];
+        looks.look(400, &at(0.1));
+        // One of 600 took a minute: the mean of the minute is twice as high, for a minute.
+        assert_eq!(looks.look(6, &at(0.2)).anomalies, []);
+        assert_eq!(looks.look(60, &at(0.1)).anomalies, []);
+        looks.look(1, &at(0.15));
+        let outlook = looks.look(1, &at(0.2));
+        let [anomaly] = &outlook.anomalies[..] else { panic!("{outlook:?}") };
+        assert!((anomaly.usual - 0.1).abs() < 0.005 && anomaly.z > 5.0 && !anomaly.shifted, "{anomaly:?}");
+        let [reason] = &outlook.reasons[..] else { panic!("{outlook:?}") };
+        assert_eq!(reason.risk, outlook.risk);
+        assert!(reason.text.starts_with("the mean duration of calls has been 200.0ms; usual is 10"), "{reason:?}");
+        let lasting = looks.look(60, &at(0.2));
+        assert!(lasting.anomalies[0].shifted, "{lasting:?}");
+        // What lasts is usual after an hour.
+        assert_eq!(looks.look(330, &at(0.2)).anomalies, []);
+        assert_eq!(looks.look(100, &at(0.2)).risk, 0.0);
+    }
+
+    #[test]
+    fn better_is_no_risk_and_an_outage_upstream_is_a_small_one() {
+        let mut looks = Looks::default();
+        let at = |rate, share| {
+            [measure(VitalSign::Rate, rate, 1.0), measure(VitalSign::ErrorShare, share, 600.0)]
+        };
+        looks.look(400, &at(10.0, 0.05));
+        looks.look(1, &at(20.0, 0.02));
+        let better = looks.look(1, &at(40.0, 0.0));
+        assert_eq!((better.anomalies.len(), better.risk), (2, 0.0), "{better:?}");
+        let mut looks = Looks::default();
+        looks.look(400, &at(10.0, 0.0));
+        looks.look(1, &at(5.0, 0.0));
+        let nobody = looks.look(1, &[measure(VitalSign::Rate, 0.0, 1.0)]);
+        assert_eq!(nobody.anomalies[0].value, 0.0);
+        assert!(nobody.risk > 0.0 && nobody.risk <= 0.2, "{nobody:?}");
+    }
+
+    #[test]
+    fn what_is_not_measured_any_more_says_nothing_and_a_gap_is_no_trend() {
+        let mut looks = Looks::default();
+        for letters in 0..400 {
+            looks.look(1, &[measure(VitalSign::Letters, f64::from(letters) / 8.0, 1.0)]);
+        }
+        let growing = looks.outlook();
+        let [forecast] = &growing.forecasts[..] else { panic!("{growing:?}") };
+        assert!((forecast.per_minute - 0.75).abs() < 0.01, "{forecast:?}");
+        assert!(forecast.reaches_limit_in.abs_diff(Duration::from_secs(4_010)) < Duration::from_secs(30));
+        assert!(growing.risk > 0.0 && forecast.confidence > 0.99);
+        assert_eq!(growing.reasons.iter().map(|reason| reason.risk).sum::<f64>(), growing.risk);
+        let other = [measure(VitalSign::Rate, 1.0, 1.0)];
+        assert_eq!(looks.look(20, &other).forecasts, []);
+        looks.second += 8 * 3_600;
+        assert_eq!(looks.look(10, &[measure(VitalSign::Letters, 60.0, 1.0)]).forecasts, []);
+    }
+
+    prop_compose! {
+        fn anything()(
+            sign in prop::sample::select(&SIGNS[..]),
+            value in prop_oneof![4 => 0.0_f64..10.0, 2 => 0.0_f64..1e12, 1 => prop::num::f64::ANY],
+            limit in prop_oneof![4 => 0.0_f64..100.0, 1 => prop::num::f64::ANY],
+            weight in prop_oneof![4 => 0.0_f64..1e4, 1 => prop::num::f64::ANY],
+            steps in prop_oneof![4 => 1_u64..60_000, 1 => 0..u64::MAX / 1_000_000],
+            times in 1_u32..60,
+        ) -> (Measure, u64, u32) {
+            (Measure { sign, value, limit, weight }, steps, times)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn risk_is_explained_whatever_is_measured(all in prop::collection::vec(anything(), 1..40)) {
+            let settings = PredictSettings { warm_up: Duration::from_secs(60), ..PredictSettings::default() };
+            let mut watch = Watch::default();
+            let mut at = 0_u64;
+            for (measure, step, times) in all {
+                for _ in 0..times {
+                    at = at.saturating_add(step);
+                    watch.update(Duration::from_millis(at), (at / 3_600_000 % 168) as u8, &[measure], &settings);
+                }
+                let Some(outlook) = watch.outlook(&settings) else { continue };
+                prop_assert!((0.0..=1.0).contains(&outlook.risk));
+                let sum: f64 = outlook.reasons.iter().map(|reason| reason.risk).sum();
+                prop_assert_eq!(sum, outlook.risk);
+                for anomaly in &outlook.anomalies {
+                    prop_assert!(anomaly.z.is_finite() && anomaly.usual.is_finite() && anomaly.value.is_finite());
+                }
+                for forecast in &outlook.forecasts {
+                    prop_assert!(forecast.per_minute > 0.0 && (0.5..=1.0).contains(&forecast.confidence));
+                }
+                prop_assert!(outlook.learning.is_none_or(|part| (0.0..1.0).contains(&part)));
+            }
+        }
+    }
+}
