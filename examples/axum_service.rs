@@ -50,7 +50,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    // A service waits for SIGTERM here, and gives its balancers more time to notice.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let signal = async { stopped.await.unwrap_or_default() };
+    let shutdown = health.drain_after(signal, Duration::from_millis(100));
+    let server =
+        tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(shutdown).await });
 
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     for path in [
@@ -76,6 +81,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{line}");
         }
     }
+    // Not ready at once, served for the grace period, then the end of what is under way.
+    drop((stop, client));
+    server.await??;
+    println!("\nThe server has ended; ready: {}", health.is_ready());
     telemetry.shutdown(Duration::from_secs(5));
     Ok(())
 }

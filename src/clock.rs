@@ -35,6 +35,13 @@ pub(crate) fn now() -> Tick {
     tick_of(Instant::now(), &SCALE)
 }
 
+/// The tick of a moment of tokio's clock.
+#[cfg(feature = "telemetry")]
+#[inline]
+pub(crate) fn at(instant: Instant) -> Tick {
+    tick_of(instant, &SCALE)
+}
+
 #[inline]
 fn tick_of(instant: Instant, scale: &Scale) -> Tick {
     match scale {

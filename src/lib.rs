@@ -70,6 +70,8 @@ mod sync;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 pub mod timing;
+#[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
+mod tls;
 mod window;
 
 pub use backoff::{Backoff, Jitter};

@@ -3,14 +3,14 @@
 //! Buckets grow with the value, sixteen to each power of two, so that a percentile is wrong by at most 1/32
 //! (3.2 %) of itself. They reach to 2^64 ns, which is 584 years: no duration lies above them.
 
-#[cfg(feature = "telemetry")]
-mod dense;
 mod live;
+#[cfg(feature = "telemetry")]
+mod sparse;
 mod wire;
 
-#[cfg(feature = "telemetry")]
-pub(crate) use dense::DenseSketch;
 pub(crate) use live::{LiveSketch, Summary};
+#[cfg(feature = "telemetry")]
+pub(crate) use sparse::SparseSketch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use source::Token;
 const FLOORS: &[&[&str]] = &[
     // Floor 0, the vocabulary: what imports nothing, and what is made of that.
     &["clock", "duration", "error", "guide", "moment", "percent", "sync"],
-    &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "window"],
+    &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "tls", "window"],
     &["attempts"],
     // Floor 1.
     &["signal"],

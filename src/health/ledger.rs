@@ -2,6 +2,7 @@
 
 use super::reason::{Reason, ReasonKind};
 use super::score::{WHOLE, score};
+use super::snapshot::shares;
 
 /// At this multiple of its limit, a figure costs its whole weight.
 const FULL_AT: f64 = 5.0;
@@ -26,7 +27,19 @@ impl Ledger {
         weight: f64,
         text: impl FnOnce() -> String,
     ) {
-        let ratio = figure / limit;
+        self.ratio(kind, figure, limit, figure / limit, weight, text);
+    }
+
+    /// The same for a figure whose limit is reached at a `ratio` of 1, and half of it at one of 0.5.
+    pub(super) fn ratio(
+        &mut self,
+        kind: ReasonKind,
+        figure: f64,
+        limit: f64,
+        ratio: f64,
+        weight: f64,
+        text: impl FnOnce() -> String,
+    ) {
         let at_limit = self.at_limit.min(weight);
         let cost = if ratio < 1.0 {
             at_limit * (2.0 * ratio - 1.0).max(0.0)
@@ -48,6 +61,14 @@ impl Ledger {
         text: String,
     ) {
         self.enter_points(kind, figure, limit, weight, ceil(cost), || text);
+    }
+
+    /// Enters reasons that tend to have one cause: together they cost what the weightiest of them would alone.
+    pub(super) fn together(&mut self, reasons: Vec<Reason>) {
+        let weights: Vec<f64> = reasons.iter().map(|reason| reason.weight).collect();
+        let whole = ceil(weights.iter().copied().fold(0.0, f64::max));
+        let points = shares(&weights, &vec![whole; weights.len()]);
+        self.entries.extend(points.into_iter().zip(reasons).filter(|(points, _)| *points > 0));
     }
 
     fn enter_points(
@@ -87,6 +108,6 @@ fn floor(cost: f64) -> u32 {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
-pub(super) fn ceil(cost: f64) -> u32 {
+fn ceil(cost: f64) -> u32 {
     ((cost * f64::from(WHOLE)).ceil() as u32).min(WHOLE)
 }

@@ -1,16 +1,14 @@
 //! What the figures of a machine cost.
 
-use super::ledger::ceil;
 use super::reason::{Reason, ReasonKind};
 use super::settings::Weights;
-use super::snapshot::shares;
 use crate::signal::{Level, MachineSign, Watched};
 
-/// The reasons of the figures that are at a limit, with what each costs.
+/// The reasons of the figures that are at a limit, the worst first.
 ///
-/// Together they cost what the worst of them would alone: a machine that is short of memory and therefore busy is
-/// not twice as ill.
-pub(super) fn reasons(signs: &[MachineSign], weights: &Weights) -> Vec<(u32, Reason)> {
+/// They cost what the worst of them would alone: a machine that is short of memory and therefore busy is not twice as
+/// ill.
+pub(super) fn reasons(signs: &[MachineSign], weights: &Weights) -> Vec<Reason> {
     let mut found: Vec<(f64, &MachineSign)> = signs
         .iter()
         .filter_map(|sign| match sign.level {
@@ -21,16 +19,11 @@ pub(super) fn reasons(signs: &[MachineSign], weights: &Weights) -> Vec<(u32, Rea
         .filter(|(weight, _)| *weight > 0.0)
         .collect();
     found.sort_by(|(_, a), (_, b)| (b.level, a.watched, &a.which).cmp(&(a.level, b.watched, &b.which)));
-    let each: Vec<f64> = found.iter().map(|(weight, _)| *weight).collect();
-    let whole = ceil(each.iter().copied().fold(0.0, f64::max));
-    let points = shares(&each, &vec![whole; each.len()]);
-    points
+    found
         .into_iter()
-        .zip(found)
-        .filter(|(points, _)| *points > 0)
-        .map(|(points, (weight, sign))| {
+        .map(|(weight, sign)| {
             let (figure, limit) = (sign.value, sign.limit);
-            (points, Reason { kind: kind(sign.watched), figure, limit, weight, cost: 0.0, text: text(sign) })
+            Reason { kind: kind(sign.watched), figure, limit, weight, cost: 0.0, text: text(sign) }
         })
         .collect()
 }

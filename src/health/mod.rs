@@ -6,7 +6,7 @@
 //! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
 //!
 //! # Components
-//! A component is a name. Spans are counted under theirs, and a breaker or a queue of the same name speaks for
+//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a queue of the same name speaks for
 //! the same component. A sampler speaks for `host`, and for `gpu/0` and so on. [`Health::register`] adds what cannot be seen from there: which are
 //! [critical](Component::critical) or [optional](Component::optional), and who
 //! [depends on](Component::depends_on) whom.
@@ -42,6 +42,9 @@
 //! | share of calls of the last minute that failed | 10 % | 1 |
 //! | failures in a row, if it was called in the last minute | 3 | 0.5 |
 //! | mean duration of the calls of the last minute | 5 s | 0.5 |
+//! | mean duration next to what is usual for the component | 6 deviations above, and 10 ms | 0.25 |
+//! | a check failed | | 0.75 |
+//! | a check warns | | 0.25 |
 //! | circuit open, or forced open | | 0.75 |
 //! | circuit half-open | | 0.25 |
 //! | dead letters that wait | 100 | 0.5 |
@@ -50,42 +53,83 @@
 //! | a figure of the machine at its critical threshold | | 0.5 |
 //!
 //! The sampler's settings hold the thresholds of the machine. What is wrong with one machine tends to have one cause, so
-//! that the figures of one component cost no more together than the worst of them alone. A host at its limits is degraded
+//! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at its limits is degraded
 //! or unhealthy, and serves; it takes readiness away only when it is registered as critical.
 //!
 //! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
-//! `Critical`. A component with fewer than five calls in the last minute, no queue, and nothing against it is
-//! `Unknown`. All of it can be [configured](Health::configure), at any time.
+//! `Critical`. A better status than the last one takes 0.05 more than that, a worse one is had at once: a score that
+//! moves about a threshold does not make the status do so. A component with fewer than five calls in the last minute, no
+//! queue, no check that has run, and nothing against it is `Unknown`. All of it can be [configured](Health::configure), at any time.
+//!
+//! # Root causes
+//! A component that is not healthy while one that it depends on is not either names that one in
+//! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
+//! bottom, first of all. Components of which nothing is known are seen through.
 //!
 //! # Probes
 //! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
 //! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
 
+mod blame;
+mod cache;
 mod check;
+mod checked;
 mod component;
+mod costs;
 mod handle;
 mod heal;
 mod ledger;
+mod look;
 mod machine;
+mod measures;
+mod metrics;
 mod of_telemetry;
 mod predict;
 mod probe;
 mod reason;
+mod recorder;
 mod round;
 mod score;
 mod settings;
 mod snapshot;
 mod status;
 
-pub use check::{Check, CheckOutcome, CheckReport, Every, Finding, IntoFinding};
+pub use check::{
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
+    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
+};
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use check::{
+    HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
+    TcpCheckSettings,
+};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use check::{RedisCheck, RedisConnectionCheck};
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 pub use component::Component;
-pub use handle::{Health, Missing, Readiness};
+pub use handle::Health;
+pub use heal::{
+    Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
+    HealingStatus, When, Withheld,
+};
 pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use probe::{GrpcHealth, Watching};
+pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
+pub use recorder::Recorder;
 pub use settings::{HealthSettings, Thresholds, Weights};
 pub use snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 pub use status::Status;

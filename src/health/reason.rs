@@ -32,6 +32,8 @@ pub enum ReasonKind {
     ConsecutiveFailures,
     /// The mean duration of the calls of the last minute, in seconds.
     MeanDuration,
+    /// The mean duration next to what is usual for the component, in seconds.
+    SlowerThanUsual,
     /// The circuit is open: calls are refused.
     CircuitOpen,
     /// An operator forced the circuit open.
@@ -44,6 +46,10 @@ pub enum ReasonKind {
     Letters,
     /// The age of the oldest waiting letter, in seconds.
     OldestLetter,
+    /// A check failed; its failures in a row.
+    CheckFailed,
+    /// A check found something amiss.
+    CheckWarning,
     /// The share of the processors in use, of the machine or of its container's limit.
     CpuUsage,
     /// The share of the memory in use, of the machine or of its container's limit.

@@ -2,23 +2,93 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use super::handle::Inner;
+use super::measures::measures;
 use super::predict::{Outlook, Watch};
+use super::score::Evidence;
+use super::settings::HealthSettings;
+use super::snapshot::HealthSnapshot;
 use super::status::Status;
+use crate::clock::{self, Tick};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of one component.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// What it was last: a status is left at another score than it is entered at.
-    pub(super) status: Option<Status>,
-    pub(super) watch: Watch,
-    pub(super) outlook: Option<Arc<Outlook>>,
+    status: Option<Status>,
+    watch: Watch,
+    outlook: Option<Arc<Outlook>>,
 }
 
-/// What is kept of all of them, by name.
-pub(super) type KeptOfAll = BTreeMap<Arc<str>, Kept>;
+/// What is kept of all of them.
+#[derive(Debug, Default)]
+pub(super) struct KeptOfAll {
+    by_name: BTreeMap<Arc<str>, Kept>,
+    /// When the first round was, and when the next one is due.
+    first: Option<Tick>,
+    next: Tick,
+}
+
+impl KeptOfAll {
+    /// Brings it up to date with what was found, and tells what follows from before; whether a round was due.
+    ///
+    /// Whoever asks, what is watched is measured once a round: a flood of questions must not look like a crowd
+    /// of measurements.
+    pub(super) fn keep(
+        &mut self,
+        now: Tick,
+        evidence: &mut BTreeMap<Arc<str>, Evidence>,
+        settings: &HealthSettings,
+    ) -> bool {
+        // What is gone is forgotten, so that there is never more than there are components.
+        self.by_name.retain(|name, _| evidence.contains_key(name));
+        let due = now >= self.next;
+        let first = *self.first.get_or_insert(now);
+        let mut measured = Vec::new();
+        for (name, evidence) in evidence {
+            if !self.by_name.contains_key(name) {
+                self.by_name.insert(Arc::clone(name), Kept::default());
+            }
+            let Some(kept) = self.by_name.get_mut(name) else { continue };
+            if due {
+                measures(evidence, settings, &mut measured);
+                kept.watch.update(
+                    now.since(first),
+                    hour_of_week(SystemTime::now()),
+                    &measured,
+                    &settings.predict,
+                );
+                kept.outlook = kept.watch.outlook(&settings.predict).map(Arc::new);
+            }
+            evidence.outlook.clone_from(&kept.outlook);
+            evidence.before = kept.status;
+        }
+        if due {
+            // On a grid, unless whole rounds were missed.
+            let on_grid = self.next + settings.round;
+            self.next = if on_grid > now { on_grid } else { now + settings.round };
+        }
+        due
+    }
+
+    /// Keeps what became of them.
+    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot) {
+        for (kept, component) in self.by_name.values_mut().zip(&snapshot.components) {
+            kept.status = Some(component.status);
+        }
+    }
+}
+
+/// The hour of the week in UTC: 0 begins on Monday at midnight.
+fn hour_of_week(time: SystemTime) -> u8 {
+    /// The epoch began on a Thursday.
+    const EPOCH: u64 = 3 * 24;
+    let hours = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 3_600;
+    u8::try_from((hours + EPOCH) % 168).unwrap_or_default()
+}
 
 /// The task that looks when nobody asks.
 #[derive(Debug, Default)]
@@ -52,9 +122,36 @@ impl Drop for Running {
 async fn look(inner: Weak<Inner>, running: Running) {
     let _running = running;
     loop {
-        let Some(pause) = inner.upgrade().map(|inner| inner.settings().round) else { return };
+        let Some(pause) = inner.upgrade().map(|inner| inner.round()) else { return };
         tokio::time::sleep(pause).await;
-        let Some(inner) = inner.upgrade() else { return };
-        inner.round();
+    }
+}
+
+impl Inner {
+    /// Looks, if that is due; the time until it is due again.
+    fn round(&self) -> Duration {
+        let now = clock::now();
+        let next = self.kept.lock().next;
+        if now < next {
+            return next.since(now);
+        }
+        let turn = self.cache.turn();
+        let settings = self.said().settings;
+        self.cache.put(turn, now, settings.cached_for, &self.look(now));
+        settings.round
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hour_of_the_week_begins_on_monday() {
+        let at = |seconds| hour_of_week(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        // The first of January 1970 was a Thursday, the fifth a Monday.
+        assert_eq!((at(0), at(4 * 86_400 - 1), at(4 * 86_400)), (72, 167, 0));
+        // Friday, the 13th of February 2009, 23:31:30.
+        assert_eq!(at(1_234_567_890), 4 * 24 + 23);
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::CheckReport;
+use super::checked;
 use super::ledger::Ledger;
 use super::machine;
 use super::predict::Outlook;
-use super::reason::{Reason, ReasonKind};
+use super::reason::Reason;
 use super::settings::HealthSettings;
 use super::status::Status;
-use crate::signal::{BreakerSign, LOOK_BACK, MachineSign, Sign, VitalReading};
+use crate::signal::{BreakerSign, MachineSign, Sign, VitalReading};
 
 /// All the points there are.
 pub(super) const WHOLE: u32 = 1_024;
@@ -37,6 +38,8 @@ pub(super) struct Evidence {
     pub(super) checks: Vec<Arc<CheckReport>>,
     /// What is to be expected of it.
     pub(super) outlook: Option<Arc<Outlook>>,
+    /// What it was last.
+    pub(super) before: Option<Status>,
 }
 
 /// What follows from it.
@@ -78,119 +81,29 @@ impl Evidence {
         let mut known = self.letters.is_some() || !self.machine.is_empty();
         if let Some(vital) = &self.vital {
             known |= vital.recent.calls >= settings.minimum_calls;
-            ledger.vital(vital, settings);
+            ledger.calls(vital, self.outlook.as_deref(), settings);
         }
         ledger.circuits(self, settings);
         if let Some((waiting, oldest)) = self.letters {
             ledger.letters(waiting, oldest, settings);
         }
-        ledger.entries.extend(machine::reasons(&self.machine, &settings.weights));
+        ledger.together(machine::reasons(&self.machine, &settings.weights));
+        known |= checked::is_known(&self.checks);
+        ledger.together(checked::reasons(&self.checks, &settings.weights));
         let (points, reasons) = ledger.close();
         known |= !reasons.is_empty();
-        let status = if known { settings.thresholds.status(score(points)) } else { Status::Unknown };
+        let thresholds = &settings.thresholds;
+        let status =
+            if known { thresholds.status_after(self.before, score(points)) } else { Status::Unknown };
         Verdict { status, points, reasons }
     }
-}
-
-impl Ledger {
-    fn vital(&mut self, vital: &VitalReading, settings: &HealthSettings) {
-        let weights = &settings.weights;
-        let recent = &vital.recent;
-        let minute = LOOK_BACK.as_secs();
-        if recent.calls >= settings.minimum_calls {
-            let (share, limit) = (recent.failure_rate(), settings.error_share);
-            self.figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
-                format!(
-                    "{:.1} % of the calls of the last {minute} s failed ({} of {}); the limit is {:.1} %",
-                    share * 100.0,
-                    recent.failures,
-                    recent.calls,
-                    limit * 100.0
-                )
-            });
-            let (mean, limit) = (vital.recent_mean, settings.mean_duration);
-            let (figure, most) = (mean.as_secs_f64(), limit.as_secs_f64());
-            self.figure(ReasonKind::MeanDuration, figure, most, weights.mean_duration, || {
-                format!("calls of the last {minute} s took {mean:.1?} on average; the limit is {limit:?}")
-            });
-        }
-        // A component that nobody calls any more is not held to its last failures: as long as they kept a
-        // service from being ready, no call would come to clear them.
-        if recent.calls > 0 {
-            let (failures, limit) = (vital.consecutive_failures, settings.consecutive_failures);
-            let (figure, most) = (count(failures), count(limit));
-            self.figure(ReasonKind::ConsecutiveFailures, figure, most, weights.consecutive_failures, || {
-                format!("the last {failures} calls failed; the limit is {limit}")
-            });
-        }
-    }
-
-    fn circuits(&mut self, evidence: &Evidence, settings: &HealthSettings) {
-        let weights = &settings.weights;
-        let states = [
-            (
-                ReasonKind::CircuitForcedOpen,
-                evidence.forced_open,
-                weights.circuit_open,
-                "an operator forced the circuit open",
-            ),
-            (
-                ReasonKind::CircuitOpen,
-                evidence.open,
-                weights.circuit_open,
-                "the circuit is open: calls are refused",
-            ),
-            (
-                ReasonKind::CircuitHalfOpen,
-                evidence.half_open,
-                weights.circuit_half_open,
-                "the circuit is half-open: a few calls try whether it may close",
-            ),
-        ];
-        // Circuits that share a name speak for one component: the worst one counts.
-        if let Some((kind, number, weight, text)) = states.into_iter().find(|(_, number, ..)| *number > 0) {
-            self.enter(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
-        }
-        let (broken, all) = (evidence.broken, evidence.keyed);
-        if broken > 0 {
-            // One key among many is not the whole.
-            let weight = weights.circuit_open;
-            let cost = weight * count(broken) / count(all.max(broken));
-            let text = format!("{broken} of {all} circuits are open, or would be if they were alone");
-            self.enter(ReasonKind::CircuitsOpen, count(broken), 0.0, weight, cost, text);
-        }
-    }
-
-    fn letters(&mut self, waiting: u64, oldest: Duration, settings: &HealthSettings) {
-        let weights = &settings.weights;
-        let limit = settings.letters;
-        self.figure(ReasonKind::Letters, count(waiting), count(limit), weights.letters, || {
-            format!("{waiting} dead letters wait; the limit is {limit}")
-        });
-        if waiting > 0 {
-            let limit = settings.oldest_letter;
-            let (figure, most) = (oldest.as_secs_f64(), limit.as_secs_f64());
-            self.figure(ReasonKind::OldestLetter, figure, most, weights.oldest_letter, || {
-                let oldest = Duration::from_secs(oldest.as_secs());
-                format!(
-                    "the oldest dead letter has waited for {}; the limit is {}",
-                    humantime::format_duration(oldest),
-                    humantime::format_duration(limit)
-                )
-            });
-        }
-    }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
-fn count(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::clock;
+    use crate::health::{ReasonKind, costs};
     use crate::signal::Vital;
     use proptest::prelude::*;
 
@@ -319,45 +232,59 @@ pub(super) mod tests {
             (broken, well) in (0_u64..3, 0_u64..3),
             letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
             machine in prop::collection::vec(machine::tests::sign(), 0..12),
+            checks in prop::collection::vec(checked::tests::some_report(), 0..12),
+            outlook in prop::option::of(costs::tests::outlook()),
+            before in prop::option::of(prop::sample::select(&Status::ALL[..])),
         ) -> Evidence {
             let [open, forced_open, half_open] = circuits;
             let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
             let calls = calls(failed, succeeded, Duration::from_millis(millis));
             let keyed = broken + well;
-            Evidence { open, forced_open, half_open, broken, keyed, letters, machine, ..calls }
+            let vital = calls.vital;
+            Evidence {
+                vital, open, forced_open, half_open, broken, keyed, letters, machine, checks, outlook, before,
+            }
         }
     }
 
     prop_compose! {
         fn settings()(
             limits in (1_u64..50, 0.001_f64..=1.0, 1_u64..50, 1_u64..10_000, 1_u64..1_000, 1_u64..100_000),
-            weights in prop::array::uniform9(0.0_f64..=1.0),
-            thresholds in (0.67_f64..0.999, 0.34_f64..0.66, 0.0_f64..0.33),
+            weights in prop::array::uniform12(0.0_f64..=1.0),
+            thresholds in (0.67_f64..0.999, 0.34_f64..0.66, 0.0_f64..0.33, 0.0_f64..0.99),
+            usual in (0.001_f64..100.0, 0_u64..100_000),
         ) -> HealthSettings {
             let (minimum_calls, error_share, consecutive_failures, millis, letters, secs) = limits;
-            let [share, consecutive, mean, open, half_open, waiting, oldest, warning, critical] = weights;
+            let [share, consecutive, mean, slower, open, half_open, waiting, oldest, warning, critical, failed, warns] =
+                weights;
             let settings = HealthSettings {
                 minimum_calls,
                 error_share,
                 consecutive_failures,
                 mean_duration: Duration::from_millis(millis),
+                slower_than_usual: usual.0,
+                slow_from: Duration::from_millis(usual.1),
                 letters,
                 oldest_letter: Duration::from_secs(secs),
                 weights: crate::health::Weights {
                     error_share: share,
                     consecutive_failures: consecutive,
                     mean_duration: mean,
+                    slower_than_usual: slower,
                     circuit_open: open,
                     circuit_half_open: half_open,
                     letters: waiting,
                     oldest_letter: oldest,
                     machine_warning: warning,
                     machine_critical: critical,
+                    check_failed: failed,
+                    check_warning: warns,
                 },
                 thresholds: crate::health::Thresholds {
                     healthy: thresholds.0,
                     degraded: thresholds.1,
                     unhealthy: thresholds.2,
+                    margin: (1.0 - thresholds.0) * thresholds.3,
                 },
                 ..HealthSettings::default()
             };

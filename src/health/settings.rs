@@ -33,6 +33,12 @@ pub struct HealthSettings {
     /// Limit of the mean duration of the calls of the last minute: more than zero. Default 5 s.
     #[serde(with = "crate::duration")]
     pub mean_duration: Duration,
+    /// Limit of the mean duration next to what is usual for the component, in robust standard deviations above that:
+    /// more than 0. It counts as soon as enough is known of the component. Default 6.
+    pub slower_than_usual: f64,
+    /// A mean duration up to this is never slower than usual. Default 10 ms.
+    #[serde(with = "crate::duration")]
+    pub slow_from: Duration,
     /// Limit of dead letters that wait: at least 1. Default 100.
     pub letters: u64,
     /// Limit of the age of the oldest waiting letter: more than zero. Default 1 h.
@@ -63,6 +69,8 @@ pub struct Weights {
     pub consecutive_failures: f64,
     /// For the mean duration. Default 0.5.
     pub mean_duration: f64,
+    /// For a mean duration above what is usual. Default 0.25.
+    pub slower_than_usual: f64,
     /// For an open circuit, forced or not. Default 0.75.
     pub circuit_open: f64,
     /// For a half-open circuit. Default 0.25.
@@ -75,6 +83,10 @@ pub struct Weights {
     pub machine_warning: f64,
     /// The same with one at its critical threshold. Default 0.5.
     pub machine_critical: f64,
+    /// For a check that fails, all of one component together. Default 0.75.
+    pub check_failed: f64,
+    /// For a check that warns, all of one component together. Default 0.25.
+    pub check_warning: f64,
 }
 
 /// The scores that a component must be above for a status. Each is less than the one before it.
@@ -87,6 +99,9 @@ pub struct Thresholds {
     pub degraded: f64,
     /// Above: `Unhealthy`; at or below it is `Critical`. At least 0. Default 0.2.
     pub unhealthy: f64,
+    /// A better status than the last one is had only by a score that is above its threshold by more than this; a worse
+    /// one at once. From 0, and small enough to leave room above the threshold of `Healthy`. Default 0.05.
+    pub margin: f64,
 }
 
 impl Default for HealthSettings {
@@ -96,6 +111,8 @@ impl Default for HealthSettings {
             error_share: 0.1,
             consecutive_failures: 3,
             mean_duration: Duration::from_secs(5),
+            slower_than_usual: 6.0,
+            slow_from: Duration::from_millis(10),
             letters: 100,
             oldest_letter: Duration::from_secs(3_600),
             weights: Weights::default(),
@@ -113,19 +130,22 @@ impl Default for Weights {
             error_share: 1.0,
             consecutive_failures: 0.5,
             mean_duration: 0.5,
+            slower_than_usual: 0.25,
             circuit_open: 0.75,
             circuit_half_open: 0.25,
             letters: 0.5,
             oldest_letter: 0.25,
             machine_warning: 0.25,
             machine_critical: 0.5,
+            check_failed: 0.75,
+            check_warning: 0.25,
         }
     }
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { healthy: 0.75, degraded: 0.5, unhealthy: 0.2 }
+        Self { healthy: 0.75, degraded: 0.5, unhealthy: 0.2, margin: 0.05 }
     }
 }
 
@@ -148,6 +168,9 @@ impl HealthSettings {
         ConfigError::check(failures >= 1, "health.consecutive_failures", failures, ONE)?;
         let mean = self.mean_duration;
         ConfigError::check(!mean.is_zero(), "health.mean_duration", mean, SOME)?;
+        let usual = self.slower_than_usual;
+        let usable = usual.is_finite() && usual > 0.0;
+        ConfigError::check(usable, "health.slower_than_usual", usual, "finite and more than 0")?;
         ConfigError::check(self.letters >= 1, "health.letters", self.letters, ONE)?;
         let oldest = self.oldest_letter;
         ConfigError::check(!oldest.is_zero(), "health.oldest_letter", oldest, SOME)?;
@@ -171,12 +194,15 @@ impl Weights {
             ("health.weights.error_share", self.error_share),
             ("health.weights.consecutive_failures", self.consecutive_failures),
             ("health.weights.mean_duration", self.mean_duration),
+            ("health.weights.slower_than_usual", self.slower_than_usual),
             ("health.weights.circuit_open", self.circuit_open),
             ("health.weights.circuit_half_open", self.circuit_half_open),
             ("health.weights.letters", self.letters),
             ("health.weights.oldest_letter", self.oldest_letter),
             ("health.weights.machine_warning", self.machine_warning),
             ("health.weights.machine_critical", self.machine_critical),
+            ("health.weights.check_failed", self.check_failed),
+            ("health.weights.check_warning", self.check_warning),
         ];
         weights.into_iter().try_for_each(|(setting, weight)| {
             ConfigError::check((0.0..=1.0).contains(&weight), setting, weight, "from 0 to 1")
@@ -198,10 +224,27 @@ impl Thresholds {
             self.degraded,
             "more than the threshold of unhealthy",
         )?;
-        ConfigError::check(self.unhealthy >= 0.0, "health.thresholds.unhealthy", self.unhealthy, "at least 0")
+        let unhealthy = self.unhealthy;
+        ConfigError::check(unhealthy >= 0.0, "health.thresholds.unhealthy", unhealthy, "at least 0")?;
+        ConfigError::check(
+            self.margin >= 0.0 && self.healthy + self.margin < 1.0,
+            "health.thresholds.margin",
+            self.margin,
+            "at least 0, and less than what the threshold of healthy leaves up to 1",
+        )
     }
 
-    pub(super) fn status(&self, score: f64) -> Status {
+    /// The status of a score, for a component that had the status `before`.
+    pub(super) fn status_after(&self, before: Option<Status>, score: f64) -> Status {
+        let status = self.status(score);
+        match before {
+            // A score that moves about a threshold must not make the status do so.
+            Some(before) if before > status => self.status(score - self.margin).min(before),
+            _ => status,
+        }
+    }
+
+    fn status(&self, score: f64) -> Status {
         if score > self.healthy {
             Status::Healthy
         } else if score > self.degraded {
@@ -210,6 +253,49 @@ impl Thresholds {
             Status::Unhealthy
         } else {
             Status::Critical
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BETTER_TO_WORSE: [Status; 4] =
+        [Status::Healthy, Status::Degraded, Status::Unhealthy, Status::Critical];
+
+    proptest! {
+        #[test]
+        fn a_score_that_moves_about_a_threshold_changes_the_status_once(
+            threshold in 0_usize..3,
+            moves in prop::collection::vec(-0.05_f64..=0.05, 1..100),
+            first in prop::option::of(prop::sample::select(&BETTER_TO_WORSE[..])),
+        ) {
+            let thresholds = Thresholds::default();
+            let middle = [thresholds.healthy, thresholds.degraded, thresholds.unhealthy][threshold];
+            let (mut status, mut changes) = (first, 0);
+            for offset in moves {
+                let next = thresholds.status_after(status, middle + offset);
+                changes += u32::from(status.is_some_and(|status| status != next));
+                status = Some(next);
+            }
+            // From wherever it was, and once downwards.
+            prop_assert!(changes <= 2, "{changes}");
+        }
+
+        #[test]
+        fn worse_is_had_at_once_and_better_beyond_the_margin(
+            before in prop::sample::select(&Status::ALL[..]),
+            score in 0.0_f64..=1.0,
+        ) {
+            let thresholds = Thresholds::default();
+            let (fresh, status) = (thresholds.status(score), thresholds.status_after(Some(before), score));
+            prop_assert!(status >= fresh);
+            prop_assert!(status == fresh || status <= before, "it does not get worse by getting better");
+            if fresh >= before || thresholds.status(score - thresholds.margin) == fresh {
+                prop_assert_eq!(status, fresh);
+            }
         }
     }
 }

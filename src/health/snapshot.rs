@@ -1,12 +1,15 @@
 //! What health says at one moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::blame::blame;
+use super::check::CheckReport;
 use super::component::{Component, Components};
+use super::predict::Outlook;
 use super::reason::Reason;
 use super::score::{Evidence, WHOLE, score};
 use super::settings::HealthSettings;
@@ -24,6 +27,10 @@ pub struct HealthSnapshot {
     pub score: f64,
     /// What each component took from the overall score, the most first; adds up to `1 - score`, exactly.
     pub losses: Vec<Loss>,
+    /// The components that are not healthy by their own doing: none that they depend on is to blame. The worst first,
+    /// and among equals the one that most others fail [because of](ComponentHealth::because_of). One that is optional
+    /// is named when one that is not depends on it and is not healthy either.
+    pub root_causes: Vec<Arc<str>>,
     /// Every component, by name.
     pub components: Vec<ComponentHealth>,
 }
@@ -60,12 +67,17 @@ pub struct ComponentHealth {
     /// What it does not work without.
     pub depends_on: Vec<Arc<str>>,
     /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
-    /// to blame. Empty while the component is healthy.
+    /// to blame: look at these first. Empty while the component is healthy.
     pub because_of: Vec<Arc<str>>,
     /// Its calls, if it was called.
     pub calls: Option<Calls>,
     /// Dead letters that wait under its name, if it has a queue.
     pub letters: Option<u64>,
+    /// What its checks found last, by the name of the check.
+    pub checks: Vec<Arc<CheckReport>>,
+    /// What is to be expected of it, as of the last [round](HealthSettings::round); `None` as long as nothing of it
+    /// was measured.
+    pub outlook: Option<Arc<Outlook>>,
 }
 
 /// The calls of one component: its spans.
@@ -137,6 +149,12 @@ impl HealthSnapshot {
         self.components.get(place)
     }
 
+    /// Whether no critical component fails.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
     /// The critical components that fail: as long as there is one, the service is not ready.
     pub fn missing(&self) -> impl Iterator<Item = &ComponentHealth> {
         self.components.iter().filter(|component| component.critical && component.status.is_failing())
@@ -165,47 +183,15 @@ impl HealthSnapshot {
                 because_of: Vec::new(),
                 calls: evidence.vital.as_ref().filter(|vital| vital.calls > 0).map(Calls::from),
                 letters: evidence.letters.map(|(waiting, _)| waiting),
+                checks: evidence.checks.clone(),
+                outlook: evidence.outlook.clone(),
             });
         }
-        let mut snapshot = Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), components };
-        snapshot.blame();
+        let root_causes = blame(&mut components);
+        let mut snapshot =
+            Self { status: Status::Unknown, score: 1.0, losses: Vec::new(), root_causes, components };
         snapshot.sum_up(&points);
         snapshot
-    }
-
-    fn blame(&mut self) {
-        let causes: Vec<Vec<Arc<str>>> =
-            self.components.iter().map(|component| self.causes_of(component)).collect();
-        for (component, causes) in self.components.iter_mut().zip(causes) {
-            component.because_of = causes;
-        }
-    }
-
-    fn causes_of(&self, component: &ComponentHealth) -> Vec<Arc<str>> {
-        let mut causes = Vec::new();
-        if component.status < Status::Degraded {
-            return causes;
-        }
-        let mut seen = BTreeSet::new();
-        let mut open: Vec<&Arc<str>> = component.depends_on.iter().collect();
-        while let Some(name) = open.pop() {
-            let Some(dependency) = self.component(name) else { continue };
-            if dependency.status == Status::Healthy || !seen.insert(name) {
-                continue;
-            }
-            // Nothing is known of some: whether they are to blame, those below them tell.
-            let below = &dependency.depends_on;
-            let bad_below = below
-                .iter()
-                .filter_map(|name| self.component(name))
-                .any(|below| below.status >= Status::Degraded);
-            if dependency.status >= Status::Degraded && !bad_below {
-                causes.push(Arc::clone(name));
-            }
-            open.extend(below);
-        }
-        causes.sort();
-        causes
     }
 
     fn sum_up(&mut self, points: &[u32]) {

@@ -16,8 +16,16 @@ pub(super) struct Minute {
     /// Where the bucket stands that is being filled, and when that ends.
     place: usize,
     ends: u64,
-    ring: [Calls; RING],
+    ring: [Bucket; RING],
     last: Tick,
+}
+
+/// The calls of one bucket; that many in six seconds are more than anybody makes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    calls: u32,
+    failures: u32,
+    nanos: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,10 +42,10 @@ impl Minute {
             self.advance(now);
         }
         self.last = self.last.max(now);
-        let calls = &mut self.ring[self.place];
-        calls.calls += 1;
-        calls.failures += u64::from(failed);
-        calls.nanos = calls.nanos.saturating_add(nanos);
+        let bucket = &mut self.ring[self.place];
+        bucket.calls = bucket.calls.saturating_add(1);
+        bucket.failures = bucket.failures.saturating_add(u32::from(failed));
+        bucket.nanos = bucket.nanos.saturating_add(nanos);
     }
 
     /// When the last call ended.
@@ -49,10 +57,10 @@ impl Minute {
         if now.0 >= self.ends {
             self.advance(now);
         }
-        self.ring.iter().fold(Calls::default(), |sum, calls| Calls {
-            calls: sum.calls + calls.calls,
-            failures: sum.failures + calls.failures,
-            nanos: sum.nanos.saturating_add(calls.nanos),
+        self.ring.iter().fold(Calls::default(), |sum, bucket| Calls {
+            calls: sum.calls + u64::from(bucket.calls),
+            failures: sum.failures + u64::from(bucket.failures),
+            nanos: sum.nanos.saturating_add(bucket.nanos),
         })
     }
 
@@ -63,7 +71,7 @@ impl Minute {
         let (number, newest) = (now.0 / WIDTH, (self.ends / WIDTH).saturating_sub(1));
         let first = (newest + 1).max((number + 1).saturating_sub(RING as u64));
         for gone in first..=number {
-            self.ring[place(gone)] = Calls::default();
+            self.ring[place(gone)] = Bucket::default();
         }
         self.place = place(number);
         self.ends = number.saturating_add(1).saturating_mul(WIDTH);

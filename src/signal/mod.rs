@@ -19,6 +19,8 @@ mod names;
 mod source;
 mod trace;
 #[cfg(feature = "telemetry")]
+mod vital_of;
+#[cfg(feature = "telemetry")]
 mod vitals;
 
 #[cfg(feature = "telemetry")]
@@ -44,4 +46,8 @@ pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]
 pub(crate) use trace::{on_current_trace, on_sampled_span};
 #[cfg(feature = "telemetry")]
-pub(crate) use vitals::{LOOK_BACK, Vital, VitalReading, Vitals};
+pub(crate) use vital_of::VitalOf;
+#[cfg(all(feature = "telemetry", test))]
+pub(crate) use vitals::Vital;
+#[cfg(feature = "telemetry")]
+pub(crate) use vitals::{LOOK_BACK, VitalReading, Vitals};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::minute::Minute;
 use crate::clock::{self, Tick, nanos};
 use crate::lanes::Lanes;
-use crate::sketch::{DenseSketch, Sketch, Summary};
+use crate::sketch::{SparseSketch, Summary};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::window::Counts;
@@ -44,10 +44,23 @@ impl Vitals {
     /// Every component with its vital signs, by name.
     pub(crate) fn readings(&self) -> Vec<(Arc<str>, VitalReading)> {
         let now = clock::now();
-        if self.read().values().any(|vital| vital.idle(now)) {
+        let mut expired = false;
+        let mut readings: Vec<(Arc<str>, VitalReading)> = Vec::new();
+        {
+            let components = self.read();
+            readings.reserve_exact(components.len());
+            for (name, vital) in &*components {
+                if vital.idle(now) {
+                    expired = true;
+                } else {
+                    readings.push((Arc::clone(name), vital.reading()));
+                }
+            }
+        }
+        if expired {
             Self::expire(&mut self.components.write().unwrap_or_else(PoisonError::into_inner));
         }
-        self.read().iter().map(|(name, vital)| (Arc::clone(name), vital.reading())).collect()
+        readings
     }
 
     /// Forgets the components that nobody calls any more.
@@ -70,7 +83,9 @@ impl Vitals {
 /// The vital signs of one component.
 #[derive(Debug)]
 pub(crate) struct Vital {
-    lanes: Lanes<Lane>,
+    /// Each on its own in memory: most components are called by few threads.
+    lanes: Lanes<Box<Lane>>,
+    durations: Mutex<SparseSketch>,
     /// Failures since the last success, on whichever thread.
     consecutive_failures: AtomicU64,
     made: Tick,
@@ -86,8 +101,19 @@ struct Lane(Mutex<Tally>);
 #[derive(Debug, Default)]
 struct Tally {
     recent: Minute,
+    calls: u64,
     failures: u64,
-    durations: DenseSketch,
+    waiting: Lot,
+}
+
+/// As many as fit into three times 128 bytes with the rest of a lane.
+const LOT: usize = 19;
+
+/// Durations that are not yet in the sketch, which all threads have in common.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lot {
+    count: usize,
+    nanos: [u64; LOT],
 }
 
 /// The vital signs of one component at one moment.
@@ -107,10 +133,22 @@ pub(crate) struct VitalReading {
     pub(crate) durations: Summary,
 }
 
+impl Lot {
+    /// Adds one; the lot, when that was the last for which it had room.
+    #[inline]
+    fn add(&mut self, nanos: u64) -> Option<Self> {
+        let count = self.count;
+        self.nanos[count] = nanos;
+        self.count = count + 1;
+        (self.count == LOT).then(|| std::mem::take(self))
+    }
+}
+
 impl Default for Vital {
     fn default() -> Self {
         Self {
             lanes: Lanes::new(),
+            durations: Mutex::default(),
             consecutive_failures: AtomicU64::new(0),
             made: clock::now(),
             gone: AtomicBool::new(false),
@@ -128,35 +166,51 @@ impl Vital {
         } else if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
             self.consecutive_failures.store(0, Ordering::Relaxed);
         }
-        {
-            let mut tally = self.lanes.own(Lane::default).0.lock();
+        let full = {
+            let mut tally = self.lanes.own(Box::default).0.lock();
             tally.recent.record(now, nanos, failed);
+            tally.calls += 1;
             tally.failures += u64::from(failed);
-            tally.durations.record(nanos);
+            tally.waiting.add(nanos)
+        };
+        if let Some(full) = full {
+            self.hand_over(&full);
         }
         !self.gone.load(Ordering::Acquire)
     }
 
+    #[cold]
+    fn hand_over(&self, lot: &Lot) {
+        let mut durations = self.durations.lock();
+        lot.nanos[..lot.count].iter().for_each(|nanos| durations.record(*nanos));
+    }
+
     pub(crate) fn reading(&self) -> VitalReading {
         let now = clock::now();
-        let (mut durations, mut failures) = (Sketch::new(), 0);
+        let (mut calls, mut failures) = (0, 0);
         let (mut recent, mut recent_nanos) = (Counts::default(), 0_u64);
         for lane in self.lanes.iter() {
-            let mut tally = lane.0.lock();
-            let sum = tally.recent.sum(now);
-            recent.calls += sum.calls;
-            recent.failures += sum.failures;
-            recent_nanos = recent_nanos.saturating_add(sum.nanos);
-            failures += tally.failures;
-            durations.merge(&tally.durations.read());
+            let lot = {
+                let mut tally = lane.0.lock();
+                let sum = tally.recent.sum(now);
+                recent.calls += sum.calls;
+                recent.failures += sum.failures;
+                recent_nanos = recent_nanos.saturating_add(sum.nanos);
+                calls += tally.calls;
+                failures += tally.failures;
+                std::mem::take(&mut tally.waiting)
+            };
+            if lot.count > 0 {
+                self.hand_over(&lot);
+            }
         }
         VitalReading {
             recent,
             recent_mean: Duration::from_nanos(recent_nanos.checked_div(recent.calls).unwrap_or(0)),
             consecutive_failures: self.consecutive_failures.load(Ordering::Relaxed),
-            calls: durations.count(),
+            calls,
             failures,
-            durations: Summary::from(&durations),
+            durations: self.durations.lock().read(),
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) use guard::guarded;
 pub use ids::{Fingerprint, LetterId, Owner};
 pub use memory::MemoryStore;
 pub use record::{PURGES_KEPT, PurgeRecord};
+#[cfg(all(feature = "redis", feature = "telemetry"))]
+pub(crate) use redis::{Ping, answered};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::{RedisSettings, RedisStore, RedisStoreBuilder};

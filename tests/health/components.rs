@@ -155,13 +155,20 @@ async fn a_flood_does_not_make_a_snapshot_each() {
     let health = Health::standalone();
     let breaker = CircuitBreaker::builder("flooded").build().unwrap();
     health.register(Component::new("flooded").critical(true)).unwrap();
-    assert!(health.readiness().ready);
+    assert!(health.readiness().ready && health.is_ready());
     breaker.force_open();
     tokio::time::advance(Duration::from_millis(999)).await;
-    assert!(health.readiness().ready, "still the snapshot from before");
+    assert!(health.readiness().ready && health.is_ready(), "still the snapshot from before");
     assert_eq!(health.snapshot().component("flooded").unwrap().status, Status::Unhealthy);
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(!health.readiness().ready);
+    assert!(!health.is_ready() && !health.readiness().ready);
+    // What changes things by hand counts at once.
+    let mut settings = HealthSettings::default();
+    settings.weights.circuit_open = 0.0;
+    health.configure(settings).unwrap();
+    assert!(health.is_ready() && health.readiness().ready);
+    health.drain();
+    assert!(!health.is_ready());
 }
 
 #[test]

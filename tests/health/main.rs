@@ -2,9 +2,24 @@
 //!
 //! Breakers are known to the whole process, so each test has names of its own and looks at nobody else's.
 #![cfg(feature = "telemetry")]
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
+#![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
+mod checks;
 mod components;
+mod healing;
+#[cfg(unix)]
+mod healing_commands;
+mod hysteresis;
 #[cfg(feature = "http")]
 mod probes;
+#[cfg(feature = "http")]
+mod probes_drain;
+#[cfg(feature = "http")]
+mod probes_flood;
+#[cfg(feature = "http")]
+mod probes_startup;
+mod recorder;
+mod root_cause;
 mod settings;
 mod spans;

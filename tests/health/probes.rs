@@ -17,7 +17,7 @@ async fn ask(health: &Health, method: Method, path: &str) -> Response<Bytes> {
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
 
-async fn get_json(health: &Health, path: &str) -> (StatusCode, Value) {
+pub(crate) async fn get_json(health: &Health, path: &str) -> (StatusCode, Value) {
     let response = ask(health, Method::GET, path).await;
     assert_eq!(response.headers()["content-type"], "application/health+json");
     assert_eq!(response.headers()["cache-control"], "no-store");

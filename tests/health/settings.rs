@@ -12,7 +12,11 @@ fn every_setting_out_of_range_is_named_with_its_value() {
         ..HealthSettings::default()
     };
     let thresholds = |healthy, degraded, unhealthy| HealthSettings {
-        thresholds: Thresholds { healthy, degraded, unhealthy },
+        thresholds: Thresholds { healthy, degraded, unhealthy, ..Thresholds::default() },
+        ..HealthSettings::default()
+    };
+    let margin = |margin| HealthSettings {
+        thresholds: Thresholds { margin, ..Thresholds::default() },
         ..HealthSettings::default()
     };
     let predict = |predict| HealthSettings { predict, ..HealthSettings::default() };
@@ -36,6 +40,14 @@ fn every_setting_out_of_range_is_named_with_its_value() {
         (thresholds(f64::NAN, 0.5, 0.2), "health.thresholds.healthy", "NaN"),
         (thresholds(0.75, 0.2, 0.2), "health.thresholds.degraded", "0.2"),
         (thresholds(0.75, 0.5, -0.1), "health.thresholds.unhealthy", "-0.1"),
+        (thresholds(0.95, 0.5, 0.2), "health.thresholds.margin", "0.05"),
+        (margin(-0.1), "health.thresholds.margin", "-0.1"),
+        (margin(0.25), "health.thresholds.margin", "0.25"),
+        (margin(f64::NAN), "health.thresholds.margin", "NaN"),
+        (HealthSettings { slower_than_usual: 0.0, ..new() }, "health.slower_than_usual", "0.0"),
+        (HealthSettings { slower_than_usual: f64::NAN, ..new() }, "health.slower_than_usual", "NaN"),
+        (HealthSettings { round: Duration::from_millis(999), ..new() }, "health.round", "999ms"),
+        (HealthSettings { round: Duration::from_secs(61), ..new() }, "health.round", "61s"),
         (
             predict(PredictSettings { warm_up: Duration::from_secs(59), ..usual() }),
             "health.predict.warm_up",

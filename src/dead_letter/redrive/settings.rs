@@ -119,7 +119,7 @@ impl Redrive {
         self
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         validate_common(self.rate, self.concurrency, self.lease)?;
         ConfigError::check(self.stop_after >= 1, "stop_after", self.stop_after, "at least 1")?;
         ConfigError::check(

@@ -5,17 +5,58 @@
 //! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
 //! check that hangs or panics is told as such and holds nobody up.
 
+mod ask;
+mod blocking;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod endpoint;
+mod entry;
 mod every;
 mod finding;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod handle;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod letters;
+mod limits;
+mod patience;
+mod pool;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
 mod report;
+mod rhythm;
+mod runner;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "http")]
+mod tcp;
+mod words;
 
 use std::future::Future;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisCheck, RedisConnectionCheck};
+pub use blocking::BlockingCheck;
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
+pub use handle::CheckHandle;
+#[cfg(feature = "http")]
+pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
+pub use limits::{CheckExt, Limited};
+#[cfg(feature = "http")]
+pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
+#[cfg(feature = "http")]
+pub use tcp::{TcpCheck, TcpCheckBuilder, TcpCheckSettings};
 
 /// Something that can be asked how it is.
 ///

@@ -1,22 +1,102 @@
 //! Healing: actions that may help, as seldom as they must be.
+//!
+//! # Why
+//! Some failures go away when a worker is restarted, a circuit reset or a queue sent again, and somebody is woken at
+//! night to do it. A program that does it by itself can do harm as well: one that restarts what is slow because its
+//! database is down makes two outages of one, and one that restarts for ever hides the failure. So an action is
+//! held to limits, is looked after, and leaves a record.
+//!
+//! # What it promises
+//! - **Limited per hour.** No healing begins more often than [`HealingSettings::at_most_per_hour`] within any 3,600
+//!   seconds, and all of one health together no more often than [`HealingLimits::per_hour`]. Between two actions lies a
+//!   [backoff](HealingSettings::backoff) that grows while they do not help.
+//! - **Never overlaps itself.** One action of a healing runs at a time, and of all healings of one component; the time in
+//!   which it is looked whether it helped belongs to it. A few run at once in all ([`HealingLimits::at_once`]). A function
+//!   whose time is up counts as running until it is gone.
+//! - **Recorded.** Each action that begins leaves one [`HealingRecord`]: why, what came of it, how long it took.
+//! - **Root cause first.** A component that fails because of one that it [depends on](super::Component::depends_on) is
+//!   left alone, unless its healing says [otherwise](HealingSettings::even_if_caused).
+//! - **Verified.** After the action the checks of the component run, and what called for it is looked at again, until it
+//!   is over or [time is up](HealingSettings::verify_within). When it does not help, somebody
+//!   [is told](Healing::escalate).
+//! - **Nothing begins while the process is [on its way out](crate::Health::drain)**, or while somebody
+//!   [paused](HealingHandle::pause) it.
+
+mod action;
+mod command;
+mod counts;
+mod course;
+mod handle;
+mod healers;
+mod healing;
+mod hour;
+mod record;
+mod run;
+mod settings;
+mod when;
 
 use std::sync::Arc;
 
-use super::snapshot::HealthSnapshot;
-use crate::signal::Emit;
+pub use action::Action;
+pub use course::HealingStatus;
+pub use handle::HealingHandle;
+pub(super) use healers::Healers;
+pub use healing::Healing;
+pub use record::{HealingOutcome, HealingRecord, Withheld};
+pub use settings::{HealingLimits, HealingSettings};
+pub use when::When;
 
-/// The actions of one health.
-#[derive(Debug, Default)]
-pub(super) struct Healers {}
+use super::handle::Health;
+use crate::error::ConfigError;
 
-impl Healers {
-    /// Looks whether a component needs one of them.
-    pub(super) fn after_round(&self, snapshot: &Arc<HealthSnapshot>) {
-        let _ = snapshot;
+impl Health {
+    /// Sets a healing up: from now on its component is looked at once a
+    /// [round](super::HealthSettings::round), and healed when that is called for. It acts on the Tokio runtime that
+    /// this is called on, or that the round runs on.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range, or the name when the component has a healing called so.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::health::{Action, Healing, ReasonKind, When};
+    /// use campanile::{CircuitBreaker, Health};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let health = Health::standalone();
+    /// let breaker = CircuitBreaker::builder("payments").build()?;
+    /// let reset = Healing::new("reset-circuit", "payments")
+    ///     .when(When::reason(ReasonKind::CircuitOpen))
+    ///     .action(Action::reset(&breaker))
+    ///     .verify(false);
+    /// let handle = health.heal(reset)?;
+    ///
+    /// let record = handle.run_now().await?;
+    /// assert!(record.outcome.is_success() && record.by_hand);
+    /// assert_eq!(health.healings(), handle.records());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn heal(&self, healing: Healing) -> Result<HealingHandle, ConfigError> {
+        let healer = self.healers().add(healing, self.downgrade())?;
+        self.keep_rounds();
+        Ok(HealingHandle::new(healer))
     }
 
-    /// Tells what is counted.
-    pub(super) fn observe(&self, emit: &mut Emit<'_>) {
-        let _ = emit;
+    /// What all healings did, in the order in which they began; the last 64 of each are kept.
+    #[must_use]
+    pub fn healings(&self) -> Vec<Arc<HealingRecord>> {
+        self.healers().records()
+    }
+
+    /// Says what holds for all healings together from now on.
+    ///
+    /// # Errors
+    /// Names the setting that is out of its range; then nothing changes.
+    pub fn limit_healing(&self, limits: HealingLimits) -> Result<(), ConfigError> {
+        limits.validate()?;
+        self.healers().limit(limits);
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@
 mod connection;
 mod keys;
 mod pages;
+#[cfg(feature = "telemetry")]
+mod ping;
 mod rows;
 mod scripts;
 mod search;
@@ -13,6 +15,8 @@ mod server;
 mod settings;
 mod target;
 
+#[cfg(feature = "telemetry")]
+pub(crate) use ping::{Ping, answered};
 pub use settings::{RedisSettings, RedisStoreBuilder};
 
 use std::collections::BTreeMap;

@@ -13,6 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::target::Target;
 use crate::telemetry::error::TelemetryError;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// Sends requests; clones share connections.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Connect {
             grpc: target.grpc,
             #[cfg(feature = "tls")]
             tls: if target.uri.scheme_str() == Some("https") {
-                Some(super::tls::connector(target, connector.clone())?)
+                Some(secure(target, connector.clone())?)
             } else {
                 None
             },
@@ -73,6 +75,26 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) trailers: Option<HeaderMap>,
+}
+
+#[cfg(feature = "tls")]
+fn secure(
+    target: &Target,
+    connector: HttpConnector,
+) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, TelemetryError> {
+    let failed = |reason| TelemetryError::Exporter {
+        signal: target.signal.as_str(),
+        endpoint: target.uri.to_string(),
+        reason,
+    };
+    tls::connector(&target.certificates, target.grpc, connector).map_err(|fault| match fault {
+        tls::Fault::Setting(error) => error.into(),
+        tls::Fault::Other(reason) => failed(reason),
+        tls::Fault::NoAuthority(why) => failed(format!(
+            "this machine trusts no certificate authority: OTEL_EXPORTER_OTLP_CERTIFICATE names a file with those to \
+             trust ({why})"
+        )),
+    })
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;

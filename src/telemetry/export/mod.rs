@@ -16,8 +16,6 @@ mod headers;
 mod message;
 mod sender;
 mod target;
-#[cfg(feature = "tls")]
-mod tls;
 
 use std::fmt;
 use std::io;

@@ -11,6 +11,7 @@ use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 use crate::telemetry::variables::Variables;
+use crate::tls::Certificates;
 
 /// Where one signal goes, and how.
 #[derive(Debug)]
@@ -24,15 +25,6 @@ pub(super) struct Target {
     pub(super) headers: HeaderMap,
     #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(super) certificates: Certificates,
-}
-
-/// Files for TLS, each with the name of the setting that it comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
-pub(super) struct Certificates {
-    pub(super) authorities: Option<(String, PathBuf)>,
-    pub(super) client: Option<(String, PathBuf)>,
-    pub(super) client_key: Option<(String, PathBuf)>,
 }
 
 /// `OTEL_EXPORTER_OTLP_TRACES_…` of a signal, and `OTEL_EXPORTER_OTLP_…` of all.

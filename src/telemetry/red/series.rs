@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
-use crate::clock::Tick;
 use crate::lanes::Lanes;
-use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, Vital, Vitals, Witness};
+use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
 
 /// Where the spans of one component and name, and one value of each label, are counted.
@@ -19,7 +18,7 @@ pub(super) struct Series {
     /// By the place of the label; none for a span that has no such field.
     pub(super) labels: Box<[Option<Box<str>>]>,
     pub(super) recorders: Arc<Recorders>,
-    pub(super) vital: Sign,
+    pub(super) vital: VitalOf,
 }
 
 impl Series {
@@ -34,44 +33,8 @@ impl Series {
             name: name.into(),
             labels: labels.iter().map(|value| value.as_deref().map(Into::into)).collect(),
             recorders,
-            vital: Sign::default(),
+            vital: VitalOf::default(),
         }
-    }
-}
-
-/// The vital signs that a series counts for.
-#[derive(Debug, Default)]
-pub(super) struct Sign {
-    /// Found with the first span: a field may have given all spans of a callsite another component.
-    first: OnceLock<Arc<Vital>>,
-    /// After that one expired.
-    later: Mutex<Option<Arc<Vital>>>,
-}
-
-impl Sign {
-    #[inline]
-    pub(super) fn record(
-        &self,
-        vitals: &Vitals,
-        component: &str,
-        now: Tick,
-        duration: Duration,
-        failed: bool,
-    ) {
-        if !self.first.get_or_init(|| vitals.component(component)).record(now, duration, failed) {
-            self.record_later(vitals, component, now, duration, failed);
-        }
-    }
-
-    #[cold]
-    fn record_later(&self, vitals: &Vitals, component: &str, now: Tick, duration: Duration, failed: bool) {
-        let known = self.later.lock().clone();
-        if known.is_some_and(|vital| vital.record(now, duration, failed)) {
-            return;
-        }
-        let vital = vitals.component(component);
-        vital.record(now, duration, failed);
-        *self.later.lock() = Some(vital);
     }
 }
 

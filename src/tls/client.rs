@@ -1,8 +1,8 @@
-//! TLS: whom to trust, and whom to be.
+//! A connector of files.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -11,38 +11,50 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::target::{Certificates, Target};
+use super::Certificates;
 use crate::error::ConfigError;
-use crate::telemetry::error::TelemetryError;
 
 /// More than any file of certificates has.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
-pub(super) fn connector(
-    target: &Target,
+/// Why there can be no connector.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// A file is of no use.
+    Setting(ConfigError),
+    /// No file names authorities, and the machine trusts none: how that came about.
+    NoAuthority(String),
+    /// Any other reason.
+    Other(String),
+}
+
+impl From<ConfigError> for Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::Setting(error)
+    }
+}
+
+/// Connects by TLS and no other way; speaks HTTP/2 or HTTP/1.
+pub(crate) fn connector(
+    certificates: &Certificates,
+    http2: bool,
     http: HttpConnector,
-) -> Result<HttpsConnector<HttpConnector>, TelemetryError> {
-    let builder =
-        HttpsConnectorBuilder::new().with_tls_config(config(target, &target.certificates)?).https_only();
-    Ok(if target.grpc {
+) -> Result<HttpsConnector<HttpConnector>, Fault> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config(certificates)?).https_only();
+    Ok(if http2 {
         builder.enable_http2().wrap_connector(http)
     } else {
         builder.enable_http1().wrap_connector(http)
     })
 }
 
-fn config(target: &Target, certificates: &Certificates) -> Result<ClientConfig, TelemetryError> {
+fn config(certificates: &Certificates) -> Result<ClientConfig, Fault> {
     // By name: which one the process would take depends on whoever else uses rustls in it.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let failed = |reason: String| TelemetryError::Exporter {
-        signal: target.signal.as_str(),
-        endpoint: target.uri.to_string(),
-        reason,
-    };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
-        .with_root_certificates(roots(certificates, failed)?);
+        .map_err(|error| Fault::Other(error.to_string()))?
+        .with_root_certificates(roots(certificates)?);
     match (&certificates.client, &certificates.client_key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
@@ -58,10 +70,7 @@ fn config(target: &Target, certificates: &Certificates) -> Result<ClientConfig, 
     }
 }
 
-fn roots(
-    certificates: &Certificates,
-    failed: impl Fn(String) -> TelemetryError,
-) -> Result<RootCertStore, TelemetryError> {
+fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     if let Some(file) = &certificates.authorities {
         for certificate in pems(file, "certificate")? {
@@ -71,11 +80,7 @@ fn roots(
         let found = rustls_native_certs::load_native_certs();
         let (usable, _) = roots.add_parsable_certificates(found.certs);
         if usable == 0 {
-            return Err(failed(format!(
-                "this machine trusts no certificate authority: OTEL_EXPORTER_OTLP_CERTIFICATE names a file with \
-                 those to trust ({:?})",
-                found.errors
-            )));
+            return Err(Fault::NoAuthority(format!("{:?}", found.errors)));
         }
     }
     Ok(roots)
@@ -95,6 +100,6 @@ fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Ve
     }
 }
 
-fn unusable(name: &str, path: &std::path::Path, why: &str) -> ConfigError {
+fn unusable(name: &str, path: &Path, why: &str) -> ConfigError {
     ConfigError::new(name.to_owned(), path.display(), format!("a PEM file ({why})"))
 }

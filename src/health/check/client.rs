@@ -1,0 +1,104 @@
+//! The client of the checks that speak HTTP.
+//!
+//! Each run connects anew: what it asks is whether somebody who comes now is served, and a connection that has been
+//! open for a day says nothing of names, certificates and full backlogs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http_body::Body;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tower::BoxError;
+
+use super::endpoint::Endpoint;
+use crate::error::ConfigError;
+use crate::tls::Certificates;
+
+/// Connects and asks.
+#[derive(Clone, Debug)]
+pub(super) enum Client<B> {
+    Plain(legacy::Client<HttpConnector, B>),
+    #[cfg(feature = "tls")]
+    Tls(legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, B>),
+}
+
+/// Files in PEM, as the settings name them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files<'a> {
+    pub(super) ca_file: Option<&'a PathBuf>,
+    pub(super) client_certificate: Option<&'a PathBuf>,
+    pub(super) client_key: Option<&'a PathBuf>,
+}
+
+impl Files<'_> {
+    fn certificates(self) -> Certificates {
+        let file = |name: &str, path: Option<&PathBuf>| path.map(|path| (name.to_owned(), path.clone()));
+        Certificates {
+            authorities: file("ca_file", self.ca_file),
+            client: file("client_certificate", self.client_certificate),
+            client_key: file("client_key", self.client_key),
+        }
+    }
+}
+
+impl<B> Client<B>
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        files: Files<'_>,
+        http2: bool,
+        timeout: Duration,
+    ) -> Result<Self, ConfigError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        // A little less, so that it is told that it was the connection that took so long.
+        connector.set_connect_timeout(Some(timeout.mul_f64(0.9)));
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_max_idle_per_host(0).retry_canceled_requests(false);
+        debug_assert!(!http2 || cfg!(feature = "grpc"), "nothing but gRPC needs it");
+        #[cfg(feature = "grpc")]
+        builder.http2_only(http2);
+        let certificates = files.certificates();
+        #[cfg(feature = "tls")]
+        if endpoint.is_secure() {
+            use crate::tls::{Fault, connector as secure};
+
+            let connector = secure(&certificates, http2, connector).map_err(|fault| match fault {
+                Fault::Setting(error) => error,
+                Fault::Other(why) => ConfigError::new("url", &endpoint.shown, why),
+                Fault::NoAuthority(why) => ConfigError::new(
+                    "url",
+                    &endpoint.shown,
+                    format!(
+                        "this machine trusts no certificate authority: `ca_file` names a file with those to trust ({why})"
+                    ),
+                ),
+            })?;
+            return Ok(Self::Tls(builder.build(connector)));
+        }
+        // A file that nobody reads would look as if it protected something.
+        for (name, path) in
+            [certificates.authorities, certificates.client, certificates.client_key].into_iter().flatten()
+        {
+            return Err(ConfigError::new(
+                name,
+                path.display(),
+                format!("none, as `{}` is asked without TLS", endpoint.shown),
+            ));
+        }
+        Ok(Self::Plain(builder.build(connector)))
+    }
+}
+
+/// What went wrong between us and a server, without the words of the client itself.
+pub(super) fn unanswered(error: &legacy::Error) -> String {
+    use std::error::Error;
+
+    let why = error.source().map_or_else(|| error.to_string(), super::words::causes);
+    if error.is_connect() { format!("cannot connect: {why}") } else { format!("no answer: {why}") }
+}

@@ -1,0 +1,235 @@
+//! Asking a server how it is by the health protocol of gRPC.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body::Body as HttpBody;
+use hyper_util::client::legacy;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::client::{Client, Files, unanswered};
+use super::endpoint::Endpoint;
+use super::words::short;
+use super::{Check, Finding, patience};
+use crate::error::{ConfigError, find_cause};
+
+/// More than an answer has: one number.
+const LONGEST_ANSWER: usize = 4_096;
+
+/// Whom a [`GrpcCheck`] asks, and about what, as a file can hold it. Unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GrpcCheckSettings {
+    /// Where the server is: `http://host:port`, or `https:` with the feature `tls`. Has to be set.
+    pub url: String,
+    /// The service to ask about, such as `shop.v1.Orders`. Default: none, which asks about the server as a whole.
+    pub service: String,
+    /// How long all of it may take: more than zero and at most an hour. Default 4 s, less than what
+    /// [`Every`](super::Every) gives a run, so that what is told names what took so long.
+    #[serde(with = "crate::duration")]
+    pub timeout: Duration,
+    /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// A file with the certificate that this side shows, in PEM; with `client_key`. Default: none.
+    pub client_certificate: Option<PathBuf>,
+    /// A file with the key of that certificate, in PEM. Default: none.
+    pub client_key: Option<PathBuf>,
+}
+
+impl Default for GrpcCheckSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            service: String::new(),
+            timeout: patience::DEFAULT,
+            ca_file: None,
+            client_certificate: None,
+            client_key: None,
+        }
+    }
+}
+
+/// Makes a [`GrpcCheck`]: see [`GrpcCheck::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct GrpcCheckBuilder {
+    settings: GrpcCheckSettings,
+}
+
+/// Asks a gRPC server by `grpc.health.v1.Health/Check` whether it serves.
+///
+/// Only `SERVING` is well. Every run makes a new connection and closes it, like that of an
+/// [`HttpCheck`](super::HttpCheck).
+///
+/// # Example
+/// ```
+/// use campanile::health::GrpcCheck;
+///
+/// # fn main() -> Result<(), campanile::ConfigError> {
+/// let server = GrpcCheck::new("http://orders.internal:50051")?;
+/// let service = GrpcCheck::builder("http://orders.internal:50051").service("shop.v1.Orders").build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct GrpcCheck {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: Endpoint,
+    client: Client<Body>,
+    settings: GrpcCheckSettings,
+}
+
+impl GrpcCheck {
+    /// Asks the server at `url` about itself as a whole.
+    ///
+    /// # Errors
+    /// When it is no URL that can be asked: see [`GrpcCheckSettings::url`].
+    pub fn new(url: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::builder(url).build()
+    }
+
+    /// A check of the server at `url`, to be set up.
+    pub fn builder(url: impl Into<String>) -> GrpcCheckBuilder {
+        GrpcCheckBuilder { settings: GrpcCheckSettings { url: url.into(), ..GrpcCheckSettings::default() } }
+    }
+}
+
+impl Inner {
+    async fn ask(&self) -> Result<(), String> {
+        let limit = self.settings.timeout;
+        let asked = match &self.client {
+            Client::Plain(client) => timeout(limit, self.ask_by(client.clone())).await,
+            #[cfg(feature = "tls")]
+            Client::Tls(client) => timeout(limit, self.ask_by(client.clone())).await,
+        };
+        match asked {
+            Ok(Ok(ServingStatus::Serving)) => Ok(()),
+            Ok(Ok(ServingStatus::NotServing)) => {
+                Err("it says that it does not serve (NOT_SERVING)".to_owned())
+            }
+            Ok(Ok(ServingStatus::ServiceUnknown)) => Err(unknown("SERVICE_UNKNOWN")),
+            Ok(Ok(ServingStatus::Unknown)) => Err("it does not know whether it serves (UNKNOWN)".to_owned()),
+            Ok(Err(status)) => Err(explain(&status)),
+            Err(_) => Err(format!("no answer within {limit:?}")),
+        }
+    }
+
+    async fn ask_by<S>(&self, client: S) -> Result<ServingStatus, Status>
+    where
+        S: GrpcService<Body, Error: Into<StdError>>,
+        S::ResponseBody: HttpBody<Data = bytes::Bytes, Error: Into<StdError> + Send> + Send + 'static,
+    {
+        let mut client = HealthClient::with_origin(client, self.endpoint.uri.clone())
+            .max_decoding_message_size(LONGEST_ANSWER);
+        let request = HealthCheckRequest { service: self.settings.service.clone() };
+        Ok(client.check(request).await?.into_inner().status())
+    }
+}
+
+/// What a failed call means for the one who reads it.
+fn explain(status: &Status) -> String {
+    use std::error::Error;
+
+    match status.code() {
+        Code::NotFound => unknown("NOT_FOUND"),
+        Code::Unimplemented => {
+            "the server does not speak `grpc.health.v1` (UNIMPLEMENTED): add its health service".to_owned()
+        }
+        // Where there was no answer, these are the words of our own client.
+        _ => match status.source().and_then(find_cause::<legacy::Error>) {
+            Some(error) => unanswered(error),
+            None => short(&format!("status {:?}: {}", status.code(), status.message())),
+        },
+    }
+}
+
+fn unknown(word: &str) -> String {
+    format!("the server has no such service ({word}): look for its name in its `.proto`")
+}
+
+impl Check for GrpcCheck {
+    async fn check(&self) -> Finding {
+        let inner = &*self.inner;
+        match inner.ask().await {
+            Ok(()) => Finding::Pass,
+            Err(why) if inner.settings.service.is_empty() => {
+                Finding::Fail(format!("{}: {why}", inner.endpoint.shown))
+            }
+            Err(why) => {
+                Finding::Fail(format!("{} about `{}`: {why}", inner.endpoint.shown, inner.settings.service))
+            }
+        }
+    }
+}
+
+impl GrpcCheckBuilder {
+    /// Takes all settings from `settings`, the URL too.
+    pub fn settings(mut self, settings: GrpcCheckSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Asks about this service.
+    pub fn service(mut self, service: impl Into<String>) -> Self {
+        self.settings.service = service.into();
+        self
+    }
+
+    /// How long all of it may take, 4 s unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.ca_file = Some(path.into());
+        self
+    }
+
+    /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
+    pub fn client_certificate(mut self, path: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.settings.client_certificate = Some(path.into());
+        self.settings.client_key = Some(key.into());
+        self
+    }
+
+    /// The check.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, the URL is none that can be asked, or a file cannot be read.
+    pub fn build(self) -> Result<GrpcCheck, ConfigError> {
+        let settings = self.settings;
+        patience::validate(settings.timeout)?;
+        let endpoint = Endpoint::parse("url", &settings.url)?;
+        let path = endpoint.uri.path_and_query().map_or("", |path| path.as_str());
+        if !matches!(path, "" | "/") {
+            return Err(ConfigError::new(
+                "url",
+                endpoint.shown,
+                "an address without a path: gRPC has its own",
+            ));
+        }
+        let files = Files {
+            ca_file: settings.ca_file.as_ref(),
+            client_certificate: settings.client_certificate.as_ref(),
+            client_key: settings.client_key.as_ref(),
+        };
+        let client = Client::new(&endpoint, files, true, settings.timeout)?;
+        Ok(GrpcCheck { inner: Arc::new(Inner { endpoint, client, settings }) })
+    }
+}

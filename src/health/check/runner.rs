@@ -1,0 +1,120 @@
+//! Runs one check on its rhythm, and when somebody wants it.
+//!
+//! Two tasks for each check. One keeps the rhythm and the time, and runs no code of others. The other is made for each
+//! run and is the check: it may hang, panic or block its thread, and what it does stays its own. A check never overlaps
+//! itself: as long as a run that was given up on still blocks a thread, there is no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
+
+use super::ask::{self, Ask};
+use super::entry::{Ended, Entry};
+use super::rhythm::Rhythm;
+use super::{CheckOutcome, Finding};
+use crate::clock;
+
+/// Runs one check until it is stopped or the runtime ends.
+pub(super) struct Driver {
+    entry: Arc<Entry>,
+    check: Arc<dyn Ask>,
+    /// A run that was given up on.
+    left_behind: Option<Run>,
+}
+
+impl Driver {
+    pub(super) fn new(entry: Arc<Entry>, check: Arc<dyn Ask>) -> Self {
+        Self { entry, check, left_behind: None }
+    }
+
+    pub(super) async fn drive(mut self, mut rhythm: Rhythm) {
+        loop {
+            self.entry.turn(rhythm.due()).await;
+            self.entry.begins(clock::now());
+            let ended = self.run().await;
+            rhythm.ran(self.entry.ended(ended));
+        }
+    }
+
+    /// One run within its time. One that is given up on is waited for before the next begins.
+    async fn run(&mut self) -> Ended {
+        let limit = self.entry.every.timeout;
+        let began = clock::now();
+        let timed_out = |message: String| Ended {
+            outcome: CheckOutcome::TimedOut,
+            message: Some(message),
+            took: clock::now().since(began),
+        };
+        if let Some(earlier) = &mut self.left_behind {
+            if timeout(limit, &mut earlier.task).await.is_err() {
+                return timed_out(format!(
+                    "an earlier run, given up after {limit:?}, still blocks its thread"
+                ));
+            }
+            self.left_behind = None;
+        }
+        let left = limit.saturating_sub(clock::now().since(began));
+        let mut run = Run::begin(&self.check, left);
+        match timeout(left, &mut run.task).await {
+            Ok(Ok((_, took))) if took > limit => {
+                timed_out(format!("it took {took:.1?}; the timeout is {limit:?}"))
+            }
+            Ok(Ok((found, took))) => {
+                let (outcome, message) = match found {
+                    Finding::Pass => (CheckOutcome::Pass, None),
+                    Finding::Warn(what) => (CheckOutcome::Warn, Some(what)),
+                    Finding::Fail(why) => (CheckOutcome::Fail, Some(why)),
+                };
+                Ended { outcome, message, took }
+            }
+            Ok(Err(broken)) => {
+                let message = match broken.try_into_panic() {
+                    Ok(panic) => format!("it panicked: {}", ask::said(&*panic)),
+                    Err(_) => "it was ended by its runtime".to_owned(),
+                };
+                let took = clock::now().since(began);
+                Ended { outcome: CheckOutcome::Panicked, message: Some(message), took }
+            }
+            Err(_) => {
+                run.abort.abort();
+                self.left_behind = Some(run);
+                timed_out(format!("no answer within {limit:?}"))
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Those who wait for a run hear of it when there will be none.
+    fn drop(&mut self) {
+        self.entry.over();
+    }
+}
+
+/// One run, in a task of its own.
+struct Run {
+    task: JoinHandle<(Finding, Duration)>,
+    abort: AbortHandle,
+}
+
+impl Run {
+    fn begin(check: &Arc<dyn Ask>, limit: Duration) -> Self {
+        let check = Arc::clone(check);
+        let began = clock::now();
+        let task = tokio::spawn(ask::until(began + limit, async move {
+            // From here: waiting for a thread is not the fault of what is asked.
+            let began = clock::now();
+            let found = check.ask().await;
+            (found, clock::now().since(began))
+        }));
+        Self { abort: task.abort_handle(), task }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}

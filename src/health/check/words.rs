@@ -1,0 +1,58 @@
+//! What checks say of others' errors.
+
+use std::error::Error;
+use std::fmt::Write;
+
+/// More of what somebody else says would fill the pages of who looks at health.
+const LONGEST: usize = 240;
+
+/// An error and its causes in one line; nobody's words twice.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            // A `String` takes everything.
+            let _ = write!(text, ": {words}");
+        }
+        if text.len() > LONGEST {
+            break;
+        }
+        next = cause.source();
+    }
+    short(&text)
+}
+
+/// As much of it as fits into a line.
+pub(super) fn short(text: &str) -> String {
+    let mut line: String =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if line.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_stand_in_one_line_and_once() {
+        let inner = std::io::Error::other("the\ndisk is full");
+        let outer = std::io::Error::other(inner);
+        assert_eq!(causes(&outer), "the disk is full");
+        let error = crate::CallError::Inner(std::io::Error::other("gone"));
+        assert_eq!(causes(&error), "gone");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_letters() {
+        let line = short(&"ä".repeat(LONGEST));
+        assert!(line.ends_with("ä…") && line.len() <= LONGEST + '…'.len_utf8());
+        assert_eq!(short("brief"), "brief");
+    }
+}

@@ -1,0 +1,203 @@
+//! What calls, circuits and letters cost.
+
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::predict::{Outlook, VitalSign};
+use super::reason::ReasonKind;
+use super::score::Evidence;
+use super::settings::HealthSettings;
+use crate::signal::{LOOK_BACK, VitalReading};
+
+impl Ledger {
+    pub(super) fn calls(
+        &mut self,
+        vital: &VitalReading,
+        outlook: Option<&Outlook>,
+        settings: &HealthSettings,
+    ) {
+        let weights = &settings.weights;
+        let recent = &vital.recent;
+        let minute = LOOK_BACK.as_secs();
+        if recent.calls >= settings.minimum_calls {
+            let (share, limit) = (recent.failure_rate(), settings.error_share);
+            self.figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
+                format!(
+                    "{:.1} % of the calls of the last {minute} s failed ({} of {}); the limit is {:.1} %",
+                    share * 100.0,
+                    recent.failures,
+                    recent.calls,
+                    limit * 100.0
+                )
+            });
+            let (mean, limit) = (vital.recent_mean, settings.mean_duration);
+            let (figure, most) = (mean.as_secs_f64(), limit.as_secs_f64());
+            self.figure(ReasonKind::MeanDuration, figure, most, weights.mean_duration, || {
+                format!("calls of the last {minute} s took {mean:.1?} on average; the limit is {limit:?}")
+            });
+            if let Some(outlook) = outlook {
+                self.slower(outlook, settings);
+            }
+        }
+        // A component that nobody calls any more is not held to its last failures: as long as they kept a
+        // service from being ready, no call would come to clear them.
+        if recent.calls > 0 {
+            let (failures, limit) = (vital.consecutive_failures, settings.consecutive_failures);
+            let (figure, most) = (count(failures), count(limit));
+            self.figure(ReasonKind::ConsecutiveFailures, figure, most, weights.consecutive_failures, || {
+                format!("the last {failures} calls failed; the limit is {limit}")
+            });
+        }
+    }
+
+    /// What is slow is not always at a limit that somebody set: a component has its own usual.
+    fn slower(&mut self, outlook: &Outlook, settings: &HealthSettings) {
+        if outlook.learning.is_some() {
+            return;
+        }
+        let found = outlook.anomalies.iter().find(|anomaly| anomaly.sign == VitalSign::MeanDuration);
+        let Some(anomaly) = found else { return };
+        let trivial = anomaly.value <= settings.slow_from.as_secs_f64();
+        if trivial || anomaly.value <= anomaly.usual || anomaly.z <= 0.0 {
+            return;
+        }
+        let most = settings.slower_than_usual;
+        let limit = anomaly.usual + most * (anomaly.value - anomaly.usual) / anomaly.z;
+        let ratio = anomaly.z / most;
+        let weight = settings.weights.slower_than_usual;
+        self.ratio(ReasonKind::SlowerThanUsual, anomaly.value, limit, ratio, weight, || {
+            let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            format!(
+                "calls take {:.1?} on average, and usually {:.1?}; the limit is {:.1?}",
+                seconds(anomaly.value),
+                seconds(anomaly.usual),
+                seconds(limit)
+            )
+        });
+    }
+
+    pub(super) fn circuits(&mut self, evidence: &Evidence, settings: &HealthSettings) {
+        let weights = &settings.weights;
+        let states = [
+            (
+                ReasonKind::CircuitForcedOpen,
+                evidence.forced_open,
+                weights.circuit_open,
+                "an operator forced the circuit open",
+            ),
+            (
+                ReasonKind::CircuitOpen,
+                evidence.open,
+                weights.circuit_open,
+                "the circuit is open: calls are refused",
+            ),
+            (
+                ReasonKind::CircuitHalfOpen,
+                evidence.half_open,
+                weights.circuit_half_open,
+                "the circuit is half-open: a few calls try whether it may close",
+            ),
+        ];
+        // Circuits that share a name speak for one component: the worst one counts.
+        if let Some((kind, number, weight, text)) = states.into_iter().find(|(_, number, ..)| *number > 0) {
+            self.enter(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
+        }
+        let (broken, all) = (evidence.broken, evidence.keyed);
+        if broken > 0 {
+            // One key among many is not the whole.
+            let weight = weights.circuit_open;
+            let cost = weight * count(broken) / count(all.max(broken));
+            let text = format!("{broken} of {all} circuits are open, or would be if they were alone");
+            self.enter(ReasonKind::CircuitsOpen, count(broken), 0.0, weight, cost, text);
+        }
+    }
+
+    pub(super) fn letters(&mut self, waiting: u64, oldest: Duration, settings: &HealthSettings) {
+        let weights = &settings.weights;
+        let limit = settings.letters;
+        self.figure(ReasonKind::Letters, count(waiting), count(limit), weights.letters, || {
+            format!("{waiting} dead letters wait; the limit is {limit}")
+        });
+        if waiting > 0 {
+            let limit = settings.oldest_letter;
+            let (figure, most) = (oldest.as_secs_f64(), limit.as_secs_f64());
+            self.figure(ReasonKind::OldestLetter, figure, most, weights.oldest_letter, || {
+                let oldest = Duration::from_secs(oldest.as_secs());
+                format!(
+                    "the oldest dead letter has waited for {}; the limit is {}",
+                    humantime::format_duration(oldest),
+                    humantime::format_duration(limit)
+                )
+            });
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::health::predict::Anomaly;
+    use crate::health::score::{score, tests::calls};
+    use crate::health::{Reason, Status};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn slow(learning: Option<f64>, value: f64, usual: f64, z: f64) -> Arc<Outlook> {
+        let anomaly = Anomaly { sign: VitalSign::MeanDuration, value, usual, z, shifted: false };
+        Arc::new(Outlook {
+            learning,
+            risk: 0.0,
+            reasons: Vec::new(),
+            anomalies: vec![anomaly],
+            forecasts: Vec::new(),
+        })
+    }
+
+    prop_compose! {
+        pub(in crate::health) fn outlook()(
+            learning in prop::option::of(0.0_f64..1.0),
+            value in 0.0_f64..1e6,
+            usual in 0.0_f64..1e6,
+            z in -100.0_f64..100.0,
+        ) -> Arc<Outlook> {
+            slow(learning, value, usual, z)
+        }
+    }
+
+    #[test]
+    fn p50_slower_than_usual_costs_at_its_limit_and_not_below_what_is_slow_at_all() {
+        let judged = |outlook: Arc<Outlook>, number| {
+            let mut evidence = calls(0, number, Duration::from_millis(200));
+            evidence.outlook = Some(outlook);
+            let verdict = evidence.judge(&HealthSettings::default());
+            (verdict.status, score(verdict.points), verdict.reasons)
+        };
+        // Usually 100 ms, give or take 10 ms.
+        let at = |z: f64| judged(slow(None, 0.1 + z * 0.01, 0.1, z), 10);
+        assert_eq!(at(3.0), (Status::Healthy, 1.0, vec![]), "half the limit is free");
+        let (status, _, reasons) = at(5.9);
+        assert_eq!((status, reasons[0].kind), (Status::Healthy, ReasonKind::SlowerThanUsual));
+        let (status, left, reasons) = at(10.0);
+        let [Reason { kind: ReasonKind::SlowerThanUsual, figure, limit, text, .. }] = reasons.as_slice()
+        else {
+            panic!("{reasons:?}")
+        };
+        assert_eq!((status, left, *figure), (Status::Degraded, 0.75, 0.2));
+        assert!((limit - 0.16).abs() < 1e-9, "{limit}");
+        assert_eq!(text, "calls take 200.0ms on average, and usually 100.0ms; the limit is 160.0ms");
+
+        for (nothing, why) in [
+            (judged(slow(Some(0.9), 0.2, 0.1, 10.0), 10), "still learning"),
+            (judged(slow(None, 0.01, 0.001, 50.0), 10), "10 ms are never slow"),
+            (judged(slow(None, 0.05, 0.1, -10.0), 10), "faster is no trouble"),
+        ] {
+            assert_eq!(nothing, (Status::Healthy, 1.0, vec![]), "{why}");
+        }
+        assert_eq!(judged(slow(None, 0.2, 0.1, 10.0), 4).0, Status::Unknown, "four calls say little");
+    }
+}

@@ -1,0 +1,271 @@
+//! What a healing does.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+use tower::Service;
+
+use super::command;
+use super::record::HealingOutcome;
+use crate::breaker::{CircuitBreaker, CircuitState};
+use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
+use crate::error::ConfigError;
+use crate::health::check::{Finding, IntoFinding};
+
+/// Bytes of a text that are kept.
+pub(super) const LONGEST: usize = 4 * 1_024;
+
+type Begin = dyn Fn() -> Pin<Box<dyn Future<Output = Finding> + Send>> + Send + Sync;
+
+/// What a healing does: a function, a command, or something about a circuit or a queue.
+///
+/// # Example
+/// ```
+/// use campanile::CircuitBreaker;
+/// use campanile::health::Action;
+///
+/// # fn main() -> Result<(), campanile::ConfigError> {
+/// let breaker = CircuitBreaker::builder("payments").build()?;
+/// let restart = Action::command(["systemctl", "restart", "worker"]);
+/// let reset = Action::reset(&breaker);
+/// let reload = Action::new(|| async { std::fs::read("settings.json").map(drop) });
+/// # let _ = (restart, reset, reload);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Action(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Function { what: Cow<'static, str>, begin: Arc<Begin>, usable: Result<(), ConfigError> },
+    Command(Arc<[OsString]>),
+}
+
+impl Action {
+    /// An async function. What it ends in is read as that of a check is: `()` is done, a `Result` is done or its error
+    /// is why not, a [`Finding`] is itself.
+    ///
+    /// It runs in a task of its own. When its time is up it is dropped at its next `await`; the healing does not run
+    /// again before it is gone.
+    pub fn new<F, Fut>(action: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: IntoFinding,
+    {
+        Self::named("a function", action)
+    }
+
+    /// A program and its arguments, each as it is: no shell sees them.
+    ///
+    /// It inherits the environment and the working directory, reads nothing, and what it writes is kept from the end
+    /// on, up to 4 KiB. It is done when it ends with success. When its time is up it is killed, and on Unix whatever it
+    /// started, as long as that has not left its process group.
+    ///
+    /// ```
+    /// # use campanile::health::Action;
+    /// let action = Action::command(["systemctl", "restart", "worker"]);
+    /// # let _ = action;
+    /// ```
+    pub fn command<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        Self(Kind::Command(arguments.into_iter().map(Into::into).collect()))
+    }
+
+    /// Opens the circuit until somebody changes it. What an operator [disabled](CircuitBreaker::disable) or put to
+    /// [metrics only](CircuitBreaker::metrics_only) is left alone.
+    ///
+    /// The component is unhealthy from then on, so that to look whether it helped says no: see
+    /// [`Healing::verify`](super::Healing::verify).
+    pub fn force_open(breaker: &CircuitBreaker) -> Self {
+        let breaker = breaker.clone();
+        Self::named("force a circuit open", move || {
+            let changed = unless_set(&breaker, CircuitBreaker::force_open);
+            async move { changed }
+        })
+    }
+
+    /// Makes the circuit as if new: closed, with an empty window. One that an operator forced open, disabled or put
+    /// to metrics only is left alone.
+    pub fn reset(breaker: &CircuitBreaker) -> Self {
+        let breaker = breaker.clone();
+        Self::named("reset a circuit", move || {
+            let changed = unless_set(&breaker, CircuitBreaker::reset);
+            async move { changed }
+        })
+    }
+
+    /// Sends dead letters again: see [`DeadLetterQueue::redrive`]. It is done unless the store fails or the redrive
+    /// stops early; letters that were sent and failed wait as before, and speak for themselves.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::health::Action;
+    /// use campanile::{DeadLetterQueue, Redrive};
+    /// use tower::service_fn;
+    ///
+    /// let queue = DeadLetterQueue::in_memory(1_000);
+    /// let service = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
+    /// let action = Action::redrive(&queue, service, Redrive::all().rate(20));
+    /// # let _ = action;
+    /// ```
+    pub fn redrive<S, Req, Via>(queue: &DeadLetterQueue, service: S, redrive: Redrive) -> Self
+    where
+        S: Service<Req, Future: Send> + Clone + Send + Sync + 'static,
+        Req: Redrivable<Via> + Send,
+        Via: Judge<S::Response, S::Error>,
+    {
+        let usable = redrive.validate().map_err(|error| error.within("redrive"));
+        let queue = queue.clone();
+        let begin = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
+            let (queue, service, redrive) = (queue.clone(), service.clone(), redrive.clone());
+            Box::pin(async move {
+                match queue.redrive::<S, Req, Via>(service, redrive).await {
+                    Ok(report) => said_by(&report),
+                    Err(error) => Finding::Fail(error.to_string()),
+                }
+            })
+        };
+        Self(Kind::Function { what: "redrive dead letters".into(), begin: Arc::new(begin), usable })
+    }
+
+    fn named<F, Fut>(what: &'static str, action: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: IntoFinding,
+    {
+        let begin = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
+            let action = action();
+            Box::pin(async move { action.await.into_finding() })
+        };
+        Self(Kind::Function { what: what.into(), begin: Arc::new(begin), usable: Ok(()) })
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        match &self.0 {
+            Kind::Function { usable, .. } => usable.clone().map_err(|error| error.within("healing")),
+            Kind::Command(arguments) => command::validate(arguments),
+        }
+    }
+
+    /// Does it, for no longer than `limit`.
+    pub(super) async fn run(&self, limit: Duration) -> Done {
+        match &self.0 {
+            Kind::Command(arguments) => command::run(arguments, limit).await,
+            Kind::Function { begin, .. } => {
+                let begin = Arc::clone(begin);
+                // A task of its own: its panic is an answer too.
+                run_task(tokio::spawn(async move { begin().await }), limit).await
+            }
+        }
+    }
+}
+
+async fn run_task(task: JoinHandle<Finding>, limit: Duration) -> Done {
+    let mut task = AbortOnDrop(task);
+    match timeout(limit, &mut task.0).await {
+        Ok(Ok(Finding::Pass)) => Done::default(),
+        Ok(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
+        Ok(Ok(Finding::Fail(why))) => Done::failed(why),
+        Ok(Err(broken)) => {
+            Done { outcome: Err(HealingOutcome::Panicked(said_in(broken))), ..Done::default() }
+        }
+        Err(_) => {
+            task.0.abort();
+            Done { outcome: Err(HealingOutcome::TimedOut), rest: Some(task), ..Done::default() }
+        }
+    }
+}
+
+/// A task that is of no use without whoever waits for it.
+pub(super) struct AbortOnDrop(JoinHandle<Finding>);
+
+impl AbortOnDrop {
+    /// Waits until nothing of it runs any more.
+    pub(super) async fn gone(mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a panic said.
+pub(super) fn said_in(broken: JoinError) -> String {
+    let Ok(payload) = broken.try_into_panic() else {
+        return "the runtime ended".to_owned();
+    };
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    // Its drop is code of others too.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    text.unwrap_or_else(|| "something that is no text".to_owned())
+}
+
+/// What came of an action.
+pub(super) struct Done {
+    pub(super) outcome: Result<(), HealingOutcome>,
+    pub(super) output: Option<String>,
+    pub(super) exit_code: Option<i32>,
+    /// What still runs though its time is up.
+    pub(super) rest: Option<AbortOnDrop>,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { outcome: Ok(()), output: None, exit_code: None, rest: None }
+    }
+}
+
+impl Done {
+    pub(super) fn failed(why: impl Into<String>) -> Self {
+        Self { outcome: Err(HealingOutcome::Failed(why.into())), ..Self::default() }
+    }
+}
+
+fn unless_set(breaker: &CircuitBreaker, change: impl Fn(&CircuitBreaker)) -> Result<(), &'static str> {
+    match breaker.state() {
+        CircuitState::ForcedOpen => {
+            Err("somebody forced the circuit open, and it stays so until somebody changes it")
+        }
+        CircuitState::Disabled | CircuitState::MetricsOnly => {
+            Err("somebody switched the circuit off, and it stays so until somebody changes it")
+        }
+        _ => {
+            change(breaker);
+            Ok(())
+        }
+    }
+}
+
+fn said_by(report: &RedriveReport) -> Finding {
+    let RedriveReport { redriven, failed, .. } = report;
+    let said = format!("{redriven} letters were sent, {failed} failed again");
+    match &report.stopped {
+        None => Finding::Warn(said),
+        Some(reason) => Finding::Fail(format!("{said}; it stopped early: {reason:?}")),
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Function { what, .. } => f.debug_tuple("Action").field(what).finish(),
+            // Arguments may hold secrets.
+            Kind::Command(arguments) => f.debug_tuple("Action").field(&arguments.first()).finish(),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The healings of one health, and what holds for all of them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::action::Action;
+use super::counts::Counts;
+use super::course::{Course, HealingStatus};
+use super::healing::Healing;
+use super::hour::Hour;
+use super::record::{HealingRecord, Withheld};
+use super::run::Turn;
+use super::settings::HealingLimits;
+use crate::clock::{self, Tick};
+use crate::error::ConfigError;
+use crate::health::handle::Inner;
+use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
+use crate::redact::{RedactionSettings, Redactor};
+use crate::signal::Emit;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// Records that are kept of each healing.
+const KEPT: usize = 64;
+
+/// The actions of one health.
+#[derive(Debug, Default)]
+pub(in crate::health) struct Healers {
+    all: Mutex<Vec<Arc<Healer>>>,
+    floor: Arc<Floor>,
+}
+
+impl Healers {
+    /// Looks whether a component needs one of them.
+    pub(in crate::health) fn after_round(&self, snapshot: &Arc<HealthSnapshot>) {
+        // Outside the lock: conditions are code of others.
+        for healer in self.all() {
+            healer.look(snapshot);
+        }
+    }
+
+    /// Tells what is counted.
+    pub(in crate::health) fn observe(&self, emit: &mut Emit<'_>) {
+        for healer in self.all() {
+            healer.counts.observe(&healer.healing.component, &healer.healing.name, emit);
+        }
+    }
+
+    pub(super) fn add(&self, healing: Healing, health: Weak<Inner>) -> Result<Arc<Healer>, ConfigError> {
+        let action = healing.validate()?;
+        let mut all = self.all.lock();
+        if all.iter().any(|it| it.healing.name == healing.name && it.healing.component == healing.component) {
+            let allowed = "another name: the component has a healing called so";
+            return Err(ConfigError::new("healing.name", format_args!("{:?}", healing.name), allowed));
+        }
+        let healer = Arc::new(Healer {
+            healing,
+            action,
+            health,
+            floor: Arc::clone(&self.floor),
+            runtime: Handle::try_current().ok(),
+            redactor: RedactionSettings::default().build()?,
+            paused: AtomicBool::new(false),
+            course: Mutex::default(),
+            records: Mutex::default(),
+            counts: Counts::default(),
+        });
+        all.push(Arc::clone(&healer));
+        Ok(healer)
+    }
+
+    pub(super) fn limit(&self, limits: HealingLimits) {
+        self.floor.taken.lock().limits = limits;
+    }
+
+    /// The records of all, in the order in which they began.
+    pub(super) fn records(&self) -> Vec<Arc<HealingRecord>> {
+        let mut records: Vec<_> = self.all().iter().flat_map(|healer| healer.records()).collect();
+        records.sort_by_key(|record| record.number);
+        records
+    }
+
+    fn all(&self) -> Vec<Arc<Healer>> {
+        self.all.lock().clone()
+    }
+}
+
+/// One healing at work.
+pub(super) struct Healer {
+    pub(super) healing: Healing,
+    pub(super) action: Action,
+    pub(super) health: Weak<Inner>,
+    floor: Arc<Floor>,
+    /// That of whoever set it up: a round may come from a thread without one.
+    runtime: Option<Handle>,
+    pub(super) redactor: Redactor,
+    paused: AtomicBool,
+    pub(super) course: Mutex<Course>,
+    records: Mutex<VecDeque<Arc<HealingRecord>>>,
+    pub(super) counts: Counts,
+}
+
+impl Healer {
+    fn look(self: &Arc<Self>, snapshot: &HealthSnapshot) {
+        let Healing { component, when, settings, .. } = &self.healing;
+        let component = snapshot.component(component).filter(|component| when.holds(component));
+        let now = clock::now();
+        let called_for = self.course.lock().look(component.is_some(), when.for_at_least, now, settings);
+        let Some(component) = component.filter(|_| called_for) else { return };
+        match self.begin_by_itself(component, now) {
+            // While it runs, what calls for it is still there.
+            Ok(_) | Err(Withheld::Running) => {}
+            Err(withheld) => self.withhold(withheld),
+        }
+    }
+
+    fn begin_by_itself(
+        self: &Arc<Self>,
+        component: &ComponentHealth,
+        now: Tick,
+    ) -> Result<JoinHandle<Arc<HealingRecord>>, Withheld> {
+        if self.paused.load(Ordering::Acquire) {
+            return Err(Withheld::Paused);
+        }
+        if !component.because_of.is_empty() && !self.healing.settings.even_if_caused {
+            return Err(Withheld::Caused);
+        }
+        self.begin(Some(component), false, now)
+    }
+
+    /// Begins, if every limit lets it.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        component: Option<&ComponentHealth>,
+        by_hand: bool,
+        now: Tick,
+    ) -> Result<JoinHandle<Arc<HealingRecord>>, Withheld> {
+        if self.health.upgrade().is_some_and(|inner| inner.is_draining()) {
+            return Err(Withheld::Draining);
+        }
+        let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
+        let runtime = runtime.ok_or(Withheld::NoRuntime)?;
+        let seat = {
+            let mut course = self.course.lock();
+            course.may_begin(now, &self.healing.settings)?;
+            let seat = Floor::take(&self.floor, &self.healing.component, now)?;
+            course.begin(now);
+            seat
+        };
+        let turn = Turn::new(Arc::clone(self), seat, component, by_hand, now);
+        Ok(runtime.spawn(turn.run()))
+    }
+
+    fn withhold(self: &Arc<Self>, withheld: Withheld) {
+        let mut course = self.course.lock();
+        let is_news = course.withhold(withheld);
+        let escalates =
+            withheld == Withheld::HourlyLimit && !self.healing.settings.dry_run && course.escalate();
+        drop(course);
+        if is_news {
+            self.counts.withheld(withheld);
+            tracing::info!(
+                target: "campanile::health",
+                component = &*self.healing.component,
+                healing = &*self.healing.name,
+                reason = withheld.as_str(),
+                "a healing is called for and does not begin: {withheld}"
+            );
+        }
+        if escalates && let Some(record) = self.records().pop() {
+            self.escalate(record);
+        }
+    }
+
+    pub(super) fn keep(&self, record: Arc<HealingRecord>) {
+        let mut records = self.records.lock();
+        if records.len() == KEPT {
+            records.pop_front();
+        }
+        records.push_back(record);
+    }
+
+    pub(super) fn records(&self) -> Vec<Arc<HealingRecord>> {
+        self.records.lock().iter().cloned().collect()
+    }
+
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+
+    pub(super) fn status(&self) -> HealingStatus {
+        let paused = self.paused.load(Ordering::Acquire);
+        self.course.lock().status(paused, clock::now(), &self.healing.settings)
+    }
+
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        Handle::try_current().ok().or_else(|| self.runtime.clone())
+    }
+}
+
+impl fmt::Debug for Healer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Healer").field("healing", &self.healing).finish_non_exhaustive()
+    }
+}
+
+/// What all healings of one health share.
+#[derive(Debug, Default)]
+struct Floor {
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    limits: HealingLimits,
+    began: Hour,
+    /// The components that are being healed.
+    components: BTreeSet<Arc<str>>,
+    /// How many ever began.
+    number: u64,
+}
+
+/// The right to heal a component, for as long as it is kept.
+#[derive(Debug)]
+pub(super) struct Seat {
+    floor: Arc<Floor>,
+    component: Arc<str>,
+    pub(super) number: u64,
+}
+
+impl Floor {
+    fn take(floor: &Arc<Self>, component: &Arc<str>, now: Tick) -> Result<Seat, Withheld> {
+        let mut taken = floor.taken.lock();
+        if taken.components.contains(component) {
+            return Err(Withheld::ComponentBusy);
+        }
+        if taken.components.len() >= taken.limits.at_once {
+            return Err(Withheld::TooMany);
+        }
+        let per_hour = taken.limits.per_hour;
+        if taken.began.is_full(now, per_hour) {
+            return Err(Withheld::HourlyLimitOfAll);
+        }
+        taken.began.begin(now);
+        taken.components.insert(Arc::clone(component));
+        taken.number += 1;
+        Ok(Seat { floor: Arc::clone(floor), component: Arc::clone(component), number: taken.number })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.floor.taken.lock().components.remove(&self.component);
+    }
+}

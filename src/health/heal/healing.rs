@@ -1,0 +1,192 @@
+//! What a healing is made of.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::action::Action;
+use super::record::HealingRecord;
+use super::settings::HealingSettings;
+use super::when::When;
+use crate::Backoff;
+use crate::error::ConfigError;
+use crate::health::status::Status;
+
+/// Tells somebody.
+pub(super) type Escalate =
+    Arc<dyn Fn(Arc<HealingRecord>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// An action for a component, what calls for it, and its limits. [`Health::heal`](crate::Health::heal) takes it.
+///
+/// # Example
+/// ```
+/// use campanile::Health;
+/// use campanile::health::{Action, Healing, Status, When};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), campanile::ConfigError> {
+/// let health = Health::standalone();
+/// let restart = Healing::new("restart-worker", "worker")
+///     .when(When::status_at_least(Status::Unhealthy).for_at_least(Duration::from_secs(30)))
+///     .action(Action::command(["systemctl", "restart", "worker"]))
+///     .at_most_per_hour(2)
+///     .escalate(|record| async move { eprintln!("{} needs you: {}", record.component, record.outcome) });
+/// let handle = health.heal(restart)?;
+/// assert!(handle.records().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a healing does nothing until `Health::heal` has it"]
+pub struct Healing {
+    pub(super) name: Arc<str>,
+    pub(super) component: Arc<str>,
+    pub(super) when: When,
+    pub(super) action: Option<Action>,
+    pub(super) settings: HealingSettings,
+    pub(super) escalate: Option<Escalate>,
+}
+
+impl Healing {
+    /// A healing called `name` for `component`, when that is unhealthy for 30 seconds. It needs an
+    /// [action](Healing::action).
+    pub fn new(name: impl Into<Arc<str>>, component: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            component: component.into(),
+            when: When::status_at_least(Status::Unhealthy).for_at_least(Duration::from_secs(30)),
+            action: None,
+            settings: HealingSettings::default(),
+            escalate: None,
+        }
+    }
+
+    /// What calls for it.
+    pub fn when(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+
+    /// What it does.
+    pub fn action(mut self, action: Action) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// Starts over from settings that were read from somewhere.
+    pub fn settings(mut self, settings: HealingSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// See [`HealingSettings::at_most_per_hour`].
+    pub fn at_most_per_hour(mut self, actions: u32) -> Self {
+        self.settings.at_most_per_hour = actions;
+        self
+    }
+
+    /// See [`HealingSettings::backoff`].
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// See [`HealingSettings::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// See [`HealingSettings::verify`].
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.settings.verify = verify;
+        self
+    }
+
+    /// See [`HealingSettings::verify_after`].
+    pub fn verify_after(mut self, first: Duration) -> Self {
+        self.settings.verify_after = first;
+        self
+    }
+
+    /// See [`HealingSettings::verify_within`].
+    pub fn verify_within(mut self, last: Duration) -> Self {
+        self.settings.verify_within = last;
+        self
+    }
+
+    /// See [`HealingSettings::well_after`].
+    pub fn well_after(mut self, well: Duration) -> Self {
+        self.settings.well_after = well;
+        self
+    }
+
+    /// See [`HealingSettings::escalate_after`].
+    pub fn escalate_after(mut self, actions: u32) -> Self {
+        self.settings.escalate_after = actions;
+        self
+    }
+
+    /// See [`HealingSettings::dry_run`].
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.settings.dry_run = dry_run;
+        self
+    }
+
+    /// See [`HealingSettings::even_if_caused`].
+    pub fn even_if_caused(mut self, even_if_caused: bool) -> Self {
+        self.settings.even_if_caused = even_if_caused;
+        self
+    }
+
+    /// Tells somebody that it does not help, with the record of the last action: when
+    /// [so many](HealingSettings::escalate_after) did not, or when it is called for and has begun as often as it may
+    /// within the hour. Once, until the component has been [well for long](HealingSettings::well_after).
+    ///
+    /// It has as long as the [action](HealingSettings::timeout), and its panic harms nobody.
+    pub fn escalate<F, Fut>(mut self, escalate: F) -> Self
+    where
+        F: Fn(Arc<HealingRecord>) -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+    {
+        self.escalate = Some(Arc::new(move |record| {
+            let told = escalate(record);
+            Box::pin(async move {
+                told.await;
+            })
+        }));
+        self
+    }
+
+    /// Whether everything is there and in its range; gives the action.
+    pub(super) fn validate(&self) -> Result<Action, ConfigError> {
+        const SOME: &str = "any text but an empty one";
+        ConfigError::check(!self.name.is_empty(), "healing.name", &self.name, SOME)?;
+        ConfigError::check(!self.component.is_empty(), "healing.component", &self.component, SOME)?;
+        self.when.validate()?;
+        self.settings.validate()?;
+        let Some(action) = &self.action else {
+            return Err(ConfigError::new(
+                "healing.action",
+                "absent",
+                "say what to do with `Healing::action`",
+            ));
+        };
+        action.validate()?;
+        Ok(action.clone())
+    }
+}
+
+impl fmt::Debug for Healing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Healing")
+            .field("name", &self.name)
+            .field("component", &self.component)
+            .field("when", &self.when)
+            .field("action", &self.action)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,45 @@
+//! What is measured of a component in a round.
+
+use super::predict::{Measure, VitalSign};
+use super::score::Evidence;
+use super::settings::HealthSettings;
+use crate::signal::{LOOK_BACK, Watched};
+
+/// What `evidence` says in figures that can be followed over time.
+pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings, found: &mut Vec<Measure>) {
+    found.clear();
+    let mut measure = |sign, value, limit, weight| found.push(Measure { sign, value, limit, weight });
+    if let Some(vital) = &evidence.vital {
+        let calls = count(vital.recent.calls);
+        measure(VitalSign::Rate, calls / LOOK_BACK.as_secs_f64(), f64::INFINITY, 1.0);
+        if vital.recent.calls > 0 {
+            measure(VitalSign::ErrorShare, vital.recent.failure_rate(), settings.error_share, calls);
+            let (mean, limit) = (vital.recent_mean, settings.mean_duration);
+            measure(VitalSign::MeanDuration, mean.as_secs_f64(), limit.as_secs_f64(), calls);
+        }
+    }
+    if let Some((waiting, _)) = evidence.letters {
+        measure(VitalSign::Letters, count(waiting), count(settings.letters), 1.0);
+    }
+    for (watched, sign) in [
+        (Watched::Cpu, VitalSign::CpuUsage),
+        (Watched::Memory, VitalSign::MemoryUsage),
+        (Watched::Disk, VitalSign::DiskUsage),
+        (Watched::Temperature, VitalSign::Temperature),
+    ] {
+        // Of several disks or sensors the one that is nearest to its limit.
+        let worst = evidence
+            .machine
+            .iter()
+            .filter(|found| found.watched == watched)
+            .max_by(|a, b| (a.value / a.limit).total_cmp(&(b.value / b.limit)));
+        if let Some(worst) = worst {
+            measure(sign, worst.value, worst.limit, 1.0);
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
+fn count(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,334 @@
+//! What the probes write: JSON with the fields of `application/health+json` (draft-inadarei-api-health-check) where
+//! they fit.
+//!
+//! What a check says may quote an error, and an error may quote more than is good for everybody. So the words of checks
+//! go only to those who ask for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::pages::Page;
+use super::readiness::{Missing, Readiness};
+use super::startup::Startup;
+use crate::health::check::{CheckOutcome, CheckReport};
+use crate::health::predict::Outlook;
+use crate::health::reason::{Reason, ReasonKind};
+use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
+use crate::health::status::Status;
+use crate::signal;
+
+/// The answer of a probe that has nothing else to say.
+pub(super) const PASS: &[u8] = br#"{"status":"pass"}"#;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release_id: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    output: String,
+    #[serde(flatten)]
+    about: About<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    checks: BTreeMap<String, Vec<Entry<'a>>>,
+}
+
+/// What only some of the probes tell.
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum About<'a> {
+    Ready {
+        #[serde(skip_serializing_if = "is_false")]
+        draining: bool,
+        #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+        starting: &'a [Arc<str>],
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<Absent<'a>>,
+    },
+    Started {
+        #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+        starting: &'a [Arc<str>],
+    },
+    Health {
+        health: Status,
+        score: f64,
+        #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+        root_causes: &'a [Arc<str>],
+        #[serde(skip_serializing_if = "<[Loss]>::is_empty")]
+        losses: &'a [Loss],
+    },
+}
+
+/// A critical component that fails.
+#[derive(Serialize)]
+struct Absent<'a> {
+    component: &'a str,
+    status: Status,
+    reasons: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+    because_of: &'a [Arc<str>],
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Component(ComponentEntry<'a>),
+    Check(CheckEntry<'a>),
+}
+
+/// One component, in the shape of the draft and with all that we know.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ComponentEntry<'a> {
+    component_id: &'a str,
+    component_type: &'static str,
+    status: &'static str,
+    observed_value: f64,
+    observed_unit: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    output: String,
+    health: Status,
+    critical: bool,
+    optional: bool,
+    reasons: &'a [Reason],
+    #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+    depends_on: &'a [Arc<str>],
+    #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+    because_of: &'a [Arc<str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outlook: Option<&'a Outlook>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<&'a Calls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    letters: Option<u64>,
+}
+
+/// One check: how long its last run took, and what it found.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckEntry<'a> {
+    component_id: &'a str,
+    component_type: &'static str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_value: Option<f64>,
+    observed_unit: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a str>,
+    outcome: CheckOutcome,
+    last: CheckOutcome,
+    runs: u64,
+    failures_in_a_row: u64,
+    timeout: f64,
+}
+
+// ===== the answers =====
+
+pub(super) fn ready(readiness: &Readiness, snapshot: &HealthSnapshot, verbose: bool) -> Page {
+    if readiness.ready && !verbose {
+        return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
+    }
+    let missing: Vec<Absent<'_>> =
+        readiness.missing.iter().map(|missing| Absent::new(missing, snapshot, verbose)).collect();
+    let mut output = Vec::new();
+    if readiness.draining {
+        output.push("the process is shutting down".to_owned());
+    }
+    output.extend(still_starting(&readiness.starting));
+    output.extend(missing.iter().map(Absent::say));
+    let about = About::Ready { draining: readiness.draining, starting: &readiness.starting, missing };
+    let told = snapshot.components.iter().filter(|component| verbose && component.critical);
+    page(
+        readiness.ready,
+        if readiness.ready { "pass" } else { "fail" },
+        output.join("; "),
+        about,
+        told,
+        verbose,
+    )
+}
+
+pub(super) fn started(startup: &Startup) -> Page {
+    if startup.complete {
+        return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
+    }
+    let output = still_starting(&startup.waiting_for).unwrap_or_default();
+    let about = About::Started { starting: &startup.waiting_for };
+    page(false, "fail", output, about, [], false)
+}
+
+pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
+    let bad: Vec<String> = snapshot
+        .components
+        .iter()
+        .filter(|component| component.status >= Status::Degraded)
+        .map(|component| format!("`{}` is {}", component.name, component.status))
+        .collect();
+    let about = About::Health {
+        health: snapshot.status,
+        score: snapshot.score,
+        root_causes: &snapshot.root_causes,
+        losses: if verbose { &snapshot.losses } else { &[] },
+    };
+    let told = snapshot.components.iter().filter(|_| verbose);
+    page(!snapshot.status.is_failing(), word(snapshot.status), bad.join("; "), about, told, verbose)
+}
+
+fn page<'a>(
+    well: bool,
+    status: &'static str,
+    output: String,
+    about: About<'a>,
+    components: impl IntoIterator<Item = &'a ComponentHealth>,
+    verbose: bool,
+) -> Page {
+    let identity = verbose.then(signal::identity).flatten();
+    let mut checks: BTreeMap<String, Vec<Entry<'a>>> = BTreeMap::new();
+    for component in components {
+        let entry = Entry::Component(ComponentEntry::new(component));
+        checks.entry(format!("{}:score", component.name)).or_default().push(entry);
+        for check in &component.checks {
+            let name = if check.check == check.component { "check" } else { &*check.check };
+            let entry = Entry::Check(CheckEntry::new(check));
+            checks.entry(format!("{}:{name}", component.name)).or_default().push(entry);
+        }
+    }
+    let report = Report {
+        status,
+        service_id: identity.as_ref().and_then(|identity| identity.service.clone()),
+        release_id: identity.as_ref().and_then(|identity| identity.version.clone()),
+        output,
+        about,
+        checks,
+    };
+    match serde_json::to_vec(&report) {
+        Ok(body) => {
+            let code = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            Page { code, body: body.into() }
+        }
+        // Nothing in a report can fail to be written; but a probe must answer.
+        Err(_) => Page {
+            code: StatusCode::INTERNAL_SERVER_ERROR,
+            body: Bytes::from_static(br#"{"status":"fail"}"#),
+        },
+    }
+}
+
+// ===== its parts =====
+
+impl<'a> Absent<'a> {
+    fn new(missing: &'a Missing, snapshot: &'a HealthSnapshot, verbose: bool) -> Self {
+        let component = snapshot.component(&missing.component);
+        let reasons = component.map_or(&[][..], |component| &component.reasons);
+        Self {
+            component: &missing.component,
+            status: missing.status,
+            reasons: reasons
+                .iter()
+                .map(|reason| if verbose { &reason.text } else { in_general(reason) })
+                .collect(),
+            because_of: &missing.because_of,
+        }
+    }
+
+    fn say(&self) -> String {
+        let mut text = format!("`{}` is {}", self.component, self.status);
+        if let Some(reason) = self.reasons.first() {
+            text = format!("{text}: {reason}");
+        }
+        if !self.because_of.is_empty() {
+            text = format!("{text} (because of `{}`)", self.because_of.join("`, `"));
+        }
+        text
+    }
+}
+
+impl<'a> ComponentEntry<'a> {
+    fn new(component: &'a ComponentHealth) -> Self {
+        let output: Vec<&str> = component.reasons.iter().map(|reason| reason.text.as_str()).collect();
+        Self {
+            component_id: &component.name,
+            component_type: "component",
+            status: word(component.status),
+            observed_value: component.score,
+            observed_unit: "score",
+            output: output.join("; "),
+            health: component.status,
+            critical: component.critical,
+            optional: component.optional,
+            reasons: &component.reasons,
+            depends_on: &component.depends_on,
+            because_of: &component.because_of,
+            outlook: component.outlook.as_deref(),
+            calls: component.calls.as_ref(),
+            letters: component.letters,
+        }
+    }
+}
+
+impl<'a> CheckEntry<'a> {
+    fn new(report: &'a CheckReport) -> Self {
+        Self {
+            component_id: &report.component,
+            component_type: "component",
+            status: match report.outcome {
+                CheckOutcome::Pending | CheckOutcome::Pass => "pass",
+                CheckOutcome::Warn => "warn",
+                CheckOutcome::Fail | CheckOutcome::TimedOut | CheckOutcome::Panicked => "fail",
+            },
+            observed_value: report.at.map(|_| report.took.as_secs_f64()),
+            observed_unit: "s",
+            time: report.at.map(rfc3339),
+            output: report.message.as_deref(),
+            outcome: report.outcome,
+            last: report.last,
+            runs: report.runs,
+            failures_in_a_row: report.failures_in_a_row,
+            timeout: report.timeout.as_secs_f64(),
+        }
+    }
+}
+
+/// A reason without the words of others in it.
+fn in_general(reason: &Reason) -> &str {
+    match reason.kind {
+        ReasonKind::CheckFailed => "a check fails",
+        ReasonKind::CheckWarning => "a check warns",
+        _ => &reason.text,
+    }
+}
+
+fn still_starting(waiting_for: &[Arc<str>]) -> Option<String> {
+    (!waiting_for.is_empty()).then(|| format!("still starting: `{}`", waiting_for.join("`, `")))
+}
+
+/// The draft's word for a status.
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Unknown | Status::Healthy => "pass",
+        Status::Degraded => "warn",
+        Status::Unhealthy | Status::Critical => "fail",
+    }
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    // Its `Display` has no words for a year before 1970 or after 9999.
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let latest = std::time::Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since.min(latest)).to_string()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde wants it.
+fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,100 @@
+//! Servers of the health protocol of gRPC.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use campanile::health::{Finding, GrpcCheck, GrpcCheckSettings};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use crate::server::{Act, Server as RawServer};
+use crate::{find, why};
+
+/// A server of these services.
+async fn serve(routes: tonic::service::Routes) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::spawn(served);
+    address
+}
+
+#[tokio::test]
+async fn only_a_server_that_serves_is_well() {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let address = serve(tonic::service::Routes::new(service)).await;
+    let url = format!("http://{address}");
+    let whole = GrpcCheck::new(&*url).unwrap();
+    let orders = GrpcCheck::builder(&*url).service("shop.v1.Orders").build().unwrap();
+    assert_eq!(find(&whole).await, Finding::Pass);
+    assert_eq!(
+        why(find(&orders).await),
+        format!(
+            "{url}/ about `shop.v1.Orders`: the server has no such service (NOT_FOUND): look for its name in its \
+             `.proto`"
+        )
+    );
+    for (status, found) in [
+        (ServingStatus::NotServing, "it says that it does not serve (NOT_SERVING)"),
+        (ServingStatus::Unknown, "it does not know whether it serves (UNKNOWN)"),
+    ] {
+        reporter.set_service_status("shop.v1.Orders", status).await;
+        assert_eq!(why(find(&orders).await), format!("{url}/ about `shop.v1.Orders`: {found}"));
+        assert_eq!(find(&whole).await, Finding::Pass, "that is another");
+    }
+    reporter.set_service_status("shop.v1.Orders", ServingStatus::Serving).await;
+    assert_eq!(find(&orders).await, Finding::Pass);
+}
+
+#[tokio::test]
+async fn a_server_without_the_protocol_says_so() {
+    let address = serve(tonic::service::Routes::default()).await;
+    let found = why(find(&GrpcCheck::new(format!("http://{address}/")).unwrap()).await);
+    assert_eq!(
+        found,
+        format!(
+            "http://{address}/: the server does not speak `grpc.health.v1` (UNIMPLEMENTED): add its health service"
+        )
+    );
+}
+
+#[tokio::test]
+async fn one_that_breaks_is_told_by_how_it_does() {
+    let server = RawServer::start(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let check = GrpcCheck::builder(server.url("")).timeout(Duration::from_millis(500)).build().unwrap();
+    // It waits for the end of a request of HTTP/1, which never comes.
+    let silence = why(find(&check).await);
+    assert!(silence.ends_with("no answer within 500ms"), "{silence}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    let leaves = GrpcCheck::new(format!("http://{gone}")).unwrap();
+    let leaving = tokio::spawn(async move {
+        drop(listener.accept().await);
+        listener
+    });
+    let left = why(find(&leaves).await);
+    assert!(left.starts_with(&format!("http://{gone}/: ")) && !left.contains("Unknown"), "{left}");
+    drop(leaving.await);
+    let refused = why(find(&leaves).await);
+    assert!(refused.contains("Connection refused"), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    for (url, words) in [
+        ("http://u:hunter2@a", "belong into a header"),
+        ("http://a/grpc.health.v1.Health", "an address without a path"),
+        ("http://a?hunter2", "an address without a path"),
+        ("a:50051", "its scheme and host"),
+    ] {
+        let error = GrpcCheck::new(url).unwrap_err().to_string();
+        assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
+    }
+    let text = r#"{"url": "http://a", "service": "b", "timeout": "1s"}"#;
+    let settings: GrpcCheckSettings = serde_json::from_str(text).unwrap();
+    assert!(GrpcCheck::builder("").settings(settings).build().is_ok());
+    assert!(serde_json::from_str::<GrpcCheckSettings>(r#"{"services": "b"}"#).is_err());
+}

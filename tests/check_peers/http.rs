@@ -1,0 +1,195 @@
+//! Endpoints over HTTP.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Redirect;
+use axum::routing::get;
+use campanile::health::{Finding, HttpCheck, HttpCheckSettings};
+use tokio::net::TcpListener;
+
+use crate::server::{Act, Server};
+use crate::{find, why};
+
+const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+
+#[tokio::test]
+async fn an_endpoint_is_judged_by_its_status() {
+    let app = Router::new()
+        .route("/fine", get(async || "ok"))
+        .route("/none", get(async || StatusCode::NO_CONTENT))
+        .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/moved", get(async || Redirect::temporary("/fine")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    for path in ["/fine", "/none"] {
+        assert_eq!(find(&HttpCheck::new(format!("{base}{path}")).unwrap()).await, Finding::Pass);
+        let head = HttpCheck::builder(format!("{base}{path}")).head().build().unwrap();
+        assert_eq!(find(&head).await, Finding::Pass);
+    }
+    for (path, expected) in [
+        ("/broken?key=hunter2", format!("GET {base}/broken: status 500 instead of 200-299")),
+        (
+            "/moved",
+            format!("GET {base}/moved: status 307 instead of 200-299, and redirects are not followed"),
+        ),
+        ("/nowhere", format!("GET {base}/nowhere: status 404 instead of 200-299")),
+    ] {
+        assert_eq!(why(find(&HttpCheck::new(format!("{base}{path}")).unwrap()).await), expected);
+    }
+    let odd = HttpCheck::builder(format!("{base}/nowhere")).statuses([200, 404]).build().unwrap();
+    assert_eq!(find(&odd).await, Finding::Pass);
+    let odd = HttpCheck::builder(format!("{base}/fine")).statuses([204, 404, 205]).build().unwrap();
+    assert_eq!(why(find(&odd).await), format!("GET {base}/fine: status 200 instead of 204-205 or 404"));
+}
+
+#[tokio::test]
+async fn a_body_is_judged_by_its_text_and_its_json() {
+    let green = r#"{"status": "green", "nodes": {"data": 3}, "late": false, "list": [1]}"#;
+    let app = Router::new()
+        .route("/json", get(move || async move { green }))
+        .route("/text", get(async || "all is well"))
+        .route(
+            "/guarded",
+            get(async |headers: HeaderMap| match headers.get("authorization") {
+                Some(value) if value == "Bearer hunter2" => (StatusCode::OK, "in"),
+                _ => (StatusCode::UNAUTHORIZED, "out"),
+            }),
+        );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let json = || HttpCheck::builder(format!("{base}/json"));
+    let good = json().json("/status", "green").json("/nodes/data", 3).json("/late", false).json("/list/0", 1);
+    assert_eq!(find(&good.clone().contains("green").build().unwrap()).await, Finding::Pass);
+    for (pointer, wanted, words) in [
+        ("/status", "yellow", "`/status` is \"green\" instead of \"yellow\""),
+        ("/nodes/master", "1", "`/nodes/master` is not there; it should be \"1\""),
+        ("/nodes/data", "3", "`/nodes/data` is 3 instead of \"3\""),
+    ] {
+        let finding = find(&good.clone().json(pointer, wanted).build().unwrap()).await;
+        assert!(why(finding).ends_with(words), "{words}");
+    }
+    let text = HttpCheck::builder(format!("{base}/text"));
+    assert_eq!(find(&text.clone().contains("well").build().unwrap()).await, Finding::Pass);
+    let finding = find(&text.clone().contains("ill").build().unwrap()).await;
+    assert!(why(finding).ends_with("status 200, and no \"ill\" in the 11 bytes of its body"));
+    let finding = find(&text.json("/a", 1).build().unwrap()).await;
+    assert!(why(finding).contains("a body that is not JSON"));
+
+    let guarded = HttpCheck::builder(format!("{base}/guarded"));
+    assert!(why(find(&guarded.clone().build().unwrap()).await).contains("status 401"));
+    let named = guarded.header("Authorization", "Bearer hunter2").build().unwrap();
+    assert_eq!(find(&named).await, Finding::Pass);
+    assert!(!format!("{named:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn every_run_makes_a_connection_of_its_own() {
+    let server =
+        Server::start(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok"))
+            .await;
+    let check = HttpCheck::new(server.url("/health?deep")).unwrap();
+    for connections in 1..=3 {
+        assert_eq!(find(&check).await, Finding::Pass);
+        assert_eq!(server.connections(), connections);
+    }
+    let request = server.request();
+    assert!(request.starts_with("get /health?deep http/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("host: {}\r\n", server.address)), "{request}");
+    assert!(request.contains("user-agent: campanile/"), "{request}");
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_is_told_by_how_it_does() {
+    let server = Server::start(FINE).await;
+    let check =
+        HttpCheck::builder(server.url("/?hunter2")).timeout(Duration::from_millis(500)).build().unwrap();
+    assert_eq!(find(&check).await, Finding::Pass);
+    for (act, words) in [
+        (Act::Reset, "no answer: "),
+        (Act::Say(""), "no answer: connection closed before message completed"),
+        (Act::Say("what is this?\r\n\r\n"), "no answer: invalid HTTP version parsed"),
+        (
+            Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"),
+            "status 200, and a body that breaks off: ",
+        ),
+        (Act::HeadOnly, "status 200, and a body without an end within 500ms"),
+        (Act::Endless, "status 200, and a body of more than the 65536 bytes that it may have"),
+        (Act::Silence, "no answer within 500ms"),
+    ] {
+        server.now(act);
+        let why = why(find(&check).await);
+        assert!(why.starts_with(&format!("GET http://{}/: {words}", server.address)), "{act:?}: {why}");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+    // It is not what failed before that decides.
+    server.now(FINE);
+    assert_eq!(find(&check).await, Finding::Pass);
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let refused = why(find(&HttpCheck::new(format!("http://{gone}/")).unwrap()).await);
+    assert!(refused.contains("cannot connect: tcp connect error: Connection refused"), "{refused}");
+    let unknown = HttpCheck::builder("http://nobody.invalid/").timeout(Duration::from_secs(30));
+    let unknown = why(find(&unknown.build().unwrap()).await);
+    assert!(unknown.contains("cannot connect: dns error: "), "{unknown}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    let url = "http://a/";
+    let refused = |builder: campanile::health::HttpCheckBuilder| builder.build().unwrap_err().to_string();
+    for (error, words) in [
+        (refused(HttpCheck::builder("http://a:hunter2@b/")), "setting `url`"),
+        (refused(HttpCheck::builder("")), "setting `url`"),
+        (refused(HttpCheck::builder(url).statuses([])), "setting `statuses` cannot be []"),
+        (refused(HttpCheck::builder(url).statuses([20])), "setting `statuses` cannot be [20]"),
+        (refused(HttpCheck::builder(url).head().contains("a")), "setting `method` cannot be Head"),
+        (refused(HttpCheck::builder(url).json("status", "a")), "setting `json` cannot be \"status\""),
+        (refused(HttpCheck::builder(url).timeout(Duration::ZERO)), "setting `timeout` cannot be 0ns"),
+        (refused(HttpCheck::builder(url).longest_body(1 << 30)), "setting `longest_body`"),
+        (refused(HttpCheck::builder(url).header("a b", "c")), "setting `headers` cannot be \"a b\""),
+        (
+            refused(HttpCheck::builder(url).header("a", "hunter2\n")),
+            "setting `headers` cannot be (not shown)",
+        ),
+        (refused(HttpCheck::builder(url).ca_file("/hunter")), "setting `ca_file` cannot be /hunter"),
+    ] {
+        assert!(error.starts_with(words) && !error.contains("hunter2"), "{error}");
+    }
+    if !cfg!(feature = "tls") {
+        assert!(refused(HttpCheck::builder("https://a/")).contains("needs the feature `tls`"));
+    }
+}
+
+#[test]
+fn settings_are_read_from_files() {
+    let text = r#"{
+        "url": "http://a/b", "method": "HEAD", "headers": {"token": "hunter2"}, "statuses": [204, "300-399"],
+        "longest_body": 10, "timeout": "250ms"
+    }"#;
+    let settings: HttpCheckSettings = serde_json::from_str(text).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!([204, 300, 399].iter().all(|status| settings.statuses.contains(*status)));
+    assert!(!settings.statuses.contains(200) && !settings.statuses.contains(400));
+    let again: HttpCheckSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
+    assert_eq!(again, settings);
+    assert!(HttpCheck::builder("").settings(settings).build().is_ok());
+    for text in [
+        r#"{"urls": ""}"#,
+        r#"{"statuses": ["2xx"]}"#,
+        r#"{"statuses": ["300-200"]}"#,
+        r#"{"method": "POST"}"#,
+    ] {
+        assert!(serde_json::from_str::<HttpCheckSettings>(text).is_err(), "{text}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Checks of real things: servers that work, slow down, break, lie and go away.
+#![cfg(feature = "telemetry")]
+
+mod blocking;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "http")]
+mod http;
+mod pool;
+#[cfg(feature = "real-servers")]
+mod redis;
+#[cfg(feature = "http")]
+mod server;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "real-servers")]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "http")]
+mod tcp;
+#[cfg(feature = "real-servers")]
+mod tls;
+
+use std::time::Duration;
+
+use campanile::health::{Check, Finding};
+
+/// What a check finds; a test that hangs ends.
+async fn find(check: &impl Check) -> Finding {
+    tokio::time::timeout(Duration::from_secs(60), check.check()).await.expect("hangs")
+}
+
+/// Why a check fails.
+#[track_caller]
+fn why(finding: Finding) -> String {
+    match finding {
+        Finding::Fail(why) => why,
+        other => panic!("{other:?}"),
+    }
+}

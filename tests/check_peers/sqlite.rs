@@ -1,0 +1,123 @@
+//! Files of SQLite.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use campanile::health::{Check, Finding, SqliteCheck, SqliteCheckSettings};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::{find, why};
+
+/// A file with a thousand rows.
+fn file(mode: &str) -> (TempDir, std::path::PathBuf, Connection) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", mode).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, what TEXT);
+             CREATE INDEX by_what ON orders (what);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+             INSERT INTO orders SELECT i, 'an order of some length, number ' || i FROM n;",
+        )
+        .unwrap();
+    (folder, path, connection)
+}
+
+fn check(path: &Path) -> SqliteCheck {
+    SqliteCheck::builder(path).timeout(Duration::from_millis(200)).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_can_be_read_is_well() {
+    for mode in ["DELETE", "WAL"] {
+        let (_folder, path, connection) = file(mode);
+        let check = check(&path);
+        assert_eq!(find(&check).await, Finding::Pass, "{mode}");
+        // One that writes and has not committed keeps nobody from reading.
+        connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM orders WHERE id = 1;").unwrap();
+        assert_eq!(find(&check).await, Finding::Pass, "{mode}");
+        let thorough = SqliteCheck::builder(&path).thorough().build().unwrap();
+        assert_eq!(find(&thorough).await, Finding::Pass, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_locked_is_told_after_its_time() {
+    let (_folder, path, connection) = file("DELETE");
+    let check = check(&path);
+    connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locked = why(find(&check).await);
+    assert_eq!(locked, format!("somebody held a lock on `{}` for more than 200ms", path.display()));
+    connection.execute_batch("COMMIT").unwrap();
+    assert_eq!(find(&check).await, Finding::Pass);
+}
+
+#[tokio::test]
+async fn a_lock_blocks_no_runtime() {
+    let (_folder, path, connection) = file("DELETE");
+    connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let check = SqliteCheck::builder(&path).timeout(Duration::from_secs(20)).build().unwrap();
+    // On this one thread the timer would never come, were it blocked.
+    assert!(timeout(Duration::from_millis(50), check.check()).await.is_err());
+    let again = why(find(&check).await);
+    assert!(again.contains("the run before this one has not ended"), "{again}");
+    connection.execute_batch("COMMIT").unwrap();
+    while find(&check).await != Finding::Pass {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_not_made() {
+    let (folder, path, connection) = file("DELETE");
+    let check = check(&path);
+    drop(connection);
+    assert_eq!(find(&check).await, Finding::Pass);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(why(find(&check).await), format!("there is no file `{}`", path.display()));
+    assert!(!path.exists());
+    let folder = SqliteCheck::new(folder.path()).unwrap();
+    assert!(why(find(&folder).await).contains("cannot be read"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_is_found_out() {
+    let (_folder, path, connection) = file("DELETE");
+    drop(connection);
+    let whole = fs::read(&path).unwrap();
+    let thorough = SqliteCheck::builder(&path).thorough().build().unwrap();
+    let quick = check(&path);
+
+    // A page in the middle: only who looks at every page sees it.
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2 / 4_096 * 4_096;
+    damaged[middle..middle + 4_096].fill(0xff);
+    fs::write(&path, &damaged).unwrap();
+    assert_eq!(find(&quick).await, Finding::Pass);
+    let found = why(find(&thorough).await);
+    assert!(found.contains("is damaged"), "{found}");
+
+    // The first page, and no database at all.
+    let mut damaged = whole;
+    damaged[100..4_096].fill(0xff);
+    for bytes in [damaged, b"this is a text of more than a hundred bytes, ".repeat(200)] {
+        fs::write(&path, bytes).unwrap();
+        let found = why(find(&quick).await);
+        assert!(found.contains("is damaged or no SQLite database: "), "{found}");
+    }
+}
+
+#[test]
+fn settings_are_checked() {
+    assert_eq!(SqliteCheck::new("").unwrap_err().setting(), "path");
+    let settings: SqliteCheckSettings =
+        serde_json::from_str(r#"{"path": "a.db", "thorough": true, "timeout": "0s"}"#).unwrap();
+    let error = SqliteCheck::builder("").settings(settings).build().unwrap_err();
+    assert_eq!(error.to_string(), "setting `timeout` cannot be 0ns: more than zero and at most an hour");
+    assert!(serde_json::from_str::<SqliteCheckSettings>(r#"{"file": "a.db"}"#).is_err());
+}

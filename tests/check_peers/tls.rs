@@ -1,0 +1,79 @@
+//! HTTP and gRPC behind TLS.
+
+use campanile::health::{Finding, GrpcCheck, HttpCheck};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::server::{Act, Server};
+use crate::support::tls::Authority;
+use crate::{find, why};
+
+const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+
+#[tokio::test]
+async fn an_endpoint_is_trusted_by_its_certificate() {
+    let server = Server::start(FINE).await;
+    let authority = Authority::new();
+    let door = authority.door(server.address, b"http/1.1", false).await;
+    let url = format!("https://{door}/");
+    let trusting = HttpCheck::builder(&*url).ca_file(authority.file("ca"));
+    assert_eq!(find(&trusting.build().unwrap()).await, Finding::Pass);
+
+    // Another vouches for nobody here.
+    let other = Authority::new();
+    let distrusting = HttpCheck::builder(&*url).ca_file(other.file("ca")).build().unwrap();
+    let unknown = why(find(&distrusting).await);
+    assert!(unknown.contains("cannot connect: invalid peer certificate: "), "{unknown}");
+
+    // A name that is not in it.
+    let misnamed = HttpCheck::builder(format!("https://localhost:{}/", door.port()))
+        .ca_file(authority.file("ca"))
+        .build()
+        .unwrap();
+    let misnamed = why(find(&misnamed).await);
+    assert!(misnamed.contains("certificate not valid for name \"localhost\""), "{misnamed}");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_know_us_is_shown_a_certificate() {
+    let server = Server::start(FINE).await;
+    let authority = Authority::new();
+    let door = authority.door(server.address, b"http/1.1", true).await;
+    let check = HttpCheck::builder(format!("https://{door}/")).ca_file(authority.file("ca"));
+    assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
+    let known = check.client_certificate(authority.file("client"), authority.file("client-key"));
+    assert_eq!(find(&known.build().unwrap()).await, Finding::Pass);
+}
+
+#[tokio::test]
+async fn grpc_is_asked_behind_tls() {
+    let (_reporter, service) = tonic_health::server::health_reporter();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tonic::transport::Server::builder()
+        .add_service(service)
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::spawn(served);
+    let authority = Authority::new();
+    let door = authority.door(address, b"h2", true).await;
+    let check = GrpcCheck::builder(format!("https://{door}")).ca_file(authority.file("ca"));
+    assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
+    let known = check.client_certificate(authority.file("client"), authority.file("client-key"));
+    assert_eq!(find(&known.build().unwrap()).await, Finding::Pass);
+    let other = Authority::new();
+    let distrusting =
+        GrpcCheck::builder(format!("https://{door}")).ca_file(other.file("ca")).build().unwrap();
+    let unknown = why(find(&distrusting).await);
+    assert!(unknown.contains("cannot connect: invalid peer certificate: "), "{unknown}");
+}
+
+#[test]
+fn a_file_that_nobody_would_read_is_refused() {
+    let authority = Authority::new();
+    let plain = HttpCheck::builder("http://a/b").ca_file(authority.file("ca")).build().unwrap_err();
+    assert!(plain.to_string().ends_with("none, as `http://a/b` is asked without TLS"), "{plain}");
+    let half = authority.file("client");
+    let key = authority.file("nothing");
+    let missing = HttpCheck::builder("https://a/").client_certificate(half, key).build().unwrap_err();
+    assert_eq!(missing.setting(), "client_key");
+}

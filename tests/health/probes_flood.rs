@@ -1,0 +1,74 @@
+//! A flood of probes costs little, and moves nothing behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use campanile::health::{Component, Health, HealthSettings};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::ServiceExt;
+
+async fn body(health: &campanile::health::HealthService, path: &str) -> (StatusCode, Bytes) {
+    let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+    let (head, body) = health.clone().oneshot(request).await.unwrap().into_parts();
+    (head.status, body.collect().await.unwrap().to_bytes())
+}
+
+/// Answers that share their bytes were written once.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_written_once_for_all_who_ask_meanwhile() {
+    let health = Health::standalone();
+    let settings = HealthSettings { cached_for: Duration::from_secs(2), ..HealthSettings::default() };
+    health.configure(settings).unwrap();
+    health.register(Component::new("asked-often")).unwrap();
+    let service = health.http_service();
+    for path in ["/healthz", "/healthz?verbose", "/readyz?verbose"] {
+        let mut written = Vec::new();
+        for _ in 0..20 {
+            written.push(body(&service, path).await.1);
+            tokio::time::advance(Duration::from_millis(500)).await;
+        }
+        written.dedup_by_key(|body| body.as_ptr());
+        assert!((5..=6).contains(&written.len()), "{path}: written {} times in 10 s", written.len());
+    }
+    // What people say counts at once.
+    let before = body(&service, "/readyz").await.0;
+    health.drain();
+    assert_eq!(
+        (before, body(&service, "/readyz").await.0),
+        (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_are_whole_while_everything_changes() {
+    let health = Health::standalone();
+    health.register(Component::new("changes-under-load").critical(true)).unwrap();
+    let service = Arc::new(health.http_service());
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let service = Arc::clone(&service);
+            tokio::spawn(async move {
+                for _ in 0..2_500 {
+                    let (code, body) = body(&service, "/readyz").await;
+                    let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                    let passes = json["status"] == "pass";
+                    assert_eq!(passes, code == StatusCode::OK, "{json}");
+                }
+            })
+        })
+        .collect();
+    let breaker = campanile::CircuitBreaker::builder("changes-under-load").build().unwrap();
+    while !tasks.iter().all(tokio::task::JoinHandle::is_finished) {
+        breaker.force_open();
+        health.register(Component::new("changes-under-load").critical(true)).unwrap();
+        tokio::task::yield_now().await;
+        breaker.force_closed();
+        health.register(Component::new("changes-under-load").critical(true)).unwrap();
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(body(&service, "/readyz").await.0, StatusCode::OK);
+}

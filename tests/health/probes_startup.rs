@@ -1,0 +1,70 @@
+//! The start: gates, and what the probes say until it is over.
+
+use campanile::health::{Component, Health};
+use http::StatusCode;
+
+use crate::probes::get_json;
+
+#[tokio::test]
+async fn a_process_with_nothing_to_wait_for_has_started() {
+    let health = Health::standalone();
+    assert!(health.startup().complete && health.is_ready());
+    assert_eq!(get_json(&health, "/startupz").await.0, StatusCode::OK);
+
+    // It is early: a gate still counts.
+    let gate = health.starting("late-migrations");
+    assert!(!health.is_ready());
+    assert_eq!(get_json(&health, "/startupz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    gate.done();
+    assert!(health.is_ready());
+}
+
+#[tokio::test]
+async fn gates_hold_up_the_start_until_all_are_done_and_then_nothing_does() {
+    let health = Health::standalone();
+    let (migrations, cache) = (health.starting("migrations"), health.starting("cache"));
+    let (code, json) = get_json(&health, "/startupz").await;
+    assert_eq!((code, &json["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
+    assert_eq!(json["starting"], serde_json::json!(["migrations", "cache"]));
+    assert_eq!(json["output"], "still starting: `migrations`, `cache`");
+
+    migrations.done();
+    let (code, json) = get_json(&health, "/readyz").await;
+    assert_eq!((code, &json["starting"]), (StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!(["cache"])));
+    assert_eq!(get_json(&health, "/livez").await.0, StatusCode::OK, "or it would be killed while it starts");
+
+    cache.done();
+    for path in ["/startupz", "/readyz"] {
+        assert_eq!(get_json(&health, path).await, (StatusCode::OK, serde_json::json!({ "status": "pass" })));
+    }
+    let _late = health.starting("late");
+    assert!(health.startup().complete && health.is_ready(), "once started, for good");
+}
+
+#[tokio::test]
+async fn a_gate_that_is_dropped_stays_closed() {
+    let health = Health::standalone();
+    let (twin, other) = (health.starting("twin"), health.starting("twin"));
+    let failed = async move {
+        let _gate = twin;
+        Err::<(), _>("the database is away")
+    };
+    assert!(failed.await.is_err());
+    other.done();
+    let startup = health.startup();
+    assert_eq!((startup.complete, startup.waiting_for), (false, vec!["twin".into()]));
+    assert!(!health.readiness().ready);
+}
+
+#[tokio::test]
+async fn a_component_that_fails_does_not_undo_the_start() {
+    let health = Health::standalone();
+    health.register(Component::new("fails-after-the-start").critical(true)).unwrap();
+    health.starting("once").done();
+    assert_eq!(get_json(&health, "/startupz").await.0, StatusCode::OK);
+    let breaker = campanile::CircuitBreaker::builder("fails-after-the-start").build().unwrap();
+    breaker.force_open();
+    health.register(Component::new("fails-after-the-start").critical(true)).unwrap();
+    assert_eq!(get_json(&health, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get_json(&health, "/startupz").await.0, StatusCode::OK);
+}
