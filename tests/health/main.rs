@@ -5,6 +5,9 @@
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
 mod checks;
+mod checks_kinds;
+mod checks_seen;
+mod checks_threads;
 mod components;
 mod healing;
 #[cfg(unix)]
