@@ -66,6 +66,8 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
+#![doc = include_str!("predict/figures.md")]
+//!
 //! # Probes
 //! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a

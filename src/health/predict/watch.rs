@@ -208,7 +208,10 @@ mod tests {
         assert!((anomaly.usual - 0.1).abs() < 0.005 && anomaly.z > 5.0 && !anomaly.shifted, "{anomaly:?}");
         let [reason] = &outlook.reasons[..] else { panic!("{outlook:?}") };
         assert_eq!(reason.risk, outlook.risk);
-        assert!(reason.text.starts_with("the mean duration of calls has been 200.0ms; usual is 10"), "{reason:?}");
+        assert!(
+            reason.text.starts_with("the mean duration of calls has been 200.0ms; usual is 10"),
+            "{reason:?}"
+        );
         let lasting = looks.look(60, &at(0.2));
         assert!(lasting.anomalies[0].shifted, "{lasting:?}");
         // What lasts is usual after an hour.
@@ -219,9 +222,8 @@ mod tests {
     #[test]
     fn better_is_no_risk_and_an_outage_upstream_is_a_small_one() {
         let mut looks = Looks::default();
-        let at = |rate, share| {
-            [measure(VitalSign::Rate, rate, 1.0), measure(VitalSign::ErrorShare, share, 600.0)]
-        };
+        let at =
+            |rate, share| [measure(VitalSign::Rate, rate, 1.0), measure(VitalSign::ErrorShare, share, 600.0)];
         looks.look(400, &at(10.0, 0.05));
         looks.look(1, &at(20.0, 0.02));
         let better = looks.look(1, &at(40.0, 0.0));
