@@ -93,6 +93,7 @@
 //! # Healing
 //! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
 //! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
+#![doc = include_str!("predict/figures.md")]
 //!
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness

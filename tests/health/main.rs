@@ -13,6 +13,7 @@ mod healing;
 #[cfg(unix)]
 mod healing_commands;
 mod hysteresis;
+mod outlook;
 #[cfg(feature = "http")]
 mod probes;
 #[cfg(feature = "http")]
