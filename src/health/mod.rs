@@ -66,6 +66,30 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
+//! # Checks
+//! What nobody calls leaves no trace. [`Health::check`] asks a component [every so often](Every): by any async function,
+//! [service](ServiceCheck) or [primary with alternatives](FirstOf). Each check has a task, a rhythm and a timeout of its own, so that one that hangs or
+//! panics is told as such and holds nobody up. What it [found](CheckReport) last is kept: no probe makes a check run,
+//! [`Health::run_check`] does. [`CheckExt`] gives any of them limits for how long it may take.
+//!
+//! ```
+//! use campanile::health::{CheckExt, Component, Every, Health};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), campanile::ConfigError> {
+//! # async fn ping() -> Result<(), std::io::Error> { Err(std::io::Error::other("connection refused")) }
+//! let health = Health::standalone();
+//! health.register(Component::new("db").critical(true))?;
+//! let ping = (|| async { ping().await }).warn_after(Duration::from_millis(200));
+//! health.check("db", Every::seconds(30).timeout(Duration::from_secs(2)), ping)?;
+//!
+//! health.run_checks().await; // they run by themselves, too
+//! assert_eq!(health.readiness().missing[0].reasons, ["the check failed: connection refused"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
@@ -102,8 +126,8 @@ mod snapshot;
 mod status;
 
 pub use check::{
-    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
-    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, FirstOf,
+    IntoFinding, Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
 };
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]

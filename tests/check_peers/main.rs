@@ -2,6 +2,8 @@
 #![cfg(feature = "telemetry")]
 
 mod blocking;
+#[cfg(feature = "http")]
+mod end_to_end;
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "http")]

@@ -1,0 +1,78 @@
+//! Health of a service that keeps its data in Postgres: a pool of `sqlx`, checked.
+//!
+//! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --example postgres_health`
+//!
+//! Campanile knows no Postgres. What it asks of a pool are the few functions of `Pool`.
+
+use std::time::Duration;
+
+use campanile::Health;
+use campanile::health::{Component, Every, Pool, PoolCheck};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+struct Postgres(PgPool);
+
+impl Pool for Postgres {
+    type Error = sqlx::Error;
+
+    fn size(&self) -> u64 {
+        self.0.size().into()
+    }
+
+    fn idle(&self) -> u64 {
+        self.0.num_idle() as u64
+    }
+
+    fn max(&self) -> u64 {
+        self.0.options().get_max_connections().into()
+    }
+
+    async fn query(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.0).await.map(drop)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Ok(url) = std::env::var("DATABASE_URL") else {
+        println!("DATABASE_URL names no database: try postgres://user:password@127.0.0.1/shop");
+        return Ok(());
+    };
+    // It connects when it is first asked: a service can start while its database is away.
+    let pool =
+        PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(1)).connect_lazy(&url)?;
+
+    let health = Health::standalone();
+    health.register(Component::new("db").critical(true))?;
+    let check = PoolCheck::builder(Postgres(pool.clone())).warn_after(Duration::from_millis(200)).build()?;
+    let db = health.check("db", Every::seconds(10), check)?;
+
+    let mut taken = Vec::new();
+    for round in ["at first", "with every connection taken", "with some of them back"] {
+        let report = db.run().await;
+        let readiness = health.readiness();
+        println!(
+            "{round}: {} after {:?}, {}ready; {}",
+            report.outcome.as_str(),
+            report.took,
+            if readiness.ready { "" } else { "not " },
+            report.message.as_deref().unwrap_or("nothing is amiss")
+        );
+        if taken.is_empty() {
+            while let Some(connection) = pool.try_acquire() {
+                taken.push(connection);
+            }
+            while let Ok(connection) = pool.acquire().await {
+                taken.push(connection);
+            }
+        } else {
+            taken.truncate(1);
+            // They go back by tasks of their own.
+            while pool.num_idle() == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    Ok(())
+}
