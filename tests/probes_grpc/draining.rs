@@ -49,6 +49,8 @@ async fn a_plain_drain_ends_the_streams_a_little_later() {
     let mut client = HealthClient::new(health.grpc_service());
     let mut stream = client.watch(about("")).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
+    // The task that looks for those who watch has begun, and waits.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     let before = tokio::time::Instant::now();
     health.drain();
     assert_eq!(

@@ -42,6 +42,8 @@ async fn a_change_that_people_make_is_told_without_waiting() {
     let mut stream =
         HealthClient::new(health.grpc_service()).watch(about("said-now")).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, Some(ServingStatus::ServiceUnknown));
+    // The task that looks for those who watch has begun, and waits.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     let before = tokio::time::Instant::now();
     health.register(Component::new("said-now")).unwrap();
     assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
