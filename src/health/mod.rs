@@ -66,6 +66,25 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
+//! # What can be checked
+//! Any function that gives a future, and, each by a type that says what it found in a line and shows no password:
+//!
+//! | what | by | feature |
+//! |---|---|---|
+//! | an endpoint over HTTP: status, text, JSON | [`HttpCheck`] | `http`, and `tls` for `https:` |
+//! | a port over TCP, and what is said there first | [`TcpCheck`] | `http` |
+//! | a server of `grpc.health.v1` | [`GrpcCheck`] | `grpc`, and `tls` for `https:` |
+//! | a pool of connections: a query, and how full it is | [`PoolCheck`] over your [`Pool`] | |
+//! | Redis, or a cluster of it | [`RedisCheck`] | `redis` |
+//! | a file of SQLite | [`SqliteCheck`] | `sqlite` |
+//! | a function that blocks | [`BlockingCheck`] | |
+//! | the store of dead letters | a [`DeadLetterQueue`](crate::DeadLetterQueue) itself | |
+//!
+//! Those that are given an address connect anew each time, since what they are to find out is whether a caller who
+//! comes now is served. Each has a timeout of its own, 4 s unless set, below the 5 s of [`Every::timeout`]: what it
+//! tells names the step that took so long. [`CheckExt`] adds limits for what any of them may take.
+//! `examples/postgres_health.rs` checks a pool of Postgres.
+//!
 //! # Probes
 //! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
