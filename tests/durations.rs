@@ -6,11 +6,12 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::time::Duration;
 
+use campanile::health::Every;
 use campanile::{Telemetry, Timing};
 use tower::{Layer, ServiceExt, service_fn};
 
 #[tokio::test]
-async fn a_handle_made_before_the_pipeline_records_to_it_for_as_long_as_it_lives() {
+async fn a_handle_made_before_the_pipeline_records_to_it_for_as_long_as_it_lives_and_so_does_a_check() {
     let timing = Timing::new("early");
     let service = timing.layer().layer(service_fn(|(): ()| ready(Ok::<_, Infallible>(()))));
     service.clone().oneshot(()).await.unwrap();
@@ -22,6 +23,13 @@ async fn a_handle_made_before_the_pipeline_records_to_it_for_as_long_as_it_lives
         line.starts_with("campanile_timing_duration_seconds_count") && line.contains("\"early\"")
     });
     assert_eq!(count.and_then(|line| line.rsplit(' ').next()), Some("2"), "{text}");
+    let check =
+        telemetry.health().check("early", Every::seconds(60), || ready(Err::<(), _>("gone"))).unwrap();
+    let runs = check.run().await.runs;
+    let text = telemetry.prometheus_text();
+    let count =
+        "campanile_health_check_duration_seconds_count{check=\"early\",component=\"early\",outcome=\"fail\"}";
+    assert!(text.lines().any(|line| line == format!("{count} {runs}")), "{text}");
     telemetry.shutdown(Duration::from_secs(60));
     service.oneshot(()).await.unwrap();
     assert_eq!(timing.snapshot().calls, 4);

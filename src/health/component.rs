@@ -23,7 +23,8 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Component {
     pub(super) name: Arc<str>,
-    pub(super) depends_on: BTreeSet<Arc<str>>,
+    /// In the order of their names; shared with every snapshot.
+    pub(super) depends_on: Arc<[Arc<str>]>,
     pub(super) critical: bool,
     pub(super) optional: bool,
     pub(super) weight: f64,
@@ -33,13 +34,18 @@ impl Component {
     /// A component: neither critical nor optional, of weight 1, that depends on nothing.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), depends_on: BTreeSet::new(), critical: false, optional: false, weight: 1.0 }
+        Self { name: name.into(), depends_on: Arc::default(), critical: false, optional: false, weight: 1.0 }
     }
 
     /// It does not work without that one. May be said several times.
     #[must_use]
     pub fn depends_on(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.depends_on.insert(name.into());
+        let name = name.into();
+        if let Err(place) = self.depends_on.binary_search(&name) {
+            let mut names = self.depends_on.to_vec();
+            names.insert(place, name);
+            self.depends_on = names.into();
+        }
         self
     }
 
@@ -104,6 +110,11 @@ impl Components {
         self.0.get(name)
     }
 
+    /// All of them, in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Component> {
+        self.0.values()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.keys()
     }
@@ -125,7 +136,7 @@ impl Components {
             if !seen.insert(Arc::clone(last)) {
                 continue;
             }
-            for next in self.get(last).into_iter().flat_map(|last| &last.depends_on) {
+            for next in self.get(last).into_iter().flat_map(|last| &*last.depends_on) {
                 open.push(path.iter().chain([next]).cloned().collect());
             }
         }

@@ -66,8 +66,32 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
+//! # Checks
+//! What nobody calls leaves no trace. [`Health::check`] asks a component [every so often](Every): by any async function,
+//! [service](ServiceCheck) or [primary with alternatives](FirstOf). Each check has a task, a rhythm and a timeout of its own, so that one that hangs or
+//! panics is told as such and holds nobody up. What it [found](CheckReport) last is kept: no probe makes a check run,
+//! [`Health::run_check`] does. [`CheckExt`] gives any of them limits for how long it may take.
+//!
+//! ```
+//! use campanile::health::{CheckExt, Component, Every, Health};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), campanile::ConfigError> {
+//! # async fn ping() -> Result<(), std::io::Error> { Err(std::io::Error::other("connection refused")) }
+//! let health = Health::standalone();
+//! health.register(Component::new("db").critical(true))?;
+//! let ping = (|| async { ping().await }).warn_after(Duration::from_millis(200));
+//! health.check("db", Every::seconds(30).timeout(Duration::from_secs(2)), ping)?;
+//!
+//! health.run_checks().await; // they run by themselves, too
+//! assert_eq!(health.readiness().missing[0].reasons, ["the check failed: connection refused"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What can be checked
-//! Any function that gives a future, and, each by a type that says what it found in a line and shows no password:
+//! Besides those, each by a type that says what it found in a line and shows no password:
 //!
 //! | what | by | feature |
 //! |---|---|---|
@@ -82,13 +106,18 @@
 //!
 //! Those that are given an address connect anew each time, since what they are to find out is whether a caller who
 //! comes now is served. Each has a timeout of its own, 4 s unless set, below the 5 s of [`Every::timeout`]: what it
-//! tells names the step that took so long. [`CheckExt`] adds limits for what any of them may take.
-//! `examples/postgres_health.rs` checks a pool of Postgres.
+//! tells names the step that took so long. `examples/postgres_health.rs` checks a pool of Postgres.
 //!
 //! # Probes
-//! With the feature `http`, [`Health::http_service`] answers `/livez`, `/readyz` and `/healthz`. Liveness
-//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while a
-//! critical component fails, and says which. [`Health::drain`] withdraws it for good, before a shutdown.
+//! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
+//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
+//! starts, while a critical component fails, which it names, and for good when the process is on its way out. Over gRPC
+//! (feature `grpc`), `Health::grpc_service` says the same by `grpc.health.v1`, and tells those who watch.
+//!
+//! - The start is over when every [gate](Health::starting) is done and every check of a critical component has passed
+//!   once.
+//! - The way out is [`Health::drain_after`]: nobody shall send any more, then a grace period, then the server ends.
+//! - No probe makes a check run, or a snapshot more often than [`HealthSettings::cached_for`] says.
 
 mod blame;
 mod cache;
@@ -115,8 +144,8 @@ mod snapshot;
 mod status;
 
 pub use check::{
-    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, IntoFinding,
-    Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings,
+    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, FirstOf,
+    IntoFinding, Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
 };
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]

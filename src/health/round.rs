@@ -1,6 +1,5 @@
 //! What is kept of each component from one look to the next, and who looks when nobody asks.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +25,10 @@ pub(super) struct Kept {
 /// What is kept of all of them.
 #[derive(Debug, Default)]
 pub(super) struct KeptOfAll {
-    by_name: BTreeMap<Arc<str>, Kept>,
+    /// In the order of their names.
+    all: Vec<(Arc<str>, Box<Kept>)>,
+    /// Room for what is found: half a megabyte for a thousand components, which is dear to ask for each time.
+    room: Vec<(Arc<str>, Evidence)>,
     /// When the first round was, and when the next one is due.
     first: Option<Tick>,
     next: Tick,
@@ -40,27 +42,22 @@ impl KeptOfAll {
     pub(super) fn keep(
         &mut self,
         now: Tick,
-        evidence: &mut BTreeMap<Arc<str>, Evidence>,
+        evidence: &mut [(Arc<str>, Evidence)],
         settings: &HealthSettings,
     ) -> bool {
-        // What is gone is forgotten, so that there is never more than there are components.
-        self.by_name.retain(|name, _| evidence.contains_key(name));
+        let alike = |((name, _), (kept, _)): (&(Arc<str>, _), &(Arc<str>, _))| {
+            Arc::ptr_eq(name, kept) || name == kept
+        };
+        if self.all.len() != evidence.len() || !evidence.iter().zip(&self.all).all(alike) {
+            self.follow(evidence);
+        }
         let due = now >= self.next;
         let first = *self.first.get_or_insert(now);
-        let mut measured = Vec::new();
-        for (name, evidence) in evidence {
-            if !self.by_name.contains_key(name) {
-                self.by_name.insert(Arc::clone(name), Kept::default());
-            }
-            let Some(kept) = self.by_name.get_mut(name) else { continue };
+        let (hour, mut measured) = (hour_of_week(SystemTime::now()), Vec::new());
+        for ((_, evidence), (_, kept)) in evidence.iter_mut().zip(&mut self.all) {
             if due {
                 measures(evidence, settings, &mut measured);
-                kept.watch.update(
-                    now.since(first),
-                    hour_of_week(SystemTime::now()),
-                    &measured,
-                    &settings.predict,
-                );
+                kept.watch.update(now.since(first), hour, &measured, &settings.predict);
                 kept.outlook = kept.watch.outlook(&settings.predict).map(Arc::new);
             }
             evidence.outlook.clone_from(&kept.outlook);
@@ -74,10 +71,27 @@ impl KeptOfAll {
         due
     }
 
-    /// Keeps what became of them.
-    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot) {
-        for (kept, component) in self.by_name.values_mut().zip(&snapshot.components) {
+    /// Room for what is found.
+    pub(super) fn room(&mut self) -> Vec<(Arc<str>, Evidence)> {
+        std::mem::take(&mut self.room)
+    }
+
+    /// Keeps what became of them, and the room for the next time.
+    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot, mut room: Vec<(Arc<str>, Evidence)>) {
+        for ((_, kept), component) in self.all.iter_mut().zip(&snapshot.components) {
             kept.status = Some(component.status);
+        }
+        room.clear();
+        self.room = room;
+    }
+
+    /// Keeps as many as there are components. What is gone is forgotten.
+    fn follow(&mut self, evidence: &[(Arc<str>, Evidence)]) {
+        let mut kept = std::mem::take(&mut self.all).into_iter().peekable();
+        for (name, _) in evidence {
+            while kept.next_if(|(other, _)| other < name).is_some() {}
+            let known = kept.next_if(|(other, _)| other == name).map(|(_, kept)| kept);
+            self.all.push((Arc::clone(name), known.unwrap_or_default()));
         }
     }
 }

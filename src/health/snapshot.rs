@@ -1,6 +1,5 @@
 //! What health says at one moment.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::blame::blame;
 use super::check::CheckReport;
-use super::component::{Component, Components};
+use super::component::Components;
 use super::predict::Outlook;
 use super::reason::Reason;
 use super::score::{Evidence, WHOLE, score};
@@ -65,7 +64,7 @@ pub struct ComponentHealth {
     /// How much it counts in the overall score.
     pub weight: f64,
     /// What it does not work without.
-    pub depends_on: Vec<Arc<str>>,
+    pub depends_on: Arc<[Arc<str>]>,
     /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
     /// to blame: look at these first. Empty while the component is healthy.
     pub because_of: Vec<Arc<str>>,
@@ -161,25 +160,27 @@ impl HealthSnapshot {
     }
 
     pub(super) fn new(
-        evidence: &BTreeMap<Arc<str>, Evidence>,
+        evidence: &[(Arc<str>, Evidence)],
         registered: &Components,
         settings: &HealthSettings,
     ) -> Self {
         let mut points = Vec::with_capacity(evidence.len());
         let mut components = Vec::with_capacity(evidence.len());
+        // Both are in the order of their names, and each that is registered is among the evidence.
+        let mut registered = registered.iter().peekable();
         for (name, evidence) in evidence {
             let verdict = evidence.judge(settings);
             points.push(verdict.points);
-            let said = registered.get(name).cloned().unwrap_or_else(|| Component::new(Arc::clone(name)));
+            let said = registered.next_if(|said| Arc::ptr_eq(&said.name, name) || said.name == *name);
             components.push(ComponentHealth {
-                name: said.name,
+                name: Arc::clone(name),
                 status: verdict.status,
                 score: score(verdict.points),
                 reasons: verdict.reasons,
-                critical: said.critical,
-                optional: said.optional,
-                weight: said.weight,
-                depends_on: said.depends_on.into_iter().collect(),
+                critical: said.is_some_and(|said| said.critical),
+                optional: said.is_some_and(|said| said.optional),
+                weight: said.map_or(1.0, |said| said.weight),
+                depends_on: said.map(|said| Arc::clone(&said.depends_on)).unwrap_or_default(),
                 because_of: Vec::new(),
                 calls: evidence.vital.as_ref().filter(|vital| vital.calls > 0).map(Calls::from),
                 letters: evidence.letters.map(|(waiting, _)| waiting),
@@ -237,7 +238,8 @@ pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
     let total = (exact.iter().sum::<f64>().round() as u32).min(WHOLE);
     let mut shares: Vec<u32> = exact.iter().map(|exact| exact.floor() as u32).collect();
     let left = total.saturating_sub(shares.iter().sum());
-    let mut order: Vec<usize> = (0..exact.len()).collect();
+    // Few have lost anything, as a rule.
+    let mut order: Vec<usize> = (0..exact.len()).filter(|place| exact[*place].fract() > 0.0).collect();
     order.sort_by(|a, b| exact[*b].fract().total_cmp(&exact[*a].fract()));
     order.into_iter().take(left as usize).for_each(|place| shares[place] += 1);
     shares
@@ -246,19 +248,21 @@ pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Component;
     use crate::health::score::tests::calls;
     use proptest::prelude::*;
 
     /// A component that fails in so many of 100 calls; nothing is known of it when that is `None`.
     fn snapshot(components: Vec<(Component, Option<u64>)>) -> HealthSnapshot {
         let mut registered = Components::default();
-        let mut evidence = BTreeMap::new();
+        let mut evidence = std::collections::BTreeMap::new();
         for (component, failed) in components {
             let name = Arc::clone(&component.name);
             registered.register(component).unwrap();
             let found = failed.map(|failed| calls(failed, 100 - failed, Duration::from_millis(1)));
             evidence.insert(name, found.unwrap_or_default());
         }
+        let evidence: Vec<_> = evidence.into_iter().collect();
         HealthSnapshot::new(&evidence, &registered, &HealthSettings::default())
     }
 

@@ -41,25 +41,25 @@ impl Vitals {
         Arc::clone(components.entry(name.into()).or_default())
     }
 
-    /// Every component with its vital signs, by name.
-    pub(crate) fn readings(&self) -> Vec<(Arc<str>, VitalReading)> {
+    /// Tells every component with its vital signs, in the order of their names.
+    pub(crate) fn each(&self, mut tell: impl FnMut(&Arc<str>, VitalReading)) {
         let now = clock::now();
         let mut expired = false;
-        let mut readings: Vec<(Arc<str>, VitalReading)> = Vec::new();
-        {
-            let components = self.read();
-            readings.reserve_exact(components.len());
-            for (name, vital) in &*components {
-                if vital.idle(now) {
-                    expired = true;
-                } else {
-                    readings.push((Arc::clone(name), vital.reading()));
-                }
+        for (name, vital) in &*self.read() {
+            match vital.reading_at(now) {
+                Some(reading) => tell(name, reading),
+                None => expired = true,
             }
         }
         if expired {
             Self::expire(&mut self.components.write().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn readings(&self) -> Vec<(Arc<str>, VitalReading)> {
+        let mut readings = Vec::new();
+        self.each(|name, reading| readings.push((Arc::clone(name), reading)));
         readings
     }
 
@@ -85,7 +85,7 @@ impl Vitals {
 pub(crate) struct Vital {
     /// Each on its own in memory: most components are called by few threads.
     lanes: Lanes<Box<Lane>>,
-    durations: Mutex<SparseSketch>,
+    durations: Mutex<Durations>,
     /// Failures since the last success, on whichever thread.
     consecutive_failures: AtomicU64,
     made: Tick,
@@ -104,6 +104,13 @@ struct Tally {
     calls: u64,
     failures: u64,
     waiting: Lot,
+}
+
+/// All durations since the start, and what they came to when somebody last asked.
+#[derive(Debug, Default)]
+struct Durations {
+    sketch: SparseSketch,
+    summary: Option<Summary>,
 }
 
 /// As many as fit into three times 128 bytes with the rest of a lane.
@@ -140,7 +147,15 @@ impl Lot {
         let count = self.count;
         self.nanos[count] = nanos;
         self.count = count + 1;
-        (self.count == LOT).then(|| std::mem::take(self))
+        (self.count == LOT).then(|| self.take())
+    }
+}
+
+impl Lot {
+    fn take(&mut self) -> Self {
+        let taken = *self;
+        self.count = 0;
+        taken
     }
 }
 
@@ -182,43 +197,60 @@ impl Vital {
     #[cold]
     fn hand_over(&self, lot: &Lot) {
         let mut durations = self.durations.lock();
-        lot.nanos[..lot.count].iter().for_each(|nanos| durations.record(*nanos));
+        durations.sketch.extend(&lot.nanos[..lot.count]);
+        durations.summary = None;
     }
 
+    #[cfg(test)]
     pub(crate) fn reading(&self) -> VitalReading {
-        let now = clock::now();
-        let (mut calls, mut failures) = (0, 0);
+        self.reading_at(clock::now()).unwrap_or_else(|| unreachable!("it has not expired"))
+    }
+
+    /// None when nobody called it for longer than [`EXPIRY`].
+    fn reading_at(&self, now: Tick) -> Option<VitalReading> {
+        let (mut calls, mut failures, mut last) = (0, 0, self.made);
         let (mut recent, mut recent_nanos) = (Counts::default(), 0_u64);
         for lane in self.lanes.iter() {
-            let lot = {
-                let mut tally = lane.0.lock();
-                let sum = tally.recent.sum(now);
-                recent.calls += sum.calls;
-                recent.failures += sum.failures;
-                recent_nanos = recent_nanos.saturating_add(sum.nanos);
-                calls += tally.calls;
-                failures += tally.failures;
-                std::mem::take(&mut tally.waiting)
-            };
-            if lot.count > 0 {
+            let mut tally = lane.0.lock();
+            let sum = tally.recent.sum(now);
+            recent.calls += sum.calls;
+            recent.failures += sum.failures;
+            recent_nanos = recent_nanos.saturating_add(sum.nanos);
+            last = last.max(tally.recent.last());
+            calls += tally.calls;
+            failures += tally.failures;
+            if tally.waiting.count > 0 {
+                let lot = tally.waiting.take();
+                drop(tally);
                 self.hand_over(&lot);
             }
         }
-        VitalReading {
+        if is_idle(now, last) {
+            return None;
+        }
+        let durations = {
+            let Durations { sketch, summary } = &mut *self.durations.lock();
+            summary.get_or_insert_with(|| sketch.read()).clone()
+        };
+        Some(VitalReading {
             recent,
             recent_mean: Duration::from_nanos(recent_nanos.checked_div(recent.calls).unwrap_or(0)),
             consecutive_failures: self.consecutive_failures.load(Ordering::Relaxed),
             calls,
             failures,
-            durations: self.durations.lock().read(),
-        }
+            durations,
+        })
     }
 
     /// Whether nobody called it for longer than [`EXPIRY`].
     fn idle(&self, now: Tick) -> bool {
         let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last()).max();
-        now.since(last.unwrap_or_default().max(self.made)) > EXPIRY
+        is_idle(now, last.unwrap_or_default().max(self.made))
     }
+}
+
+fn is_idle(now: Tick, last: Tick) -> bool {
+    now.since(last) > EXPIRY
 }
 
 #[cfg(test)]

@@ -29,19 +29,20 @@ impl Default for SparseSketch {
 }
 
 impl SparseSketch {
-    /// Adds a duration of so many nanoseconds.
-    #[inline]
-    pub(crate) fn record(&mut self, nanos: u64) {
-        self.count += 1;
-        self.sum += u128::from(nanos);
-        self.min = self.min.min(nanos);
-        self.max = self.max.max(nanos);
-        let bucket = usize::from(bucket_of(nanos));
-        let row = match self.rows[bucket / WIDTH] {
-            0 => self.open(bucket / WIDTH),
-            row => usize::from(row) - 1,
-        };
-        self.buckets[row][bucket % WIDTH] += 1;
+    /// Adds durations of so many nanoseconds.
+    pub(crate) fn extend(&mut self, nanos: &[u64]) {
+        self.count += nanos.len() as u64;
+        for nanos in nanos.iter().copied() {
+            self.sum += u128::from(nanos);
+            self.min = self.min.min(nanos);
+            self.max = self.max.max(nanos);
+            let bucket = usize::from(bucket_of(nanos));
+            let row = match self.rows[bucket / WIDTH] {
+                0 => self.open(bucket / WIDTH),
+                row => usize::from(row) - 1,
+            };
+            self.buckets[row][bucket % WIDTH] += 1;
+        }
     }
 
     #[cold]
@@ -96,7 +97,7 @@ mod tests {
         #[test]
         fn it_tells_what_a_sketch_does(values in prop::collection::vec(prop_oneof![any::<u64>(), 0_u64..10_000], 0..300)) {
             let mut sparse = SparseSketch::default();
-            values.iter().for_each(|value| sparse.record(*value));
+            values.chunks(19).for_each(|some| sparse.extend(some));
             let sketch: Sketch = values.iter().copied().map(Duration::from_nanos).collect();
             prop_assert_eq!(sparse.read(), Summary::from(&sketch));
         }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn it_is_small_for_durations_that_crowd_together() {
         let mut sparse = SparseSketch::default();
-        (1_000_000..9_000_000).step_by(1_000).for_each(|nanos| sparse.record(nanos));
+        (1_000_000..9_000_000).step_by(1_000).for_each(|nanos| sparse.extend(&[nanos]));
         let bytes = size_of_val(&sparse) + sparse.buckets.capacity() * size_of::<[u64; WIDTH]>();
         assert!(bytes <= 1_200, "{bytes}");
     }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use campanile::dead_letter::Redrive;
 use campanile::health::{
-    Action, Component, Finding, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingSettings,
-    Health, ReasonKind, Status, When, Withheld,
+    Action, Component, Every, Finding, Healing, HealingHandle, HealingLimits, HealingOutcome,
+    HealingSettings, Health, ReasonKind, Status, When, Withheld,
 };
 use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+use tracing_subscriber::prelude::*;
 
 const ROUND: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -431,6 +432,110 @@ async fn p53_a_hundred_that_fail_at_once_are_no_storm() {
     assert_eq!(health.healings().len(), 40);
     sleep(seconds(300)).await;
     assert_eq!(health.healings().len(), 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p53_the_checks_of_the_component_tell_whether_it_helped() {
+    let health = Health::standalone();
+    let (ill, runs) = (Ill::yes(), Arc::new(AtomicU32::new(0)));
+    let (asked, count) = (ill.clone(), Arc::clone(&runs));
+    let _check = health
+        .check("heal-checked", Every::seconds(36_000).jitter(0.0), move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let ill = asked.0.load(Ordering::Relaxed);
+            async move { if ill { Err("nobody answers") } else { Ok(()) } }
+        })
+        .unwrap();
+    let healing = |name: &'static str, helps| {
+        let when = When::status_at_least(Status::Unhealthy);
+        let healing = Healing::new(name, "heal-checked").when(when).action(ill.cure(helps));
+        health.heal(healing.verify_within(seconds(30))).unwrap()
+    };
+    let useless = healing("useless", false);
+    sleep(seconds(45)).await;
+    let record = &useless.records()[0];
+    assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::DidNotHelp, seconds(30)));
+    assert_eq!((record.status, record.status_after), (Status::Unhealthy, Some(Status::Unhealthy)));
+    assert!(record.cause[0].contains("nobody answers"), "{record:?}");
+    assert_eq!(runs.load(Ordering::Relaxed), 4, "three looks, besides its own");
+    useless.pause();
+
+    let cure = healing("cure", true);
+    sleep(seconds(25)).await;
+    let record = &cure.records()[0];
+    assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::Helped, seconds(10)));
+    assert_eq!((record.status_after, runs.load(Ordering::Relaxed)), (Some(Status::Healthy), 5));
+    assert!(!health.snapshot().component("heal-checked").unwrap().status.is_failing());
+}
+
+/// Counts the events of healing by their message.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+struct Message<'a>(&'a mut String);
+
+impl tracing::field::Visit for Message<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            *self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target() == "campanile::health" {
+            let mut message = String::new();
+            event.record(&mut Message(&mut message));
+            self.0.lock().unwrap().push(message);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p53_each_action_is_an_event_and_what_is_withheld_is_told_once() {
+    let events = Events::default();
+    let _told = tracing_subscriber::registry().with(events.clone()).set_default();
+    let health = health("told");
+    let ill = Ill::yes();
+    let healing = Healing::new("restart", "told").when(ill.when()).action(ill.cure(false));
+    let _handle = health.heal(healing.at_most_per_hour(1).backoff(backoff())).unwrap();
+    sleep(seconds(595)).await;
+    assert_eq!(
+        *events.0.lock().unwrap(),
+        [
+            "a healing ended: it did not help",
+            "a healing is called for and does not begin: it began as often as it may within an hour",
+            "a healing does not help, somebody has to look",
+        ]
+    );
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test(start_paused = true)]
+async fn p53_what_was_done_and_what_was_withheld_are_metrics() {
+    let telemetry = campanile::Telemetry::builder("test").prometheus().build().unwrap();
+    let health = telemetry.health();
+    health.register(Component::new("counted")).unwrap();
+    let healing = Healing::new("restart", "counted").action(Action::new(|| async {})).verify(false);
+    let handle = health.heal(healing.at_most_per_hour(2).backoff(backoff())).unwrap();
+    for _ in 0..3 {
+        let _ = handle.run_now().await;
+        sleep(seconds(61)).await;
+    }
+    let text = telemetry.prometheus_text();
+    let value = |metric: &str, label: &str| {
+        let line = text.lines().find(|line| {
+            line.starts_with(metric) && line.contains("component=\"counted\"") && line.contains(label)
+        });
+        line.and_then(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().unwrap())
+    };
+    let actions = "campanile_health_healing_actions_total";
+    assert_eq!(value(actions, "outcome=\"unverified\""), Some(2.0), "{text}");
+    assert_eq!(value(actions, "outcome=\"failed\""), Some(0.0));
+    let withheld = "campanile_health_healing_withheld_total";
+    assert_eq!(value(withheld, "reason=\"hourly_limit\""), Some(1.0));
+    assert_eq!(value(withheld, "reason=\"backoff\""), Some(0.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,9 @@
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
 mod checks;
+mod checks_kinds;
+mod checks_seen;
+mod checks_threads;
 mod components;
 mod healing;
 #[cfg(unix)]

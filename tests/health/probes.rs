@@ -4,11 +4,11 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use campanile::CircuitBreaker;
-use campanile::health::{Component, Health};
+use campanile::health::{Component, Every, Health};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::{Service, ServiceExt};
 
 async fn ask(health: &Health, method: Method, path: &str) -> Response<Bytes> {
@@ -79,6 +79,70 @@ async fn health_tells_more_when_asked_to() {
 }
 
 #[tokio::test]
+async fn p52_readiness_names_the_root_cause() {
+    let health = Health::standalone();
+    health.register(Component::new("rooted-shop").critical(true).depends_on("rooted-payments")).unwrap();
+    health.register(Component::new("rooted-payments").depends_on("rooted-db")).unwrap();
+    let breakers =
+        ["rooted-shop", "rooted-payments"].map(|name| CircuitBreaker::builder(name).build().unwrap());
+    breakers.iter().for_each(CircuitBreaker::force_open);
+    let away = || async { Err::<(), _>("connection refused") };
+    health.check("rooted-db", Every::seconds(30), away).unwrap().run().await;
+
+    let (code, json) = get_json(&health, "/readyz").await;
+    assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(json["missing"].as_array().unwrap().len(), 1, "the others are not critical");
+    assert_eq!(json["missing"][0]["component"], "rooted-shop");
+    assert_eq!(json["missing"][0]["because_of"], json!(["rooted-db"]));
+    assert_eq!(
+        json["output"],
+        "`rooted-shop` is unhealthy: an operator forced the circuit open (because of `rooted-db`)"
+    );
+    assert_eq!(get_json(&health, "/healthz").await.1["rootCauses"], json!(["rooted-db"]));
+    assert_eq!(get_json(&health, "/livez").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_a_check_says_goes_to_those_who_ask_for_it() {
+    let health = Health::standalone();
+    health.register(Component::new("secretive-db").critical(true)).unwrap();
+    let fails = || async { Err::<(), _>("table `salaries` is missing") };
+    let check = health.check("secretive-db", Every::seconds(30), fails).unwrap();
+    check.run().await;
+    health.check_named("secretive-db", "pool", Every::seconds(30), || async {}).unwrap().run().await;
+
+    for path in ["/readyz", "/healthz", "/startupz", "/readyz?verbose=0"] {
+        let (code, json) = get_json(&health, path).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(!json.to_string().contains("salaries"), "{path}: {json}");
+    }
+    let (_, json) = get_json(&health, "/readyz").await;
+    assert_eq!(json["output"], "still starting: `secretive-db`; `secretive-db` is unhealthy: a check fails");
+    for path in ["/readyz?verbose", "/healthz?verbose"] {
+        let (_, json) = get_json(&health, path).await;
+        let said = &json["checks"]["secretive-db:check"][0];
+        assert_eq!((&said["status"], &said["outcome"]), (&"fail".into(), &"fail".into()), "{path}");
+        assert_eq!(said["output"], "table `salaries` is missing");
+        assert_eq!((&said["runs"], &said["timeout"]), (&1.into(), &5.0.into()));
+        assert!(said["observedValue"].is_f64() && said["observedUnit"] == "s");
+        let time = said["time"].as_str().unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
+        let pool = &json["checks"]["secretive-db:pool"][0];
+        assert_eq!((&pool["status"], pool.get("output")), (&"pass".into(), None));
+        let score = &json["checks"]["secretive-db:score"][0];
+        assert!(score["output"].as_str().unwrap().contains("salaries"), "{score}");
+    }
+    let (_, json) = get_json(&health, "/readyz?verbose").await;
+    assert!(json["missing"][0]["reasons"][0].as_str().unwrap().contains("salaries"));
+
+    // Where anybody can ask, nobody gets more.
+    let request = Request::get("/healthz?verbose").body(Full::<Bytes>::default()).unwrap();
+    let response = health.http_service().verbose(false).oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&body).contains("checks"));
+}
+
+#[tokio::test]
 async fn only_what_a_probe_is_gets_an_answer() {
     let health = Health::standalone();
     for path in ["/", "/livez/", "/LIVEZ", "/metrics"] {
@@ -100,13 +164,18 @@ async fn axum_and_hyper_take_it_as_it_is() {
     let routed = Router::new()
         .route("/", get(|| async { "hello" }))
         .route_service("/readyz", health.http_service())
-        .nest_service("/internal", health.http_service());
+        .nest_service("/internal", health.http_service())
+        .nest(
+            "/deep",
+            Router::new().nest("/er", Router::new().route_service("/readyz", health.http_service())),
+        );
     let fallback =
         Router::new().route("/", get(|| async { "hello" })).fallback_service(health.http_service());
     for (app, path, expected) in [
         (&routed, "/readyz", 503),
         (&routed, "/internal/readyz", 503),
         (&routed, "/internal/livez", 200),
+        (&routed, "/deep/er/readyz", 503),
         (&fallback, "/readyz", 503),
         (&fallback, "/nowhere", 404),
         (&fallback, "/", 200),

@@ -1,10 +1,12 @@
 //! A flood of probes costs little, and moves nothing behind them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::health::{Component, Health, HealthSettings};
+use campanile::health::{Component, Every, Health, HealthSettings};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::ServiceExt;
@@ -71,4 +73,46 @@ async fn answers_are_whole_while_everything_changes() {
         task.await.unwrap();
     }
     assert_eq!(body(&service, "/readyz").await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p52_a_flood_moves_no_check_and_makes_no_more_snapshots() {
+    let health = Health::standalone();
+    health.register(Component::new("flooded-db").critical(true)).unwrap();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let every = Every::seconds(30).jitter(0.0);
+    let check = health.check("flooded-db", every, move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async {}
+    });
+    check.unwrap().run().await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let before = runs.load(Ordering::SeqCst);
+
+    let service = health.http_service();
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let mut written = Vec::new();
+                for number in 0..1_000 {
+                    assert_eq!(body(&service, "/readyz").await.0, StatusCode::OK);
+                    // Kept, so that no two have the same place.
+                    written.push(body(&service, "/healthz?verbose").await.1);
+                    if number % 100 == 99 {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
+                }
+                written
+            })
+        })
+        .collect();
+    let mut written = Vec::new();
+    for task in tasks {
+        written.extend(task.await.unwrap());
+    }
+    let places: BTreeSet<_> = written.iter().map(|body| body.as_ptr()).collect();
+    assert_eq!((written.len(), runs.load(Ordering::SeqCst)), (10_000, before), "no check ran");
+    assert!(places.len() <= 6, "one snapshot in a second, not {} in five", places.len());
 }

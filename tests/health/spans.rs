@@ -112,6 +112,12 @@ async fn health_is_metrics_too() {
     for status in statuses {
         assert!(status.ends_with(if status.contains("\"unhealthy\"") { " 1" } else { " 0" }), "{status}");
     }
+    // However many pipelines there are, a process is ready or it is not.
+    let other = Telemetry::builder("other").build().unwrap();
+    let _other = other.health();
+    let text_of_both = telemetry.prometheus_text();
+    let ready = text_of_both.lines().filter(|line| line.starts_with("campanile_health_ready"));
+    assert_eq!(ready.count(), 1, "{text_of_both}");
     // Of what is unknown there is a status and no score.
     for unknown in ["measured-unknown", "measured-closed"] {
         assert!(of(unknown, "campanile_health_score").is_empty());

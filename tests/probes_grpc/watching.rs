@@ -1,6 +1,9 @@
 //! `Watch`: every change, to all who watch.
 
-use campanile::health::Component;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use campanile::health::{Component, Every};
 use tokio::runtime::Handle;
 
 use super::*;
@@ -43,6 +46,29 @@ async fn a_change_that_people_make_is_told_without_waiting() {
     health.register(Component::new("said-now")).unwrap();
     assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
     assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_fails_and_passes_again_is_told_when_it_does() {
+    let health = Health::standalone();
+    health.register(Component::new("checked-and-watched").critical(true)).unwrap();
+    let well = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&well);
+    let every = Every::seconds(10).jitter(0.0);
+    let check = health.check("checked-and-watched", every, move || {
+        let well = asked.load(Ordering::SeqCst);
+        async move { if well { Ok(()) } else { Err("away") } }
+    });
+    let check = check.unwrap();
+    check.run().await;
+    let mut stream = HealthClient::new(health.grpc_service()).watch(about("")).await.unwrap().into_inner();
+    assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
+    for (now, status) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)] {
+        well.store(now, Ordering::SeqCst);
+        check.run().await;
+        let told = tokio::time::Instant::now();
+        assert_eq!((next(&mut stream).await, told.elapsed()), (Some(status), Duration::ZERO));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,6 @@ pub(super) fn until<F: Future>(deadline: Tick, future: F) -> impl Future<Output 
 }
 
 /// How long the run that this is part of may still take; `None` when it is not part of one.
-#[allow(dead_code)]
 pub(super) fn time_left() -> Option<Duration> {
     DEADLINE.try_with(|deadline| deadline.since(clock::now())).ok()
 }

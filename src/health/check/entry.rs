@@ -1,22 +1,18 @@
 //! What is known of one check, and who waits for more.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use super::telling::{presentable, tell};
 use super::{CheckOutcome, CheckReport, Every};
-use crate::attempts::cut_at;
 use crate::clock::{self, Tick};
 use crate::moment;
-use crate::redact::{MARKER, RedactionSettings, Redactor};
 use crate::signal::{CHECK_DURATION, DurationRecorder};
 use crate::sync::Mutex;
-
-/// Bytes that are kept of what was amiss: an error may quote a whole document, and probes send it along.
-const MESSAGE: usize = 512;
 
 /// A result that is due may come so much later before it counts as missing.
 const LATE: Duration = Duration::from_secs(1);
@@ -69,15 +65,6 @@ pub(super) struct Ended {
     pub(super) outcome: CheckOutcome,
     pub(super) message: Option<String>,
     pub(super) took: Duration,
-}
-
-/// A change that people should hear of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Fails,
-    WorksAgain,
-    Warns,
-    WarnsNoMore,
 }
 
 impl Entry {
@@ -297,50 +284,54 @@ impl Every {
     }
 }
 
-/// Tells people of a change; a check that goes on as it did says nothing.
-fn tell(before: CheckOutcome, report: &CheckReport) {
-    let change = match (before, report.outcome) {
-        (before, now) if !before.is_failure() && now.is_failure() => Change::Fails,
-        (before, now) if before.is_failure() && !now.is_failure() => Change::WorksAgain,
-        (CheckOutcome::Pass | CheckOutcome::Pending, CheckOutcome::Warn) => Change::Warns,
-        (CheckOutcome::Warn, CheckOutcome::Pass) => Change::WarnsNoMore,
-        _ => return,
-    };
-    let CheckReport { component, check, failures_in_a_row: failures, .. } = report;
-    let (component, check, outcome) = (&**component, &**check, report.outcome.as_str());
-    let message = report.message.as_deref().unwrap_or_default();
-    match change {
-        Change::Fails => {
-            tracing::warn!(target: "campanile::health", component, check, outcome, failures, message, "a check fails");
-        }
-        Change::Warns => {
-            tracing::warn!(target: "campanile::health", component, check, outcome, message, "a check warns");
-        }
-        Change::WorksAgain => {
-            tracing::info!(target: "campanile::health", component, check, outcome, message, "a check passes again");
-        }
-        Change::WarnsNoMore => {
-            tracing::info!(target: "campanile::health", component, check, outcome, "a check warns no more");
-        }
-    }
-}
-
-/// What was amiss, fit for strangers: probes and logs tell it.
-fn presentable(message: &str) -> Arc<str> {
-    static SECRETS: LazyLock<Option<Redactor>> =
-        LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
-    // Of a secret that is cut in two a part could stay.
-    let read = cut_at(message, MESSAGE + MESSAGE / 4);
-    let Some(redactor) = &*SECRETS else { return MARKER.into() };
-    let clean = redactor.text(read);
-    match cut_at(&clean, MESSAGE) {
-        whole if whole.len() == clean.len() && read.len() == message.len() => whole.into(),
-        cut => format!("{cut}…").into(),
-    }
-}
-
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entry").field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_believed_is_what_was_said_often_enough_without_a_break(
+            failures in 1_u32..4, successes in 1_u32..4, runs in prop::collection::vec(0_usize..OUTCOMES.len(), 0..40),
+        ) {
+            let entry = Entry::new(
+                "c".into(),
+                "c".into(),
+                Every::seconds(1).failures(failures).successes(successes),
+                Box::new(|| ()),
+            );
+            let said: Vec<CheckOutcome> = runs.into_iter().map(|place| OUTCOMES[place]).collect();
+            for until in 1..=said.len() {
+                let said = &said[..until];
+                let last = said[until - 1];
+                entry.ended(Ended { outcome: last, message: None, took: Duration::ZERO });
+                let report = entry.report(Tick(0));
+                // The last stretch of failures, or of passes, that was long enough decides.
+                let mut failing = None;
+                let (mut run, mut stretch) = (0, false);
+                for outcome in said {
+                    run = if outcome.is_failure() == stretch { run + 1 } else { 1 };
+                    stretch = outcome.is_failure();
+                    let first_pass = failing.is_none() && !stretch;
+                    if first_pass || run >= if stretch { failures } else { successes } {
+                        failing = Some(stretch);
+                    }
+                }
+                prop_assert_eq!(report.last, last);
+                prop_assert_eq!(report.outcome.is_failure(), failing == Some(true));
+                prop_assert_eq!(report.outcome == CheckOutcome::Pending, failing.is_none());
+                // What goes on as it is believed to, is believed at once.
+                if failing == Some(last.is_failure()) {
+                    prop_assert_eq!(report.outcome, last);
+                }
+                prop_assert_eq!(report.runs, until as u64);
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ mod endpoint;
 mod entry;
 mod every;
 mod finding;
+mod first_of;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod handle;
@@ -29,10 +30,12 @@ mod registry;
 mod report;
 mod rhythm;
 mod runner;
+mod service;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "http")]
 mod tcp;
+mod telling;
 mod words;
 
 use std::future::Future;
@@ -42,6 +45,7 @@ pub use self::redis::{RedisCheck, RedisConnectionCheck};
 pub use blocking::BlockingCheck;
 pub use every::Every;
 pub use finding::{Finding, IntoFinding};
+pub use first_of::FirstOf;
 #[cfg(feature = "grpc")]
 pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
 pub use handle::CheckHandle;
@@ -51,6 +55,7 @@ pub use limits::{CheckExt, Limited};
 pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
 pub(super) use registry::Checks;
 pub use report::{CheckOutcome, CheckReport};
+pub use service::ServiceCheck;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
 #[cfg(feature = "http")]

@@ -33,20 +33,20 @@ impl Driver {
         loop {
             self.entry.turn(rhythm.due()).await;
             self.entry.begins(clock::now());
-            let ended = self.run().await;
+            let Some(ended) = self.run().await else { return };
             rhythm.ran(self.entry.ended(ended));
         }
     }
 
-    /// One run within its time. One that is given up on is waited for before the next begins.
-    async fn run(&mut self) -> Ended {
+    /// One run within its time; `None` when the runtime ends. One that is given up on is waited for before the next
+    /// begins.
+    async fn run(&mut self) -> Option<Ended> {
         let limit = self.entry.every.timeout;
         let began = clock::now();
-        let timed_out = |message: String| Ended {
-            outcome: CheckOutcome::TimedOut,
-            message: Some(message),
-            took: clock::now().since(began),
+        let ended = |outcome, message: String| {
+            Some(Ended { outcome, message: Some(message), took: clock::now().since(began) })
         };
+        let timed_out = |message| ended(CheckOutcome::TimedOut, message);
         if let Some(earlier) = &mut self.left_behind {
             if timeout(limit, &mut earlier.task).await.is_err() {
                 return timed_out(format!(
@@ -67,15 +67,12 @@ impl Driver {
                     Finding::Warn(what) => (CheckOutcome::Warn, Some(what)),
                     Finding::Fail(why) => (CheckOutcome::Fail, Some(why)),
                 };
-                Ended { outcome, message, took }
+                Some(Ended { outcome, message, took })
             }
+            // That it was cancelled, though not by us, is no news of what is asked.
             Ok(Err(broken)) => {
-                let message = match broken.try_into_panic() {
-                    Ok(panic) => format!("it panicked: {}", ask::said(&*panic)),
-                    Err(_) => "it was ended by its runtime".to_owned(),
-                };
-                let took = clock::now().since(began);
-                Ended { outcome: CheckOutcome::Panicked, message: Some(message), took }
+                let panic = broken.try_into_panic().ok()?;
+                ended(CheckOutcome::Panicked, format!("it panicked: {}", ask::said(&*panic)))
             }
             Err(_) => {
                 run.abort.abort();

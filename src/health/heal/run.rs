@@ -151,6 +151,8 @@ async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
         let component = snapshot.component(&healing.component);
         let status = component.map(|component| component.status);
         if !component.is_some_and(|component| healing.when.holds(component)) {
+            // Who waits for it to be well, a probe say, need not wait for the next look.
+            health.refresh();
             return (HealingOutcome::Helped, status);
         }
         if clock::now() >= until {

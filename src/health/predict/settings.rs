@@ -45,7 +45,7 @@ impl Default for PredictSettings {
         Self {
             enabled: true,
             warm_up: 10 * MINUTE,
-            deviations: 5.0,
+            deviations: 4.75,
             settled_after: 60 * MINUTE,
             horizon: DAY,
         }

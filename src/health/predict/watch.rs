@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use super::outlook::{Outlook, VitalSign};
+use super::outlook::{Anomaly, Forecast, Outlook, VitalSign};
+use super::risk::Risk;
 use super::settings::PredictSettings;
+use super::track::{Track, millis};
 
 /// What was measured of one sign at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,9 +16,27 @@ pub(in crate::health) struct Measure {
     pub(in crate::health) weight: f64,
 }
 
-/// The signs of one component over time.
+/// A moment on all the clocks that matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment {
+    /// Milliseconds since the start.
+    pub(super) at: u64,
+    /// The hour of the week, and the part of it that is over.
+    pub(super) hour: u8,
+    pub(super) part: f64,
+}
+
+/// A sign that was not measured for so many milliseconds says nothing about now.
+const STALE: u64 = 120_000;
+
+/// The signs of one component over time. It has no clock, no lock and no thread.
 #[derive(Clone, Debug, Default)]
-pub(in crate::health) struct Watch {}
+pub(in crate::health) struct Watch {
+    moment: Moment,
+    /// When the hour began, if that was seen.
+    hour_began: Option<u64>,
+    tracks: Vec<Track>,
+}
 
 impl Watch {
     /// Takes in what was measured `at`, since the start, in that hour of the week (0..168, from Monday, UTC).
@@ -27,12 +47,249 @@ impl Watch {
         measures: &[Measure],
         settings: &PredictSettings,
     ) {
-        let _ = (at, hour_of_week, measures, settings);
+        if !settings.enabled {
+            *self = Self::default();
+            return;
+        }
+        self.advance(millis(at), hour_of_week);
+        for measure in measures {
+            let place =
+                self.tracks.iter().position(|track| track.sign == measure.sign).unwrap_or_else(|| {
+                    self.tracks.push(Track::new(measure.sign));
+                    self.tracks.len() - 1
+                });
+            self.tracks[place].update(&self.moment, measure, settings);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Within an hour.
+    fn advance(&mut self, at: u64, hour: u8) {
+        let gap = at.saturating_sub(self.moment.at);
+        if hour != self.moment.hour {
+            self.hour_began = (gap < STALE).then_some(at);
+        }
+        // In the middle as long as nobody knows.
+        let part = self.hour_began.map_or(0.5, |began| at.saturating_sub(began) as f64 / 3_600_000.0);
+        self.moment = Moment { at: at.max(self.moment.at), hour, part };
     }
 
     /// What follows from all of it. Dearer than an update: asked once a round.
     pub(in crate::health) fn outlook(&self, settings: &PredictSettings) -> Option<Outlook> {
-        let _ = settings;
-        None
+        self.current().next()?;
+        let learning = self.current().filter_map(|track| track.learning(settings)).min_by(f64::total_cmp);
+        let anomalies: Vec<_> = self.anomalies().collect();
+        let forecasts: Vec<_> = self.forecasts(settings).collect();
+        let (risk, reasons) = Risk::of(&anomalies, &forecasts, settings);
+        Some(Outlook { learning, risk, reasons, anomalies, forecasts })
+    }
+
+    pub(super) fn anomalies(&self) -> impl Iterator<Item = Anomaly> {
+        self.current().filter_map(|track| track.anomaly(&self.moment))
+    }
+
+    pub(super) fn forecasts(&self, settings: &PredictSettings) -> impl Iterator<Item = Forecast> {
+        self.current().filter_map(|track| track.forecast(settings))
+    }
+
+    /// The signs that are still measured.
+    fn current(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| self.moment.at - track.last <= STALE)
+    }
+
+    /// The memory it takes beside itself.
+    #[cfg(test)]
+    pub(in crate::health) fn bytes(&self) -> usize {
+        self.tracks.capacity() * size_of::<Track>()
+            + self.tracks.iter().filter(|track| track.has_season()).count()
+                * size_of::<super::season::Season>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SIGNS: [VitalSign; 8] = [
+        VitalSign::ErrorShare,
+        VitalSign::MeanDuration,
+        VitalSign::Rate,
+        VitalSign::Letters,
+        VitalSign::CpuUsage,
+        VitalSign::MemoryUsage,
+        VitalSign::DiskUsage,
+        VitalSign::Temperature,
+    ];
+
+    /// A watch with a look every ten seconds.
+    #[derive(Default)]
+    struct Looks {
+        watch: Watch,
+        settings: PredictSettings,
+        second: u64,
+    }
+
+    impl Looks {
+        fn look(&mut self, times: u32, measures: &[Measure]) -> Outlook {
+            for _ in 0..times {
+                self.second += 10;
+                let hour = (self.second / 3_600 % 168) as u8;
+                self.watch.update(Duration::from_secs(self.second), hour, measures, &self.settings);
+            }
+            self.outlook()
+        }
+
+        fn outlook(&self) -> Outlook {
+            self.watch.outlook(&self.settings).unwrap()
+        }
+    }
+
+    fn measure(sign: VitalSign, value: f64, weight: f64) -> Measure {
+        let limit = match sign {
+            VitalSign::ErrorShare => 0.1,
+            VitalSign::MeanDuration => 5.0,
+            VitalSign::Letters => 100.0,
+            _ => f64::INFINITY,
+        };
+        Measure { sign, value, limit, weight }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut looks = Looks::default();
+        let service = [VitalSign::ErrorShare, VitalSign::MeanDuration, VitalSign::Rate, VitalSign::Letters];
+        let measures = service.map(|sign| measure(sign, 0.01, 100.0));
+        looks.look(100, &measures);
+        let fresh = looks.watch.bytes();
+        assert!(fresh <= 2_304, "{fresh} bytes");
+        looks.look(9_000, &measures);
+        let grown = looks.watch.bytes();
+        assert!(fresh < grown && grown <= 3_072, "{grown} bytes");
+    }
+
+    #[test]
+    fn the_warm_up_is_told_and_nothing_else_is_meanwhile() {
+        let mut looks = Looks::default();
+        let usual = measure(VitalSign::MeanDuration, 0.1, 600.0);
+        assert_eq!(looks.look(1, &[usual]).learning, Some(0.0));
+        let half = looks.look(30, &[usual]).learning;
+        assert!(half.is_some_and(|part| (part - 0.5).abs() < 1e-3), "{half:?}");
+        let outlook = looks.look(20, &[measure(VitalSign::MeanDuration, 4.9, 600.0)]);
+        assert_eq!((outlook.anomalies.len(), outlook.forecasts.len(), outlook.risk), (0, 0, 0.0));
+        assert_eq!(looks.look(30, &[usual]).learning, None);
+        looks.settings.enabled = false;
+        looks.watch.update(Duration::from_secs(looks.second + 10), 0, &[usual], &looks.settings);
+        assert_eq!(looks.watch.outlook(&looks.settings), None);
+    }
+
+    #[test]
+    fn one_failure_in_a_thousand_is_none_and_few_calls_say_little() {
+        for (calls, failed, odd) in
+            [(1_000.0, 1.0, false), (1_000.0, 30.0, true), (60.0, 2.0, false), (5.0, 2.0, false)]
+        {
+            let mut looks = Looks::default();
+            looks.look(400, &[measure(VitalSign::ErrorShare, 0.0, calls)]);
+            let outlook = looks.look(12, &[measure(VitalSign::ErrorShare, failed / calls, calls)]);
+            assert_eq!(!outlook.anomalies.is_empty(), odd, "{failed} of {calls}: {outlook:?}");
+        }
+    }
+
+    #[test]
+    fn one_slow_call_is_no_anomaly_and_a_slow_service_is() {
+        let mut looks = Looks::default();
+        let at = |value| [measure(VitalSign::MeanDuration, value, 600.0)];
+        looks.look(400, &at(0.1));
+        // One of 600 took a minute: the mean of the minute is twice as high, for a minute.
+        assert_eq!(looks.look(6, &at(0.2)).anomalies, []);
+        assert_eq!(looks.look(60, &at(0.1)).anomalies, []);
+        looks.look(1, &at(0.15));
+        let outlook = looks.look(1, &at(0.2));
+        let [anomaly] = &outlook.anomalies[..] else { panic!("{outlook:?}") };
+        assert!((anomaly.usual - 0.1).abs() < 0.005 && anomaly.z > 5.0 && !anomaly.shifted, "{anomaly:?}");
+        let [reason] = &outlook.reasons[..] else { panic!("{outlook:?}") };
+        assert_eq!(reason.risk, outlook.risk);
+        assert!(
+            reason.text.starts_with("the mean duration of calls has been 200.0ms; usual is 10"),
+            "{reason:?}"
+        );
+        let lasting = looks.look(60, &at(0.2));
+        assert!(lasting.anomalies[0].shifted, "{lasting:?}");
+        // What lasts is usual after an hour.
+        assert_eq!(looks.look(330, &at(0.2)).anomalies, []);
+        assert_eq!(looks.look(100, &at(0.2)).risk, 0.0);
+    }
+
+    #[test]
+    fn better_is_no_risk_and_an_outage_upstream_is_a_small_one() {
+        let mut looks = Looks::default();
+        let at =
+            |rate, share| [measure(VitalSign::Rate, rate, 1.0), measure(VitalSign::ErrorShare, share, 600.0)];
+        looks.look(400, &at(10.0, 0.05));
+        looks.look(1, &at(20.0, 0.02));
+        let better = looks.look(1, &at(40.0, 0.0));
+        assert_eq!((better.anomalies.len(), better.risk), (2, 0.0), "{better:?}");
+        let mut looks = Looks::default();
+        looks.look(400, &at(10.0, 0.0));
+        looks.look(1, &at(5.0, 0.0));
+        let nobody = looks.look(1, &[measure(VitalSign::Rate, 0.0, 1.0)]);
+        assert_eq!(nobody.anomalies[0].value, 0.0);
+        assert!(nobody.risk > 0.0 && nobody.risk <= 0.2, "{nobody:?}");
+    }
+
+    #[test]
+    fn what_is_not_measured_any_more_says_nothing_and_a_gap_is_no_trend() {
+        let mut looks = Looks::default();
+        for letters in 0..400 {
+            looks.look(1, &[measure(VitalSign::Letters, f64::from(letters) / 8.0, 1.0)]);
+        }
+        let growing = looks.outlook();
+        let [forecast] = &growing.forecasts[..] else { panic!("{growing:?}") };
+        assert!((forecast.per_minute - 0.75).abs() < 0.01, "{forecast:?}");
+        assert!(forecast.reaches_limit_in.abs_diff(Duration::from_secs(4_010)) < Duration::from_secs(30));
+        assert!(growing.risk > 0.0 && forecast.confidence > 0.99);
+        assert_eq!(growing.reasons.iter().map(|reason| reason.risk).sum::<f64>(), growing.risk);
+        let other = [measure(VitalSign::Rate, 1.0, 1.0)];
+        assert_eq!(looks.look(20, &other).forecasts, []);
+        looks.second += 8 * 3_600;
+        assert_eq!(looks.look(10, &[measure(VitalSign::Letters, 60.0, 1.0)]).forecasts, []);
+    }
+
+    prop_compose! {
+        fn anything()(
+            sign in prop::sample::select(&SIGNS[..]),
+            value in prop_oneof![4 => 0.0_f64..10.0, 2 => 0.0_f64..1e12, 1 => prop::num::f64::ANY],
+            limit in prop_oneof![4 => 0.0_f64..100.0, 1 => prop::num::f64::ANY],
+            weight in prop_oneof![4 => 0.0_f64..1e4, 1 => prop::num::f64::ANY],
+            steps in prop_oneof![4 => 1_u64..60_000, 1 => 0..u64::MAX / 1_000_000],
+            times in 1_u32..60,
+        ) -> (Measure, u64, u32) {
+            (Measure { sign, value, limit, weight }, steps, times)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn risk_is_explained_whatever_is_measured(all in prop::collection::vec(anything(), 1..40)) {
+            let settings = PredictSettings { warm_up: Duration::from_secs(60), ..PredictSettings::default() };
+            let mut watch = Watch::default();
+            let mut at = 0_u64;
+            for (measure, step, times) in all {
+                for _ in 0..times {
+                    at = at.saturating_add(step);
+                    watch.update(Duration::from_millis(at), (at / 3_600_000 % 168) as u8, &[measure], &settings);
+                }
+                let Some(outlook) = watch.outlook(&settings) else { continue };
+                prop_assert!((0.0..=1.0).contains(&outlook.risk));
+                let sum: f64 = outlook.reasons.iter().map(|reason| reason.risk).sum();
+                prop_assert_eq!(sum, outlook.risk);
+                for anomaly in &outlook.anomalies {
+                    prop_assert!(anomaly.z.is_finite() && anomaly.usual.is_finite() && anomaly.value.is_finite());
+                }
+                for forecast in &outlook.forecasts {
+                    prop_assert!(forecast.per_minute > 0.0 && (0.5..=1.0).contains(&forecast.confidence));
+                }
+                prop_assert!(outlook.learning.is_none_or(|part| (0.0..1.0).contains(&part)));
+            }
+        }
     }
 }

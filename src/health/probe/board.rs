@@ -105,10 +105,9 @@ async fn post(
             let left = inner.life.watched_until().map(|until| until.since(clock::now()));
             inner.said().settings.cached_for.max(LEAST).min(left.unwrap_or(Duration::MAX))
         };
-        match tokio::time::timeout(pause, changes.changed()).await {
-            // Nobody is left whose health could change.
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
+            // There is no health any more that could change.
+            return;
         }
         let mut latest = latest.lock();
         // The one in the board itself is no one who watches.

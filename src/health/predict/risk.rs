@@ -1,0 +1,131 @@
+//! From what is unusual and what is on its way to a risk that explains itself.
+//!
+//! As with the score, parts are whole 1/1024ths, which a float holds exactly: what the reasons say adds up to the
+//! risk, to the last bit.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::outlook::{Anomaly, Forecast, RiskReason, VitalSign};
+use super::scale::Scale;
+use super::settings::PredictSettings;
+use crate::health::score::{WHOLE, score};
+
+/// The most risk that a limit is that will be reached.
+const FORECAST: f64 = 0.6;
+
+/// A limit that is reached in an hour is half of that risk; one that is reached later is less.
+const HALF: f64 = 3_600.0;
+
+/// At this multiple of the limit of an anomaly it is all the risk it can be.
+const FULL_AT: f64 = 4.0;
+
+/// An anomaly at its limit is this part of it, and a level that shifted by less too.
+const AT_LIMIT: f64 = 0.25;
+
+/// Reasons with the risk that each would be alone.
+#[derive(Default)]
+pub(super) struct Risk(Vec<(u32, VitalSign, String)>);
+
+impl Risk {
+    /// The risk, and what it is made of, the weightiest first.
+    pub(super) fn of(
+        anomalies: &[Anomaly],
+        forecasts: &[Forecast],
+        settings: &PredictSettings,
+    ) -> (f64, Vec<RiskReason>) {
+        let mut found = Self::default();
+        anomalies.iter().for_each(|anomaly| found.anomaly(anomaly, settings.deviations));
+        forecasts.iter().for_each(|forecast| found.forecast(forecast));
+        found.close()
+    }
+
+    fn anomaly(&mut self, anomaly: &Anomaly, limit: f64) {
+        let scale = Scale::of(anomaly.sign);
+        let worse = anomaly.z * scale.worse;
+        // Fewer errors than usual are worth telling, and no risk.
+        if worse <= 0.0 {
+            return;
+        }
+        let beyond = ((worse / limit - 1.0) / (FULL_AT - 1.0)).clamp(0.0, 1.0);
+        let (what, value) = (what(anomaly.sign), Figure(anomaly.sign, anomaly.value));
+        let usual = Figure(anomaly.sign, anomaly.usual);
+        self.enter(anomaly.sign, scale.weight * (AT_LIMIT + (1.0 - AT_LIMIT) * beyond), || {
+            let lasting = if anomaly.shifted { " for some time" } else { "" };
+            format!("{what} has been {value}{lasting}; usual is {usual}")
+        });
+    }
+
+    fn forecast(&mut self, forecast: &Forecast) {
+        let after = forecast.reaches_limit_in;
+        let risk = FORECAST * forecast.confidence / (1.0 + after.as_secs_f64() / HALF);
+        let (what, limit) = (what(forecast.sign), Figure(forecast.sign, forecast.limit));
+        self.enter(forecast.sign, risk, || {
+            let after = humantime::format_duration(coarse(after));
+            format!("{what} reaches its limit of {limit} in {after} if it goes on like this")
+        });
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1,024; `as` saturates.
+    fn enter(&mut self, sign: VitalSign, risk: f64, text: impl FnOnce() -> String) {
+        let parts = ((risk * f64::from(WHOLE)).round() as u32).min(WHOLE);
+        if parts > 0 {
+            self.0.push((parts, sign, text()));
+        }
+    }
+
+    fn close(mut self) -> (f64, Vec<RiskReason>) {
+        self.0.sort_by_key(|(parts, ..)| std::cmp::Reverse(*parts));
+        let mut left = WHOLE;
+        let reasons = self
+            .0
+            .into_iter()
+            .map(|(parts, sign, text)| {
+                let risk = parts.min(left);
+                left -= risk;
+                RiskReason { sign, risk: score(risk), text }
+            })
+            .collect();
+        (score(WHOLE - left), reasons)
+    }
+}
+
+/// Whole minutes, and seconds of what is less than two of them.
+fn coarse(after: Duration) -> Duration {
+    let seconds = after.as_secs();
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds / 60 * 60 })
+}
+
+fn what(sign: VitalSign) -> &'static str {
+    match sign {
+        VitalSign::ErrorShare => "the share of failed calls",
+        VitalSign::MeanDuration => "the mean duration of calls",
+        VitalSign::Rate => "the number of calls in a second",
+        VitalSign::Letters => "the number of waiting dead letters",
+        VitalSign::CpuUsage => "the use of the processors",
+        VitalSign::MemoryUsage => "the use of the memory",
+        VitalSign::DiskUsage => "the use of the disk",
+        VitalSign::Temperature => "the temperature",
+    }
+}
+
+/// A figure with its unit.
+struct Figure(VitalSign, f64);
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(sign, value) = *self;
+        match sign {
+            VitalSign::ErrorShare | VitalSign::CpuUsage | VitalSign::MemoryUsage | VitalSign::DiskUsage => {
+                write!(f, "{:.1} %", value * 100.0)
+            }
+            VitalSign::MeanDuration => match Duration::try_from_secs_f64(value) {
+                Ok(duration) => write!(f, "{duration:.1?}"),
+                Err(_) => write!(f, "{value:.1} s"),
+            },
+            VitalSign::Rate => write!(f, "{value:.1}"),
+            VitalSign::Letters => write!(f, "{value:.0}"),
+            VitalSign::Temperature => write!(f, "{value:.0} \u{b0}C"),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! How soon trouble is seen, and how often some is where there is none: a simulation whose figures stand in
+//! `figures.md`, where these tests look them up.
+//!
+//! Calls come as a Poisson process, fail by chance and take lognormal times. What is measured of them is what health measures: the
+//! share of failures and the mean duration of the last minute, every ten seconds. The generator is our own, so that the
+//! figures are the same everywhere and for ever.
+
+use std::time::Duration;
+
+use super::outlook::VitalSign;
+use super::scale::Scale;
+use super::settings::PredictSettings;
+use super::watch::{Measure, Watch};
+
+const ROUND: u64 = 10;
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+const MONTH: u64 = 30 * DAY;
+
+/// `SplitMix64`.
+#[derive(Clone)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// More than 0, at most 1.
+    fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    fn poisson(&mut self, mean: f64) -> f64 {
+        if mean > 50.0 {
+            return (mean + mean.sqrt() * self.normal()).round().max(0.0);
+        }
+        let (end, mut product, mut count) = ((-mean).exp(), self.uniform(), 0.0);
+        while product > end {
+            product *= self.uniform();
+            count += 1.0;
+        }
+        count
+    }
+
+    /// How long so many calls took together, each with a lognormal duration of that mean: of many, the lognormal
+    /// distribution with the same mean and variance.
+    fn durations(&mut self, calls: f64, mean: f64, sigma: f64) -> f64 {
+        if calls == 0.0 {
+            return 0.0;
+        }
+        let variance = ((sigma * sigma).exp_m1() / calls).ln_1p();
+        calls * mean * (self.normal() * variance.sqrt() - variance / 2.0).exp()
+    }
+}
+
+/// What a component is made to do.
+#[derive(Clone, Copy)]
+struct Load {
+    /// Calls in a second.
+    rate: f64,
+    /// Mean duration in seconds, and the spread of its logarithm.
+    mean: f64,
+    sigma: f64,
+    /// The part that fails.
+    errors: f64,
+    /// Letters that wait.
+    letters: f64,
+    /// The share of the memory in use, noise left out.
+    memory: f64,
+}
+
+const QUIET: Load = Load { rate: 10.0, mean: 0.05, sigma: 1.0, errors: 0.005, letters: 3.0, memory: 0.5 };
+
+#[derive(Clone)]
+struct World {
+    random: Random,
+    watch: Watch,
+    settings: PredictSettings,
+    second: u64,
+    /// Calls, failures and seconds of the last minute.
+    bins: [[f64; 3]; 6],
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Random(seed),
+            watch: Watch::default(),
+            settings: PredictSettings::default(),
+            second: 0,
+            bins: [[0.0; 3]; 6],
+        }
+    }
+
+    fn round(&mut self, load: Load) {
+        let random = &mut self.random;
+        let calls = random.poisson(load.rate * ROUND as f64);
+        let failed = random.poisson(calls * load.errors).min(calls);
+        let took = random.durations(calls, load.mean, load.sigma);
+        self.second += ROUND;
+        self.bins[(self.second / ROUND % 6) as usize] = [calls, failed, took];
+        let [calls, failed, took] =
+            self.bins.iter().fold([0.0; 3], |sum, bin| std::array::from_fn(|place| sum[place] + bin[place]));
+        let memory = (load.memory + 0.01 * random.normal()).clamp(0.0, 1.0);
+        let measure = |sign, value, limit, weight| Measure { sign, value, limit, weight };
+        let measures = [
+            measure(VitalSign::Rate, calls / 60.0, f64::INFINITY, 1.0),
+            measure(VitalSign::Letters, load.letters.floor(), 100.0, 1.0),
+            measure(VitalSign::MemoryUsage, memory, 0.9, 1.0),
+            measure(VitalSign::ErrorShare, failed / calls, 0.1, calls),
+            measure(VitalSign::MeanDuration, took / calls, 5.0, calls),
+        ];
+        let hour = (self.second / HOUR % 168) as u8;
+        self.watch.update(Duration::from_secs(self.second), hour, &measures, &self.settings);
+    }
+
+    /// Whether something is unusual for the worse.
+    fn alarmed(&self) -> bool {
+        self.watch.anomalies().any(|anomaly| anomaly.z * Scale::of(anomaly.sign).worse > 0.0)
+    }
+
+    /// Whether a limit comes near. The points of trends are a minute apart.
+    fn foresees(&self) -> bool {
+        self.second.is_multiple_of(60) && self.watch.forecasts(&self.settings).next().is_some()
+    }
+}
+
+/// How often in a day something begins to be unusual for the worse, or to be foreseen, by spans of so many days.
+fn false_alarms(seeds: u64, spans: &[u64], load: impl Fn(u64) -> Load) -> Vec<f64> {
+    let mut found = vec![0.0; spans.len()];
+    for seed in 0..seeds {
+        let (mut world, mut before) = (World::new(seed), [false; 2]);
+        for (days, found) in spans.iter().zip(&mut found) {
+            let until = world.second + days * DAY;
+            while world.second < until {
+                world.round(load(world.second));
+                // Trends last.
+                let foresees = if world.second.is_multiple_of(300) { world.foresees() } else { before[1] };
+                let now = [world.alarmed(), foresees];
+                *found += now.iter().zip(before).filter(|(now, before)| **now && !before).count() as f64;
+                before = now;
+            }
+        }
+    }
+    spans.iter().zip(found).map(|(days, found)| found / (days * seeds) as f64).collect()
+}
+
+/// Two hours of the same load, so many times.
+fn calm(load: Load) -> Vec<World> {
+    let mut worlds: Vec<World> = (0..40).map(|seed| World::new(1_000 + seed)).collect();
+    for world in &mut worlds {
+        (0..2 * HOUR / ROUND).for_each(|_| world.round(load));
+    }
+    worlds
+}
+
+/// After how many seconds of another load something is seen: in half of the cases, and in 19 of 20.
+fn delays(calm: &[World], load: impl Fn(f64) -> Load, seen: fn(&World) -> bool) -> [u64; 2] {
+    let most = 8 * HOUR;
+    let mut delays: Vec<u64> = calm
+        .iter()
+        .map(|world| {
+            let (mut world, start) = (world.clone(), world.second);
+            let mut seconds = (0..most).step_by(ROUND as usize);
+            let found = seconds.find(|after| {
+                world.round(load(*after as f64));
+                assert_eq!(world.second, start + after + ROUND);
+                seen(&world)
+            });
+            found.map_or(u64::MAX, |after| after + ROUND)
+        })
+        .collect();
+    delays.sort_unstable();
+    [delays[delays.len() / 2], delays[delays.len() * 19 / 20 - 1]]
+}
+
+/// `figures.md` has these lines.
+fn assert_documented(rows: &[String]) {
+    let documented = include_str!("figures.md");
+    let missing: Vec<_> = rows.iter().filter(|row| !documented.lines().any(|line| line == *row)).collect();
+    assert!(missing.is_empty(), "in figures.md belongs:\n{}", rows.join("\n"));
+}
+
+fn time(seconds: u64) -> String {
+    match seconds {
+        u64::MAX => "never".to_owned(),
+        seconds if seconds < 600 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
+/// A month of noise, of which nobody should hear.
+fn noise(rate: f64, load: Load) {
+    let alarms = false_alarms(1, &[30], |_| Load { rate, ..load })[0];
+    assert!(alarms <= 1.0 / 30.0, "{alarms} a day");
+    assert_documented(&[format!("| noise at {rate} calls a second | {alarms:.2} |")]);
+}
+
+#[test]
+fn noise_at_few_calls() {
+    noise(0.1, Load { errors: 0.01, ..QUIET });
+}
+
+#[test]
+fn noise_at_some_calls() {
+    noise(1.0, Load { errors: 0.01, ..QUIET });
+}
+
+#[test]
+fn noise_at_more_calls() {
+    noise(10.0, QUIET);
+}
+
+#[test]
+fn noise_just_below_every_limit() {
+    let alarms =
+        false_alarms(1, &[30], |_| Load { memory: 0.87, errors: 0.07, mean: 4.0, letters: 90.0, ..QUIET })[0];
+    assert!(alarms <= 1.0 / 30.0, "{alarms} a day");
+    assert_documented(&[format!("| noise at 10 calls a second, just below every limit | {alarms:.2} |")]);
+}
+
+#[test]
+fn seasons() {
+    let day = |second: u64| (std::f64::consts::TAU * second as f64 / DAY as f64).sin();
+    let smooth = |second| Load {
+        rate: 10.0 * (0.7 * day(second)).exp(),
+        mean: 0.05 * (0.25 * day(second)).exp(),
+        ..QUIET
+    };
+    let office = |second| {
+        let busy = (9..18).contains(&(second % DAY / HOUR)) && second / DAY % 7 < 5;
+        if busy { Load { rate: 40.0, mean: 0.09, ..QUIET } } else { QUIET }
+    };
+    let [smooth, office] = [false_alarms(1, &[15, 15], smooth), false_alarms(1, &[15, 15], office)];
+    assert!(smooth[0] <= 0.1 && smooth[1] <= 0.1 && office[1] <= 0.1, "{smooth:?} {office:?}");
+    let row = |what: &str, alarms: f64| format!("| {what} | {alarms:.2} |");
+    assert_documented(&[
+        row("a wave of a day, calls ×4 and durations ×1.6, first two weeks", smooth[0]),
+        row("the same from then on", smooth[1]),
+        row("office hours on five days, calls ×4 and durations ×1.8 at once, first two weeks", office[0]),
+        row("office hours from then on", office[1]),
+    ]);
+}
+
+#[test]
+fn steps_and_outages() {
+    let few = Load { rate: 1.0, errors: 0.01, ..QUIET };
+    let [calm_at_10, calm_at_1] = [calm(QUIET), calm(few)];
+    // Of the logarithm of the mean of a minute.
+    let deviation = ((few.sigma * few.sigma).exp_m1() / 60.0).sqrt();
+    let mut rows = Vec::new();
+    let mut row = |what: &str, calm: &[World], load: Load, bound: u64| {
+        let [half, most] = delays(calm, |_| load, World::alarmed);
+        assert!(half <= bound, "{what}: {half} s");
+        rows.push(format!("| {what} | {} | {} |", time(half), time(most)));
+    };
+    let (ten, one) = ("at 10 calls a second", "at one call a second");
+    row(&format!("all calls fail, {ten}"), &calm_at_10, Load { errors: 1.0, ..QUIET }, 20);
+    row(&format!("all calls fail, {one}"), &calm_at_1, Load { errors: 1.0, ..few }, 20);
+    row(&format!("5 % fail instead of 0.5 %, {ten}"), &calm_at_10, Load { errors: 0.05, ..QUIET }, 90);
+    row(&format!("20 % fail instead of 1 %, {one}"), &calm_at_1, Load { errors: 0.2, ..few }, 240);
+    row(&format!("calls take twice as long, {ten}"), &calm_at_10, Load { mean: 0.1, ..QUIET }, 30);
+    row(&format!("calls take twice as long, {one}"), &calm_at_1, Load { mean: 0.1, ..few }, 240);
+    for (deviations, bound) in [(8.0, 50), (5.0, 90), (2.0, 700)] {
+        let mean = few.mean * (deviations * deviation).exp();
+        let what = format!("a step of {deviations} deviations of the mean duration, {one}");
+        row(&what, &calm_at_1, Load { mean, ..few }, bound);
+    }
+    row(&format!("nobody calls any more, {ten}"), &calm_at_10, Load { rate: 0.0, ..QUIET }, 40);
+    assert_documented(&rows);
+}
+
+#[test]
+fn ramps() {
+    let calm = calm(QUIET);
+    let mut rows = Vec::new();
+    let mut row = |what: &str, hours: f64, load: &dyn Fn(f64) -> Load| {
+        let reached = hours * HOUR as f64;
+        let [half, most] = delays(&calm, |second| load(second / reached), World::foresees);
+        assert!((most as f64) < reached * 0.7, "{what}: {most} of {reached} s");
+        let left = time(reached as u64 - half);
+        rows.push(format!("| {what} | {} | {} | {left} |", time(half), time(most)));
+    };
+    row("dead letters from 3 to 100 in 20 min", 1.0 / 3.0, &|part| Load {
+        letters: 3.0 + 97.0 * part,
+        ..QUIET
+    });
+    for hours in [1.0, 4.0] {
+        row(&format!("memory from 50 % to 90 % in {hours} h"), hours, &|part| Load {
+            memory: 0.5 + 0.4 * part,
+            ..QUIET
+        });
+        row(&format!("mean duration from 50 ms to 5 s in {hours} h"), hours, &|part| Load {
+            mean: 0.05 + 4.95 * part,
+            ..QUIET
+        });
+    }
+    row("memory from 50 % to 90 % in 24 h", 24.0, &|part| Load { memory: 0.5 + 0.4 * part, ..QUIET });
+    row("share of errors from 0.5 % to 10 % in 1 h", 1.0, &|part| Load {
+        errors: 0.005 + 0.095 * part,
+        ..QUIET
+    });
+    assert_documented(&rows);
+}

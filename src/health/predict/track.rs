@@ -1,0 +1,291 @@
+//! One vital sign over time.
+
+use std::time::Duration;
+
+use super::outlook::{Anomaly, Forecast, VitalSign};
+use super::scale::Scale;
+use super::season::{Expected, Season};
+use super::series::Series;
+use super::settings::PredictSettings;
+use super::shift::Shift;
+use super::trend;
+use super::usual::Usual;
+use super::watch::{Measure, Moment};
+
+/// Between two points of the near series, in milliseconds: a little less than a minute, which rounds may miss by a bit.
+const NEAR: u64 = 59_000;
+
+/// As many near points make a far one: half an hour.
+const FAR: u16 = 30;
+
+/// After a gap of as many milliseconds, what was before it says nothing about where it is going now.
+const GAP: u64 = 600_000;
+
+/// A trend is drawn out no further than so many times the time it was seen for.
+const REACH: f64 = 8.0;
+
+/// A season is worth its memory from here on, in milliseconds.
+const DAY: u64 = 86_400_000;
+
+/// Nothing that is measured is as large.
+const HUGE: f64 = 1e30;
+
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    pub(super) sign: VitalSign,
+    /// Whether the warm-up is over.
+    ready: bool,
+    /// Milliseconds since the start: of the first measure, of the last, and since when the level is shifted.
+    first: u64,
+    pub(super) last: u64,
+    shifted_at: u64,
+    /// Minutes of measures, gaps left out.
+    seen: f32,
+    /// How far the last one was from what is usual, in deviations.
+    z: f32,
+    value: f64,
+    limit: f64,
+    usual: Usual,
+    shift: Shift,
+    alarm: Alarm,
+    near: Series,
+    far: Series,
+    /// The near points that will be the next far one.
+    sum: f32,
+    summed: u16,
+    season: Option<Box<Season>>,
+}
+
+/// Whether something is out of the ordinary.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alarm {
+    /// Deviations when they first went beyond half of the limit, and when that was.
+    first: f32,
+    first_at: u64,
+    on: bool,
+}
+
+impl Alarm {
+    /// Half of the limit begins it and ends it. What the mean of a minute owes to one moment does not grow from one
+    /// look to the next: it is believed when it grew, or outlives that minute. Two minutes in a row are believed at
+    /// less than the limit.
+    #[allow(clippy::cast_possible_truncation)] // Deviations need no more digits.
+    fn update(&mut self, z: f64, at: u64, limit: f64, of_a_minute: bool) {
+        let first = f64::from(self.first);
+        if z.abs() < limit / 2.0 || z * first < 0.0 {
+            *self = Self::default();
+        } else if self.first == 0.0 {
+            (self.first, self.first_at) = (z as f32, at);
+        } else {
+            let since = at.saturating_sub(self.first_at);
+            let lasts = since >= if of_a_minute { 70_000 } else { 1 };
+            let grew = since > 0 && z.abs() >= 1.25 * first.abs();
+            self.on |= z.abs() >= limit && (lasts || grew);
+            self.on |= z.abs() >= 0.75 * limit && since >= 90_000;
+        }
+    }
+}
+
+impl Track {
+    pub(super) fn new(sign: VitalSign) -> Self {
+        Self {
+            sign,
+            ready: false,
+            first: 0,
+            last: 0,
+            shifted_at: 0,
+            seen: 0.0,
+            z: 0.0,
+            value: f64::NAN,
+            limit: f64::INFINITY,
+            usual: Usual::default(),
+            shift: Shift::default(),
+            alarm: Alarm::default(),
+            near: Series::default(),
+            far: Series::default(),
+            sum: 0.0,
+            summed: 0,
+            season: None,
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
+    pub(super) fn update(&mut self, moment: &Moment, measure: &Measure, settings: &PredictSettings) {
+        let (value, calls) = (measure.value, measure.weight);
+        // A mean of no calls, what is no number, and what was measured before the last one.
+        if !(value.abs() < HUGE && calls > 0.0 && calls < HUGE) || moment.at < self.last {
+            return;
+        }
+        let scale = Scale::of(self.sign);
+        let place = scale.from_value(value);
+        self.limit = measure.limit;
+        if self.value.is_nan() {
+            (self.first, self.last) = (moment.at, moment.at);
+            self.usual = Usual::new(place, calls);
+        }
+        let gap = moment.at - self.last;
+        (self.value, self.last) = (value, moment.at);
+        let minutes = milliseconds(gap.min(60_000)) * (1.0 / 60_000.0);
+        self.seen += minutes as f32;
+        if gap > 2 * NEAR {
+            self.alarm = Alarm::default();
+        }
+
+        let level = f64::from(self.usual.level);
+        let season = self.season(moment);
+        let expected = level + (place - level).clamp(season.low, season.high);
+        let rest = place - expected;
+        let deviation = self.usual.deviation(scale, expected, calls);
+        let one = 1.0 / deviation;
+        let z = rest * one;
+        if self.ready {
+            self.z = z as f32;
+            self.alarm.update(z, moment.at, settings.deviations, scale.of_a_minute);
+            let before = self.shift.direction();
+            self.shift.update(z, (scale.drift(expected) * one).max(0.5), minutes);
+            if before == 0 {
+                self.shifted_at = moment.at;
+            }
+        }
+        let odd = self.is_odd();
+        // Where the season is steep, what is found says little about level and spread.
+        if season.high - season.low <= 2.0 * deviation {
+            self.usual.learn(place - level - season.middle, deviation, calls, minutes, odd);
+        }
+        self.keep(moment.at, gap, value);
+        if !self.ready && f64::from(self.seen) * 60.0 >= settings.warm_up.as_secs_f64() {
+            self.ready = true;
+            let (level, spread) = self.of_late(scale);
+            self.usual.begin(level, spread);
+        } else if odd && moment.at.saturating_sub(self.odd_since()) >= millis(settings.settled_after) {
+            let (level, spread) = self.of_late(scale);
+            self.usual.settle(level - season.middle, spread);
+            (self.alarm, self.shift) = (Alarm::default(), Shift::default());
+        }
+        if scale.seasonal {
+            self.learn_season(moment, place, minutes);
+        }
+    }
+
+    /// Points of the near series, and of the far one.
+    #[allow(clippy::cast_possible_truncation)] // Seconds of 136 years.
+    fn keep(&mut self, at: u64, gap: u64, value: f64) {
+        if gap > GAP {
+            self.near.clear();
+            (self.sum, self.summed) = (0.0, 0);
+        }
+        if gap > u64::from(FAR) * GAP {
+            self.far.clear();
+        }
+        let second = (at / 1_000) as u32;
+        if self.near.last().is_some_and(|last| at.saturating_sub(u64::from(last) * 1_000) < NEAR) {
+            return;
+        }
+        self.near.push(second, value as f32);
+        self.sum += value as f32;
+        self.summed += 1;
+        if self.summed == FAR {
+            let middle = second.saturating_sub(u32::from(FAR) * 30);
+            self.far.push(middle, self.sum / f32::from(FAR));
+            (self.sum, self.summed) = (0.0, 0);
+        }
+    }
+
+    /// The level of the last minutes and the deviation from it, by medians, on the scale.
+    fn of_late(&self, scale: &Scale) -> (f64, f64) {
+        let level = scale.from_value(self.near.median());
+        (level, self.near.deviation(level, |value| scale.from_value(value)))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
+    fn learn_season(&mut self, moment: &Moment, place: f64, minutes: f64) {
+        match &mut self.season {
+            Some(season) => {
+                season.learn(moment.hour, place as f32, minutes as f32);
+                if season.begins(moment.at, self.usual.level)
+                    && let Some(expected) = season.expects(moment.hour, moment.part)
+                {
+                    // From now on the level is what is left when the season is taken off.
+                    self.usual.level -= expected.middle as f32;
+                }
+            }
+            None if moment.at - self.first >= DAY => self.season = Some(Box::new(Season::new(moment.at))),
+            None => {}
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_season(&self) -> bool {
+        self.season.is_some()
+    }
+
+    fn season(&self, moment: &Moment) -> Expected {
+        let season = self.season.as_deref().and_then(|season| season.expects(moment.hour, moment.part));
+        season.unwrap_or_default()
+    }
+
+    fn is_odd(&self) -> bool {
+        self.alarm.on || self.shift.direction() != 0
+    }
+
+    fn odd_since(&self) -> u64 {
+        match (self.alarm.on, self.shift.direction()) {
+            (true, 0) => self.alarm.first_at,
+            (false, _) => self.shifted_at,
+            (true, _) => self.shifted_at.min(self.alarm.first_at),
+        }
+    }
+
+    /// `None` as soon as enough is known; until then the part of the warm-up that is done.
+    pub(super) fn learning(&self, settings: &PredictSettings) -> Option<f64> {
+        let part = f64::from(self.seen) * 60.0 / settings.warm_up.as_secs_f64();
+        (!self.ready).then(|| part.clamp(0.0, 0.999))
+    }
+
+    /// What is not as usual about it.
+    pub(super) fn anomaly(&self, moment: &Moment) -> Option<Anomaly> {
+        if !self.is_odd() {
+            return None;
+        }
+        let scale = Scale::of(self.sign);
+        let (level, place) = (f64::from(self.usual.level), scale.from_value(self.value));
+        let season = self.season(moment);
+        let expected = level + (place - level).clamp(season.low, season.high);
+        Some(Anomaly {
+            sign: self.sign,
+            value: self.value,
+            usual: scale.to_value(expected),
+            z: f64::from(self.z),
+            shifted: self.shift.direction() != 0,
+        })
+    }
+
+    /// When it reaches its limit.
+    #[allow(clippy::cast_possible_truncation)] // Seconds of 136 years.
+    pub(super) fn forecast(&self, settings: &PredictSettings) -> Option<Forecast> {
+        if !self.ready || self.value >= self.limit {
+            return None;
+        }
+        let horizon = settings.horizon.as_secs_f64();
+        // The near series knows of a change first, the far one sees further.
+        let arrival = [&self.near, &self.far].into_iter().find_map(|series| {
+            trend::arrival(series, (self.last / 1_000) as u32, self.limit, horizon.min(REACH * series.span()))
+        })?;
+        Some(Forecast {
+            sign: self.sign,
+            per_minute: arrival.slope * 60.0,
+            limit: self.limit,
+            reaches_limit_in: Duration::try_from_secs_f64(arrival.after).ok()?,
+            confidence: arrival.confidence,
+        })
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // At most a minute.
+fn milliseconds(gap: u64) -> f64 {
+    gap as f64
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()))
+}
