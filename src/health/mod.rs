@@ -94,6 +94,23 @@
 //! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
 //! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
 #![doc = include_str!("predict/figures.md")]
+//! # What can be checked
+//! Besides those, each by a type that says what it found in a line and shows no password:
+//!
+//! | what | by | feature |
+//! |---|---|---|
+//! | an endpoint over HTTP: status, text, JSON | [`HttpCheck`] | `http`, and `tls` for `https:` |
+//! | a port over TCP, and what is said there first | [`TcpCheck`] | `http` |
+//! | a server of `grpc.health.v1` | [`GrpcCheck`] | `grpc`, and `tls` for `https:` |
+//! | a pool of connections: a query, and how full it is | [`PoolCheck`] over your [`Pool`] | |
+//! | Redis, or a cluster of it | [`RedisCheck`] | `redis` |
+//! | a file of SQLite | [`SqliteCheck`] | `sqlite` |
+//! | a function that blocks | [`BlockingCheck`] | |
+//! | the store of dead letters | a [`DeadLetterQueue`](crate::DeadLetterQueue) itself | |
+//!
+//! Those that are given an address connect anew each time, since what they are to find out is whether a caller who
+//! comes now is served. Each has a timeout of its own, 4 s unless set, below the 5 s of [`Every::timeout`]: what it
+//! tells names the step that took so long. `examples/postgres_health.rs` checks a pool of Postgres.
 //!
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness

@@ -1,10 +1,13 @@
 //! Servers of the health protocol of gRPC.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use campanile::health::{Finding, GrpcCheck, GrpcCheckSettings};
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -12,19 +15,24 @@ use tonic_health::ServingStatus;
 use crate::server::{Act, Server as RawServer};
 use crate::{find, why};
 
-/// A server of these services.
-async fn serve(routes: tonic::service::Routes) -> SocketAddr {
+/// A server of these services, and how many connections it was asked for.
+async fn serve(routes: tonic::service::Routes) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = Server::builder().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener));
-    tokio::spawn(served);
-    address
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let incoming = TcpListenerStream::new(listener).map(move |stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        stream
+    });
+    tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(incoming));
+    (address, connections)
 }
 
 #[tokio::test]
 async fn only_a_server_that_serves_is_well() {
     let (reporter, service) = tonic_health::server::health_reporter();
-    let address = serve(tonic::service::Routes::new(service)).await;
+    let (address, connections) = serve(tonic::service::Routes::new(service)).await;
     let url = format!("http://{address}");
     let whole = GrpcCheck::new(&*url).unwrap();
     let orders = GrpcCheck::builder(&*url).service("shop.v1.Orders").build().unwrap();
@@ -46,11 +54,12 @@ async fn only_a_server_that_serves_is_well() {
     }
     reporter.set_service_status("shop.v1.Orders", ServingStatus::Serving).await;
     assert_eq!(find(&orders).await, Finding::Pass);
+    assert_eq!(connections.load(Ordering::SeqCst), 7, "one for each time that it was asked");
 }
 
 #[tokio::test]
 async fn a_server_without_the_protocol_says_so() {
-    let address = serve(tonic::service::Routes::default()).await;
+    let (address, _) = serve(tonic::service::Routes::default()).await;
     let found = why(find(&GrpcCheck::new(format!("http://{address}/")).unwrap()).await);
     assert_eq!(
         found,

@@ -90,9 +90,7 @@ async fn a_body_is_judged_by_its_text_and_its_json() {
 
 #[tokio::test]
 async fn every_run_makes_a_connection_of_its_own() {
-    let server =
-        Server::start(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok"))
-            .await;
+    let server = Server::start(Act::Keep("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
     let check = HttpCheck::new(server.url("/health?deep")).unwrap();
     for connections in 1..=3 {
         assert_eq!(find(&check).await, Finding::Pass);

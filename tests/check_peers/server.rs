@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub(crate) enum Act {
     /// These bytes, and the end of the connection.
     Say(&'static str),
+    /// These bytes, and an ear for the next request.
+    Keep(&'static str),
     /// The end of the connection by a reset.
     Reset,
     /// A head and a body that never ends.
@@ -72,14 +74,22 @@ async fn serve(
     tell: watch::Sender<String>,
 ) -> std::io::Result<()> {
     let mut read = Vec::new();
-    while !read.ends_with(b"\r\n\r\n") {
-        if stream.read_buf(&mut read).await? == 0 {
-            return Ok(());
+    let act = loop {
+        read.clear();
+        while !read.ends_with(b"\r\n\r\n") {
+            if stream.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
         }
-    }
-    tell.send_replace(String::from_utf8_lossy(&read).to_lowercase());
-    let act = *acts.borrow();
+        tell.send_replace(String::from_utf8_lossy(&read).to_lowercase());
+        let act = *acts.borrow();
+        match act {
+            Act::Keep(text) => stream.write_all(text.as_bytes()).await?,
+            act => break act,
+        }
+    };
     match act {
+        Act::Keep(_) => {}
         Act::Say(text) => stream.write_all(text.as_bytes()).await?,
         Act::Reset => stream.set_zero_linger()?,
         Act::Endless => {

@@ -82,14 +82,10 @@ where
             return Ok(Self::Tls(builder.build(connector)));
         }
         // A file that nobody reads would look as if it protected something.
-        for (name, path) in
-            [certificates.authorities, certificates.client, certificates.client_key].into_iter().flatten()
-        {
-            return Err(ConfigError::new(
-                name,
-                path.display(),
-                format!("none, as `{}` is asked without TLS", endpoint.shown),
-            ));
+        let Certificates { authorities, client, client_key } = certificates;
+        if let Some((name, path)) = authorities.or(client).or(client_key) {
+            let allowed = format!("none, as `{}` is asked without TLS", endpoint.shown);
+            return Err(ConfigError::new(name, path.display(), allowed));
         }
         Ok(Self::Plain(builder.build(connector)))
     }

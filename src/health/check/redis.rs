@@ -46,10 +46,11 @@ impl RedisCheck {
     /// # Errors
     /// When it is no such URL. It is not shown: it may hold a password.
     pub fn new(url: impl Into<String>) -> Result<Self, ConfigError> {
-        let mut settings = RedisSettings::default();
-        settings.url = url.into();
-        settings.response_timeout = patience::DEFAULT;
-        Self::with_settings(&settings)
+        Self::with_settings(&RedisSettings {
+            url: url.into(),
+            response_timeout: patience::DEFAULT,
+            ..RedisSettings::default()
+        })
     }
 
     /// Asks the Redis that `settings` name, and waits for its [`response_timeout`](RedisSettings::response_timeout). How
