@@ -160,6 +160,43 @@ impl Inner {
 mod tests {
     use super::*;
 
+    fn found(names: &[&str]) -> Vec<(Arc<str>, Evidence)> {
+        names.iter().map(|name| (Arc::from(*name), Evidence::default())).collect()
+    }
+
+    #[test]
+    fn a_round_is_due_once_however_many_ask_and_none_is_made_up_for() {
+        let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
+        let start = Tick(0) + Duration::from_secs(1_000);
+        let mut due =
+            |millis: u64| kept.keep(start + Duration::from_millis(millis), &mut found(&["a"]), &settings);
+        assert!(due(0), "the first look is a round");
+        assert!((1..10_000).step_by(100).all(|millis| !due(millis)), "a flood is none");
+        assert!(due(10_500) && !due(10_501));
+        assert!(due(20_000), "the next one is not put off by a late one");
+        assert!(due(95_000) && !due(95_001), "whoever was away for long has one round");
+        assert!(!due(104_999) && due(105_000));
+    }
+
+    #[test]
+    fn as_much_is_kept_as_there_are_components() {
+        let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
+        let mut keep = |names: &[&str], statuses: &[Option<Status>]| {
+            let mut evidence = found(names);
+            kept.keep(Tick(1), &mut evidence, &settings);
+            let before: Vec<_> = evidence.iter().map(|(_, evidence)| evidence.before).collect();
+            assert_eq!(before, statuses);
+            kept.all.iter_mut().for_each(|(_, kept)| kept.status = Some(Status::Degraded));
+            assert_eq!(kept.all.len(), names.len());
+        };
+        const WAS: Option<Status> = Some(Status::Degraded);
+        keep(&["b", "c"], &[None, None]);
+        keep(&["a", "b", "c", "d"], &[None, WAS, WAS, None]);
+        keep(&["c"], &[WAS]);
+        keep(&["a", "c"], &[None, WAS]);
+        keep(&[], &[]);
+    }
+
     #[test]
     fn the_hour_of_the_week_begins_on_monday() {
         let at = |seconds| hour_of_week(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
