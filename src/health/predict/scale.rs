@@ -54,7 +54,7 @@ impl Scale {
 
     /// A value on the scale.
     #[inline]
-    pub(super) fn from_value(&self, value: f64) -> f64 {
+    pub(super) fn place_of(&self, value: f64) -> f64 {
         match self.kind {
             Kind::Linear => value,
             Kind::Root(times) => (value.max(0.0) * times).sqrt(),
@@ -63,7 +63,7 @@ impl Scale {
     }
 
     /// What stands for a place on the scale.
-    pub(super) fn to_value(&self, place: f64) -> f64 {
+    pub(super) fn value_at(&self, place: f64) -> f64 {
         match self.kind {
             Kind::Linear => place,
             Kind::Root(times) => place.max(0.0).powi(2) / times,

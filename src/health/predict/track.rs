@@ -117,7 +117,7 @@ impl Track {
             return;
         }
         let scale = Scale::of(self.sign);
-        let place = scale.from_value(value);
+        let place = scale.place_of(value);
         self.limit = measure.limit;
         if self.value.is_nan() {
             (self.first, self.last) = (moment.at, moment.at);
@@ -193,8 +193,8 @@ impl Track {
 
     /// The level of the last minutes and the deviation from it, by medians, on the scale.
     fn of_late(&self, scale: &Scale) -> (f64, f64) {
-        let level = scale.from_value(self.near.median());
-        (level, self.near.deviation(level, |value| scale.from_value(value)))
+        let level = scale.place_of(self.near.median());
+        (level, self.near.deviation(level, |value| scale.place_of(value)))
     }
 
     #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
@@ -248,13 +248,13 @@ impl Track {
             return None;
         }
         let scale = Scale::of(self.sign);
-        let (level, place) = (f64::from(self.usual.level), scale.from_value(self.value));
+        let (level, place) = (f64::from(self.usual.level), scale.place_of(self.value));
         let season = self.season(moment);
         let expected = level + (place - level).clamp(season.low, season.high);
         Some(Anomaly {
             sign: self.sign,
             value: self.value,
-            usual: scale.to_value(expected),
+            usual: scale.value_at(expected),
             z: f64::from(self.z),
             shifted: self.shift.direction() != 0,
         })
