@@ -55,10 +55,10 @@ fn is_bad(component: &ComponentHealth) -> bool {
 /// The roots below the component in that place. Depth first without recursion: a chain may be as long as there are
 /// components.
 fn roots_below<'a>(place: usize, components: &[ComponentHealth], below: &'a mut [Below]) -> &'a [usize] {
-    let mut path = vec![place];
-    while let Some(last) = path.last().copied() {
+    let mut way = vec![place];
+    while let Some(last) = way.last().copied() {
         if matches!(below[last], Below::Roots(_)) {
-            path.pop();
+            way.pop();
             continue;
         }
         let opened = matches!(below[last], Below::Open);
@@ -72,7 +72,7 @@ fn roots_below<'a>(place: usize, components: &[ComponentHealth], below: &'a mut 
                 }
                 Below::Roots(found) => roots.extend(found),
                 Below::New => {
-                    path.push(dependency);
+                    way.push(dependency);
                     waits = true;
                 }
                 // Cycles are refused; one that came about all the same ends here.
@@ -83,7 +83,7 @@ fn roots_below<'a>(place: usize, components: &[ComponentHealth], below: &'a mut 
             roots.sort_unstable();
             roots.dedup();
             below[last] = Below::Roots(roots);
-            path.pop();
+            way.pop();
         }
     }
     match &below[place] {
