@@ -91,6 +91,7 @@ pub(super) mod tests {
             took: Duration::from_millis(1),
             at: None,
             runs: failures,
+            failures,
             failures_in_a_row: failures,
             passed_once: false,
             timeout: Duration::from_secs(5),

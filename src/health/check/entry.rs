@@ -83,6 +83,7 @@ impl Entry {
             took: Duration::ZERO,
             at: None,
             runs: 0,
+            failures: 0,
             failures_in_a_row: 0,
             passed_once: false,
             timeout: every.timeout,
@@ -239,6 +240,7 @@ impl Entry {
                 took,
                 at: Some(moment::now()),
                 runs: state.report.runs + 1,
+                failures: state.report.failures + u64::from(outcome.is_failure()),
                 failures_in_a_row: failures,
                 passed_once: state.report.passed_once || !outcome.is_failure(),
                 timeout: self.every.timeout,
@@ -331,6 +333,7 @@ mod tests {
                     prop_assert_eq!(report.outcome, last);
                 }
                 prop_assert_eq!(report.runs, until as u64);
+                prop_assert_eq!(report.failures, said.iter().filter(|run| run.is_failure()).count() as u64);
             }
         }
     }

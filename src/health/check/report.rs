@@ -24,6 +24,8 @@ pub struct CheckReport {
     pub at: Option<SystemTime>,
     /// Runs so far that ended.
     pub runs: u64,
+    /// Of these, how many failed.
+    pub failures: u64,
     /// Failures since the last pass.
     pub failures_in_a_row: u64,
     /// Whether it ever passed.

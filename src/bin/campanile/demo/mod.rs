@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use campanile::breaker::Transition;
-use campanile::health::Component;
+use campanile::health::{CheckExt, Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
 use campanile::telemetry::Console;
 use campanile::{DeadLetterQueue, Filter, Redrive, Telemetry, Timing};
@@ -26,6 +26,12 @@ use self::payments::Payments;
 use self::report::{Orders, Report};
 use self::script::Act;
 use crate::args::DemoOptions;
+
+/// How often `payments` is asked whether it is ready, and how long it may take to say so.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// An answer that took longer is no good sign.
+const CHECK_LIMIT: Duration = Duration::from_millis(200);
 
 /// How long the redrive may take altogether.
 const REDRIVE_TIME: Duration = Duration::from_secs(60);
@@ -55,6 +61,10 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     let health = telemetry.health();
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
+    let is_payments_ready =
+        HttpCheck::new(format!("http://{}/readyz", payments.address()))?.warn_after(CHECK_LIMIT);
+    let check =
+        health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
     let orders = Timing::new("orders");
     let checkout = Checkout::start(&stack, payments.address(), &telemetry, &health, &orders).await?;
     anstream::eprintln!("metrics  http://{}/metrics", checkout.address);
@@ -81,7 +91,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     let took = began.elapsed();
     let asked_to_stop = *stopped.borrow();
 
-    let health = health.snapshot();
+    let (health, check) = (health.snapshot(), check.report());
     let errors = count_errors(&stack.queue).await?;
     let parked = stack.queue.len().await?;
     payments.play(Act::Healthy);
@@ -97,6 +107,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
         payments: stack.timing.snapshot(),
         errors,
         health,
+        check,
         system: SystemSnapshot::now(),
         spans: telemetry.spans_started(),
         letters_at: options.data_dir.is_some().then(|| data.file().display().to_string()),

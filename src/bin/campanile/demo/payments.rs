@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
 use campanile::telemetry;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -43,6 +43,7 @@ impl Payments {
         let desk = Desk { act: acts.clone(), charged: Arc::clone(&charged) };
         let app = Router::new()
             .route("/charge", post(charge))
+            .route("/readyz", get(ready))
             .layer(telemetry::http_propagation_layer())
             .with_state(desk);
         let server = tokio::spawn(serve(listener, address, acts, app));
@@ -88,6 +89,20 @@ async fn charge(State(desk): State<Desk>, headers: HeaderMap) -> StatusCode {
     }
     desk.charged.write().unwrap_or_else(PoisonError::into_inner).insert(order.to_owned());
     StatusCode::OK
+}
+
+/// What a health check is told: no more than what a call would find.
+async fn ready(State(desk): State<Desk>) -> StatusCode {
+    let act = *desk.act.borrow();
+    match act {
+        Act::Healthy | Act::Refusing => StatusCode::OK,
+        Act::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Act::Slow => {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(350..600))).await;
+            StatusCode::OK
+        }
+        Act::Hanging => std::future::pending().await,
+    }
 }
 
 /// Accepts connections except while refusing, when even the listener is gone.

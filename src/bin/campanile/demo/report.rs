@@ -1,11 +1,12 @@
 //! What a person reads at the end, and what a program does.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use campanile::breaker::{BreakerSnapshot, Transition};
-use campanile::health::{HealthSnapshot, Status};
+use campanile::health::{CheckReport, HealthSnapshot, Status};
 use campanile::sampler::SystemSnapshot;
 use campanile::{CircuitState, TimingSnapshot};
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) payments: TimingSnapshot,
     pub(crate) errors: Vec<(String, u64)>,
     pub(crate) health: HealthSnapshot,
+    /// The check of `payments`.
+    pub(crate) check: Arc<CheckReport>,
     pub(crate) system: SystemSnapshot,
     pub(crate) spans: u64,
     pub(crate) letters_at: Option<String>,
@@ -240,6 +243,12 @@ impl Report {
                 row(out, "", format_args!("{DIM}-{:.2}  {}{DIM:#}", reason.cost, reason.text))?;
             }
         }
+        let CheckReport { runs, failures, last, .. } = &*self.check;
+        row(
+            out,
+            "check of payments",
+            format_args!("{runs} runs of which {failures} failed · the last: {}", last.as_str()),
+        )?;
         Ok(())
     }
 
