@@ -5,8 +5,15 @@
 
 #[path = "health/checks.rs"]
 mod checks;
+#[path = "../src/duration.rs"]
+#[allow(dead_code)] // For the settings of prediction.
+mod duration;
+#[path = "health/error.rs"]
+mod error;
 #[path = "health/figures.rs"]
 mod figures;
+#[path = "health/prediction.rs"]
+mod health;
 #[path = "health/probes.rs"]
 mod probes;
 
@@ -18,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     if wanted("figures") {
         figures::run(long);
+        health::run(long);
     }
     if wanted("checks") {
         checks::run(long)?;

@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations while `run` ran, and the bytes that stay.
-fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
+pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
     ALLOCATIONS.store(0, Ordering::Relaxed);
     HELD.store(0, Ordering::Relaxed);
     COUNTS.store(true, Ordering::Relaxed);
@@ -64,20 +64,20 @@ fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
 }
 
 /// The median of what `each` takes in nanoseconds, of so many rounds.
-fn median(rounds: usize, mut each: impl FnMut() -> f64) -> f64 {
+pub(crate) fn median(rounds: usize, mut each: impl FnMut() -> f64) -> f64 {
     let mut found: Vec<f64> = (0..rounds).map(|_| each()).collect();
     found.sort_by(f64::total_cmp);
     found[found.len() / 2]
 }
 
 /// Nanoseconds of one of so many runs.
-fn each(runs: u32, mut run: impl FnMut()) -> f64 {
+pub(crate) fn each(runs: u32, mut run: impl FnMut()) -> f64 {
     let start = Instant::now();
     (0..runs).for_each(|_| run());
     start.elapsed().as_nanos() as f64 / f64::from(runs)
 }
 
-fn row(case: &str, found: &str, bar: &str) {
+pub(crate) fn row(case: &str, found: &str, bar: &str) {
     println!("  {case:<66} {found:>12}   {bar}");
 }
 

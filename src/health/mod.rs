@@ -6,10 +6,10 @@
 //! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
 //!
 //! # Components
-//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a queue of the same name speaks for
-//! the same component. A sampler speaks for `host`, and for `gpu/0` and so on. [`Health::register`] adds what cannot be seen from there: which are
-//! [critical](Component::critical) or [optional](Component::optional), and who
-//! [depends on](Component::depends_on) whom.
+//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a
+//! queue of the same name speaks for the same component. A sampler speaks for `host`, and for `gpu/0` and so on.
+//! [`Health::register`] adds what cannot be seen from there: which are [critical](Component::critical) or
+//! [optional](Component::optional), and who [depends on](Component::depends_on) whom.
 //!
 //! ```
 //! use campanile::health::{Component, Health, Status};
@@ -53,13 +53,14 @@
 //! | a figure of the machine at its critical threshold | | 0.5 |
 //!
 //! The sampler's settings hold the thresholds of the machine. What is wrong with one machine tends to have one cause, so
-//! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at its limits is degraded
-//! or unhealthy, and serves; it takes readiness away only when it is registered as critical.
+//! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at
+//! its limits is degraded or unhealthy, and serves; it takes readiness away only when it is registered as critical.
 //!
 //! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
 //! `Critical`. A better status than the last one takes 0.05 more than that, a worse one is had at once: a score that
 //! moves about a threshold does not make the status do so. A component with fewer than five calls in the last minute, no
-//! queue, no check that has run, and nothing against it is `Unknown`. All of it can be [configured](Health::configure), at any time.
+//! queue, no check that has run, and nothing against it is `Unknown`. All of it can be [configured](Health::configure),
+//! at any time.
 //!
 //! # Root causes
 //! A component that is not healthy while one that it depends on is not either names that one in
@@ -68,9 +69,9 @@
 //!
 //! # Checks
 //! What nobody calls leaves no trace. [`Health::check`] asks a component [every so often](Every): by any async function,
-//! [service](ServiceCheck) or [primary with alternatives](FirstOf). Each check has a task, a rhythm and a timeout of its own, so that one that hangs or
-//! panics is told as such and holds nobody up. What it [found](CheckReport) last is kept: no probe makes a check run,
-//! [`Health::run_check`] does. [`CheckExt`] gives any of them limits for how long it may take.
+//! [service](ServiceCheck) or [primary with alternatives](FirstOf). Each check has a task, a rhythm and a timeout of its
+//! own, so that one that hangs or panics is told as such and holds nobody up. What it [found](CheckReport) last is kept:
+//! no probe makes a check run, [`Health::run_check`] does. [`CheckExt`] gives any of them limits for how long it may take.
 //!
 //! ```
 //! use campanile::health::{CheckExt, Component, Every, Health};
@@ -90,11 +91,7 @@
 //! # }
 //! ```
 //!
-//! # Healing
-//! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
-//! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
-#![doc = include_str!("predict/figures.md")]
-//! # What can be checked
+//! ## What can be checked
 //! Besides those, each by a type that says what it found in a line and shows no password:
 //!
 //! | what | by | feature |
@@ -122,6 +119,12 @@
 //!   once.
 //! - The way out is [`Health::drain_after`]: nobody shall send any more, then a grace period, then the server ends.
 //! - No probe makes a check run, or a snapshot more often than [`HealthSettings::cached_for`] says.
+//!
+//! # Healing
+//! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
+//! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
+//!
+#![doc = include_str!("predict/figures.md")]
 
 mod blame;
 mod cache;
