@@ -50,15 +50,17 @@ fn text(check: &CheckReport) -> String {
         CheckOutcome::Panicked => " panicked",
         _ => " failed",
     };
-    if check.outcome == CheckOutcome::TimedOut {
+    if check.outcome == CheckOutcome::TimedOut && check.message.is_none() {
         text = format!("{text}, which is {:?}", check.timeout);
     }
     if check.outcome.is_failure() && times > 1 {
         text = format!("{text}, {times} times in a row");
     }
     match &check.message {
-        // A check that is late may still have the message of a run before.
-        Some(message) if check.outcome != CheckOutcome::TimedOut => format!("{text}: {message}"),
+        // What the last run found may be no part of it yet.
+        Some(message) if check.last.is_failure() == check.outcome.is_failure() => {
+            format!("{text}: {message}")
+        }
         _ => text,
     }
 }
@@ -149,8 +151,8 @@ pub(super) mod tests {
             ),
             (report("pool", TimedOut, 1, None), "the check `pool` did not end in time, which is 5s"),
             (
-                report("pool", TimedOut, 2, Some("old")),
-                "the check `pool` did not end in time, which is 5s, 2 times in a row",
+                report("pool", TimedOut, 2, Some("no answer within 5s")),
+                "the check `pool` did not end in time, 2 times in a row: no answer within 5s",
             ),
             (
                 report("db", Panicked, 1, Some("index out of bounds")),

@@ -72,7 +72,7 @@ impl Driver {
             // That it was cancelled, though not by us, is no news of what is asked.
             Ok(Err(broken)) => {
                 let panic = broken.try_into_panic().ok()?;
-                ended(CheckOutcome::Panicked, format!("it panicked: {}", ask::said(&*panic)))
+                ended(CheckOutcome::Panicked, ask::said(&*panic).to_string())
             }
             Err(_) => {
                 run.abort.abort();

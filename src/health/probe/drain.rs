@@ -26,7 +26,8 @@ impl Health {
     /// when it shall shut down gracefully.
     ///
     /// For so long the server takes new requests all the same, since those who send them need a while to notice: give
-    /// it a few periods of the readiness probe. Without a grace it ends with the signal. Those who watch over gRPC are told of the drain at once;
+    /// it a few periods of the readiness probe. Without a grace it ends with the signal. Those who watch over gRPC are told
+    /// of the drain at once;
     /// their streams end with the grace.
     ///
     /// When the server has ended, [`Telemetry::shutdown`](crate::Telemetry::shutdown) sends what is left; not
