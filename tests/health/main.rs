@@ -26,3 +26,11 @@ mod recorder;
 mod root_cause;
 mod settings;
 mod spans;
+
+/// Whether it comes to that. A look of another test may hold for a moment longer what this one has let go.
+fn comes_to(holds: impl Fn() -> bool) -> bool {
+    (0..100_000).any(|_| {
+        std::thread::yield_now();
+        holds()
+    })
+}
