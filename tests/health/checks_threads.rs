@@ -43,7 +43,11 @@ async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
         let number: usize = seen.recv().await.unwrap();
         left[number] = left[number].saturating_sub(1);
     }
-    let report = blocked.run().await;
+    let mut report = blocked.run().await;
+    if report.message.as_deref() == Some("no answer within 50ms") {
+        // That was the run which blocks: the others were quicker than its timeout.
+        report = blocked.run().await;
+    }
     let message = report.message.as_deref().unwrap_or_default();
     assert!(message.ends_with("still blocks its thread"), "{message}");
     assert!(report.failures_in_a_row >= 2);
