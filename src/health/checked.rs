@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::check::{CheckOutcome, CheckReport};
+use super::numbers::count;
 use super::reason::{Reason, ReasonKind};
 use super::settings::Weights;
 
@@ -63,11 +64,6 @@ fn text(check: &CheckReport) -> String {
         }
         _ => text,
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
-fn count(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]

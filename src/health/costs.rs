@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
+use super::numbers::count;
 use super::predict::{Outlook, VitalSign};
 use super::reason::ReasonKind;
 use super::score::Evidence;
@@ -131,11 +132,6 @@ impl Ledger {
             });
         }
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
-fn count(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]

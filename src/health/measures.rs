@@ -1,5 +1,6 @@
 //! What is measured of a component in a round.
 
+use super::numbers::count;
 use super::predict::{Measure, VitalSign};
 use super::score::Evidence;
 use super::settings::HealthSettings;
@@ -37,9 +38,4 @@ pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings, found: &m
             measure(sign, worst.value, worst.limit, 1.0);
         }
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
-fn count(value: u64) -> f64 {
-    value as f64
 }

@@ -139,6 +139,7 @@ mod look;
 mod machine;
 mod measures;
 mod metrics;
+mod numbers;
 mod of_telemetry;
 mod predict;
 mod probe;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::blame::blame;
 use super::check::CheckReport;
 use super::component::Components;
+use super::numbers::seconds;
 use super::predict::Outlook;
 use super::reason::Reason;
 use super::score::{Evidence, WHOLE, score};
@@ -114,10 +115,6 @@ pub struct Calls {
     /// Longest since the start.
     #[serde(serialize_with = "seconds")]
     pub max: Duration,
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 impl From<&VitalReading> for Calls {

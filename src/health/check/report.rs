@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::health::numbers::seconds;
 
 /// What is known of one check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -73,8 +75,4 @@ impl CheckOutcome {
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Fail | Self::TimedOut | Self::Panicked)
     }
-}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }

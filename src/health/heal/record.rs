@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use crate::health::numbers::seconds;
 use crate::health::status::Status;
 
 /// One action: why it began and what came of it.
@@ -186,7 +187,3 @@ impl fmt::Display for Withheld {
 }
 
 impl Error for Withheld {}
-
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
-}
