@@ -1,7 +1,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-// Without a pipeline nobody collects what the sources could tell.
-#![cfg_attr(not(feature = "telemetry"), allow(dead_code))]
+// Which parts of the lower floors are in use depends on the features; with all of them on, nothing may be left over.
+#![cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, unused_imports, unused_mut, unused_variables, unreachable_pub)
+)]
 //! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
 //!
 //! For people who run axum and tonic services: a few `.layer()` lines and one `install()`, and nothing that was
@@ -46,8 +49,10 @@
 
 mod attempts;
 pub mod backoff;
+#[cfg(feature = "breaker")]
 pub mod breaker;
 mod clock;
+#[cfg(feature = "dead-letters")]
 pub mod dead_letter;
 mod duration;
 pub mod error;
@@ -59,32 +64,44 @@ mod moment;
 pub mod outcome;
 mod percent;
 pub mod redact;
+#[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
+mod replay;
+#[cfg(feature = "retry")]
 pub mod retry;
 mod roll;
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
 pub mod signal;
 mod sketch;
+#[cfg(feature = "dead-letters")]
 pub mod store;
 mod sync;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+#[cfg(feature = "timing")]
 pub mod timing;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 mod tls;
+#[cfg(any(feature = "dead-letters", feature = "telemetry"))]
+mod unique;
 mod window;
 
 pub use backoff::{Backoff, Jitter};
+#[cfg(feature = "breaker")]
 pub use breaker::{CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
+#[cfg(feature = "dead-letters")]
 pub use dead_letter::{DeadLetterQueue, Redrive};
 pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 pub use outcome::{Classify, FailureKind, Outcome};
+#[cfg(feature = "retry")]
 pub use retry::{Retry, RetryBudget};
+#[cfg(feature = "dead-letters")]
 pub use store::Filter;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
+#[cfg(feature = "timing")]
 pub use timing::{Timing, TimingSnapshot};
 pub use window::Window;
 

@@ -1,5 +1,7 @@
 //! A real collector gets a trace of two services, their metrics and logs, and who they are.
 
+#![cfg(campanile_real_servers)]
+
 #[allow(unused_imports)] // Each test uses its part.
 mod support;
 

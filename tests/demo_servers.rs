@@ -1,5 +1,7 @@
 //! The demonstration beside a real collector and a real Prometheus.
 
+#![cfg(campanile_real_servers)]
+
 mod support;
 
 use std::net::SocketAddr;

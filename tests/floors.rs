@@ -14,8 +14,8 @@ use source::Token;
 const FLOORS: &[&[&str]] = &[
     // Floor 0, the vocabulary: what imports nothing, and what is made of that.
     &["clock", "duration", "error", "guide", "moment", "percent", "sync"],
-    &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "tls", "window"],
-    &["attempts"],
+    &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "tls", "unique", "window"],
+    &["attempts", "replay"],
     // Floor 1.
     &["signal"],
     // Floor 2, one mechanism each.

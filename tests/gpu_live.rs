@@ -3,6 +3,8 @@
 //! `CAMPANILE_GPU_LOAD` is a command that keeps the GPU busy meanwhile. Prints a table; where there is no NVIDIA GPU it
 //! says so, and has nothing to compare.
 
+#![cfg(campanile_gpu_live)]
+
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

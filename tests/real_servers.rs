@@ -1,5 +1,7 @@
 //! The servers of the tests are real, and what the support modules read from them is true.
 
+#![cfg(campanile_real_servers)]
+
 mod support;
 
 use std::{net::Ipv4Addr, time::Duration};

@@ -81,7 +81,6 @@ impl Said {
     }
 
     /// By an error of which nothing is known but its type.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) fn by_type<E: 'static>(error: &E) -> Self {
         let any: &dyn std::any::Any = error;
         match (as_error(error), any.downcast_ref::<String>(), any.downcast_ref::<&'static str>()) {

@@ -39,28 +39,24 @@ impl Draft {
     }
 
     /// The id that the letter will have.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn with_id(mut self, id: Option<LetterId>) -> Self {
         self.id = id;
         self
     }
 
     /// The trace that the request itself names, where nobody else knew one.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn or_trace(mut self, trace: impl FnOnce() -> Option<TraceIds>) -> Self {
         self.trace = self.trace.or_else(trace);
         self
     }
 
     /// The correlation id that the request itself names, and in which header, where nobody else knew one.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn or_correlation(mut self, named: impl FnOnce() -> Option<(String, String)>) -> Self {
         self.correlation = self.correlation.or_else(named);
         self
     }
 
     /// The letter that the request itself says it comes of, where nobody else knew one.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn or_origin(mut self, named: impl FnOnce() -> Option<LetterId>) -> Self {
         self.origin = self.origin.or_else(named);
         self

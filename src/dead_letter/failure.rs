@@ -34,7 +34,6 @@ impl Failure {
     }
 
     /// From an error of any type.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn of_any<E: std::fmt::Display + 'static>(kind: FailureKind, error: &E) -> Self {
         Self::said(kind, Said::by_any(error))
     }

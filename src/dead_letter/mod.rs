@@ -61,7 +61,7 @@
 //! # What it needs
 //! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests are `Clone` (the copy is
 //! kept until the call has ended) and go through serde; HTTP requests keep their body in a
-//! [`ReplayBody`](crate::retry::ReplayBody).
+//! `ReplayBody`.
 
 mod asking;
 mod core;
@@ -89,6 +89,9 @@ pub use crate::store::{
     Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
 };
 
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use crate::replay::ReplayBody;
 pub use future::DeadLetterFuture;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::check::{CheckOutcome, CheckReport};
+use super::check_report::{CheckOutcome, CheckReport};
 use super::numbers::count;
 use super::reason::{Reason, ReasonKind};
 use super::settings::Weights;

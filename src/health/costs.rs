@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ledger::Ledger;
 use super::numbers::count;
-use super::predict::{Outlook, VitalSign};
+use super::outlook::{Outlook, VitalSign};
 use super::reason::ReasonKind;
 use super::score::Evidence;
 use super::settings::HealthSettings;
@@ -137,7 +137,7 @@ impl Ledger {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::health::predict::Anomaly;
+    use crate::health::outlook::Anomaly;
     use crate::health::score::{score, tests::calls};
     use crate::health::{Reason, Status};
     use proptest::prelude::*;

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::cache::Cache;
+#[cfg(feature = "checks")]
 use super::check::Checks;
 use super::component::{Component, Components};
+#[cfg(feature = "heal")]
 use super::heal::Healers;
 use super::metrics;
 use super::probe::Life;
@@ -32,7 +34,9 @@ pub(super) struct Inner {
     pub(super) life: Arc<Life>,
     pub(super) cache: Cache,
     pub(super) kept: Mutex<KeptOfAll>,
+    #[cfg(feature = "checks")]
     pub(super) checks: Arc<Checks>,
+    #[cfg(feature = "heal")]
     pub(super) healers: Arc<Healers>,
     rounds: Rounds,
 }
@@ -69,7 +73,9 @@ impl Health {
             life: Arc::default(),
             cache: Cache::default(),
             kept: Mutex::default(),
+            #[cfg(feature = "checks")]
             checks: Arc::default(),
+            #[cfg(feature = "heal")]
             healers: Arc::default(),
             rounds: Rounds::default(),
         };
@@ -139,11 +145,13 @@ impl Health {
     }
 
     /// The checks.
+    #[cfg(feature = "checks")]
     pub(super) fn checks(&self) -> &Arc<Checks> {
         &self.inner.checks
     }
 
     /// The healing actions.
+    #[cfg(feature = "heal")]
     pub(super) fn healers(&self) -> &Arc<Healers> {
         &self.inner.healers
     }

@@ -23,6 +23,7 @@ impl Inner {
         let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, &said.settings));
         kept.remember(&snapshot, evidence);
         drop(kept);
+        #[cfg(feature = "heal")]
         if due {
             self.healers.after_round(&snapshot);
         }
@@ -43,6 +44,7 @@ impl Inner {
                 None => add(others.entry(name.into()).or_default()),
             },
         };
+        #[cfg(feature = "checks")]
         for report in self.checks.reports() {
             of(&report.component, &mut |evidence| evidence.checks.push(Arc::clone(&report)));
         }

@@ -43,7 +43,9 @@ impl Source for Inner {
         if speaks {
             emit(&HEALTH_READY, f64::from(u8::from(self.is_ready())), &[]);
         }
+        #[cfg(feature = "checks")]
         self.checks.observe(emit);
+        #[cfg(feature = "heal")]
         self.healers.observe(emit);
     }
 }

@@ -67,48 +67,6 @@
 //! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
 //! bottom, first of all. Components of which nothing is known are seen through.
 //!
-//! # Checks
-//! What nobody calls leaves no trace. [`Health::check`] asks a component [every so often](Every): by any async function,
-//! [service](ServiceCheck) or [primary with alternatives](FirstOf). Each check has a task, a rhythm and a timeout of its
-//! own, so that one that hangs or panics is told as such and holds nobody up. What it [found](CheckReport) last is kept:
-//! no probe makes a check run, [`Health::run_check`] does. [`CheckExt`] gives any of them limits for how long it may take.
-//!
-//! ```
-//! use campanile::health::{CheckExt, Component, Every, Health};
-//! use std::time::Duration;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), campanile::ConfigError> {
-//! # async fn ping() -> Result<(), std::io::Error> { Err(std::io::Error::other("connection refused")) }
-//! let health = Health::standalone();
-//! health.register(Component::new("db").critical(true))?;
-//! let ping = (|| async { ping().await }).warn_after(Duration::from_millis(200));
-//! health.check("db", Every::seconds(30).timeout(Duration::from_secs(2)), ping)?;
-//!
-//! health.run_checks().await; // they run by themselves, too
-//! assert_eq!(health.readiness().missing[0].reasons, ["the check failed: connection refused"]);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! ## What can be checked
-//! Besides those, each by a type that says what it found in a line and shows no password:
-//!
-//! | what | by | feature |
-//! |---|---|---|
-//! | an endpoint over HTTP: status, text, JSON | [`HttpCheck`] | `http`, and `tls` for `https:` |
-//! | a port over TCP, and what is said there first | [`TcpCheck`] | `http` |
-//! | a server of `grpc.health.v1` | [`GrpcCheck`] | `grpc`, and `tls` for `https:` |
-//! | a pool of connections: a query, and how full it is | [`PoolCheck`] over your [`Pool`] | |
-//! | Redis, or a cluster of it | [`RedisCheck`] | `redis` |
-//! | a file of SQLite | [`SqliteCheck`] | `sqlite` |
-//! | a function that blocks | [`BlockingCheck`] | |
-//! | the store of dead letters | a [`DeadLetterQueue`](crate::DeadLetterQueue) itself | |
-//!
-//! Those that are given an address connect anew each time, since what they are to find out is whether a caller who
-//! comes now is served. Each has a timeout of its own, 4 s unless set, below the 5 s of [`Every::timeout`]: what it
-//! tells names the step that took so long. `examples/postgres_health.rs` checks a pool of Postgres.
-//!
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
@@ -119,28 +77,29 @@
 //!   once.
 //! - The way out is [`Health::drain_after`]: nobody shall send any more, then a grace period, then the server ends.
 //! - No probe makes a check run, or a snapshot more often than [`HealthSettings::cached_for`] says.
-//!
-//! # Healing
-//! What helps when a person does it at night may be done by the program: [`Health::heal`] binds an [`Action`] to a
-//! component and to what calls for it. It is held to limits, looked after and recorded: see [`Healing`].
-//!
-#![doc = include_str!("predict/figures.md")]
+#![cfg_attr(feature = "checks", doc = include_str!("check/guide.md"))]
+#![cfg_attr(feature = "heal", doc = include_str!("heal/guide.md"))]
+#![cfg_attr(feature = "predict", doc = include_str!("predict/figures.md"))]
 
 mod blame;
 mod cache;
+#[cfg(feature = "checks")]
 mod check;
+mod check_report;
 mod checked;
 mod component;
 mod costs;
 mod handle;
+#[cfg(feature = "heal")]
 mod heal;
 mod ledger;
 mod look;
 mod machine;
-mod measures;
 mod metrics;
 mod numbers;
 mod of_telemetry;
+mod outlook;
+#[cfg(feature = "predict")]
 mod predict;
 mod probe;
 mod reason;
@@ -151,32 +110,40 @@ mod settings;
 mod snapshot;
 mod status;
 
+#[cfg(feature = "checks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
 pub use check::{
-    BlockingCheck, Check, CheckExt, CheckHandle, CheckOutcome, CheckReport, Every, Finding, FirstOf,
-    IntoFinding, Limited, Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
+    BlockingCheck, Check, CheckExt, CheckHandle, Every, Finding, FirstOf, IntoFinding, Limited, Pool,
+    PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
 };
-#[cfg(feature = "grpc")]
-#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+#[cfg(all(feature = "checks", feature = "grpc"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "grpc"))))]
 pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+#[cfg(all(feature = "checks", feature = "http"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "http"))))]
 pub use check::{
     HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
     TcpCheckSettings,
 };
-#[cfg(feature = "redis")]
-#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+#[cfg(all(feature = "checks", feature = "redis"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "redis"))))]
 pub use check::{RedisCheck, RedisConnectionCheck};
-#[cfg(feature = "sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+#[cfg(all(feature = "checks", feature = "sqlite"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "sqlite"))))]
 pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
+pub use check_report::{CheckOutcome, CheckReport};
 pub use component::Component;
 pub use handle::Health;
+#[cfg(feature = "heal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "heal")))]
 pub use heal::{
     Action, Healing, HealingHandle, HealingLimits, HealingOutcome, HealingRecord, HealingSettings,
     HealingStatus, When, Withheld,
 };
-pub use predict::{Anomaly, Forecast, Outlook, PredictSettings, RiskReason, VitalSign};
+pub use outlook::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
+#[cfg(feature = "predict")]
+#[cfg_attr(docsrs, doc(cfg(feature = "predict")))]
+pub use predict::PredictSettings;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;

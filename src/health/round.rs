@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::handle::Inner;
-use super::measures::measures;
-use super::predict::{Outlook, Watch};
+#[cfg(feature = "predict")]
+use super::predict::Watched;
 use super::score::Evidence;
 use super::settings::HealthSettings;
 use super::snapshot::HealthSnapshot;
@@ -18,8 +18,8 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Kept {
     /// What it was last: a status is left at another score than it is entered at.
     status: Option<Status>,
-    watch: Watch,
-    outlook: Option<Arc<Outlook>>,
+    #[cfg(feature = "predict")]
+    watched: Watched,
 }
 
 /// What is kept of all of them.
@@ -53,14 +53,16 @@ impl KeptOfAll {
         }
         let due = now >= self.next;
         let first = *self.first.get_or_insert(now);
-        let (hour, mut measured) = (hour_of_week(SystemTime::now()), Vec::new());
+        #[cfg(feature = "predict")]
+        let hour = hour_of_week(SystemTime::now());
         for ((_, evidence), (_, kept)) in evidence.iter_mut().zip(&mut self.all) {
-            if due {
-                measures(evidence, settings, &mut measured);
-                kept.watch.update(now.since(first), hour, &measured, &settings.predict);
-                kept.outlook = kept.watch.outlook(&settings.predict).map(Arc::new);
+            #[cfg(feature = "predict")]
+            {
+                if due {
+                    kept.watched.round(now.since(first), hour, evidence, settings);
+                }
+                evidence.outlook = kept.watched.outlook();
             }
-            evidence.outlook.clone_from(&kept.outlook);
             evidence.before = kept.status;
         }
         if due {

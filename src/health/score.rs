@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::CheckReport;
+use super::check_report::CheckReport;
 use super::checked;
 use super::ledger::Ledger;
 use super::machine;
-use super::predict::Outlook;
+use super::outlook::Outlook;
 use super::reason::Reason;
 use super::settings::HealthSettings;
 use super::status::Status;

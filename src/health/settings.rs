@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "predict")]
 use super::predict::PredictSettings;
 use super::status::Status;
 use crate::error::ConfigError;
@@ -56,6 +57,8 @@ pub struct HealthSettings {
     #[serde(with = "crate::duration")]
     pub round: Duration,
     /// What is unusual, and how far ahead is looked.
+    #[cfg(feature = "predict")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "predict")))]
     pub predict: PredictSettings,
 }
 
@@ -119,6 +122,7 @@ impl Default for HealthSettings {
             thresholds: Thresholds::default(),
             cached_for: Duration::from_secs(1),
             round: Duration::from_secs(10),
+            #[cfg(feature = "predict")]
             predict: PredictSettings::default(),
         }
     }
@@ -182,6 +186,7 @@ impl HealthSettings {
         )?;
         let round = Duration::from_secs(1)..=Duration::from_secs(60);
         ConfigError::check(round.contains(&self.round), "health.round", self.round, "from 1 s to 1 min")?;
+        #[cfg(feature = "predict")]
         self.predict.validate()?;
         self.weights.validate()?;
         self.thresholds.validate()

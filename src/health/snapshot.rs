@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::blame::blame;
-use super::check::CheckReport;
+use super::check_report::CheckReport;
 use super::component::Components;
 use super::numbers::seconds;
-use super::predict::Outlook;
+use super::outlook::Outlook;
 use super::reason::Reason;
 use super::score::{Evidence, WHOLE, score};
 use super::settings::HealthSettings;

@@ -18,6 +18,8 @@
 
 #[cfg(feature = "http")]
 mod body;
+#[cfg(feature = "grpc")]
+mod boxing;
 mod codes;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -27,6 +29,8 @@ mod status;
 
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
+#[cfg(feature = "grpc")]
+pub use boxing::{BoxingErrors, BoxingErrorsFuture};
 pub(crate) use codes::GRPC_CODES;
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;

@@ -63,10 +63,8 @@ pub(super) struct Judged<O> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Not before this time is over.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     AtLeast(Duration),
     /// When this time is over; the backoff begins anew after it.
-    #[cfg_attr(not(feature = "grpc"), allow(dead_code))]
     Exactly(Duration),
 }
 

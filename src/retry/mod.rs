@@ -93,8 +93,6 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod layer;
-#[cfg(feature = "http")]
-mod replay;
 mod run;
 mod service;
 mod settings;
@@ -105,15 +103,16 @@ pub use budget::RetryBudget;
 pub use course::Attempt;
 pub use handle::Retry;
 #[cfg(feature = "grpc")]
-pub use http::{BoxingErrors, BoxingErrorsFuture, GrpcRetryLayer};
+pub use http::GrpcRetryLayer;
 #[cfg(feature = "http")]
 pub use http::{HttpRetryFuture, HttpRetryLayer, HttpRetrying, RetryBody};
 pub use layer::RetryLayer;
-#[cfg(feature = "http")]
-pub(crate) use replay::Captured;
-#[cfg(feature = "http")]
-pub use replay::ReplayBody;
 pub use run::{ByBox, ByError, ByText, Cause};
 pub use service::{RetryFuture, Retrying};
 pub use settings::{Builder, DEFAULT_CAP, RetrySettings};
 pub use snapshot::{GiveUp, RetrySnapshot};
+
+#[cfg(feature = "grpc")]
+pub use crate::outcome::{BoxingErrors, BoxingErrorsFuture};
+#[cfg(feature = "http")]
+pub use crate::replay::ReplayBody;

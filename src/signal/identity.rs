@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
+use crate::sync::Mutex;
 
 /// What a resource says about the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,23 +13,21 @@ pub(crate) struct Identity {
     pub(crate) instance: Option<String>,
 }
 
-static IDENTITY: ArcSwapOption<Identity> = ArcSwapOption::const_empty();
+static IDENTITY: Mutex<Option<Arc<Identity>>> = Mutex::new(None);
 
 /// Makes `identity` what this process is; the last one stands.
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) fn identify(identity: Identity) {
-    IDENTITY.store(Some(Arc::new(identity)));
+    *IDENTITY.lock() = Some(Arc::new(identity));
 }
 
 /// Who this process is, if someone knows.
 pub(crate) fn identity() -> Option<Arc<Identity>> {
-    IDENTITY.load_full()
+    IDENTITY.lock().clone()
 }
 
 static CORRELATION: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 /// Makes `current` the one that knows. The first one stays.
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) fn on_current_correlation(current: fn() -> Option<String>) {
     let _ = CORRELATION.set(current);
 }

@@ -7,7 +7,6 @@
 //! the moment.
 
 #[cfg(feature = "telemetry")]
-#[cfg_attr(not(feature = "prometheus"), allow(dead_code))] // Nobody reads them.
 mod exemplars;
 #[cfg(feature = "telemetry")]
 mod gathered;
@@ -24,7 +23,6 @@ mod vital_of;
 mod vitals;
 
 #[cfg(feature = "telemetry")]
-#[cfg_attr(not(feature = "prometheus"), allow(unused_imports))]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
 pub(crate) use identity::{Identity, current_correlation, identity};
 #[cfg(feature = "telemetry")]
@@ -39,9 +37,7 @@ pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
 pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
-#[cfg_attr(not(any(feature = "system", feature = "gpu", feature = "telemetry")), allow(unused_imports))]
 pub(crate) use source::{Level, MachineSign, Watched};
-#[cfg_attr(not(feature = "http"), allow(unused_imports))]
 pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]
 pub(crate) use trace::{on_current_trace, on_sampled_span};

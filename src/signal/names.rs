@@ -32,7 +32,6 @@ pub struct Metric {
 
 impl Metric {
     /// Whether it is read of something that is there once for the whole process, and so for all who read it.
-    #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
     pub(crate) fn is_shared(&self) -> bool {
         ["system.", "process.", "container.", "hw."].iter().any(|area| self.name.starts_with(area))
             || ["pressure.", "container.", "allocator.", "runtime.", "gpu."]
@@ -42,7 +41,6 @@ impl Metric {
 }
 
 /// The attributes whose values are whole numbers by the convention.
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) const WHOLE_NUMBERS: [&str; 3] =
     ["cpu.logical_number", "http.response.status_code", "server.port"];
 

@@ -30,8 +30,6 @@ pub(crate) enum Sign {
     /// Its dead letters: how many wait, and for how long the oldest has.
     Letters { waiting: u64, oldest: Duration },
     /// A figure of its machine or device.
-    #[cfg_attr(not(any(feature = "system", feature = "gpu")), allow(dead_code))]
-    // Only a sampler says so.
     Machine(MachineSign),
 }
 
@@ -51,7 +49,6 @@ pub(crate) struct MachineSign {
 }
 
 /// What a figure of a machine is.
-#[cfg_attr(not(all(feature = "system", feature = "gpu")), allow(dead_code))] // Who reads what says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Watched {
     /// Share of the processors in use: of those of the container where it has a limit, in 0..=1.
@@ -69,7 +66,6 @@ pub(crate) enum Watched {
 }
 
 /// How bad that is.
-#[cfg_attr(not(any(feature = "system", feature = "gpu")), allow(dead_code))] // Only a sampler tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Fine,

@@ -34,20 +34,17 @@ static SAMPLED: OnceLock<fn() -> Option<SampledSpan>> = OnceLock::new();
 static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Makes `sampled` the one that knows. The first one stays.
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) fn on_sampled_span(sampled: fn() -> Option<SampledSpan>) {
     let _ = SAMPLED.set(sampled);
 }
 
 /// Whether durations of layers are to have exemplars: without them, nobody need ask.
-#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(super) fn want_sampled_spans(wanted: bool) {
     WANTED.store(wanted, Ordering::Relaxed);
 }
 
 /// The span that the code that runs belongs to, if its trace is kept and somebody wants to know.
 #[inline]
-#[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(crate) fn sampled_span() -> Option<SampledSpan> {
     if WANTED.load(Ordering::Relaxed) { SAMPLED.get().and_then(|sampled| sampled()) } else { None }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use super::ParseIdError;
+use crate::unique::unique;
 
 /// The id of a letter: unique everywhere, and growing with time (UUID version 7, RFC 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +30,7 @@ macro_rules! uuid_name {
             #[must_use]
             #[allow(clippy::new_without_default)] // No two are equal.
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(unique())
             }
 
             /// Its 16 bytes; they sort as these names do.

@@ -15,7 +15,6 @@ pub(super) const OTHER: &str = "_OTHER";
 
 /// The kind of call, by which the convention names its metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(feature = "grpc"), allow(dead_code))]
 pub(super) enum Side {
     HttpServer,
     HttpClient,

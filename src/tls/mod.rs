@@ -12,7 +12,6 @@ pub(crate) use client::{Fault, connector};
 
 /// Files for TLS, each with the name of the setting that it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(crate) struct Certificates {
     pub(crate) authorities: Option<(String, PathBuf)>,
     pub(crate) client: Option<(String, PathBuf)>,

@@ -9,18 +9,18 @@ mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod pool;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 mod redis;
 #[cfg(feature = "http")]
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "http")]
 mod tcp;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 mod tls;
 
 use std::time::Duration;

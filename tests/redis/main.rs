@@ -1,5 +1,6 @@
 //! Letters in a real Redis: what every store does, and what only a server can go through.
 
+#![cfg(campanile_real_servers)]
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
 mod access;

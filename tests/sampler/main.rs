@@ -3,7 +3,7 @@
 
 #[cfg(feature = "prometheus")]
 mod allocator;
-#[cfg(all(feature = "real-servers", target_os = "linux"))]
+#[cfg(all(campanile_real_servers, target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod container;
@@ -12,13 +12,13 @@ mod host;
 mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 mod prometheus;
 #[cfg(feature = "prometheus")]
 mod runtime;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod schedule;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]

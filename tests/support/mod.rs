@@ -9,10 +9,10 @@ pub mod client;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 pub mod redis;
 pub mod rotel;
-#[cfg(feature = "real-servers")]
+#[cfg(campanile_real_servers)]
 pub mod tls;
 
 use std::{env, path::PathBuf};

@@ -19,8 +19,9 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure, classified};
 use crate::dead_letter::future::{DeadLetterFuture, Examine, Step};
+use crate::outcome::BoxingErrors;
 use crate::outcome::{ByGrpcStatus, Classify, FailureKind, Outcome, StreamEnd};
-use crate::retry::{BoxingErrors, ReplayBody};
+use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
     /// A layer for gRPC services over HTTP, such as tonic's, on clients and on servers.

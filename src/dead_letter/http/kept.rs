@@ -25,7 +25,7 @@ use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::Rejected;
 use crate::outcome::{Classify, FailureKind};
-use crate::retry::{Captured, ReplayBody};
+use crate::replay::{Captured, ReplayBody};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
 

@@ -22,7 +22,7 @@ use super::DeadLetterQueue;
 use super::core::Core;
 use super::future::DeadLetterFuture;
 use crate::outcome::{ByHttpStatus, Classify};
-use crate::retry::ReplayBody;
+use crate::replay::ReplayBody;
 
 /// The header by which a server knows that it has seen a request before.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -23,7 +23,7 @@ use crate::error::{Rejected, as_error};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
 #[cfg(feature = "grpc")]
 use crate::outcome::{Outcome, code_in, grpc_outcome};
-use crate::retry::ReplayBody;
+use crate::replay::ReplayBody;
 use crate::store::StoreError;
 
 /// A response is read up to here, so that its connection can be used again and a body that breaks off is seen.

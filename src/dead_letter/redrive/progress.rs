@@ -1,10 +1,9 @@
 //! The redrives of a queue that are under way, for whoever wants to see or stop them.
 
 use std::sync::{Arc, Weak};
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
-use futures_util::task::AtomicWaker;
 use tokio::task::JoinHandle;
 
 use super::report::{RedriveProgress, RedriveReport, RedriveState};
@@ -69,7 +68,7 @@ pub(super) struct Progress {
     automatic: bool,
     stopping: AtomicBool,
     /// The run, which waits for something.
-    run: AtomicWaker,
+    run: Mutex<Option<Waker>>,
     now: Mutex<Now>,
 }
 
@@ -94,7 +93,7 @@ impl Progress {
             started: moment::now(),
             automatic,
             stopping: AtomicBool::new(false),
-            run: AtomicWaker::new(),
+            run: Mutex::new(None),
             now: Mutex::new(now),
         }
     }
@@ -102,7 +101,10 @@ impl Progress {
     /// Asks the run to stop.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.run.wake();
+        let run = self.run.lock().take();
+        if let Some(run) = run {
+            run.wake();
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -111,7 +113,10 @@ impl Progress {
 
     /// Whether the run shall stop; else it is woken when it shall.
     pub(super) fn poll_stopping(&self, cx: &Context<'_>) -> bool {
-        self.run.register(cx.waker());
+        match &mut *self.run.lock() {
+            Some(run) => run.clone_from(cx.waker()),
+            run => *run = Some(cx.waker().clone()),
+        }
         self.is_stopping()
     }
 

@@ -88,8 +88,6 @@ impl Redriven {
     pub fn try_number(&self) -> u32 {
         self.try_number
     }
-
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(in crate::dead_letter) fn is_for(&self, core: &Arc<Core>) -> bool {
         self.queue == address(core)
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use super::Every;
 use super::telling::{presentable, tell};
-use super::{CheckOutcome, CheckReport, Every};
 use crate::clock::{self, Tick};
+use crate::health::{CheckOutcome, CheckReport};
 use crate::moment;
 use crate::signal::{CHECK_DURATION, DurationRecorder};
 use crate::sync::Mutex;

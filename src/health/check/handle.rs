@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 
 use super::entry::Entry;
 use super::registry::Checks;
-use super::{Check, CheckReport, Every};
+use super::{Check, Every};
 use crate::clock;
 use crate::error::ConfigError;
+use crate::health::CheckReport;
 use crate::health::Health;
 
 /// A check that was added; cheap to clone. Dropped, it changes nothing: the check runs for as long as its health lives.

@@ -20,6 +20,7 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "dead-letters")]
 mod letters;
 mod limits;
 mod patience;
@@ -27,7 +28,6 @@ mod pool;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
-mod report;
 mod rhythm;
 mod runner;
 mod service;
@@ -54,7 +54,6 @@ pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, 
 pub use limits::{CheckExt, Limited};
 pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
 pub(super) use registry::Checks;
-pub use report::{CheckOutcome, CheckReport};
 pub use service::ServiceCheck;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};

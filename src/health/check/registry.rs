@@ -6,14 +6,15 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
+use super::Every;
 use super::ask::Ask;
 use super::entry::{Entry, OUTCOMES};
-use super::report::CheckReport;
 use super::rhythm::Rhythm;
 use super::runner::Driver;
-use super::{CheckOutcome, Every};
 use crate::clock;
 use crate::error::ConfigError;
+use crate::health::CheckOutcome;
+use crate::health::CheckReport;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
 use crate::sync::Mutex;
 

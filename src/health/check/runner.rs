@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
+use super::Finding;
 use super::ask::{self, Ask};
 use super::entry::{Ended, Entry};
 use super::rhythm::Rhythm;
-use super::{CheckOutcome, Finding};
 use crate::clock;
+use crate::health::CheckOutcome;
 
 /// Runs one check until it is stopped or the runtime ends.
 pub(super) struct Driver {

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::{CheckOutcome, CheckReport};
 use crate::attempts::cut_at;
+use crate::health::{CheckOutcome, CheckReport};
 use crate::redact::{MARKER, RedactionSettings, Redactor};
 
 /// Bytes that are kept of what was amiss: an error may quote a whole document, and probes send it along.

@@ -8,7 +8,7 @@
 //! A [`Watch`] holds the signs of one component. It has no clock, no lock and no thread, so that a month of it is
 //! simulated within seconds; the figures stand in `figures.md`, which is part of the documentation of health.
 
-mod outlook;
+mod measures;
 mod risk;
 mod scale;
 mod season;
@@ -21,7 +21,7 @@ mod track;
 mod trend;
 mod usual;
 mod watch;
+mod watched;
 
-pub use outlook::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 pub use settings::PredictSettings;
-pub(super) use watch::{Measure, Watch};
+pub(super) use watched::Watched;

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::outlook::{Anomaly, Forecast, RiskReason, VitalSign};
 use super::scale::Scale;
 use super::settings::PredictSettings;
+use crate::health::outlook::{Anomaly, Forecast, RiskReason, VitalSign};
 use crate::health::score::{WHOLE, score};
 
 /// The most risk that a limit is that will be reached.

@@ -4,7 +4,7 @@
 //! factor. On the scale of square roots and of logarithms it is about the same everywhere, so that one spread fits a quiet night
 //! and a busy day, and calls that take twice as long are as unusual at 5 ms as at 500 ms.
 
-use super::outlook::VitalSign;
+use crate::health::outlook::VitalSign;
 
 /// How a sign is looked at.
 #[derive(Clone, Copy, Debug)]

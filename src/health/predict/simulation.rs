@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use super::outlook::VitalSign;
 use super::scale::Scale;
 use super::settings::PredictSettings;
 use super::watch::{Measure, Watch};
+use crate::health::outlook::VitalSign;
 
 const ROUND: u64 = 10;
 const HOUR: u64 = 3_600;

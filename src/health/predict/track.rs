@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::outlook::{Anomaly, Forecast, VitalSign};
 use super::scale::Scale;
 use super::season::{Expected, Season};
 use super::series::Series;
@@ -11,6 +10,7 @@ use super::shift::Shift;
 use super::trend;
 use super::usual::Usual;
 use super::watch::{Measure, Moment};
+use crate::health::outlook::{Anomaly, Forecast, VitalSign};
 
 /// Between two points of the near series, in milliseconds: a little less than a minute, which rounds may miss by a bit.
 const NEAR: u64 = 59_000;

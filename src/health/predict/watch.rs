@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use super::outlook::{Anomaly, Forecast, Outlook, VitalSign};
 use super::risk::Risk;
 use super::settings::PredictSettings;
 use super::track::{Track, millis};
+use crate::health::outlook::{Anomaly, Forecast, Outlook, VitalSign};
 
 /// What was measured of one sign at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,7 +10,6 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Those who watch hear the end of their stream so long after the drain began, if nobody said when the server ends.
-#[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Nobody else watches.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Where the process is, and who wants to know of it.
@@ -99,7 +98,6 @@ impl Life {
     }
 
     /// Until when those who watch are told more; `None` as long as nobody drains.
-    #[cfg_attr(not(feature = "grpc"), allow(dead_code))]
     pub(super) fn watched_until(&self) -> Option<Tick> {
         *self.watched_until.lock()
     }
@@ -109,7 +107,6 @@ impl Life {
 
 impl Life {
     /// Another number after each change.
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -120,7 +117,6 @@ impl Life {
     }
 
     /// Hears of each change; an error means that the health is gone.
-    #[cfg_attr(not(feature = "grpc"), allow(dead_code))]
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::life::Life;
+#[cfg(feature = "checks")]
+use crate::health::check_report::CheckReport;
 use crate::health::handle::{Health, Inner};
 
 /// Whether the process has started.
@@ -80,11 +82,8 @@ impl Inner {
         }
         let mut awaited = life.had_gates();
         let mut waiting = life.closed();
-        let components = self.said().components;
-        for report in self.checks.reports() {
-            if !components.get(&report.component).is_some_and(|component| component.critical) {
-                continue;
-            }
+        #[cfg(feature = "checks")]
+        for report in self.critical_checks() {
             awaited = true;
             if !report.passed_once {
                 let (component, check) = (&report.component, &report.check);
@@ -99,6 +98,15 @@ impl Inner {
             life.start();
         }
         waiting
+    }
+}
+
+#[cfg(feature = "checks")]
+impl Inner {
+    fn critical_checks(&self) -> impl Iterator<Item = Arc<CheckReport>> {
+        let components = self.said().components;
+        let critical = move |name: &str| components.get(name).is_some_and(|component| component.critical);
+        self.checks.reports().into_iter().filter(move |report| critical(&report.component))
     }
 }
 

@@ -1,21 +1,17 @@
 //! The layer for gRPC: the code of an answer decides, and the server has a word in it (gRFC A6).
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use pin_project_lite::pin_project;
-use tower::{BoxError, Layer, Service};
+use tower::Layer;
 
 use super::repeat::{Protocol, Reading, retry_after};
 use super::service::HttpRetrying;
 use crate::error::TimedOut;
-use crate::outcome::{ByGrpcStatus, FailureKind, Outcome, code_in};
+use crate::outcome::{BoxingErrors, ByGrpcStatus, FailureKind, Outcome, code_in};
 use crate::retry::Retry;
 use crate::retry::course::{Asked, Attempt, Rules};
 
@@ -80,7 +76,7 @@ pub struct GrpcRetryLayer<C = ByGrpcStatus> {
 
 impl<C> GrpcRetryLayer<C> {
     /// Lets `classifier` decide what failed, in place of [`ByGrpcStatus`]: a
-    /// [`Classify`](crate::Classify)`<http::response::Parts, BoxError>`, which a closure is too.
+    /// [`Classify`](crate::Classify)`<http::response::Parts, tower::BoxError>`, which a closure is too.
     ///
     /// What it calls a success or permanent is tried again nevertheless if its code is one of
     /// [`RetrySettings::grpc_codes`](crate::retry::RetrySettings::grpc_codes).
@@ -194,62 +190,6 @@ pub(super) fn timed_out(why: &TimedOut) -> Response<()> {
         headers.insert("grpc-message", message);
     }
     response
-}
-
-// ===== impl BoxingErrors =====
-
-/// A service whose errors are boxed, so that their causes can be asked for.
-#[derive(Clone, Debug)]
-pub struct BoxingErrors<S> {
-    inner: S,
-}
-
-impl<S> BoxingErrors<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-impl<S, Req> Service<Req> for BoxingErrors<S>
-where
-    S: Service<Req>,
-    S::Error: Into<BoxError>,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = BoxingErrorsFuture<S::Future>;
-
-    #[inline]
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    #[inline]
-    fn call(&mut self, request: Req) -> Self::Future {
-        BoxingErrorsFuture { call: self.inner.call(request) }
-    }
-}
-
-pin_project! {
-    /// The future of [`BoxingErrors`].
-    #[derive(Debug)]
-    pub struct BoxingErrorsFuture<F> {
-        #[pin]
-        call: F,
-    }
-}
-
-impl<F, T, E> Future for BoxingErrorsFuture<F>
-where
-    F: Future<Output = Result<T, E>>,
-    E: Into<BoxError>,
-{
-    type Output = Result<T, BoxError>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().call.poll(cx).map_err(Into::into)
-    }
 }
 
 #[cfg(test)]

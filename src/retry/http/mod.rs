@@ -10,6 +10,6 @@ mod service;
 
 pub use body::RetryBody;
 #[cfg(feature = "grpc")]
-pub use grpc::{BoxingErrors, BoxingErrorsFuture, GrpcRetryLayer};
+pub use grpc::GrpcRetryLayer;
 pub use layer::HttpRetryLayer;
 pub use service::{HttpRetryFuture, HttpRetrying};

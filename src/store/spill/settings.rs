@@ -73,7 +73,6 @@ impl SpillSettings {
     }
 
     /// How long a store may take, where a caller waits for `park_timeout`.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // There is no spill.
     pub(crate) fn patience(&self, park_timeout: Duration) -> Duration {
         self.after.unwrap_or(park_timeout * 2 / 5)
     }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::context::current_context;
 use super::secrets::Secrets;
 use crate::error::ConfigError;
+use crate::unique::unique;
 
 #[cfg(feature = "http")]
 pub use layer::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
@@ -57,7 +58,7 @@ impl CorrelationId {
     #[must_use]
     pub fn generate() -> Self {
         let mut buffer = Uuid::encode_buffer();
-        let text: &str = Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
+        let text: &str = unique().as_hyphenated().encode_lower(&mut buffer);
         Self(text.into())
     }
 

@@ -1,14 +1,15 @@
 //! What is measured of a component in a round.
 
-use super::numbers::count;
-use super::predict::{Measure, VitalSign};
-use super::score::Evidence;
-use super::settings::HealthSettings;
+use super::watch::Measure;
+use crate::health::numbers::count;
+use crate::health::outlook::VitalSign;
+use crate::health::score::Evidence;
+use crate::health::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, Watched};
 
 /// What `evidence` says in figures that can be followed over time.
-pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings, found: &mut Vec<Measure>) {
-    found.clear();
+pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings) -> Vec<Measure> {
+    let mut found = Vec::with_capacity(8);
     let mut measure = |sign, value, limit, weight| found.push(Measure { sign, value, limit, weight });
     if let Some(vital) = &evidence.vital {
         let calls = count(vital.recent.calls);
@@ -38,4 +39,5 @@ pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings, found: &m
             measure(sign, worst.value, worst.limit, 1.0);
         }
     }
+    found
 }

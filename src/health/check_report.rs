@@ -1,3 +1,5 @@
+//! What is known of a check.
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +15,7 @@ pub struct CheckReport {
     pub component: Arc<str>,
     /// Its name; that of the component when it has none of its own.
     pub check: Arc<str>,
-    /// What counts, by [`Every::failures`](super::Every::failures) and [`Every::successes`](super::Every::successes).
+    /// What counts, by `Every::failures` and `Every::successes` of the check.
     pub outcome: CheckOutcome,
     /// What the last run found, which may not count yet.
     pub last: CheckOutcome,

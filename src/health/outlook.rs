@@ -1,3 +1,5 @@
+//! What is to be expected of a component.
+
 use std::time::Duration;
 
 use serde::Serialize;
