@@ -15,11 +15,11 @@ use campanile::DeadLetterQueue;
 use campanile::dead_letter::{Filter, Payload, Redrive};
 use tower::{BoxError, service_fn};
 
+use crate::long::times;
 use crate::support::{Order, fail, open, order};
 
 const PATH: &str = "CAMPANILE_TEST_LETTERS";
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
-const ROUNDS: u32 = 200;
 
 /// The shortest: what a child that was killed held is free soon.
 const LEASE: Duration = Duration::from_millis(100);
@@ -143,11 +143,12 @@ async fn there(queue: &DeadLetterQueue) -> BTreeSet<u32> {
 }
 
 #[tokio::test]
-async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
+async fn p22_p23_every_acknowledged_letter_survives_kills() {
+    let rounds = times(40, 200);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let mut told = Told::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let at_work = round % 4 > 0;
         let time = Duration::from_micros(fastrand::u64(..if at_work { 20_000 } else { 60_000 }));
         crash(&path, 1_000_000 * round, time, at_work, &mut told);
@@ -161,7 +162,7 @@ async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
             .collect();
         assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
     }
-    assert!(told.parked.len() > ROUNDS as usize && !told.delivered.is_empty());
+    assert!(told.parked.len() > rounds as usize && !told.delivered.is_empty());
 
     // What is left can all be sent.
     let queue = open(&path).await;

@@ -14,6 +14,9 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod letters;
+#[cfg(feature = "sqlite")]
+#[path = "../support/long.rs"]
+mod long;
 mod memory;
 mod parking;
 mod redaction;

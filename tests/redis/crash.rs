@@ -7,12 +7,12 @@ use campanile::DeadLetterQueue;
 use campanile::dead_letter::{Filter, Redrive};
 use tower::{BoxError, service_fn};
 
+use crate::long::times;
 use crate::orders::{Order, Process, fail, queue, say, waiting};
 use crate::support::redis::Redis;
 
 const URL: &str = "CAMPANILE_TEST_REDIS_CRASH";
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
-const ROUNDS: u32 = 200;
 
 /// The shortest: what a child that was killed held is free soon.
 const LEASE: Duration = Duration::from_millis(100);
@@ -106,12 +106,13 @@ async fn there(queue: &DeadLetterQueue) -> BTreeSet<u32> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
+async fn p22_p23_every_acknowledged_letter_survives_kills() {
+    let rounds = times(40, 200);
     let mut redis = Redis::start().await;
     let url = redis.url();
     let watching = queue(&url).await;
     let mut told = Told::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let first = (1_000_000 * round).to_string();
         let others = clients(&redis);
         let child = Process::start("crash::child", &[(URL, &url), (FIRST, &first)]);
@@ -147,7 +148,7 @@ async fn p22_p23_every_acknowledged_letter_survives_two_hundred_kills() {
             .await;
         }
     }
-    assert!(told.parked.len() > ROUNDS as usize && !told.delivered.is_empty());
+    assert!(told.parked.len() > rounds as usize && !told.delivered.is_empty());
 
     // What is left can all be sent.
     let mut left = there(&watching).await;

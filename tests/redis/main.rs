@@ -8,6 +8,8 @@ mod cluster;
 mod contract;
 mod crash;
 mod flow;
+#[path = "../support/long.rs"]
+mod long;
 mod orders;
 mod outage;
 mod secrets;
