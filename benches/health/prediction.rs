@@ -7,6 +7,10 @@
 #[allow(dead_code, unused_imports, unreachable_pub)]
 mod predict;
 
+#[path = "../../src/health/outlook.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod outlook;
+
 /// What the score is counted in.
 mod score {
     pub(super) const WHOLE: u32 = 1_024;
@@ -19,7 +23,8 @@ mod score {
 use std::hint::black_box;
 use std::time::Duration;
 
-use self::predict::{Measure, PredictSettings, VitalSign, Watch};
+use self::outlook::VitalSign;
+use self::predict::{Measure, PredictSettings, Watch};
 use crate::figures::{counted, each, median, row};
 
 /// Ten seconds after ten seconds, with a new draw each time.

@@ -95,6 +95,8 @@ mod heal;
 mod ledger;
 mod look;
 mod machine;
+#[cfg(feature = "predict")]
+mod measures;
 mod metrics;
 mod numbers;
 mod of_telemetry;
@@ -109,6 +111,8 @@ mod score;
 mod settings;
 mod snapshot;
 mod status;
+#[cfg(feature = "predict")]
+mod watched;
 
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]

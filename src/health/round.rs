@@ -4,12 +4,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::handle::Inner;
-#[cfg(feature = "predict")]
-use super::predict::Watched;
 use super::score::Evidence;
 use super::settings::HealthSettings;
 use super::snapshot::HealthSnapshot;
 use super::status::Status;
+#[cfg(feature = "predict")]
+use super::watched::Watched;
 use crate::clock::{self, Tick};
 use crate::sync::atomic::{AtomicBool, Ordering};
 

@@ -8,7 +8,6 @@
 //! A [`Watch`] holds the signs of one component. It has no clock, no lock and no thread, so that a month of it is
 //! simulated within seconds; the figures stand in `figures.md`, which is part of the documentation of health.
 
-mod measures;
 mod risk;
 mod scale;
 mod season;
@@ -21,7 +20,6 @@ mod track;
 mod trend;
 mod usual;
 mod watch;
-mod watched;
 
 pub use settings::PredictSettings;
-pub(super) use watched::Watched;
+pub(super) use watch::{Measure, Watch};

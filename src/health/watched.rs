@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::measures::measures;
-use super::watch::Watch;
-use crate::health::outlook::Outlook;
-use crate::health::score::Evidence;
-use crate::health::settings::HealthSettings;
+use super::outlook::Outlook;
+use super::predict::Watch;
+use super::score::Evidence;
+use super::settings::HealthSettings;
 
 /// The signs of one component, and the outlook of the last round.
 #[derive(Debug, Default)]
-pub(in crate::health) struct Watched {
+pub(super) struct Watched {
     watch: Watch,
     outlook: Option<Arc<Outlook>>,
 }
 
 impl Watched {
     /// Takes in one round: what `evidence` says `at`, since the first round, in that hour of the week.
-    pub(in crate::health) fn round(
+    pub(super) fn round(
         &mut self,
         at: Duration,
         hour_of_week: u8,
@@ -31,7 +31,7 @@ impl Watched {
     }
 
     /// What followed from the last round.
-    pub(in crate::health) fn outlook(&self) -> Option<Arc<Outlook>> {
+    pub(super) fn outlook(&self) -> Option<Arc<Outlook>> {
         self.outlook.clone()
     }
 }

@@ -1,10 +1,10 @@
 //! What is measured of a component in a round.
 
-use super::watch::Measure;
-use crate::health::numbers::count;
-use crate::health::outlook::VitalSign;
-use crate::health::score::Evidence;
-use crate::health::settings::HealthSettings;
+use super::numbers::count;
+use super::outlook::VitalSign;
+use super::predict::Measure;
+use super::score::Evidence;
+use super::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, Watched};
 
 /// What `evidence` says in figures that can be followed over time.
