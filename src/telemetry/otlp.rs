@@ -95,10 +95,17 @@ impl OtlpSettings {
     }
 }
 
+/// Of an endpoint, what may be shown: no user, no password and no query.
+pub(super) fn shown(endpoint: &str) -> &str {
+    let before_query = endpoint.split(['?', '#']).next().unwrap_or_default();
+    // A password may hold a `?`, and a query an `@`.
+    if endpoint.contains('@') { "…" } else { before_query }
+}
+
 impl fmt::Debug for OtlpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtlpSettings")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_deref().map(shown))
             .field("protocol", &self.protocol)
             // Their values are secrets.
             .field("headers", &self.headers.keys().collect::<Vec<_>>())

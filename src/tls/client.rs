@@ -41,11 +41,12 @@ pub(crate) fn connector(
     http: HttpConnector,
 ) -> Result<HttpsConnector<HttpConnector>, Fault> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(config(certificates)?).https_only();
-    Ok(if http2 {
-        builder.enable_http2().wrap_connector(http)
-    } else {
-        builder.enable_http1().wrap_connector(http)
-    })
+    #[cfg(any(feature = "grpc", feature = "otlp-grpc"))]
+    if http2 {
+        return Ok(builder.enable_http2().wrap_connector(http));
+    }
+    debug_assert!(!http2, "nothing but gRPC needs it");
+    Ok(builder.enable_http1().wrap_connector(http))
 }
 
 fn config(certificates: &Certificates) -> Result<ClientConfig, Fault> {

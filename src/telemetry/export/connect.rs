@@ -33,6 +33,7 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Makes clients that share nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Connect {
+    #[cfg(feature = "otlp-grpc")]
     grpc: bool,
     connector: HttpConnector,
     #[cfg(feature = "tls")]
@@ -46,6 +47,7 @@ impl Connect {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(target.timeout));
         Ok(Self {
+            #[cfg(feature = "otlp-grpc")]
             grpc: target.grpc,
             #[cfg(feature = "tls")]
             tls: if target.uri.scheme_str() == Some("https") {
@@ -59,7 +61,9 @@ impl Connect {
 
     pub(super) fn client(&self) -> Client {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).http2_only(self.grpc);
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        #[cfg(feature = "otlp-grpc")]
+        builder.http2_only(self.grpc);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return Client::Tls(builder.build(tls.clone()));
@@ -74,6 +78,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    #[cfg(feature = "otlp-grpc")]
     pub(super) trailers: Option<HeaderMap>,
 }
 
@@ -84,7 +89,7 @@ fn secure(
 ) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, TelemetryError> {
     let failed = |reason| TelemetryError::Exporter {
         signal: target.signal.as_str(),
-        endpoint: target.uri.to_string(),
+        endpoint: target.origin(),
         reason,
     };
     tls::connector(&target.certificates, target.grpc, connector).map_err(|fault| match fault {
@@ -116,6 +121,11 @@ where
 {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, LONGEST_ANSWER).collect().await?;
-    let trailers = body.trailers().cloned();
-    Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers })
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        #[cfg(feature = "otlp-grpc")]
+        trailers: body.trailers().cloned(),
+        body: body.to_bytes(),
+    })
 }

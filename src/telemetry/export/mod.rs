@@ -1,19 +1,30 @@
-//! OTLP, over gRPC and over HTTP.
+//! OTLP, over HTTP and over gRPC.
 //!
-//! There is an exporter of the OpenTelemetry project; but it reads its headers, compression and certificates from
-//! the environment of the process and from nowhere else, and which client it sends by depends on features that it
-//! shares with whoever else uses it. So there is one here that takes all of that from its caller: the messages of
-//! the protocol, sent by one client. gRPC is no more than a frame and a trailer around the same message.
+//! The exporters are those of the crate opentelemetry-otlp: it groups what is exported by resource and scope, writes
+//! the protobuf of it and compresses that. It then calls the [`Transport`](exporter::Transport) that it was given as its
+//! `HttpClient`, and that is ours, for what the crate does not do:
 //!
-//! It lives on a small runtime of the pipeline's own. So it does not matter which runtime the application has,
-//! whether it has one, or whether that one is blocked: spans leave all the same, and every export is given up when
-//! its time is over.
+//! - It runs on a small runtime of the pipeline's own. So spans leave whatever runtime the application has, whether it
+//!   has one, and whether that one is blocked.
+//! - It gives an export up when its time is over, waits between tries included. The retries of the crate do not end what
+//!   is under way, and sleep in a way that the end of the process cannot cut short; they are switched off.
+//! - It counts what a collector rejects. The crate logs that and reports success.
+//! - It keeps why an export failed. The crate makes one text of all that kept it from an answer.
+//! - It takes the headers, the address and the certificates that [`Target`] read and checked. The crate drops a header
+//!   that is none without a word, appends the path of a signal behind a query, and knows no certificates.
+//! - It connects anew after an export that was given up, so that a connection that died is not used again.
+//!
+//! Over gRPC the same message is in a frame: the module `grpc` says why that is not left to the crate.
+//!
+//! The crate is told the host of the collector and no more of its address, and gets answers without their content: its own
+//! log, which another crate of the application may switch on, has no secret to repeat.
 
 mod answer;
 mod connect;
 mod exporter;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 mod headers;
-mod message;
 mod sender;
 mod target;
 
@@ -21,11 +32,12 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use self::exporter::Exporter;
+use self::exporter::{Exporter, Transport};
 use self::sender::Sender;
 use self::target::Target;
 use super::activation::Silence;
@@ -61,9 +73,23 @@ impl Background {
         self.closing.send_replace(true);
     }
 
-    fn sender(&self, signal: Signal, variables: &Variables) -> Result<Sender, TelemetryError> {
+    /// The exporter of `signal` that `build` makes when it is given a transport.
+    fn exporter<E>(
+        self: &Arc<Self>,
+        signal: Signal,
+        variables: &Variables,
+        build: impl FnOnce(&Arc<Transport>) -> Result<E, ExporterBuildError>,
+    ) -> Result<Exporter<E>, TelemetryError> {
         let target = Target::of(signal, &self.settings, variables)?;
-        Sender::new(target, self.handle.clone(), self.closing.subscribe(), Arc::clone(&self.counters))
+        let endpoint = target.origin();
+        let sender = Sender::new(target, self.closing.subscribe(), Arc::clone(&self.counters))?;
+        let transport = Arc::new(Transport::new(sender, self));
+        let inner = build(&transport).map_err(|error| TelemetryError::Exporter {
+            signal: signal.as_str(),
+            endpoint,
+            reason: error.to_string(),
+        })?;
+        Ok(Exporter::new(inner, transport))
     }
 }
 
@@ -83,23 +109,30 @@ impl fmt::Debug for Background {
 }
 
 /// Exports spans.
-pub(super) fn spans(background: &Arc<Background>, variables: &Variables) -> Result<Exporter, TelemetryError> {
-    Ok(Exporter::new(background.sender(Signal::Traces, variables)?, background))
+pub(super) fn spans(
+    background: &Arc<Background>,
+    variables: &Variables,
+) -> Result<Exporter<SpanExporter>, TelemetryError> {
+    let build = |transport: &Arc<Transport>| transport.carry(SpanExporter::builder().with_http()).build();
+    background.exporter(Signal::Traces, variables, build)
 }
 
 /// Exports metrics.
 pub(super) fn metrics(
     background: &Arc<Background>,
     variables: &Variables,
-) -> Result<Exporter, TelemetryError> {
-    let temporality = temporality(variables)?;
-    let exporter = Exporter::new(background.sender(Signal::Metrics, variables)?, background);
-    Ok(exporter.with_temporality(temporality))
+) -> Result<Exporter<MetricExporter>, TelemetryError> {
+    let builder = MetricExporter::builder().with_temporality(temporality(variables)?).with_http();
+    background.exporter(Signal::Metrics, variables, |transport| transport.carry(builder).build())
 }
 
 /// Exports log records.
-pub(super) fn logs(background: &Arc<Background>, variables: &Variables) -> Result<Exporter, TelemetryError> {
-    Ok(Exporter::new(background.sender(Signal::Logs, variables)?, background))
+pub(super) fn logs(
+    background: &Arc<Background>,
+    variables: &Variables,
+) -> Result<Exporter<LogExporter>, TelemetryError> {
+    let build = |transport: &Arc<Transport>| transport.carry(LogExporter::builder().with_http()).build();
+    background.exporter(Signal::Logs, variables, build)
 }
 
 fn temporality(variables: &Variables) -> Result<Temporality, ConfigError> {
