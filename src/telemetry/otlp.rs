@@ -57,7 +57,7 @@ pub enum OtlpProtocol {
     #[default]
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
-    /// gRPC: `grpc`.
+    /// gRPC: `grpc`. Needs the feature `otlp-grpc`.
     #[serde(rename = "grpc")]
     Grpc,
 }
@@ -91,9 +91,18 @@ impl Default for OtlpSettings {
 
 impl OtlpSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let there = self.protocol != OtlpProtocol::Grpc || cfg!(feature = "otlp-grpc");
+        ConfigError::check(there, "otlp_settings.protocol", "grpc", PROTOCOLS)?;
         ConfigError::check(!self.timeout.is_zero(), "otlp_settings.timeout", self.timeout, "more than zero")
     }
 }
+
+/// What may carry OTLP.
+pub(super) const PROTOCOLS: &str = if cfg!(feature = "otlp-grpc") {
+    "grpc or http/protobuf"
+} else {
+    "http/protobuf: campanile is built without the feature `otlp-grpc`"
+};
 
 /// Of an endpoint, what may be shown: no user, no password and no query.
 pub(super) fn shown(endpoint: &str) -> &str {
@@ -115,5 +124,29 @@ impl fmt::Debug for OtlpSettings {
             .field("client_certificate", &self.client_certificate)
             .field("client_key", &self.client_key)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut settings = OtlpSettings::default();
+        settings.headers.insert("authorization".to_owned(), "hunter2".to_owned());
+        for (endpoint, seen) in [
+            ("http://c:4318/base?token=hunter2", "http://c:4318/base"),
+            ("http://c:4318/#hunter2", "http://c:4318/"),
+            ("http://user:hunter2@c", "…"),
+            ("http://user:hunt?er2@c", "…"),
+            ("http://c/?token=a@hunter2", "…"),
+            ("c:4317", "c:4317"),
+        ] {
+            assert_eq!(shown(endpoint), seen);
+            settings.endpoint = Some(endpoint.to_owned());
+            let text = format!("{settings:?}");
+            assert!(text.contains("authorization") && !text.contains("er2"), "{text}");
+        }
     }
 }

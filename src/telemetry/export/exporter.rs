@@ -32,15 +32,15 @@ impl<E> Exporter<E> {
         Self { inner, transport }
     }
 
-    /// The error of the transport, of which `inner` keeps no more than that there was one.
-    fn told(&self, result: OTelSdkResult) -> OTelSdkResult {
+    /// Puts back the error of the transport, of which `inner` keeps nothing.
+    fn with_cause(&self, result: OTelSdkResult) -> OTelSdkResult {
         result.map_err(|error| self.transport.error.lock().take().unwrap_or(error))
     }
 }
 
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.told(self.inner.export(batch).await)
+        self.with_cause(self.inner.export(batch).await)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -50,7 +50,7 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 
 impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        self.told(self.inner.export(batch).await)
+        self.with_cause(self.inner.export(batch).await)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -60,7 +60,7 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.told(self.inner.export(metrics).await)
+        self.with_cause(self.inner.export(metrics).await)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -76,13 +76,13 @@ impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     }
 }
 
-/// Sends what an exporter of opentelemetry-otlp wrote, on the background runtime.
+/// Sends what an exporter of opentelemetry-otlp encoded, on the background runtime.
 #[derive(Debug)]
 pub(super) struct Transport {
     sender: Arc<Sender>,
     /// Runs for as long as there is an exporter.
     background: Arc<Background>,
-    /// Why the last export failed. A pipeline has one at a time for each exporter.
+    /// Why the last export failed. Each exporter of a pipeline has one export at a time.
     error: Mutex<Option<OTelSdkError>>,
 }
 
@@ -91,11 +91,11 @@ impl Transport {
         Self { sender: Arc::new(sender), background: Arc::clone(background), error: Mutex::new(None) }
     }
 
-    /// Makes the exporter of `builder` send by this transport, and leave the rest to it.
+    /// Makes the exporter of `builder` send by this transport.
     pub(super) fn carry<B: WithExportConfig + WithHttpConfig>(self: &Arc<Self>, builder: B) -> B {
         let target = &self.sender.target;
         let builder = builder
-            // For its log alone: without the path and the query, which may hold a secret.
+            // It is logged, so it has neither path nor query, which may hold a secret. The sender has all of it.
             .with_endpoint(target.origin())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(target.timeout)
@@ -109,7 +109,7 @@ impl Transport {
 impl HttpClient for Transport {
     async fn send_bytes(&self, message: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sender = Arc::clone(&self.sender);
-        // Ends the task when the export is given up.
+        // Aborts the task when this future is dropped.
         let mut task = JoinSet::new();
         task.spawn_on(async move { sender.send(message).await }, &self.background.handle);
         let sent = match task.join_next().await {
@@ -118,7 +118,7 @@ impl HttpClient for Transport {
             None => Ok(()),
         };
         match sent {
-            // The answer is read; of its body the exporter would make no more than a line of its log.
+            // The sender has read the answer. The exporter would only log its content.
             Ok(()) => Ok(Response::new(Bytes::new())),
             Err(error) => {
                 let text = error.to_string();

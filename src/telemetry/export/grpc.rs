@@ -1,14 +1,16 @@
-//! What is different over gRPC: a frame around the same message, and trailers in place of an HTTP status.
+//! What gRPC has of its own: a frame around the message, and a status in the trailers.
 //!
-//! The gRPC exporter of opentelemetry-otlp 0.33.1 cannot do what an export here must do, so the body that its HTTP
-//! exporter wrote goes into a frame instead:
+//! The message in the frame is the one that the HTTP exporter of opentelemetry-otlp encoded and compressed. Its gRPC
+//! exporter (0.33.1) is not used, for three reasons:
 //!
-//! - It logs a partial success and tells its caller nothing of it (`exporter/tonic/trace.rs`), so that what a collector
-//!   rejects cannot be counted. An interceptor sees requests only, and `with_channel` takes `tonic::transport::Channel`
-//!   and no other service: nothing can read the answer on its way.
-//! - Its waits between two tries are `sleep`s in its own loop (`retry.rs`): the end of the process cannot cut them short.
-//! - tonic 0.14.9, below it, panics when `grpc-status-details-bin` is not base64 (`Status::from_header_map`), and so
-//!   does anything that reads a status by that crate. A collector must not be able to do that.
+//! - It logs a partial success and returns `Ok(())` (`exporter/tonic/trace.rs`), so rejected items cannot be counted. Nothing
+//!   can read the answer on its way: an interceptor sees requests only, and `with_channel` takes
+//!   `tonic::transport::Channel` and no other service.
+//! - It sleeps between retries (`retry.rs`), and a shutdown cannot end that. With its retries off, its error is a text with
+//!   the code, so the delay that a collector asks for in `RetryInfo` is lost.
+//! - tonic 0.14.9 panics on a `grpc-status-details-bin` that is not base64 (`expect` in `Status::from_header_map`). A
+//!   collector, or whatever answers in its place, must not be able to cause a panic. This rules out tonic without its
+//!   transport as well.
 
 use std::time::Duration;
 

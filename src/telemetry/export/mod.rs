@@ -1,23 +1,28 @@
 //! OTLP, over HTTP and over gRPC.
 //!
-//! The exporters are those of the crate opentelemetry-otlp: it groups what is exported by resource and scope, writes
-//! the protobuf of it and compresses that. It then calls the [`Transport`](exporter::Transport) that it was given as its
-//! `HttpClient`, and that is ours, for what the crate does not do:
+//! The exporters are those of opentelemetry-otlp. They group what is exported by resource and scope, encode it as protobuf
+//! and compress it. Then they call the `HttpClient` that they were given. That is our [`Transport`], which does what
+//! opentelemetry-otlp 0.33.1 does not do:
 //!
-//! - It runs on a small runtime of the pipeline's own. So spans leave whatever runtime the application has, whether it
-//!   has one, and whether that one is blocked.
-//! - It gives an export up when its time is over, waits between tries included. The retries of the crate do not end what
-//!   is under way, and sleep in a way that the end of the process cannot cut short; they are switched off.
-//! - It counts what a collector rejects. The crate logs that and reports success.
-//! - It keeps why an export failed. The crate makes one text of all that kept it from an answer.
-//! - It takes the headers, the address and the certificates that [`Target`] read and checked. The crate drops a header
-//!   that is none without a word, appends the path of a signal behind a query, and knows no certificates.
-//! - It connects anew after an export that was given up, so that a connection that died is not used again.
+//! - It sends on a small runtime of the pipeline's own. Exports do not depend on the runtime of the application: there may
+//!   be none, or it may be blocked.
+//! - It ends an export when its time is over, retries and the waits between them included. The shutdown of the pipeline
+//!   ends those waits. opentelemetry-otlp sleeps between retries and cannot be interrupted, so its retries are off.
+//! - It counts the items that a collector rejects. opentelemetry-otlp logs them and reports success.
+//! - It keeps the cause of a failed export. opentelemetry-otlp reports "network error" for every export without an answer.
+//! - It takes address, headers and certificates from [`Target`], which checks them. opentelemetry-otlp drops malformed
+//!   headers silently, appends the path of a signal to the query of an endpoint, and reads no certificates.
+//! - It connects anew after an export that timed out. A connection that has died is not used again.
 //!
-//! Over gRPC the same message is in a frame: the module `grpc` says why that is not left to the crate.
+//! Over gRPC the same message travels in a frame. The module `grpc` says why opentelemetry-otlp does not send it.
 //!
-//! The crate is told the host of the collector and no more of its address, and gets answers without their content: its own
-//! log, which another crate of the application may switch on, has no secret to repeat.
+//! opentelemetry-otlp logs the address it was given, and answers that are errors. Its log is off here, but another
+//! dependency of the application may switch it on (`internal-logs`). So it is given the host of the collector alone, and
+//! answers without content: `tests/export_log.rs`.
+//!
+//! Two limits come with it. A message of more than 64 MiB is not sent, and counts as a failed export. When the
+//! application reads variables from elsewhere than the environment and they do not ask for compression,
+//! `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` in the environment still compresses.
 
 mod answer;
 mod connect;
@@ -79,7 +84,7 @@ impl Background {
         signal: Signal,
         variables: &Variables,
         build: impl FnOnce(&Arc<Transport>) -> Result<E, ExporterBuildError>,
-    ) -> Result<Exporter<E>, TelemetryError> {
+    ) -> Built<E> {
         let target = Target::of(signal, &self.settings, variables)?;
         let endpoint = target.origin();
         let sender = Sender::new(target, self.closing.subscribe(), Arc::clone(&self.counters))?;
@@ -108,42 +113,28 @@ impl fmt::Debug for Background {
     }
 }
 
+type Built<E> = Result<Exporter<E>, TelemetryError>;
+
 /// Exports spans.
-pub(super) fn spans(
-    background: &Arc<Background>,
-    variables: &Variables,
-) -> Result<Exporter<SpanExporter>, TelemetryError> {
-    let build = |transport: &Arc<Transport>| transport.carry(SpanExporter::builder().with_http()).build();
-    background.exporter(Signal::Traces, variables, build)
+pub(super) fn spans(background: &Arc<Background>, variables: &Variables) -> Built<SpanExporter> {
+    let builder = SpanExporter::builder().with_http();
+    background.exporter(Signal::Traces, variables, |transport| transport.carry(builder).build())
 }
 
 /// Exports metrics.
-pub(super) fn metrics(
-    background: &Arc<Background>,
-    variables: &Variables,
-) -> Result<Exporter<MetricExporter>, TelemetryError> {
+pub(super) fn metrics(background: &Arc<Background>, variables: &Variables) -> Built<MetricExporter> {
     let builder = MetricExporter::builder().with_temporality(temporality(variables)?).with_http();
     background.exporter(Signal::Metrics, variables, |transport| transport.carry(builder).build())
 }
 
 /// Exports log records.
-pub(super) fn logs(
-    background: &Arc<Background>,
-    variables: &Variables,
-) -> Result<Exporter<LogExporter>, TelemetryError> {
-    let build = |transport: &Arc<Transport>| transport.carry(LogExporter::builder().with_http()).build();
-    background.exporter(Signal::Logs, variables, build)
+pub(super) fn logs(background: &Arc<Background>, variables: &Variables) -> Built<LogExporter> {
+    let builder = LogExporter::builder().with_http();
+    background.exporter(Signal::Logs, variables, |transport| transport.carry(builder).build())
 }
 
 fn temporality(variables: &Variables) -> Result<Temporality, ConfigError> {
     const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    match variables.get(NAME) {
-        None => Ok(Temporality::Cumulative),
-        Some(value) => match value.to_ascii_lowercase().as_str() {
-            "cumulative" => Ok(Temporality::Cumulative),
-            "delta" => Ok(Temporality::Delta),
-            "lowmemory" => Ok(Temporality::LowMemory),
-            _ => Err(ConfigError::new(NAME, value, "cumulative, delta or lowmemory")),
-        },
-    }
+    let Some(value) = variables.get(NAME) else { return Ok(Temporality::Cumulative) };
+    value.parse().map_err(|()| ConfigError::new(NAME, value, "cumulative, delta or lowmemory"))
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Again, Failure, Rejected, of_http};
-use super::connect::{Client, Connect};
+use super::connect::{Client, client, connector};
 #[cfg(feature = "otlp-grpc")]
 use super::grpc;
 use super::target::Target;
@@ -23,9 +23,13 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
+use crate::tls::Connector;
 
 /// Between two tries, if the collector does not ask for more.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));
+
+/// More of an answer than a collector has to say.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// As the specification wants it: the name of the exporter, its language and its version.
 const AGENT: &str = concat!("campanile-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
@@ -34,7 +38,7 @@ const AGENT: &str = concat!("campanile-OTLP-Exporter-Rust/", env!("CARGO_PKG_VER
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) target: Target,
-    connect: Connect,
+    connector: Connector,
     client: Mutex<Client>,
     closing: watch::Receiver<bool>,
     counters: Arc<Counters>,
@@ -48,25 +52,25 @@ impl Sender {
         closing: watch::Receiver<bool>,
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
-        let connect = Connect::to(&target)?;
+        let connector = connector(&target)?;
         target.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-        let client = Mutex::new(connect.client());
-        Ok(Self { target, connect, client, closing, counters, partly: AtomicBool::new(false) })
+        let client = Mutex::new(client(&connector, &target));
+        Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false) })
     }
 
     /// Sends the body of `message`, on the runtime of this call.
     pub(super) async fn send(&self, message: Request<Bytes>) -> OTelSdkResult {
         let limit = self.target.timeout;
         let deadline = Instant::now() + limit;
-        let (headers, body) = self.outfit(message);
+        let (headers, body) = self.parts(message);
         let mut closing = self.closing.clone();
         let mut delay = Duration::ZERO;
         for tries in 0.. {
             let Ok(result) =
                 timeout_at(deadline, self.try_once(headers.clone(), body.clone(), deadline)).await
             else {
-                // The connection may be one that nobody is at the other end of any more.
-                *self.client.lock() = self.connect.client();
+                // The connection may have died.
+                *self.client.lock() = client(&self.connector, &self.target);
                 return Err(OTelSdkError::Timeout(limit));
             };
             let failure = match result {
@@ -88,9 +92,9 @@ impl Sender {
         unreachable!("one of these tries was the last")
     }
 
-    /// The headers and the body of `message` as they go out. Its other headers are what opentelemetry-otlp found in the
-    /// environment, without a check; ours are in the target.
-    fn outfit(&self, message: Request<Bytes>) -> (HeaderMap, Bytes) {
+    /// The headers and the body of a request with this message. Other headers of `message` are those that
+    /// opentelemetry-otlp read from the environment; they are ignored, as the target has them, checked.
+    fn parts(&self, message: Request<Bytes>) -> (HeaderMap, Bytes) {
         let (head, body) = message.into_parts();
         let mut headers = self.target.headers.clone();
         #[cfg(feature = "otlp-grpc")]
@@ -121,12 +125,14 @@ impl Sender {
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = headers;
         let client = self.client.lock().clone();
-        let answer = client.request(request).await.map_err(|error| unreached(&*error))?;
+        let (head, body) = client.request(request).await.map_err(|error| unreached(&error))?.into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(|error| unreached(&*error))?;
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            return grpc::of_grpc(answer.status, &answer.headers, answer.trailers.as_ref(), &answer.body);
+            let trailers = body.trailers().cloned();
+            return grpc::of_grpc(head.status, &head.headers, trailers.as_ref(), &body.to_bytes());
         }
-        of_http(answer.status, &answer.headers, &answer.body)
+        of_http(head.status, &head.headers, &body.to_bytes())
     }
 
     /// Without the path and the query of the address: those may hold a secret.

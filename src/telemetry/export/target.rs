@@ -9,7 +9,7 @@ use super::headers::headers;
 use crate::error::ConfigError;
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
-use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, shown};
+use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
 use crate::tls::Certificates;
 
@@ -17,14 +17,12 @@ use crate::tls::Certificates;
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) signal: Signal,
-    #[cfg_attr(not(feature = "otlp-grpc"), allow(dead_code))]
     pub(super) grpc: bool,
     /// The whole of it, path included.
     pub(super) uri: Uri,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
     pub(super) headers: HeaderMap,
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(super) certificates: Certificates,
 }
 
@@ -44,17 +42,11 @@ impl Target {
         let grpc = match find("PROTOCOL") {
             None => settings.protocol == OtlpProtocol::Grpc,
             Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                "grpc" => true,
+                "grpc" if cfg!(feature = "otlp-grpc") => true,
                 "http/protobuf" => false,
-                _ => return Err(ConfigError::new(name, value, "grpc or http/protobuf").into()),
+                _ => return Err(ConfigError::new(name, value, PROTOCOLS).into()),
             },
         };
-        if grpc && !cfg!(feature = "otlp-grpc") {
-            let (name, _) =
-                find("PROTOCOL").unwrap_or_else(|| ("otlp_settings.protocol".to_owned(), String::new()));
-            let allowed = "http/protobuf: campanile is built without the feature `otlp-grpc`";
-            return Err(ConfigError::new(name, "grpc", allowed).into());
-        }
         let gzip = match find("COMPRESSION") {
             None => settings.compression == OtlpCompression::Gzip,
             Some((name, value)) => match value.to_ascii_lowercase().as_str() {
