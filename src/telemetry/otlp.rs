@@ -32,20 +32,18 @@ pub struct OtlpSettings {
     pub endpoint: Option<String>,
     /// HTTP unless told otherwise.
     pub protocol: OtlpProtocol,
-    /// Sent with every export: what a collector knows its clients by. The values are shown by no log, no error and
-    /// no `Debug`.
+    /// Sent with every export, such as `authorization`. No log, no error and no `Debug` shows the values.
     pub headers: BTreeMap<String, String>,
     /// None unless told otherwise.
     pub compression: OtlpCompression,
-    /// The longest that one export may take, repetitions and the waits between them included. 10 s.
+    /// The longest that one export may take, retries and the waits between them included. 10 s.
     #[serde(with = "crate::duration")]
     pub timeout: Duration,
-    /// A file with the certificates (PEM) that alone may vouch for the collector. Without it, those do which this
-    /// machine trusts.
+    /// Path to a PEM file of the certificate authorities to trust. Without it, those that this machine trusts.
     pub certificate: Option<PathBuf>,
-    /// A file with the certificate (PEM) that this process shows to the collector. Goes with `client_key`.
+    /// Path to a PEM file of the certificate that this process shows to the collector. Goes with `client_key`.
     pub client_certificate: Option<PathBuf>,
-    /// A file with the private key (PEM) of `client_certificate`.
+    /// Path to a PEM file of the private key of `client_certificate`.
     pub client_key: Option<PathBuf>,
 }
 
@@ -62,7 +60,7 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
-/// How an export is made smaller.
+/// How an export is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! The client of the checks that speak HTTP.
 //!
-//! Each run connects anew: what it asks is whether somebody who comes now is served, and a connection that has been
-//! open for a day says nothing of names, certificates and full backlogs.
+//! Each run connects anew. It must find out whether a new client is served, and a connection that has been open for a day
+//! says nothing of names, certificates and full backlogs.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a collector answers, and whether it is worth another try.
+//! What a collector answers, and whether a retry may help.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,15 +15,15 @@ pub(super) struct Failure {
     pub(super) again: Again,
 }
 
-/// Whether the same may be sent again.
+/// Whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
     Never,
-    /// After a delay of our own choice, but not before this time is over.
+    /// After the delay of our own backoff, but not before this time is over.
     After(Duration),
 }
 
-/// What a collector took only a part of.
+/// What a collector rejected of an export.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rejected {
     pub(super) items: u64,
@@ -52,7 +52,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// What the answer says it did not take. An answer that cannot be read is still one that says all is well.
+/// The items that the answer says were rejected. An answer that cannot be decoded counts as success.
 pub(super) fn rejected(body: &(impl AsRef<[u8]> + ?Sized)) -> Rejected {
     // The answers of the three signals differ in the names of these fields alone.
     let answer = ExportTraceServiceResponse::decode(body.as_ref()).unwrap_or_default();

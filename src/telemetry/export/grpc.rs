@@ -26,7 +26,7 @@ use super::answer::{Again, Failure, Rejected, of_http, rejected};
 use crate::outcome::GRPC_CODES;
 use crate::telemetry::counters::Signal;
 
-/// What to call for `signal`.
+/// The path of the call for `signal`.
 pub(super) fn path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -50,7 +50,7 @@ pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, encoding: Option<&H
     body.freeze()
 }
 
-/// Tells the collector how long the answer is waited for.
+/// Tells the collector how much time is left for its answer.
 pub(super) fn tell_timeout(headers: &mut HeaderMap, left: Duration) {
     // No number may have more than 8 digits.
     let left = format!("{}m", left.as_millis().min(99_999_999));
@@ -70,7 +70,7 @@ pub(super) fn of_grpc(
     let at_the_end = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(headers);
     let code = at_the_end.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<usize>().ok());
     let Some(code) = code else {
-        // Something on the way answered in place of the collector.
+        // A proxy answered in place of the collector.
         return match of_http(status, headers, &Bytes::new()) {
             Ok(_) => Err(Failure { text: "the answer is none of gRPC".to_owned(), again: Again::Never }),
             failure => failure,
@@ -82,7 +82,7 @@ pub(super) fn of_grpc(
     }
     let asked = at_the_end.get("grpc-status-details-bin").and_then(|details| retry_info(details.as_bytes()));
     let again = match code {
-        // Exhausted for good, unless it says when it will be over.
+        // RESOURCE_EXHAUSTED is permanent, unless the collector says when to retry.
         8 => asked.map_or(Again::Never, Again::After),
         1 | 4 | 10 | 11 | 14 | 15 => Again::After(asked.unwrap_or_default()),
         _ => Again::Never,

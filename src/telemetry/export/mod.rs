@@ -52,7 +52,7 @@ use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
-/// What the exporters of one pipeline share: a runtime, what the code says about OTLP, and whom to tell.
+/// What the exporters of one pipeline share.
 pub(super) struct Background {
     runtime: Option<Runtime>,
     handle: Handle,
@@ -73,12 +73,12 @@ impl Background {
         Ok(Self { runtime: Some(runtime), handle, settings, counters, closing: watch::Sender::new(false) })
     }
 
-    /// From now on nothing that failed is sent again: the process wants to end.
+    /// Ends all retries, because the process is about to end.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// The exporter of `signal` that `build` makes when it is given a transport.
+    /// An exporter of `signal`, which `build` makes with the transport that it is given.
     fn exporter<E>(
         self: &Arc<Self>,
         signal: Signal,
@@ -100,7 +100,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // The last one to let go may stand in an asynchronous context, where waiting is not allowed.
+        // The last owner may be dropped in an asynchronous context, which must not block.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

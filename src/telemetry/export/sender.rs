@@ -1,4 +1,4 @@
-//! One export: sent, sent again where that may help, and given up when its time is over.
+//! One export: sent, retried where that may help, and ended when its time is over.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -25,7 +25,7 @@ use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
 use crate::tls::Connector;
 
-/// Between two tries, if the collector does not ask for more.
+/// The wait between two tries, unless the collector asks for more.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));
 
 /// More of an answer than a collector has to say.
@@ -42,7 +42,7 @@ pub(super) struct Sender {
     client: Mutex<Client>,
     closing: watch::Receiver<bool>,
     counters: Arc<Counters>,
-    /// Whether the collector took a part of the last export only.
+    /// Whether the collector rejected a part of the last export.
     partly: AtomicBool,
 }
 
@@ -135,13 +135,13 @@ impl Sender {
         of_http(head.status, &head.headers, &body.to_bytes())
     }
 
-    /// Without the path and the query of the address: those may hold a secret.
+    /// Names the host of the collector alone: path and query may hold a secret.
     fn failed(&self, failure: &Failure) -> OTelSdkError {
         let collector = self.target.uri.authority().map_or("", |authority| authority.as_str());
         OTelSdkError::InternalFailure(format!("{collector}: {}", failure.text))
     }
 
-    /// Counts what the collector did not take.
+    /// Counts rejected items.
     fn tell(&self, Rejected { items, message }: &Rejected) {
         let signal = self.target.signal;
         if *items > 0 {
@@ -163,12 +163,12 @@ impl Sender {
     }
 }
 
-/// There was no answer. Another try may get one, unless the two do not trust each other.
+/// No answer came. A retry may get one, unless TLS failed.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
     let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
     while let Some(error) = next {
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, ": {error}");
         if distrust(error) {
             again = Again::Never;

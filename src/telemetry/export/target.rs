@@ -88,7 +88,7 @@ impl Target {
     }
 }
 
-/// The address of a signal: its own variable as it stands, else what is said for all, with the path of the signal.
+/// The address of a signal: its own variable unchanged, else the address for all signals with the path of this one.
 fn uri(
     signal: Signal,
     grpc: bool,
@@ -107,7 +107,7 @@ fn uri(
     let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
     let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
     if grpc && !endpoint.contains("://") {
-        // Only gRPC knows addresses without a scheme, and only for those this variable speaks.
+        // gRPC alone has addresses without a scheme, and this variable is for them alone.
         let insecure = variables.first_of(&names(signal, "INSECURE"));
         let insecure = insecure.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
         endpoint = format!("{}://{endpoint}", if insecure { "http" } else { "https" });
@@ -116,7 +116,7 @@ fn uri(
         let endpoint = format!("{}{path}", shown(&endpoint).trim_end_matches('/'));
         TelemetryError::Exporter { signal: signal.as_str(), endpoint, reason }
     };
-    // What stands behind a `#` is no part of it: nothing sends a fragment.
+    // Parsing drops a fragment.
     let uri: Uri = endpoint.parse().map_err(|error| failed(format!("{error}")))?;
     let Some(authority) = uri.authority() else {
         return Err(failed("it has no host: http://collector:4318 would have one".to_owned()));
@@ -141,7 +141,7 @@ fn uri(
     below(uri, path).map_err(|error| failed(error.to_string()))
 }
 
-/// `uri` with `path` behind its own and before its query.
+/// `uri` with `path` after its own path and before its query.
 fn below(uri: Uri, path: &str) -> Result<Uri, http::Error> {
     let base = uri.path().trim_end_matches('/');
     let whole = match uri.query() {
