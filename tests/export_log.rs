@@ -61,7 +61,7 @@ fn no_log_repeats_a_secret() {
         drop(info_span!("order"));
         assert_eq!(telemetry.force_flush(LONG), fine);
     }
-    let log = log.0.lock().unwrap();
+    let log = log.0.lock().unwrap().clone();
     for said in ["opentelemetry-otlp", "HttpClient.NetworkError", "the collector answered 401"] {
         assert!(log.contains(said), "{said} is not in {log}");
     }

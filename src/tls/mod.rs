@@ -15,7 +15,6 @@ use crate::error::ConfigError;
 /// Connects to `http:` and, with the feature `tls`, to `https:`.
 #[cfg(feature = "tls")]
 pub(crate) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
-/// Connects to `http:` and, with the feature `tls`, to `https:`.
 #[cfg(not(feature = "tls"))]
 pub(crate) type Connector = HttpConnector;
 
