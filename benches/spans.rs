@@ -176,5 +176,69 @@ fn events(c: &mut Criterion) {
     bench(c, group, "tracing-opentelemetry", &dispatch, work);
 }
 
-criterion_group!(all, spans, batches, enters, events, threads);
+#[cfg(not(feature = "otlp"))]
+fn exports(_: &mut Criterion) {}
+
+/// What it takes to export 512 spans over HTTP.
+#[cfg(feature = "otlp")]
+#[allow(clippy::disallowed_methods)] // The clock that tests can pause is of no use here.
+fn exports(c: &mut Criterion) {
+    use campanile::telemetry::{BatchSettings, OtlpCompression, OtlpSettings};
+
+    let mut group = c.benchmark_group("512 spans over OTLP/HTTP, to a collector that takes them at once");
+    for (name, compression) in [("plain", OtlpCompression::None), ("gzip", OtlpCompression::Gzip)] {
+        let mut otlp = OtlpSettings::default();
+        (otlp.endpoint, otlp.compression) = (Some(collector()), compression);
+        // Larger than one export, which begins when it is asked for.
+        let mut batch = BatchSettings::default();
+        (batch.queue, batch.batch, batch.delay) = (4_096, 2_048, Duration::from_secs(3_600));
+        let telemetry = Telemetry::builder("bench").sampling(Sampling::AlwaysOn).otlp_with(otlp).batch(batch);
+        let none = |name: &str| matches!(name, "OTEL_LOGS_EXPORTER" | "OTEL_METRICS_EXPORTER");
+        let telemetry = telemetry.variables(move |name| none(name).then(|| "none".to_owned()));
+        let telemetry = telemetry.build().expect("a pipeline to an address of this machine");
+        let export = || {
+            (0..512).for_each(|_| span_with_fields());
+            let start = Instant::now();
+            assert!(telemetry.force_flush(Duration::from_secs(10)), "the collector takes them");
+            start.elapsed()
+        };
+        let dispatch = Dispatch::new(registry().with(telemetry.span_layer()));
+        dispatcher::with_default(&dispatch, || {
+            group.bench_function(name, |b| b.iter_custom(|times| (0..times).map(|_| export()).sum()));
+        });
+    }
+}
+
+/// Reads requests, answers each with 200, and gives its address.
+#[cfg(feature = "otlp")]
+fn collector() -> String {
+    use std::io::{self, BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    fn serve(stream: TcpStream) -> io::Result<()> {
+        let (mut requests, mut answers) = (BufReader::new(stream.try_clone()?), stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while requests.read_line(&mut line)? > 0 {
+            if let Some((_, number)) = line.to_ascii_lowercase().split_once("content-length:") {
+                length = number.trim().parse().map_err(io::Error::other)?;
+            }
+            if line == "\r\n" {
+                io::copy(&mut requests.by_ref().take(length), &mut io::sink())?;
+                answers.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    // Until the process ends; a client may leave as it likes.
+    thread::spawn(move || {
+        listener.incoming().flatten().for_each(|stream| drop(thread::spawn(|| serve(stream))));
+    });
+    format!("http://{address}")
+}
+
+criterion_group!(all, spans, batches, enters, events, threads, exports);
 criterion_main!(all);

@@ -2,7 +2,7 @@
 //!
 //! A process has one, so each runs in a process of its own: this same binary, with the test that is ignored.
 
-#![cfg(feature = "otlp")]
+#![cfg(feature = "otlp-grpc")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
 #[path = "telemetry/scripted.rs"]

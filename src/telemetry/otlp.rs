@@ -32,20 +32,18 @@ pub struct OtlpSettings {
     pub endpoint: Option<String>,
     /// HTTP unless told otherwise.
     pub protocol: OtlpProtocol,
-    /// Sent with every export: what a collector knows its clients by. The values are shown by no log, no error and
-    /// no `Debug`.
+    /// Sent with every export, such as `authorization`. No log, no error and no `Debug` shows the values.
     pub headers: BTreeMap<String, String>,
     /// None unless told otherwise.
     pub compression: OtlpCompression,
-    /// The longest that one export may take, repetitions and the waits between them included. 10 s.
+    /// The longest that one export may take, retries and the waits between them included. 10 s.
     #[serde(with = "crate::duration")]
     pub timeout: Duration,
-    /// A file with the certificates (PEM) that alone may vouch for the collector. Without it, those do which this
-    /// machine trusts.
+    /// Path to a PEM file of the certificate authorities to trust. Without it, those that this machine trusts.
     pub certificate: Option<PathBuf>,
-    /// A file with the certificate (PEM) that this process shows to the collector. Goes with `client_key`.
+    /// Path to a PEM file of the certificate that this process shows to the collector. Goes with `client_key`.
     pub client_certificate: Option<PathBuf>,
-    /// A file with the private key (PEM) of `client_certificate`.
+    /// Path to a PEM file of the private key of `client_certificate`.
     pub client_key: Option<PathBuf>,
 }
 
@@ -57,12 +55,12 @@ pub enum OtlpProtocol {
     #[default]
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
-    /// gRPC: `grpc`.
+    /// gRPC: `grpc`. Needs the feature `otlp-grpc`.
     #[serde(rename = "grpc")]
     Grpc,
 }
 
-/// How an export is made smaller.
+/// How an export is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -91,14 +89,30 @@ impl Default for OtlpSettings {
 
 impl OtlpSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let there = self.protocol != OtlpProtocol::Grpc || cfg!(feature = "otlp-grpc");
+        ConfigError::check(there, "otlp_settings.protocol", "grpc", PROTOCOLS)?;
         ConfigError::check(!self.timeout.is_zero(), "otlp_settings.timeout", self.timeout, "more than zero")
     }
+}
+
+/// What may carry OTLP.
+pub(super) const PROTOCOLS: &str = if cfg!(feature = "otlp-grpc") {
+    "grpc or http/protobuf"
+} else {
+    "http/protobuf: campanile is built without the feature `otlp-grpc`"
+};
+
+/// Of an endpoint, what may be shown: no user, no password and no query.
+pub(super) fn shown(endpoint: &str) -> &str {
+    let before_query = endpoint.split(['?', '#']).next().unwrap_or_default();
+    // A password may hold a `?`, and a query an `@`.
+    if endpoint.contains('@') { "…" } else { before_query }
 }
 
 impl fmt::Debug for OtlpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtlpSettings")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_deref().map(shown))
             .field("protocol", &self.protocol)
             // Their values are secrets.
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
@@ -108,5 +122,29 @@ impl fmt::Debug for OtlpSettings {
             .field("client_certificate", &self.client_certificate)
             .field("client_key", &self.client_key)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut settings = OtlpSettings::default();
+        settings.headers.insert("authorization".to_owned(), "hunter2".to_owned());
+        for (endpoint, seen) in [
+            ("http://c:4318/base?token=hunter2", "http://c:4318/base"),
+            ("http://c:4318/#hunter2", "http://c:4318/"),
+            ("http://user:hunter2@c", "…"),
+            ("http://user:hunt?er2@c", "…"),
+            ("http://c/?token=a@hunter2", "…"),
+            ("c:4317", "c:4317"),
+        ] {
+            assert_eq!(shown(endpoint), seen);
+            settings.endpoint = Some(endpoint.to_owned());
+            let text = format!("{settings:?}");
+            assert!(text.contains("authorization") && !text.contains("er2"), "{text}");
+        }
     }
 }

@@ -5,56 +5,50 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::Certificates;
+use super::{Certificates, Connector, Fault};
 use crate::error::ConfigError;
 
 /// More than any file of certificates has.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
-/// Why there can be no connector.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// A file is of no use.
-    Setting(ConfigError),
-    /// No file names authorities, and the machine trusts none: how that came about.
-    NoAuthority(String),
-    /// Any other reason.
-    Other(String),
-}
-
-impl From<ConfigError> for Fault {
-    fn from(error: ConfigError) -> Self {
-        Self::Setting(error)
-    }
-}
-
-/// Connects by TLS and no other way; speaks HTTP/2 or HTTP/1.
-pub(crate) fn connector(
-    certificates: &Certificates,
-    http2: bool,
+/// `http`, and TLS over it if `secure` says with which certificates.
+pub(super) fn wrapped(
     http: HttpConnector,
-) -> Result<HttpsConnector<HttpConnector>, Fault> {
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config(certificates)?).https_only();
-    Ok(if http2 {
-        builder.enable_http2().wrap_connector(http)
-    } else {
-        builder.enable_http1().wrap_connector(http)
-    })
+    secure: Option<&Certificates>,
+    http2: bool,
+) -> Result<Connector, Fault> {
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match secure {
+        Some(certificates) => {
+            builder.with_tls_config(config(roots(certificates)?, certificates)?).https_only()
+        }
+        // It trusts no authority, and meets none.
+        None => {
+            let nothing = config(RootCertStore::empty(), &Certificates::default())?;
+            builder.with_tls_config(nothing).https_or_http()
+        }
+    };
+    #[cfg(any(feature = "grpc", feature = "otlp-grpc"))]
+    if http2 {
+        return Ok(builder.enable_http2().wrap_connector(http));
+    }
+    debug_assert!(!http2, "nothing but gRPC needs it");
+    Ok(builder.enable_http1().wrap_connector(http))
 }
 
-fn config(certificates: &Certificates) -> Result<ClientConfig, Fault> {
+fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, Fault> {
     // By name: which one the process would take depends on whoever else uses rustls in it.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Fault::Other(error.to_string()))?
-        .with_root_certificates(roots(certificates)?);
+        .with_root_certificates(roots);
     match (&certificates.client, &certificates.client_key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {

@@ -148,7 +148,7 @@ fn shutdown_exports_what_waits() {
     });
 }
 
-#[cfg(feature = "otlp")]
+#[cfg(feature = "otlp-grpc")]
 mod otlp {
     use std::net::TcpListener;
     use std::thread;

@@ -8,7 +8,7 @@ mod support;
 mod console;
 #[cfg(feature = "http")]
 mod correlation;
-#[cfg(all(feature = "otlp", feature = "prometheus"))]
+#[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
@@ -16,7 +16,7 @@ mod export;
 mod logs;
 #[cfg(feature = "prometheus")]
 mod metrics;
-#[cfg(all(feature = "otlp", feature = "prometheus"))]
+#[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod otlp;
 mod parents;
 #[cfg(feature = "http")]
@@ -27,7 +27,7 @@ mod redaction;
 mod reentrance;
 mod sampling;
 mod scenarios;
-#[cfg(all(feature = "otlp", feature = "prometheus"))]
+#[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod scripted;
 mod spans;
 mod trees;

@@ -14,7 +14,7 @@ use prost::Message;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
 
-use crate::scripted::{Collector, Request, grpc, http};
+use crate::scripted::{Collector, Request, grpc, grpc_with, http};
 use crate::support::{LONG, in_time};
 
 type Set = Vec<(&'static str, String)>;
@@ -191,6 +191,24 @@ fn what_the_collector_did_not_take_is_counted() {
     assert_eq!(lost(&telemetry, "rejected"), 2.0);
     assert_eq!(lost(&telemetry, "export_failed"), 0.0);
     assert_eq!(failures(&telemetry), 1.0);
+}
+
+/// As over HTTP: each signal has its own count, and the answer of each its own message.
+#[test]
+fn what_the_collector_did_not_take_is_counted_over_grpc() {
+    let collector = Collector::start(|_| grpc_with(b"\0\0\0\0\x08\x0a\x06\x08\x02\x12\x02no"));
+    let more = [("OTEL_LOGS_EXPORTER", "otlp")];
+    let telemetry = builder(&collector.endpoint(), "grpc", &more).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+    tracing::subscriber::with_default(subscriber, || tracing::info!("an order"));
+    (0..5).for_each(|_| span(&telemetry));
+    assert!(telemetry.force_flush(LONG));
+    assert_eq!(collector.requests().len(), 2);
+    assert_eq!(lost(&telemetry, "rejected"), 2.0);
+    assert_eq!(lost(&telemetry, "export_failed"), 0.0);
+    assert_eq!(failures(&telemetry), 1.0);
+    let logs = ("reason", "rejected");
+    assert_eq!(number(&telemetry, "campanile_telemetry_logs_dropped_total", logs), 2.0);
 }
 
 #[test]

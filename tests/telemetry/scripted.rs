@@ -101,3 +101,10 @@ pub(crate) fn grpc(status: u16) -> Response<Full<Bytes>> {
         .body(Full::default())
         .unwrap()
 }
+
+/// An answer over gRPC that went well, with a framed message; its status stands in the head.
+pub(crate) fn grpc_with(message: &'static [u8]) -> Response<Full<Bytes>> {
+    let mut answer = grpc(0);
+    *answer.body_mut() = Full::from(message);
+    answer
+}

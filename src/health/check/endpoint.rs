@@ -38,7 +38,6 @@ impl Endpoint {
         Ok(Self { uri, shown })
     }
 
-    #[cfg(feature = "tls")]
     pub(super) fn is_secure(&self) -> bool {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }

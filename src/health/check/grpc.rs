@@ -4,19 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body::Body as HttpBody;
 use hyper_util::client::legacy;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tonic::body::Body;
-use tonic::client::GrpcService;
-use tonic::codegen::StdError;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{Client, Files, unanswered};
+use super::client::{Client, Files, client, unanswered};
 use super::endpoint::Endpoint;
 use super::words::short;
 use super::{Check, Finding, patience};
@@ -111,12 +108,11 @@ impl GrpcCheck {
 impl Inner {
     async fn ask(&self) -> Result<(), String> {
         let limit = self.settings.timeout;
-        let asked = match &self.client {
-            Client::Plain(client) => timeout(limit, self.ask_by(client.clone())).await,
-            #[cfg(feature = "tls")]
-            Client::Tls(client) => timeout(limit, self.ask_by(client.clone())).await,
-        };
-        match asked {
+        let mut client = HealthClient::with_origin(self.client.clone(), self.endpoint.uri.clone())
+            .max_decoding_message_size(LONGEST_ANSWER);
+        let request = HealthCheckRequest { service: self.settings.service.clone() };
+        let asked = timeout(limit, client.check(request)).await;
+        match asked.map(|answered| answered.map(|answer| answer.into_inner().status())) {
             Ok(Ok(ServingStatus::Serving)) => Ok(()),
             Ok(Ok(ServingStatus::NotServing)) => {
                 Err("it says that it does not serve (NOT_SERVING)".to_owned())
@@ -126,17 +122,6 @@ impl Inner {
             Ok(Err(status)) => Err(explain(&status)),
             Err(_) => Err(format!("no answer within {limit:?}")),
         }
-    }
-
-    async fn ask_by<S>(&self, client: S) -> Result<ServingStatus, Status>
-    where
-        S: GrpcService<Body, Error: Into<StdError>>,
-        S::ResponseBody: HttpBody<Data = bytes::Bytes, Error: Into<StdError> + Send> + Send + 'static,
-    {
-        let mut client = HealthClient::with_origin(client, self.endpoint.uri.clone())
-            .max_decoding_message_size(LONGEST_ANSWER);
-        let request = HealthCheckRequest { service: self.settings.service.clone() };
-        Ok(client.check(request).await?.into_inner().status())
     }
 }
 
@@ -229,7 +214,7 @@ impl GrpcCheckBuilder {
             client_certificate: settings.client_certificate.as_ref(),
             client_key: settings.client_key.as_ref(),
         };
-        let client = Client::new(&endpoint, files, true, settings.timeout)?;
+        let client = client(&endpoint, files, true, settings.timeout)?;
         Ok(GrpcCheck { inner: Arc::new(Inner { endpoint, client, settings }) })
     }
 }

@@ -1,87 +1,130 @@
-//! The exporter as the SDK and our own queues see it.
+//! The exporters of opentelemetry-otlp, and the transport that they send by.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
-use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{Compression, Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
-use prost::Message;
+use tokio::task::JoinSet;
 
 use super::{Background, Sender};
+use crate::sync::Mutex;
 
-/// Exports the signal that its sender is for, from any thread.
+/// Exports from any thread, through an exporter of opentelemetry-otlp.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Exporter {
-    sender: Arc<Sender>,
-    resource: ResourceAttributesWithSchema,
-    temporality: Temporality,
-    /// Runs for as long as there is an exporter.
-    _background: Arc<Background>,
+pub(in crate::telemetry) struct Exporter<E> {
+    inner: E,
+    transport: Arc<Transport>,
 }
 
-impl Exporter {
-    pub(super) fn new(sender: Sender, background: &Arc<Background>) -> Self {
-        Self {
-            sender: Arc::new(sender),
-            resource: ResourceAttributesWithSchema::default(),
-            temporality: Temporality::Cumulative,
-            _background: Arc::clone(background),
-        }
+impl<E> Exporter<E> {
+    pub(super) fn new(inner: E, transport: Arc<Transport>) -> Self {
+        Self { inner, transport }
     }
 
-    pub(super) fn with_temporality(mut self, temporality: Temporality) -> Self {
-        self.temporality = temporality;
-        self
+    /// Puts back the error of the transport, of which `inner` keeps nothing.
+    fn with_cause(&self, result: OTelSdkResult) -> OTelSdkResult {
+        result.map_err(|error| self.transport.error.lock().take().unwrap_or(error))
     }
 }
 
-impl SpanExporter for Exporter {
+impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
-        self.sender.export(ExportTraceServiceRequest { resource_spans }.encode_to_vec()).await
+        self.with_cause(self.inner.export(batch).await)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.into();
+        self.inner.set_resource(resource);
     }
 }
 
-impl LogExporter for Exporter {
+impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let resource_logs = group_logs_by_resource_and_scope(&batch, &self.resource);
-        self.sender.export(ExportLogsServiceRequest { resource_logs }.encode_to_vec()).await
+        self.with_cause(self.inner.export(batch).await)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.into();
+        self.inner.set_resource(resource);
     }
 }
 
-impl PushMetricExporter for Exporter {
+impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.sender.export(ExportMetricsServiceRequest::from(metrics).encode_to_vec()).await
+        self.with_cause(self.inner.export(metrics).await)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(limit)
     }
 
     fn temporality(&self) -> Temporality {
-        self.temporality
+        self.inner.temporality()
+    }
+}
+
+/// Sends what an exporter of opentelemetry-otlp encoded, on the background runtime.
+#[derive(Debug)]
+pub(super) struct Transport {
+    sender: Arc<Sender>,
+    /// Runs for as long as there is an exporter.
+    background: Arc<Background>,
+    /// Why the last export failed. Each exporter of a pipeline has one export at a time.
+    error: Mutex<Option<OTelSdkError>>,
+}
+
+impl Transport {
+    pub(super) fn new(sender: Sender, background: &Arc<Background>) -> Self {
+        Self { sender: Arc::new(sender), background: Arc::clone(background), error: Mutex::new(None) }
+    }
+
+    /// Makes the exporter of `builder` send by this transport.
+    pub(super) fn carry<B: WithExportConfig + WithHttpConfig>(self: &Arc<Self>, builder: B) -> B {
+        let target = &self.sender.target;
+        let builder = builder
+            // It is logged, so it has neither path nor query, which may hold a secret. The sender has all of it.
+            .with_endpoint(target.origin())
+            .with_protocol(Protocol::HttpBinary)
+            .with_timeout(target.timeout)
+            .with_retry_policy(RetryPolicy::disabled())
+            .with_shared_http_client(Arc::clone(self) as Arc<dyn HttpClient>);
+        if target.gzip { builder.with_compression(Compression::Gzip) } else { builder }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Transport {
+    async fn send_bytes(&self, message: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let sender = Arc::clone(&self.sender);
+        // Aborts the task when this future is dropped.
+        let mut task = JoinSet::new();
+        task.spawn_on(async move { sender.send(message).await }, &self.background.handle);
+        let sent = match task.join_next().await {
+            Some(Ok(sent)) => sent,
+            Some(Err(error)) => Err(OTelSdkError::InternalFailure(format!("no export: {error}"))),
+            None => Ok(()),
+        };
+        match sent {
+            // The sender has read the answer. The exporter would only log its content.
+            Ok(()) => Ok(Response::new(Bytes::new())),
+            Err(error) => {
+                let text = error.to_string();
+                *self.error.lock() = Some(error);
+                Err(text.into())
+            }
+        }
     }
 }

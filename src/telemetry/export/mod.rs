@@ -1,19 +1,35 @@
-//! OTLP, over gRPC and over HTTP.
+//! OTLP, over HTTP and over gRPC.
 //!
-//! There is an exporter of the OpenTelemetry project; but it reads its headers, compression and certificates from
-//! the environment of the process and from nowhere else, and which client it sends by depends on features that it
-//! shares with whoever else uses it. So there is one here that takes all of that from its caller: the messages of
-//! the protocol, sent by one client. gRPC is no more than a frame and a trailer around the same message.
+//! The exporters are those of opentelemetry-otlp. They group what is exported by resource and scope, encode it as protobuf
+//! and compress it. Then they call the `HttpClient` that they were given. That is our [`Transport`], which does what
+//! opentelemetry-otlp 0.33.1 does not do:
 //!
-//! It lives on a small runtime of the pipeline's own. So it does not matter which runtime the application has,
-//! whether it has one, or whether that one is blocked: spans leave all the same, and every export is given up when
-//! its time is over.
+//! - It sends on a small runtime of the pipeline's own. Exports do not depend on the runtime of the application: there may
+//!   be none, or it may be blocked.
+//! - It ends an export when its time is over, retries and the waits between them included. The shutdown of the pipeline
+//!   ends those waits. opentelemetry-otlp sleeps between retries and cannot be interrupted, so its retries are off.
+//! - It counts the items that a collector rejects. opentelemetry-otlp logs them and reports success.
+//! - It keeps the cause of a failed export. opentelemetry-otlp reports "network error" for every export without an answer.
+//! - It takes address, headers and certificates from [`Target`], which checks them. opentelemetry-otlp drops malformed
+//!   headers silently, appends the path of a signal to the query of an endpoint, and reads no certificates.
+//! - It connects anew after an export that timed out. A connection that has died is not used again.
+//!
+//! Over gRPC the same message travels in a frame. The module `grpc` says why opentelemetry-otlp does not send it.
+//!
+//! opentelemetry-otlp logs the address it was given, and answers that are errors. Its log is off here, but another
+//! dependency of the application may switch it on (`internal-logs`). So it is given the host of the collector alone, and
+//! answers without content: `tests/export_log.rs`.
+//!
+//! Two limits come with it. A message of more than 64 MiB is not sent, and counts as a failed export. When the
+//! application reads variables from elsewhere than the environment and they do not ask for compression,
+//! `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` in the environment still compresses.
 
 mod answer;
 mod connect;
 mod exporter;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 mod headers;
-mod message;
 mod sender;
 mod target;
 
@@ -21,11 +37,12 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use self::exporter::Exporter;
+use self::exporter::{Exporter, Transport};
 use self::sender::Sender;
 use self::target::Target;
 use super::activation::Silence;
@@ -35,7 +52,7 @@ use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::error::ConfigError;
 
-/// What the exporters of one pipeline share: a runtime, what the code says about OTLP, and whom to tell.
+/// What the exporters of one pipeline share.
 pub(super) struct Background {
     runtime: Option<Runtime>,
     handle: Handle,
@@ -56,20 +73,34 @@ impl Background {
         Ok(Self { runtime: Some(runtime), handle, settings, counters, closing: watch::Sender::new(false) })
     }
 
-    /// From now on nothing that failed is sent again: the process wants to end.
+    /// Ends all retries, because the process is about to end.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    fn sender(&self, signal: Signal, variables: &Variables) -> Result<Sender, TelemetryError> {
+    /// An exporter of `signal`, which `build` makes with the transport that it is given.
+    fn exporter<E>(
+        self: &Arc<Self>,
+        signal: Signal,
+        variables: &Variables,
+        build: impl FnOnce(&Arc<Transport>) -> Result<E, ExporterBuildError>,
+    ) -> Built<E> {
         let target = Target::of(signal, &self.settings, variables)?;
-        Sender::new(target, self.handle.clone(), self.closing.subscribe(), Arc::clone(&self.counters))
+        let endpoint = target.origin();
+        let sender = Sender::new(target, self.closing.subscribe(), Arc::clone(&self.counters))?;
+        let transport = Arc::new(Transport::new(sender, self));
+        let inner = build(&transport).map_err(|error| TelemetryError::Exporter {
+            signal: signal.as_str(),
+            endpoint,
+            reason: error.to_string(),
+        })?;
+        Ok(Exporter::new(inner, transport))
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // The last one to let go may stand in an asynchronous context, where waiting is not allowed.
+        // The last owner may be dropped in an asynchronous context, which must not block.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -82,35 +113,28 @@ impl fmt::Debug for Background {
     }
 }
 
+type Built<E> = Result<Exporter<E>, TelemetryError>;
+
 /// Exports spans.
-pub(super) fn spans(background: &Arc<Background>, variables: &Variables) -> Result<Exporter, TelemetryError> {
-    Ok(Exporter::new(background.sender(Signal::Traces, variables)?, background))
+pub(super) fn spans(background: &Arc<Background>, variables: &Variables) -> Built<SpanExporter> {
+    let builder = SpanExporter::builder().with_http();
+    background.exporter(Signal::Traces, variables, |transport| transport.carry(builder).build())
 }
 
 /// Exports metrics.
-pub(super) fn metrics(
-    background: &Arc<Background>,
-    variables: &Variables,
-) -> Result<Exporter, TelemetryError> {
-    let temporality = temporality(variables)?;
-    let exporter = Exporter::new(background.sender(Signal::Metrics, variables)?, background);
-    Ok(exporter.with_temporality(temporality))
+pub(super) fn metrics(background: &Arc<Background>, variables: &Variables) -> Built<MetricExporter> {
+    let builder = MetricExporter::builder().with_temporality(temporality(variables)?).with_http();
+    background.exporter(Signal::Metrics, variables, |transport| transport.carry(builder).build())
 }
 
 /// Exports log records.
-pub(super) fn logs(background: &Arc<Background>, variables: &Variables) -> Result<Exporter, TelemetryError> {
-    Ok(Exporter::new(background.sender(Signal::Logs, variables)?, background))
+pub(super) fn logs(background: &Arc<Background>, variables: &Variables) -> Built<LogExporter> {
+    let builder = LogExporter::builder().with_http();
+    background.exporter(Signal::Logs, variables, |transport| transport.carry(builder).build())
 }
 
 fn temporality(variables: &Variables) -> Result<Temporality, ConfigError> {
     const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    match variables.get(NAME) {
-        None => Ok(Temporality::Cumulative),
-        Some(value) => match value.to_ascii_lowercase().as_str() {
-            "cumulative" => Ok(Temporality::Cumulative),
-            "delta" => Ok(Temporality::Delta),
-            "lowmemory" => Ok(Temporality::LowMemory),
-            _ => Err(ConfigError::new(NAME, value, "cumulative, delta or lowmemory")),
-        },
-    }
+    let Some(value) = variables.get(NAME) else { return Ok(Temporality::Cumulative) };
+    value.parse().map_err(|()| ConfigError::new(NAME, value, "cumulative, delta or lowmemory"))
 }

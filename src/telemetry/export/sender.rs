@@ -1,35 +1,35 @@
-//! One export: sent, sent again where that may help, and given up when its time is over.
+//! One export: sent, retried where that may help, and ended when its time is over.
 
 use std::error::Error;
 use std::fmt::Write;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full, Limited};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{Again, Failure, Rejected, of_grpc, of_http};
-use super::connect::{Client, Connect};
-use super::message::body;
+use super::answer::{Again, Failure, Rejected, of_http};
+use super::connect::{Client, client, connector};
+#[cfg(feature = "otlp-grpc")]
+use super::grpc;
 use super::target::Target;
 use crate::backoff::Backoff;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
+use crate::tls::Connector;
 
-/// Between two tries, if the collector does not ask for more.
+/// The wait between two tries, unless the collector asks for more.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));
+
+/// More of an answer than a collector has to say.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// As the specification wants it: the name of the exporter, its language and its version.
 const AGENT: &str = concat!("campanile-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
@@ -37,46 +37,40 @@ const AGENT: &str = concat!("campanile-OTLP-Exporter-Rust/", env!("CARGO_PKG_VER
 /// Sends the messages of one signal to one collector.
 #[derive(Debug)]
 pub(super) struct Sender {
-    target: Target,
-    connect: Connect,
+    pub(super) target: Target,
+    connector: Connector,
     client: Mutex<Client>,
-    handle: Handle,
     closing: watch::Receiver<bool>,
     counters: Arc<Counters>,
-    /// Whether the collector took a part of the last export only.
+    /// Whether the collector rejected a part of the last export.
     partly: AtomicBool,
 }
 
 impl Sender {
     pub(super) fn new(
         mut target: Target,
-        handle: Handle,
         closing: watch::Receiver<bool>,
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
-        let connect = Connect::to(&target)?;
-        add_own_headers(&mut target);
-        let client = Mutex::new(connect.client());
-        Ok(Self { target, connect, client, handle, closing, counters, partly: AtomicBool::new(false) })
+        let connector = connector(&target)?;
+        target.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        let client = Mutex::new(client(&connector, &target));
+        Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false) })
     }
 
-    /// Sends `message` on the background runtime; may be polled from anywhere.
-    pub(super) async fn export(self: &Arc<Self>, message: Vec<u8>) -> OTelSdkResult {
-        let sender = Arc::clone(self);
-        let task = Task(self.handle.spawn(async move { sender.send(&message).await }));
-        task.await
-    }
-
-    async fn send(&self, message: &[u8]) -> OTelSdkResult {
+    /// Sends the body of `message`, on the runtime of this call.
+    pub(super) async fn send(&self, message: Request<Bytes>) -> OTelSdkResult {
         let limit = self.target.timeout;
         let deadline = Instant::now() + limit;
-        let body = body(message, self.target.grpc, self.target.gzip);
+        let (headers, body) = self.parts(message);
         let mut closing = self.closing.clone();
         let mut delay = Duration::ZERO;
         for tries in 0.. {
-            let Ok(result) = timeout_at(deadline, self.try_once(body.clone(), deadline)).await else {
-                // The connection may be one that nobody is at the other end of any more.
-                *self.client.lock() = self.connect.client();
+            let Ok(result) =
+                timeout_at(deadline, self.try_once(headers.clone(), body.clone(), deadline)).await
+            else {
+                // The connection may have died.
+                *self.client.lock() = client(&self.connector, &self.target);
                 return Err(OTelSdkError::Timeout(limit));
             };
             let failure = match result {
@@ -98,33 +92,56 @@ impl Sender {
         unreachable!("one of these tries was the last")
     }
 
-    async fn try_once(&self, body: Bytes, deadline: Instant) -> Result<Rejected, Failure> {
+    /// The headers and the body of a request with this message. Other headers of `message` are those that
+    /// opentelemetry-otlp read from the environment; they are ignored, as the target has them, checked.
+    fn parts(&self, message: Request<Bytes>) -> (HeaderMap, Bytes) {
+        let (head, body) = message.into_parts();
+        let mut headers = self.target.headers.clone();
+        #[cfg(feature = "otlp-grpc")]
+        if self.target.grpc {
+            let body = grpc::call(&mut headers, &body, head.headers.get(CONTENT_ENCODING));
+            return (headers, body);
+        }
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+            headers.remove(&name);
+            headers.extend(head.headers.get(&name).map(|value| (name, value.clone())));
+        }
+        (headers, body)
+    }
+
+    #[cfg_attr(not(feature = "otlp-grpc"), allow(unused_mut, unused_variables))]
+    async fn try_once(
+        &self,
+        mut headers: HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Rejected, Failure> {
+        #[cfg(feature = "otlp-grpc")]
+        if self.target.grpc {
+            grpc::tell_timeout(&mut headers, deadline.saturating_duration_since(Instant::now()));
+        }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.uri.clone();
-        *request.headers_mut() = self.target.headers.clone();
-        if self.target.grpc {
-            let left = deadline.saturating_duration_since(Instant::now()).as_millis().min(99_999_999);
-            if let Ok(left) = HeaderValue::from_str(&format!("{left}m")) {
-                request.headers_mut().insert(HeaderName::from_static("grpc-timeout"), left);
-            }
-        }
+        *request.headers_mut() = headers;
         let client = self.client.lock().clone();
-        let answer = client.request(request).await.map_err(|error| unreached(&*error))?;
+        let (head, body) = client.request(request).await.map_err(|error| unreached(&error))?.into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(|error| unreached(&*error))?;
+        #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            of_grpc(answer.status, &answer.headers, answer.trailers.as_ref(), &answer.body)
-        } else {
-            of_http(answer.status, &answer.headers, &answer.body)
+            let trailers = body.trailers().cloned();
+            return grpc::of_grpc(head.status, &head.headers, trailers.as_ref(), &body.to_bytes());
         }
+        of_http(head.status, &head.headers, &body.to_bytes())
     }
 
-    /// Without the path and the query of the address: those may hold a secret.
+    /// Names the host of the collector alone: path and query may hold a secret.
     fn failed(&self, failure: &Failure) -> OTelSdkError {
         let collector = self.target.uri.authority().map_or("", |authority| authority.as_str());
         OTelSdkError::InternalFailure(format!("{collector}: {}", failure.text))
     }
 
-    /// Counts what the collector did not take.
+    /// Counts rejected items.
     fn tell(&self, Rejected { items, message }: &Rejected) {
         let signal = self.target.signal;
         if *items > 0 {
@@ -146,31 +163,12 @@ impl Sender {
     }
 }
 
-/// The headers of the protocol, which no other may replace.
-fn add_own_headers(target: &mut Target) {
-    let headers = &mut target.headers;
-    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
-    let gzip = HeaderValue::from_static("gzip");
-    if target.grpc {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        if target.gzip {
-            headers.insert(HeaderName::from_static("grpc-encoding"), gzip);
-        }
-    } else {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        if target.gzip {
-            headers.insert(CONTENT_ENCODING, gzip);
-        }
-    }
-}
-
-/// There was no answer. Another try may get one, unless the two do not trust each other.
+/// No answer came. A retry may get one, unless TLS failed.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
     let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
     while let Some(error) = next {
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, ": {error}");
         if distrust(error) {
             again = Again::Never;
@@ -189,23 +187,4 @@ fn distrust(error: &(dyn Error + 'static)) -> bool {
 #[cfg(not(feature = "tls"))]
 fn distrust(_: &(dyn Error + 'static)) -> bool {
     false
-}
-
-/// A task that ends when nobody waits for it any more.
-struct Task(JoinHandle<OTelSdkResult>);
-
-impl Future for Task {
-    type Output = OTelSdkResult;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OTelSdkResult> {
-        Pin::new(&mut self.0).poll(cx).map(|joined| {
-            joined.unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(format!("no export: {error}"))))
-        })
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -9,7 +9,7 @@ use super::headers::headers;
 use crate::error::ConfigError;
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
-use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
+use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
 use crate::tls::Certificates;
 
@@ -23,7 +23,6 @@ pub(super) struct Target {
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
     pub(super) headers: HeaderMap,
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     pub(super) certificates: Certificates,
 }
 
@@ -43,9 +42,9 @@ impl Target {
         let grpc = match find("PROTOCOL") {
             None => settings.protocol == OtlpProtocol::Grpc,
             Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                "grpc" => true,
+                "grpc" if cfg!(feature = "otlp-grpc") => true,
                 "http/protobuf" => false,
-                _ => return Err(ConfigError::new(name, value, "grpc or http/protobuf").into()),
+                _ => return Err(ConfigError::new(name, value, PROTOCOLS).into()),
             },
         };
         let gzip = match find("COMPRESSION") {
@@ -81,9 +80,15 @@ impl Target {
             },
         })
     }
+
+    /// Scheme, host and port: nothing that may be a secret.
+    pub(super) fn origin(&self) -> String {
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
+    }
 }
 
-/// The address of a signal: its own variable as it stands, else what is said for all, with the path of the signal.
+/// The address of a signal: its own variable unchanged, else the address for all signals with the path of this one.
 fn uri(
     signal: Signal,
     grpc: bool,
@@ -91,52 +96,61 @@ fn uri(
     variables: &Variables,
 ) -> Result<Uri, TelemetryError> {
     let [own, general] = names(signal, "ENDPOINT").map(|name| variables.get(&name));
-    let (path, service) = match signal {
-        Signal::Traces => ("/v1/traces", "trace.v1.TraceService"),
-        Signal::Metrics => ("/v1/metrics", "metrics.v1.MetricsService"),
-        Signal::Logs => ("/v1/logs", "logs.v1.LogsService"),
+    let path = match signal {
+        #[cfg(feature = "otlp-grpc")]
+        signal if grpc => super::grpc::path(signal),
+        Signal::Traces => "/v1/traces",
+        Signal::Metrics => "/v1/metrics",
+        Signal::Logs => "/v1/logs",
     };
+    let path = if own.is_some() && !grpc { "" } else { path };
     let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
-    let whole = own.is_some() && !grpc;
     let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
     if grpc && !endpoint.contains("://") {
-        // Only gRPC knows addresses without a scheme, and only for those this variable speaks.
+        // gRPC alone has addresses without a scheme, and this variable is for them alone.
         let insecure = variables.first_of(&names(signal, "INSECURE"));
         let insecure = insecure.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
         endpoint = format!("{}://{endpoint}", if insecure { "http" } else { "https" });
     }
-    if !whole {
-        let base = endpoint.trim_end_matches('/');
-        endpoint = if grpc {
-            format!("{base}/opentelemetry.proto.collector.{service}/Export")
-        } else {
-            format!("{base}{path}")
-        };
-    }
-    let failed = |endpoint: &str, reason: String| TelemetryError::Exporter {
-        signal: signal.as_str(),
-        // Nothing that stands before a host, for that may be a password.
-        endpoint: endpoint.rsplit('@').next().unwrap_or_default().to_owned(),
-        reason,
+    let failed = |reason: String| {
+        let endpoint = format!("{}{path}", shown(&endpoint).trim_end_matches('/'));
+        TelemetryError::Exporter { signal: signal.as_str(), endpoint, reason }
     };
-    let uri: Uri = endpoint.parse().map_err(|error| failed(&endpoint, format!("{error}")))?;
+    // Parsing drops a fragment.
+    let uri: Uri = endpoint.parse().map_err(|error| failed(format!("{error}")))?;
     let Some(authority) = uri.authority() else {
-        return Err(failed(&endpoint, "it has no host: http://collector:4318 would have one".to_owned()));
+        return Err(failed("it has no host: http://collector:4318 would have one".to_owned()));
     };
     if authority.as_str().contains('@') {
         let reason = "a user and password belong into OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic%20…";
-        return Err(failed(&endpoint, reason.to_owned()));
+        return Err(failed(reason.to_owned()));
     }
     match uri.scheme_str() {
-        Some("http") => Ok(uri),
-        Some("https") if cfg!(feature = "tls") => Ok(uri),
+        Some("http") => {}
+        Some("https") if cfg!(feature = "tls") => {}
         Some("https") => {
             let reason = "campanile is built without the feature `tls`: add it, or use an http: endpoint, such as \
                           that of a collector next to the service";
-            Err(failed(&endpoint, reason.to_owned()))
+            return Err(failed(reason.to_owned()));
         }
-        _ => Err(failed(&endpoint, "it must begin with http: or https:".to_owned())),
+        _ => return Err(failed("it must begin with http: or https:".to_owned())),
     }
+    if path.is_empty() {
+        return Ok(uri);
+    }
+    below(uri, path).map_err(|error| failed(error.to_string()))
+}
+
+/// `uri` with `path` after its own path and before its query.
+fn below(uri: Uri, path: &str) -> Result<Uri, http::Error> {
+    let base = uri.path().trim_end_matches('/');
+    let whole = match uri.query() {
+        Some(query) => format!("{base}{path}?{query}"),
+        None => format!("{base}{path}"),
+    };
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(whole.parse()?);
+    Ok(Uri::from_parts(parts)?)
 }
 
 #[cfg(test)]
@@ -184,6 +198,28 @@ mod tests {
     }
 
     #[test]
+    fn a_query_stays_behind_the_path_and_a_fragment_goes() {
+        for (endpoint, uri) in [
+            ("http://c/base?token=x", "http://c/base/v1/traces?token=x"),
+            ("http://c/base/?token=x", "http://c/base/v1/traces?token=x"),
+            ("http://c?token=x/", "http://c/v1/traces?token=x/"),
+            ("http://c:1/?", "http://c:1/v1/traces?"),
+            ("http://c/base#part", "http://c/base/v1/traces"),
+            ("http://c/base?token=x#part", "http://c/base/v1/traces?token=x"),
+            ("http://c", "http://c/v1/traces"),
+            ("http://[::1]:4318//", "http://[::1]:4318/v1/traces"),
+        ] {
+            let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
+            let target = target(Signal::Traces, set).unwrap();
+            assert_eq!(target.uri, *uri, "{endpoint}");
+            assert!(!target.origin().contains("token"), "{}", target.origin());
+        }
+        let own = &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/base?token=x#part")];
+        assert_eq!(target(Signal::Traces, own).unwrap().uri, "http://c/base?token=x");
+    }
+
+    #[cfg(feature = "otlp-grpc")]
+    #[test]
     fn each_signal_may_have_its_own_protocol() {
         let set = &[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
@@ -199,6 +235,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "otlp-grpc")]
     #[test]
     fn variables_win_over_the_code() {
         let settings = OtlpSettings {
@@ -226,6 +263,7 @@ mod tests {
         assert_eq!(changed.certificates.authorities, Some((name, "/variable.pem".into())));
     }
 
+    #[cfg(feature = "otlp-grpc")]
     #[test]
     fn grpc_without_a_scheme_is_secure_unless_told_otherwise() {
         let insecure = &[
@@ -243,6 +281,14 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "otlp-grpc"))]
+    #[test]
+    fn grpc_is_a_feature_apart() {
+        let error =
+            target(Signal::Traces, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap_err().to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_PROTOCOL") && error.contains("`otlp-grpc`"), "{error}");
+    }
+
     #[test]
     fn what_is_no_endpoint_is_refused_without_its_password() {
         for (endpoint, reason) in [
@@ -250,6 +296,8 @@ mod tests {
             ("http://user:hunter2@a", "OTEL_EXPORTER_OTLP_HEADERS"),
             ("http://user:hunter2@a b", "invalid uri character"),
             ("/a", "no host"),
+            ("ftp://a/?token=hunter2", "http: or https:"),
+            ("http://a b/?token=hunter2@c", "invalid uri character"),
         ] {
             let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
             let error = target(Signal::Traces, set).unwrap_err().to_string();

@@ -75,7 +75,7 @@ variables! {
     OTEL_METRIC_EXPORT_INTERVAL "Milliseconds between two exports of metrics." "`60000`";
     OTEL_METRIC_EXPORT_TIMEOUT "Milliseconds that an export of metrics may take." "`30000`";
     OTEL_EXPORTER_OTLP_ENDPOINT (by_signal) "The address of the collector. Over HTTP the general one gets the path of each signal, such as `/v1/traces`." "port 4318 of this machine, 4317 for gRPC";
-    OTEL_EXPORTER_OTLP_PROTOCOL (by_signal) "`grpc` or `http/protobuf`." "`http/protobuf`";
+    OTEL_EXPORTER_OTLP_PROTOCOL (by_signal) "`http/protobuf`, or `grpc` with the feature `otlp-grpc`." "`http/protobuf`";
     OTEL_EXPORTER_OTLP_INSECURE (by_signal) "`true` spares gRPC the TLS, for an address that does not begin with `http:` or `https:`." "`false`";
     OTEL_EXPORTER_OTLP_HEADERS (by_signal) "Sent with every export: `name=value,name=value`, percent-encoded. Shown by nothing." "none";
     OTEL_EXPORTER_OTLP_COMPRESSION (by_signal) "`gzip` or `none`." "`none`";

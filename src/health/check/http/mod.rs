@@ -17,7 +17,7 @@ use tower::BoxError;
 use self::judge::Judge;
 pub use self::settings::{HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings};
 pub use self::statuses::Statuses;
-use super::client::{Client, Files, unanswered};
+use super::client::{Client, Files, client, unanswered};
 use super::endpoint::Endpoint;
 use super::{Check, Finding, words};
 use crate::error::ConfigError;
@@ -91,7 +91,7 @@ impl HttpCheck {
             client_certificate: settings.client_certificate.as_ref(),
             client_key: settings.client_key.as_ref(),
         };
-        let client = Client::new(&endpoint, files, false, settings.timeout)?;
+        let client = client(&endpoint, files, false, settings.timeout)?;
         let method = match settings.method {
             HttpCheckMethod::Get => Method::GET,
             HttpCheckMethod::Head => Method::HEAD,
@@ -121,22 +121,11 @@ impl Inner {
         request.method_mut().clone_from(&self.method);
         request.uri_mut().clone_from(&self.endpoint.uri);
         request.headers_mut().clone_from(&self.headers);
-        let answer = match &self.client {
-            Client::Plain(client) => match timeout_at(deadline, client.request(request)).await {
-                Ok(answered) => self.read(answered.map_err(|error| unanswered(&error))?, deadline).await?,
-                Err(_) => return Err(self.silent()),
-            },
-            #[cfg(feature = "tls")]
-            Client::Tls(client) => match timeout_at(deadline, client.request(request)).await {
-                Ok(answered) => self.read(answered.map_err(|error| unanswered(&error))?, deadline).await?,
-                Err(_) => return Err(self.silent()),
-            },
+        let Ok(answered) = timeout_at(deadline, self.client.request(request)).await else {
+            return Err(format!("no answer within {:?}", self.settings.timeout));
         };
+        let answer = self.read(answered.map_err(|error| unanswered(&error))?, deadline).await?;
         self.judge.of_answer(answer.status, &answer.body)
-    }
-
-    fn silent(&self) -> String {
-        format!("no answer within {:?}", self.settings.timeout)
     }
 
     /// Reads an answer to its end; a status that is not a good one says enough without it.

@@ -1,0 +1,206 @@
+//! What gRPC has of its own: a frame around the message, and a status in the trailers.
+//!
+//! The message in the frame is the one that the HTTP exporter of opentelemetry-otlp encoded and compressed. Its gRPC
+//! exporter (0.33.1) is not used, for three reasons:
+//!
+//! - It logs a partial success and returns `Ok(())` (`exporter/tonic/trace.rs`), so rejected items cannot be counted. Nothing
+//!   can read the answer on its way: an interceptor sees requests only, and `with_channel` takes
+//!   `tonic::transport::Channel` and no other service.
+//! - It sleeps between retries (`retry.rs`), and a shutdown cannot end that. With its retries off, its error is a text with
+//!   the code, so the delay that a collector asks for in `RetryInfo` is lost.
+//! - tonic 0.14.9 panics on a `grpc-status-details-bin` that is not base64 (`expect` in `Status::from_header_map`). A
+//!   collector, or whatever answers in its place, must not be able to cause a panic. This rules out tonic without its
+//!   transport as well.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
+use http::{HeaderMap, StatusCode};
+use prost::Message;
+
+use super::answer::{Again, Failure, Rejected, of_http, rejected};
+use crate::outcome::GRPC_CODES;
+use crate::telemetry::counters::Signal;
+
+/// The path of the call for `signal`.
+pub(super) fn path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+/// The body of a call, and the headers that no other may replace.
+pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, encoding: Option<&HeaderValue>) -> Bytes {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if let Some(encoding) = encoding {
+        headers.insert(HeaderName::from_static("grpc-encoding"), encoding.clone());
+    }
+    // "Length-Prefixed-Message" in the protocol of gRPC.
+    let mut body = BytesMut::with_capacity(5 + message.len());
+    body.put_u8(encoding.is_some().into());
+    body.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    body.extend_from_slice(message);
+    body.freeze()
+}
+
+/// Tells the collector how much time is left for its answer.
+pub(super) fn tell_timeout(headers: &mut HeaderMap, left: Duration) {
+    // No number may have more than 8 digits.
+    let left = format!("{}m", left.as_millis().min(99_999_999));
+    if let Ok(left) = HeaderValue::from_str(&left) {
+        headers.insert(HeaderName::from_static("grpc-timeout"), left);
+    }
+}
+
+/// Reads the answer: "Failures" under "OTLP/gRPC" in the specification.
+pub(super) fn of_grpc(
+    status: StatusCode,
+    headers: &HeaderMap,
+    trailers: Option<&HeaderMap>,
+    body: &Bytes,
+) -> Result<Rejected, Failure> {
+    // An answer without a body has its trailers in the head.
+    let at_the_end = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(headers);
+    let code = at_the_end.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<usize>().ok());
+    let Some(code) = code else {
+        // A proxy answered in place of the collector.
+        return match of_http(status, headers, &Bytes::new()) {
+            Ok(_) => Err(Failure { text: "the answer is none of gRPC".to_owned(), again: Again::Never }),
+            failure => failure,
+        };
+    };
+    if code == 0 {
+        // No compression was offered, so there is nothing but the frame around it.
+        return Ok(body.get(5..).map(rejected).unwrap_or_default());
+    }
+    let asked = at_the_end.get("grpc-status-details-bin").and_then(|details| retry_info(details.as_bytes()));
+    let again = match code {
+        // RESOURCE_EXHAUSTED is permanent, unless the collector says when to retry.
+        8 => asked.map_or(Again::Never, Again::After),
+        1 | 4 | 10 | 11 | 14 | 15 => Again::After(asked.unwrap_or_default()),
+        _ => Again::Never,
+    };
+    let name = GRPC_CODES.get(code).copied().unwrap_or("a code that gRPC does not have");
+    Err(Failure { text: format!("the collector answered with gRPC status {code}, {name}"), again })
+}
+
+/// Senders may leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The delay of the `google.rpc.RetryInfo` among the details of a status.
+fn retry_info(base64: &[u8]) -> Option<Duration> {
+    let status = Status::decode(&BASE64.decode(base64).ok()?[..]).ok()?;
+    let info = status.details.iter().find(|detail| detail.type_url.ends_with("google.rpc.RetryInfo"))?;
+    let Delay { seconds, nanos } = RetryInfo::decode(&info.value[..]).ok()?.retry_delay?;
+    Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?))
+}
+
+/// `google.rpc.Status`.
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<Delay>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers<const N: usize>(pairs: [(&'static str, &'static str); N]) -> HeaderMap {
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn grpc<const N: usize>(trailers: [(&'static str, &'static str); N]) -> Result<Rejected, Failure> {
+        of_grpc(StatusCode::OK, &HeaderMap::new(), Some(&headers(trailers)), &Bytes::new())
+    }
+
+    #[test]
+    fn grpc_codes_that_pass_by_are_tried_again() {
+        for code in ["1", "4", "10", "11", "14", "15"] {
+            assert_eq!(
+                grpc([("grpc-status", code)]).unwrap_err().again,
+                Again::After(Duration::ZERO),
+                "{code}"
+            );
+        }
+        for code in ["2", "3", "5", "6", "7", "8", "9", "12", "13", "16", "99"] {
+            assert_eq!(grpc([("grpc-status", code)]).unwrap_err().again, Again::Never, "{code}");
+        }
+        let in_the_head = of_grpc(StatusCode::OK, &headers([("grpc-status", "14")]), None, &Bytes::new());
+        assert!(in_the_head.unwrap_err().text.contains("UNAVAILABLE"));
+        let proxy = of_grpc(StatusCode::BAD_GATEWAY, &HeaderMap::new(), None, &Bytes::new());
+        assert_eq!(proxy.unwrap_err().again, Again::After(Duration::ZERO));
+        let page = of_grpc(StatusCode::OK, &HeaderMap::new(), None, &Bytes::from_static(b"<html>"));
+        assert_eq!(page.unwrap_err().again, Again::Never);
+    }
+
+    #[test]
+    fn exhausted_is_tried_again_when_it_says_when() {
+        // Status { code: 8, details: [RetryInfo { retry_delay: 1.5 s }] }.
+        let details = "CAgaNgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIKCggIARCAyrXuAQ";
+        let failure = grpc([("grpc-status", "8"), ("grpc-status-details-bin", details)]).unwrap_err();
+        assert_eq!(failure.again, Again::After(Duration::from_millis(1_500)));
+        for broken in ["", "?", "CAgaNg", "AAAA"] {
+            let failure = grpc([("grpc-status", "8"), ("grpc-status-details-bin", broken)]).unwrap_err();
+            assert_eq!(failure.again, Again::Never, "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_taken_is_told() {
+        let message = b"\x0a\x06\x08\x03\x12\x02no";
+        let framed = Bytes::from([&b"\0\0\0\0\x08"[..], message].concat());
+        let grpc = of_grpc(StatusCode::OK, &headers([("grpc-status", "0")]), None, &framed).unwrap();
+        assert_eq!(grpc.items, 3);
+    }
+
+    #[test]
+    fn a_frame_tells_its_length_and_whether_it_is_compressed() {
+        let mut headers = headers([("te", "no")]);
+        assert_eq!(&call(&mut headers, &Bytes::from_static(b"abc"), None)[..], b"\0\0\0\0\x03abc");
+        assert_eq!(headers["te"], "trailers");
+        assert!(!headers.contains_key("grpc-encoding"));
+        let framed = call(&mut headers, &[7; 1_000][..].into(), Some(&HeaderValue::from_static("gzip")));
+        assert_eq!(framed[0], 1);
+        assert_eq!(framed[1..5], u32::try_from(framed.len() - 5).unwrap().to_be_bytes());
+        assert_eq!(headers["grpc-encoding"], "gzip");
+    }
+}

@@ -1,0 +1,70 @@
+//! What is logged of an export repeats no secret, with the log of opentelemetry-otlp on.
+
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use campanile::Telemetry;
+use tracing::{Event, Subscriber, info_span};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::prelude::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// All that is logged, at every level and by every thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        writeln!(self.0.lock().unwrap(), "{event:?}").unwrap();
+    }
+}
+
+/// A collector that answers so, one connection after the other.
+fn collector(answers: [&'static str; 2]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            // A request of one small span comes whole, or its end may be lost: nothing here needs it.
+            assert!(stream.read(&mut [0; 65_536]).unwrap() > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn no_log_repeats_a_secret() {
+    let log = Log::default();
+    let endpoint = collector([
+        "HTTP/1.1 401 Unauthorized\r\nx-token: hunter2\r\nconnection: close\r\ncontent-length: 7\r\n\r\nhunter2",
+        "HTTP/1.1 200 OK\r\nx-token: hunter2\r\nconnection: close\r\ncontent-length: 10\r\n\r\n\n\u{8}\u{12}\u{6}hunter",
+    ]);
+    let endpoint = format!("{endpoint}/hunter2?token=hunter2");
+    let telemetry = Telemetry::builder("test").otlp().variables(move |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=hunter2".to_owned()),
+        "OTEL_METRICS_EXPORTER" | "OTEL_LOGS_EXPORTER" => Some("none".to_owned()),
+        _ => None,
+    });
+    let telemetry = telemetry.build().unwrap();
+    tracing_subscriber::registry().with(log.clone()).with(telemetry.span_layer()).init();
+    for fine in [false, true] {
+        drop(info_span!("order"));
+        assert_eq!(telemetry.force_flush(LONG), fine);
+    }
+    let log = log.0.lock().unwrap().clone();
+    for said in ["opentelemetry-otlp", "HttpClient.NetworkError", "the collector answered 401"] {
+        assert!(log.contains(said), "{said} is not in {log}");
+    }
+    let repeated = log.lines().filter(|line| line.contains("hunter2")).collect::<Vec<_>>();
+    assert!(repeated.is_empty(), "{repeated:?}");
+}
