@@ -57,7 +57,6 @@ pub mod health;
 mod lanes;
 mod moment;
 pub mod outcome;
-mod percent;
 pub mod redact;
 pub mod retry;
 mod roll;
