@@ -81,11 +81,8 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, ConfigError> {
 
 /// A random UUID (version 4).
 fn instance_id() -> String {
-    let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let random = RandomIdGenerator::default().new_trace_id().to_bytes();
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
 }
 
 #[cfg(test)]
