@@ -52,6 +52,7 @@ impl Choice {
     }
 
     /// Starts what exports spans, and says what metrics are to be sent to.
+    #[cfg_attr(not(any(feature = "otlp", feature = "stdout")), allow(unused_mut, unused_variables))]
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -100,7 +101,7 @@ impl Choice {
             }
             background = Some(shared);
         }
-        let _ = (variables, resource, otlp);
+        let _ = (variables, otlp);
         Ok(Started {
             batches,
             logs,

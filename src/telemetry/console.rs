@@ -122,7 +122,7 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::new();
+        let mut line = String::with_capacity(256);
         self.format.format_event(cx, Writer::new(&mut line), event)?;
         out.write_str(line.strip_suffix('\n').unwrap_or(&line))?;
         let (dim, plain) = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };

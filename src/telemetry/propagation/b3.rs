@@ -1,8 +1,8 @@
 //! B3, the format of Zipkin: in one header or in several.
 //!
-//! Read in either form, whichever is configured; the single header goes first. Written in the one that is. A caller may
-//! leave the decision to us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`,
-//! which goes on to whoever is called.
+//! Both forms are read; the single header goes first. The configured one is written. A caller may leave the decision to
+//! us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`, which goes on to the next
+//! service. The one library for it, `opentelemetry-zipkin`, is deprecated and will be removed.
 
 use std::fmt;
 use std::sync::Arc;

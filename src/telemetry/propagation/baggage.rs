@@ -1,4 +1,8 @@
 //! W3C Baggage: what travels with a request besides its trace.
+//!
+//! Not the propagator of the SDK (0.33.1). That one reads the first of several headers, cuts a value at a second `=`, drops
+//! all entries of a header that is too long, writes `%` and the metadata as they are and any length, and does not tell
+//! what was malformed.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};

@@ -1,8 +1,10 @@
 //! Who sends the telemetry.
 //!
-//! A trace that nobody can place is worth little. What a process can find out about itself without asking anyone
-//! over a network is found out here: from files that the system keeps, and from variables that platforms set.
-//! Command lines and the rest of the environment stay where they are, for they hold secrets.
+//! What a process can find out about itself without a network is found out here: from files that the system keeps, and
+//! from variables that platforms set. Command lines and the rest of the environment are left out: they hold secrets.
+//!
+//! Not by `opentelemetry-resource-detectors` (0.13). That one has Rust's names for architectures and systems, starts the
+//! command `hostname`, tells the command line, takes every `HOSTNAME` for a pod, and knows no task of ECS on Fargate.
 
 mod cloud;
 mod container;
