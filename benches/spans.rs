@@ -203,9 +203,13 @@ fn headers(c: &mut Criterion) {
     use std::convert::Infallible;
     use std::future::{Future, ready};
     use std::pin::pin;
+    use std::sync::Arc;
     use std::task::{Context, Waker};
 
+    use campanile::telemetry::{http_injection_layer, http_propagation_layer};
     use http::{HeaderValue, Request};
+    use opentelemetry::propagation::TextMapCompositePropagator;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
     use tower::{Layer, Service, service_fn};
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -215,18 +219,28 @@ fn headers(c: &mut Criterion) {
     request.headers_mut().insert("baggage", HeaderValue::from_static("tenant=m%C3%BCller,plan=blue"));
     let mut cx = Context::from_waker(Waker::noop());
     let mut group = c.benchmark_group("headers of a trace");
-    let mut server = campanile::telemetry::http_propagation_layer().layer(inner);
-    group.bench_function("read", |b| {
-        b.iter(|| pin!(server.call(request.clone())).poll(&mut cx).is_ready());
-    });
-    let mut client = campanile::telemetry::http_injection_layer().layer(inner);
+    let (trace, baggage) = (TraceContextPropagator::new(), BaggagePropagator::new());
+    let sdk = Arc::new(TextMapCompositePropagator::new(vec![Box::new(trace), Box::new(baggage)]));
+    let (server, client) = (http_propagation_layer(), http_injection_layer());
+    for (name, server) in [("read", server.clone()), ("read by the SDK", server.with_propagator(sdk.clone()))]
+    {
+        let mut server = server.layer(inner);
+        group.bench_function(name, |b| {
+            b.iter(|| pin!(server.call(request.clone())).poll(&mut cx).is_ready());
+        });
+    }
     let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
     dispatcher::with_default(&dispatch, || {
         let span = info_span!("call");
         let _entered = span.enter();
-        group.bench_function("written", |b| {
-            b.iter(|| pin!(client.call(Request::new(()))).poll(&mut cx).is_ready());
-        });
+        for (name, client) in
+            [("written", client.clone()), ("written by the SDK", client.with_propagator(sdk.clone()))]
+        {
+            let mut client = client.layer(inner);
+            group.bench_function(name, |b| {
+                b.iter(|| pin!(client.call(Request::new(()))).poll(&mut cx).is_ready());
+            });
+        }
     });
 }
 
