@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use campanile::Telemetry;
-use campanile::telemetry::Sampling;
+use campanile::telemetry::{Console, Sampling};
 use criterion::{Criterion, criterion_group, criterion_main};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -240,5 +240,76 @@ fn collector() -> String {
     format!("http://{address}")
 }
 
-criterion_group!(all, spans, batches, enters, events, threads, exports);
+/// Writes nowhere, so that only the making of a line is measured.
+fn console(c: &mut Criterion) {
+    let group = "a console line with three fields, in a span with two";
+    for (name, console) in [("human", Console::Human), ("json", Console::Json)] {
+        let telemetry = Telemetry::builder("bench")
+            .sampling(Sampling::AlwaysOn)
+            .span_processor(Drop)
+            .console(console)
+            .console_writer(std::io::sink);
+        let telemetry = telemetry.build().expect("a pipeline without exporters");
+        let layers = registry().with(telemetry.span_layer()).with(telemetry.console_layer());
+        dispatcher::with_default(&Dispatch::new(layers), || {
+            let span = info_span!("request", method = "GET", attempt = 1_u64);
+            let _entered = span.enter();
+            c.benchmark_group(group).bench_function(name, |b| {
+                b.iter(|| info!(id = 17_u64, customer = "ada", took = ?Duration::from_millis(3), "taken"));
+            });
+        });
+    }
+}
+
+/// What the headers of a trace cost a request, read on a server and written on a client.
+#[cfg(feature = "http")]
+fn headers(c: &mut Criterion) {
+    use std::convert::Infallible;
+    use std::future::{Future, ready};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Waker};
+
+    use campanile::telemetry::{http_injection_layer, http_propagation_layer};
+    use http::{HeaderValue, Request};
+    use opentelemetry::propagation::TextMapCompositePropagator;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+    use tower::{Layer, Service, service_fn};
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let inner = service_fn(|request: Request<()>| ready(Ok::<_, Infallible>(request)));
+    let mut request = Request::new(());
+    request.headers_mut().insert("traceparent", HeaderValue::from_static(PARENT));
+    request.headers_mut().insert("baggage", HeaderValue::from_static("tenant=m%C3%BCller,plan=blue"));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut group = c.benchmark_group("headers of a trace");
+    let (trace, baggage) = (TraceContextPropagator::new(), BaggagePropagator::new());
+    let sdk = Arc::new(TextMapCompositePropagator::new(vec![Box::new(trace), Box::new(baggage)]));
+    let (server, client) = (http_propagation_layer(), http_injection_layer());
+    for (name, server) in [("read", server.clone()), ("read by the SDK", server.with_propagator(sdk.clone()))]
+    {
+        let mut server = server.layer(inner);
+        group.bench_function(name, |b| {
+            b.iter(|| pin!(server.call(request.clone())).poll(&mut cx).is_ready());
+        });
+    }
+    let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
+    dispatcher::with_default(&dispatch, || {
+        let span = info_span!("call");
+        let _entered = span.enter();
+        for (name, client) in
+            [("written", client.clone()), ("written by the SDK", client.with_propagator(sdk.clone()))]
+        {
+            let mut client = client.layer(inner);
+            group.bench_function(name, |b| {
+                b.iter(|| pin!(client.call(Request::new(()))).poll(&mut cx).is_ready());
+            });
+        }
+    });
+}
+
+#[cfg(not(feature = "http"))]
+fn headers(_: &mut Criterion) {}
+
+criterion_group!(all, spans, batches, enters, events, threads, exports, console, headers);
 criterion_main!(all);

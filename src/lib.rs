@@ -62,7 +62,7 @@ pub mod health;
 mod lanes;
 mod moment;
 pub mod outcome;
-mod percent;
+#[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub mod redact;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
 mod replay;

@@ -200,8 +200,8 @@ mod http {
             let code = crate::outcome::code_in(headers)?;
             let name = usize::try_from(code).ok().and_then(|code| super::GRPC_CODES.get(code).copied());
             let message = headers.get("grpc-message").and_then(|message| message.to_str().ok());
-            let message =
-                message.map(|text| String::from_utf8_lossy(&crate::percent::decoded(text)).into_owned());
+            let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+            let message = message.map(decoded);
             let name = name.map_or_else(|| code.to_string(), str::to_owned);
             let message = message.filter(|text| !text.is_empty()).unwrap_or_else(|| name.clone());
             Some(Self::new(name, &message))

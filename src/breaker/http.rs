@@ -10,6 +10,8 @@ use std::time::Duration;
 use http::response::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
+#[cfg(feature = "grpc")]
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -68,12 +70,15 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(feature = "grpc")]
 pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
+    const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static("14"));
     // A name may hold what a header cannot; the protocol percent-encodes it.
-    if let Ok(message) = HeaderValue::try_from(percent_encoded(&rejected.to_string())) {
+    let message = rejected.to_string();
+    let message = utf8_percent_encode(&message, ENCODED).to_string();
+    if let Ok(message) = HeaderValue::try_from(message) {
         headers.insert("grpc-message", message);
     }
     if let Some(wait) = rejected.retry_after() {
@@ -81,18 +86,6 @@ pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
         headers.insert("grpc-retry-pushback-ms", HeaderValue::from(millis));
     }
     response
-}
-
-#[cfg(feature = "grpc")]
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if (0x20..=0x7e).contains(&byte) && byte != b'%' {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }
 
 /// Puts an HTTP or gRPC service behind a circuit: see [`CircuitBreaker::http_layer`].

@@ -1,6 +1,7 @@
 //! Who parks, where no telemetry knows: by the variables that the specification of OpenTelemetry has for it.
 
-use crate::percent::decoded;
+use percent_encoding::percent_decode_str;
+
 use crate::signal::Identity;
 
 /// What `variable` tells of this process.
@@ -11,7 +12,7 @@ pub(super) fn identity(variable: &dyn Fn(&str) -> Option<String>) -> Identity {
             .split(',')
             .filter_map(|pair| pair.split_once('='))
             .filter(|(name, _)| name.trim() == wanted)
-            .map(|(_, value)| String::from_utf8_lossy(&decoded(value.trim())).into_owned())
+            .map(|(_, value)| percent_decode_str(value.trim()).decode_utf8_lossy().into_owned())
             .rfind(|value| !value.is_empty())
     };
     Identity {

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 use super::settings::Treatment;
-use crate::percent;
 
 /// What is secret unless someone says otherwise.
 pub(super) const DEFAULT: &[&str] = &[
@@ -270,7 +271,7 @@ fn long(name: &str) -> (Vec<u8>, Vec<usize>) {
 
 /// A name of a query as it was meant; `%5F` hides nothing.
 fn decoded(name: &str) -> String {
-    String::from_utf8_lossy(&percent::decoded(name)).into_owned()
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

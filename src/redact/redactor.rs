@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "telemetry")]
+use regex_automata::meta::Regex;
+
 use super::keyed::{HashKey, Keyed};
 use super::names::{DEFAULT, Names, OPEN};
 use super::settings::{RedactionSettings, Treatment};
@@ -44,7 +47,7 @@ pub(super) struct Rules {
     pub(super) credentials: Treatment,
     pub(super) urls: Treatment,
     #[cfg(feature = "telemetry")]
-    pub(super) patterns: Vec<(regex::Regex, Treatment)>,
+    pub(super) patterns: Vec<(Regex, Treatment)>,
     keyed: Option<Keyed>,
 }
 
@@ -167,16 +170,16 @@ impl Redactor {
 }
 
 #[cfg(feature = "telemetry")]
-fn patterns(settings: &RedactionSettings) -> Result<Vec<(regex::Regex, Treatment)>, ConfigError> {
+fn patterns(settings: &RedactionSettings) -> Result<Vec<(Regex, Treatment)>, ConfigError> {
     let patterns = settings.patterns.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
     patterns
-        .map(|(pattern, treatment)| match regex::Regex::new(pattern) {
+        .map(|(pattern, treatment)| match Regex::new(pattern) {
             Ok(regex) => Ok((regex, *treatment)),
-            Err(error) => Err(ConfigError::new(
-                "patterns",
-                format_args!("{pattern:?}"),
-                format!("a regular expression ({error})"),
-            )),
+            Err(error) => {
+                let why = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
+                let allowed = format!("a regular expression ({why})");
+                Err(ConfigError::new("patterns", format_args!("{pattern:?}"), allowed))
+            }
         })
         .collect()
 }

@@ -99,7 +99,7 @@ impl Rules {
         #[cfg(feature = "telemetry")]
         for (pattern, treatment) in &self.patterns {
             for groups in pattern.captures_iter(text) {
-                if let Some(group) = groups.get(1).or_else(|| groups.get(0))
+                if let Some(group) = groups.get_group(1).or_else(|| groups.get_group(0))
                     && !group.is_empty()
                 {
                     let (place, treatment) = (group.range(), *treatment);

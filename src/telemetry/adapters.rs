@@ -1,15 +1,12 @@
-//! Parts of the pipeline where the SDK wants to own them.
+//! A part of the pipeline that the SDK wants to own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry::propagation::text_map_propagator::FieldIter;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::propagation::Propagator;
 use super::secrets::Secrets;
 
 /// A processor that spans of the OpenTelemetry API share with those of the layer.
@@ -42,23 +39,5 @@ impl SpanProcessor for SharedProcessor {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.processor.shutdown_with_timeout(timeout)
-    }
-}
-
-/// The propagator of the pipeline as the global one.
-#[derive(Debug)]
-pub(super) struct SharedPropagator(pub(super) Propagator);
-
-impl TextMapPropagator for SharedPropagator {
-    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        self.0.inject_context(cx, injector);
-    }
-
-    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        self.0.extract_with_context(cx, extractor)
-    }
-
-    fn fields(&self) -> FieldIter<'_> {
-        self.0.fields()
     }
 }

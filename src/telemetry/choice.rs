@@ -7,7 +7,6 @@ use opentelemetry_sdk::logs::LogExporter;
 
 use super::batch::{Batch, BatchSettings};
 use super::builder::{StartLogs, TelemetrySettings};
-use super::console_export::ConsoleExporter;
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
@@ -53,6 +52,7 @@ impl Choice {
     }
 
     /// Starts what exports spans, and says what metrics are to be sent to.
+    #[cfg_attr(not(any(feature = "otlp", feature = "stdout")), allow(unused_mut, unused_variables))]
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -64,14 +64,22 @@ impl Choice {
         let mut batches = Vec::new();
         let mut logs: Vec<StartLogs> = Vec::new();
         let mut outlets = Vec::new();
-        if self.traces.console {
-            batches.push(Arc::new(Batch::start(ConsoleExporter, settings, Arc::clone(counters))?));
-        }
-        if self.logs.console {
-            logs.push(log_exporter(ConsoleExporter));
-        }
-        if self.metrics.console {
-            outlets.push(Outlet::new(ConsoleExporter));
+        #[cfg(feature = "stdout")]
+        {
+            use opentelemetry_sdk::trace::SpanExporter;
+            use opentelemetry_stdout as stdout;
+
+            if self.traces.console {
+                let mut exporter = stdout::SpanExporter::default();
+                exporter.set_resource(resource);
+                batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
+            }
+            if self.logs.console {
+                logs.push(log_exporter(stdout::LogExporter::default()));
+            }
+            if self.metrics.console {
+                outlets.push(Outlet::new(stdout::MetricExporter::default()));
+            }
         }
         #[cfg(feature = "otlp")]
         let mut background = None;
@@ -93,7 +101,7 @@ impl Choice {
             }
             background = Some(shared);
         }
-        let _ = (variables, resource, otlp);
+        let _ = (variables, otlp);
         Ok(Started {
             batches,
             logs,
@@ -153,7 +161,7 @@ fn sinks(
     for sink in names {
         match sink.as_str() {
             "otlp" if cfg!(feature = "otlp") => sinks.otlp = true,
-            "console" => sinks.console = true,
+            "console" if cfg!(feature = "stdout") => sinks.console = true,
             "prometheus" if prometheus.is_some() && cfg!(feature = "prometheus") => scraped = true,
             "none" | "" => {}
             _ => {
@@ -161,10 +169,10 @@ fn sinks(
                     name,
                     sink,
                     if prometheus.is_some() {
-                        "a list of otlp, prometheus and console, as far as the features of those names are on, \
+                        "a list of otlp, prometheus and console (feature stdout), as far as their features are on, \
                          or none"
                     } else {
-                        "a list of otlp, if that feature is on, and console, or none"
+                        "a list of otlp and console (feature stdout), as far as their features are on, or none"
                     },
                 ));
             }

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, FormatFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, format};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::console_fields::{HumanFields, JsonFields, JsonVisitor};
+use super::console_fields::{HumanFields, JsonFields, json};
 use super::core::Core;
 use super::correlation;
 use super::red::of_the_pipeline;
@@ -56,14 +56,6 @@ impl Output {
     }
 }
 
-impl<'a> MakeWriter<'a> for Output {
-    type Writer = Box<dyn io::Write>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        (self.writer)()
-    }
-}
-
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Output")
@@ -79,19 +71,19 @@ pub(super) fn layer<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let (output, core) = (output.clone(), Arc::clone(core));
-    let layer = tracing_subscriber::fmt::layer();
+    let Output { writer, ansi } = output.clone();
+    let core = Arc::clone(core);
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || writer());
     match console {
         Console::Off => None,
         Console::Human => {
             let fields = HumanFields { core: Arc::clone(&core) };
-            let layer = layer.with_ansi(output.ansi).fmt_fields(fields).event_format(Human { core });
-            Some(Box::new(layer.with_writer(output)))
+            let format = format().with_ansi(ansi);
+            Some(Box::new(layer.with_ansi(ansi).fmt_fields(fields).event_format(Human { format, core })))
         }
         Console::Json => {
             let fields = JsonFields { core: Arc::clone(&core) };
-            let layer = layer.with_ansi(false).fmt_fields(fields).event_format(Json { core });
-            Some(Box::new(layer.with_writer(output)))
+            Some(Box::new(layer.with_ansi(false).fmt_fields(fields).event_format(Json { core })))
         }
     }
 }
@@ -105,39 +97,35 @@ where
     cx.event_scope()?.find_map(|span| core.spans.with(span.id().into_u64(), |live| live.context.clone()))
 }
 
-fn timestamp() -> impl fmt::Display {
-    humantime::format_rfc3339_micros(SystemTime::now())
+/// The id of the request that `event` belongs to.
+fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
+    // While OpenTelemetry changes its context, and logs about that, the context cannot be read.
+    let own = of_the_pipeline(event.metadata().target());
+    if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
 }
 
 // ===== impl Human =====
 
+/// The format of `tracing-subscriber`, with the ids at the end of the line.
 struct Human {
+    format: Format,
     core: Arc<Core>,
 }
 
-impl<S, N> FormatEvent<S, N> for Human
+impl<S> FormatEvent<S, HumanFields> for Human
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let metadata = event.metadata();
+    fn format_event(
+        &self,
+        cx: &FmtContext<'_, S, HumanFields>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::with_capacity(256);
+        self.format.format_event(cx, Writer::new(&mut line), event)?;
+        out.write_str(line.strip_suffix('\n').unwrap_or(&line))?;
         let (dim, plain) = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-        write!(out, "{dim}{}{plain} ", timestamp())?;
-        match (out.has_ansi_escapes(), *metadata.level()) {
-            (false, level) => write!(out, "{level:>5} ")?,
-            (true, level) => write!(out, "\u{1b}[{}m{level:>5}{plain} ", colour(level))?,
-        }
-        for span in cx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            write!(out, "{}", span.name())?;
-            let extensions = span.extensions();
-            if let Some(fields) = extensions.get::<FormattedFields<N>>().filter(|it| !it.is_empty()) {
-                write!(out, "{{{fields}}}")?;
-            }
-            out.write_str(": ")?;
-        }
-        write!(out, "{dim}{}:{plain} ", metadata.target())?;
-        cx.field_format().format_fields(out.by_ref(), event)?;
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
@@ -148,25 +136,12 @@ where
     }
 }
 
-/// The id of the request that `event` belongs to.
-fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
-    // While OpenTelemetry changes its context, and logs about that, nobody may look at it.
-    let own = of_the_pipeline(event.metadata().target());
-    if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
-}
-
-fn colour(level: Level) -> u8 {
-    match level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 34,
-        Level::TRACE => 35,
-    }
-}
-
 // ===== impl Json =====
 
+/// One object a line.
+///
+/// Not the `Json` format of `tracing-subscriber`: it serializes the fields of an event without asking the formatter of
+/// fields, so that secrets would be shown, and has no place for ids.
 struct Json {
     core: Arc<Core>,
 }
@@ -182,17 +157,12 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        let mut fields = JsonVisitor::new(&self.core.secrets);
-        event.record(&mut fields);
-        let mut fields = fields.fields;
+        let mut fields = json(&self.core, Map::new(), event);
         let message = fields.remove("message").unwrap_or_default();
-        write!(
-            out,
-            r#"{{"timestamp":"{}","level":"{}","target":{},"message":{message}"#,
-            timestamp(),
-            metadata.level(),
-            Value::from(metadata.target()),
-        )?;
+        out.write_str(r#"{"timestamp":""#)?;
+        SystemTime.format_time(&mut out)?;
+        let target = Value::from(metadata.target());
+        write!(out, r#"","level":"{}","target":{target},"message":{message}"#, metadata.level())?;
         if let Some(ids) = ids(&self.core, cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
         }
@@ -202,24 +172,17 @@ where
         if !fields.is_empty() {
             write!(out, r#","fields":{}"#, Value::Object(fields))?;
         }
-        let spans: Vec<Value> = cx
-            .event_scope()
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-            .map(|span| {
-                let extensions = span.extensions();
-                let fields = extensions.get::<FormattedFields<JsonFields>>();
-                // Parsed again, so that a field that was recorded twice stands there once.
-                let mut object: Map<String, Value> = fields
-                    .and_then(|fields| serde_json::from_str(&format!("{{{}}}", fields.fields)).ok())
-                    .unwrap_or_default();
-                object.insert("name".to_owned(), span.name().into());
-                Value::Object(object)
-            })
-            .collect();
-        if !spans.is_empty() {
-            write!(out, r#","spans":{}"#, Value::Array(spans))?;
+        let mut before = r#","spans":["#;
+        for span in cx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            write!(out, r#"{before}{{"name":{}"#, Value::from(span.name()))?;
+            before = ",";
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<JsonFields>>();
+            match fields.and_then(|fields| fields.strip_prefix('{')) {
+                None | Some("}") => out.write_str("}")?,
+                Some(fields) => write!(out, ",{fields}")?,
+            }
         }
-        writeln!(out, "}}")
+        out.write_str(if before == "," { "]}\n" } else { "}\n" })
     }
 }

@@ -25,16 +25,11 @@ pub(super) fn env_filter(directives: &str, variables: &Variables) -> Result<EnvF
 pub(super) fn log_level(variables: &Variables) -> Result<Option<LevelFilter>, ConfigError> {
     const NAME: &str = "OTEL_LOG_LEVEL";
     let Some(level) = variables.get(NAME) else { return Ok(None) };
-    let known = match level.to_ascii_lowercase().as_str() {
-        "off" | "none" => LevelFilter::OFF,
-        "error" => LevelFilter::ERROR,
-        "warn" => LevelFilter::WARN,
-        "info" => LevelFilter::INFO,
-        "debug" => LevelFilter::DEBUG,
-        "trace" => LevelFilter::TRACE,
-        _ => return Err(ConfigError::new(NAME, level, "off, error, warn, info, debug or trace")),
-    };
-    Ok(Some(known))
+    match level.parse() {
+        Ok(known) => Ok(Some(known)),
+        Err(_) if level.eq_ignore_ascii_case("none") => Ok(Some(LevelFilter::OFF)),
+        Err(_) => Err(ConfigError::new(NAME, level, "off, error, warn, info, debug or trace")),
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ mod batch;
 mod builder;
 mod choice;
 mod console;
-mod console_export;
 mod console_fields;
 mod context;
 mod core;

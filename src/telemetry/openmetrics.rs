@@ -1,8 +1,8 @@
 //! Metrics in the text format of OpenMetrics 1.0, which has exemplars.
 //!
-//! The `prometheus` crate writes the older format only. What differs: a counter's family is named without `_total`,
-//! units stand for themselves, quotes in a help are escaped, bounds are written as floats, a resource is an `info`, and
-//! the end is marked.
+//! The `prometheus` crate writes the older format only, and the writer of `prometheus-client` does not escape a help.
+//! What differs: a counter's family is named without `_total`, units stand for themselves, quotes in a help are escaped,
+//! bounds are written as floats, a resource is an `info`, and the end is marked.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -65,8 +65,8 @@ impl Text<'_> {
             MetricType::GAUGE if full == "target_info" => ("target", "info"),
             MetricType::GAUGE => (full, "gauge"),
             MetricType::HISTOGRAM => (full, "histogram"),
-            MetricType::SUMMARY => (full, "summary"),
-            MetricType::UNTYPED => (full, "unknown"),
+            // The exporter gives none out.
+            MetricType::SUMMARY | MetricType::UNTYPED => return Ok(()),
         };
         // Two that differ in nothing but that suffix cannot both do without it.
         let (name, kind) = if self.names.insert(name.to_owned()) {
@@ -89,16 +89,14 @@ impl Text<'_> {
             match family.get_field_type() {
                 MetricType::COUNTER => {
                     let suffix = if kind == "counter" { "_total" } else { "" };
-                    self.sample(name, suffix, metric, None, metric.get_counter().get_value())?;
+                    self.sample(name, suffix, metric, metric.get_counter().get_value())?;
                 }
                 MetricType::GAUGE => {
                     let suffix = if kind == "info" { "_info" } else { "" };
-                    self.sample(name, suffix, metric, None, metric.get_gauge().get_value())?;
+                    self.sample(name, suffix, metric, metric.get_gauge().get_value())?;
                 }
                 MetricType::HISTOGRAM => self.histogram(name, metric)?,
-                MetricType::SUMMARY => self.summary(name, metric)?,
-                // The crate gives none out.
-                MetricType::UNTYPED => {}
+                MetricType::SUMMARY | MetricType::UNTYPED => {}
             }
         }
         Ok(())
@@ -113,42 +111,19 @@ impl Text<'_> {
             let bound = ("le", canonical(bound));
             self.start(name, "_bucket", metric, Some(bound))?;
             write!(self.out, "{count}")?;
-            self.time(metric)?;
             if let Some(exemplar) = exemplar(place) {
                 self.exemplar(exemplar)?;
             }
             self.out.write_char('\n')?;
         }
-        self.sample(name, "_sum", metric, None, histogram.get_sample_sum())?;
+        self.sample(name, "_sum", metric, histogram.get_sample_sum())?;
         self.start(name, "_count", metric, None)?;
-        write!(self.out, "{}", histogram.get_sample_count())?;
-        self.time(metric)?;
-        self.out.write_char('\n')
+        writeln!(self.out, "{}", histogram.get_sample_count())
     }
 
-    fn summary(&mut self, name: &str, metric: &Metric) -> fmt::Result {
-        let summary = metric.get_summary();
-        for quantile in summary.get_quantile() {
-            let label = ("quantile", canonical(quantile.quantile()));
-            self.sample(name, "", metric, Some(label), quantile.value())?;
-        }
-        self.sample(name, "_sum", metric, None, summary.sample_sum())?;
-        self.start(name, "_count", metric, None)?;
-        writeln!(self.out, "{}", summary.sample_count())
-    }
-
-    fn sample(
-        &mut self,
-        name: &str,
-        suffix: &str,
-        metric: &Metric,
-        label: Option<(&str, String)>,
-        value: f64,
-    ) -> fmt::Result {
-        self.start(name, suffix, metric, label)?;
-        self.out.write_str(&number(value))?;
-        self.time(metric)?;
-        self.out.write_char('\n')
+    fn sample(&mut self, name: &str, suffix: &str, metric: &Metric, value: f64) -> fmt::Result {
+        self.start(name, suffix, metric, None)?;
+        writeln!(self.out, "{}", number(value))
     }
 
     /// All of a sample before its value.
@@ -171,16 +146,6 @@ impl Text<'_> {
             before = ',';
         }
         self.out.write_str(if before == ',' { "} " } else { " " })
-    }
-
-    fn time(&mut self, metric: &Metric) -> fmt::Result {
-        let millis = metric.timestamp_ms();
-        if millis == 0 {
-            return Ok(());
-        }
-        let sign = if millis < 0 { "-" } else { "" };
-        let millis = millis.unsigned_abs();
-        write!(self.out, " {sign}{}.{:03}", millis / 1_000, millis % 1_000)
     }
 
     /// With its labels it has 63 characters; 128 are allowed.
@@ -228,16 +193,7 @@ fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '\n', '"']) {
         return Cow::Borrowed(text);
     }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '\\' => escaped.push_str(r"\\"),
-            '\n' => escaped.push_str(r"\n"),
-            '"' => escaped.push_str("\\\""),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
+    Cow::Owned(text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\""))
 }
 
 #[cfg(test)]

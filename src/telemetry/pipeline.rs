@@ -16,7 +16,7 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::adapters::{SharedProcessor, SharedPropagator};
+use super::adapters::SharedProcessor;
 use super::batch::Batch;
 use super::builder::{TelemetryBuilder, TelemetrySettings};
 use super::choice::Choice;
@@ -116,7 +116,7 @@ impl Telemetry {
         tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(telemetry.meter_provider());
-        global::set_text_map_propagator(SharedPropagator(Arc::clone(&inner.propagator)));
+        global::set_text_map_propagator(Formats::clone(&inner.propagator));
         propagation::choose(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)

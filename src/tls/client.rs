@@ -1,7 +1,5 @@
 //! A connector of files.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +11,6 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{Certificates, Connector, Fault};
 use crate::error::ConfigError;
-
-/// More than any file of certificates has.
-const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// `http`, and TLS over it if `secure` says with which certificates.
 pub(super) fn wrapped(
@@ -43,7 +38,7 @@ pub(super) fn wrapped(
 }
 
 fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, Fault> {
-    // By name: which one the process would take depends on whoever else uses rustls in it.
+    // By name: the default of the process depends on the other users of rustls in it.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -82,12 +77,7 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
 
 /// Everything of its kind in a file, at least one.
 fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut text))
-        .map_err(|error| unusable(name, path, &error.to_string()))?;
-    let found: Result<Vec<T>, _> = T::pem_slice_iter(&text).collect();
-    match found {
+    match T::pem_file_iter(path).and_then(|items| items.collect::<Result<Vec<T>, _>>()) {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),
         Err(error) => Err(unusable(name, path, &error.to_string())),

@@ -83,6 +83,19 @@ fn no_exporter_is_a_choice() {
     assert!(telemetry.unwrap().shutdown(LONG));
 }
 
+#[test]
+fn the_console_is_an_exporter_if_it_is_built_in() {
+    for name in ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
+        let set: &'static [_] = Box::leak(Box::new([(name, "console")]));
+        match with(set).0 {
+            Ok(telemetry) => assert!(cfg!(feature = "stdout") && telemetry.shutdown(LONG)),
+            Err(error) => {
+                assert!(!cfg!(feature = "stdout") && error.to_string().contains("stdout"), "{error}")
+            }
+        }
+    }
+}
+
 #[cfg(feature = "prometheus")]
 #[test]
 fn prometheus_is_chosen() {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use redis::{FromRedisValue, Value, from_redis_value};
 
 use super::keys::escaped;
 use crate::moment::{from_micros, micros};
 use crate::outcome::FailureKind;
-use crate::percent;
 use crate::store::error::Kind;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
@@ -95,5 +95,5 @@ pub(super) fn kind(text: &str) -> FailureKind {
 }
 
 fn unescaped(text: &str) -> Arc<str> {
-    String::from_utf8_lossy(&percent::decoded(text)).into()
+    percent_decode_str(text).decode_utf8_lossy().into()
 }

@@ -4,8 +4,8 @@
 //! twice for each of them. So all who want totals share one reader, which is asked by whoever needs the numbers.
 //! Only an exporter that wants differences has a reader of its own, for those begin anew with every question.
 //!
-//! Exporters are sent to from threads of ours: the SDK's reader has no limit on its flush, none on its end, and is
-//! gone after the first callback that panics.
+//! Exporters are sent to from threads of ours: the SDK's periodic reader (0.33.1) waits for a flush without a limit, at its
+//! end for five seconds whatever the limit is, and its thread ends with the first callback that panics.
 
 mod guard;
 mod push;

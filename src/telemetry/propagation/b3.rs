@@ -1,8 +1,8 @@
 //! B3, the format of Zipkin: in one header or in several.
 //!
-//! Read in either form, whichever is configured; the single header goes first. Written in the one that is. A caller may
-//! leave the decision to us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`,
-//! which goes on to whoever is called.
+//! Both forms are read; the single header goes first. The configured one is written. A caller may leave the decision to
+//! us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`, which goes on to the next
+//! service. The one library for it, `opentelemetry-zipkin`, is deprecated and will be removed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, Tra
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use super::carrier::{Carrier, Field, Writer};
-use super::hex::{Case, Line, number};
 use super::ignored::{self, Header, Reason};
 
 static SINGLE: Field = Field::new("b3");
@@ -147,13 +146,18 @@ fn ids(trace_id: &str, span_id: &str) -> Option<(TraceId, SpanId)> {
     if !matches!(trace_id.len(), 16 | 32) {
         return None;
     }
-    let trace_id = TraceId::from(number(trace_id, Case::Either)?);
-    Some((trace_id, self::span_id(span_id)?)).filter(|(trace_id, _)| *trace_id != TraceId::INVALID)
+    let trace_id = TraceId::from_hex(digits(trace_id)?).ok().filter(|id| *id != TraceId::INVALID)?;
+    Some((trace_id, self::span_id(span_id)?))
 }
 
 fn span_id(text: &str) -> Option<SpanId> {
-    let id = number(text, Case::Either).filter(|_| text.len() == 16)?;
-    Some(SpanId::from(u64::try_from(id).ok()?)).filter(|id| *id != SpanId::INVALID)
+    let id = digits(text).filter(|text| text.len() == 16)?;
+    SpanId::from_hex(id).ok().filter(|id| *id != SpanId::INVALID)
+}
+
+/// `text` if it is hexadecimal: the API would read a sign as well.
+fn digits(text: &str) -> Option<&str> {
+    Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Writes one header.
@@ -168,13 +172,7 @@ pub(super) fn inject_single(context: &Context, writer: &mut impl Writer) {
         (None, true) => "1",
         (None, false) => "0",
     };
-    let line = Line::new()
-        .hex(&span.trace_id().to_bytes())
-        .text("-")
-        .hex(&span.span_id().to_bytes())
-        .text("-")
-        .text(state);
-    writer.put(&SINGLE, line.as_str());
+    writer.put(&SINGLE, format!("{}-{}-{state}", span.trace_id(), span.span_id()));
 }
 
 /// Writes several.
@@ -184,17 +182,17 @@ pub(super) fn inject_multi(context: &Context, writer: &mut impl Writer) {
     if !span.is_valid() {
         return;
     }
-    writer.put(&TRACE_ID, Line::new().hex(&span.trace_id().to_bytes()).as_str());
-    writer.put(&SPAN_ID, Line::new().hex(&span.span_id().to_bytes()).as_str());
+    writer.put(&TRACE_ID, span.trace_id().to_string());
+    writer.put(&SPAN_ID, span.span_id().to_string());
     // The parent of our span is nobody's business; one that was copied from a caller's headers is wrong as well.
     writer.remove(&PARENT_SPAN_ID);
     if context.get::<Debug>().is_some() {
         // This includes that it is sampled, which must not be said as well.
         writer.remove(&SAMPLED);
-        writer.put(&FLAGS, "1");
+        writer.put(&FLAGS, "1".to_owned());
     } else {
         writer.remove(&FLAGS);
-        writer.put(&SAMPLED, if span.is_sampled() { "1" } else { "0" });
+        writer.put(&SAMPLED, u8::from(span.is_sampled()).to_string());
     }
 }
 

@@ -1,14 +1,15 @@
 //! W3C Baggage: what travels with a request besides its trace.
-
-use std::borrow::Cow;
-use std::fmt::Write as _;
+//!
+//! Not the propagator of the SDK (0.33.1). That one reads the first of several headers, cuts a value at a second `=`, drops
+//! all entries of a header that is too long, writes `%` and the metadata as they are and any length, and does not tell
+//! what was malformed.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::carrier::{Carrier, Field, Writer};
 use super::ignored::{self, Header, Reason};
-use crate::percent;
 
 static BAGGAGE: Field = Field::new("baggage");
 
@@ -17,6 +18,9 @@ pub(super) const FIELDS: [&Field; 1] = [&BAGGAGE];
 /// Entries and bytes that the specification wants kept; no more are.
 const ENTRIES: usize = 64;
 const BYTES: usize = 8_192;
+
+/// What a value may not hold as it is, besides what is no ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
 /// The baggage of a request. An entry that cannot be read is left out, and so is what comes after the limits.
 pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
@@ -56,19 +60,11 @@ fn take(entry: &str, baggage: &mut Baggage) -> bool {
     }
     baggage.insert_with_metadata(
         key.to_owned(),
-        decoded(value).into_owned(),
+        percent_decode_str(value).decode_utf8_lossy().into_owned(),
         metadata.trim_ascii().to_owned(),
     );
     // What is no token is not taken.
     baggage.get(key).is_some()
-}
-
-/// Resolves `%41`; what is no such thing stays as it is, and what is no UTF-8 then is replaced.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(String::from_utf8_lossy(&percent::decoded(text)).into_owned())
 }
 
 pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
@@ -84,7 +80,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
         }
         line.push_str(key.as_str());
         line.push('=');
-        encode(value.as_str(), &mut line);
+        line.extend(utf8_percent_encode(value.as_str(), ENCODED));
         // A comma would begin another entry.
         let metadata = metadata.as_str().trim_ascii();
         if !metadata.is_empty() && metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
@@ -97,18 +93,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
             break;
         }
     }
-    writer.put(&BAGGAGE, &line);
-}
-
-fn encode(value: &str, line: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\' | b'%') {
-            line.push(char::from(byte));
-        } else {
-            // Into a string this always succeeds.
-            let _ = write!(line, "%{byte:02X}");
-        }
-    }
+    writer.put(&BAGGAGE, line);
 }
 
 #[cfg(test)]

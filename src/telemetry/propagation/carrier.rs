@@ -51,7 +51,7 @@ pub(super) trait Carrier {
 /// What fields are written to.
 pub(super) trait Writer {
     /// Writes `field`, in place of what stands there.
-    fn put(&mut self, field: &Field, value: &str);
+    fn put(&mut self, field: &Field, value: String);
 
     /// Takes `field` away, where that is possible.
     fn remove(&mut self, field: &Field);
@@ -72,8 +72,8 @@ impl Carrier for Any<'_> {
 pub(super) struct AnyMut<'a>(pub(super) &'a mut dyn Injector);
 
 impl Writer for AnyMut<'_> {
-    fn put(&mut self, field: &Field, value: &str) {
-        self.0.set(field.name, value.to_owned());
+    fn put(&mut self, field: &Field, value: String) {
+        self.0.set(field.name, value);
     }
 
     fn remove(&mut self, _: &Field) {}
@@ -90,8 +90,8 @@ impl Carrier for HeaderMap {
 
 #[cfg(feature = "http")]
 impl Writer for HeaderMap {
-    fn put(&mut self, field: &Field, value: &str) {
-        if let Ok(value) = HeaderValue::from_str(value) {
+    fn put(&mut self, field: &Field, value: String) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             // A request with 32,768 fields has no room; it goes without.
             let _ = self.try_insert(field.header.clone(), value);
         }

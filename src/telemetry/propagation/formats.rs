@@ -113,7 +113,7 @@ pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
 }
 
 /// Several formats as one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Formats {
     formats: Vec<Format>,
     deferred: b3::Deferred,

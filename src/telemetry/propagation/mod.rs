@@ -10,7 +10,6 @@ mod carrier;
 #[cfg(feature = "http")]
 mod client;
 mod formats;
-mod hex;
 pub(super) mod ignored;
 #[cfg(feature = "http")]
 mod server;

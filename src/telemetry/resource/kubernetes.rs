@@ -4,6 +4,7 @@
 //! names that are a custom and no more: those that are in wide use are looked for.
 
 use opentelemetry::KeyValue;
+use uuid::Uuid;
 
 use super::surroundings::{Surroundings, present};
 
@@ -45,9 +46,8 @@ fn uid_in_cgroup(text: &str) -> Option<String> {
             None => part.strip_prefix("pod")?,
         }
         .replace('_', "-");
-        let dashes: Vec<_> = uid.match_indices('-').map(|(at, _)| at).collect();
-        let hex = uid.bytes().all(|it| it == b'-' || it.is_ascii_hexdigit());
-        (uid.len() == 36 && dashes == [8, 13, 18, 23] && hex).then_some(uid)
+        // A UUID can be written without dashes, too.
+        (uid.len() == 36 && Uuid::try_parse(&uid).is_ok()).then_some(uid)
     })
 }
 

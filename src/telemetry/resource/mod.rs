@@ -1,8 +1,10 @@
 //! Who sends the telemetry.
 //!
-//! A trace that nobody can place is worth little. What a process can find out about itself without asking anyone
-//! over a network is found out here: from files that the system keeps, and from variables that platforms set.
-//! Command lines and the rest of the environment stay where they are, for they hold secrets.
+//! What a process can find out about itself without a network is found out here: from files that the system keeps, and
+//! from variables that platforms set. Command lines and the rest of the environment are left out: they hold secrets.
+//!
+//! Not by `opentelemetry-resource-detectors` (0.13). That one has Rust's names for architectures and systems, starts the
+//! command `hostname`, tells the command line, takes every `HOSTNAME` for a pod, and knows no task of ECS on Fargate.
 
 mod cloud;
 mod container;
@@ -81,11 +83,8 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, ConfigError> {
 
 /// A random UUID (version 4).
 fn instance_id() -> String {
-    let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let random = RandomIdGenerator::default().new_trace_id().to_bytes();
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+use opentelemetry_sdk::trace::{self, SamplingDecision, SamplingResult, ShouldSample};
 
 use super::Sampling;
 use crate::clock::{self, Tick};
@@ -19,8 +19,8 @@ pub(in crate::telemetry) struct Sampler {
 #[derive(Debug)]
 enum Node {
     Always(bool),
-    /// Below this, of 2^63.
-    Below(u64),
+    /// The SDK's.
+    Ratio(trace::Sampler),
     PerSecond(Pace),
     ParentBased(Box<Node>),
     Rules(Vec<(Pattern, Node)>, Box<Node>),
@@ -62,14 +62,11 @@ fn by_name(sampling: &Sampling) -> bool {
 }
 
 impl Node {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
-    // The arithmetic of the SDK, to the bit.
     fn new(sampling: &Sampling) -> Self {
         match sampling {
             Sampling::AlwaysOn => Self::Always(true),
             Sampling::AlwaysOff => Self::Always(false),
-            Sampling::Ratio(ratio) if *ratio >= 1.0 => Self::Always(true),
-            Sampling::Ratio(ratio) => Self::Below((ratio.max(0.0) * (1_u64 << 63) as f64) as u64),
+            Sampling::Ratio(ratio) => Self::Ratio(trace::Sampler::TraceIdRatioBased(*ratio)),
             Sampling::PerSecond(traces) => Self::PerSecond(Pace::new(*traces)),
             Sampling::ParentBased(root) => Self::ParentBased(Box::new(Self::new(root))),
             Sampling::Rules { rules, otherwise } => Self::Rules(
@@ -82,10 +79,10 @@ impl Node {
     fn keeps(&self, candidate: Candidate<'_>) -> bool {
         match self {
             Self::Always(kept) => *kept,
-            // The low 63 bits of the id, so that every service that does so agrees.
-            Self::Below(limit) => {
-                let low = u128::from_be_bytes(candidate.trace_id.to_bytes()) as u64;
-                low >> 1 < *limit
+            Self::Ratio(sampler) => {
+                let kind = SpanKind::Internal;
+                let result = sampler.should_sample(None, candidate.trace_id, "", &kind, &[], &[]);
+                result.decision == SamplingDecision::RecordAndSample
             }
             Self::PerSecond(pace) => pace.admits(clock::now()),
             Self::ParentBased(root) => match candidate.parent {

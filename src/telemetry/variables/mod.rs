@@ -2,14 +2,16 @@
 
 mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 pub use self::table::{UNREAD_VARIABLES, VARIABLES, Variable};
 use crate::error::ConfigError;
-use crate::percent;
 
 /// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
 #[derive(Clone)]
@@ -71,5 +73,5 @@ impl fmt::Debug for Variables {
 
 /// Text without its percent encoding; text that is no such encoding stays as it is.
 pub(super) fn percent_decoded(text: &str) -> String {
-    String::from_utf8(percent::decoded(text)).unwrap_or_else(|_| text.to_owned())
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }

@@ -51,9 +51,9 @@ variables! {
     OTEL_PROPAGATORS "Formats of trace context: a list of `tracecontext`, `baggage`, `b3` and `b3multi`, or `none`." "`tracecontext,baggage`";
     OTEL_TRACES_SAMPLER "Which traces are kept: `always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`." "`parentbased_always_on`";
     OTEL_TRACES_SAMPLER_ARG "The share that `traceidratio` keeps, from 0 to 1." "`1`";
-    OTEL_TRACES_EXPORTER "Where spans go: a list of `otlp` and `console`, or `none`." "what the code says";
-    OTEL_METRICS_EXPORTER "Where metrics go: a list of `otlp`, `prometheus` and `console`, or `none`." "what the code says";
-    OTEL_LOGS_EXPORTER "Where log records go: a list of `otlp` and `console`, or `none`." "what the code says";
+    OTEL_TRACES_EXPORTER "Where spans go: a list of `otlp` and `console` (feature `stdout`), or `none`." "what the code says";
+    OTEL_METRICS_EXPORTER "Where metrics go: a list of `otlp`, `prometheus` and `console` (feature `stdout`), or `none`." "what the code says";
+    OTEL_LOGS_EXPORTER "Where log records go: a list of `otlp` and `console` (feature `stdout`), or `none`." "what the code says";
     OTEL_BSP_SCHEDULE_DELAY "Milliseconds that a span waits at most for its export." "`5000`";
     OTEL_BSP_EXPORT_TIMEOUT "Milliseconds that an export of spans may take." "`30000`";
     OTEL_BSP_MAX_QUEUE_SIZE "Spans that may wait." "`2048`";
