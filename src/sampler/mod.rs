@@ -32,6 +32,8 @@ mod builder;
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod cpu_list;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod files;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
@@ -39,6 +41,8 @@ mod host;
 mod latest;
 #[cfg(feature = "system")]
 mod limits;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod mounts;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod pressure;
 mod probe;
@@ -50,8 +54,6 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
-#[cfg(all(feature = "system", target_os = "linux"))]
-mod text;
 mod thresholds;
 
 use std::sync::Arc;

@@ -212,7 +212,7 @@ struct Devices {
 #[cfg(target_os = "linux")]
 impl Default for Devices {
     fn default() -> Self {
-        let (root, any) = (std::path::Path::new(""), NameFilter::default);
+        let (root, any) = (std::path::Path::new("/"), NameFilter::default);
         Self {
             disks: Disks::below(root, any()),
             file_systems: FileSystems::below(root, any(), any()),

@@ -78,7 +78,8 @@ impl Cpu {
             }
             utilization = most(utilization, used.map(|used| used / quota));
         }
-        let online = groups.files.read("sys/devices/system/cpu/online").ok().and_then(listed).map(count);
+        let online = groups.files.read("sys/devices/system/cpu/online").ok();
+        let online = online.and_then(|list| listed(&list)).map(count);
         let set = places
             .cpu_set
             .as_ref()
