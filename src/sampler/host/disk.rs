@@ -23,7 +23,7 @@ const SECTOR: u64 = 512;
 const VIRTUAL: [&str; 8] = ["loop*", "ram*", "zram*", "dm-*", "md*", "zd*", "sr*", "fd*"];
 
 /// Reads the disks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct Disks {
     files: Files,
     filter: NameFilter,

@@ -24,7 +24,7 @@ const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
 const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
 
 /// Reads the file systems.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct FileSystems {
     files: Files,
     by_mount_point: NameFilter,
@@ -58,16 +58,6 @@ struct Entry {
     source: String,
 }
 
-/// Bytes.
-#[derive(Clone, Copy)]
-struct Space {
-    used: u64,
-    /// What those without privileges may have.
-    free: u64,
-    /// What only the superuser may have.
-    reserved: u64,
-}
-
 impl FileSystems {
     pub(in crate::sampler) fn below(root: &Path, by_mount_point: NameFilter, by_type: NameFilter) -> Self {
         Self { files: Files::below(root), by_mount_point, by_type, list: String::new(), mounts: Vec::new() }
@@ -84,19 +74,8 @@ impl FileSystems {
     }
 
     pub(in crate::sampler) fn snapshots(&mut self) -> Vec<FileSystemSnapshot> {
-        let of = |mount: &Mount| {
-            let space = Space::of(mount)?;
-            Some(FileSystemSnapshot {
-                mount_point: mount.entry.path.clone(),
-                device: mount.entry.source.clone(),
-                kind: mount.entry.kind.clone(),
-                read_only: mount.entry.read_only,
-                limit: space.limit(),
-                used: space.used,
-                free: space.free,
-            })
-        };
-        self.refresh().map(|mounts| mounts.iter().filter_map(of).collect()).unwrap_or_default()
+        self.refresh()
+            .map_or(Vec::new(), |mounts| mounts.iter().filter_map(|mount| mount.entry.ask()).collect())
     }
 }
 
@@ -104,44 +83,20 @@ impl Probe for FileSystems {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         for mount in self.refresh()? {
             // One that cannot be asked, because it is just being unmounted or not ours to see, is not there.
-            let Some(space) = Space::of(mount) else { continue };
-            sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit()), &mount.whole);
+            let Some(space) = mount.entry.ask() else { continue };
+            let reserved = space.limit.saturating_sub(space.used).saturating_sub(space.free);
+            sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit), &mount.whole);
             sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.used), &mount.used);
             sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.free), &mount.free);
-            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.reserved), &mount.reserved);
-            if let Some(share) = space.utilization() {
-                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, share, &mount.used);
-                if !mount.entry.read_only {
-                    sample.watch_host(Watched::Disk, Some(&mount.which), share);
+            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(reserved), &mount.reserved);
+            if space.used.saturating_add(space.free) > 0 {
+                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, space.utilization(), &mount.used);
+                if !space.read_only {
+                    sample.watch_host(Watched::Disk, Some(&mount.which), space.utilization());
                 }
             }
         }
         Ok(())
-    }
-}
-
-impl Space {
-    /// `None` where it cannot be asked, and for one that holds nothing by nature.
-    fn of(mount: &Mount) -> Option<Self> {
-        let space = rustix::fs::statvfs(&*mount.entry.path).ok().filter(|space| space.f_blocks > 0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-        // Some count what is free for all larger than what is free.
-        let free = space.f_bavail.min(space.f_bfree);
-        Some(Self {
-            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
-            free: bytes(free),
-            reserved: bytes(space.f_bfree - free),
-        })
-    }
-
-    fn limit(&self) -> u64 {
-        self.used.saturating_add(self.free).saturating_add(self.reserved)
-    }
-
-    /// Of what those without privileges may have, as `df` has it.
-    fn utilization(&self) -> Option<f64> {
-        let all = self.used.saturating_add(self.free);
-        (all > 0).then(|| count(self.used) / count(all))
     }
 }
 
@@ -218,6 +173,22 @@ impl Entry {
             kind: mount.fs_type,
             // Of `user:password@host`, the host.
             source: source.rsplit_once('@').map_or(source, |(_, host)| host).to_owned(),
+        })
+    }
+
+    /// Its space in bytes. `None` where it cannot be asked, and for one that holds nothing by nature.
+    fn ask(&self) -> Option<FileSystemSnapshot> {
+        let space = rustix::fs::statvfs(&*self.path).ok().filter(|space| space.f_blocks > 0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Some(FileSystemSnapshot {
+            mount_point: self.path.clone(),
+            device: self.source.clone(),
+            kind: self.kind.clone(),
+            read_only: self.read_only,
+            limit: bytes(space.f_blocks.max(space.f_bfree)),
+            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
+            // Some count what is free for all larger than what is free.
+            free: bytes(space.f_bavail.min(space.f_bfree)),
         })
     }
 

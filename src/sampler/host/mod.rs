@@ -83,6 +83,7 @@ pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, lim
 }
 
 /// The machine at one moment.
+#[derive(Default)]
 pub(in crate::sampler) struct MachineReading {
     pub(in crate::sampler) cpu_utilization: Option<f64>,
     pub(in crate::sampler) cpu: Option<CpuSnapshot>,

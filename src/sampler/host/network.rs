@@ -24,7 +24,7 @@ const VIRTUAL: &str = "lo veth* docker* br-* virbr* cni* podman* flannel* cali* 
     ip6gre* ip_vti* teql* dummy* ifb* nlmon* vnet* vmnet*";
 
 /// Reads the network interfaces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct Networks {
     files: Files,
     filter: NameFilter,

@@ -10,7 +10,7 @@ use procfs::{FromBufRead, FromRead};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{CpuTime, Faults, OwnReading, Switches};
+use super::{CpuTime, OwnReading};
 use crate::sampler::cpu_list::listed;
 use crate::sampler::files::{Files, kib, value};
 use crate::sampler::probe::ProbeError;
@@ -29,10 +29,8 @@ impl Reader {
             .map_err(|error| ProbeError(format!("getrusage: {}", error.desc()).into()))?;
         let mut reading = OwnReading {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
-            switches: both(usage.voluntary_context_switches(), usage.involuntary_context_switches())
-                .map(|(voluntary, involuntary)| Switches { voluntary, involuntary }),
-            faults: both(usage.minor_page_faults(), usage.major_page_faults())
-                .map(|(minor, major)| Faults { minor, major }),
+            switches: both(usage.voluntary_context_switches(), usage.involuntary_context_switches()),
+            faults: both(usage.minor_page_faults(), usage.major_page_faults()),
             file_descriptors: file_descriptors(),
             file_descriptor_limit: getrlimit(Resource::Nofile).current,
             uptime: self.uptime(),
@@ -83,8 +81,8 @@ fn duration(time: TimeVal) -> Duration {
 }
 
 /// Counters of the kernel are not negative, unless they are of 32 bits and ran over.
-fn both<N: TryInto<u64>>(first: N, second: N) -> Option<(u64, u64)> {
-    Some((first.try_into().ok()?, second.try_into().ok()?))
+fn both<N: TryInto<u64>>(first: N, second: N) -> Option<[u64; 2]> {
+    Some([first.try_into().ok()?, second.try_into().ok()?])
 }
 
 #[cfg(test)]
