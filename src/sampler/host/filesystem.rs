@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use procfs::process::MountInfo;
 
-use super::filters::{NameFilter, matches};
+use super::filters::NameFilter;
 use crate::sampler::count;
 use crate::sampler::files::Files;
 use crate::sampler::mounts::mounts;
@@ -193,11 +193,11 @@ impl Entry {
     }
 
     fn is_local(&self) -> bool {
-        let any = |kinds: &[&str]| kinds.iter().any(|kind| matches(kind, &self.kind));
+        let kind = &*self.kind;
         // The root of a container is an overlay, and all that the container sees of the disk below.
-        self.path == "/" && !matches("rootfs", &self.kind)
-            || (self.device.0 != 0 && !any(&IMAGES))
-            || any(&LOCAL)
+        self.path == "/" && kind != "rootfs"
+            || (self.device.0 != 0 && !IMAGES.contains(&kind))
+            || LOCAL.contains(&kind)
     }
 
     /// Whether both are one file system, and have one space.

@@ -9,11 +9,11 @@ use crate::sampler::files::kib;
 use crate::sampler::probe::{Labels, Sample};
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
 use crate::signal::{
-    SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION,
-    SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION,
+    SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_SHARED, SYSTEM_MEMORY_USAGE,
+    SYSTEM_MEMORY_UTILIZATION, SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION,
 };
 #[cfg(target_os = "linux")]
-use crate::signal::{SYSTEM_MEMORY_SHARED, SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
+use crate::signal::{SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
 
 const USED: Labels = Labels::Fixed(&[("system.memory.state", "used")]);
 const FREE: Labels = Labels::Fixed(&[("system.memory.state", "free")]);
@@ -41,7 +41,6 @@ pub(super) fn emit(memory: &MemorySnapshot, sample: &mut Sample) {
     if cfg!(target_os = "linux") {
         sample.value(&SYSTEM_MEMORY_AVAILABLE, count(memory.available));
     }
-    #[cfg(target_os = "linux")]
     if let Some(shared) = memory.shared {
         sample.value(&SYSTEM_MEMORY_SHARED, count(shared));
     }
@@ -150,6 +149,16 @@ mod tests {
         assert_eq!(memory(&MEMINFO.replace("24684084", "12")), None);
         assert_eq!(memory(&MEMINFO.replace("24684084", "0")), None);
         assert_eq!(memory(&MEMINFO.replace("3572", "99999999999999999999")), None);
+    }
+
+    #[test]
+    fn gvisor_leaves_fields_out_that_procfs_insists_on() {
+        let text = "MemTotal: 8 kB\nMemFree: 3 kB\nMemAvailable: 3 kB\nBuffers: 0 kB\nCached: 1 kB\nSwapCache: 0 kB\n\
+            Active: 2 kB\nInactive: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\nDirty: 0 kB\nWriteback: 0 kB\n\
+            AnonPages: 2 kB\nMapped: 1 kB\nShmem: 1 kB\n";
+        assert_eq!(memory(text).unwrap().used, 4 * 1_024);
+        // If it does not insist any more, it may read this file too.
+        assert!(procfs::Meminfo::from_buf_read(text.as_bytes()).is_err());
     }
 
     #[test]

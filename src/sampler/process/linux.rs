@@ -87,6 +87,8 @@ fn both<N: TryInto<u64>>(first: N, second: N) -> Option<[u64; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use procfs::process::Status;
+
     use super::super::other;
     use super::*;
 
@@ -100,6 +102,13 @@ mod tests {
         assert_eq!((reading.memory_virtual, reading.memory, reading.threads), (20_480, 8_192, Some(3)));
         assert_eq!(reading.memory_peak, None);
         of_status("", &mut reading);
+        // As gVisor writes it, with all that it has: `procfs` insists on more.
+        let gvisor = "Name:\ta\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\n\
+            Gid:\t0\t0\t0\t0\nFDSize:\t4\nGroups:\t \nVmSize:\t20 kB\nVmRSS:\t8 kB\nVmData:\t4 kB\nThreads:\t3\n\
+            CapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\nCapAmb:\t0\nSeccomp:\t0\nMems_allowed:\t1\n";
+        of_status(gvisor, &mut reading);
+        assert_eq!((reading.memory_virtual, reading.memory, reading.threads), (20_480, 8_192, Some(3)));
+        assert!(Status::from_buf_read(gvisor.as_bytes()).is_err());
     }
 
     #[test]
