@@ -211,7 +211,7 @@ impl SystemSnapshot {
     /// Reads the machine and this process now: some fifty system calls.
     ///
     /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, whoever made that; the first call gives none. What cannot be read is
+    /// share since the call before it, from any thread; the first call gives none. What cannot be read is
     /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
     #[must_use]
     pub fn now() -> Self {
