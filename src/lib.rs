@@ -52,6 +52,7 @@ pub mod backoff;
 #[cfg(feature = "breaker")]
 pub mod breaker;
 mod clock;
+mod cut;
 #[cfg(feature = "dead-letters")]
 pub mod dead_letter;
 mod duration;

@@ -12,7 +12,7 @@ mod said;
 
 #[cfg(feature = "grpc")]
 pub(crate) use said::shown;
-pub(crate) use said::{MESSAGE, Said, cut_at};
+pub(crate) use said::{MESSAGE, Said};
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};

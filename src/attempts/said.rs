@@ -9,6 +9,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::cut::cut;
 use crate::error::as_error;
 use crate::outcome::GRPC_CODES;
 
@@ -37,11 +38,7 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn new(error_type: impl Into<String>, message: &str) -> Self {
-        Self {
-            error_type: error_type.into(),
-            message: cut_at(message, LONGEST).to_owned(),
-            causes: Vec::new(),
-        }
+        Self { error_type: error_type.into(), message: cut(message, LONGEST).to_owned(), causes: Vec::new() }
     }
 
     /// A text that somebody gave for an error.
@@ -114,7 +111,7 @@ struct Bounded {
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.limit - self.text.len();
-        let taken = cut_at(text, room);
+        let taken = cut(text, room);
         self.text.push_str(taken);
         if taken.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
     }
@@ -159,15 +156,6 @@ fn short_name(full: &str) -> &str {
     let end = full.find('<').unwrap_or(full.len());
     let start = full[..end].rfind("::").map_or(0, |place| place + 2);
     &full[start..end]
-}
-
-/// The beginning of `text`, up to so many bytes.
-pub(crate) fn cut_at(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(feature = "http")]

@@ -6,7 +6,8 @@ use super::core::Core;
 use super::failure::{Ended, Failure};
 use super::letter::{Attempt, Letter, Payload, Redaction};
 use super::lineage;
-use crate::attempts::{Tried, cut_at};
+use crate::attempts::Tried;
+use crate::cut::cut;
 use crate::moment;
 use crate::signal::{self, Identity, TraceIds, current_correlation, current_trace};
 use crate::store::LetterId;
@@ -75,7 +76,7 @@ impl Core {
         if let Some(clean) = self.redactor.text(&message, &mut Vec::new()) {
             message = clean;
         }
-        message.truncate(cut_at(&message, SAID).len());
+        message.truncate(cut(&message, SAID).len());
         Attempt {
             at,
             took: Some(took),

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
-use crate::attempts::{MESSAGE, Record, Said, Tried, cut_at};
+use crate::attempts::{MESSAGE, Record, Said, Tried};
+use crate::cut::cut;
 use crate::outcome::{Classify, FailureKind};
 use crate::store::Fingerprint;
 
@@ -58,7 +59,7 @@ impl Failure {
             if let Some(clean) = redact(text) {
                 *text = clean;
             }
-            text.truncate(cut_at(text, MESSAGE).len());
+            text.truncate(cut(text, MESSAGE).len());
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::cut::cut;
+
 /// How far to look for what tells whether a list goes on.
 const AHEAD: usize = 64;
 
@@ -14,7 +16,7 @@ pub(super) fn is_name(byte: u8) -> bool {
 
 /// The beginning of the character that `at` lies in.
 pub(super) fn char_start(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at)
+    cut(text, at).len()
 }
 
 /// What kind of value to expect.

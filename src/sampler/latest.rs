@@ -53,7 +53,7 @@ impl Latest {
         Self { slots: sources.map(slot).collect(), thresholds }
     }
 
-    /// Shows this sample from now on; gives back the room of the one before, unless somebody looks at that still.
+    /// Shows this sample from now on; gives back the room of the one before, unless a reader still holds it.
     pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
         let slot = self.slots.get(source)?;
         slot.watch.lock().read(&sample.figures, at, &self.thresholds);

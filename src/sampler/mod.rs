@@ -1,6 +1,6 @@
 //! The machine and this process, read in the background.
 //!
-//! Whoever collects metrics must not wait for `/proc` or a driver: a callback that hangs stalls the export of
+//! Collecting metrics must not wait for `/proc` or a driver: a callback that hangs stalls the export of
 //! everything else. So a thread of its own reads each source at its interval and leaves the values behind;
 //! collecting only picks them up. What is older than three intervals is not reported: no value is better than
 //! one that pretends to be fresh.
@@ -32,6 +32,8 @@ mod builder;
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod cpu_list;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod files;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "system")]
@@ -39,6 +41,8 @@ mod host;
 mod latest;
 #[cfg(feature = "system")]
 mod limits;
+#[cfg(all(feature = "system", target_os = "linux"))]
+mod mounts;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod pressure;
 mod probe;
@@ -50,8 +54,6 @@ mod schedule;
 mod settings;
 #[cfg(feature = "system")]
 mod snapshot;
-#[cfg(all(feature = "system", target_os = "linux"))]
-mod text;
 mod thresholds;
 
 use std::sync::Arc;
@@ -103,7 +105,7 @@ impl Sampler {
 /// Keeps the background reading going; dropping it stops the threads and takes their values away.
 ///
 /// The drop waits for the threads, which end at once. A source that hangs keeps its thread until it answers: after
-/// 50 ms nobody waits for it.
+/// 50 ms the drop no longer waits for it.
 #[derive(Debug)]
 #[must_use = "dropping the guard stops the sampler"]
 pub struct SamplerGuard {

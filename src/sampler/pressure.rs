@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use procfs::parse_pressure_record;
+
+use super::files::hundredths;
 use super::probe::{Labels, Sample};
-use super::text::{decimal, fields, lines, number};
 use crate::signal::{PRESSURE_RECENT, PRESSURE_TIME};
 
 /// What a pressure file says.
@@ -14,7 +16,7 @@ use crate::signal::{PRESSURE_RECENT, PRESSURE_TIME};
 pub(super) struct Pressure {
     /// At least one task waited.
     pub(super) some: Option<Waited>,
-    /// Nobody got anywhere meanwhile.
+    /// All tasks waited.
     pub(super) full: Option<Waited>,
 }
 
@@ -34,18 +36,16 @@ pub(super) struct PressureLabels {
 }
 
 impl Pressure {
-    /// Reads a pressure file; what does not look as it should is left out.
-    pub(super) fn parse(text: &[u8]) -> Self {
-        let mut pressure = Self::default();
-        for line in lines(text) {
-            let mut fields = fields(line);
-            match fields.next() {
-                Some(b"some") => pressure.some = Waited::parse(fields),
-                Some(b"full") => pressure.full = Waited::parse(fields),
-                _ => {}
-            }
-        }
-        pressure
+    /// Reads a pressure file; what does not look as it should is left out. Either line may be missing: `irq` has no
+    /// `some`, and `cpu` of old kernels no `full`.
+    pub(super) fn parse(text: &str) -> Self {
+        let waited = |share: &str| {
+            // `procfs` cuts five bytes off without a look.
+            let record = parse_pressure_record(text.lines().find(|line| line.starts_with(share))?).ok()?;
+            let recent = (hundredths(record.avg10)? / 100.0).min(1.0);
+            Some(Waited { recent, total: Duration::from_micros(record.total) })
+        };
+        Self { some: waited("some "), full: waited("full ") }
     }
 
     pub(super) fn emit(&self, sample: &mut Sample, labels: &PressureLabels) {
@@ -55,20 +55,6 @@ impl Pressure {
                 sample.with(&PRESSURE_TIME, waited.total.as_secs_f64(), labels);
             }
         }
-    }
-}
-
-impl Waited {
-    fn parse<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let (mut recent, mut total) = (None, None);
-        for field in fields {
-            if let Some(value) = field.strip_prefix(b"avg10=") {
-                recent = decimal(value);
-            } else if let Some(value) = field.strip_prefix(b"total=") {
-                total = number(value);
-            }
-        }
-        Some(Self { recent: (recent? / 100.0).min(1.0), total: Duration::from_micros(total?) })
     }
 }
 
@@ -86,18 +72,26 @@ mod tests {
 
     #[test]
     fn both_lines_are_read_and_what_is_malformed_is_left_out() {
-        let text = b"some avg10=19.06 avg60=12.05 avg300=5.14 total=14032633030\n\
+        let text = "some avg10=19.06 avg60=12.05 avg300=5.14 total=14032633030\n\
             full avg10=0.47 avg60=2.65 avg300=3.29 total=323368813\n";
         let pressure = Pressure::parse(text);
         let some = Waited { recent: 0.1906, total: Duration::from_micros(14_032_633_030) };
         assert_eq!(pressure.some, Some(some));
         assert_eq!(pressure.full.unwrap().total, Duration::from_micros(323_368_813));
-        for bad in
-            ["", "some", "some avg10=1.00", "some avg10=x total=1", "some avg10=-1 total=1", "full total=7"]
-        {
-            assert_eq!(Pressure::parse(bad.as_bytes()), Pressure::default(), "{bad}");
+        for bad in [
+            "",
+            "some",
+            "someö",
+            "some avg10=1.00",
+            "some avg10=x total=1",
+            "some avg10=-1 total=1",
+            "full total=7",
+        ] {
+            assert_eq!(Pressure::parse(bad), Pressure::default(), "{bad}");
         }
-        let much = Pressure::parse(b"full avg10=100.49 total=1\n").full.unwrap();
+        let negative = "some avg10=-1.00 avg60=0.00 avg300=0.00 total=1\n";
+        assert_eq!(Pressure::parse(negative), Pressure::default());
+        let much = Pressure::parse("full avg10=100.49 avg60=0.00 avg300=0.00 total=1\n").full.unwrap();
         assert_eq!(much.recent, 1.0);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::count;
 use super::host::Machine;
 #[cfg(target_os = "linux")]
-use super::host::{Disks, FileSystems, NameFilter, Networks};
+use super::host::{Disks, FileSystems, Networks};
 use super::process::{Own, Share};
 use crate::sync::Mutex;
 
@@ -199,43 +199,25 @@ static READERS: Mutex<Option<Readers>> = Mutex::new(None);
 struct Readers {
     machine: Machine,
     own: Own,
-    devices: Devices,
-}
-
-#[cfg(target_os = "linux")]
-struct Devices {
+    #[cfg(target_os = "linux")]
     disks: Disks,
+    #[cfg(target_os = "linux")]
     file_systems: FileSystems,
+    #[cfg(target_os = "linux")]
     networks: Networks,
 }
-
-#[cfg(target_os = "linux")]
-impl Default for Devices {
-    fn default() -> Self {
-        let (root, any) = (std::path::Path::new(""), NameFilter::default);
-        Self {
-            disks: Disks::below(root, any()),
-            file_systems: FileSystems::below(root, any(), any()),
-            networks: Networks::below(root, any()),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-#[derive(Default)]
-struct Devices;
 
 impl SystemSnapshot {
     /// Reads the machine and this process now: some fifty system calls.
     ///
     /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, whoever made that; the first call gives none. What cannot be read is
+    /// share since the call before it, from any thread; the first call gives none. What cannot be read is
     /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
     #[must_use]
     pub fn now() -> Self {
         let mut readers = READERS.lock();
-        let Readers { machine, own, devices } = readers.get_or_insert_default();
-        let process = own.read().ok().map(|own| ProcessSnapshot {
+        let readers = readers.get_or_insert_default();
+        let process = readers.own.read().ok().map(|own| ProcessSnapshot {
             cpu_time: own.cpu.all(),
             cpu_utilization: own.share.map(Share::all),
             memory: own.memory,
@@ -248,44 +230,26 @@ impl SystemSnapshot {
             file_descriptor_limit: own.file_descriptor_limit,
             uptime: own.uptime.unwrap_or_default(),
         });
-        let mut snapshot = Self {
-            cpu_utilization: None,
-            cpu: None,
-            cpus: 0,
-            load: None,
-            memory: None,
-            swap: None,
-            disks: None,
-            file_systems: Vec::new(),
-            network: None,
-            uptime: None,
+        let machine = readers.machine.read().unwrap_or_default();
+        #[cfg(target_os = "linux")]
+        let (disks, file_systems, network) =
+            (readers.disks.totals(), readers.file_systems.snapshots(), readers.networks.totals());
+        #[cfg(not(target_os = "linux"))]
+        let (disks, file_systems, network) = (None, Vec::new(), None);
+        Self {
+            cpu_utilization: machine.cpu_utilization,
+            cpu: machine.cpu,
+            cpus: machine.cpus,
+            load: machine.load,
+            memory: machine.memory,
+            swap: machine.swap,
+            disks,
+            file_systems,
+            network,
+            uptime: machine.uptime,
             process,
-        };
-        if let Ok(machine) = machine.read() {
-            snapshot.cpu_utilization = machine.cpu_utilization;
-            snapshot.cpu = machine.cpu;
-            snapshot.cpus = machine.cpus;
-            snapshot.load = machine.load;
-            snapshot.memory = machine.memory;
-            snapshot.swap = machine.swap;
-            snapshot.uptime = machine.uptime;
         }
-        devices.read(&mut snapshot);
-        snapshot
     }
-}
-
-impl Devices {
-    #[cfg(target_os = "linux")]
-    fn read(&mut self, snapshot: &mut SystemSnapshot) {
-        snapshot.disks = self.disks.totals();
-        snapshot.file_systems = self.file_systems.snapshots();
-        snapshot.network = self.networks.totals();
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unused_self)] // As above.
-    fn read(&mut self, _snapshot: &mut SystemSnapshot) {}
 }
 
 impl CpuSnapshot {

@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use serde::{Deserialize, Serialize};
 
 use super::variables::Variables;
+use crate::cut::cut;
 use crate::error::ConfigError;
 
 /// What one span may hold; what comes on top is dropped and counted on the span.
@@ -64,7 +65,7 @@ impl SpanLimits {
 
     /// `text` as far as it may reach.
     pub(super) fn cut<'a>(&self, text: &'a str) -> &'a str {
-        &text[..text.floor_char_boundary(self.value_length)]
+        cut(text, self.value_length)
     }
 
     /// Puts `new` into `attributes`: in the place of an older one of that name, else at the end if there is

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::attempts::cut_at;
+use crate::cut::cut;
 use crate::health::{CheckOutcome, CheckReport};
 use crate::redact::{MARKER, RedactionSettings, Redactor};
 
@@ -38,10 +38,10 @@ pub(super) fn presentable(message: &str) -> Arc<str> {
     static SECRETS: LazyLock<Option<Redactor>> =
         LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
     // Of a secret that is cut in two a part could stay.
-    let read = cut_at(message, MESSAGE + MESSAGE / 4);
+    let read = cut(message, MESSAGE + MESSAGE / 4);
     let Some(redactor) = &*SECRETS else { return MARKER.into() };
     let clean = redactor.text(read);
-    let kept = cut_at(&clean, MESSAGE);
+    let kept = cut(&clean, MESSAGE);
     let mut line: String =
         kept.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if kept.len() < clean.len() || read.len() < message.len() {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use crate::cut::cut;
+
 /// More of what somebody else says would fill the pages of who looks at health.
 const LONGEST: usize = 240;
 
@@ -29,8 +31,7 @@ pub(super) fn short(text: &str) -> String {
     let mut line: String =
         text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if line.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
-        line.truncate(end);
+        line.truncate(cut(&line, LONGEST).len());
         line.push('…');
     }
     line

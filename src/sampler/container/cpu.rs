@@ -78,7 +78,8 @@ impl Cpu {
             }
             utilization = most(utilization, used.map(|used| used / quota));
         }
-        let online = groups.files.read("sys/devices/system/cpu/online").ok().and_then(listed).map(count);
+        let online = groups.files.read("sys/devices/system/cpu/online").ok();
+        let online = online.and_then(|list| listed(&list)).map(count);
         let set = places
             .cpu_set
             .as_ref()
@@ -149,7 +150,7 @@ impl Cpu {
     }
 }
 
-/// Time and throttling of the group so many steps above the process's own.
+/// Time and throttling of the group `level` steps above the process's own.
 fn figures(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTime>, Option<Throttling>) {
     let (cpu, time) = (places.cpu.as_ref(), places.cpu_time.as_ref());
     if let Some(cpu) = cpu.filter(|cpu| cpu.version == Version::V2) {

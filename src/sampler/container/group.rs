@@ -1,12 +1,13 @@
 //! What the files of a control group say, alike for both versions.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::place::Version;
 use crate::sampler::count;
 use crate::sampler::cpu_list::listed;
+use crate::sampler::files::{Files, value};
 use crate::sampler::pressure::Pressure;
-use crate::sampler::text::{Files, fields, lines, number};
 
 /// From this size on, a limit of version 1 means that there is none: it is the largest number of pages.
 const UNLIMITED: u64 = 1 << 62;
@@ -14,7 +15,6 @@ const UNLIMITED: u64 = 1 << 62;
 /// Reads the files of groups.
 pub(super) struct Groups {
     pub(super) files: Files,
-    name: String,
 }
 
 /// Processor time of a group.
@@ -53,33 +53,26 @@ pub(super) struct MemoryEvents {
 }
 
 impl Groups {
-    pub(super) fn new(files: Files) -> Self {
-        Self { files, name: String::new() }
-    }
-
-    fn read(&mut self, group: &str, file: &str) -> Option<&[u8]> {
-        self.name.clear();
-        for part in [group, "/", file] {
-            self.name.push_str(part);
-        }
-        self.files.read(&self.name).ok()
+    fn read(&mut self, group: &str, file: &str) -> Option<Cow<'_, str>> {
+        self.files.read(&format!("{group}/{file}")).ok()
     }
 
     fn number(&mut self, group: &str, file: &str) -> Option<u64> {
-        number(self.read(group, file)?.trim_ascii())
+        self.read(group, file)?.trim_ascii().parse().ok()
     }
 
     /// The processors that the quota of a group amounts to, if it has one.
     pub(super) fn quota(&mut self, version: Version, group: &str) -> Option<f64> {
-        let (quota, period) = match version {
+        let (quota, period): (u64, u64) = match version {
             Version::V1 => {
                 // -1 for none.
                 (self.number(group, "cpu.cfs_quota_us")?, self.number(group, "cpu.cfs_period_us")?)
             }
             Version::V2 => {
-                let mut fields = fields(self.read(group, "cpu.max")?);
+                let text = self.read(group, "cpu.max")?;
                 // "max" for none.
-                (number(fields.next()?)?, number(fields.next()?)?)
+                let (quota, period) = text.trim_ascii().split_once(' ')?;
+                (quota.parse().ok()?, period.parse().ok()?)
             }
         };
         (quota > 0 && period > 0).then(|| count(quota) / count(period))
@@ -87,63 +80,43 @@ impl Groups {
 
     /// How many processors the set of a group holds.
     pub(super) fn cpu_set(&mut self, version: Version, group: &str) -> Option<u64> {
-        match version {
-            Version::V1 => match self.read(group, "cpuset.effective_cpus").and_then(listed) {
-                None => listed(self.read(group, "cpuset.cpus")?),
-                effective => effective,
-            },
-            Version::V2 => listed(self.read(group, "cpuset.cpus.effective")?),
-        }
+        let files: &[_] = match version {
+            Version::V1 => &["cpuset.effective_cpus", "cpuset.cpus"],
+            Version::V2 => &["cpuset.cpus.effective"],
+        };
+        files.iter().find_map(|file| listed(&self.read(group, file)?))
     }
 
     /// Of version 2, where the throttling is in the file of the processor time.
     pub(super) fn cpu_stat(&mut self, group: &str) -> (Option<CpuTime>, Option<Throttling>) {
-        let (mut all, mut time, mut throttling) = (None, CpuTime::default(), None::<Throttling>);
-        for (key, value) in pairs(self.read(group, "cpu.stat").unwrap_or_default()) {
-            let micros = Duration::from_micros(value);
-            match key {
-                b"usage_usec" => all = Some(micros),
-                b"user_usec" => time.user = Some(micros),
-                b"system_usec" => time.system = Some(micros),
-                b"nr_periods" => throttling.get_or_insert_default().periods = value,
-                b"nr_throttled" => throttling.get_or_insert_default().throttled = value,
-                b"throttled_usec" => throttling.get_or_insert_default().time = micros,
-                _ => {}
-            }
-        }
-        (all.map(|all| CpuTime { all, ..time }), throttling)
+        let Some(text) = self.read(group, "cpu.stat") else { return (None, None) };
+        let micros = |key| value(&text, key).map(Duration::from_micros);
+        let time = micros("usage_usec ").map(|all| CpuTime {
+            all,
+            user: micros("user_usec "),
+            system: micros("system_usec "),
+        });
+        (time, Throttling::of(&text, micros("throttled_usec ")))
     }
 
     /// Of version 1. What it used by mode is in two more files as well, to the nanosecond, but as the ticks of the
     /// clock found it: their sum is not what it used. In `cpuacct.stat` the kernel has made them fit.
     pub(super) fn cpu_time(&mut self, group: &str) -> Option<CpuTime> {
         let all = self.number(group, "cpuacct.usage").map(Duration::from_nanos)?;
-        let mut time = CpuTime { all, ..CpuTime::default() };
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        for (key, ticks) in pairs(self.read(group, "cpuacct.stat").unwrap_or_default()) {
-            let mode = match key {
-                b"user" => &mut time.user,
-                b"system" => &mut time.system,
-                _ => continue,
-            };
+        let text = self.read(group, "cpuacct.stat").unwrap_or_default();
+        let per_second = procfs::ticks_per_second().max(1);
+        let time = |key| {
+            let ticks = value(&text, key)?;
             let part = ticks % per_second * 1_000_000_000 / per_second;
-            *mode = Some(Duration::from_secs(ticks / per_second) + Duration::from_nanos(part));
-        }
-        Some(time)
+            Some(Duration::from_secs(ticks / per_second) + Duration::from_nanos(part))
+        };
+        Some(CpuTime { all, user: time("user "), system: time("system ") })
     }
 
     /// Of version 1.
     pub(super) fn throttling(&mut self, group: &str) -> Option<Throttling> {
-        let mut found = None::<Throttling>;
-        for (key, value) in pairs(self.read(group, "cpu.stat")?) {
-            match key {
-                b"nr_periods" => found.get_or_insert_default().periods = value,
-                b"nr_throttled" => found.get_or_insert_default().throttled = value,
-                b"throttled_time" => found.get_or_insert_default().time = Duration::from_nanos(value),
-                _ => {}
-            }
-        }
-        found
+        let text = self.read(group, "cpu.stat")?;
+        Throttling::of(&text, value(&text, "throttled_time ").map(Duration::from_nanos))
     }
 
     /// The limit that a group has itself. Beyond `memory.high` processes are held up until they have given memory
@@ -160,20 +133,16 @@ impl Groups {
 
     pub(super) fn memory(&mut self, version: Version, group: &str) -> Option<Memory> {
         let (usage, inactive) = match version {
-            Version::V1 => ("memory.usage_in_bytes", b"total_inactive_file".as_slice()),
-            Version::V2 => ("memory.current", b"inactive_file".as_slice()),
+            Version::V1 => ("memory.usage_in_bytes", "total_inactive_file "),
+            Version::V2 => ("memory.current", "inactive_file "),
         };
-        let mut memory = Memory { usage: self.number(group, usage)?, ..Memory::default() };
-        let mut unused = 0;
-        for (key, value) in pairs(self.read(group, "memory.stat").unwrap_or_default()) {
-            if key == inactive {
-                unused = value;
-            } else if key == b"hierarchical_memory_limit" && value < UNLIMITED {
-                memory.limit_above = Some(value);
-            }
-        }
-        memory.working_set = memory.usage.saturating_sub(unused);
-        Some(memory)
+        let usage = self.number(group, usage)?;
+        let text = self.read(group, "memory.stat").unwrap_or_default();
+        Some(Memory {
+            usage,
+            working_set: usage.saturating_sub(value(&text, inactive).unwrap_or_default()),
+            limit_above: value(&text, "hierarchical_memory_limit ").filter(|&limit| limit < UNLIMITED),
+        })
     }
 
     /// Whether what a group of version 1 uses counts for the one above it.
@@ -182,35 +151,30 @@ impl Groups {
     }
 
     pub(super) fn memory_events(&mut self, version: Version, group: &str) -> MemoryEvents {
-        let mut found = MemoryEvents::default();
-        if version == Version::V1 {
-            found.max = self.number(group, "memory.failcnt");
-        }
-        let file = match version {
-            Version::V1 => "memory.oom_control",
-            Version::V2 => "memory.events",
+        let (file, failures) = match version {
+            Version::V1 => ("memory.oom_control", self.number(group, "memory.failcnt")),
+            Version::V2 => ("memory.events", None),
         };
-        for (key, value) in pairs(self.read(group, file).unwrap_or_default()) {
-            match key {
-                b"high" => found.high = Some(value),
-                b"max" => found.max = Some(value),
-                b"oom" => found.oom = Some(value),
-                b"oom_kill" => found.oom_kill = Some(value),
-                _ => {}
-            }
+        let text = self.read(group, file).unwrap_or_default();
+        MemoryEvents {
+            high: value(&text, "high "),
+            max: value(&text, "max ").or(failures),
+            oom: value(&text, "oom "),
+            oom_kill: value(&text, "oom_kill "),
         }
-        found
     }
 
     pub(super) fn pressure(&mut self, group: &str, file: &str) -> Option<Pressure> {
-        self.read(group, file).map(Pressure::parse)
+        self.read(group, file).map(|text| Pressure::parse(&text))
     }
 }
 
-/// Lines of a key and a number.
-fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
-    lines(text).filter_map(|line| {
-        let mut fields = fields(line);
-        Some((fields.next()?, number(fields.next()?)?))
-    })
+impl Throttling {
+    fn of(stat: &str, time: Option<Duration>) -> Option<Self> {
+        Some(Self {
+            periods: value(stat, "nr_periods ")?,
+            throttled: value(stat, "nr_throttled ")?,
+            time: time?,
+        })
+    }
 }

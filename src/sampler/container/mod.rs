@@ -45,7 +45,7 @@ pub(super) fn plan(every: Duration, limits: &Limits) -> Option<Plan> {
     Some(Plan {
         name: "container".into(),
         make: std::sync::Arc::new(move || {
-            Box::new(probe::Container::new(super::text::Files::default(), limits.clone()))
+            Box::new(probe::Container::new(super::files::Files::default(), limits.clone()))
         }),
         every,
         deadline: super::probe::DEADLINE,

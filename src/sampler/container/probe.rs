@@ -1,6 +1,5 @@
 //! The source.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cpu::{Cpu, Found};
@@ -8,18 +7,17 @@ use super::group::Groups;
 use super::memory::Memory;
 use super::place::Places;
 use super::total::Total;
+use crate::sampler::files::{Files, kib};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::{PressureLabels, Waited};
 use crate::sampler::probe::{Probe, ProbeError, Sample};
-use crate::sampler::text::{Files, fields, lines, number};
 
 /// Reads the control groups of this process; remembers where they are and what counters and rates need.
 pub(super) struct Container {
     groups: Groups,
-    root: PathBuf,
     limits: Limits,
     /// What `/proc/self/cgroup` said when the places were found.
-    cgroup: Vec<u8>,
+    cgroup: String,
     places: Places,
     /// The places are to be looked for: at first, and when nothing could be read there.
     lost: bool,
@@ -39,8 +37,7 @@ struct Resource {
 }
 
 impl Container {
-    pub(super) fn new(mut files: Files, limits: Limits) -> Self {
-        let root = files.path("").to_owned();
+    pub(super) fn new(files: Files, limits: Limits) -> Self {
         let resource = |resource, file| Resource {
             file,
             labels: PressureLabels::new("container", resource),
@@ -48,10 +45,9 @@ impl Container {
             full: Total::default(),
         };
         Self {
-            groups: Groups::new(files),
-            root,
+            groups: Groups { files },
             limits,
-            cgroup: Vec::new(),
+            cgroup: String::new(),
             places: Places::default(),
             lost: true,
             machine: None,
@@ -68,15 +64,15 @@ impl Container {
 
     /// Finds the places anew when the process was moved, or what was there is gone.
     fn find(&mut self) {
+        let files = &mut self.groups.files;
         // A kernel without control groups has no such file.
-        let cgroup = self.groups.files.read("proc/self/cgroup").unwrap_or_default();
+        let cgroup = files.read("proc/self/cgroup").unwrap_or_default();
         if cgroup == self.cgroup && !self.lost {
             return;
         }
-        self.cgroup.clear();
-        self.cgroup.extend_from_slice(cgroup);
-        let mountinfo = self.groups.files.read("proc/self/mountinfo").unwrap_or_default();
-        let places = Places::find(&self.cgroup, mountinfo, |name| self.root.join(name).exists());
+        self.cgroup = cgroup.into_owned();
+        let mountinfo = files.read("proc/self/mountinfo").unwrap_or_default().into_owned();
+        let places = Places::find(&self.cgroup, &mountinfo, |name| files.path(name).exists());
         if places != self.places {
             self.cpu.elsewhere();
             self.memory.elsewhere();
@@ -86,10 +82,7 @@ impl Container {
             }
             self.places = places;
         }
-        self.machine = self.groups.files.read("proc/meminfo").ok().and_then(|meminfo| {
-            let total = lines(meminfo).find_map(|line| line.strip_prefix(b"MemTotal:"))?;
-            number(fields(total).next()?)?.checked_mul(1_024)
-        });
+        self.machine = self.groups.files.read("proc/meminfo").ok().and_then(|text| kib(&text, "MemTotal:"));
     }
 }
 

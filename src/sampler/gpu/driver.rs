@@ -124,7 +124,7 @@ impl<'n> Driver<'n> {
             Ok(count) => count,
             Err(error) => match trouble(&error) {
                 Some(Trouble::Session(why)) => return Err(why.into()),
-                // Of one device, though nobody asked about one: each is about to tell for itself.
+                // Of one device, though the question was about all: each is about to tell for itself.
                 _ => u32::try_from(self.gpus.len()).unwrap_or(u32::MAX),
             },
         };

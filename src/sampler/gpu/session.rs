@@ -92,7 +92,7 @@ impl Line {
         found.unwrap_or_else(|| Self::new(library))
     }
 
-    /// Puts a question; nobody answers it where there is no driver as yet and `start` is not wanted.
+    /// Puts a question; there is no answer where there is no driver as yet and `start` is not wanted.
     fn put(self: &Arc<Self>, mut question: Question, start: bool) -> Result<(), String> {
         let mut questions = self.questions.lock();
         if let Some(open) = questions.as_ref() {
@@ -135,7 +135,7 @@ impl<T> Asker<T> {
         self.overdue.is_some()
     }
 
-    /// Asks, and waits for the answer; `None` when nobody is there to answer.
+    /// Asks, and waits for the answer; `None` when there is no thread to answer.
     pub(super) fn ask(
         &mut self,
         start: bool,
@@ -180,7 +180,7 @@ impl<T> Asker<T> {
 impl Question {
     fn fail(self, absent: bool, why: String) {
         let of = |why| if absent { None } else { Some(why) };
-        // Whoever asked may have given up.
+        // The asker may have given up.
         match self {
             Self::Fast { to, .. } => drop(to.try_send(refusal(of(why.clone()), why))),
             Self::Slow { to, .. } => drop(to.try_send(refusal(of(why.clone()), why))),
@@ -209,7 +209,7 @@ enum Closed {
     For(Question),
     /// To be opened again with the next question.
     UntilAsked,
-    /// Nobody asks any more.
+    /// There is no asker any more.
     ForGood,
 }
 
@@ -260,7 +260,7 @@ fn open(library: Option<&Path>) -> Result<Nvml, NvmlError> {
 /// Tells all who ask that it is no use, and lets go of the line: the next question starts another thread.
 fn leave(line: &Weak<Line>, question: Question, questions: &Receiver<Question>, absent: bool, why: &str) {
     if let Some(line) = line.upgrade() {
-        // Nobody can put another question between the last look and the end.
+        // No other question can come between the last look and the end.
         let mut open = line.questions.lock();
         while let Ok(question) = questions.try_recv() {
             question.fail(absent, why.to_owned());
@@ -280,10 +280,10 @@ fn serve(
     let mut driver = Driver::new(nvml);
     let (mut question, mut fresh) = (first, true);
     loop {
-        // Found by others for as long as a call hangs, even when whoever asked has gone: they must not start a
+        // Found by others for as long as a call hangs, even when the asker has gone: they must not start a
         // second thread.
         let kept = line.upgrade();
-        // Answers go to channels with room for one; an error means that whoever asked is gone.
+        // Answers go to channels with room for one; an error means that the asker is gone.
         match question {
             Question::Fast { with_xids, to } => {
                 if !fresh && driver.has_broken() && memory.is_time() {

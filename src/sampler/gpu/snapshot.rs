@@ -54,7 +54,7 @@ pub struct GpuSnapshot {
 /// An answer that did not come in time, and whom it is to come from.
 type Overdue = (Weak<Line>, Receiver<Answer<FastReading>>);
 
-/// Until these are here nobody else asks there.
+/// Until these are here no other question goes there.
 static OVERDUE: Mutex<Vec<Overdue>> = Mutex::new(Vec::new());
 
 impl GpuSnapshot {

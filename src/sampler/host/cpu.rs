@@ -1,22 +1,21 @@
 //! Processor time from `/proc/stat`.
 //!
 //! Counters of the kernel go backwards now and then: `iowait` by design, the others when a processor comes back. What
-//! is reported never does, since whoever reads a counter that falls takes it for one that began anew, and adds all of
-//! it once more.
+//! is reported never does: a reader takes a counter that falls for one that began anew, and adds all of it once more.
 
 use std::time::Duration;
 
+use procfs::{CpuTime, FromBufReadSI, KernelStats, current_system_info};
+
 use crate::clock::Tick;
 use crate::sampler::count;
+use crate::sampler::cpu_list::MOST_CORES;
 use crate::sampler::probe::{Labels, Sample};
 use crate::sampler::snapshot::CpuSnapshot;
-use crate::sampler::text::{fields, lines, number};
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_PROCESSES_CREATED};
 
 /// Time is counted in hundredths of a second; over less than this, a share of it is noise.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// Nobody has more processors; a number above is not one.
-const MOST_CORES: usize = 65_536;
 
 const MODES: usize = 7;
 const MODE_LABELS: [Labels; MODES] = [
@@ -29,7 +28,7 @@ const MODE_LABELS: [Labels; MODES] = [
     Labels::Fixed(&[("cpu.mode", "steal")]),
 ];
 
-/// Ticks in each mode. Those of guests are part of `user` and `nice` and not counted again.
+/// Ticks in each mode.
 type Ticks = [u64; MODES];
 
 /// The processors, all together and one by one.
@@ -42,7 +41,7 @@ pub(super) struct Processors {
     /// When the shares were taken.
     at: Option<Tick>,
     online: usize,
-    created: Option<u64>,
+    created: u64,
 }
 
 #[derive(Debug, Default)]
@@ -65,46 +64,35 @@ impl Processors {
     }
 
     /// Takes in `/proc/stat`; tells whether there is anything about processors in it.
-    pub(super) fn read(&mut self, stat: &[u8], now: Tick) -> bool {
+    pub(super) fn read(&mut self, stat: &str, now: Tick) -> bool {
         let renew = self.at.is_none_or(|at| now.since(at) >= SHORTEST);
         if renew {
             self.at = Some(now);
         }
-        self.created = None;
         self.online = 0;
         self.cores.iter_mut().for_each(|core| core.online = false);
-        let mut found = false;
-        for line in lines(stat) {
-            if let Some(line) = line.strip_prefix(b"cpu") {
-                let core = line.first().is_some_and(u8::is_ascii_digit);
-                let mut fields = fields(line);
-                let place = if core { fields.next() } else { None };
-                let Some(ticks) = ticks(fields) else { continue };
-                match place {
-                    None => {
-                        self.whole.take(ticks, renew);
-                        found = true;
-                    }
-                    Some(place) => self.take_core(place, ticks, renew),
+        let stats = KernelStats::from_buf_read(stat.as_bytes(), current_system_info());
+        if let Ok(stats) = &stats {
+            self.created = stats.processes;
+            self.whole.take(ticks(&stats.total), renew);
+            // `procfs` keeps the order of the lines, and not the number of the processor in front of each.
+            let numbers = stat.lines().filter_map(|line| line.strip_prefix("cpu")?.split(' ').next());
+            for (number, time) in numbers.filter(|number| !number.is_empty()).zip(&stats.cpu_time) {
+                if let Some(number) = number.parse().ok().filter(|number| *number < MOST_CORES) {
+                    self.take_core(number, ticks(time), renew);
                 }
-            } else if let Some(created) = line.strip_prefix(b"processes ") {
-                self.created = number(created.trim_ascii());
             }
         }
         for core in self.cores.iter_mut().filter(|core| !core.online) {
             // What passed meanwhile is no share of anything.
             (core.processor.before, core.processor.shares) = (None, None);
         }
-        found && self.online > 0
+        self.online > 0
     }
 
-    fn take_core(&mut self, place: &[u8], ticks: Ticks, renew: bool) {
-        let place = number(place).and_then(|place| usize::try_from(place).ok());
-        let Some(place) = place.filter(|place| *place < MOST_CORES) else { return };
+    fn take_core(&mut self, number: u64, ticks: Ticks, renew: bool) {
         self.online += 1;
-        if !self.by_core {
-            return;
-        }
+        let Some(place) = usize::try_from(number).ok().filter(|_| self.by_core) else { return };
         if self.cores.len() <= place {
             self.cores.resize_with(place + 1, Core::default);
         }
@@ -112,10 +100,10 @@ impl Processors {
         core.online = true;
         core.processor.take(ticks, renew);
         core.labels.get_or_insert_with(|| {
-            let place = place.to_string();
+            let number = number.to_string();
             MODE_LABELS.map(|mode| {
                 mode.with(|mode| {
-                    Labels::new([("cpu.logical_number", &*place)].into_iter().chain(mode.iter().copied()))
+                    Labels::new([("cpu.logical_number", &*number)].into_iter().chain(mode.iter().copied()))
                 })
             })
         });
@@ -133,20 +121,17 @@ impl Processors {
     }
 
     pub(super) fn emit(&self, sample: &mut Sample) {
-        let second = count(rustix::param::clock_ticks_per_second().max(1));
         if self.by_core {
             for core in self.cores.iter().filter(|core| core.online) {
                 if let Some(labels) = &core.labels {
-                    core.processor.emit(sample, labels, second);
+                    core.processor.emit(sample, labels);
                 }
             }
         } else {
-            self.whole.emit(sample, &MODE_LABELS, second);
+            self.whole.emit(sample, &MODE_LABELS);
         }
         sample.value(&SYSTEM_CPU_COUNT, count(self.online as u64));
-        if let Some(created) = self.created {
-            sample.value(&SYSTEM_PROCESSES_CREATED, count(created));
-        }
+        sample.value(&SYSTEM_PROCESSES_CREATED, count(self.created));
     }
 }
 
@@ -160,15 +145,15 @@ impl Processor {
         }
         let Some(before) = self.before.replace(self.ticks) else { return };
         let mut shares = [0.0; MODES];
-        let mut all = 0.0;
         for ((share, now), before) in shares.iter_mut().zip(self.ticks).zip(before) {
             *share = count(now.saturating_sub(before));
-            all += *share;
         }
+        let all: f64 = shares.iter().sum();
         self.shares = (all > 0.0).then(|| shares.map(|share| share / all));
     }
 
-    fn emit(&self, sample: &mut Sample, labels: &[Labels; MODES], second: f64) {
+    fn emit(&self, sample: &mut Sample, labels: &[Labels; MODES]) {
+        let second = count(procfs::ticks_per_second().max(1));
         for (ticks, labels) in self.ticks.iter().zip(labels) {
             sample.with(&SYSTEM_CPU_TIME, count(*ticks) / second, labels);
         }
@@ -183,16 +168,11 @@ fn risen(before: u64, now: u64) -> u64 {
     if now < before && now > before / 2 { before } else { now }
 }
 
-/// `user nice system idle iowait irq softirq steal guest guest_nice`, of which old kernels lack the last ones.
-fn ticks<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Ticks> {
-    let mut all = [0; 8];
-    let mut found = 0;
-    for (place, field) in all.iter_mut().zip(fields) {
-        *place = number(field)?;
-        found += 1;
-    }
-    let [user, nice, system, idle, iowait, irq, softirq, steal] = all;
-    (found >= 4).then_some([user, nice, system, idle, iowait, irq.saturating_add(softirq), steal])
+/// What old kernels lack is zero. The time of guests is part of `user` and `nice` and not counted again.
+fn ticks(time: &CpuTime) -> Ticks {
+    let [iowait, irq, softirq, steal] =
+        [time.iowait, time.irq, time.softirq, time.steal].map(Option::unwrap_or_default);
+    [time.user, time.nice, time.system, time.idle, iowait, irq.saturating_add(softirq), steal]
 }
 
 #[cfg(test)]
@@ -204,6 +184,11 @@ mod tests {
 
     fn at(seconds: u64) -> Tick {
         Tick(0) + SECOND * u32::try_from(seconds).unwrap()
+    }
+
+    /// With the lines that no kernel leaves out.
+    fn take(processors: &mut Processors, stat: &str, now: Tick) -> bool {
+        processors.read(&format!("ctxt 1\nbtime 1\nprocesses 1\n{stat}"), now)
     }
 
     fn emitted(processors: &Processors) -> Vec<(String, f64)> {
@@ -219,8 +204,9 @@ mod tests {
     #[test]
     fn p41_guests_are_part_of_user_and_interrupts_are_one_mode() {
         let mut processors = Processors::default();
-        assert!(processors.read(
-            b"cpu  100 20 30 400 50 6 7 8 90 9\ncpu0 100 20 30 400 50 6 7 8 90 9\nprocesses 77\n",
+        assert!(take(
+            &mut processors,
+            "cpu  100 20 30 400 50 6 7 8 90 9\ncpu0 100 20 30 400 50 6 7 8 90 9\nprocesses 77\n",
             at(0)
         ));
         assert_eq!(one(&processors, "system.cpu.time user"), Some(1.0));
@@ -235,32 +221,36 @@ mod tests {
     #[test]
     fn p41_shares_are_those_since_the_last_reading_and_add_up() {
         let mut processors = Processors::default();
-        processors.read(b"cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n", at(0));
-        processors.read(b"cpu  160 0 20 110 10 0 0 0\ncpu0 160 0 20 110 10 0 0 0\n", at(1));
+        take(&mut processors, "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n", at(0));
+        take(&mut processors, "cpu  160 0 20 110 10 0 0 0\ncpu0 160 0 20 110 10 0 0 0\n", at(1));
         let shares = processors.shares().unwrap();
         assert_eq!((shares.user, shares.system, shares.idle, shares.iowait), (0.6, 0.2, 0.1, 0.1));
         // So soon, nothing can be said but what was said.
-        processors.read(b"cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(1) + SECOND / 10);
+        take(
+            &mut processors,
+            "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n",
+            at(1) + SECOND / 10,
+        );
         assert_eq!(processors.shares(), Some(shares));
         assert_eq!(one(&processors, "system.cpu.time idle"), Some(1.11));
         // A machine that stood still.
-        processors.read(b"cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(5));
-        processors.read(b"cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(6));
+        take(&mut processors, "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(5));
+        take(&mut processors, "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(6));
         assert_eq!(processors.shares(), None);
     }
 
     #[test]
     fn p41_a_counter_that_goes_backwards_makes_no_share_negative_and_does_not_fall() {
         let mut processors = Processors::default();
-        processors.read(b"cpu  1000 0 0 1000 500 0 0 0\ncpu0 1 0 0 1 1\n", at(0));
-        processors.read(b"cpu  1100 0 0 1100 490 0 0 0\ncpu0 1 0 0 1 1\n", at(1));
+        take(&mut processors, "cpu  1000 0 0 1000 500 0 0 0\ncpu0 1 0 0 1 1\n", at(0));
+        take(&mut processors, "cpu  1100 0 0 1100 490 0 0 0\ncpu0 1 0 0 1 1\n", at(1));
         let shares = processors.shares().unwrap();
         assert_eq!((shares.user, shares.idle, shares.iowait), (0.5, 0.5, 0.0));
         assert_eq!(one(&processors, "system.cpu.time iowait"), Some(5.0));
         // Began anew, as when a container moves to another host.
-        processors.read(b"cpu  10 0 0 10 5 0 0 0\ncpu0 1 0 0 1 1\n", at(2));
+        take(&mut processors, "cpu  10 0 0 10 5 0 0 0\ncpu0 1 0 0 1 1\n", at(2));
         assert_eq!(one(&processors, "system.cpu.time user"), Some(0.1));
-        processors.read(b"cpu  20 0 0 40 5 0 0 0\ncpu0 1 0 0 1 1\n", at(3));
+        take(&mut processors, "cpu  20 0 0 40 5 0 0 0\ncpu0 1 0 0 1 1\n", at(3));
         assert_eq!(processors.shares().unwrap().user, 0.25);
     }
 
@@ -270,12 +260,12 @@ mod tests {
         (0..128).for_each(|core| stat.push_str(&format!("cpu{core} 100 0 0 100 0 0 0 0\n")));
         stat.push_str(&format!("intr 5{}\n", " 0".repeat(20_000)));
         let mut together = Processors::default();
-        assert!(together.read(stat.as_bytes(), at(0)));
+        assert!(take(&mut together, &stat, at(0)));
         assert_eq!(together.online(), 128);
-        assert_eq!(emitted(&together).len(), 7 + 1);
+        assert_eq!(emitted(&together).len(), 7 + 2);
         let mut each = Processors::new(true);
-        each.read(stat.as_bytes(), at(0));
-        assert_eq!(emitted(&each).len(), 128 * 7 + 1);
+        take(&mut each, &stat, at(0));
+        assert_eq!(emitted(&each).len(), 128 * 7 + 2);
         assert_eq!(one(&each, "system.cpu.time 127 user"), Some(1.0));
         assert_eq!(one(&each, "system.cpu.time user"), None);
     }
@@ -283,18 +273,18 @@ mod tests {
     #[test]
     fn p41_a_core_that_goes_offline_takes_its_series_away_and_comes_back_without_a_jump() {
         let mut processors = Processors::new(true);
-        let both = b"cpu  3000 0 0 3000\ncpu0 1000 0 0 1000\ncpu1 2000 0 0 2000\n";
-        processors.read(both, at(0));
-        processors.read(b"cpu  3100 0 0 3100\ncpu0 1050 0 0 1050\ncpu1 2050 0 0 2050\n", at(1));
+        let both = "cpu  3000 0 0 3000\ncpu0 1000 0 0 1000\ncpu1 2000 0 0 2000\n";
+        take(&mut processors, both, at(0));
+        take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1050 0 0 1050\ncpu1 2050 0 0 2050\n", at(1));
         assert_eq!(one(&processors, "system.cpu.utilization 1 user"), Some(0.5));
-        processors.read(b"cpu  3100 0 0 3100\ncpu0 1100 0 0 1100\n", at(2));
+        take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1100 0 0 1100\n", at(2));
         assert_eq!(processors.online(), 1);
         assert!(!emitted(&processors).iter().any(|(name, _)| name.contains(" 1 ")));
         // Its idle time fell a little while it was away.
-        processors.read(b"cpu  3100 0 0 3100\ncpu0 1200 0 0 1200\ncpu1 2050 0 0 2000\n", at(3));
+        take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1200 0 0 1200\ncpu1 2050 0 0 2000\n", at(3));
         assert_eq!(one(&processors, "system.cpu.time 1 idle"), Some(20.5));
         assert_eq!(one(&processors, "system.cpu.utilization 1 user"), None);
-        processors.read(b"cpu  3100 0 0 3100\ncpu0 1300 0 0 1300\ncpu1 2150 0 0 2050\n", at(4));
+        take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1300 0 0 1300\ncpu1 2150 0 0 2050\n", at(4));
         assert_eq!(one(&processors, "system.cpu.utilization 1 user"), Some(1.0));
     }
 
@@ -308,11 +298,11 @@ mod tests {
             "cpu  1 2 3 4\n",
             "cpu0 1 2 3 4\n",
         ] {
-            assert!(!Processors::default().read(bad.as_bytes(), at(0)), "{bad}");
+            assert!(!take(&mut Processors::default(), bad, at(0)), "{bad}");
         }
         let mut processors = Processors::new(true);
-        processors
-            .read(b"cpu  1 2 3 4\ncpu99999999999 1 2 3 4\ncpu65536 1 2 3 4\ncpux 1 2 3 4\n\xff\xfe\n", at(0));
+        let stat = "cpu  1 2 3 4\ncpu99999999999 1 2 3 4\ncpu65536 1 2 3 4\ncpux 1 2 3 4\n\u{fffd}\n";
+        take(&mut processors, stat, at(0));
         assert_eq!(processors.online(), 0);
         assert!(processors.cores.is_empty());
     }

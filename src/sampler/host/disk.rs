@@ -5,11 +5,13 @@
 
 use std::path::Path;
 
+use procfs::DiskStat;
+
 use super::filters::{NameFilter, matches};
 use crate::sampler::count;
+use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::DiskSnapshot;
-use crate::sampler::text::{Files, fields, lines, number};
 use crate::signal::{
     SYSTEM_DISK_IO, SYSTEM_DISK_IO_TIME, SYSTEM_DISK_MERGED, SYSTEM_DISK_OPERATION_TIME,
     SYSTEM_DISK_OPERATIONS,
@@ -21,20 +23,12 @@ const SECTOR: u64 = 512;
 const VIRTUAL: [&str; 8] = ["loop*", "ram*", "zram*", "dm-*", "md*", "zd*", "sr*", "fd*"];
 
 /// Reads the disks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct Disks {
     files: Files,
-    /// Another buffer: what is looked up in `/sys` must not overwrite what was read.
-    sys: Files,
     filter: NameFilter,
-    known: Vec<Disk>,
-}
-
-#[derive(Debug)]
-struct Disk {
-    name: Box<[u8]>,
-    /// `None` for one that is not reported.
-    labels: Option<DiskLabels>,
+    /// Those that were listed last; without labels the ones that are not reported.
+    known: Vec<(String, Option<DiskLabels>)>,
 }
 
 #[derive(Debug)]
@@ -44,37 +38,33 @@ struct DiskLabels {
     write: Labels,
 }
 
-/// One direction.
-struct Done {
-    operations: u64,
-    merged: u64,
-    sectors: u64,
-    millis: u64,
-}
-
 impl Disks {
     pub(in crate::sampler) fn below(root: &Path, filter: NameFilter) -> Self {
-        Self { files: Files::below(root), sys: Files::below(root), filter, known: Vec::new() }
+        Self { files: Files::below(root), filter, known: Vec::new() }
     }
 
-    /// Calls `take` with each disk that is reported.
-    fn each(&mut self, mut take: impl FnMut(&DiskLabels, Done, Done, u64)) -> Result<(), ProbeError> {
-        let Self { files, sys, filter, known } = self;
-        let text = files
-            .read("proc/diskstats")
-            .map_err(|error| ProbeError(format!("/proc/diskstats: {error}").into()))?;
-        if !rows(text).map(|(name, _)| name).eq(known.iter().map(|disk| &*disk.name)) {
-            *known = recognize(text, sys, filter);
+    /// Calls `take` with each disk that is reported. A line that `procfs` cannot take apart is left out.
+    fn each(&mut self, mut take: impl FnMut(&DiskLabels, &DiskStat)) -> Result<(), ProbeError> {
+        let disks: Vec<_> = self
+            .files
+            .read("proc/diskstats")?
+            .lines()
+            .filter_map(|line| DiskStat::from_line(line).ok())
+            .collect();
+        if !disks.iter().map(|disk| &disk.name).eq(self.known.iter().map(|(name, _)| name)) {
+            self.known = disks
+                .iter()
+                .map(|DiskStat { name, .. }| {
+                    let taken =
+                        self.filter.decide(name).unwrap_or_else(|| is_device(name, &disks, &self.files));
+                    (name.clone(), taken.then(|| DiskLabels::new(name)))
+                })
+                .collect();
         }
-        for ((_, numbers), disk) in rows(text).zip(known) {
-            let (Some(labels), Some(numbers)) = (&disk.labels, numbers) else { continue };
-            let [r_ops, r_merged, r_sectors, r_ms, w_ops, w_merged, w_sectors, w_ms, _, busy] = numbers;
-            take(
-                labels,
-                Done { operations: r_ops, merged: r_merged, sectors: r_sectors, millis: r_ms },
-                Done { operations: w_ops, merged: w_merged, sectors: w_sectors, millis: w_ms },
-                busy,
-            );
+        for (disk, (_, labels)) in disks.iter().zip(&self.known) {
+            if let Some(labels) = labels {
+                take(labels, disk);
+            }
         }
         Ok(())
     }
@@ -82,12 +72,12 @@ impl Disks {
     /// All of them together.
     pub(in crate::sampler) fn totals(&mut self) -> Option<DiskSnapshot> {
         let mut totals = DiskSnapshot { disks: 0, read: 0, written: 0, reads: 0, writes: 0 };
-        self.each(|_, read, write, _| {
+        self.each(|_, disk| {
             totals.disks += 1;
-            totals.read = totals.read.saturating_add(read.sectors.saturating_mul(SECTOR));
-            totals.written = totals.written.saturating_add(write.sectors.saturating_mul(SECTOR));
-            totals.reads = totals.reads.saturating_add(read.operations);
-            totals.writes = totals.writes.saturating_add(write.operations);
+            totals.read = totals.read.saturating_add(disk.sectors_read.saturating_mul(SECTOR));
+            totals.written = totals.written.saturating_add(disk.sectors_written.saturating_mul(SECTOR));
+            totals.reads = totals.reads.saturating_add(disk.reads);
+            totals.writes = totals.writes.saturating_add(disk.writes);
         })
         .ok()?;
         Some(totals)
@@ -96,68 +86,43 @@ impl Disks {
 
 impl Probe for Disks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        self.each(|labels, read, write, busy| {
-            for (done, labels) in [(read, &labels.read), (write, &labels.write)] {
-                sample.with(&SYSTEM_DISK_IO, count(done.sectors.saturating_mul(SECTOR)), labels);
-                sample.with(&SYSTEM_DISK_OPERATIONS, count(done.operations), labels);
-                sample.with(&SYSTEM_DISK_MERGED, count(done.merged), labels);
-                sample.with(&SYSTEM_DISK_OPERATION_TIME, count(done.millis) / 1_000.0, labels);
+        self.each(|labels, disk| {
+            let DiskStat { sectors_read, reads, merged, time_reading, .. } = *disk;
+            let DiskStat { sectors_written, writes, writes_merged, time_writing, .. } = *disk;
+            for (sectors, operations, merged, millis, labels) in [
+                (sectors_read, reads, merged, time_reading, &labels.read),
+                (sectors_written, writes, writes_merged, time_writing, &labels.write),
+            ] {
+                sample.with(&SYSTEM_DISK_IO, count(sectors.saturating_mul(SECTOR)), labels);
+                sample.with(&SYSTEM_DISK_OPERATIONS, count(operations), labels);
+                sample.with(&SYSTEM_DISK_MERGED, count(merged), labels);
+                sample.with(&SYSTEM_DISK_OPERATION_TIME, count(millis) / 1_000.0, labels);
             }
-            sample.with(&SYSTEM_DISK_IO_TIME, count(busy) / 1_000.0, &labels.device);
+            sample.with(&SYSTEM_DISK_IO_TIME, count(disk.time_in_progress) / 1_000.0, &labels.device);
         })
     }
 }
 
-/// Names and figures; a line that is too short or holds anything else than numbers has no figures.
-fn rows(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<[u64; 10]>)> {
-    lines(text).filter_map(|line| {
-        let mut fields = fields(line).skip(2);
-        let name = fields.next()?;
-        let mut numbers = [0; 10];
-        let mut whole = true;
-        for place in &mut numbers {
-            match fields.next().and_then(number) {
-                Some(number) => *place = number,
-                None => whole = false,
-            }
-        }
-        Some((name, whole.then_some(numbers)))
-    })
-}
-
-fn recognize(text: &[u8], sys: &mut Files, filter: &NameFilter) -> Vec<Disk> {
-    let by_sys = sys.path("sys/block").is_dir();
-    rows(text)
-        .map(|(name, _)| {
-            let text_name = String::from_utf8_lossy(name);
-            let taken = filter.decide(&text_name).unwrap_or_else(|| {
-                if VIRTUAL.iter().any(|pattern| matches(pattern, &text_name)) {
-                    false
-                } else if by_sys {
-                    is_device(sys, &text_name)
-                } else {
-                    !is_partition(name, text)
-                }
-            });
-            Disk { name: name.into(), labels: taken.then(|| DiskLabels::new(&text_name)) }
-        })
-        .collect()
-}
-
-/// A whole disk that belongs to a device; partitions have no entry there, and one path of several to a disk is hidden.
-fn is_device(sys: &mut Files, name: &str) -> bool {
+/// Whether this is a whole disk at the bottom: partitions have no entry of a device in `/sys`, and one path of several
+/// to a disk is hidden. Without `/sys` the names tell partitions.
+fn is_device(name: &str, disks: &[DiskStat], files: &Files) -> bool {
+    if VIRTUAL.iter().any(|pattern| matches(pattern, name)) {
+        return false;
+    }
+    if !files.path("sys/block").is_dir() {
+        return !is_partition(name, disks);
+    }
     // A slash in a name is written like this in a path.
-    let name = name.replace('/', "!");
-    sys.path(&format!("sys/block/{name}/device")).exists()
-        && sys.number(&format!("sys/block/{name}/hidden")) != Some(1)
+    let folder = files.path("sys/block").join(name.replace('/', "!"));
+    let hidden = std::fs::read_to_string(folder.join("hidden"));
+    folder.join("device").exists() && !hidden.is_ok_and(|hidden| hidden.trim_ascii() == "1")
 }
 
 /// Whether the name is that of another disk with a number after it: `sda1`, `nvme0n1p1`.
-fn is_partition(name: &[u8], text: &[u8]) -> bool {
-    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let disk = &name[..name.len() - digits];
-    let disk_p = disk.strip_suffix(b"p").filter(|disk| disk.last().is_some_and(u8::is_ascii_digit));
-    digits > 0 && rows(text).any(|(other, _)| other == disk || Some(other) == disk_p)
+fn is_partition(name: &str, disks: &[DiskStat]) -> bool {
+    let disk = name.trim_end_matches(|sign: char| sign.is_ascii_digit());
+    let disk_p = disk.strip_suffix('p').filter(|disk| disk.ends_with(|sign: char| sign.is_ascii_digit()));
+    disk != name && disks.iter().any(|other| other.name == disk || Some(&*other.name) == disk_p)
 }
 
 impl DiskLabels {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sysinfo::{CpuRefreshKind, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
+use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
 use super::MachineReading;
 use crate::clock::{self, Tick};
@@ -15,7 +15,7 @@ use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Default)]
 pub(in crate::sampler) struct Machine {
-    system: Option<System>,
+    system: System,
     limits: Limits,
     /// When the processors were read, and which share was busy then: none at first.
     busy: Option<(Tick, Option<f64>)>,
@@ -27,16 +27,14 @@ impl Machine {
     }
 
     pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
-        let system = match &mut self.system {
-            Some(system) => system,
-            empty => empty.insert(
-                System::new().map_err(|error| ProbeError(format!("no system figures: {error}").into()))?,
-            ),
-        };
+        if !IS_SUPPORTED_SYSTEM {
+            return Err(ProbeError("no figures of this operating system".into()));
+        }
+        let system = &mut self.system;
         let now = clock::now();
         // Read again so soon, the share would be noise.
         if self.busy.is_none_or(|(at, _)| now.since(at) >= MINIMUM_CPU_UPDATE_INTERVAL) {
-            system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
+            system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_cpu_usage());
             let share = (f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0);
             self.busy = Some((now, self.busy.map(|_| share)));
         }
@@ -58,13 +56,10 @@ impl Machine {
             cpu: None,
             cpus: system.cpus().len(),
             // Windows has none and says zero.
-            load: System::load_average()
-                .ok()
-                .filter(|_| cfg!(unix))
-                .map(|load| [load.one, load.five, load.fifteen]),
+            load: cfg!(unix).then(System::load_average).map(|load| [load.one, load.five, load.fifteen]),
             memory: (memory.limit > 0).then_some(memory),
             swap: (limit > 0).then(|| SwapSnapshot { limit, used, free: limit - used }),
-            uptime: System::uptime().ok().map(Duration::from_secs),
+            uptime: Some(Duration::from_secs(System::uptime())),
         })
     }
 }

@@ -4,17 +4,18 @@
 //! this is a source of its own, and what comes over a network is not asked unless the settings say so. The list is
 //! taken apart only when it changed.
 
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::filters::{NameFilter, matches};
+use procfs::process::MountInfo;
+
+use super::filters::NameFilter;
 use crate::sampler::count;
+use crate::sampler::files::Files;
+use crate::sampler::mounts::mounts;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, Watched};
 use crate::sampler::snapshot::FileSystemSnapshot;
-use crate::sampler::text::{Files, fields, lines, number};
 use crate::signal::{SYSTEM_FILESYSTEM_LIMIT, SYSTEM_FILESYSTEM_USAGE, SYSTEM_FILESYSTEM_UTILIZATION};
 
 /// Types without a block device of their own that are local disks all the same.
@@ -23,20 +24,19 @@ const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
 const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
 
 /// Reads the file systems.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct FileSystems {
     files: Files,
     by_mount_point: NameFilter,
     by_type: NameFilter,
     /// The list as it was when it was taken apart.
-    list: Vec<u8>,
+    list: String,
     mounts: Vec<Mount>,
 }
 
 /// A file system that is reported.
 #[derive(Debug)]
 struct Mount {
-    path: CString,
     entry: Entry,
     which: Arc<str>,
     whole: Labels,
@@ -46,60 +46,36 @@ struct Mount {
 }
 
 /// A line of the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Entry {
     /// Major and minor number; the major one is 0 where there is no block device.
-    device: (u64, u64),
+    device: (u32, u32),
     /// Whether all of the file system is mounted there, and not a part of it.
     whole: bool,
-    path: Vec<u8>,
+    path: String,
     read_only: bool,
     kind: String,
     source: String,
 }
 
-/// Bytes.
-#[derive(Clone, Copy)]
-struct Space {
-    used: u64,
-    /// What those without privileges may have.
-    free: u64,
-    /// What only the superuser may have.
-    reserved: u64,
-}
-
 impl FileSystems {
     pub(in crate::sampler) fn below(root: &Path, by_mount_point: NameFilter, by_type: NameFilter) -> Self {
-        Self { files: Files::below(root), by_mount_point, by_type, list: Vec::new(), mounts: Vec::new() }
+        Self { files: Files::below(root), by_mount_point, by_type, list: String::new(), mounts: Vec::new() }
     }
 
     fn refresh(&mut self) -> Result<&[Mount], ProbeError> {
-        let list = self
-            .files
-            .read("proc/self/mountinfo")
-            .map_err(|error| ProbeError(format!("/proc/self/mountinfo: {error}").into()))?;
+        let list = self.files.read("proc/self/mountinfo")?;
         if list != self.list {
-            list.clone_into(&mut self.list);
-            let entries = reported(list, &self.by_mount_point, &self.by_type);
-            self.mounts = entries.into_iter().filter(is_there).filter_map(Mount::new).collect();
+            self.list = list.into_owned();
+            let entries = reported(&self.list, &self.by_mount_point, &self.by_type);
+            self.mounts = entries.into_iter().filter(is_there).map(Mount::new).collect();
         }
         Ok(&self.mounts)
     }
 
     pub(in crate::sampler) fn snapshots(&mut self) -> Vec<FileSystemSnapshot> {
-        let of = |mount: &Mount| {
-            let space = Space::of(mount)?;
-            Some(FileSystemSnapshot {
-                mount_point: mount.which.to_string(),
-                device: mount.entry.source.clone(),
-                kind: mount.entry.kind.clone(),
-                read_only: mount.entry.read_only,
-                limit: space.limit(),
-                used: space.used,
-                free: space.free,
-            })
-        };
-        self.refresh().map(|mounts| mounts.iter().filter_map(of).collect()).unwrap_or_default()
+        self.refresh()
+            .map_or(Vec::new(), |mounts| mounts.iter().filter_map(|mount| mount.entry.ask()).collect())
     }
 }
 
@@ -107,15 +83,16 @@ impl Probe for FileSystems {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         for mount in self.refresh()? {
             // One that cannot be asked, because it is just being unmounted or not ours to see, is not there.
-            let Some(space) = Space::of(mount) else { continue };
-            sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit()), &mount.whole);
+            let Some(space) = mount.entry.ask() else { continue };
+            let reserved = space.limit.saturating_sub(space.used).saturating_sub(space.free);
+            sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit), &mount.whole);
             sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.used), &mount.used);
             sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.free), &mount.free);
-            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.reserved), &mount.reserved);
-            if let Some(share) = space.utilization() {
-                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, share, &mount.used);
-                if !mount.entry.read_only {
-                    sample.watch_host(Watched::Disk, Some(&mount.which), share);
+            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(reserved), &mount.reserved);
+            if space.used.saturating_add(space.free) > 0 {
+                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, space.utilization(), &mount.used);
+                if !space.read_only {
+                    sample.watch_host(Watched::Disk, Some(&mount.which), space.utilization());
                 }
             }
         }
@@ -123,77 +100,50 @@ impl Probe for FileSystems {
     }
 }
 
-impl Space {
-    /// `None` where it cannot be asked, and for one that holds nothing by nature.
-    fn of(mount: &Mount) -> Option<Self> {
-        let space = rustix::fs::statvfs(&*mount.path).ok().filter(|space| space.f_blocks > 0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-        // Some count what is free for all larger than what is free.
-        let free = space.f_bavail.min(space.f_bfree);
-        Some(Self {
-            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
-            free: bytes(free),
-            reserved: bytes(space.f_bfree - free),
-        })
-    }
-
-    fn limit(&self) -> u64 {
-        self.used.saturating_add(self.free).saturating_add(self.reserved)
-    }
-
-    /// Of what those without privileges may have, as `df` has it.
-    fn utilization(&self) -> Option<f64> {
-        let all = self.used.saturating_add(self.free);
-        (all > 0).then(|| count(self.used) / count(all))
-    }
-}
-
 impl Mount {
-    fn new(entry: Entry) -> Option<Self> {
-        let which = String::from_utf8_lossy(&entry.path).into_owned();
+    fn new(entry: Entry) -> Self {
         let mode = if entry.read_only { "ro" } else { "rw" };
         let labels = |state: Option<&str>| {
             let labels = [
                 Some(("system.device", &*entry.source)),
                 Some(("system.filesystem.mode", mode)),
-                Some(("system.filesystem.mountpoint", &*which)),
+                Some(("system.filesystem.mountpoint", &*entry.path)),
                 state.map(|state| ("system.filesystem.state", state)),
                 Some(("system.filesystem.type", &*entry.kind)),
             ];
             Labels::new(labels.into_iter().flatten())
         };
-        Some(Self {
-            path: CString::new(&*entry.path).ok()?,
+        Self {
             whole: labels(None),
             used: labels(Some("used")),
             free: labels(Some("free")),
             reserved: labels(Some("reserved")),
-            which: which.into(),
+            which: entry.path.as_str().into(),
             entry,
-        })
+        }
     }
 }
 
 /// Whether the path leads to this file system, and not to a single file or to what was mounted over it.
 fn is_there(entry: &Entry) -> bool {
-    let Ok(metadata) = std::fs::metadata(OsStr::from_bytes(&entry.path)) else { return false };
+    let Ok(metadata) = std::fs::metadata(&entry.path) else { return false };
     let device = metadata.dev();
-    let same = (u64::from(rustix::fs::major(device)), u64::from(rustix::fs::minor(device))) == entry.device;
+    let same = (rustix::fs::major(device), rustix::fs::minor(device)) == entry.device;
     // Those without a block device may give each part of themselves a number.
     metadata.is_dir() && (same || entry.device.0 == 0)
 }
 
 /// What the settings take, each file system once: where all of it is mounted, else at the shortest path.
-fn reported(list: &[u8], by_mount_point: &NameFilter, by_type: &NameFilter) -> Vec<Entry> {
+fn reported(list: &str, by_mount_point: &NameFilter, by_type: &NameFilter) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for entry in lines(list).filter_map(Entry::parse) {
+    for entry in mounts(list).filter_map(Entry::new) {
         // The later one hides the earlier one.
         entries.retain(|other| other.path != entry.path);
         entries.push(entry);
     }
     entries.retain(|entry| {
         by_mount_point
-            .decide(&String::from_utf8_lossy(&entry.path))
+            .decide(&entry.path)
             .or_else(|| by_type.decide(&entry.kind))
             .unwrap_or_else(|| entry.is_local())
     });
@@ -211,33 +161,43 @@ fn reported(list: &[u8], by_mount_point: &NameFilter, by_type: &NameFilter) -> V
 }
 
 impl Entry {
-    /// `36 35 98:0 /part /path rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut fields = fields(line).skip(2);
-        let device = fields.next()?;
-        let colon = memchr::memchr(b':', device)?;
-        let device = (number(&device[..colon])?, number(&device[colon + 1..])?);
-        let whole = fields.next()? == b"/";
-        let mount_point = unescaped(fields.next()?);
-        let options = fields.next()?;
-        let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
-        let kind = String::from_utf8_lossy(fields.next()?).into_owned();
-        let source = String::from_utf8_lossy(&unescaped(fields.next()?)).into_owned();
-        let read_only = [Some(options), fields.next()]
-            .into_iter()
-            .flatten()
-            .any(|options| options.split(|byte| *byte == b',').any(|option| option == b"ro"));
-        // Of `user:password@host`, the host.
-        let source = source.rsplit_once('@').map_or(&*source, |(_, host)| host).to_owned();
-        Some(Self { device, whole, path: mount_point, read_only, kind, source })
+    fn new(mount: MountInfo) -> Option<Self> {
+        let (major, minor) = mount.majmin.split_once(':')?;
+        // The kernel says `none` where there is no source.
+        let source = mount.mount_source.as_deref().unwrap_or("none");
+        Some(Self {
+            device: (major.parse().ok()?, minor.parse().ok()?),
+            whole: mount.root == "/",
+            path: mount.mount_point.to_str()?.to_owned(),
+            read_only: mount.mount_options.contains_key("ro") || mount.super_options.contains_key("ro"),
+            kind: mount.fs_type,
+            // Of `user:password@host`, the host.
+            source: source.rsplit_once('@').map_or(source, |(_, host)| host).to_owned(),
+        })
+    }
+
+    /// Its space in bytes. `None` where it cannot be asked, and for one that holds nothing by nature.
+    fn ask(&self) -> Option<FileSystemSnapshot> {
+        let space = rustix::fs::statvfs(&*self.path).ok().filter(|space| space.f_blocks > 0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Some(FileSystemSnapshot {
+            mount_point: self.path.clone(),
+            device: self.source.clone(),
+            kind: self.kind.clone(),
+            read_only: self.read_only,
+            limit: bytes(space.f_blocks.max(space.f_bfree)),
+            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
+            // Some count what is free for all larger than what is free.
+            free: bytes(space.f_bavail.min(space.f_bfree)),
+        })
     }
 
     fn is_local(&self) -> bool {
-        let any = |kinds: &[&str]| kinds.iter().any(|kind| matches(kind, &self.kind));
+        let kind = &*self.kind;
         // The root of a container is an overlay, and all that the container sees of the disk below.
-        self.path.as_slice() == b"/" && !matches("rootfs", &self.kind)
-            || (self.device.0 != 0 && !any(&IMAGES))
-            || any(&LOCAL)
+        self.path == "/" && kind != "rootfs"
+            || (self.device.0 != 0 && !IMAGES.contains(&kind))
+            || LOCAL.contains(&kind)
     }
 
     /// Whether both are one file system, and have one space.
@@ -247,28 +207,6 @@ impl Entry {
     }
 }
 
-/// Blanks, line ends and backslashes in a path are written as three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut at = 0;
-    while let Some(&byte) = field.get(at) {
-        let digits = field.get(at + 1..at + 4).filter(|digits| {
-            byte == b'\\' && digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
-        });
-        match digits {
-            Some(digits) => {
-                bytes.push(digits.iter().fold(0, |byte, digit| byte * 8 + (digit - b'0')));
-                at += 4;
-            }
-            None => {
-                bytes.push(byte);
-                at += 1;
-            }
-        }
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,9 +214,9 @@ mod tests {
     /// Path, device, type and source of what is reported.
     fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
         let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
-        reported(list.as_bytes(), &filter(by_mount_point), &filter(by_type))
+        reported(list, &filter(by_mount_point), &filter(by_type))
             .iter()
-            .map(|entry| format!("{} {} {}", String::from_utf8_lossy(&entry.path), entry.kind, entry.source))
+            .map(|entry| format!("{} {} {}", entry.path, entry.kind, entry.source))
             .collect()
     }
 
@@ -338,7 +276,7 @@ mod tests {
     fn the_mount_on_top_counts() {
         let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
         assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
-        assert!(reported(list.as_bytes(), &NameFilter::default(), &NameFilter::default())[0].read_only);
+        assert!(reported(list, &NameFilter::default(), &NameFilter::default())[0].read_only);
     }
 
     #[test]
@@ -347,29 +285,27 @@ mod tests {
             "",
             "1 2",
             "1 2 8:1 / /x rw - ext4",
-            "1 2 8 / /x rw - ext4 /dev/sda1",
+            "1 2 8 / /x rw - ext4 /dev/sda1 rw",
             "1 2 8:1 / /x rw ext4 /dev/sda1 rw",
             "\u{0}",
         ] {
             assert_eq!(chosen(bad, &[], &["*"]), [""; 0], "{bad}");
         }
-        // Without the options at its end, a line still tells all that matters.
-        assert_eq!(chosen("1 2 8:1 / /x rw - ext4 /dev/sda1", &[], &[]), ["/x ext4 /dev/sda1"]);
-        assert_eq!(unescaped(b"a\\040b\\9\\777\\04"), b"a b\\9\\777\\04");
+        // As a namespace of `pasta` has it.
+        assert_eq!(chosen("1 2 0:47 / / ro - tmpfs  ro,size=0k", &[], &[]), ["/ tmpfs none"]);
     }
 
     #[test]
     fn a_file_or_what_lies_beneath_another_mount_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = std::fs::metadata(folder.path()).unwrap();
-        let device =
-            (u64::from(rustix::fs::major(metadata.dev())), u64::from(rustix::fs::minor(metadata.dev())));
+        let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let entry = |path: &Path, device| Entry {
             device,
             whole: true,
-            path: path.as_os_str().as_bytes().to_vec(),
+            path: path.to_str().unwrap().to_owned(),
             read_only: false,
             kind: "ext4".into(),
             source: "/dev/x".into(),

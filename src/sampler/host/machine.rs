@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use procfs::{FromBufRead, FromRead, LoadAverage, Uptime, VmStat};
+
 use super::MachineReading;
 use super::cpu::Processors;
-use super::memory::{self, Paging};
+use super::memory;
 use crate::clock;
+use crate::sampler::files::{Files, hundredths};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::{Pressure, PressureLabels};
 use crate::sampler::probe::{Probe, ProbeError, Sample};
-use crate::sampler::text::{Files, decimal, fields};
 
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Debug)]
@@ -25,14 +27,14 @@ pub(in crate::sampler) struct Machine {
 #[derive(Debug)]
 struct Waiting {
     file: &'static str,
-    /// Of the whole machine, the share in which nobody at all got a processor is not defined.
+    /// Of the whole machine, the share in which no task at all got a processor is not defined.
     full: bool,
     labels: PressureLabels,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self::below(Path::new(""), false, Limits::default())
+        Self::below(Path::new("/"), false, Limits::default())
     }
 }
 
@@ -60,8 +62,9 @@ impl Machine {
     pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
         let now = clock::now();
         let processors = &mut self.processors;
-        let stat = self.files.read("proc/stat").is_ok_and(|stat| processors.read(stat, now));
-        let (memory, swap) = self.files.read("proc/meminfo").map_or((None, None), memory::from_meminfo);
+        let stat = self.files.read("proc/stat").is_ok_and(|stat| processors.read(&stat, now));
+        let (memory, swap) =
+            self.files.read("proc/meminfo").map_or((None, None), |text| memory::from_meminfo(&text));
         if !stat && memory.is_none() {
             return Err(ProbeError("neither /proc/stat nor /proc/meminfo can be made out".into()));
         }
@@ -70,14 +73,12 @@ impl Machine {
             cpu_utilization: shares.map(|shares| shares.busy()),
             cpu: shares,
             cpus: if stat { self.processors.online() } else { 0 },
-            load: self.files.read("proc/loadavg").ok().and_then(load),
+            load: self.files.read("proc/loadavg").ok().and_then(|text| load(&text)),
             memory,
             swap,
-            uptime: self
-                .files
-                .read("proc/uptime")
-                .ok()
-                .and_then(|text| Duration::try_from_secs_f64(decimal(fields(text).next()?)?).ok()),
+            uptime: self.files.read("proc/uptime").ok().and_then(|text| {
+                Duration::try_from_secs_f64(Uptime::from_read(text.as_bytes()).ok()?.uptime).ok()
+            }),
         })
     }
 }
@@ -89,12 +90,13 @@ impl Probe for Machine {
             self.processors.emit(sample);
         }
         machine.emit(&self.limits, sample);
-        if let Ok(vmstat) = self.files.read("proc/vmstat") {
-            Paging::from_vmstat(vmstat).emit(sample);
+        let vmstat = self.files.read("proc/vmstat");
+        if let Some(vmstat) = vmstat.ok().and_then(|text| VmStat::from_buf_read(text.as_bytes()).ok()) {
+            memory::emit_paging(&vmstat, sample);
         }
         for waiting in &self.pressure {
             if let Ok(text) = self.files.read(waiting.file) {
-                let mut pressure = Pressure::parse(text);
+                let mut pressure = Pressure::parse(&text);
                 pressure.full = pressure.full.filter(|_| waiting.full);
                 pressure.emit(sample, &waiting.labels);
             }
@@ -103,9 +105,9 @@ impl Probe for Machine {
     }
 }
 
-fn load(text: &[u8]) -> Option<[f64; 3]> {
-    let mut fields = fields(text).map(decimal);
-    Some([fields.next()??, fields.next()??, fields.next()??])
+fn load(text: &str) -> Option<[f64; 3]> {
+    let load = LoadAverage::from_read(text.as_bytes()).ok()?;
+    Some([hundredths(load.one)?, hundredths(load.five)?, hundredths(load.fifteen)?])
 }
 
 #[cfg(test)]
@@ -115,7 +117,7 @@ mod tests {
     use crate::sampler::probe::Watched;
     use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME};
 
-    const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n";
+    const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\nctxt 1\nbtime 1\nprocesses 1\n";
     const MEMINFO: &str =
         "MemTotal: 1000 kB\nMemFree: 400 kB\nMemAvailable: 700 kB\nBuffers: 100 kB\nCached: 200 kB\n";
     const FILES: [(&str, &str); 6] = [

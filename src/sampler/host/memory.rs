@@ -1,16 +1,19 @@
 //! Memory, swap space and paging, from `/proc/meminfo` and `/proc/vmstat`.
 
+#[cfg(target_os = "linux")]
+use procfs::VmStat;
+
 use crate::sampler::count;
+#[cfg(target_os = "linux")]
+use crate::sampler::files::kib;
 use crate::sampler::probe::{Labels, Sample};
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
-#[cfg(target_os = "linux")]
-use crate::sampler::text::{fields, lines, number};
 use crate::signal::{
-    SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION,
-    SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION,
+    SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_SHARED, SYSTEM_MEMORY_USAGE,
+    SYSTEM_MEMORY_UTILIZATION, SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION,
 };
 #[cfg(target_os = "linux")]
-use crate::signal::{SYSTEM_MEMORY_SHARED, SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
+use crate::signal::{SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
 
 const USED: Labels = Labels::Fixed(&[("system.memory.state", "used")]);
 const FREE: Labels = Labels::Fixed(&[("system.memory.state", "free")]);
@@ -38,7 +41,6 @@ pub(super) fn emit(memory: &MemorySnapshot, sample: &mut Sample) {
     if cfg!(target_os = "linux") {
         sample.value(&SYSTEM_MEMORY_AVAILABLE, count(memory.available));
     }
-    #[cfg(target_os = "linux")]
     if let Some(shared) = memory.shared {
         sample.value(&SYSTEM_MEMORY_SHARED, count(shared));
     }
@@ -54,46 +56,25 @@ pub(super) fn emit_swap(swap: &SwapSnapshot, sample: &mut Sample) {
 
 /// Memory and swap space, if what the file says makes sense.
 #[cfg(target_os = "linux")]
-pub(super) fn from_meminfo(text: &[u8]) -> (Option<MemorySnapshot>, Option<SwapSnapshot>) {
-    const KEYS: [&[u8]; 9] = [
-        b"MemTotal:",
-        b"MemFree:",
-        b"MemAvailable:",
-        b"Buffers:",
-        b"Cached:",
-        b"SReclaimable:",
-        b"Shmem:",
-        b"SwapTotal:",
-        b"SwapFree:",
-    ];
-    let mut values = [None; KEYS.len()];
-    for line in lines(text) {
-        let mut fields = fields(line);
-        let key = fields.next();
-        let Some(place) = KEYS.iter().position(|known| key == Some(*known)) else { continue };
-        if let (Some(kib), Some(b"kB")) = (fields.next(), fields.next()) {
-            values[place] = number(kib).and_then(|kib| kib.checked_mul(1_024));
-        }
-    }
-    let [limit, free, available, buffers, cached, reclaimable, shared, swap, swap_free] = values;
+pub(super) fn from_meminfo(text: &str) -> (Option<MemorySnapshot>, Option<SwapSnapshot>) {
+    let bytes = |key| kib(text, key);
     let memory = || {
-        let (limit, free, buffers) = (limit.filter(|limit| *limit > 0)?, free?, buffers?);
+        let (limit, free) = (bytes("MemTotal:").filter(|limit| *limit > 0)?, bytes("MemFree:")?);
         // What `free` calls the cache: the pages and the part of the kernel's own caches that it would give back.
-        let cached = cached?.saturating_add(reclaimable.unwrap_or(0));
-        let used = limit.checked_sub(free.saturating_add(buffers).saturating_add(cached))?;
-        let available = available.unwrap_or(free).min(limit);
+        let reclaimable = bytes("SReclaimable:").unwrap_or(0);
+        let (buffers, cached) = (bytes("Buffers:")?, bytes("Cached:")?.saturating_add(reclaimable));
         Some(MemorySnapshot {
             limit,
-            used,
+            used: limit.checked_sub(free.saturating_add(buffers).saturating_add(cached))?,
             free,
-            available,
+            available: bytes("MemAvailable:").unwrap_or(free).min(limit),
             buffers: Some(buffers),
             cached: Some(cached),
-            shared,
+            shared: bytes("Shmem:"),
         })
     };
     let swap = || {
-        let (limit, free) = (swap.filter(|limit| *limit > 0)?, swap_free?);
+        let (limit, free) = (bytes("SwapTotal:").filter(|limit| *limit > 0)?, bytes("SwapFree:")?);
         Some(SwapSnapshot { limit, used: limit.checked_sub(free)?, free })
     };
     (memory(), swap())
@@ -101,51 +82,33 @@ pub(super) fn from_meminfo(text: &[u8]) -> (Option<MemorySnapshot>, Option<SwapS
 
 /// What was paged since the machine started.
 #[cfg(target_os = "linux")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Paging {
-    faults: Option<u64>,
-    major_faults: Option<u64>,
-    swapped_in: Option<u64>,
-    swapped_out: Option<u64>,
-}
-
-#[cfg(target_os = "linux")]
-impl Paging {
-    pub(super) fn from_vmstat(text: &[u8]) -> Self {
-        const KEYS: [&[u8]; 4] = [b"pgfault ", b"pgmajfault ", b"pswpin ", b"pswpout "];
-        let mut values = [None; KEYS.len()];
-        for line in lines(text) {
-            for (value, key) in values.iter_mut().zip(KEYS) {
-                if let Some(rest) = line.strip_prefix(key) {
-                    *value = number(rest);
-                }
-            }
-        }
-        let [faults, major_faults, swapped_in, swapped_out] = values;
-        Self { faults, major_faults, swapped_in, swapped_out }
-    }
-
-    pub(super) fn emit(&self, sample: &mut Sample) {
-        const MAJOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "major")]);
-        const MINOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "minor")]);
-        const IN: Labels = Labels::Fixed(&[("system.paging.direction", "in")]);
-        const OUT: Labels = Labels::Fixed(&[("system.paging.direction", "out")]);
-        let minor = self.faults.zip(self.major_faults).map(|(all, major)| all.saturating_sub(major));
-        for (value, metric, labels) in [
-            (self.major_faults, &SYSTEM_PAGING_FAULTS, &MAJOR),
-            (minor, &SYSTEM_PAGING_FAULTS, &MINOR),
-            (self.swapped_in, &SYSTEM_PAGING_OPERATIONS, &IN),
-            (self.swapped_out, &SYSTEM_PAGING_OPERATIONS, &OUT),
-        ] {
-            if let Some(value) = value {
-                sample.with(metric, count(value), labels);
-            }
+pub(super) fn emit_paging(VmStat(vmstat): &VmStat, sample: &mut Sample) {
+    const MAJOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "major")]);
+    const MINOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "minor")]);
+    const IN: Labels = Labels::Fixed(&[("system.paging.direction", "in")]);
+    const OUT: Labels = Labels::Fixed(&[("system.paging.direction", "out")]);
+    let value = |key| vmstat.get(key).and_then(|value| u64::try_from(*value).ok());
+    let major = value("pgmajfault");
+    for (value, metric, labels) in [
+        (major, &SYSTEM_PAGING_FAULTS, &MAJOR),
+        (
+            value("pgfault").zip(major).map(|(all, major)| all.saturating_sub(major)),
+            &SYSTEM_PAGING_FAULTS,
+            &MINOR,
+        ),
+        (value("pswpin"), &SYSTEM_PAGING_OPERATIONS, &IN),
+        (value("pswpout"), &SYSTEM_PAGING_OPERATIONS, &OUT),
+    ] {
+        if let Some(value) = value {
+            sample.with(metric, count(value), labels);
         }
     }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use procfs::FromBufRead;
+
     use super::*;
 
     const MEMINFO: &str = "MemTotal:       24684084 kB\nMemFree:        23611012 kB\nMemAvailable:   24125512 kB\n\
@@ -153,12 +116,12 @@ mod tests {
         Shmem:  8788 kB\nSwapTotal:  4096 kB\nSwapFree:  1024 kB\nHugePages_Total:       0\n";
 
     fn memory(text: &str) -> Option<MemorySnapshot> {
-        from_meminfo(text.as_bytes()).0
+        from_meminfo(text).0
     }
 
     #[test]
     fn p41_the_states_of_memory_add_up() {
-        let (memory, swap) = from_meminfo(MEMINFO.as_bytes());
+        let (memory, swap) = from_meminfo(MEMINFO);
         let memory = memory.unwrap();
         assert_eq!(memory.limit, 24_684_084 * 1_024);
         assert_eq!(memory.cached, Some(668_644 * 1_024));
@@ -174,7 +137,7 @@ mod tests {
     #[test]
     fn p41_no_swap_is_nothing_to_report() {
         let text = MEMINFO.replace("4096", "0").replace("1024 kB", "0 kB");
-        let (memory, swap) = from_meminfo(text.as_bytes());
+        let (memory, swap) = from_meminfo(&text);
         assert!(memory.is_some());
         assert_eq!(swap, None);
     }
@@ -189,14 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn gvisor_leaves_fields_out_that_procfs_insists_on() {
+        let text = "MemTotal: 8 kB\nMemFree: 3 kB\nMemAvailable: 3 kB\nBuffers: 0 kB\nCached: 1 kB\nSwapCache: 0 kB\n\
+            Active: 2 kB\nInactive: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\nDirty: 0 kB\nWriteback: 0 kB\n\
+            AnonPages: 2 kB\nMapped: 1 kB\nShmem: 1 kB\n";
+        assert_eq!(memory(text).unwrap().used, 4 * 1_024);
+        // If it does not insist any more, it may read this file too.
+        assert!(procfs::Meminfo::from_buf_read(text.as_bytes()).is_err());
+    }
+
+    #[test]
     fn p41_minor_faults_are_those_that_are_not_major() {
-        let paging = Paging::from_vmstat(b"pgfault 100\npgmajfault 30\npgfault_a 1\npswpin 4\npswpout x\n");
-        let mut sample = Sample::default();
-        paging.emit(&mut sample);
-        assert_eq!(
-            sample.readings.iter().map(|reading| reading.value).collect::<Vec<_>>(),
-            [30.0, 70.0, 4.0]
-        );
-        assert_eq!(Paging::from_vmstat(b""), Paging::default());
+        let paged = |text: &str| {
+            let mut sample = Sample::default();
+            emit_paging(&VmStat::from_buf_read(text.as_bytes()).unwrap(), &mut sample);
+            sample.readings.iter().map(|reading| reading.value).collect::<Vec<_>>()
+        };
+        let text = "pgfault 100\npgmajfault 30\npgfault_a 1\npswpin 4\npswpout -1\n";
+        assert_eq!(paged(text), [30.0, 70.0, 4.0]);
+        assert_eq!(paged(""), [0.0; 0]);
     }
 }

@@ -7,7 +7,7 @@
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), test))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod filesystem;
@@ -57,7 +57,7 @@ pub(in crate::sampler) fn plans(settings: &SystemSettings, every: Duration, limi
     where
         P: Probe + 'static,
     {
-        let make = Arc::new(move || -> Box<dyn Probe> { Box::new(make(Path::new(""))) });
+        let make = Arc::new(move || -> Box<dyn Probe> { Box::new(make(Path::new("/"))) });
         Plan { name: name.into(), make, every, deadline: DEADLINE }
     }
     let by_core = settings.by_core;
@@ -83,6 +83,7 @@ pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, lim
 }
 
 /// The machine at one moment.
+#[derive(Default)]
 pub(in crate::sampler) struct MachineReading {
     pub(in crate::sampler) cpu_utilization: Option<f64>,
     pub(in crate::sampler) cpu: Option<CpuSnapshot>,
@@ -197,6 +198,18 @@ mod recorded {
         devices
     }
 
+    #[test]
+    fn p41_the_way_of_other_systems_tells_the_same() {
+        let (mut ours, mut theirs) = (Machine::default(), elsewhere::Machine::new(Limits::default()));
+        assert!(theirs.sample(&mut Sample::default()).is_ok());
+        let (ours, theirs) = (ours.read().unwrap(), theirs.read().unwrap());
+        assert_eq!(ours.cpus, theirs.cpus);
+        assert_eq!(ours.memory.unwrap().limit, theirs.memory.unwrap().limit);
+        assert_eq!(ours.swap.map(|swap| swap.limit), theirs.swap.map(|swap| swap.limit));
+        assert!(ours.uptime.unwrap().abs_diff(theirs.uptime.unwrap()) < Duration::from_secs(2));
+        assert!(theirs.load.unwrap().into_iter().all(f64::is_finite));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -233,7 +246,10 @@ mod recorded {
     }
 
     const FILES: [(&str, &str); 12] = [
-        ("proc/stat", "cpu  10 2 3 40 5 6 7 8 9 1\ncpu0 10 2 3 40 5 6 7 8 9 1\nintr 5 0\nprocesses 7\n"),
+        (
+            "proc/stat",
+            "cpu  10 2 3 40 5 6 7 8 9 1\ncpu0 10 2 3 40 5 6 7 8 9 1\nintr 5 0\nctxt 3\nbtime 2\nprocesses 7\n",
+        ),
         (
             "proc/meminfo",
             "MemTotal: 10 kB\nMemFree: 4 kB\nBuffers: 1 kB\nCached: 2 kB\nSwapTotal: 4 kB\nSwapFree: 1 kB\n",

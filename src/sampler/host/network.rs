@@ -6,72 +6,30 @@
 
 use std::path::Path;
 
+use procfs::FromBufRead;
+use procfs::net::{DeviceStatus, InterfaceDeviceStatus};
+
 use super::filters::{NameFilter, matches};
 use crate::sampler::count;
+use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::NetworkSnapshot;
-use crate::sampler::text::{Files, fields, lines, number};
 use crate::signal::{
     SYSTEM_NETWORK_DROPPED, SYSTEM_NETWORK_ERRORS, SYSTEM_NETWORK_IO, SYSTEM_NETWORK_PACKETS,
 };
 
 /// Loopback, tunnels, bridges, and the outer ends of what leads into containers and virtual machines.
-const VIRTUAL: [&str; 38] = [
-    "lo",
-    "veth*",
-    "docker*",
-    "br-*",
-    "virbr*",
-    "cni*",
-    "podman*",
-    "flannel*",
-    "cali*",
-    "cilium*",
-    "lxc*",
-    "lxd*",
-    "kube-*",
-    "nodelocaldns",
-    "vxlan*",
-    "geneve*",
-    "ovs-*",
-    "genev_sys*",
-    "antrea*",
-    "weave*",
-    "tun*",
-    "tap*",
-    "wg*",
-    "tailscale*",
-    "zt*",
-    "sit*",
-    "gre*",
-    "erspan*",
-    "ip6tnl*",
-    "ip6_vti*",
-    "ip6gre*",
-    "ip_vti*",
-    "teql*",
-    "dummy*",
-    "ifb*",
-    "nlmon*",
-    "vnet*",
-    "vmnet*",
-];
+const VIRTUAL: &str = "lo veth* docker* br-* virbr* cni* podman* flannel* cali* cilium* lxc* lxd* kube-* nodelocaldns \
+    vxlan* geneve* ovs-* genev_sys* antrea* weave* tun* tap* wg* tailscale* zt* sit* gre* erspan* ip6tnl* ip6_vti* \
+    ip6gre* ip_vti* teql* dummy* ifb* nlmon* vnet* vmnet*";
 
 /// Reads the network interfaces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sampler) struct Networks {
     files: Files,
-    /// Another buffer: what is looked up in `/sys` must not overwrite what was read.
-    sys: Files,
     filter: NameFilter,
-    known: Vec<Interface>,
-}
-
-#[derive(Debug)]
-struct Interface {
-    name: Box<[u8]>,
-    /// `None` for one that is not reported.
-    labels: Option<[DirectionLabels; 2]>,
+    /// Those that were listed last; without labels the ones that are not reported.
+    known: Vec<(String, Option<[DirectionLabels; 2]>)>,
 }
 
 #[derive(Debug)]
@@ -81,32 +39,20 @@ struct DirectionLabels {
     device: Labels,
 }
 
-/// One direction.
-#[derive(Clone, Copy)]
-struct Passed {
-    bytes: u64,
-    packets: u64,
-    errors: u64,
-    dropped: u64,
-}
-
 impl Networks {
     pub(in crate::sampler) fn below(root: &Path, filter: NameFilter) -> Self {
-        Self { files: Files::below(root), sys: Files::below(root), filter, known: Vec::new() }
+        Self { files: Files::below(root), filter, known: Vec::new() }
     }
 
-    /// Calls `take` with each interface that is reported: what it received, and what it sent.
-    fn each(&mut self, mut take: impl FnMut(&[DirectionLabels; 2], [Passed; 2])) -> Result<(), ProbeError> {
-        let Self { files, sys, filter, known } = self;
-        let text = files
-            .read("proc/net/dev")
-            .map_err(|error| ProbeError(format!("/proc/net/dev: {error}").into()))?;
-        if !rows(text).map(|(name, _)| name).eq(known.iter().map(|interface| &*interface.name)) {
-            *known = recognize(text, sys, filter);
+    /// Calls `take` with each interface that is reported.
+    fn each(&mut self, mut take: impl FnMut(&[DirectionLabels; 2], &DeviceStatus)) -> Result<(), ProbeError> {
+        let interfaces: Vec<_> = self.files.read("proc/net/dev")?.lines().filter_map(interface).collect();
+        if !interfaces.iter().map(|interface| &interface.name).eq(self.known.iter().map(|(name, _)| name)) {
+            self.known = recognize(&interfaces, &self.files, &self.filter);
         }
-        for ((_, passed), interface) in rows(text).zip(known) {
-            if let (Some(labels), Some(passed)) = (&interface.labels, passed) {
-                take(labels, passed);
+        for (interface, (_, labels)) in interfaces.iter().zip(&self.known) {
+            if let Some(labels) = labels {
+                take(labels, interface);
             }
         }
         Ok(())
@@ -115,14 +61,16 @@ impl Networks {
     /// All of them together.
     pub(in crate::sampler) fn totals(&mut self) -> Option<NetworkSnapshot> {
         let mut totals = NetworkSnapshot::default();
-        self.each(|_, [received, sent]| {
+        self.each(|_, it| {
             totals.interfaces += 1;
-            totals.received = totals.received.saturating_add(received.bytes);
-            totals.sent = totals.sent.saturating_add(sent.bytes);
-            for passed in [received, sent] {
-                totals.packets = totals.packets.saturating_add(passed.packets);
-                totals.errors = totals.errors.saturating_add(passed.errors);
-                totals.dropped = totals.dropped.saturating_add(passed.dropped);
+            for (total, more) in [
+                (&mut totals.received, [it.recv_bytes, 0]),
+                (&mut totals.sent, [it.sent_bytes, 0]),
+                (&mut totals.packets, [it.recv_packets, it.sent_packets]),
+                (&mut totals.errors, [it.recv_errs, it.sent_errs]),
+                (&mut totals.dropped, [it.recv_drop, it.sent_drop]),
+            ] {
+                *total = more.into_iter().fold(*total, u64::saturating_add);
             }
         })
         .ok()?;
@@ -132,32 +80,25 @@ impl Networks {
 
 impl Probe for Networks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        self.each(|labels, passed| {
-            for (labels, passed) in labels.iter().zip(passed) {
-                sample.with(&SYSTEM_NETWORK_IO, count(passed.bytes), &labels.interface);
-                sample.with(&SYSTEM_NETWORK_PACKETS, count(passed.packets), &labels.device);
-                sample.with(&SYSTEM_NETWORK_ERRORS, count(passed.errors), &labels.interface);
-                sample.with(&SYSTEM_NETWORK_DROPPED, count(passed.dropped), &labels.interface);
+        self.each(|[receive, transmit], it| {
+            for (bytes, packets, errors, dropped, labels) in [
+                (it.recv_bytes, it.recv_packets, it.recv_errs, it.recv_drop, receive),
+                (it.sent_bytes, it.sent_packets, it.sent_errs, it.sent_drop, transmit),
+            ] {
+                sample.with(&SYSTEM_NETWORK_IO, count(bytes), &labels.interface);
+                sample.with(&SYSTEM_NETWORK_PACKETS, count(packets), &labels.device);
+                sample.with(&SYSTEM_NETWORK_ERRORS, count(errors), &labels.interface);
+                sample.with(&SYSTEM_NETWORK_DROPPED, count(dropped), &labels.interface);
             }
         })
     }
 }
 
-/// Names and figures: eight of what was received, eight of what was sent. The two lines at the top have no colon.
-fn rows(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<[Passed; 2]>)> {
-    lines(text).filter_map(|line| {
-        let colon = memchr::memchr(b':', line)?;
-        let mut numbers = [0; 16];
-        let mut fields = fields(&line[colon + 1..]).map(number);
-        let whole = numbers.iter_mut().all(|place| fields.next().flatten().map(|n| *place = n).is_some());
-        let passed = |from: usize| Passed {
-            bytes: numbers[from],
-            packets: numbers[from + 1],
-            errors: numbers[from + 2],
-            dropped: numbers[from + 3],
-        };
-        Some((line[..colon].trim_ascii(), whole.then(|| [passed(0), passed(8)])))
-    })
+/// What a line of the list says. `procfs` makes a map of them all, without their order, and gives up at the first that
+/// is malformed; it skips the two lines at the top.
+fn interface(line: &str) -> Option<DeviceStatus> {
+    let list = InterfaceDeviceStatus::from_buf_read(format!("\n\n{line}").as_bytes()).ok()?;
+    list.0.into_values().next()
 }
 
 /// How an interface stands to the others.
@@ -170,35 +111,37 @@ enum Kind {
     Virtual,
 }
 
-fn recognize(text: &[u8], sys: &mut Files, filter: &NameFilter) -> Vec<Interface> {
-    let kinds: Vec<_> = rows(text).map(|(name, _)| kind(sys, &String::from_utf8_lossy(name))).collect();
+fn recognize(
+    interfaces: &[DeviceStatus],
+    files: &Files,
+    filter: &NameFilter,
+) -> Vec<(String, Option<[DirectionLabels; 2]>)> {
+    let kinds: Vec<_> = interfaces.iter().map(|interface| kind(files, &interface.name)).collect();
     let cards = kinds.contains(&Kind::Card);
-    rows(text)
+    interfaces
+        .iter()
         .zip(kinds)
-        .map(|((name, _), kind)| {
-            let text_name = String::from_utf8_lossy(name);
+        .map(|(DeviceStatus { name, .. }, kind)| {
             let by_kind = kind == Kind::Card || kind == Kind::Other && !cards;
-            let taken = filter.decide(&text_name).unwrap_or(by_kind);
-            Interface { name: name.into(), labels: taken.then(|| labels(&text_name)) }
+            let taken = filter.decide(name).unwrap_or(by_kind);
+            (name.clone(), taken.then(|| labels(name)))
         })
         .collect()
 }
 
-fn kind(sys: &mut Files, name: &str) -> Kind {
-    if VIRTUAL.iter().any(|pattern| matches(pattern, name)) {
+fn kind(files: &Files, name: &str) -> Kind {
+    let folder = files.path("sys/class/net").join(name);
+    let has = |what| folder.join(what).exists();
+    if VIRTUAL.split(' ').any(|pattern| matches(pattern, name)) {
         Kind::Virtual
-    } else if has(sys, name, "device") {
+    } else if has("device") {
         // A card that a card stands for, as in the clouds: the other one counts for both.
-        if has(sys, name, "master/device") { Kind::Virtual } else { Kind::Card }
-    } else if has(sys, name, "master") || has(sys, name, "bridge") || has(sys, name, "bonding") {
+        if has("master/device") { Kind::Virtual } else { Kind::Card }
+    } else if has("master") || has("bridge") || has("bonding") {
         Kind::Virtual
     } else {
         Kind::Other
     }
-}
-
-fn has(sys: &mut Files, name: &str, what: &str) -> bool {
-    sys.path(&format!("sys/class/net/{name}/{what}")).exists()
 }
 
 fn labels(name: &str) -> [DirectionLabels; 2] {
@@ -225,7 +168,7 @@ mod tests {
     }
 
     fn listed(root: &tempfile::TempDir, names: &[&str]) {
-        let row = |name: &&str| format!("{name:>6}:1000 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n");
+        let row = |name: &&str| format!("{name:>6}: 1000 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n");
         write(root, "proc/net/dev", &(HEAD.to_owned() + &names.iter().map(row).collect::<String>()));
     }
 

@@ -1,50 +1,40 @@
 //! What costs more than the rest and changes rarely: how many processes there are, and the clock of the processors.
 //! Once a minute is enough for both.
 
-use std::mem::MaybeUninit;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use procfs::{CpuInfo, FromBufRead};
 
 use crate::sampler::count;
 use crate::sampler::cpu_list::numbers;
+use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
-use crate::sampler::text::{Files, decimal, lines, number};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
 
 /// Counts the processes: by their names in `/proc`, none of which is opened.
 #[derive(Debug)]
-pub(in crate::sampler) struct Processes {
-    files: Files,
-    buffer: Vec<u8>,
-}
+pub(in crate::sampler) struct Processes(PathBuf);
 
 impl Processes {
     pub(in crate::sampler) fn below(root: &Path) -> Self {
-        Self { files: Files::below(root), buffer: Vec::with_capacity(8_192) }
-    }
-
-    fn count(&mut self) -> Result<Option<u64>, ProbeError> {
-        let failed = |error| ProbeError(format!("/proc: {error}").into());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = openat(CWD, self.files.path("proc"), flags, Mode::empty()).map_err(failed)?;
-        let (mut found, mut first) = (0, false);
-        let buffer: &mut [MaybeUninit<u8>] = self.buffer.spare_capacity_mut();
-        let mut entries = RawDir::new(folder, buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            found += u64::from(number(name).is_some());
-            first |= name == b"1";
-        }
-        // Where others' processes are hidden, the first one is too, and the number says nothing.
-        Ok(first.then_some(found))
+        Self(root.join("proc"))
     }
 }
 
 impl Probe for Processes {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        if let Some(found) = self.count()? {
+        let failed = |error| ProbeError(format!("/proc: {error}").into());
+        let (mut found, mut first) = (0, false);
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) {
+                found += 1;
+                first |= process == 1;
+            }
+        }
+        // Where others' processes are hidden, the first one is too, and the number says nothing.
+        if first {
             sample.value(&SYSTEM_PROCESSES, count(found));
         }
         Ok(())
@@ -57,47 +47,38 @@ pub(in crate::sampler) struct Clocks {
     files: Files,
     by_core: bool,
     /// By the list of those that are online.
-    physical: (Vec<u8>, Option<u64>),
+    physical: (String, Option<u64>),
 }
 
 impl Clocks {
     pub(in crate::sampler) fn below(root: &Path, by_core: bool) -> Self {
-        Self { files: Files::below(root), by_core, physical: (Vec::new(), None) }
+        Self { files: Files::below(root), by_core, physical: (String::new(), None) }
     }
 
-    /// Every processor and its clock in Hertz. Where the kernel does not steer the clock, as in a virtual machine, it
-    /// tells the clock only in a file about everything else.
-    fn each(&mut self, online: &[u64], mut take: impl FnMut(u64, f64)) {
-        let mut any = false;
+    /// Every processor and its clock in Hertz.
+    fn clocks(&mut self, online: &[u64]) -> Vec<(u64, f64)> {
+        let mut clocks = Vec::new();
         for core in online {
             let file = format!("sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq");
             match self.files.number(&file) {
-                Some(khz) => {
-                    any = true;
-                    take(*core, count(khz) * 1e3);
-                }
-                None if !any => break,
+                Some(khz) => clocks.push((*core, count(khz) * 1e3)),
+                // Where the kernel does not steer the clock, as in a virtual machine, it tells the clock only in a file
+                // about everything else.
+                None if clocks.is_empty() => return self.clocks_without_governor().unwrap_or_default(),
                 None => {}
             }
         }
-        if any {
-            return;
-        }
-        let Ok(text) = self.files.read("proc/cpuinfo") else { return };
-        let mut core = None;
-        for line in lines(text) {
-            let Some(colon) = memchr::memchr(b':', line) else { continue };
-            let (key, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
-            match key {
-                b"processor" => core = number(value),
-                b"cpu MHz" => {
-                    if let (Some(core), Some(mhz)) = (core.take(), decimal(value)) {
-                        take(core, mhz * 1e6);
-                    }
-                }
-                _ => {}
-            }
-        }
+        clocks
+    }
+
+    fn clocks_without_governor(&mut self) -> Option<Vec<(u64, f64)>> {
+        let info = CpuInfo::from_buf_read(self.files.read("proc/cpuinfo").ok()?.as_bytes()).ok()?;
+        let clock = |place| {
+            let mhz = info.get_field(place, "cpu MHz")?.parse::<f64>().ok()?;
+            let core = info.get_field(place, "processor")?.parse().ok()?;
+            (mhz.is_finite() && mhz >= 0.0).then_some((core, mhz * 1e6))
+        };
+        Some((0..info.num_cores()).filter_map(clock).collect())
     }
 
     /// Processors that are the first of those that share a core.
@@ -105,8 +86,9 @@ impl Clocks {
         let mut physical = 0;
         for core in online {
             let file = format!("sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
-            let first = self.files.read(&file).ok()?.split(|byte| !byte.is_ascii_digit()).next()?;
-            physical += u64::from(number(first)? == *core);
+            let siblings = self.files.read(&file).ok()?;
+            let first = siblings.split(|sign: char| !sign.is_ascii_digit()).next()?;
+            physical += u64::from(first.parse::<u64>().ok()? == *core);
         }
         Some(physical).filter(|physical| *physical > 0)
     }
@@ -115,7 +97,7 @@ impl Clocks {
 impl Probe for Clocks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let Ok(list) = self.files.read("sys/devices/system/cpu/online") else { return Ok(()) };
-        let list = list.to_vec();
+        let list = list.into_owned();
         let online = numbers(&list);
         if self.physical.0 != list {
             self.physical = (list, self.physical(&online));
@@ -123,8 +105,7 @@ impl Probe for Clocks {
         if let Some(physical) = self.physical.1 {
             sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, count(physical));
         }
-        let mut clocks = Vec::new();
-        self.each(&online, |core, hertz| clocks.push((core, hertz)));
+        let clocks = self.clocks(&online);
         if self.by_core {
             for (core, hertz) in clocks {
                 let labels = Labels::new([("cpu.logical_number", &*core.to_string())]);

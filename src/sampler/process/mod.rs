@@ -1,4 +1,4 @@
-//! This process, and no other: what it is called and how it was started is nobody's business.
+//! This process, and no other. What it is called and how it was started is not read.
 //!
 //! On Linux one reading is six system calls and three small files, none of them read twice:
 //!
@@ -11,8 +11,9 @@
 //! | their limit | `getrlimit`, the soft one |
 //! | uptime | the boot-time clock; when the process started is read once |
 //!
-//! The context switches of `/proc/self/status` are those of the main thread alone, and a sum over the threads
-//! would be a scan that forgets those that ended.
+//! `procfs` has no `getrusage`. Processor time in `/proc/self/stat` is in ticks of 10 ms, and the context switches of
+//! `/proc/self/status` are those of the main thread alone: a sum over the threads would be a scan that forgets those
+//! that ended.
 //!
 //! Elsewhere `sysinfo` tells what it can.
 
@@ -69,8 +70,10 @@ pub(super) struct OwnReading {
     pub(super) threads: Option<u64>,
     pub(super) file_descriptors: Option<u64>,
     pub(super) file_descriptor_limit: Option<u64>,
-    pub(super) switches: Option<Switches>,
-    pub(super) faults: Option<Faults>,
+    /// Times that a thread left a processor: of its own accord, and not.
+    pub(super) switches: Option<[u64; 2]>,
+    /// Page faults: minor and major.
+    pub(super) faults: Option<[u64; 2]>,
     pub(super) uptime: Option<Duration>,
 }
 
@@ -87,20 +90,6 @@ pub(super) struct CpuTime {
 pub(super) struct Share {
     pub(super) user: f64,
     pub(super) system: Option<f64>,
-}
-
-/// Times that a thread left a processor.
-#[derive(Clone, Copy)]
-pub(super) struct Switches {
-    pub(super) voluntary: u64,
-    pub(super) involuntary: u64,
-}
-
-/// Page faults.
-#[derive(Clone, Copy)]
-pub(super) struct Faults {
-    pub(super) minor: u64,
-    pub(super) major: u64,
 }
 
 impl Own {
@@ -171,8 +160,6 @@ impl Probe for Own {
         }
         sample.value(&PROCESS_MEMORY_USAGE, count(own.memory));
         sample.value(&PROCESS_MEMORY_VIRTUAL, count(own.memory_virtual));
-        let switches = own.switches;
-        let faults = own.faults;
         for (metric, value, labels) in [
             (&PROCESS_MEMORY_PEAK, own.memory_peak, Labels::NONE),
             (&PROCESS_DISK_IO, own.disk_read, READ),
@@ -180,10 +167,10 @@ impl Probe for Own {
             (&PROCESS_THREADS, own.threads, Labels::NONE),
             (&PROCESS_FILE_DESCRIPTORS, own.file_descriptors, Labels::NONE),
             (&PROCESS_FILE_DESCRIPTOR_LIMIT, own.file_descriptor_limit, Labels::NONE),
-            (&PROCESS_CONTEXT_SWITCHES, switches.map(|switches| switches.voluntary), VOLUNTARY),
-            (&PROCESS_CONTEXT_SWITCHES, switches.map(|switches| switches.involuntary), INVOLUNTARY),
-            (&PROCESS_PAGING_FAULTS, faults.map(|faults| faults.minor), MINOR),
-            (&PROCESS_PAGING_FAULTS, faults.map(|faults| faults.major), MAJOR),
+            (&PROCESS_CONTEXT_SWITCHES, own.switches.map(|[voluntary, _]| voluntary), VOLUNTARY),
+            (&PROCESS_CONTEXT_SWITCHES, own.switches.map(|[_, involuntary]| involuntary), INVOLUNTARY),
+            (&PROCESS_PAGING_FAULTS, own.faults.map(|[minor, _]| minor), MINOR),
+            (&PROCESS_PAGING_FAULTS, own.faults.map(|[_, major]| major), MAJOR),
         ] {
             if let Some(value) = value {
                 sample.with(metric, count(value), &labels);

@@ -10,17 +10,12 @@ use crate::sampler::probe::ProbeError;
 /// Reads this process.
 #[derive(Default)]
 pub(super) struct Reader {
-    system: Option<System>,
+    system: System,
 }
 
 impl Reader {
     pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
-        let system = match &mut self.system {
-            Some(system) => system,
-            empty => empty.insert(
-                System::new().map_err(|error| ProbeError(format!("no process figures: {error}").into()))?,
-            ),
-        };
+        let system = &mut self.system;
         let pid = Pid::from_u32(std::process::id());
         // By name: "everything" would read the command line and walk all threads.
         let figures =

@@ -1,7 +1,7 @@
 //! The Tokio runtime: whether tasks get to run.
 //!
 //! A service whose workers are all held up still has a quiet processor and an empty list of errors. What tells is
-//! how long a task waits for a worker, and nobody but the runtime knows: so each reading spawns a task that does
+//! how long a task waits for a worker, and only the runtime knows: so each reading spawns a task that does
 //! nothing, and the next one tells how long it took until that ran. While it does not run, its age so far is the
 //! value, so that a runtime that is stuck is seen while it is stuck. As long as it waits, it is one of the tasks
 //! that are alive, and of those in the queue.
@@ -211,7 +211,7 @@ mod tests {
             watch.sample(&mut sample).unwrap();
             sample.readings.len()
         };
-        // Nobody runs its tasks: the one of the first reading waits when the runtime goes.
+        // No thread runs its tasks: the one of the first reading waits when the runtime goes.
         assert!(readings() > 0);
         assert!(readings() > 0);
         drop(gone);

@@ -41,7 +41,7 @@ pub(super) struct Running {
 
 struct Shared {
     board: Mutex<Board>,
-    /// Rung when somebody has to look at the board again before it meant to, and at the end.
+    /// Rung when a thread has to look at the board again before it meant to, and at the end.
     bell: Condvar,
     /// Weak: a thread that hangs for good keeps no values in sight.
     latest: Weak<Latest>,
@@ -96,7 +96,7 @@ impl Drop for Running {
         let mut board = self.shared.board.lock();
         board.stopped = true;
         self.shared.bell.notify_all();
-        // Whoever sleeps ends at once. A source that hangs keeps its thread, and nobody waits for it.
+        // A thread that sleeps ends at once. A source that hangs keeps its thread, which is not waited for.
         let waits = |board: &mut Board| board.readers.iter().any(|reader| reader.doing != Doing::Ended);
         let (mut board, _) =
             self.shared.bell.wait_timeout_while(board, GRACE, waits).unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +163,7 @@ impl Shared {
         self.bell.notify_all();
     }
 
-    /// Sees to it that somebody takes over from a reader that may not come back from what it does now.
+    /// Makes another thread take over from a reader that may not come back from what it does now.
     fn step_out(self: &Arc<Self>, board: &mut Board, id: u64, now: Tick) {
         board.set(id, Doing::Busy(now));
         if board.leader == Some(id) {
@@ -182,7 +182,7 @@ impl Shared {
     }
 
     fn settle(&self, board: &mut Board, done: Done, now: Tick) -> Option<Note> {
-        // Nobody leads while the leader reads; somebody does when this one was given up.
+        // No thread leads while the leader reads; one does when this one was given up.
         if board.leader.is_some() {
             self.bell.notify_all();
         }
@@ -260,7 +260,7 @@ impl Board {
         }
     }
 
-    /// The source that is due first. One that failed comes after the others: it may hold up whoever reads it.
+    /// The source that is due first. One that failed comes after the others: it may hold up its reader.
     fn next(&self, now: Option<Tick>) -> Option<(usize, Tick)> {
         self.sources
             .iter()

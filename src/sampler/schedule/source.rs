@@ -95,7 +95,7 @@ impl Scheduled {
         self.state = State::Due(self.after_a_pause(now, rhythm));
     }
 
-    /// A growing, jittered pause, and then the next beat: a source that fails wakes nobody for itself alone.
+    /// A growing, jittered pause, and then the next beat: a source that fails wakes no thread for itself alone.
     fn after_a_pause(&self, now: Tick, rhythm: Rhythm) -> Tick {
         let every = self.plan.every;
         let pause = Backoff::exponential(every * 2, LONGEST_PAUSE.max(every * 2));

@@ -1,6 +1,6 @@
 //! What figures of the machine say about its health.
 //!
-//! A figure is judged where it is read, at each reading, and not where somebody asks: how often a probe asks must
+//! A figure is judged where it is read, at each reading, and not where it is asked for: how often a probe asks must
 //! not decide how fast a warning comes. A limit that was reached is left only well below it, and after as many
 //! readings as it took, so that a figure that moves about its limit does not come and go.
 
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(told(&watch, good).len(), 3);
         watch.read(&[root], good + every, &thresholds);
         assert_eq!(told(&watch, good + every), [fine, full]);
-        // Nobody reads any more.
+        // There are no more readings.
         assert_eq!(told(&watch, good + every * 5), []);
     }
 

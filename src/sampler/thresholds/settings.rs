@@ -61,7 +61,7 @@ pub struct Threshold {
     /// than 1. 0.05, so that a value that moves about its limit does not come and go.
     #[serde(default = "five_percent")]
     pub clear: f64,
-    /// So many readings in a row must say so before anything changes, for the worse or for the better: from 1 to
+    /// This number of readings in a row must say so before anything changes, for the worse or for the better: from 1 to
     /// 1,000. 1 where nothing else is said.
     #[serde(default = "one")]
     pub readings: u32,
@@ -82,7 +82,7 @@ impl Threshold {
         Self { warn, critical, clear: five_percent(), readings: one() }
     }
 
-    /// The same, once so many readings in a row say so.
+    /// The same, once this number of readings in a row says so.
     #[must_use]
     pub fn readings(mut self, readings: u32) -> Self {
         self.readings = readings;

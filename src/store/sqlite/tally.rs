@@ -76,10 +76,9 @@ impl Tally {
                 newest: None,
             })
         };
-        Ok(match statement.query_row([name], read).optional()? {
-            Some(queue) => Some(self.queues.push_mut(queue)),
-            None => None,
-        })
+        let Some(queue) = statement.query_row([name], read).optional()? else { return Ok(None) };
+        self.queues.push(queue);
+        Ok(self.queues.last_mut())
     }
 
     /// The queue called `name`; makes it when there is none.

@@ -195,5 +195,5 @@ fn trim(attributes: &mut Vec<KeyValue>, dropped: &mut u32, count: usize, length:
 }
 
 fn cut(text: &mut String, length: usize) {
-    text.truncate(text.floor_char_boundary(length));
+    text.truncate(crate::cut::cut(text, length).len());
 }

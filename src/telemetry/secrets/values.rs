@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use opentelemetry::Value;
 
 use super::{Mark, Secrets};
+use crate::cut::cut;
 use crate::telemetry::limits::SpanLimits;
 
 /// How much further than it may reach a text is looked at: what is cut off of a secret would keep it from being
@@ -70,7 +71,7 @@ impl Values<'_> {
         impl fmt::Write for Bounded {
             fn write_str(&mut self, text: &str) -> fmt::Result {
                 let room = self.1.saturating_sub(self.0.len());
-                self.0.push_str(&text[..text.floor_char_boundary(room)]);
+                self.0.push_str(cut(text, room));
                 // The error stops the printing: there is no use for the rest.
                 if room < text.len() { Err(fmt::Error) } else { Ok(()) }
             }
@@ -87,11 +88,11 @@ impl Values<'_> {
     }
 
     fn near<'a>(&self, text: &'a str) -> &'a str {
-        &text[..text.floor_char_boundary(self.limits.value_length.saturating_add(BEYOND))]
+        cut(text, self.limits.value_length.saturating_add(BEYOND))
     }
 
     fn cut(&self, mut text: String) -> String {
-        text.truncate(text.floor_char_boundary(self.limits.value_length));
+        text.truncate(self.limits.cut(&text).len());
         text
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use super::probe::Container;
+use crate::sampler::files::Files;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{Probe, Sample, Watched};
-use crate::sampler::text::Files;
 use crate::signal::Metric;
 
 mod odd;

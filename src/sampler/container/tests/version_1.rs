@@ -12,7 +12,7 @@ use crate::signal::{
 
 /// The hierarchies of a container of Docker with version 1: each mount shows the container's group alone.
 fn docker_v1() -> Machine {
-    let ticks = rustix::param::clock_ticks_per_second();
+    let ticks = procfs::ticks_per_second();
     let mut mountinfo = String::new();
     for (number, controllers) in ["cpu,cpuacct", "memory", "cpuset"].into_iter().enumerate() {
         mountinfo += &format!(

@@ -1,0 +1,20 @@
+//! Texts of bounded length.
+
+/// The beginning of `text` that `most` bytes hold, cut where a character ends.
+///
+/// `str::floor_char_boundary` needs Rust 1.91, and nothing else here does.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_character_is_kept_whole_or_not_at_all() {
+        assert_eq!(["aé", "aé", "a", "a", ""], [9, 3, 2, 1, 0].map(|most| cut("aé", most)));
+        assert_eq!(cut("", 7), "");
+    }
+}
