@@ -4,15 +4,10 @@
 //! (3.2 %) of itself. They reach to 2^64 ns, which is 584 years: no duration lies above them.
 
 mod live;
-#[cfg(feature = "telemetry")]
-mod sparse;
 mod wire;
 
 pub(crate) use live::{LiveSketch, Summary};
-#[cfg(feature = "telemetry")]
-pub(crate) use sparse::SparseSketch;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,13 +19,17 @@ const STEPS: u64 = 1 << STEPS_LOG2;
 /// Sixteen for the values below sixteen, and sixteen for each power of two above.
 const BUCKETS: usize = ((u64::BITS - STEPS_LOG2) as usize + 1) * STEPS as usize;
 
+/// Room for this many powers of two from the start: most calls are within a factor of 256, and find room without an
+/// allocation.
+const ROOM: usize = 8;
+
 /// How long calls took: their number, mean, extremes and percentiles, of bounded size and error.
 ///
 /// Sketches add up: [`merge`](Self::merge) of two is the sketch of all their durations, whether they come from two
 /// handles or from two processes; serde carries them between those. Count, sum, minimum and maximum are exact; a
-/// [`quantile`](Self::quantile) is wrong by at most [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) of itself. The memory
-/// is that of the buckets in use: 976 at most, and about a hundred for calls between one microsecond and one minute
-/// that crowd together as calls do.
+/// [`quantile`](Self::quantile) is wrong by at most [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) of itself. It takes
+/// 136 bytes for each power of two of nanoseconds that came: 61 of them at most, and a few for calls that crowd together
+/// as calls do.
 ///
 /// A duration of more than 584 years counts as one of 584 years, which is the last nanosecond of a `u64`.
 ///
@@ -49,13 +48,21 @@ const BUCKETS: usize = ((u64::BITS - STEPS_LOG2) as usize + 1) * STEPS as usize;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "wire::Wire", try_from = "wire::Wire")]
 pub struct Sketch {
-    /// By the number of the bucket; none is zero.
-    buckets: BTreeMap<u16, u64>,
+    /// The powers of two that came, in their order; none is empty.
+    rows: Vec<Row>,
     count: u64,
     sum: Duration,
     /// In nanoseconds; zero in an empty sketch.
     min: u64,
     max: u64,
+}
+
+/// The buckets of one power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    /// The number of the first of them.
+    first: u16,
+    counts: [u64; STEPS as usize],
 }
 
 impl Sketch {
@@ -71,7 +78,8 @@ impl Sketch {
     /// Adds one duration.
     pub fn record(&mut self, duration: Duration) {
         let value = nanos(duration);
-        self.add(bucket_of(value), 1, Duration::from_nanos(value), value, value);
+        self.add(1, Duration::from_nanos(value), value, value);
+        self.add_to(bucket_of(value), 1);
     }
 
     /// Adds all durations of `other`.
@@ -79,12 +87,8 @@ impl Sketch {
         if other.count == 0 {
             return;
         }
-        self.add(0, 0, other.sum, other.min, other.max);
-        self.count = self.count.saturating_add(other.count);
-        for (bucket, count) in &other.buckets {
-            let own = self.buckets.entry(*bucket).or_default();
-            *own = own.saturating_add(*count);
-        }
+        self.add(other.count, other.sum, other.min, other.max);
+        other.buckets().for_each(|(bucket, count)| self.add_to(bucket, count));
     }
 
     /// How many durations it holds.
@@ -135,25 +139,43 @@ impl Sketch {
         }
         let rank = ((share * self.count as f64).ceil() as u64).max(1);
         let mut seen = 0_u64;
-        for (bucket, count) in &self.buckets {
-            seen = seen.saturating_add(*count);
+        for (bucket, count) in self.buckets() {
+            seen = seen.saturating_add(count);
             if seen >= rank {
-                return Some(Duration::from_nanos(middle_of(*bucket).clamp(self.min, self.max)));
+                return Some(Duration::from_nanos(middle_of(bucket).clamp(self.min, self.max)));
             }
         }
         // The count was rounded up to a float.
         Some(self.max())
     }
 
-    fn add(&mut self, bucket: u16, count: u64, sum: Duration, min: u64, max: u64) {
+    /// The buckets in use, in their order, each with its count.
+    fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+        let of_row = |row: &Row| (row.first..).zip(row.counts);
+        self.rows.iter().flat_map(of_row).filter(|(_, count)| *count > 0)
+    }
+
+    #[inline]
+    fn add(&mut self, count: u64, sum: Duration, min: u64, max: u64) {
         (self.min, self.max) =
             if self.count == 0 { (min, max) } else { (self.min.min(min), self.max.max(max)) };
         self.sum = self.sum.saturating_add(sum);
-        if count > 0 {
-            self.count = self.count.saturating_add(count);
-            let own = self.buckets.entry(bucket).or_default();
-            *own = own.saturating_add(count);
+        self.count = self.count.saturating_add(count);
+    }
+
+    #[inline]
+    fn add_to(&mut self, bucket: u16, count: u64) {
+        let step = bucket % STEPS as u16;
+        let first = bucket - step;
+        let place = self.rows.partition_point(|row| row.first < first);
+        if self.rows.get(place).is_none_or(|row| row.first != first) {
+            if self.rows.is_empty() {
+                self.rows.reserve(ROOM);
+            }
+            self.rows.insert(place, Row { first, counts: [0; STEPS as usize] });
         }
+        let own = &mut self.rows[place].counts[usize::from(step)];
+        *own = own.saturating_add(count);
     }
 }
 

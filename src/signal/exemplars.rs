@@ -1,9 +1,9 @@
 //! Which trace to look at for a bucket of a histogram.
 //!
 //! Neither the SDK nor the `prometheus` crate keeps exemplars, so they are kept here: for each series and bucket the
-//! newest of a sampled span. Only sampled spans pay for it. Who finds a place taken by another thread goes on
-//! without, and so does who finds one that is hardly older: a busy series is written a hundred times a second, and
-//! not by each of its spans.
+//! newest of a sampled span. Only sampled spans pay for it. A thread that finds a place locked goes on without, and so
+//! does one that finds an exemplar that is hardly older: a busy series is written a hundred times a second, and not by
+//! each of its spans.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use super::names::Metric;
 use super::trace::SampledSpan;
 use crate::clock;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The span that a duration was that of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +63,11 @@ pub(crate) struct Exemplars {
     places: OnceLock<Box<[Place]>>,
 }
 
-/// An exemplar that threads write and read without a lock.
 #[derive(Debug, Default)]
 struct Place {
-    /// Odd while somebody writes; 0 before the first.
-    version: AtomicU64,
-    value: AtomicU64,
-    trace_id: [AtomicU64; 2],
-    span_id: AtomicU64,
-    /// Nanoseconds since 1970.
+    /// When the newest was, in nanoseconds since 1970: beside the lock, so that most spans only read.
     at: AtomicU64,
+    newest: Mutex<Option<Exemplar>>,
 }
 
 impl Exemplars {
@@ -87,59 +82,21 @@ impl Exemplars {
 
     /// The exemplar of the bucket below the bound of that number, counted from 0; the last has no bound.
     pub(crate) fn get(&self, bucket: usize) -> Option<Exemplar> {
-        self.places.get()?.get(bucket)?.get()
+        *self.places.get()?.get(bucket)?.newest.lock()
     }
 }
 
 impl Place {
-    fn offer(&self, value: f64, Witness { trace_id, span_id, at }: Witness) {
-        let at = clock::nanos(at.duration_since(UNIX_EPOCH).unwrap_or_default());
-        let version = self.version.load(Ordering::Relaxed);
-        let young = version != 0 && at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(HARDLY_OLDER);
-        if version % 2 == 1
-            || young
-            || self
-                .version
-                .compare_exchange(version, version + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
+    fn offer(&self, value: f64, witness: Witness) {
+        let at = clock::nanos(witness.at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        if at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(HARDLY_OLDER) {
             return;
         }
-        // Nobody may see what follows and not that the version is odd.
-        fence(Ordering::Release);
-        let trace_id = u128::from_be_bytes(trace_id.to_bytes());
-        self.value.store(value.to_bits(), Ordering::Relaxed);
-        self.trace_id[0].store(half(trace_id >> 64), Ordering::Relaxed);
-        self.trace_id[1].store(half(trace_id), Ordering::Relaxed);
-        self.span_id.store(u64::from_be_bytes(span_id.to_bytes()), Ordering::Relaxed);
-        self.at.store(at, Ordering::Relaxed);
-        self.version.store(version + 2, Ordering::Release);
+        if let Some(mut newest) = self.newest.try_lock() {
+            *newest = Some(Exemplar { value, witness });
+            self.at.store(at, Ordering::Relaxed);
+        }
     }
-
-    fn get(&self) -> Option<Exemplar> {
-        // A writer is done at once, unless its thread is stopped; then there is none for now.
-        (0..8).find_map(|_| {
-            let version = self.version.load(Ordering::Acquire);
-            let [high, low] = [0, 1].map(|half| u128::from(self.trace_id[half].load(Ordering::Relaxed)));
-            let exemplar = Exemplar {
-                value: f64::from_bits(self.value.load(Ordering::Relaxed)),
-                witness: Witness {
-                    trace_id: TraceId::from((high << 64) | low),
-                    span_id: SpanId::from(self.span_id.load(Ordering::Relaxed)),
-                    at: UNIX_EPOCH + Duration::from_nanos(self.at.load(Ordering::Relaxed)),
-                },
-            };
-            fence(Ordering::Acquire);
-            let whole =
-                version != 0 && version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
-            whole.then_some(exemplar)
-        })
-    }
-}
-
-#[allow(clippy::cast_possible_truncation)] // The lower half.
-fn half(number: u128) -> u64 {
-    number as u64
 }
 
 /// The exemplars of all series of a pipeline, by what Prometheus calls them.

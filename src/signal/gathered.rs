@@ -1,13 +1,9 @@
 //! The series of a metric, while sources tell them.
-//!
-//! A machine of 128 processors has a thousand series of one counter, and each may be told in parts: to look for its
-//! equals must not take longer the more there are.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 
-use hashbrown::HashTable;
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::KeyValue;
 
 use super::names::WHOLE_NUMBERS;
 
@@ -18,62 +14,30 @@ pub(super) type Values = Vec<(f64, Vec<KeyValue>)>;
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) values: Values,
-    /// Places in `values` by the hash of their attributes, which stands beside; empty as long as there are few.
-    index: HashTable<(u64, usize)>,
+    /// Places in `values`.
+    places: HashMap<Vec<KeyValue>, usize>,
 }
 
 impl Gathered {
-    /// So many series are found faster by looking at each.
-    const FEW: usize = 16;
-
     pub(super) fn push(&mut self, value: f64, attributes: &[(&'static str, &str)]) {
-        let own = |(key, value): &(&'static str, &str)| key_value(key, Cow::Owned((*value).to_owned()));
-        self.values.push((value, attributes.iter().map(own).collect()));
+        self.values.push((value, owned(attributes)));
     }
 
+    /// The values that are told for the same attributes add up.
     pub(super) fn add(&mut self, value: f64, attributes: &[(&'static str, &str)]) {
-        if self.values.len() < Self::FEW {
-            match self.values.iter_mut().find(|(_, others)| are(others, attributes)) {
-                Some((sum, _)) => *sum += value,
-                None => self.push(value, attributes),
-            }
-            return;
-        }
-        if self.index.is_empty() {
-            for (place, (_, others)) in self.values.iter().enumerate() {
-                let hash = hash(others.iter().map(|other| (other.key.as_str(), other.value.as_str())));
-                self.index.insert_unique(hash, (hash, place), |(hash, _)| *hash);
-            }
-        }
-        let hash = hash(attributes.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))));
-        let known = |place: usize| self.values.get(place).is_some_and(|(_, others)| are(others, attributes));
-        match self.index.find(hash, |(other, place)| *other == hash && known(*place)) {
-            Some((_, place)) => self.values.get_mut(*place).into_iter().for_each(|(sum, _)| *sum += value),
+        let attributes = owned(attributes);
+        match self.places.get(&attributes).and_then(|place| self.values.get_mut(*place)) {
+            Some((sum, _)) => *sum += value,
             None => {
-                self.index.insert_unique(hash, (hash, self.values.len()), |(hash, _)| *hash);
-                self.push(value, attributes);
+                self.places.insert(attributes.clone(), self.values.len());
+                self.values.push((value, attributes));
             }
         }
     }
 }
 
-/// Whether these are the attributes that [`key_value`] makes of those.
-fn are(ours: &[KeyValue], attributes: &[(&'static str, &str)]) -> bool {
-    ours.len() == attributes.len()
-        && ours.iter().zip(attributes).all(|(own, (key, value))| {
-            own.key.as_str() == *key
-                && match &own.value {
-                    Value::String(own) => own.as_str() == *value,
-                    Value::I64(own) => value.parse() == Ok(*own),
-                    _ => false,
-                }
-        })
-}
-
-fn hash<'a>(attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    attributes.for_each(|pair| pair.hash(&mut hasher));
-    hasher.finish()
+fn owned(attributes: &[(&'static str, &str)]) -> Vec<KeyValue> {
+    attributes.iter().map(|(key, value)| key_value(key, Cow::Owned((*value).to_owned()))).collect()
 }
 
 /// An attribute, of the type that the convention gives it.
@@ -86,11 +50,13 @@ pub(super) fn key_value(key: &'static str, value: Cow<'static, str>) -> KeyValue
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::Value;
+
     use super::*;
 
     #[test]
     fn many_series_add_up_like_few() {
-        for number in [1, Gathered::FEW, Gathered::FEW + 1, 2_000] {
+        for number in [1, 16, 17, 2_000] {
             let mut gathered = Gathered::default();
             for value in [1.0, 10.0, 100.0] {
                 for series in 0..number {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::minute::Minute;
 use crate::clock::{self, Tick, nanos};
 use crate::lanes::Lanes;
-use crate::sketch::{SparseSketch, Summary};
+use crate::sketch::{Sketch, Summary};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::window::Counts;
@@ -109,7 +109,7 @@ struct Tally {
 /// All durations since the start, and what they came to when somebody last asked.
 #[derive(Debug, Default)]
 struct Durations {
-    sketch: SparseSketch,
+    sketch: Sketch,
     summary: Option<Summary>,
 }
 
@@ -197,7 +197,7 @@ impl Vital {
     #[cold]
     fn hand_over(&self, lot: &Lot) {
         let mut durations = self.durations.lock();
-        durations.sketch.extend(&lot.nanos[..lot.count]);
+        durations.sketch.extend(lot.nanos[..lot.count].iter().copied().map(Duration::from_nanos));
         durations.summary = None;
     }
 
@@ -230,7 +230,7 @@ impl Vital {
         }
         let durations = {
             let Durations { sketch, summary } = &mut *self.durations.lock();
-            summary.get_or_insert_with(|| sketch.read()).clone()
+            summary.get_or_insert_with(|| Summary::from(&*sketch)).clone()
         };
         Some(VitalReading {
             recent,

@@ -83,7 +83,7 @@ impl LiveSketch {
         for (bucket, count) in (0..).zip(&self.buckets) {
             let count = count.load(Ordering::Acquire);
             if count > 0 {
-                sketch.buckets.insert(bucket, count);
+                sketch.add_to(bucket, count);
                 sketch.count += count;
             }
         }

@@ -31,7 +31,7 @@ impl From<Sketch> for Wire {
             sum: sketch.sum,
             min: sketch.min(),
             max: sketch.max(),
-            buckets: sketch.buckets.into_iter().collect(),
+            buckets: sketch.buckets().collect(),
         }
     }
 }
@@ -83,13 +83,14 @@ impl TryFrom<Wire> for Sketch {
         if !wire.buckets.is_sorted_by(|(one, _), (next, _)| one < next) {
             return Err(Fault::Order);
         }
-        let mut count = 0_u64;
-        for (bucket, in_bucket) in &wire.buckets {
-            if *in_bucket == 0 {
-                return Err(Fault::Empty(*bucket));
+        let mut sketch = Self { sum: wire.sum, min, max, ..Self::default() };
+        for (bucket, in_bucket) in wire.buckets {
+            if in_bucket == 0 {
+                return Err(Fault::Empty(bucket));
             }
-            count = count.checked_add(*in_bucket).ok_or(Fault::Count)?;
+            sketch.count = sketch.count.checked_add(in_bucket).ok_or(Fault::Count)?;
+            sketch.add_to(bucket, in_bucket);
         }
-        Ok(Self { buckets: wire.buckets.into_iter().collect(), count, sum: wire.sum, min, max })
+        Ok(sketch)
     }
 }

@@ -1,5 +1,7 @@
 //! The budget that all calls of a handle share.
 
+use std::time::SystemTime;
+
 use campanile::retry::GiveUp;
 use campanile::{Backoff, Retry, RetryBudget};
 use tokio_test::{assert_pending, task};
@@ -33,6 +35,33 @@ async fn p09_retries_are_a_share_of_the_calls_and_a_reserve() {
         assert_eq!(counted.given_up[&GiveUp::Budget] + counted.given_up[&GiveUp::Attempts], 100);
         assert_eq!(counted.budget_left, Some(0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p09_every_ratio_is_exact() {
+    let exact = [(0.001, 1), (0.2, 200), (0.333, 333), (0.6, 600), (0.7, 700), (0.999, 999), (2.5, 2_500)];
+    for (ratio, granted) in exact {
+        let retry = retry(RetryBudget::ratio(ratio).min_per_second(0));
+        succeed(&retry, 1_000).await;
+        assert_eq!(retry.snapshot().budget_left, Some(granted), "of 1,000 calls at {ratio}");
+    }
+    for (part, of) in [(1_u32, 3_u32), (2, 3), (1, 7), (5, 7), (6, 11), (3, 5), (7, 10)] {
+        let retry = retry(RetryBudget::ratio(f64::from(part) / f64::from(of)).min_per_second(0));
+        for n in 1..=of {
+            succeed(&retry, 1).await;
+            assert_eq!(retry.snapshot().budget_left, Some(u64::from(part * n / of)), "{part}/{of} of {n}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p09_calls_that_come_seldom_earn_too() {
+    let retry = retry(RetryBudget::ratio(1.0).min_per_second(0));
+    for _ in 0..60 {
+        tokio::time::advance(secs(1)).await;
+        succeed(&retry, 1).await;
+    }
+    assert_eq!(retry.snapshot().budget_left, Some(10));
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,6 +132,7 @@ async fn p09_clones_and_layers_share_one_budget() {
 #[test]
 fn p09_threads_share_one_budget() {
     let retry = retry(RetryBudget::ratio(0.6).min_per_second(2));
+    let began = SystemTime::now();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -125,4 +155,7 @@ fn p09_threads_share_one_budget() {
     assert!(counted.retries <= 480 + 20, "{} retries", counted.retries);
     // It all fits in one window unless this machine stood still for seconds; then fewer are granted.
     assert!(counted.retries >= 20);
+    if began.elapsed().is_ok_and(|took| took < secs(5)) {
+        assert_eq!(counted.retries + counted.budget_left.unwrap_or_default(), 480 + 20);
+    }
 }

@@ -1,8 +1,15 @@
 //! Spans and log records on their way to an exporter.
 //!
-//! One that ends costs its thread a push on a bounded queue and nothing else: what finds no room is counted and
-//! gone. A thread of its own takes the queue over as a whole and waits for the exporter. (The SDK's batch
-//! processors have no counter that could be read, and do not survive an exporter that panics.)
+//! A span that ends costs its thread a push on a bounded queue. What finds no room is counted and dropped. A thread of
+//! its own takes over the whole queue and waits for the exporter.
+//!
+//! The batch processors of `opentelemetry_sdk` 0.33.1 cost a span the same, but:
+//! - An exporter that panics ends their thread. Of 55 spans in batches of 10, of which the first panics, they export
+//!   none and this exports 45. Their metric counts 10 of them as processed and 5 as late, and 40 not at all.
+//! - An export that never ends keeps their thread for good: they have no time limit without an asynchronous runtime.
+//! - They count (`otel.sdk.processor.span.processed`) with the meter that is global when they are made. A pipeline is
+//!   made before it becomes global, and may never be. They do not count exports that fail, nor tell what waits.
+//! - A log record is some 500 bytes in theirs, and becomes that large only when it is exported in this.
 
 mod queue;
 mod settings;
@@ -72,10 +79,9 @@ impl<T: Item> Batch<T> {
     pub(super) fn push(&self, item: T) {
         let shared = &*self.shared;
         match shared.queue.push(item) {
-            Ok(None) => {}
-            Ok(Some(taken)) => {
-                if taken >= shared.settings.full() && !shared.told.swap(true, Ordering::AcqRel) {
-                    // Without the worker there is nobody to tell; the queue fills up and counts.
+            Ok(waiting) => {
+                if waiting >= shared.settings.full() && !shared.told.swap(true, Ordering::AcqRel) {
+                    // Without the worker the queue fills up and counts.
                     let _ = self.messages.send(Message::Full);
                 }
             }

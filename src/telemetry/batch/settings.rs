@@ -16,8 +16,6 @@ use crate::telemetry::variables::Variables;
 #[non_exhaustive]
 pub struct BatchSettings {
     /// How many may wait; more are dropped and counted. 2,048.
-    ///
-    /// Threads take places in small lots, so that a few may be left when some find none: no more than an eighth.
     pub queue: usize,
     /// How many are in one export. 512.
     pub batch: usize,
