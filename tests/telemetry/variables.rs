@@ -89,7 +89,9 @@ fn the_console_is_an_exporter_if_it_is_built_in() {
         let set: &'static [_] = Box::leak(Box::new([(name, "console")]));
         match with(set).0 {
             Ok(telemetry) => assert!(cfg!(feature = "stdout") && telemetry.shutdown(LONG)),
-            Err(error) => assert!(!cfg!(feature = "stdout") && error.to_string().contains("stdout"), "{error}"),
+            Err(error) => {
+                assert!(!cfg!(feature = "stdout") && error.to_string().contains("stdout"), "{error}")
+            }
         }
     }
 }
