@@ -8,13 +8,19 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
+/// Where the first character at or after `at` begins: `str::ceil_char_boundary`, which needs Rust 1.91 as well.
+pub(crate) fn boundary_from(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::{boundary_from, cut};
 
     #[test]
     fn a_character_is_kept_whole_or_not_at_all() {
         assert_eq!(["aé", "aé", "a", "a", ""], [9, 3, 2, 1, 0].map(|most| cut("aé", most)));
         assert_eq!(cut("", 7), "");
+        assert_eq!([0, 1, 3, 3, 3], [0, 1, 2, 3, 9].map(|at| boundary_from("aé", at)));
     }
 }

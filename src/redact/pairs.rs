@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::urls;
 use super::values::{Place, is_name, value};
+use crate::cut::boundary_from;
 
 /// How far back a name may reach, and what stands between it and its sign.
 const BACK: usize = 128;
@@ -46,7 +47,7 @@ pub(super) fn next(text: &str, from: usize) -> Option<Sign> {
     let tag = bytes[sign] == b'>';
     let end = if tag { sign } else { before_sign(bytes, from, sign) };
     let length = bytes[from..end].iter().rev().take(BACK).take_while(|byte| is_name(**byte)).count();
-    let start = text.ceil_char_boundary(end - length);
+    let start = boundary_from(text, end - length);
     if start == end || (tag && !opened(&bytes[..start])) {
         return Some(Sign::Nothing(after));
     }

@@ -9,6 +9,7 @@ use super::action::{Done, LONGEST, said_in};
 use super::healers::{Healer, Seat};
 use super::record::{HealingOutcome, HealingRecord};
 use crate::clock::{self, Tick};
+use crate::cut::boundary_from;
 use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
@@ -224,9 +225,5 @@ fn tell(record: &HealingRecord) {
 /// The end of `text` as it is kept: without its secrets.
 fn kept(redactor: &Redactor, text: &str) -> String {
     let text = redactor.text(text);
-    let mut from = text.len().saturating_sub(LONGEST);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    text[from..].to_owned()
+    text[boundary_from(&text, text.len().saturating_sub(LONGEST))..].to_owned()
 }
