@@ -1,5 +1,7 @@
 //! A connector of files.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +13,9 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{Certificates, Connector, Fault};
 use crate::error::ConfigError;
+
+/// More than any file of certificates has.
+const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// `http`, and TLS over it if `secure` says with which certificates.
 pub(super) fn wrapped(
@@ -77,7 +82,9 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
 
 /// Everything of its kind in a file, at least one.
 fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
-    match T::pem_file_iter(path).and_then(|items| items.collect::<Result<Vec<T>, _>>()) {
+    let file = File::open(path).map_err(|error| unusable(name, path, &error.to_string()))?;
+    let lines = BufReader::new(file.take(LONGEST_FILE));
+    match T::pem_reader_iter(lines).collect::<Result<Vec<T>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),
         Err(error) => Err(unusable(name, path, &error.to_string())),
