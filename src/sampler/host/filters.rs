@@ -1,5 +1,4 @@
 use serde::{Deserialize, Serialize};
-use wildmatch::WildMatch;
 
 use crate::error::ConfigError;
 
@@ -48,7 +47,30 @@ impl NameFilter {
 
 /// Whether a pattern with `*` and `?` matches the whole name.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    WildMatch::new(pattern).matches(name)
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    // What follows the last `*`, and what that `*` has not taken of the name yet.
+    let mut star = None;
+    loop {
+        let (here, rest) = (pattern.clone().next(), name.clone().next());
+        match (here, rest) {
+            (Some('*'), _) => {
+                pattern.next();
+                star = Some((pattern.clone(), name.clone()));
+            }
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                pattern.next();
+                name.next();
+            }
+            (None, None) => return true,
+            _ => {
+                let Some((after, taken)) = &mut star else { return false };
+                if taken.next().is_none() {
+                    return false;
+                }
+                (pattern, name) = (after.clone(), taken.clone());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
