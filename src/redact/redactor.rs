@@ -176,7 +176,11 @@ fn patterns(settings: &RedactionSettings) -> Result<Vec<(Regex, Treatment)>, Con
         .map(|(pattern, treatment)| match Regex::new(pattern) {
             Ok(regex) => Ok((regex, *treatment)),
             Err(error) => {
-                let why = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
+                let why = match (error.syntax_error(), error.size_limit()) {
+                    (Some(error), _) => error.to_string(),
+                    (None, Some(limit)) => format!("compiled, it takes more than {limit} bytes"),
+                    (None, None) => error.to_string(),
+                };
                 let allowed = format!("a regular expression ({why})");
                 Err(ConfigError::new("patterns", format_args!("{pattern:?}"), allowed))
             }

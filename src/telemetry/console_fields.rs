@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -20,25 +21,29 @@ use super::secrets::Secrets;
 /// the visitors that they use can be wrapped.
 struct Redacting<'a> {
     secrets: &'a Secrets,
-    /// Whether characters that steer a terminal are escaped; [`DefaultVisitor`] does so in messages only.
+    /// Whether control characters are escaped; [`DefaultVisitor`] escapes some, in messages only.
     terminal: bool,
     to: &'a mut dyn Visit,
 }
 
 impl Redacting<'_> {
-    /// Hands `text` on as it is, without quotes.
+    /// Hands `text` on without quotes. On a terminal it must neither end the line nor steer the cursor: who logs in
+    /// as `bob\nERROR …` must not write a line of the log.
     fn plain(&mut self, field: &Field, text: &str) {
-        let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
-        if self.terminal && text.contains(steers) {
-            self.to.record_debug(field, &format_args!("{}", text.escape_debug()));
-        } else {
-            self.to.record_debug(field, &format_args!("{text}"));
-        }
+        let text = if self.terminal { one_line(text) } else { Cow::Borrowed(text) };
+        self.to.record_debug(field, &format_args!("{text}"));
     }
 
-    /// Hands a printed value on.
-    fn printed(&mut self, field: &Field, text: &str) {
-        let text = self.secrets.text(field.name(), text);
+    /// Hands on what `print` writes. The formatter of `tracing-subscriber` holds a lock meanwhile, so a panic ends here.
+    fn printed(&mut self, field: &Field, print: impl FnOnce(&mut String) -> fmt::Result) {
+        let mut text = String::new();
+        let printed = catch_unwind(AssertUnwindSafe(|| print(&mut text)));
+        match printed {
+            Ok(Ok(())) => {}
+            Ok(Err(fmt::Error)) => text += "(it cannot be printed)",
+            Err(_) => text += "(it panicked)",
+        }
+        let text = self.secrets.text(field.name(), &text);
         self.plain(field, &text);
     }
 
@@ -69,17 +74,35 @@ impl Visit for Redacting<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.to.record_str(field, &self.secrets.text(field.name(), value));
+        let text = self.secrets.text(field.name(), value);
+        // A message is shown as it is, and every other text in quotes, with its control characters escaped.
+        if field.name() == "message" { self.plain(field, &text) } else { self.to.record_str(field, &text) }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.printed(field, &format!("{value:?}"));
+        self.printed(field, |text| write!(text, "{value:?}"));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let causes = std::iter::successors(value.source(), |&cause| cause.source());
-        self.printed(field, &causes.fold(value.to_string(), |text, cause| format!("{text}: {cause}")));
+        self.printed(field, |text| {
+            write!(text, "{value}")?;
+            let mut causes = std::iter::successors(value.source(), |&cause| cause.source());
+            causes.try_for_each(|cause| write!(text, ": {cause}"))
+        });
     }
+}
+
+/// `text` with its control characters escaped, but for tabs.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\t';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if steers(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    Cow::Owned(line)
 }
 
 // ===== impl HumanFields =====

@@ -1,7 +1,7 @@
 //! A connector of files.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,8 +82,13 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
 
 /// Everything of its kind in a file, at least one.
 fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
-    let file = File::open(path).map_err(|error| unusable(name, path, &error.to_string()))?;
-    let lines = BufReader::new(file.take(LONGEST_FILE));
+    let refused = |error: io::Error| unusable(name, path, &error.to_string());
+    let about = fs::metadata(path).map_err(refused)?;
+    // To open a pipe would wait for its writer, and a device has no end.
+    if !about.is_file() || about.len() > LONGEST_FILE {
+        return Err(unusable(name, path, "it is no file of at most 4 MiB"));
+    }
+    let lines = BufReader::new(File::open(path).map_err(refused)?.take(LONGEST_FILE));
     match T::pem_reader_iter(lines).collect::<Result<Vec<T>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header as names};
 
 use crate::error::ConfigError;
 use crate::telemetry::variables::{Variables, percent_decoded};
@@ -15,7 +15,8 @@ pub(super) fn headers(
 ) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     for (key, value) in set {
-        let allowed = "a name of letters, digits and dashes, with a value of visible letters";
+        let allowed = "a name of letters, digits and dashes that does not describe the message itself, as \
+                       content-length does, with a value of visible letters";
         let (name, value) = header(key, value)
             .ok_or_else(|| ConfigError::new(format!("otlp_settings.headers.{key}"), "what it is", allowed))?;
         headers.insert(name, value);
@@ -30,7 +31,8 @@ pub(super) fn headers(
                     ConfigError::new(
                         name.clone(),
                         "what it is",
-                        "name=value,name=value, values percent-encoded",
+                        "name=value,name=value, values percent-encoded, none of them a name that describes the \
+                         message itself, as content-length does",
                     )
                 })?;
             headers.insert(key, value);
@@ -39,8 +41,18 @@ pub(super) fn headers(
     Ok(headers)
 }
 
+/// These follow from the message and the connection. Others would cut the message, or break the connection.
+const OF_THE_MESSAGE: [HeaderName; 6] = [
+    names::CONNECTION,
+    names::CONTENT_LENGTH,
+    names::HOST,
+    names::TE,
+    names::TRANSFER_ENCODING,
+    names::UPGRADE,
+];
+
 fn header(key: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = HeaderName::from_bytes(key.as_bytes()).ok()?;
+    let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(|name| !OF_THE_MESSAGE.contains(name))?;
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some((name, value))
@@ -67,9 +79,13 @@ mod tests {
 
     #[test]
     fn errors_show_no_value() {
-        for (set, variable) in
-            [("", "authorization"), ("", "a b=secret"), ("", "a=secret%0A"), ("sec\nret", "")]
-        {
+        for (set, variable) in [
+            ("", "authorization"),
+            ("", "a b=secret"),
+            ("", "a=secret%0A"),
+            ("sec\nret", ""),
+            ("", "Host=secret"),
+        ] {
             let error = read(&[("k", set)], variable).unwrap_err().to_string();
             assert!(!error.contains("sec") && !error.contains("authorization"), "{error}");
         }

@@ -28,6 +28,9 @@ use crate::tls::Connector;
 /// The wait between two tries, unless the collector asks for more.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));
 
+/// No export takes longer, whatever the settings say: the sum of a moment and a longer time may overflow.
+const LONGEST_EXPORT: Duration = Duration::from_secs(24 * 3_600);
+
 /// More of an answer than a collector has to say.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -61,7 +64,7 @@ impl Sender {
     /// Sends the body of `message`, on the runtime of this call.
     pub(super) async fn send(&self, message: Request<Bytes>) -> OTelSdkResult {
         let limit = self.target.timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + limit.min(LONGEST_EXPORT);
         let (headers, body) = self.parts(message);
         let mut closing = self.closing.clone();
         let mut delay = Duration::ZERO;
@@ -126,13 +129,16 @@ impl Sender {
         *request.headers_mut() = headers;
         let client = self.client.lock().clone();
         let (head, body) = client.request(request).await.map_err(|error| unreached(&error))?.into_parts();
-        let body = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(|error| unreached(&*error))?;
+        let body = Limited::new(body, LONGEST_ANSWER).collect();
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
+            let body = body.await.map_err(|error| unreached(&*error))?;
             let trailers = body.trailers().cloned();
             return grpc::of_grpc(head.status, &head.headers, trailers.as_ref(), &body.to_bytes());
         }
-        of_http(head.status, &head.headers, &body.to_bytes())
+        // The status decides. A body that breaks off is no reason to send again what the collector took.
+        let body = if head.status.is_success() { body.await.ok() } else { None };
+        of_http(head.status, &head.headers, &body.map(|body| body.to_bytes()).unwrap_or_default())
     }
 
     /// Names the host of the collector alone: path and query may hold a secret.
@@ -146,7 +152,9 @@ impl Sender {
         let signal = self.target.signal;
         if *items > 0 {
             self.counters.failed(signal);
-            self.counters.lost(signal, Lost::Rejected, usize::try_from(*items).unwrap_or(usize::MAX));
+            // Whatever number the collector tells, the sum must not overflow.
+            let items = u32::try_from(*items).unwrap_or(u32::MAX);
+            self.counters.lost(signal, Lost::Rejected, items as usize);
         }
         if self.partly.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
             // Only a change is logged.
@@ -164,12 +172,18 @@ impl Sender {
 }
 
 /// No answer came. A retry may get one, unless TLS failed.
+///
+/// What the client and hyper say is told, and the errors of the operating system and of TLS. Errors of h2 are not: they
+/// repeat what the other side wrote.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
     let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
-    while let Some(error) = next {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, ": {error}");
+    for depth in 0.. {
+        let Some(error) = next else { break };
+        if depth < 2 || error.is::<std::io::Error>() || distrust(error) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, ": {error}");
+        }
         if distrust(error) {
             again = Again::Never;
         }
