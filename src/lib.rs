@@ -3,7 +3,7 @@
 // Which parts of the lower floors are in use depends on the features; with all of them on, nothing may be left over.
 #![cfg_attr(
     not(feature = "full"),
-    allow(dead_code, unused_imports, unused_mut, unused_variables, unreachable_pub)
+    allow(dead_code, unused_imports, unused_macros, unused_mut, unused_variables, unreachable_pub)
 )]
 //! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
 //!
@@ -46,6 +46,9 @@
 //! - [`signal`]: the table of metrics.
 //!
 //! The README lists the features and every metric.
+
+#[macro_use]
+mod setters;
 
 mod attempts;
 pub mod backoff;

@@ -162,35 +162,20 @@ impl Check for GrpcCheck {
 }
 
 impl GrpcCheckBuilder {
-    /// Takes all settings from `settings`, the URL too.
-    pub fn settings(mut self, settings: GrpcCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Asks about this service.
-    pub fn service(mut self, service: impl Into<String>) -> Self {
-        self.settings.service = service.into();
-        self
-    }
-
-    /// How long all of it may take, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.ca_file = Some(path.into());
-        self
-    }
-
-    /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
-    pub fn client_certificate(mut self, path: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.settings.client_certificate = Some(path.into());
-        self.settings.client_key = Some(key.into());
-        self
+    setters! {
+        /// Takes all settings from `settings`, the URL too.
+        pub fn settings(settings: GrpcCheckSettings) { settings = settings; }
+        /// Asks about this service.
+        pub fn service(service: impl Into<String>) { settings.service = service.into(); }
+        /// How long all of it may take, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
+        /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
+        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
+        /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
+        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
+            settings.client_certificate = Some(path.into());
+            settings.client_key = Some(key.into());
+        }
     }
 
     /// The check.

@@ -167,22 +167,13 @@ fn explain(settings: &SqliteCheckSettings, error: &rusqlite::Error) -> String {
 }
 
 impl SqliteCheckBuilder {
-    /// Takes all settings from `settings`, the path too.
-    pub fn settings(mut self, settings: SqliteCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Looks at every page, too: see [`SqliteCheckSettings::thorough`].
-    pub fn thorough(mut self) -> Self {
-        self.settings.thorough = true;
-        self
-    }
-
-    /// How long to wait for a lock, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    setters! {
+        /// Takes all settings from `settings`, the path too.
+        pub fn settings(settings: SqliteCheckSettings) { settings = settings; }
+        /// Looks at every page, too: see [`SqliteCheckSettings::thorough`].
+        pub fn thorough() { settings.thorough = true; }
+        /// How long to wait for a lock, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
     }
 
     /// The check.
