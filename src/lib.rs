@@ -48,7 +48,7 @@
 //! The README lists the features and every metric.
 
 #[macro_use]
-mod setters;
+mod macros;
 
 mod attempts;
 pub mod backoff;

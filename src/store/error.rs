@@ -18,42 +18,25 @@ pub struct StoreError {
     source: Option<BoxError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Unwritable,
-    Corrupt,
-    NewerSchema,
-    Foreign,
-    Locked,
-    DiskFull,
-    Closed,
-    Unreachable,
-    Denied,
-    Setting,
-    Panicked,
-    TimedOut,
-    Other,
-}
-
-impl Kind {
-    /// The kind as a metric attribute: one word in snake case.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Unwritable => "unwritable",
-            Self::Corrupt => "corrupt",
-            Self::NewerSchema => "newer_schema",
-            Self::Foreign => "foreign",
-            Self::Locked => "locked",
-            Self::DiskFull => "disk_full",
-            Self::Closed => "closed",
-            Self::Unreachable => "unreachable",
-            Self::Denied => "denied",
-            Self::Setting => "setting",
-            Self::Panicked => "panic",
-            Self::TimedOut => "timeout",
-            Self::Other => "other",
-        }
+words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) enum Kind {
+        Unwritable = "unwritable",
+        Corrupt = "corrupt",
+        NewerSchema = "newer_schema",
+        Foreign = "foreign",
+        Locked = "locked",
+        DiskFull = "disk_full",
+        Closed = "closed",
+        Unreachable = "unreachable",
+        Denied = "denied",
+        Setting = "setting",
+        Panicked = "panic",
+        TimedOut = "timeout",
+        Other = "other",
     }
+    /// The kind as a metric attribute: one word in snake case.
+    pub(crate) as_str;
 }
 
 impl StoreError {
