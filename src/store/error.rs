@@ -39,6 +39,16 @@ words! {
     pub(crate) as_str;
 }
 
+macro_rules! questions {
+    ($($(#[$of:meta])* pub fn $name:ident = $kind:ident;)+) => {$(
+        $(#[$of])*
+        #[must_use]
+        pub fn $name(&self) -> bool {
+            self.kind == Kind::$kind
+        }
+    )+};
+}
+
 impl StoreError {
     /// An error of a store of your own.
     pub fn other(error: impl Into<BoxError>) -> Self {
@@ -48,6 +58,7 @@ impl StoreError {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
@@ -66,76 +77,31 @@ impl StoreError {
         self.kind
     }
 
-    /// The file or its folder cannot be opened or written.
-    #[must_use]
-    pub fn is_unwritable(&self) -> bool {
-        self.kind == Kind::Unwritable
-    }
-
-    /// The file is damaged, or is no database.
-    #[must_use]
-    pub fn is_corrupt(&self) -> bool {
-        self.kind == Kind::Corrupt
-    }
-
-    /// A later version of this crate wrote the file.
-    #[must_use]
-    pub fn is_newer_schema(&self) -> bool {
-        self.kind == Kind::NewerSchema
-    }
-
-    /// The file is a database of another program.
-    #[must_use]
-    pub fn is_foreign(&self) -> bool {
-        self.kind == Kind::Foreign
-    }
-
-    /// Another process held a lock on the file for too long.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        self.kind == Kind::Locked
-    }
-
-    /// There is no room on the disk.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        self.kind == Kind::DiskFull
-    }
-
-    /// The store has been closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.kind == Kind::Closed
-    }
-
-    /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        self.kind == Kind::Unreachable
-    }
-
-    /// The server of the store does not know the user, or does not allow the user what is needed.
-    #[must_use]
-    pub fn is_denied(&self) -> bool {
-        self.kind == Kind::Denied
-    }
-
-    /// The store panicked.
-    #[must_use]
-    pub fn is_panic(&self) -> bool {
-        self.kind == Kind::Panicked
-    }
-
-    /// The store did not answer in time.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        self.kind == Kind::TimedOut
-    }
-
-    /// A setting is out of its range; the source is the [`ConfigError`].
-    #[must_use]
-    pub fn is_setting(&self) -> bool {
-        self.kind == Kind::Setting
+    questions! {
+        /// The file or its folder cannot be opened or written.
+        pub fn is_unwritable = Unwritable;
+        /// The file is damaged, or is no database.
+        pub fn is_corrupt = Corrupt;
+        /// A later version of this crate wrote the file.
+        pub fn is_newer_schema = NewerSchema;
+        /// The file is a database of another program.
+        pub fn is_foreign = Foreign;
+        /// Another process held a lock on the file for too long.
+        pub fn is_locked = Locked;
+        /// There is no room on the disk.
+        pub fn is_disk_full = DiskFull;
+        /// The store has been closed.
+        pub fn is_closed = Closed;
+        /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
+        pub fn is_unreachable = Unreachable;
+        /// The server of the store does not know the user, or does not allow the user what is needed.
+        pub fn is_denied = Denied;
+        /// The store panicked.
+        pub fn is_panic = Panicked;
+        /// The store did not answer in time.
+        pub fn is_timeout = TimedOut;
+        /// A setting is out of its range; the source is the [`ConfigError`].
+        pub fn is_setting = Setting;
     }
 }
 
