@@ -66,6 +66,7 @@ pub mod health;
 mod lanes;
 mod moment;
 pub mod outcome;
+mod panics;
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub mod redact;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
