@@ -13,10 +13,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{Client, Files, client, unanswered};
+use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
 use super::words::short;
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::{ConfigError, find_cause};
 
 /// More than an answer has: one number.
@@ -148,16 +148,9 @@ fn unknown(word: &str) -> String {
 
 impl Check for GrpcCheck {
     async fn check(&self) -> Finding {
-        let inner = &*self.inner;
-        match inner.ask().await {
-            Ok(()) => Finding::Pass,
-            Err(why) if inner.settings.service.is_empty() => {
-                Finding::Fail(format!("{}: {why}", inner.endpoint.shown))
-            }
-            Err(why) => {
-                Finding::Fail(format!("{} about `{}`: {why}", inner.endpoint.shown, inner.settings.service))
-            }
-        }
+        let (at, service) = (&self.inner.endpoint.shown, &self.inner.settings.service);
+        let about = if service.is_empty() { String::new() } else { format!(" about `{service}`") };
+        self.inner.ask().await.map_err(|why| format!("{at}{about}: {why}")).into_finding()
     }
 }
 
@@ -194,11 +187,7 @@ impl GrpcCheckBuilder {
                 "an address without a path: gRPC has its own",
             ));
         }
-        let files = Files {
-            ca_file: settings.ca_file.as_ref(),
-            client_certificate: settings.client_certificate.as_ref(),
-            client_key: settings.client_key.as_ref(),
-        };
+        let files = files(&settings.ca_file, &settings.client_certificate, &settings.client_key);
         let client = client(&endpoint, files, true, settings.timeout)?;
         Ok(GrpcCheck { inner: Arc::new(Inner { endpoint, client, settings }) })
     }

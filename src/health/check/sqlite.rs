@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocking::OneThread;
 use super::words::{causes, short};
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::ConfigError;
 use crate::sync::Mutex;
 
@@ -109,11 +109,8 @@ impl Check for SqliteCheck {
         let settings = Arc::clone(&self.settings);
         let waiting = Waiting::default();
         let running = Arc::clone(&waiting.0);
-        match self.thread.run(move || look(&settings, &running)).await {
-            Ok(Ok(())) => Finding::Pass,
-            Ok(Err(why)) => Finding::Fail(why),
-            Err(stands) => Finding::Fail(format!("`{}`: {stands}", self.settings.path.display())),
-        }
+        let looked = self.thread.run(move || look(&settings, &running)).await;
+        looked.map_err(|stands| format!("`{}`: {stands}", self.settings.path.display())).into_finding()
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::ConfigError;
 
 /// More than a greeting has.
@@ -155,10 +155,7 @@ impl TcpCheck {
 
 impl Check for TcpCheck {
     async fn check(&self) -> Finding {
-        match self.look().await {
-            Ok(()) => Finding::Pass,
-            Err(why) => Finding::Fail(why),
-        }
+        self.look().await.into_finding()
     }
 }
 
