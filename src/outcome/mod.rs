@@ -24,6 +24,8 @@ mod codes;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guarded;
+#[cfg(any(feature = "http", feature = "otlp"))]
+mod retry_after;
 #[cfg(feature = "http")]
 mod status;
 
@@ -40,6 +42,8 @@ pub(crate) use guarded::Guarded;
 pub use guarded::Judged;
 #[cfg(feature = "http")]
 pub use guarded::Streamed;
+#[cfg(any(feature = "http", feature = "otlp"))]
+pub(crate) use retry_after::retry_after;
 #[cfg(feature = "http")]
 pub use status::ByHttpStatus;
 
