@@ -27,28 +27,20 @@ pub struct Rejected {
     retry_after: Option<Duration>,
 }
 
-/// Why a call was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RejectReason {
-    /// The circuit is open: the service failed too often.
-    Open,
-    /// The circuit is half-open and every probe is taken.
-    ProbesTaken,
-    /// An operator forced the circuit open.
-    ForcedOpen,
-}
-
-impl RejectReason {
-    /// The reason as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::ProbesTaken => "probes_taken",
-            Self::ForcedOpen => "forced_open",
-        }
+words! {
+    /// Why a call was refused.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum RejectReason {
+        /// The circuit is open: the service failed too often.
+        Open = "open",
+        /// The circuit is half-open and every probe is taken.
+        ProbesTaken = "probes_taken",
+        /// An operator forced the circuit open.
+        ForcedOpen = "forced_open",
     }
+    /// The reason as a metric attribute: one word in snake case.
+    pub as_str;
 }
 
 impl Rejected {

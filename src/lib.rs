@@ -3,7 +3,7 @@
 // Which parts of the lower floors are in use depends on the features; with all of them on, nothing may be left over.
 #![cfg_attr(
     not(feature = "full"),
-    allow(dead_code, unused_imports, unused_mut, unused_variables, unreachable_pub)
+    allow(dead_code, unused_imports, unused_macros, unused_mut, unused_variables, unreachable_pub)
 )]
 //! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
 //!
@@ -47,6 +47,9 @@
 //!
 //! The README lists the features and every metric.
 
+#[macro_use]
+mod macros;
+
 mod attempts;
 pub mod backoff;
 #[cfg(feature = "breaker")]
@@ -63,6 +66,7 @@ pub mod health;
 mod lanes;
 mod moment;
 pub mod outcome;
+mod panics;
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub mod redact;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]

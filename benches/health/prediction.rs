@@ -3,6 +3,11 @@
 
 #![allow(clippy::cast_precision_loss)]
 
+#[path = "../../src/macros.rs"]
+#[allow(unused_macros)]
+#[macro_use]
+mod macros;
+
 #[path = "../../src/health/predict/mod.rs"]
 #[allow(dead_code, unused_imports, unreachable_pub)]
 mod predict;

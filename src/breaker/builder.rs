@@ -34,28 +34,15 @@ impl<T> Builder<T> {
         Self { name, settings: BreakerSettings::default(), of }
     }
 
-    /// Starts over from settings that were read from somewhere.
-    pub fn settings(mut self, settings: BreakerSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Opens at this share of failures in the window: more than 0, at most 1.
-    pub fn failure_rate(mut self, rate: f64) -> Self {
-        self.settings.failure_rate = rate;
-        self
-    }
-
-    /// Opens at this many failures in a row too, at least 1.
-    pub fn consecutive_failures(mut self, failures: u32) -> Self {
-        self.settings.consecutive_failures = Some(failures);
-        self
-    }
-
-    /// Opens too when the share `rate` of the calls takes longer than `limit`.
-    pub fn slow_call(mut self, limit: Duration, rate: f64) -> Self {
-        self.settings.slow_call = Some(SlowCall { limit, rate });
-        self
+    setters! {
+        /// Starts over from settings that were read from somewhere.
+        pub fn settings(settings: BreakerSettings) { settings = settings; }
+        /// Opens at this share of failures in the window: more than 0, at most 1.
+        pub fn failure_rate(rate: f64) { settings.failure_rate = rate; }
+        /// Opens at this many failures in a row too, at least 1.
+        pub fn consecutive_failures(failures: u32) { settings.consecutive_failures = Some(failures); }
+        /// Opens too when the share `rate` of the calls takes longer than `limit`.
+        pub fn slow_call(limit: Duration, rate: f64) { settings.slow_call = Some(SlowCall { limit, rate }); }
     }
 
     /// Learns the slow-call limit from healthy traffic; the one of [`Builder::slow_call`] holds until then.
@@ -64,46 +51,21 @@ impl<T> Builder<T> {
         self
     }
 
-    /// [`Builder::adaptive`] with other settings than the usual ones.
-    pub fn adaptive_limits(mut self, adaptive: Adaptive) -> Self {
-        self.settings.adaptive = Some(adaptive);
-        self
-    }
-
-    /// Which calls count.
-    pub fn window(mut self, window: Window) -> Self {
-        self.settings.window = window;
-        self
-    }
-
-    /// The rates decide nothing before the window holds this many calls.
-    pub fn minimum_calls(mut self, calls: u32) -> Self {
-        self.settings.minimum_calls = calls;
-        self
-    }
-
-    /// How long the circuit stays open.
-    pub fn open_for(mut self, backoff: Backoff) -> Self {
-        self.settings.open_for = backoff;
-        self
-    }
-
-    /// How a half-open circuit decides.
-    pub fn half_open(mut self, half_open: HalfOpen) -> Self {
-        self.settings.half_open = half_open;
-        self
-    }
-
-    /// So many callers may wait for the verdict of a half-open circuit; the others are refused.
-    pub fn half_open_queue(mut self, callers: u32) -> Self {
-        self.settings.half_open_queue = callers;
-        self
-    }
-
-    /// What a cancelled call counts for.
-    pub fn cancelled(mut self, cancelled: Cancelled) -> Self {
-        self.settings.cancelled = cancelled;
-        self
+    setters! {
+        /// [`Builder::adaptive`] with other settings than the usual ones.
+        pub fn adaptive_limits(adaptive: Adaptive) { settings.adaptive = Some(adaptive); }
+        /// Which calls count.
+        pub fn window(window: Window) { settings.window = window; }
+        /// The rates decide nothing before the window holds this many calls.
+        pub fn minimum_calls(calls: u32) { settings.minimum_calls = calls; }
+        /// How long the circuit stays open.
+        pub fn open_for(backoff: Backoff) { settings.open_for = backoff; }
+        /// How a half-open circuit decides.
+        pub fn half_open(half_open: HalfOpen) { settings.half_open = half_open; }
+        /// So many callers may wait for the verdict of a half-open circuit; the others are refused.
+        pub fn half_open_queue(callers: u32) { settings.half_open_queue = callers; }
+        /// What a cancelled call counts for.
+        pub fn cancelled(cancelled: Cancelled) { settings.cancelled = cancelled; }
     }
 }
 

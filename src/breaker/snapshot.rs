@@ -5,43 +5,32 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The state of a circuit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum CircuitState {
-    /// Calls pass and are counted.
-    Closed,
-    /// Calls are refused until the wait is over.
-    Open,
-    /// A few probes pass and decide.
-    HalfOpen,
-    /// Calls are refused until somebody changes it.
-    ForcedOpen,
-    /// Calls pass; the window is left alone.
-    Disabled,
-    /// Calls pass and are counted; what would have opened the circuit is counted too.
-    MetricsOnly,
+words! {
+    /// The state of a circuit.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum CircuitState {
+        /// Calls pass and are counted.
+        Closed = "closed",
+        /// Calls are refused until the wait is over.
+        Open = "open",
+        /// A few probes pass and decide.
+        HalfOpen = "half_open",
+        /// Calls are refused until somebody changes it.
+        ForcedOpen = "forced_open",
+        /// Calls pass; the window is left alone.
+        Disabled = "disabled",
+        /// Calls pass and are counted; what would have opened the circuit is counted too.
+        MetricsOnly = "metrics_only",
+    }
+    /// The state as a metric attribute: one word in snake case.
+    pub as_str;
+    /// Every state.
+    pub ALL;
 }
 
 impl CircuitState {
-    /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled, Self::MetricsOnly];
-
-    /// The state as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-            Self::ForcedOpen => "forced_open",
-            Self::Disabled => "disabled",
-            Self::MetricsOnly => "metrics_only",
-        }
-    }
-
     /// The inverse of `self as u64`; only codes that were made so come in.
     pub(crate) fn from_code(code: u64) -> Self {
         Self::ALL.get(code as usize).copied().unwrap_or(Self::Closed)

@@ -15,41 +15,25 @@ use crate::store::error::Kind;
 use crate::store::{Pending, Store, StoreError, guarded};
 use crate::sync::Mutex;
 
-/// What a store can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Operation {
-    Put,
-    Get,
-    List,
-    Count,
-    Groups,
-    Frequencies,
-    Claim,
-    Renew,
-    Settle,
-    Purge,
-    Purges,
-    Expire,
-}
-
-impl Operation {
-    /// The operation as a metric attribute: one word.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Put => "put",
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Count => "count",
-            Self::Groups => "groups",
-            Self::Frequencies => "frequencies",
-            Self::Claim => "claim",
-            Self::Renew => "renew",
-            Self::Settle => "settle",
-            Self::Purge => "purge",
-            Self::Purges => "purges",
-            Self::Expire => "expire",
-        }
+words! {
+    /// What a store can be asked for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) enum Operation {
+        Put = "put",
+        Get = "get",
+        List = "list",
+        Count = "count",
+        Groups = "groups",
+        Frequencies = "frequencies",
+        Claim = "claim",
+        Renew = "renew",
+        Settle = "settle",
+        Purge = "purge",
+        Purges = "purges",
+        Expire = "expire",
     }
+    /// The operation as a metric attribute: one word.
+    as_str;
 }
 
 /// How long the store takes, by what it was asked for and how it failed.

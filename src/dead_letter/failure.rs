@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::attempts::{MESSAGE, Record, Said, Tried};
 use crate::cut::cut;
 use crate::outcome::{Classify, FailureKind};
+use crate::panics;
 use crate::store::Fingerprint;
 
 /// How a call failed, in words.
@@ -41,11 +42,7 @@ impl Failure {
 
     /// From what a panic carried.
     pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Self {
-        let said = payload
-            .downcast_ref::<&'static str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self::new(FailureKind::Panic, "panic", said.unwrap_or("the service panicked"))
+        Self::new(FailureKind::Panic, "panic", panics::said(payload).unwrap_or("the service panicked"))
     }
 
     /// From a response that a classifier took for a failure.

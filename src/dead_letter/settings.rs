@@ -194,23 +194,16 @@ impl Builder {
         Self { name, settings: DeadLetterSettings::default() }
     }
 
-    /// Takes all settings from `settings`.
-    pub fn settings(mut self, settings: DeadLetterSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// The component whose health the letters speak of; the name of the queue unless set.
-    pub fn component(mut self, name: impl Into<String>) -> Self {
-        self.settings.component = Some(name.into());
-        self
-    }
-
-    /// The service that letters are told to come from, and its version: see [`DeadLetterSettings::service`].
-    pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
-        self.settings.service = Some(name.into());
-        self.settings.service_version = Some(version.into());
-        self
+    setters! {
+        /// Takes all settings from `settings`.
+        pub fn settings(settings: DeadLetterSettings) { settings = settings; }
+        /// The component whose health the letters speak of; the name of the queue unless set.
+        pub fn component(name: impl Into<String>) { settings.component = Some(name.into()); }
+        /// The service that letters are told to come from, and its version: see [`DeadLetterSettings::service`].
+        pub fn service(name: impl Into<String>, version: impl Into<String>) {
+            settings.service = Some(name.into());
+            settings.service_version = Some(version.into());
+        }
     }
 
     /// Headers that name the correlation id of an HTTP request: see [`DeadLetterSettings::correlation_headers`].
@@ -219,43 +212,22 @@ impl Builder {
         self
     }
 
-    /// The most letters that wait, at least 1.
-    pub fn capacity(mut self, letters: u64) -> Self {
-        self.settings.capacity = letters;
-        self
-    }
-
-    /// The most bytes of all letters that wait, at least 65,536.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.settings.max_bytes = bytes;
-        self
-    }
-
-    /// How long a letter is kept, from its first failure, at least 1 s; for ever unless set.
-    pub fn expire_after(mut self, time: Duration) -> Self {
-        self.settings.expire_after = Some(time);
-        self
-    }
-
-    /// What happens to a letter when the queue is full.
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.settings.when_full = when_full;
-        self
-    }
-
-    /// Where letters go that the store does not take, because it failed, did not answer in time or, with
-    /// [`WhenFull::Spill`], is full: a SQLite file of its own. A path will do.
-    ///
-    /// They count as parked, and go to the store as soon as it takes them.
-    pub fn spill(mut self, spill: impl Into<SpillSettings>) -> Self {
-        self.settings.spill = Some(spill.into());
-        self
-    }
-
-    /// How long a caller waits for its letter to be safe; more than zero, at most 30 s.
-    pub fn park_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.park_timeout = timeout;
-        self
+    setters! {
+        /// The most letters that wait, at least 1.
+        pub fn capacity(letters: u64) { settings.capacity = letters; }
+        /// The most bytes of all letters that wait, at least 65,536.
+        pub fn max_bytes(bytes: u64) { settings.max_bytes = bytes; }
+        /// How long a letter is kept, from its first failure, at least 1 s; for ever unless set.
+        pub fn expire_after(time: Duration) { settings.expire_after = Some(time); }
+        /// What happens to a letter when the queue is full.
+        pub fn when_full(when_full: WhenFull) { settings.when_full = when_full; }
+        /// Where letters go that the store does not take, because it failed, did not answer in time or, with
+        /// [`WhenFull::Spill`], is full: a SQLite file of its own. A path will do.
+        ///
+        /// They count as parked, and go to the store as soon as it takes them.
+        pub fn spill(spill: impl Into<SpillSettings>) { settings.spill = Some(spill.into()); }
+        /// How long a caller waits for its letter to be safe; more than zero, at most 30 s.
+        pub fn park_timeout(timeout: Duration) { settings.park_timeout = timeout; }
     }
 
     /// More names of headers, query parameters and fields whose values are not stored.
@@ -269,60 +241,40 @@ impl Builder {
         self
     }
 
-    /// Whether the default names are redacted: `authorization`, `cookie`, `set-cookie`, `password`, `passwd`, `pwd`,
-    /// `passphrase`, `secret`, `token`, `jwt`, `api-key`, `access-key`, `private-key`, `credential`, `credentials`.
-    pub fn redact_defaults(mut self, yes: bool) -> Self {
-        self.settings.redact_defaults = yes;
-        self
-    }
-
-    /// What else is redacted, and whether a hash stands in its place; [`RedactionSettings::names_only`] unless set.
-    ///
-    /// Signatures in queries stay in any case, since the request could not be sent again without them.
-    pub fn redaction(mut self, redaction: RedactionSettings) -> Self {
-        self.settings.redaction = redaction;
-        self
-    }
-
-    /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
-    pub fn body_cap(mut self, bytes: usize) -> Self {
-        self.settings.body_cap = bytes;
-        self
-    }
-
-    /// Whether bodies are stored in which no secret could be found; they are unless told otherwise.
-    ///
-    /// What is compressed, or is no text, is not searched: gRPC messages for one. Where such bodies must not lie on a
-    /// disk, say `false`: their letters tell everything else, and are not redriven.
-    pub fn opaque_bodies(mut self, stored: bool) -> Self {
-        self.settings.opaque_bodies = stored;
-        self
-    }
-
-    /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless told
-    /// otherwise.
-    ///
-    /// For a client that stops waiting the request is still its own. A server that has accepted one may owe it to
-    /// its caller to bring it to an end, though nobody waits for the answer any more: where connections are cut
-    /// halfway, that is the only trace of what was asked for. What was done by then is not known, so it is for
-    /// services that may do a thing twice. A letter of that kind is
-    /// [`Cancelled`](crate::FailureKind::Cancelled), and holds of the body what had come.
-    pub fn park_cancelled(mut self, yes: bool) -> Self {
-        self.settings.park_cancelled = yes;
-        self
-    }
-
-    /// Whether the HTTP layer gives a POST or PATCH an `Idempotency-Key` where it has none; it does not unless told
-    /// otherwise.
-    ///
-    /// A redrive always sends one, the same each time. But the first call may have done its work and only its answer
-    /// got lost: a server can tell only if that carried the same key. With this it does, as do its retries, for the key
-    /// is the id of the letter that the request would become. It is for servers that know the header
-    /// (draft-ietf-httpapi-idempotency-key-header): one that does not gains nothing, and a
-    /// [`Retry`](crate::Retry) inside takes a request with a key for one that may be sent twice.
-    pub fn idempotency_keys(mut self, yes: bool) -> Self {
-        self.settings.idempotency_keys = yes;
-        self
+    setters! {
+        /// Whether the default names are redacted: `authorization`, `cookie`, `set-cookie`, `password`, `passwd`,
+        /// `pwd`, `passphrase`, `secret`, `token`, `jwt`, `api-key`, `access-key`, `private-key`, `credential`,
+        /// `credentials`.
+        pub fn redact_defaults(yes: bool) { settings.redact_defaults = yes; }
+        /// What else is redacted, and whether a hash stands in its place; [`RedactionSettings::names_only`] unless set.
+        ///
+        /// Signatures in queries stay in any case, since the request could not be sent again without them.
+        pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
+        /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
+        pub fn body_cap(bytes: usize) { settings.body_cap = bytes; }
+        /// Whether bodies are stored in which no secret could be found; they are unless told otherwise.
+        ///
+        /// What is compressed, or is no text, is not searched: gRPC messages for one. Where such bodies must not lie on
+        /// a disk, say `false`: their letters tell everything else, and are not redriven.
+        pub fn opaque_bodies(stored: bool) { settings.opaque_bodies = stored; }
+        /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless
+        /// told otherwise.
+        ///
+        /// For a client that stops waiting the request is still its own. A server that has accepted one may owe it to
+        /// its caller to bring it to an end, though nobody waits for the answer any more: where connections are cut
+        /// halfway, that is the only trace of what was asked for. What was done by then is not known, so it is for
+        /// services that may do a thing twice. A letter of that kind is
+        /// [`Cancelled`](crate::FailureKind::Cancelled), and holds of the body what had come.
+        pub fn park_cancelled(yes: bool) { settings.park_cancelled = yes; }
+        /// Whether the HTTP layer gives a POST or PATCH an `Idempotency-Key` where it has none; it does not unless told
+        /// otherwise.
+        ///
+        /// A redrive always sends one, the same each time. But the first call may have done its work and only its
+        /// answer got lost: a server can tell only if that carried the same key. With this it does, as do its retries,
+        /// for the key is the id of the letter that the request would become. It is for servers that know the header
+        /// (draft-ietf-httpapi-idempotency-key-header): one that does not gains nothing, and a [`Retry`](crate::Retry)
+        /// inside takes a request with a key for one that may be sent twice.
+        pub fn idempotency_keys(yes: bool) { settings.idempotency_keys = yes; }
     }
 
     /// A queue in memory.

@@ -5,51 +5,30 @@ use std::time::SystemTime;
 
 use crate::store::SpillReason;
 
-/// Why a request that failed for good was not parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DropReason {
-    /// The queue is full and refuses new letters.
-    Full,
-    /// The store did not answer within 30 seconds.
-    Timeout,
-    /// The store failed.
-    Store,
-    /// The store panicked.
-    Panic,
-    /// Too many letters were on their way to the store already: 10,000.
-    Busy,
-    /// The request could not be written by serde.
-    Unserializable,
-    /// The runtime ended, or there was none.
-    Runtime,
-}
-
-impl DropReason {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Full,
-        Self::Timeout,
-        Self::Store,
-        Self::Panic,
-        Self::Busy,
-        Self::Unserializable,
-        Self::Runtime,
-    ];
-
-    /// The reason as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Timeout => "timeout",
-            Self::Store => "store",
-            Self::Panic => "panic",
-            Self::Busy => "busy",
-            Self::Unserializable => "unserializable",
-            Self::Runtime => "runtime",
-        }
+words! {
+    /// Why a request that failed for good was not parked.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum DropReason {
+        /// The queue is full and refuses new letters.
+        Full = "full",
+        /// The store did not answer within 30 seconds.
+        Timeout = "timeout",
+        /// The store failed.
+        Store = "store",
+        /// The store panicked.
+        Panic = "panic",
+        /// Too many letters were on their way to the store already: 10,000.
+        Busy = "busy",
+        /// The request could not be written by serde.
+        Unserializable = "unserializable",
+        /// The runtime ended, or there was none.
+        Runtime = "runtime",
     }
+    /// The reason as a metric attribute: one word in snake case.
+    pub as_str;
+    /// Every reason.
+    pub ALL;
 }
 
 impl fmt::Display for DropReason {

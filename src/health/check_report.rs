@@ -39,39 +39,30 @@ pub struct CheckReport {
     pub timeout: Duration,
 }
 
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum CheckOutcome {
-    /// It has not run yet.
-    Pending,
-    /// All is well.
-    Pass,
-    /// It works, and something is amiss.
-    Warn,
-    /// It does not work.
-    Fail,
-    /// It did not end in time.
-    TimedOut,
-    /// It panicked.
-    Panicked,
+words! {
+    /// How a check went.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum CheckOutcome {
+        /// It has not run yet.
+        Pending = "pending",
+        /// All is well.
+        Pass = "pass",
+        /// It works, and something is amiss.
+        Warn = "warn",
+        /// It does not work.
+        Fail = "fail",
+        /// It did not end in time.
+        TimedOut = "timed_out",
+        /// It panicked.
+        Panicked = "panicked",
+    }
+    /// The outcome in one word, in lower case.
+    pub as_str;
 }
 
 impl CheckOutcome {
-    /// The outcome in one word, in lower case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Pass => "pass",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-            Self::TimedOut => "timed_out",
-            Self::Panicked => "panicked",
-        }
-    }
-
     /// Whether what was asked does not work, or did not say so in time.
     #[must_use]
     pub fn is_failure(self) -> bool {

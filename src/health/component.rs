@@ -49,25 +49,16 @@ impl Component {
         self
     }
 
-    /// Nothing works without it: when it fails, the service is not ready.
-    #[must_use]
-    pub fn critical(mut self, critical: bool) -> Self {
-        self.critical = critical;
-        self
-    }
-
-    /// The service does not need it: it changes neither the overall status nor the overall score.
-    #[must_use]
-    pub fn optional(mut self, optional: bool) -> Self {
-        self.optional = optional;
-        self
-    }
-
-    /// How much it counts in the overall score, next to the others: more than 0.
-    #[must_use]
-    pub fn weight(mut self, weight: f64) -> Self {
-        self.weight = weight;
-        self
+    setters! {
+        /// Nothing works without it: when it fails, the service is not ready.
+        #[must_use]
+        pub fn critical(critical: bool) { critical = critical; }
+        /// The service does not need it: it changes neither the overall status nor the overall score.
+        #[must_use]
+        pub fn optional(optional: bool) { optional = optional; }
+        /// How much it counts in the overall score, next to the others: more than 0.
+        #[must_use]
+        pub fn weight(weight: f64) { weight = weight; }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

@@ -64,42 +64,29 @@ pub struct Forecast {
     pub confidence: f64,
 }
 
-/// What is watched over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum VitalSign {
-    /// The share of calls of the last minute that failed.
-    ErrorShare,
-    /// The mean duration of the calls of the last minute, in seconds.
-    MeanDuration,
-    /// Calls in a second.
-    Rate,
-    /// Dead letters that wait.
-    Letters,
-    /// The share of the processors in use.
-    CpuUsage,
-    /// The share of the memory in use.
-    MemoryUsage,
-    /// The share of a file system in use.
-    DiskUsage,
-    /// The temperature of a device, in degrees Celsius.
-    Temperature,
-}
-
-impl VitalSign {
-    /// The sign in one word, in lower case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ErrorShare => "error_share",
-            Self::MeanDuration => "mean_duration",
-            Self::Rate => "rate",
-            Self::Letters => "letters",
-            Self::CpuUsage => "cpu_usage",
-            Self::MemoryUsage => "memory_usage",
-            Self::DiskUsage => "disk_usage",
-            Self::Temperature => "temperature",
-        }
+words! {
+    /// What is watched over time.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum VitalSign {
+        /// The share of calls of the last minute that failed.
+        ErrorShare = "error_share",
+        /// The mean duration of the calls of the last minute, in seconds.
+        MeanDuration = "mean_duration",
+        /// Calls in a second.
+        Rate = "rate",
+        /// Dead letters that wait.
+        Letters = "letters",
+        /// The share of the processors in use.
+        CpuUsage = "cpu_usage",
+        /// The share of the memory in use.
+        MemoryUsage = "memory_usage",
+        /// The share of a file system in use.
+        DiskUsage = "disk_usage",
+        /// The temperature of a device, in degrees Celsius.
+        Temperature = "temperature",
     }
+    /// The sign in one word, in lower case.
+    pub as_str;
 }

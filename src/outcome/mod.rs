@@ -24,6 +24,8 @@ mod codes;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guarded;
+#[cfg(any(feature = "http", feature = "otlp"))]
+mod retry_after;
 #[cfg(feature = "http")]
 mod status;
 
@@ -40,6 +42,8 @@ pub(crate) use guarded::Guarded;
 pub use guarded::Judged;
 #[cfg(feature = "http")]
 pub use guarded::Streamed;
+#[cfg(any(feature = "http", feature = "otlp"))]
+pub(crate) use retry_after::retry_after;
 #[cfg(feature = "http")]
 pub use status::ByHttpStatus;
 
@@ -73,47 +77,36 @@ impl Outcome {
     }
 }
 
-/// How a call failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FailureKind {
-    /// It returned an error or an error response.
-    Error,
-    /// It did not answer in time.
-    Timeout,
-    /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
-    Overload,
-    /// It panicked.
-    Panic,
-    /// Its caller gave up.
-    Cancelled,
-    /// A layer further down refused it, such as another circuit breaker.
-    Rejected,
+words! {
+    /// How a call failed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum FailureKind {
+        /// It returned an error or an error response.
+        Error = "error",
+        /// It did not answer in time.
+        Timeout = "timeout",
+        /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
+        Overload = "overload",
+        /// It panicked.
+        Panic = "panic",
+        /// Its caller gave up.
+        Cancelled = "cancelled",
+        /// A layer further down refused it, such as another circuit breaker.
+        Rejected = "rejected",
+    }
+    /// The kind as a metric attribute: one word in snake case.
+    pub as_str;
+    /// Every kind, in the order of [`FailureKind::index`].
+    pub ALL;
 }
 
 impl FailureKind {
-    /// Every kind, in the order of [`FailureKind::index`].
-    pub const ALL: [Self; 6] =
-        [Self::Error, Self::Timeout, Self::Overload, Self::Panic, Self::Cancelled, Self::Rejected];
-
     /// Its place in [`FailureKind::ALL`], for counters kept in an array.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
-    }
-
-    /// The kind as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::Overload => "overload",
-            Self::Panic => "panic",
-            Self::Cancelled => "cancelled",
-            Self::Rejected => "rejected",
-        }
     }
 }
 

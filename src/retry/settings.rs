@@ -122,68 +122,33 @@ impl Builder {
         Self { name: "default".into(), settings: RetrySettings::default() }
     }
 
-    /// The name in metrics and events; `default` unless said.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// Attempts at most, the first included: from 1 to 1,000.
-    pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.settings.max_attempts = attempts;
-        self
-    }
-
-    /// How long to wait before each further attempt.
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.settings.backoff = backoff;
-        self
-    }
-
-    /// How many retries there may be over all calls; `None` for no bound.
-    pub fn budget(mut self, budget: impl Into<Option<RetryBudget>>) -> Self {
-        self.settings.budget = budget.into();
-        self
-    }
-
-    /// The time a call may take with all its attempts and waits.
-    ///
-    /// A wait that would reach it is not begun: the caller gets the result at hand. An attempt that reaches it
-    /// is ended.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.settings.deadline = Some(deadline);
-        self
-    }
-
-    /// The time one attempt may take; an attempt that takes longer is ended and has failed.
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.attempt_timeout = Some(timeout);
-        self
-    }
-
-    /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time.
-    pub fn retry_after_cap(mut self, cap: Duration) -> Self {
-        self.settings.retry_after_cap = cap;
-        self
-    }
-
-    /// A larger request body, in bytes, is not sent again.
-    pub fn body_cap(mut self, bytes: usize) -> Self {
-        self.settings.body_cap = bytes;
-        self
-    }
-
-    /// Whether to retry `POST` and `PATCH`, and any gRPC call, like an idempotent method.
-    pub fn retry_non_idempotent(mut self, retry: bool) -> Self {
-        self.settings.retry_non_idempotent = retry;
-        self
-    }
-
-    /// The gRPC codes that say that a call was not done, each from 1 to 16: calls that end with one of them are made
-    /// again whatever they do. Those of tonic are `Code::Aborted as i32`.
-    pub fn grpc_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-        self.settings.grpc_codes = codes.into_iter().collect();
-        self
+    setters! {
+        /// The name in metrics and events; `default` unless said.
+        pub fn name(name: impl Into<Arc<str>>) { name = name.into(); }
+        /// Attempts at most, the first included: from 1 to 1,000.
+        pub fn max_attempts(attempts: u32) { settings.max_attempts = attempts; }
+        /// How long to wait before each further attempt.
+        pub fn backoff(backoff: Backoff) { settings.backoff = backoff; }
+        /// How many retries there may be over all calls; `None` for no bound.
+        pub fn budget(budget: impl Into<Option<RetryBudget>>) { settings.budget = budget.into(); }
+        /// The time a call may take with all its attempts and waits.
+        ///
+        /// A wait that would reach it is not begun: the caller gets the result at hand. An attempt that reaches it
+        /// is ended.
+        pub fn deadline(deadline: Duration) { settings.deadline = Some(deadline); }
+        /// The time one attempt may take; an attempt that takes longer is ended and has failed.
+        pub fn attempt_timeout(timeout: Duration) { settings.attempt_timeout = Some(timeout); }
+        /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time.
+        pub fn retry_after_cap(cap: Duration) { settings.retry_after_cap = cap; }
+        /// A larger request body, in bytes, is not sent again.
+        pub fn body_cap(bytes: usize) { settings.body_cap = bytes; }
+        /// Whether to retry `POST` and `PATCH`, and any gRPC call, like an idempotent method.
+        pub fn retry_non_idempotent(retry: bool) { settings.retry_non_idempotent = retry; }
+        /// The gRPC codes that say that a call was not done, each from 1 to 16: calls that end with one of them are
+        /// made again whatever they do. Those of tonic are `Code::Aborted as i32`.
+        pub fn grpc_codes(codes: impl IntoIterator<Item = i32>) {
+            settings.grpc_codes = codes.into_iter().collect();
+        }
     }
 
     /// The retry.

@@ -6,60 +6,35 @@ use serde::Serialize;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a failed call was not tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum GiveUp {
-    /// It has had all its attempts.
-    Attempts,
-    /// Its deadline has passed, or the next wait would reach it.
-    Deadline,
-    /// The budget had no retry left.
-    Budget,
-    /// A layer further in, such as a circuit breaker, refused it.
-    Rejected,
-    /// The same request would fail again.
-    Permanent,
-    /// Sending it again could do its work twice.
-    NotIdempotent,
-    /// Its body is larger than the cap for replays, or broke off.
-    Body,
-    /// The service said in place of readiness that it has failed.
-    NotReady,
-    /// The server does not want it again, by a negative `grpc-retry-pushback-ms`.
-    Forbidden,
-}
-
-impl GiveUp {
-    /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::Attempts,
-        Self::Deadline,
-        Self::Budget,
-        Self::Rejected,
-        Self::Permanent,
-        Self::NotIdempotent,
-        Self::Body,
-        Self::NotReady,
-        Self::Forbidden,
-    ];
-
-    /// The reason as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Attempts => "attempts",
-            Self::Deadline => "deadline",
-            Self::Budget => "budget",
-            Self::Rejected => "rejected",
-            Self::Permanent => "permanent",
-            Self::NotIdempotent => "not_idempotent",
-            Self::Body => "body",
-            Self::NotReady => "not_ready",
-            Self::Forbidden => "forbidden",
-        }
+words! {
+    /// Why a failed call was not tried again.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum GiveUp {
+        /// It has had all its attempts.
+        Attempts = "attempts",
+        /// Its deadline has passed, or the next wait would reach it.
+        Deadline = "deadline",
+        /// The budget had no retry left.
+        Budget = "budget",
+        /// A layer further in, such as a circuit breaker, refused it.
+        Rejected = "rejected",
+        /// The same request would fail again.
+        Permanent = "permanent",
+        /// Sending it again could do its work twice.
+        NotIdempotent = "not_idempotent",
+        /// Its body is larger than the cap for replays, or broke off.
+        Body = "body",
+        /// The service said in place of readiness that it has failed.
+        NotReady = "not_ready",
+        /// The server does not want it again, by a negative `grpc-retry-pushback-ms`.
+        Forbidden = "forbidden",
     }
+    /// The reason as a metric attribute: one word in snake case.
+    pub as_str;
+    /// Every reason.
+    pub ALL;
 }
 
 /// What a [`Retry`](crate::Retry) has counted since it was made.

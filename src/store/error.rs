@@ -18,42 +18,35 @@ pub struct StoreError {
     source: Option<BoxError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Unwritable,
-    Corrupt,
-    NewerSchema,
-    Foreign,
-    Locked,
-    DiskFull,
-    Closed,
-    Unreachable,
-    Denied,
-    Setting,
-    Panicked,
-    TimedOut,
-    Other,
+words! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) enum Kind {
+        Unwritable = "unwritable",
+        Corrupt = "corrupt",
+        NewerSchema = "newer_schema",
+        Foreign = "foreign",
+        Locked = "locked",
+        DiskFull = "disk_full",
+        Closed = "closed",
+        Unreachable = "unreachable",
+        Denied = "denied",
+        Setting = "setting",
+        Panicked = "panic",
+        TimedOut = "timeout",
+        Other = "other",
+    }
+    /// The kind as a metric attribute: one word in snake case.
+    pub(crate) as_str;
 }
 
-impl Kind {
-    /// The kind as a metric attribute: one word in snake case.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Unwritable => "unwritable",
-            Self::Corrupt => "corrupt",
-            Self::NewerSchema => "newer_schema",
-            Self::Foreign => "foreign",
-            Self::Locked => "locked",
-            Self::DiskFull => "disk_full",
-            Self::Closed => "closed",
-            Self::Unreachable => "unreachable",
-            Self::Denied => "denied",
-            Self::Setting => "setting",
-            Self::Panicked => "panic",
-            Self::TimedOut => "timeout",
-            Self::Other => "other",
+macro_rules! questions {
+    ($($(#[$of:meta])* pub fn $name:ident = $kind:ident;)+) => {$(
+        $(#[$of])*
+        #[must_use]
+        pub fn $name(&self) -> bool {
+            self.kind == Kind::$kind
         }
-    }
+    )+};
 }
 
 impl StoreError {
@@ -65,6 +58,7 @@ impl StoreError {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
@@ -83,76 +77,31 @@ impl StoreError {
         self.kind
     }
 
-    /// The file or its folder cannot be opened or written.
-    #[must_use]
-    pub fn is_unwritable(&self) -> bool {
-        self.kind == Kind::Unwritable
-    }
-
-    /// The file is damaged, or is no database.
-    #[must_use]
-    pub fn is_corrupt(&self) -> bool {
-        self.kind == Kind::Corrupt
-    }
-
-    /// A later version of this crate wrote the file.
-    #[must_use]
-    pub fn is_newer_schema(&self) -> bool {
-        self.kind == Kind::NewerSchema
-    }
-
-    /// The file is a database of another program.
-    #[must_use]
-    pub fn is_foreign(&self) -> bool {
-        self.kind == Kind::Foreign
-    }
-
-    /// Another process held a lock on the file for too long.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        self.kind == Kind::Locked
-    }
-
-    /// There is no room on the disk.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        self.kind == Kind::DiskFull
-    }
-
-    /// The store has been closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.kind == Kind::Closed
-    }
-
-    /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        self.kind == Kind::Unreachable
-    }
-
-    /// The server of the store does not know the user, or does not allow the user what is needed.
-    #[must_use]
-    pub fn is_denied(&self) -> bool {
-        self.kind == Kind::Denied
-    }
-
-    /// The store panicked.
-    #[must_use]
-    pub fn is_panic(&self) -> bool {
-        self.kind == Kind::Panicked
-    }
-
-    /// The store did not answer in time.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        self.kind == Kind::TimedOut
-    }
-
-    /// A setting is out of its range; the source is the [`ConfigError`].
-    #[must_use]
-    pub fn is_setting(&self) -> bool {
-        self.kind == Kind::Setting
+    questions! {
+        /// The file or its folder cannot be opened or written.
+        pub fn is_unwritable = Unwritable;
+        /// The file is damaged, or is no database.
+        pub fn is_corrupt = Corrupt;
+        /// A later version of this crate wrote the file.
+        pub fn is_newer_schema = NewerSchema;
+        /// The file is a database of another program.
+        pub fn is_foreign = Foreign;
+        /// Another process held a lock on the file for too long.
+        pub fn is_locked = Locked;
+        /// There is no room on the disk.
+        pub fn is_disk_full = DiskFull;
+        /// The store has been closed.
+        pub fn is_closed = Closed;
+        /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
+        pub fn is_unreachable = Unreachable;
+        /// The server of the store does not know the user, or does not allow the user what is needed.
+        pub fn is_denied = Denied;
+        /// The store panicked.
+        pub fn is_panic = Panicked;
+        /// The store did not answer in time.
+        pub fn is_timeout = TimedOut;
+        /// A setting is out of its range; the source is the [`ConfigError`].
+        pub fn is_setting = Setting;
     }
 }
 

@@ -53,53 +53,24 @@ impl Filter {
         Self { id: Some(id), ..Self::default() }
     }
 
-    /// Only those of this component.
-    pub fn component(mut self, name: impl Into<String>) -> Self {
-        self.component = Some(name.into());
-        self
-    }
-
-    /// Only those that failed last in this way.
-    pub fn kind(mut self, kind: FailureKind) -> Self {
-        self.kind = Some(kind);
-        self
-    }
-
-    /// Only those of this cause.
-    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
-        self.fingerprint = Some(fingerprint);
-        self
-    }
-
-    /// Only those that failed last less than `age` ago.
-    pub fn newer_than(mut self, age: Duration) -> Self {
-        self.newer_than = Some(age);
-        self
-    }
-
-    /// Only those that are set aside, or only those that are not. Unless asked for, a list shows both, and a redrive
-    /// sends only those that are not.
-    pub fn set_aside(mut self, yes: bool) -> Self {
-        self.set_aside = Some(yes);
-        self
-    }
-
-    /// Only those parked after the letter `id`: the next page.
-    pub fn after(mut self, id: LetterId) -> Self {
-        self.after = Some(id);
-        self
-    }
-
-    /// Only those parked no later than the letter `id`.
-    pub fn up_to(mut self, id: LetterId) -> Self {
-        self.up_to = Some(id);
-        self
-    }
-
-    /// At most this many, the oldest first.
-    pub fn limit(mut self, letters: usize) -> Self {
-        self.limit = Some(letters);
-        self
+    setters! {
+        /// Only those of this component.
+        pub fn component(name: impl Into<String>) { component = Some(name.into()); }
+        /// Only those that failed last in this way.
+        pub fn kind(kind: FailureKind) { kind = Some(kind); }
+        /// Only those of this cause.
+        pub fn fingerprint(fingerprint: Fingerprint) { fingerprint = Some(fingerprint); }
+        /// Only those that failed last less than `age` ago.
+        pub fn newer_than(age: Duration) { newer_than = Some(age); }
+        /// Only those that are set aside, or only those that are not. Unless asked for, a list shows both, and a
+        /// redrive sends only those that are not.
+        pub fn set_aside(yes: bool) { set_aside = Some(yes); }
+        /// Only those parked after the letter `id`: the next page.
+        pub fn after(id: LetterId) { after = Some(id); }
+        /// Only those parked no later than the letter `id`.
+        pub fn up_to(id: LetterId) { up_to = Some(id); }
+        /// At most this many, the oldest first.
+        pub fn limit(letters: usize) { limit = Some(letters); }
     }
 
     /// Whether `entry` is meant, the limit aside; for stores of your own.

@@ -162,31 +162,22 @@ pub enum Put {
     Full,
 }
 
-/// Why an entry went to the spill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SpillReason {
-    /// The queue is full.
-    Full,
-    /// The store failed, or had failed a moment ago.
-    Error,
-    /// The store did not answer in time, or had not a moment ago.
-    Timeout,
-}
-
-impl SpillReason {
-    /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Full, Self::Error, Self::Timeout];
-
-    /// The reason as a metric attribute: one word in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-        }
+words! {
+    /// Why an entry went to the spill.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum SpillReason {
+        /// The queue is full.
+        Full = "full",
+        /// The store failed, or had failed a moment ago.
+        Error = "error",
+        /// The store did not answer in time, or had not a moment ago.
+        Timeout = "timeout",
     }
+    /// The reason as a metric attribute: one word in snake case.
+    pub as_str;
+    /// Every reason.
+    pub ALL;
 }
 
 /// How a queue stands.

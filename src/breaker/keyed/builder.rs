@@ -53,16 +53,11 @@ impl CircuitBreaker {
 }
 
 impl<K: Key, F> KeyedBuilder<K, F> {
-    /// So many keys have circuits: [`KeyedSettings::max_keys`].
-    pub fn max_keys(mut self, keys: u32) -> Self {
-        self.of.max_keys = keys;
-        self
-    }
-
-    /// At most this share of the circuits is open at once: [`KeyedSettings::max_ejected`].
-    pub fn max_ejected(mut self, share: f64) -> Self {
-        self.of.max_ejected = share;
-        self
+    setters! {
+        /// So many keys have circuits: [`KeyedSettings::max_keys`].
+        pub fn max_keys(keys: u32) { of.max_keys = keys; }
+        /// At most this share of the circuits is open at once: [`KeyedSettings::max_ejected`].
+        pub fn max_ejected(share: f64) { of.max_ejected = share; }
     }
 
     /// The breaker.

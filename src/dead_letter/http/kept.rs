@@ -1,11 +1,7 @@
 //! What is kept of an HTTP request while it is under way.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -25,6 +21,7 @@ use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::Rejected;
 use crate::outcome::{Classify, FailureKind};
+use crate::panics::caught;
 use crate::replay::{Captured, ReplayBody};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
@@ -169,12 +166,7 @@ fn identify(head: &mut Parts) -> Option<LetterId> {
 
 /// What nobody has read of `body`, and with it all of it; none when its code panics.
 async fn rest(body: &ReplayBody, cap: usize) -> Option<Captured> {
-    let mut rest = pin!(body.collect_rest(cap));
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| rest.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
+    caught(body.collect_rest(cap)).await.ok()
 }
 
 /// A body as it is stored.

@@ -76,55 +76,26 @@ impl Default for AutoRedrive {
 }
 
 impl AutoRedrive {
-    /// Only the letters that `filter` lets through. Default: all that are not set aside.
-    pub fn only(mut self, filter: Filter) -> Self {
-        self.filter = filter;
-        self
-    }
-
-    /// At most this many letters a second: see [`Redrive::rate`]. Default: no limit.
-    pub fn rate(mut self, per_second: impl Into<f64>) -> Self {
-        self.rate = Some(per_second.into());
-        self
-    }
-
-    /// How many letters may be under way at once: 1 to 1,024. Default 1.
-    pub fn concurrency(mut self, letters: usize) -> Self {
-        self.concurrency = letters;
-        self
-    }
-
-    /// Rests when this many letters have failed in a row: for a second, and twice as long each time after that, up to
-    /// a minute. At least 1. Default 10.
-    pub fn rest_after(mut self, failures: u32) -> Self {
-        self.rest_after = failures;
-        self
-    }
-
-    /// Sets a letter aside when this many redrives have failed it. Default 10; zero sets none aside.
-    pub fn set_aside_after(mut self, redrives: u32) -> Self {
-        self.set_aside_after = redrives;
-        self
-    }
-
-    /// How long each letter waits: for the first time when it is parked, and longer with each redrive that fails it.
-    /// Default: ten seconds, doubling up to an hour, with equal jitter.
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// How often to look for letters that other processes left: 100 ms to an hour. Those of this process are known.
-    /// Default 5 s.
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
-
-    /// For how long nobody else gets a letter that is about to be sent: see [`Redrive::lease`]. Default 30 s.
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
-        self
+    setters! {
+        /// Only the letters that `filter` lets through. Default: all that are not set aside.
+        pub fn only(filter: Filter) { filter = filter; }
+        /// At most this many letters a second: see [`Redrive::rate`]. Default: no limit.
+        pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
+        /// How many letters may be under way at once: 1 to 1,024. Default 1.
+        pub fn concurrency(letters: usize) { concurrency = letters; }
+        /// Rests when this many letters have failed in a row: for a second, and twice as long each time after that, up
+        /// to a minute. At least 1. Default 10.
+        pub fn rest_after(failures: u32) { rest_after = failures; }
+        /// Sets a letter aside when this many redrives have failed it. Default 10; zero sets none aside.
+        pub fn set_aside_after(redrives: u32) { set_aside_after = redrives; }
+        /// How long each letter waits: for the first time when it is parked, and longer with each redrive that fails
+        /// it. Default: ten seconds, doubling up to an hour, with equal jitter.
+        pub fn backoff(backoff: Backoff) { backoff = backoff; }
+        /// How often to look for letters that other processes left: 100 ms to an hour. Those of this process are known.
+        /// Default 5 s.
+        pub fn interval(interval: Duration) { interval = interval; }
+        /// For how long nobody else gets a letter that is about to be sent: see [`Redrive::lease`]. Default 30 s.
+        pub fn lease(lease: Duration) { lease = lease; }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

@@ -3,9 +3,10 @@
 //! All of it is one future: letters that are under way, the page that comes next, what became of letters, and the
 //! leases are polled side by side, so that whoever drops it stops it all.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
+use crate::panics::caught;
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
 /// What a run is to do.
@@ -102,9 +104,12 @@ where
         let at = address(core);
         flight.push(async move {
             let sent = lineage::sending(letter.id, async {
+                // A panic of the service is a failure of its letter, not the end of the redrive.
+                let panicked =
+                    |panic: Box<dyn Any + Send>| Meaning::Failed(Failure::of_panic(panic.as_ref()));
                 let call = match call {
                     Ok(call) => call,
-                    Err(panic) => return Meaning::Failed(Failure::of_panic(panic.as_ref())),
+                    Err(panic) => return panicked(panic),
                 };
                 let judged = REDRIVING.scope(at, async {
                     match Via::judge(call.await) {
@@ -112,7 +117,7 @@ where
                         Verdict::Later(meaning) => meaning.await,
                     }
                 });
-                caught(judged).await
+                caught(judged).await.unwrap_or_else(panicked)
             });
             let (meaning, record) = sent.await;
             Landed { letter, meaning, took: clock::now().since(began), record }
@@ -136,16 +141,6 @@ pub(super) fn meant(filter: &Filter) -> Filter {
         set_aside: Some(filter.set_aside.unwrap_or(false)),
         ..filter.clone()
     }
-}
-
-/// A panic of the service is a failure of its letter, not the end of the redrive.
-async fn caught(judged: impl Future<Output = Meaning>) -> Meaning {
-    let mut judged = pin!(judged);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| judged.as_mut().poll(cx))) {
-        Ok(polled) => polled,
-        Err(panic) => Poll::Ready(Meaning::Failed(Failure::of_panic(panic.as_ref()))),
-    })
-    .await
 }
 
 /// A letter whose call has ended.

@@ -64,59 +64,33 @@ impl Redrive {
         Self { filter, ..Self::default() }
     }
 
-    /// At most this many letters a second, evenly spaced to the 5 ms that timers are good for; at least 0.001.
-    /// Default: no limit.
-    pub fn rate(mut self, per_second: impl Into<f64>) -> Self {
-        self.rate = Some(per_second.into());
-        self
-    }
-
-    /// How many letters may be under way at once: 1 to 1,024. Default 1, which keeps their order.
-    pub fn concurrency(mut self, letters: usize) -> Self {
-        self.concurrency = letters;
-        self
-    }
-
-    /// Whether to only count what would be sent.
-    pub fn dry_run(mut self, yes: bool) -> Self {
-        self.dry_run = yes;
-        self
-    }
-
-    /// Stops when this many letters have failed in a row: at least 1. Default 10.
-    pub fn stop_after(mut self, failures: u32) -> Self {
-        self.stop_after = failures;
-        self
-    }
-
-    /// Stops when at least `minimum` letters have been sent and this share of them, more than 0 and at most 1, has
-    /// failed. Default: half of at least 20.
-    pub fn stop_at_failure_rate(mut self, share: f64, minimum: u64) -> Self {
-        self.stop_at_failure_rate = share;
-        self.failure_rate_minimum = minimum;
-        self
-    }
-
-    /// Sets a letter aside when this many redrives have failed it, so that it holds up no other one: see
-    /// [`DeadLetterQueue::bring_back`](crate::DeadLetterQueue::bring_back). Default 5; zero sets none aside.
-    pub fn set_aside_after(mut self, redrives: u32) -> Self {
-        self.set_aside_after = redrives;
-        self
-    }
-
-    /// How long to wait in all, between two successes, for a circuit breaker that refuses. Default 60 s; zero
-    /// stops at the first refusal.
-    pub fn max_pause(mut self, pause: Duration) -> Self {
-        self.max_pause = pause;
-        self
-    }
-
-    /// For how long nobody else gets a letter that this run is about to send, at least 100 ms. Default 30 s.
-    ///
-    /// It is prolonged for as long as the run lives: this is how long the letters of a process that died have to wait.
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
-        self
+    setters! {
+        /// At most this many letters a second, evenly spaced to the 5 ms that timers are good for; at least 0.001.
+        /// Default: no limit.
+        pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
+        /// How many letters may be under way at once: 1 to 1,024. Default 1, which keeps their order.
+        pub fn concurrency(letters: usize) { concurrency = letters; }
+        /// Whether to only count what would be sent.
+        pub fn dry_run(yes: bool) { dry_run = yes; }
+        /// Stops when this many letters have failed in a row: at least 1. Default 10.
+        pub fn stop_after(failures: u32) { stop_after = failures; }
+        /// Stops when at least `minimum` letters have been sent and this share of them, more than 0 and at most 1, has
+        /// failed. Default: half of at least 20.
+        pub fn stop_at_failure_rate(share: f64, minimum: u64) {
+            stop_at_failure_rate = share;
+            failure_rate_minimum = minimum;
+        }
+        /// Sets a letter aside when this many redrives have failed it, so that it holds up no other one: see
+        /// [`DeadLetterQueue::bring_back`](crate::DeadLetterQueue::bring_back). Default 5; zero sets none aside.
+        pub fn set_aside_after(redrives: u32) { set_aside_after = redrives; }
+        /// How long to wait in all, between two successes, for a circuit breaker that refuses. Default 60 s; zero
+        /// stops at the first refusal.
+        pub fn max_pause(pause: Duration) { max_pause = pause; }
+        /// For how long nobody else gets a letter that this run is about to send, at least 100 ms. Default 30 s.
+        ///
+        /// It is prolonged for as long as the run lives: this is how long the letters of a process that died have to
+        /// wait.
+        pub fn lease(lease: Duration) { lease = lease; }
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Check, Finding};
 use crate::clock::{self, Tick};
+use crate::panics;
 
 /// A check whose type is forgotten.
 pub(super) trait Ask: Send + Sync + 'static {
@@ -38,9 +39,5 @@ pub(super) fn time_left() -> Option<Duration> {
 
 /// What a panic said.
 pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+    panics::said(panic).unwrap_or("no message")
 }

@@ -53,10 +53,7 @@ where
 {
     async fn check(&self) -> Finding {
         let function = Arc::clone(&self.function);
-        match self.thread.run(move || function().into_finding()).await {
-            Ok(finding) => finding,
-            Err(stands) => Finding::Fail(stands),
-        }
+        self.thread.run(move || function().into_finding()).await.into_finding()
     }
 }
 

@@ -19,28 +19,23 @@ use crate::tls::{Certificates, Connector, Fault, connector};
 pub(super) type Client<B> = legacy::Client<Connector, B>;
 
 /// Files in PEM, as the settings name them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Files<'a> {
-    pub(super) ca_file: Option<&'a PathBuf>,
-    pub(super) client_certificate: Option<&'a PathBuf>,
-    pub(super) client_key: Option<&'a PathBuf>,
-}
-
-impl Files<'_> {
-    fn certificates(self) -> Certificates {
-        let file = |name: &str, path: Option<&PathBuf>| path.map(|path| (name.to_owned(), path.clone()));
-        Certificates {
-            authorities: file("ca_file", self.ca_file),
-            client: file("client_certificate", self.client_certificate),
-            client_key: file("client_key", self.client_key),
-        }
+pub(super) fn files(
+    ca_file: &Option<PathBuf>,
+    client_certificate: &Option<PathBuf>,
+    client_key: &Option<PathBuf>,
+) -> Certificates {
+    let file = |name: &str, path: &Option<PathBuf>| path.clone().map(|path| (name.to_owned(), path));
+    Certificates {
+        authorities: file("ca_file", ca_file),
+        client: file("client_certificate", client_certificate),
+        client_key: file("client_key", client_key),
     }
 }
 
 /// A client for `endpoint`.
 pub(super) fn client<B>(
     endpoint: &Endpoint,
-    files: Files<'_>,
+    certificates: Certificates,
     http2: bool,
     timeout: Duration,
 ) -> Result<Client<B>, ConfigError>
@@ -52,7 +47,6 @@ where
     debug_assert!(!http2 || cfg!(feature = "grpc"), "nothing but gRPC needs it");
     #[cfg(feature = "grpc")]
     builder.http2_only(http2);
-    let certificates = files.certificates();
     let secure = endpoint.is_secure();
     // A little less, so that it is told that it was the connection that took so long.
     let limit = timeout.mul_f64(0.9);

@@ -55,32 +55,19 @@ impl Every {
         Self { interval, ..Self::default() }
     }
 
-    /// The most that a run may take.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The part of the interval that is drawn by chance.
-    #[must_use]
-    pub fn jitter(mut self, share: f64) -> Self {
-        self.jitter = share;
-        self
-    }
-
-    /// Failures in a row before it counts as failed.
-    #[must_use]
-    pub fn failures(mut self, failures: u32) -> Self {
-        self.failures = failures;
-        self
-    }
-
-    /// Passes in a row before it counts as well again.
-    #[must_use]
-    pub fn successes(mut self, successes: u32) -> Self {
-        self.successes = successes;
-        self
+    setters! {
+        /// The most that a run may take.
+        #[must_use]
+        pub fn timeout(timeout: Duration) { timeout = timeout; }
+        /// The part of the interval that is drawn by chance.
+        #[must_use]
+        pub fn jitter(share: f64) { jitter = share; }
+        /// Failures in a row before it counts as failed.
+        #[must_use]
+        pub fn failures(failures: u32) { failures = failures; }
+        /// Passes in a row before it counts as well again.
+        #[must_use]
+        pub fn successes(successes: u32) { successes = successes; }
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

@@ -1,17 +1,14 @@
 //! A check of something for which others can stand in.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::ask::{self, Ask};
 use super::{Check, Finding};
+use crate::panics::caught;
 
 /// A primary with alternatives that stand in when it fails: a replica, another region, a cache.
 ///
@@ -98,18 +95,15 @@ impl Check for FirstOf {
 
 /// What `check` finds within `limit`; its panic is a failure.
 async fn asked(check: &Arc<dyn Ask>, limit: Option<Duration>) -> Finding {
-    let mut asking = pin!(Arc::clone(check).ask());
-    let guarded = poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| asking.as_mut().poll(cx))).unwrap_or_else(|panic| {
-            Poll::Ready(Finding::Fail(format!("it panicked: {}", ask::said(&*panic))))
-        })
-    });
-    match limit {
-        None => guarded.await,
-        Some(limit) => timeout(limit, guarded)
-            .await
-            .unwrap_or_else(|_| Finding::Fail(format!("no answer within {limit:.1?}"))),
-    }
+    let asked = caught(Arc::clone(check).ask());
+    let found = match limit {
+        None => asked.await,
+        Some(limit) => match timeout(limit, asked).await {
+            Ok(found) => found,
+            Err(_) => return Finding::Fail(format!("no answer within {limit:.1?}")),
+        },
+    };
+    found.unwrap_or_else(|panic| Finding::Fail(format!("it panicked: {}", ask::said(&*panic))))
 }
 
 impl fmt::Debug for FirstOf {

@@ -13,10 +13,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{Client, Files, client, unanswered};
+use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
 use super::words::short;
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::{ConfigError, find_cause};
 
 /// More than an answer has: one number.
@@ -148,49 +148,27 @@ fn unknown(word: &str) -> String {
 
 impl Check for GrpcCheck {
     async fn check(&self) -> Finding {
-        let inner = &*self.inner;
-        match inner.ask().await {
-            Ok(()) => Finding::Pass,
-            Err(why) if inner.settings.service.is_empty() => {
-                Finding::Fail(format!("{}: {why}", inner.endpoint.shown))
-            }
-            Err(why) => {
-                Finding::Fail(format!("{} about `{}`: {why}", inner.endpoint.shown, inner.settings.service))
-            }
-        }
+        let (at, service) = (&self.inner.endpoint.shown, &self.inner.settings.service);
+        let about = if service.is_empty() { String::new() } else { format!(" about `{service}`") };
+        self.inner.ask().await.map_err(|why| format!("{at}{about}: {why}")).into_finding()
     }
 }
 
 impl GrpcCheckBuilder {
-    /// Takes all settings from `settings`, the URL too.
-    pub fn settings(mut self, settings: GrpcCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Asks about this service.
-    pub fn service(mut self, service: impl Into<String>) -> Self {
-        self.settings.service = service.into();
-        self
-    }
-
-    /// How long all of it may take, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.ca_file = Some(path.into());
-        self
-    }
-
-    /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
-    pub fn client_certificate(mut self, path: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.settings.client_certificate = Some(path.into());
-        self.settings.client_key = Some(key.into());
-        self
+    setters! {
+        /// Takes all settings from `settings`, the URL too.
+        pub fn settings(settings: GrpcCheckSettings) { settings = settings; }
+        /// Asks about this service.
+        pub fn service(service: impl Into<String>) { settings.service = service.into(); }
+        /// How long all of it may take, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
+        /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
+        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
+        /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
+        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
+            settings.client_certificate = Some(path.into());
+            settings.client_key = Some(key.into());
+        }
     }
 
     /// The check.
@@ -209,11 +187,7 @@ impl GrpcCheckBuilder {
                 "an address without a path: gRPC has its own",
             ));
         }
-        let files = Files {
-            ca_file: settings.ca_file.as_ref(),
-            client_certificate: settings.client_certificate.as_ref(),
-            client_key: settings.client_key.as_ref(),
-        };
+        let files = files(&settings.ca_file, &settings.client_certificate, &settings.client_key);
         let client = client(&endpoint, files, true, settings.timeout)?;
         Ok(GrpcCheck { inner: Arc::new(Inner { endpoint, client, settings }) })
     }

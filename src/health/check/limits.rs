@@ -49,18 +49,13 @@ impl<C> Limited<C> {
         Self { check, warn_after: None, fail_after: None }
     }
 
-    /// See [`CheckExt::warn_after`].
-    #[must_use]
-    pub fn warn_after(mut self, limit: Duration) -> Self {
-        self.warn_after = Some(limit);
-        self
-    }
-
-    /// See [`CheckExt::fail_after`].
-    #[must_use]
-    pub fn fail_after(mut self, limit: Duration) -> Self {
-        self.fail_after = Some(limit);
-        self
+    setters! {
+        /// See [`CheckExt::warn_after`].
+        #[must_use]
+        pub fn warn_after(limit: Duration) { warn_after = Some(limit); }
+        /// See [`CheckExt::fail_after`].
+        #[must_use]
+        pub fn fail_after(limit: Duration) { fail_after = Some(limit); }
     }
 
     fn judge(&self, found: Finding, took: Duration) -> Finding {

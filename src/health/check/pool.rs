@@ -198,28 +198,15 @@ impl Fill {
 }
 
 impl<P: Pool> PoolCheckBuilder<P> {
-    /// Takes all settings from `settings`.
-    pub fn settings(mut self, settings: PoolCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// A query that takes longer is a warning: 500 ms unless set.
-    pub fn warn_after(mut self, limit: Duration) -> Self {
-        self.settings.warn_after = limit;
-        self
-    }
-
-    /// A query that takes longer is a failure: 2 s unless set.
-    pub fn fail_after(mut self, limit: Duration) -> Self {
-        self.settings.fail_after = limit;
-        self
-    }
-
-    /// A query that takes longer is given up: 4 s unless set.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.settings.timeout = limit;
-        self
+    setters! {
+        /// Takes all settings from `settings`.
+        pub fn settings(settings: PoolCheckSettings) { settings = settings; }
+        /// A query that takes longer is a warning: 500 ms unless set.
+        pub fn warn_after(limit: Duration) { settings.warn_after = limit; }
+        /// A query that takes longer is a failure: 2 s unless set.
+        pub fn fail_after(limit: Duration) { settings.fail_after = limit; }
+        /// A query that takes longer is given up: 4 s unless set.
+        pub fn timeout(limit: Duration) { settings.timeout = limit; }
     }
 
     /// The check.

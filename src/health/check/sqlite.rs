@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocking::OneThread;
 use super::words::{causes, short};
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::ConfigError;
 use crate::sync::Mutex;
 
@@ -109,11 +109,8 @@ impl Check for SqliteCheck {
         let settings = Arc::clone(&self.settings);
         let waiting = Waiting::default();
         let running = Arc::clone(&waiting.0);
-        match self.thread.run(move || look(&settings, &running)).await {
-            Ok(Ok(())) => Finding::Pass,
-            Ok(Err(why)) => Finding::Fail(why),
-            Err(stands) => Finding::Fail(format!("`{}`: {stands}", self.settings.path.display())),
-        }
+        let looked = self.thread.run(move || look(&settings, &running)).await;
+        looked.map_err(|stands| format!("`{}`: {stands}", self.settings.path.display())).into_finding()
     }
 }
 
@@ -167,22 +164,13 @@ fn explain(settings: &SqliteCheckSettings, error: &rusqlite::Error) -> String {
 }
 
 impl SqliteCheckBuilder {
-    /// Takes all settings from `settings`, the path too.
-    pub fn settings(mut self, settings: SqliteCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Looks at every page, too: see [`SqliteCheckSettings::thorough`].
-    pub fn thorough(mut self) -> Self {
-        self.settings.thorough = true;
-        self
-    }
-
-    /// How long to wait for a lock, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    setters! {
+        /// Takes all settings from `settings`, the path too.
+        pub fn settings(settings: SqliteCheckSettings) { settings = settings; }
+        /// Looks at every page, too: see [`SqliteCheckSettings::thorough`].
+        pub fn thorough() { settings.thorough = true; }
+        /// How long to wait for a lock, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
     }
 
     /// The check.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Check, Finding, patience};
+use super::{Check, Finding, IntoFinding, patience};
 use crate::error::ConfigError;
 
 /// More than a greeting has.
@@ -155,36 +155,20 @@ impl TcpCheck {
 
 impl Check for TcpCheck {
     async fn check(&self) -> Finding {
-        match self.look().await {
-            Ok(()) => Finding::Pass,
-            Err(why) => Finding::Fail(why),
-        }
+        self.look().await.into_finding()
     }
 }
 
 impl TcpCheckBuilder {
-    /// Takes all settings from `settings`, the address too.
-    pub fn settings(mut self, settings: TcpCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Sends this once it is connected.
-    pub fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.settings.send = bytes.into();
-        self
-    }
-
-    /// What it has to say first.
-    pub fn expect(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.settings.expect = bytes.into();
-        self
-    }
-
-    /// How long all of it may take, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
+    setters! {
+        /// Takes all settings from `settings`, the address too.
+        pub fn settings(settings: TcpCheckSettings) { settings = settings; }
+        /// Sends this once it is connected.
+        pub fn send(bytes: impl Into<Vec<u8>>) { settings.send = bytes.into(); }
+        /// What it has to say first.
+        pub fn expect(bytes: impl Into<Vec<u8>>) { settings.expect = bytes.into(); }
+        /// How long all of it may take, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
     }
 
     /// The check.

@@ -19,6 +19,7 @@ use crate::breaker::{CircuitBreaker, CircuitState};
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
 use crate::error::ConfigError;
 use crate::health::check::{Finding, IntoFinding};
+use crate::panics;
 
 /// Bytes of a text that are kept.
 pub(super) const LONGEST: usize = 4 * 1_024;
@@ -208,8 +209,7 @@ pub(super) fn said_in(broken: JoinError) -> String {
     let Ok(payload) = broken.try_into_panic() else {
         return "the runtime ended".to_owned();
     };
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    let text = panics::said(&*payload).map(str::to_owned);
     // Its drop is code of others too.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     text.unwrap_or_else(|| "something that is no text".to_owned())

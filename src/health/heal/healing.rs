@@ -80,82 +80,33 @@ impl Healing {
         }
     }
 
-    /// What calls for it.
-    pub fn when(mut self, when: When) -> Self {
-        self.when = when;
-        self
-    }
-
-    /// What it does.
-    pub fn action(mut self, action: Action) -> Self {
-        self.action = Some(action);
-        self
-    }
-
-    /// Starts over from settings that were read from somewhere.
-    pub fn settings(mut self, settings: HealingSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// See [`HealingSettings::at_most_per_hour`].
-    pub fn at_most_per_hour(mut self, actions: u32) -> Self {
-        self.settings.at_most_per_hour = actions;
-        self
-    }
-
-    /// See [`HealingSettings::backoff`].
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.settings.backoff = backoff;
-        self
-    }
-
-    /// See [`HealingSettings::timeout`].
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// See [`HealingSettings::verify`].
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.settings.verify = verify;
-        self
-    }
-
-    /// See [`HealingSettings::verify_after`].
-    pub fn verify_after(mut self, first: Duration) -> Self {
-        self.settings.verify_after = first;
-        self
-    }
-
-    /// See [`HealingSettings::verify_within`].
-    pub fn verify_within(mut self, last: Duration) -> Self {
-        self.settings.verify_within = last;
-        self
-    }
-
-    /// See [`HealingSettings::well_after`].
-    pub fn well_after(mut self, well: Duration) -> Self {
-        self.settings.well_after = well;
-        self
-    }
-
-    /// See [`HealingSettings::escalate_after`].
-    pub fn escalate_after(mut self, actions: u32) -> Self {
-        self.settings.escalate_after = actions;
-        self
-    }
-
-    /// See [`HealingSettings::dry_run`].
-    pub fn dry_run(mut self, dry_run: bool) -> Self {
-        self.settings.dry_run = dry_run;
-        self
-    }
-
-    /// See [`HealingSettings::even_if_caused`].
-    pub fn even_if_caused(mut self, even_if_caused: bool) -> Self {
-        self.settings.even_if_caused = even_if_caused;
-        self
+    setters! {
+        /// What calls for it.
+        pub fn when(when: When) { when = when; }
+        /// What it does.
+        pub fn action(action: Action) { action = Some(action); }
+        /// Starts over from settings that were read from somewhere.
+        pub fn settings(settings: HealingSettings) { settings = settings; }
+        /// See [`HealingSettings::at_most_per_hour`].
+        pub fn at_most_per_hour(actions: u32) { settings.at_most_per_hour = actions; }
+        /// See [`HealingSettings::backoff`].
+        pub fn backoff(backoff: Backoff) { settings.backoff = backoff; }
+        /// See [`HealingSettings::timeout`].
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
+        /// See [`HealingSettings::verify`].
+        pub fn verify(verify: bool) { settings.verify = verify; }
+        /// See [`HealingSettings::verify_after`].
+        pub fn verify_after(first: Duration) { settings.verify_after = first; }
+        /// See [`HealingSettings::verify_within`].
+        pub fn verify_within(last: Duration) { settings.verify_within = last; }
+        /// See [`HealingSettings::well_after`].
+        pub fn well_after(well: Duration) { settings.well_after = well; }
+        /// See [`HealingSettings::escalate_after`].
+        pub fn escalate_after(actions: u32) { settings.escalate_after = actions; }
+        /// See [`HealingSettings::dry_run`].
+        pub fn dry_run(dry_run: bool) { settings.dry_run = dry_run; }
+        /// See [`HealingSettings::even_if_caused`].
+        pub fn even_if_caused(even_if_caused: bool) { settings.even_if_caused = even_if_caused; }
     }
 
     /// Tells somebody that it does not help, with the record of the last action: when

@@ -110,63 +110,36 @@ impl fmt::Display for HealingOutcome {
     }
 }
 
-/// Why a healing that was called for did not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Withheld {
-    /// Somebody paused it.
-    Paused,
-    /// The process is on its way out.
-    Draining,
-    /// It runs already.
-    Running,
-    /// Its component fails because of another: that is to be healed.
-    Caused,
-    /// It began as often as it may within an hour.
-    HourlyLimit,
-    /// It ran a short while ago.
-    Backoff,
-    /// Another healing of its component runs.
-    ComponentBusy,
-    /// As many healings run as may at once.
-    TooMany,
-    /// As many healings began as may within an hour, all together.
-    HourlyLimitOfAll,
-    /// No Tokio runtime runs that could do it.
-    NoRuntime,
-}
-
-impl Withheld {
-    pub(super) const ALL: [Self; 10] = [
-        Self::Paused,
-        Self::Draining,
-        Self::Running,
-        Self::Caused,
-        Self::HourlyLimit,
-        Self::Backoff,
-        Self::ComponentBusy,
-        Self::TooMany,
-        Self::HourlyLimitOfAll,
-        Self::NoRuntime,
-    ];
-
-    /// The reason in snake case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-            Self::Running => "running",
-            Self::Caused => "caused",
-            Self::HourlyLimit => "hourly_limit",
-            Self::Backoff => "backoff",
-            Self::ComponentBusy => "component_busy",
-            Self::TooMany => "too_many",
-            Self::HourlyLimitOfAll => "hourly_limit_of_all",
-            Self::NoRuntime => "no_runtime",
-        }
+words! {
+    /// Why a healing that was called for did not begin.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum Withheld {
+        /// Somebody paused it.
+        Paused = "paused",
+        /// The process is on its way out.
+        Draining = "draining",
+        /// It runs already.
+        Running = "running",
+        /// Its component fails because of another: that is to be healed.
+        Caused = "caused",
+        /// It began as often as it may within an hour.
+        HourlyLimit = "hourly_limit",
+        /// It ran a short while ago.
+        Backoff = "backoff",
+        /// Another healing of its component runs.
+        ComponentBusy = "component_busy",
+        /// As many healings run as may at once.
+        TooMany = "too_many",
+        /// As many healings began as may within an hour, all together.
+        HourlyLimitOfAll = "hourly_limit_of_all",
+        /// No Tokio runtime runs that could do it.
+        NoRuntime = "no_runtime",
     }
+    /// The reason in snake case.
+    pub as_str;
+    pub(super) ALL;
 }
 
 impl fmt::Display for Withheld {

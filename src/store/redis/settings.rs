@@ -130,30 +130,19 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long one call may take, 10 ms to 30 s; 400 ms unless set.
-    pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.response_timeout = timeout;
-        self
-    }
-
-    /// How many replicas must have a change before it is told to be done; none unless set. A change that too few have
-    /// in time is an error, although Redis may have made it.
-    pub fn wait_for_replicas(mut self, replicas: u32) -> Self {
-        self.settings.wait_for_replicas = replicas;
-        self
-    }
-
-    /// A file with the certificates of the authorities to trust, in PEM; for `rediss://`.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.ca_file = Some(path.into());
-        self
-    }
-
-    /// Files with the certificate that this side shows and its key, in PEM; for `rediss://`.
-    pub fn client_certificate(mut self, path: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.settings.client_certificate = Some(path.into());
-        self.settings.client_key = Some(key.into());
-        self
+    setters! {
+        /// How long one call may take, 10 ms to 30 s; 400 ms unless set.
+        pub fn response_timeout(timeout: Duration) { settings.response_timeout = timeout; }
+        /// How many replicas must have a change before it is told to be done; none unless set. A change that too few
+        /// have in time is an error, although Redis may have made it.
+        pub fn wait_for_replicas(replicas: u32) { settings.wait_for_replicas = replicas; }
+        /// A file with the certificates of the authorities to trust, in PEM; for `rediss://`.
+        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
+        /// Files with the certificate that this side shows and its key, in PEM; for `rediss://`.
+        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
+            settings.client_certificate = Some(path.into());
+            settings.client_key = Some(key.into());
+        }
     }
 
     /// The store, connected.

@@ -51,25 +51,16 @@ impl SpillSettings {
         Self { path: path.into(), after: None, capacity: letters(), max_bytes: bytes() }
     }
 
-    /// How long the store may take before a letter goes to the spill.
-    #[must_use]
-    pub fn after(mut self, time: Duration) -> Self {
-        self.after = Some(time);
-        self
-    }
-
-    /// The most letters of a queue in the spill, at least 1.
-    #[must_use]
-    pub fn capacity(mut self, letters: u64) -> Self {
-        self.capacity = letters;
-        self
-    }
-
-    /// The most bytes of all letters of a queue in the spill, at least 65,536.
-    #[must_use]
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes;
-        self
+    setters! {
+        /// How long the store may take before a letter goes to the spill.
+        #[must_use]
+        pub fn after(time: Duration) { after = Some(time); }
+        /// The most letters of a queue in the spill, at least 1.
+        #[must_use]
+        pub fn capacity(letters: u64) { capacity = letters; }
+        /// The most bytes of all letters of a queue in the spill, at least 65,536.
+        #[must_use]
+        pub fn max_bytes(bytes: u64) { max_bytes = bytes; }
     }
 
     /// How long a store may take, where a caller waits for `park_timeout`.

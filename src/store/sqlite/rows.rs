@@ -273,15 +273,16 @@ fn stamp(id: LetterId) -> u64 {
 
 /// The smallest id with this stamp.
 pub(super) fn first_at(stamp: u64) -> LetterId {
-    let mut bytes = [0; 16];
-    let [_, _, first @ ..] = stamp.min((1 << 48) - 1).to_be_bytes();
-    bytes[..6].copy_from_slice(&first);
-    LetterId::from_bytes(bytes)
+    stamped(stamp, 0)
 }
 
 /// The largest id with this stamp.
 pub(super) fn last_at(stamp: u64) -> LetterId {
-    let mut bytes = [0xff; 16];
+    stamped(stamp, 0xff)
+}
+
+fn stamped(stamp: u64, rest: u8) -> LetterId {
+    let mut bytes = [rest; 16];
     let [_, _, first @ ..] = stamp.min((1 << 48) - 1).to_be_bytes();
     bytes[..6].copy_from_slice(&first);
     LetterId::from_bytes(bytes)

@@ -1,11 +1,13 @@
 //! What a collector answers, and whether a retry may help.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+
+use crate::outcome::retry_after;
 
 /// How an export failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,16 +42,6 @@ pub(super) fn of_http(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> 
         _ => Again::Never,
     };
     Err(Failure { text: format!("the collector answered {status}"), again })
-}
-
-/// `Retry-After`, in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// The items that the answer says were rejected. An answer that cannot be decoded counts as success.

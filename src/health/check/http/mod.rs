@@ -17,9 +17,9 @@ use tower::BoxError;
 use self::judge::Judge;
 pub use self::settings::{HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings};
 pub use self::statuses::Statuses;
-use super::client::{Client, Files, client, unanswered};
+use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
-use super::{Check, Finding, words};
+use super::{Check, Finding, IntoFinding, words};
 use crate::error::ConfigError;
 
 /// Who asks.
@@ -63,12 +63,6 @@ struct Inner {
     settings: HttpCheckSettings,
 }
 
-/// What came back.
-struct Answer {
-    status: u16,
-    body: Bytes,
-}
-
 impl HttpCheck {
     /// Asks `url` by `GET`: a status from 200 to 299 is a good answer.
     ///
@@ -86,11 +80,7 @@ impl HttpCheck {
     fn with_settings(settings: HttpCheckSettings) -> Result<Self, ConfigError> {
         settings.validate()?;
         let endpoint = Endpoint::parse("url", &settings.url)?;
-        let files = Files {
-            ca_file: settings.ca_file.as_ref(),
-            client_certificate: settings.client_certificate.as_ref(),
-            client_key: settings.client_key.as_ref(),
-        };
+        let files = files(&settings.ca_file, &settings.client_certificate, &settings.client_key);
         let client = client(&endpoint, files, false, settings.timeout)?;
         let method = match settings.method {
             HttpCheckMethod::Get => Method::GET,
@@ -124,12 +114,12 @@ impl Inner {
         let Ok(answered) = timeout_at(deadline, self.client.request(request)).await else {
             return Err(format!("no answer within {:?}", self.settings.timeout));
         };
-        let answer = self.read(answered.map_err(|error| unanswered(&error))?, deadline).await?;
-        self.judge.of_answer(answer.status, &answer.body)
+        let (status, body) = self.read(answered.map_err(|error| unanswered(&error))?, deadline).await?;
+        self.judge.of_answer(status, &body)
     }
 
-    /// Reads an answer to its end; a status that is not a good one says enough without it.
-    async fn read<B>(&self, response: Response<B>, deadline: Instant) -> Result<Answer, String>
+    /// Reads the status and the body of an answer to its end; a status that is not a good one says enough without it.
+    async fn read<B>(&self, response: Response<B>, deadline: Instant) -> Result<(u16, Bytes), String>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
@@ -138,7 +128,7 @@ impl Inner {
         self.judge.of_status(status)?;
         let most = self.settings.longest_body;
         match timeout_at(deadline, Limited::new(body, most).collect()).await {
-            Ok(Ok(body)) => Ok(Answer { status, body: body.to_bytes() }),
+            Ok(Ok(body)) => Ok((status, body.to_bytes())),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 Err(format!("status {status}, and a body of more than the {most} bytes that it may have"))
             }
@@ -154,9 +144,8 @@ impl Inner {
 
 impl Check for HttpCheck {
     async fn check(&self) -> Finding {
-        match self.inner.ask().await {
-            Ok(()) => Finding::Pass,
-            Err(why) => Finding::Fail(format!("{} {}: {why}", self.inner.method, self.inner.endpoint.shown)),
-        }
+        let Inner { method, endpoint, .. } = &*self.inner;
+        let asked = self.inner.ask().await;
+        asked.map_err(|why| format!("{method} {}: {why}", endpoint.shown)).into_finding()
     }
 }

@@ -144,16 +144,11 @@ impl HttpCheckBuilder {
         Self { settings: HttpCheckSettings { url, ..HttpCheckSettings::default() } }
     }
 
-    /// Takes all settings from `settings`, the URL too.
-    pub fn settings(mut self, settings: HttpCheckSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Asks by `HEAD`: for the head of the answer alone.
-    pub fn head(mut self) -> Self {
-        self.settings.method = HttpCheckMethod::Head;
-        self
+    setters! {
+        /// Takes all settings from `settings`, the URL too.
+        pub fn settings(settings: HttpCheckSettings) { settings = settings; }
+        /// Asks by `HEAD`: for the head of the answer alone.
+        pub fn head() { settings.method = HttpCheckMethod::Head; }
     }
 
     /// Sends a header; its value is shown nowhere.
@@ -162,16 +157,13 @@ impl HttpCheckBuilder {
         self
     }
 
-    /// The statuses of a good answer: `200..=299` unless set, or `[200, 404]`.
-    pub fn statuses(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
-        self.settings.statuses = statuses.into_iter().collect();
-        self
-    }
-
-    /// Text that a good answer has in its body.
-    pub fn contains(mut self, text: impl Into<String>) -> Self {
-        self.settings.contains = Some(text.into());
-        self
+    setters! {
+        /// The statuses of a good answer: `200..=299` unless set, or `[200, 404]`.
+        pub fn statuses(statuses: impl IntoIterator<Item = u16>) {
+            settings.statuses = statuses.into_iter().collect();
+        }
+        /// Text that a good answer has in its body.
+        pub fn contains(text: impl Into<String>) { settings.contains = Some(text.into()); }
     }
 
     /// The value that a good answer has at a JSON pointer, such as `/status`.
@@ -180,29 +172,18 @@ impl HttpCheckBuilder {
         self
     }
 
-    /// The most bytes that the body of an answer may have, 64 KiB unless set.
-    pub fn longest_body(mut self, bytes: usize) -> Self {
-        self.settings.longest_body = bytes;
-        self
-    }
-
-    /// How long all of it may take, 4 s unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
-    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.ca_file = Some(path.into());
-        self
-    }
-
-    /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
-    pub fn client_certificate(mut self, path: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.settings.client_certificate = Some(path.into());
-        self.settings.client_key = Some(key.into());
-        self
+    setters! {
+        /// The most bytes that the body of an answer may have, 64 KiB unless set.
+        pub fn longest_body(bytes: usize) { settings.longest_body = bytes; }
+        /// How long all of it may take, 4 s unless set.
+        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
+        /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
+        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
+        /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
+        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
+            settings.client_certificate = Some(path.into());
+            settings.client_key = Some(key.into());
+        }
     }
 
     /// The check.

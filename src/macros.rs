@@ -1,0 +1,66 @@
+//! Macros for what many types say in the same way.
+
+/// Writes methods that take a builder by value, set its fields and give it back. `self.` is left out before the fields.
+macro_rules! setters {
+    ($(
+        $(#[$attribute:meta])*
+        pub fn $name:ident($($argument:ident: $kind:ty),*) { $($($field:ident).+ = $value:expr;)+ }
+    )+) => {$(
+        $(#[$attribute])*
+        pub fn $name(mut self, $($argument: $kind),*) -> Self {
+            $(self.$($field).+ = $value;)+
+            self
+        }
+    )+};
+}
+
+/// Writes an enum whose variants have a word each: `as_str` gives it. `ALL` holds the variants in their order.
+macro_rules! words {
+    (
+        $(#[$attribute:meta])*
+        $visible:vis enum $name:ident {
+            $($(#[$of_variant:meta])* $variant:ident = $word:literal,)+
+        }
+        $(#[$of_word:meta])*
+        $word_visible:vis as_str;
+    ) => {
+        $(#[$attribute])*
+        $visible enum $name {
+            $($(#[$of_variant])* $variant,)+
+        }
+
+        impl $name {
+            $(#[$of_word])*
+            #[must_use]
+            $word_visible fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+    (
+        $(#[$attribute:meta])*
+        $visible:vis enum $name:ident {
+            $($(#[$of_variant:meta])* $variant:ident = $word:literal,)+
+        }
+        $(#[$of_word:meta])*
+        $word_visible:vis as_str;
+        $(#[$of_all:meta])*
+        $all_visible:vis ALL;
+    ) => {
+        words! {
+            $(#[$attribute])*
+            $visible enum $name {
+                $($(#[$of_variant])* $variant = $word,)+
+            }
+            $(#[$of_word])*
+            $word_visible as_str;
+        }
+
+        impl $name {
+            $(#[$of_all])*
+            $all_visible const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+        }
+    };
+}
