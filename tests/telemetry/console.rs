@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use campanile::telemetry::{Console, CorrelationId, SpanExt};
+use campanile::Telemetry;
+use campanile::telemetry::{Console, CorrelationId, Sampling, SpanExt};
 use opentelemetry::Context;
 use serde_json::Value;
 use tracing::{error, info, info_span, warn};
@@ -120,4 +121,66 @@ fn people_get_a_line_with_the_ids() {
 #[test]
 fn off_is_silent() {
     assert_eq!(logged(Console::Off).0, "");
+}
+
+/// What `tell` logs, with traces sampled or not.
+fn console_of(console: Console, sampling: Sampling, tell: impl FnOnce()) -> String {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let builder = Telemetry::builder("test").sampling(sampling).variables(|_| None).console(console);
+    let telemetry = builder.console_writer(move || writer.clone()).build().unwrap();
+    let subscriber =
+        tracing_subscriber::registry().with(telemetry.span_layer()).with(telemetry.console_layer());
+    tracing::subscriber::with_default(subscriber, tell);
+    let text = sink.0.lock().unwrap().clone();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn p67_no_text_ends_a_line_or_steers_a_terminal() {
+    const FORGED: &str = "bob\n2026-01-01T00:00:00Z ERROR auth: root logged in\r\u{1b}[31m\u{9b}2K\0";
+    for console in [Console::Human, Console::Json] {
+        let text = console_of(console, Sampling::AlwaysOn, || {
+            let _span = info_span!("login", user = %FORGED, text = FORGED, debug = ?FORGED).entered();
+            info!(user = %FORGED, text = FORGED, "login of {FORGED}");
+            info!(message = FORGED);
+            error!(error = &io::Error::other(FORGED) as &(dyn std::error::Error + 'static));
+        });
+        assert_eq!(text.lines().count(), 3, "{text:?}");
+        let steers = |c: char| if console == Console::Json { c.is_ascii_control() } else { c.is_control() };
+        assert!(!text.contains(|c| steers(c) && c != '\n'), "{text:?}");
+        assert!(text.contains("bob\\n2026"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_told_and_harms_no_other_span() {
+    struct Refuses;
+    impl std::fmt::Display for Refuses {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("half of it")?;
+            Err(std::fmt::Error)
+        }
+    }
+    struct Panics;
+    impl std::fmt::Debug for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    for console in [Console::Human, Console::Json] {
+        let text = console_of(console, Sampling::AlwaysOff, || {
+            let span = info_span!("request", at = tracing::field::Empty);
+            span.record("at", tracing::field::debug(Panics));
+            span.in_scope(|| info!(at = %Refuses, "told"));
+            drop(span);
+            (0..200).for_each(|n| info_span!("innocent", n).in_scope(|| info!(n, "well")));
+        });
+        assert_eq!(text.lines().count(), 201, "{text}");
+        let first = text.lines().next().unwrap();
+        assert!(
+            first.contains("half of it(it cannot be printed)") && first.contains("(it panicked)"),
+            "{first}"
+        );
+    }
 }

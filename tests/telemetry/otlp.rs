@@ -193,6 +193,57 @@ fn what_the_collector_did_not_take_is_counted() {
     assert_eq!(failures(&telemetry), 1.0);
 }
 
+/// Its status says that the collector took all of it.
+#[test]
+fn an_answer_that_breaks_off_is_no_reason_to_send_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let collector = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut buffer) = (Vec::<u8>::new(), [0; 4_096]);
+        // A span has a name, which stands near the end of its message.
+        while !request.windows(5).any(|five| five == b"order") {
+            let bytes = stream.read(&mut buffer).unwrap();
+            request.extend(&buffer[..bytes]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\ncut").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // What is not read by the end would reset the connection.
+        while matches!(stream.read(&mut buffer), Ok(1..)) {}
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let telemetry = builder(&endpoint, "http/protobuf", &[]).build().unwrap();
+    span(&telemetry);
+    assert!(telemetry.force_flush(LONG));
+    assert_eq!((lost(&telemetry, "export_failed"), failures(&telemetry)), (0.0, 0.0));
+    assert!(collector.join().unwrap().accept().is_err(), "nothing was sent again");
+}
+
+#[test]
+fn a_collector_cannot_make_the_count_of_losses_overflow() {
+    // partial_success { rejected: i64::MAX }
+    let most = b"\x0a\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
+    let collector = Collector::start(|_| http(200, most));
+    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).build().unwrap();
+    let counts = [1, 2, 3].map(|_| {
+        span(&telemetry);
+        telemetry.force_flush(LONG);
+        lost(&telemetry, "rejected")
+    });
+    assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
+}
+
+#[test]
+fn the_longest_timeout_there_is_can_be_set() {
+    let collector = Collector::start(|_| http(200, b""));
+    let mut otlp = OtlpSettings::default();
+    (otlp.endpoint, otlp.timeout) = (Some(collector.endpoint()), Duration::MAX);
+    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).otlp_with(otlp).build().unwrap();
+    span(&telemetry);
+    assert!(telemetry.force_flush(LONG));
+}
+
 /// As over HTTP: each signal has its own count, and the answer of each its own message.
 #[test]
 fn what_the_collector_did_not_take_is_counted_over_grpc() {
