@@ -59,8 +59,7 @@ impl SamplerSettings {
         Self { every, ..Self::default() }
     }
 
-    /// The settings that read nothing, to which [`read_system`](Self::read_system) and [`read_gpu`](Self::read_gpu)
-    /// add.
+    /// The settings that read nothing.
     #[cfg(feature = "telemetry")]
     pub(crate) fn nothing() -> Self {
         Self {
@@ -70,18 +69,6 @@ impl SamplerSettings {
             gpu: None,
             ..Self::default()
         }
-    }
-
-    /// Reads the machine at this interval, whatever was said before.
-    #[cfg(all(feature = "system", feature = "telemetry"))]
-    pub(crate) fn read_system(&mut self, every: Duration) {
-        self.system.get_or_insert_default().every = Some(every);
-    }
-
-    /// Reads the GPUs at this interval, whatever was said before.
-    #[cfg(all(feature = "gpu", feature = "telemetry"))]
-    pub(crate) fn read_gpu(&mut self, every: Duration) {
-        self.gpu.get_or_insert_default().every = Some(every);
     }
 
     /// Whether every setting is in its range.

@@ -5,7 +5,7 @@ use super::group::Groups;
 use super::place::Place;
 use super::total::Total;
 use crate::sampler::count;
-use crate::sampler::probe::{Labels, Sample, Watched};
+use crate::sampler::probe::{Sample, Watched};
 use crate::signal::{
     CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
     CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET,
@@ -71,18 +71,12 @@ impl Memory {
             sample.value(&CONTAINER_MEMORY_USAGE, count(own.usage));
             sample.value(&CONTAINER_MEMORY_WORKING_SET, count(own.working_set));
         }
-        if let Some(limit) = limits.smallest {
-            sample.value(&CONTAINER_MEMORY_LIMIT, count(limit));
-        }
-        if let Some(available) = limits.available {
-            sample.value(&CONTAINER_MEMORY_AVAILABLE, count(available));
-        }
+        sample.value(&CONTAINER_MEMORY_LIMIT, limits.smallest.map(count));
+        sample.value(&CONTAINER_MEMORY_AVAILABLE, limits.available.map(count));
+        sample.value(&CONTAINER_MEMORY_UTILIZATION, limits.utilization);
         let in_force = limits.smallest.is_some_and(|limit| machine.is_none_or(|machine| limit < machine));
-        if let Some(utilization) = limits.utilization {
-            sample.value(&CONTAINER_MEMORY_UTILIZATION, utilization);
-            if in_force {
-                sample.watch_host(Watched::Memory, None, utilization);
-            }
+        if let Some(utilization) = limits.utilization.filter(|_| in_force) {
+            sample.watch_host(Watched::Memory, None, utilization);
         }
         self.events(place, limited, groups, sample);
         Found { any: own.is_some(), in_force }
@@ -90,10 +84,6 @@ impl Memory {
 
     /// A limit is met where it is set, and who is killed is told where it lived.
     fn events(&mut self, place: &Place, limited: usize, groups: &mut Groups, sample: &mut Sample) {
-        const HIGH: Labels = Labels::Fixed(&[("event", "high")]);
-        const MAX: Labels = Labels::Fixed(&[("event", "max")]);
-        const OOM: Labels = Labels::Fixed(&[("event", "oom")]);
-        const OOM_KILL: Labels = Labels::Fixed(&[("event", "oom_kill")]);
         if limited != self.limited {
             self.limited = limited;
             [&mut self.high, &mut self.max, &mut self.oom].into_iter().for_each(Total::elsewhere);
@@ -103,15 +93,14 @@ impl Memory {
             0 => own,
             above => groups.memory_events(place.version, &place.groups[above]),
         };
-        for (total, read, labels) in [
-            (&mut self.high, met.high, &HIGH),
-            (&mut self.max, met.max, &MAX),
-            (&mut self.oom, met.oom, &OOM),
-            (&mut self.oom_kill, own.oom_kill, &OOM_KILL),
+        for (event, total, read) in [
+            ("high", &mut self.high, met.high),
+            ("max", &mut self.max, met.max),
+            ("oom", &mut self.oom, met.oom),
+            ("oom_kill", &mut self.oom_kill, own.oom_kill),
         ] {
-            if let Some(read) = read {
-                sample.with(&CONTAINER_MEMORY_EVENTS, total.next(count(read)), labels);
-            }
+            let read = read.map(|read| total.next(count(read)));
+            sample.by(&CONTAINER_MEMORY_EVENTS, ("event", event), read);
         }
     }
 }
@@ -121,7 +110,7 @@ impl Limits {
     fn add(&mut self, limit: u64, working_set: Option<u64>) -> bool {
         if let Some(working_set) = working_set {
             let available = limit.saturating_sub(working_set);
-            self.available = Some(self.available.map_or(available, |least| least.min(available)));
+            self.available = self.available.into_iter().chain([available]).min();
             if limit > 0 {
                 let utilization = count(working_set) / count(limit);
                 self.utilization = Some(self.utilization.map_or(utilization, |most| most.max(utilization)));

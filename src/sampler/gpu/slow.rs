@@ -62,7 +62,7 @@ pub(super) fn read(
             }
         }
         if up + down > 0 {
-            to.links = Some((up, down));
+            to.links = Some([up, down]);
             let values = round.ask(Call::LinkErrors, || device.field_values_for(&LINK_ERROR_FIELDS));
             for (place, value) in to.link_errors.iter_mut().zip(values.unwrap_or_default()) {
                 *place = value.ok().and_then(|sample| sample.value.ok()).and_then(whole_number);

@@ -19,13 +19,13 @@ const SHORTEST: Duration = Duration::from_millis(200);
 
 const MODES: usize = 7;
 const MODE_LABELS: [Labels; MODES] = [
-    Labels::Fixed(&[("cpu.mode", "user")]),
-    Labels::Fixed(&[("cpu.mode", "nice")]),
-    Labels::Fixed(&[("cpu.mode", "system")]),
-    Labels::Fixed(&[("cpu.mode", "idle")]),
-    Labels::Fixed(&[("cpu.mode", "iowait")]),
-    Labels::Fixed(&[("cpu.mode", "interrupt")]),
-    Labels::Fixed(&[("cpu.mode", "steal")]),
+    Labels::One("cpu.mode", "user"),
+    Labels::One("cpu.mode", "nice"),
+    Labels::One("cpu.mode", "system"),
+    Labels::One("cpu.mode", "idle"),
+    Labels::One("cpu.mode", "iowait"),
+    Labels::One("cpu.mode", "interrupt"),
+    Labels::One("cpu.mode", "steal"),
 ];
 
 /// Ticks in each mode.

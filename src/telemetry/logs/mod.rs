@@ -27,7 +27,6 @@ use super::activation;
 use super::batch::Batch;
 use super::correlation;
 use super::counters::Counters;
-use super::ending::Job;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
@@ -37,7 +36,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// Where events go that become log records.
 #[derive(Debug)]
 pub(super) struct Logs {
-    batches: Vec<Arc<Batch<Entry>>>,
+    pub(super) batches: Vec<Arc<Batch<Entry>>>,
     settings: LogSettings,
     /// What the visit of an event's fields keeps, for its span and for its record.
     visit: SpanLimits,
@@ -84,17 +83,6 @@ impl Logs {
     pub(super) fn provider(self: &Arc<Self>, resource: &Resource, secrets: &Secrets) -> SdkLoggerProvider {
         let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
         provider.with_log_processor(Native::new(self, secrets)).build()
-    }
-
-    /// A job for each exporter.
-    pub(super) fn jobs(
-        &self,
-        job: impl Fn(&Batch<Entry>) -> bool + Copy + Send + 'static,
-    ) -> impl Iterator<Item = Job> {
-        self.batches.iter().map(move |batch| -> Job {
-            let batch = Arc::clone(batch);
-            Box::new(move || job(&batch))
-        })
     }
 
     /// How many records were handed to the exporters.
