@@ -10,6 +10,7 @@ use tracing::field::{Field, FieldSet, Visit};
 use super::error_type::type_name;
 use super::limits::SpanLimits;
 use super::secrets::{Secrets, Values};
+use super::spans::Verdict;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,14 +60,6 @@ impl Special {
     }
 }
 
-/// What a field says about how the span went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StatusCode {
-    Unset,
-    Ok,
-    Error,
-}
-
 /// What the fields of a span say.
 #[derive(Debug)]
 pub(super) struct SpanFields<'a> {
@@ -80,7 +73,7 @@ pub(super) struct SpanFields<'a> {
     pub(super) name: Option<String>,
     pub(super) component: Option<String>,
     pub(super) kind: Option<SpanKind>,
-    pub(super) status: Option<StatusCode>,
+    pub(super) status: Option<Verdict>,
     pub(super) description: Option<String>,
     pub(super) error_type: Option<String>,
 }
@@ -157,8 +150,8 @@ fn kind(text: &str) -> Option<SpanKind> {
     .find_map(|(name, kind)| name.eq_ignore_ascii_case(text).then_some(kind))
 }
 
-fn status(text: &str) -> Option<StatusCode> {
-    [("ok", StatusCode::Ok), ("error", StatusCode::Error), ("unset", StatusCode::Unset)]
+fn status(text: &str) -> Option<Verdict> {
+    [("ok", Verdict::Ok), ("error", Verdict::Error), ("unset", Verdict::None)]
         .into_iter()
         .find_map(|(name, status)| name.eq_ignore_ascii_case(text).then_some(status))
 }

@@ -204,8 +204,8 @@ impl Live {
         // Made where it is handed on: some 400 bytes are not moved about for nothing.
         end(SpanData {
             span_context: self.context.clone(),
-            parent_span_id: self.parent.span_id,
-            parent_span_is_remote: self.parent.remote,
+            parent_span_id: self.parent_span_id,
+            parent_span_is_remote: self.parent_is_remote,
             span_kind: recording.kind.clone(),
             name: std::mem::take(&mut recording.name),
             start_time: recording.start,
