@@ -261,6 +261,7 @@ mod with_telemetry {
     }
 
     /// Records durations under fixed attributes, to one meter.
+    #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
 
     impl BoundDuration {
@@ -280,12 +281,6 @@ mod with_telemetry {
         #[inline]
         pub(crate) fn record(&self, duration: Duration) {
             self.0.record(duration.as_secs_f64());
-        }
-    }
-
-    impl std::fmt::Debug for BoundDuration {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("BoundDuration")
         }
     }
 

@@ -24,9 +24,9 @@ mod vitals;
 
 #[cfg(feature = "telemetry")]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
-pub(crate) use identity::{Identity, current_correlation, identity};
 #[cfg(feature = "telemetry")]
-pub(crate) use identity::{identify, on_current_correlation};
+pub(crate) use identity::identify;
+pub(crate) use identity::{Identity, identity};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
 pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
@@ -36,11 +36,10 @@ pub use names::{Kind, METRICS, Metric};
 pub(crate) use source::observe;
 #[cfg(feature = "telemetry")]
 pub(crate) use source::signs;
-pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
-pub(crate) use source::{Level, MachineSign, Watched};
-pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
+pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Watched, register};
 #[cfg(feature = "telemetry")]
-pub(crate) use trace::{on_current_trace, on_sampled_span};
+pub(crate) use trace::{Current, on_current};
+pub(crate) use trace::{SampledSpan, TraceIds, current_correlation, current_trace, sampled_span};
 #[cfg(feature = "telemetry")]
 pub(crate) use vital_of::VitalOf;
 #[cfg(all(feature = "telemetry", test))]

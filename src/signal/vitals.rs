@@ -149,9 +149,7 @@ impl Lot {
         self.count = count + 1;
         (self.count == LOT).then(|| self.take())
     }
-}
 
-impl Lot {
     fn take(&mut self) -> Self {
         let taken = *self;
         self.count = 0;

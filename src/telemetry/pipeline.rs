@@ -284,7 +284,7 @@ impl TelemetryBuilder {
     pub fn build(self) -> Result<Telemetry, TelemetryError> {
         let Self { settings, variables, .. } = self;
         settings.check()?;
-        let batch = settings.batch.with_variables(&variables)?;
+        let batch = settings.batch.with_variables("BSP", &variables)?;
         batch.check()?;
         let limits = settings.limits.with_variables(&variables)?;
         let secrets = Secrets::new(&settings.redaction, &variables)?;
@@ -380,9 +380,11 @@ impl TelemetryBuilder {
         let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
-        signal::on_current_trace(context::current_trace);
-        signal::on_sampled_span(context::sampled_span);
-        signal::on_current_correlation(|| CorrelationId::current().map(|id| id.to_string()));
+        signal::on_current(signal::Current {
+            trace: context::current_trace,
+            sampled: context::sampled_span,
+            correlation: || CorrelationId::current().map(|id| id.to_string()),
+        });
         signal::identify(identity(&resource));
         Ok(Telemetry {
             inner: Arc::new(Inner {
