@@ -46,15 +46,16 @@ impl Variables {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, ConfigError> {
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ConfigError> {
         self.get(name)
             .map(|value| {
-                value.parse().map_err(|_| ConfigError::new(name, &value, "a whole number, not negative"))
+                let allowed = "a whole number, not negative";
+                value.parse().map_err(|_| ConfigError::new(name.to_owned(), &value, allowed))
             })
             .transpose()
     }
 
-    pub(super) fn milliseconds(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+    pub(super) fn milliseconds(&self, name: &str) -> Result<Option<Duration>, ConfigError> {
         Ok(self.number(name)?.map(Duration::from_millis))
     }
 
