@@ -63,7 +63,6 @@ pub(super) struct OwnReading {
     pub(super) cpu: CpuTime,
     /// Processors of the machine that are online.
     pub(super) cpus: Option<u64>,
-    pub(super) share: Option<Share>,
     /// Times that a thread left a processor: of its own accord, and not.
     pub(super) switches: Option<[u64; 2]>,
     /// Page faults: minor and major.
@@ -99,7 +98,6 @@ impl Own {
             }
             None => self.before = Some((now, reading.cpu)),
         }
-        reading.share = self.share;
         reading.snapshot.cpu_time = reading.cpu.all();
         reading.snapshot.cpu_utilization = self.share.map(Share::all);
         reading.snapshot.uptime = reading.uptime.unwrap_or_default();
@@ -143,7 +141,7 @@ impl Probe for Own {
             sample.by(metric, ("cpu.mode", "system"), system);
         };
         by_mode(&PROCESS_CPU_TIME, seconds(own.cpu.user), own.cpu.system.map(seconds), sample);
-        if let Some(share) = own.share {
+        if let Some(share) = self.share {
             by_mode(&PROCESS_CPU_UTILIZATION, share.user, share.system, sample);
         }
         sample.value(&PROCESS_MEMORY_USAGE, count(of.memory));
