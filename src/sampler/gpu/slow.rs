@@ -12,7 +12,7 @@ use nvml_wrapper::sys_exports::field_id;
 
 use super::device::SlowDevice;
 use super::driver::Handle;
-use super::support::{Call, Round, Trouble};
+use super::support::{Call, Judged, Round};
 
 /// More fans or links than any GPU has, should a driver answer nonsense.
 const MOST_FANS: u32 = 16;
@@ -27,12 +27,7 @@ const LINK_ERROR_FIELDS: [FieldId; 4] = [
 ];
 
 /// Asks for everything once; of a part of a GPU, only for what a part has.
-pub(super) fn read(
-    handle: &mut Handle<'_>,
-    processes: bool,
-    whole: bool,
-    to: &mut SlowDevice,
-) -> Option<Trouble> {
+pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &mut SlowDevice) -> Judged {
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
     if whole {
