@@ -98,7 +98,7 @@ impl Core {
         let at = clock::now();
         let described = span.is_some_and(|(_, seen)| seen.described);
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(self.logs.visit(), &self.secrets, metadata.fields().len() + 2);
+        let mut fields = EventFields::new(&self.logs.visit, &self.secrets, metadata.fields().len() + 2);
         event.record(&mut fields);
         if logged {
             let seen = span.map(|(_, seen)| seen);

@@ -99,11 +99,6 @@ impl<'a> SpanFields<'a> {
         Self { keep: false, ..Self::all(limits, secrets, 0) }
     }
 
-    /// Whether the value of a field is of any use.
-    fn wants(&self, field: &Field) -> bool {
-        self.keep || is_special(field.name())
-    }
-
     fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         if !self.keep {
             return;
@@ -209,7 +204,7 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.wants(field) {
+        if self.keep || is_special(field.name()) {
             let text = self.values.render(field.name(), value);
             if !self.steer(field, &text) {
                 self.add(field.name(), text);

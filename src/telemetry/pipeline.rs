@@ -326,7 +326,7 @@ impl TelemetryBuilder {
         if choice.prometheus {
             let (found, reader) = super::prometheus::Scrape::new()?;
             scraped = Some(metrics::Shared::new(reader));
-            exemplars = Some(Arc::clone(found.exemplars()));
+            exemplars = Some(Arc::clone(&found.exemplars));
             scrape = Some(found);
         }
 

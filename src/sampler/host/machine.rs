@@ -72,7 +72,7 @@ impl Machine {
         Ok(SystemSnapshot {
             cpu_utilization: shares.map(|shares| shares.busy()),
             cpu: shares,
-            cpus: if stat { self.processors.online() } else { 0 },
+            cpus: if stat { self.processors.online } else { 0 },
             load: self.files.read("proc/loadavg").ok().and_then(|text| load(&text)),
             memory,
             swap,

@@ -39,7 +39,7 @@ pub(super) struct Logs {
     pub(super) batches: Vec<Arc<Batch<Entry>>>,
     settings: LogSettings,
     /// What the visit of an event's fields keeps, for its span and for its record.
-    visit: SpanLimits,
+    pub(super) visit: SpanLimits,
     /// What an event of a span may hold.
     of_spans: SpanLimits,
     emitted: Lanes<AtomicU64>,
@@ -94,12 +94,6 @@ impl Logs {
     #[inline]
     pub(super) fn wants(&self, metadata: &Metadata<'_>) -> bool {
         !self.batches.is_empty() && *metadata.level() <= self.settings.level
-    }
-
-    /// The limits within which the fields of an event are visited.
-    #[inline]
-    pub(super) fn visit(&self) -> &SpanLimits {
-        &self.visit
     }
 
     /// What an event takes from the context of its thread. A span that is attached there stands closer than the

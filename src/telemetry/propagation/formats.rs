@@ -130,7 +130,7 @@ impl Formats {
             Format::B3 => &b3::SINGLE_FIELDS,
             Format::B3Multi => &b3::MULTI_FIELDS,
         });
-        let fields = fields.map(|field| field.name().to_owned()).collect();
+        let fields = fields.map(|field| field.name.to_owned()).collect();
         Self { formats, sampler, fields }
     }
 
