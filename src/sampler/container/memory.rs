@@ -1,7 +1,7 @@
 //! Memory of the container: what it may have, what it uses, and how often it came to its limit.
 
 use super::cpu::Found;
-use super::group::Groups;
+use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
 use super::total::Total;
 use crate::sampler::count;
@@ -14,10 +14,7 @@ use crate::signal::{
 /// What the counters of memory need of the readings before.
 #[derive(Default)]
 pub(super) struct Memory {
-    high: Total,
-    max: Total,
-    oom: Total,
-    oom_kill: Total,
+    events: [Total; 4],
     /// The group whose limit the events were of.
     limited: usize,
 }
@@ -32,9 +29,7 @@ struct Limits {
 
 impl Memory {
     pub(super) fn elsewhere(&mut self) {
-        for total in [&mut self.high, &mut self.max, &mut self.oom, &mut self.oom_kill] {
-            total.elsewhere();
-        }
+        self.events.iter_mut().for_each(Total::elsewhere);
     }
 
     /// `machine` is the memory of the machine.
@@ -86,21 +81,17 @@ impl Memory {
     fn events(&mut self, place: &Place, limited: usize, groups: &mut Groups, sample: &mut Sample) {
         if limited != self.limited {
             self.limited = limited;
-            [&mut self.high, &mut self.max, &mut self.oom].into_iter().for_each(Total::elsewhere);
+            self.events[..3].iter_mut().for_each(Total::elsewhere);
         }
         let own = groups.memory_events(place.version, &place.groups[0]);
-        let met = match limited {
+        let [high, max, oom, _] = match limited {
             0 => own,
             above => groups.memory_events(place.version, &place.groups[above]),
         };
-        for (event, total, read) in [
-            ("high", &mut self.high, met.high),
-            ("max", &mut self.max, met.max),
-            ("oom", &mut self.oom, met.oom),
-            ("oom_kill", &mut self.oom_kill, own.oom_kill),
-        ] {
+        let read = [high, max, oom, own[3]];
+        for ((event, total), read) in MEMORY_EVENTS.into_iter().zip(&mut self.events).zip(read) {
             let read = read.map(|read| total.next(count(read)));
-            sample.by(&CONTAINER_MEMORY_EVENTS, ("event", event), read);
+            sample.by(&CONTAINER_MEMORY_EVENTS, ("event", event.trim_end()), read);
         }
     }
 }
