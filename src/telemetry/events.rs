@@ -140,7 +140,7 @@ impl Core {
                 && live.verdict != Verdict::Error
                 && let Some(recording) = &mut live.recording
             {
-                recording.describe_failure(Cow::Owned(description));
+                recording.description = Some(Cow::Owned(description));
             }
             if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, seen.room) {
                 let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);

@@ -17,36 +17,26 @@ use super::spans::Verdict;
 pub(super) struct Special(u8);
 
 impl Special {
-    const NAME: u8 = 1;
-    const STATUS: u8 = 2;
-    const COMPONENT: u8 = 4;
-    const ERROR_TYPE: u8 = 8;
+    /// A field steers the layer.
+    const STEERS: u8 = 1;
     /// Two fields may make attributes of one name.
-    const TWINS: u8 = 16;
+    const TWINS: u8 = 2;
     /// A field may have the name of an attribute that says where in the code the span stands.
-    const PLACE: u8 = 32;
+    const PLACE: u8 = 4;
 
     pub(super) fn of(fields: &FieldSet) -> Self {
-        let twins = |name: &str| {
-            name.starts_with("exception.") || fields.iter().filter(|field| field.name() == name).count() > 1
-        };
-        Self(fields.iter().fold(0, |bits, field| {
-            let twins = if twins(field.name()) { Self::TWINS } else { 0 };
-            bits | twins
-                | match field.name() {
-                    "otel.name" => Self::NAME,
-                    "otel.status_code" => Self::STATUS,
-                    "component" => Self::COMPONENT,
-                    "error.type" => Self::ERROR_TYPE,
-                    name if name.starts_with("code.") => Self::PLACE,
-                    _ => 0,
-                }
-        }))
+        let count = |name: &str| fields.iter().filter(|field| field.name() == name).count();
+        Self(fields.iter().fold(0, |bits, field| match field.name() {
+            "otel.name" | "otel.status_code" | "component" | "error.type" => bits | Self::STEERS,
+            name if name.starts_with("code.") => bits | Self::PLACE,
+            name if name.starts_with("exception.") => bits | Self::TWINS,
+            _ => bits,
+        } | if count(field.name()) > 1 { Self::TWINS } else { 0 }))
     }
 
     /// Whether an unsampled span of this callsite has fields worth a look.
     pub(super) fn any(self) -> bool {
-        self.0 & (Self::NAME | Self::STATUS | Self::COMPONENT | Self::ERROR_TYPE) != 0
+        self.0 & Self::STEERS != 0
     }
 
     /// Whether no two fields of a span make attributes of one name.

@@ -351,7 +351,8 @@ impl TelemetryBuilder {
             .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
             .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
         for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
+            let (processor, secrets) = (Arc::clone(processor), secrets.clone());
+            tracers = tracers.with_span_processor(SharedProcessor { processor, secrets });
         }
         let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {

@@ -25,7 +25,7 @@ pub(super) struct Recording {
     dropped_attributes: u32,
     events: SpanEvents,
     links: SpanLinks,
-    description: Option<Cow<'static, str>>,
+    pub(super) description: Option<Cow<'static, str>>,
     times: Times,
 }
 
@@ -114,10 +114,6 @@ impl Recording {
         if self.admits_event(limits) {
             self.events.events.push(event);
         }
-    }
-
-    pub(super) fn describe_failure(&mut self, description: Cow<'static, str>) {
-        self.description = Some(description);
     }
 
     pub(super) fn link(&mut self, to: SpanContext, limits: &SpanLimits) {

@@ -81,13 +81,6 @@ impl Otel {
             Self::Base(context) | Self::Own(context) => Some(context),
         }
     }
-
-    /// Forgets the ids, keeps the baggage.
-    fn rebase(&mut self) {
-        if let Self::Own(context) = self {
-            *self = Self::Base(std::mem::take(context));
-        }
-    }
 }
 
 thread_local! {
@@ -194,7 +187,10 @@ impl Live {
             return;
         }
         self.context = renamed(&self.context, context, context.trace_flags());
-        self.otel.rebase();
+        if let Otel::Own(context) = &mut self.otel {
+            // Without the ids, with the baggage.
+            self.otel = Otel::Base(std::mem::take(context));
+        }
         self.follow_sampling(keep);
     }
 
