@@ -60,7 +60,6 @@ impl SamplerSettings {
     }
 
     /// The settings that read nothing.
-    #[cfg(feature = "telemetry")]
     pub(crate) fn nothing() -> Self {
         Self {
             #[cfg(feature = "system")]
