@@ -32,7 +32,6 @@ static CURRENT: OnceLock<Current> = OnceLock::new();
 static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Makes `current` the one that knows. The first one stays.
-#[cfg(feature = "telemetry")]
 pub(crate) fn on_current(current: Current) {
     let _ = CURRENT.set(current);
 }
@@ -48,7 +47,6 @@ pub(crate) fn current_correlation() -> Option<String> {
 }
 
 /// Whether durations of layers are to have exemplars: without them, nothing asks for a span.
-#[cfg(feature = "telemetry")]
 pub(super) fn want_sampled_spans(wanted: bool) {
     WANTED.store(wanted, Ordering::Relaxed);
 }

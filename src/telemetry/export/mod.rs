@@ -94,7 +94,7 @@ impl Background {
             endpoint,
             reason: error.to_string(),
         })?;
-        Ok(Exporter::new(inner, transport))
+        Ok(Exporter { inner, transport })
     }
 }
 

@@ -1,8 +1,6 @@
 //! In which formats trace context and baggage go from process to process.
 
-use std::sync::Arc;
-#[cfg(feature = "http")]
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::Context;
@@ -21,7 +19,6 @@ pub(in crate::telemetry) type Propagator = Arc<Formats>;
 
 /// The one that the installed telemetry has chosen.
 static CHOSEN: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
-#[cfg(feature = "http")]
 static DEFAULT: LazyLock<Propagator> =
     LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], None)));
 
@@ -104,7 +101,6 @@ pub(in crate::telemetry) fn choose(propagator: Propagator) {
 }
 
 /// Does `action` with the one to use where nobody says otherwise.
-#[cfg(feature = "http")]
 pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
     match &*CHOSEN.load() {
         Some(chosen) => action(chosen),

@@ -40,7 +40,6 @@ static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
 });
 
 /// Has zeros told from now on.
-#[cfg(feature = "http")]
 pub(in crate::telemetry) fn expect() {
     LazyLock::force(&IGNORED);
 }

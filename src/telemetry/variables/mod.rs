@@ -36,7 +36,6 @@ impl Variables {
     }
 
     /// The value of the first of `names` that is set, with its name.
-    #[cfg(feature = "otlp")]
     pub(super) fn first_of(&self, names: &[String]) -> Option<(String, String)> {
         names.iter().find_map(|name| Some((name.clone(), self.get(name)?)))
     }
