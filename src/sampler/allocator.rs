@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::count;
-use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample};
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
 use crate::error::ConfigError;
 use crate::signal::ALLOCATOR_MEMORY;
 
@@ -49,12 +49,7 @@ impl Allocators {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for (place, (name, _)) in self.0.iter().enumerate() {
-            ConfigError::check(!name.is_empty(), "sampler.allocator", name, "a name")?;
-            let twice = self.0[..place].iter().any(|(other, _)| other == name);
-            ConfigError::check(!twice, "sampler.allocator", name, "a name that no other allocator has")?;
-        }
-        Ok(())
+        check_names("sampler.allocator", &self.0, "a name that no other allocator has")
     }
 
     /// A source for each: one that hangs is nothing to the others.
@@ -96,9 +91,7 @@ impl Probe for Allocator {
         let Some(stats) = (self.ask)() else { return Ok(()) };
         let AllocatorStats { allocated, active, resident, mapped, retained } = stats;
         for (bytes, labels) in [allocated, active, resident, mapped, retained].into_iter().zip(&self.labels) {
-            if let Some(bytes) = bytes {
-                sample.with(&ALLOCATOR_MEMORY, count(bytes), labels);
-            }
+            sample.with(&ALLOCATOR_MEMORY, bytes.map(count), labels);
         }
         Ok(())
     }

@@ -158,7 +158,8 @@ impl SamplerBuilder {
             let every = system.every.unwrap_or(self.settings.every);
             let limits = super::limits::Limits::default();
             // First, so that the machine's figures are watched from the start only where no limit is in force.
-            plans.extend(super::container::plan(every, &limits));
+            #[cfg(target_os = "linux")]
+            plans.push(super::container::plan(every, &limits));
             plans.extend(super::host::plans(system, every, &limits));
             plans.push(super::process::plan(every));
             plans.extend(super::runtime::plan(&self.runtimes, every));

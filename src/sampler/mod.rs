@@ -28,7 +28,7 @@
 #[cfg(feature = "system")]
 mod allocator;
 mod builder;
-#[cfg(feature = "system")]
+#[cfg(all(feature = "system", target_os = "linux"))]
 mod container;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod cpu_list;
@@ -70,7 +70,6 @@ pub use self::host::{NameFilter, SystemSettings};
 use self::latest::Latest;
 use self::schedule::Running;
 pub use self::settings::SamplerSettings;
-#[cfg(feature = "telemetry")]
 pub(crate) use self::settings::check_interval;
 #[cfg(feature = "system")]
 pub use self::snapshot::{

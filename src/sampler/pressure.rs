@@ -50,10 +50,8 @@ impl Pressure {
 
     pub(super) fn emit(&self, sample: &mut Sample, labels: &PressureLabels) {
         for (waited, labels) in [(self.some, &labels.some), (self.full, &labels.full)] {
-            if let Some(waited) = waited {
-                sample.with(&PRESSURE_RECENT, waited.recent, labels);
-                sample.with(&PRESSURE_TIME, waited.total.as_secs_f64(), labels);
-            }
+            sample.with(&PRESSURE_RECENT, waited.map(|waited| waited.recent), labels);
+            sample.with(&PRESSURE_TIME, waited.map(|waited| waited.total.as_secs_f64()), labels);
         }
     }
 }

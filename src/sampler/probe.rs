@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::signal::Metric;
 pub(super) use crate::signal::Watched;
 
@@ -39,8 +40,8 @@ pub(super) struct Reading {
 /// A probe makes those of a device once, and keeps them for as long as the device is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Labels {
-    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
-    Fixed(&'static [(&'static str, &'static str)]),
+    None,
+    One(&'static str, &'static str),
     Shared(Arc<[(&'static str, Box<str>)]>),
 }
 
@@ -77,21 +78,46 @@ pub(super) type Make = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 /// The deadline of sources that should answer within milliseconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
+/// Whether sources that the caller named have a name each, and no two of them the same.
+#[cfg(feature = "system")]
+pub(super) fn check_names<T>(
+    setting: &'static str,
+    sources: &[(Box<str>, T)],
+    unlike: &'static str,
+) -> Result<(), ConfigError> {
+    for (place, (name, _)) in sources.iter().enumerate() {
+        ConfigError::check(!name.is_empty(), setting, name, "a name")?;
+        let twice = sources[..place].iter().any(|(other, _)| other == name);
+        ConfigError::check(!twice, setting, name, unlike)?;
+    }
+    Ok(())
+}
+
 // ===== impl Sample =====
 
 impl Sample {
-    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
-    /// A value of a metric without attributes.
-    pub(super) fn value(&mut self, metric: &'static Metric, value: f64) {
-        self.with(metric, value, &Labels::NONE);
+    /// A value of a metric without attributes, if there is one.
+    pub(super) fn value(&mut self, metric: &'static Metric, value: impl Into<Option<f64>>) {
+        self.with(metric, value, &Labels::None);
     }
 
-    /// A value of a metric under attributes.
-    pub(super) fn with(&mut self, metric: &'static Metric, value: f64, labels: &Labels) {
-        self.readings.push(Reading { metric, value, labels: labels.clone() });
+    /// A value of a metric under one attribute, if there is one.
+    pub(super) fn by(
+        &mut self,
+        metric: &'static Metric,
+        (key, label): (&'static str, &'static str),
+        value: impl Into<Option<f64>>,
+    ) {
+        self.with(metric, value, &Labels::One(key, label));
     }
 
-    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
+    /// A value of a metric under attributes, if there is one.
+    pub(super) fn with(&mut self, metric: &'static Metric, value: impl Into<Option<f64>>, labels: &Labels) {
+        if let Some(value) = value.into() {
+            self.readings.push(Reading { metric, value, labels: labels.clone() });
+        }
+    }
+
     /// A figure of the machine that has limits.
     pub(super) fn watch_host(&mut self, watched: Watched, which: Option<&Arc<str>>, value: f64) {
         let figure =
@@ -105,8 +131,6 @@ impl Sample {
 impl Labels {
     /// As many as a series has at most.
     pub(super) const MOST: usize = 6;
-    #[cfg_attr(not(feature = "system"), allow(dead_code))] // GPUs do without.
-    pub(super) const NONE: Self = Self::Fixed(&[]);
 
     /// The labels with these keys and values, of which there are at most [`Labels::MOST`].
     pub(super) fn new<'a>(labels: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
@@ -116,7 +140,8 @@ impl Labels {
     /// Calls `f` with the labels.
     pub(super) fn with<R>(&self, f: impl FnOnce(&[(&'static str, &str)]) -> R) -> R {
         match self {
-            Self::Fixed(labels) => f(labels),
+            Self::None => f(&[]),
+            Self::One(key, value) => f(&[(key, value)]),
             Self::Shared(labels) => {
                 let mut buffer = [("", ""); Self::MOST];
                 let mut length = 0;

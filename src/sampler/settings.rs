@@ -59,9 +59,7 @@ impl SamplerSettings {
         Self { every, ..Self::default() }
     }
 
-    /// The settings that read nothing, to which [`read_system`](Self::read_system) and [`read_gpu`](Self::read_gpu)
-    /// add.
-    #[cfg(feature = "telemetry")]
+    /// The settings that read nothing.
     pub(crate) fn nothing() -> Self {
         Self {
             #[cfg(feature = "system")]
@@ -70,18 +68,6 @@ impl SamplerSettings {
             gpu: None,
             ..Self::default()
         }
-    }
-
-    /// Reads the machine at this interval, whatever was said before.
-    #[cfg(all(feature = "system", feature = "telemetry"))]
-    pub(crate) fn read_system(&mut self, every: Duration) {
-        self.system.get_or_insert_default().every = Some(every);
-    }
-
-    /// Reads the GPUs at this interval, whatever was said before.
-    #[cfg(all(feature = "gpu", feature = "telemetry"))]
-    pub(crate) fn read_gpu(&mut self, every: Duration) {
-        self.gpu.get_or_insert_default().every = Some(every);
     }
 
     /// Whether every setting is in its range.

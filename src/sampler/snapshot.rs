@@ -8,7 +8,7 @@ use super::count;
 use super::host::Machine;
 #[cfg(target_os = "linux")]
 use super::host::{Disks, FileSystems, Networks};
-use super::process::{Own, Share};
+use super::process::Own;
 use crate::sync::Mutex;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.
@@ -26,7 +26,7 @@ use crate::sync::Mutex;
 /// }
 /// println!("{}", serde_json::to_string(&snapshot).unwrap());
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SystemSnapshot {
     /// Share of all processors that was busy, in 0..=1, since an earlier snapshot: `None` in the first one of
@@ -162,7 +162,7 @@ pub struct NetworkSnapshot {
 }
 
 /// This process.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProcessSnapshot {
     /// Processor time used since it started, all threads.
@@ -217,38 +217,15 @@ impl SystemSnapshot {
     pub fn now() -> Self {
         let mut readers = READERS.lock();
         let readers = readers.get_or_insert_default();
-        let process = readers.own.read().ok().map(|own| ProcessSnapshot {
-            cpu_time: own.cpu.all(),
-            cpu_utilization: own.share.map(Share::all),
-            memory: own.memory,
-            memory_virtual: own.memory_virtual,
-            memory_peak: own.memory_peak,
-            disk_read: own.disk_read,
-            disk_written: own.disk_written,
-            threads: own.threads,
-            file_descriptors: own.file_descriptors,
-            file_descriptor_limit: own.file_descriptor_limit,
-            uptime: own.uptime.unwrap_or_default(),
-        });
-        let machine = readers.machine.read().unwrap_or_default();
+        let mut snapshot = readers.machine.read().unwrap_or_default();
+        snapshot.process = readers.own.read().ok().map(|own| own.snapshot);
         #[cfg(target_os = "linux")]
-        let (disks, file_systems, network) =
-            (readers.disks.totals(), readers.file_systems.snapshots(), readers.networks.totals());
-        #[cfg(not(target_os = "linux"))]
-        let (disks, file_systems, network) = (None, Vec::new(), None);
-        Self {
-            cpu_utilization: machine.cpu_utilization,
-            cpu: machine.cpu,
-            cpus: machine.cpus,
-            load: machine.load,
-            memory: machine.memory,
-            swap: machine.swap,
-            disks,
-            file_systems,
-            network,
-            uptime: machine.uptime,
-            process,
+        {
+            snapshot.disks = readers.disks.totals();
+            snapshot.file_systems = readers.file_systems.snapshots();
+            snapshot.network = readers.networks.totals();
         }
+        snapshot
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who this process is, for those who are below the pipeline that knows.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::sync::Mutex;
 
@@ -23,16 +23,4 @@ pub(crate) fn identify(identity: Identity) {
 /// Who this process is, if someone knows.
 pub(crate) fn identity() -> Option<Arc<Identity>> {
     IDENTITY.lock().clone()
-}
-
-static CORRELATION: OnceLock<fn() -> Option<String>> = OnceLock::new();
-
-/// Makes `current` the one that knows. The first one stays.
-pub(crate) fn on_current_correlation(current: fn() -> Option<String>) {
-    let _ = CORRELATION.set(current);
-}
-
-/// The correlation id of the code that runs, if someone knows.
-pub(crate) fn current_correlation() -> Option<String> {
-    CORRELATION.get().and_then(|current| current())
 }

@@ -261,6 +261,7 @@ mod with_telemetry {
     }
 
     /// Records durations under fixed attributes, to one meter.
+    #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
 
     impl BoundDuration {
@@ -269,12 +270,9 @@ mod with_telemetry {
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
         ) -> Self {
-            let mut attributes: Vec<KeyValue> = attributes
-                .into_iter()
-                .map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()))
-                .collect();
-            attributes.sort_by(|a, b| a.key.cmp(&b.key));
-            Self(histogram(meter, metric).bind(&attributes))
+            let attributes = attributes.into_iter();
+            let attributes = attributes.map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()));
+            Self(histogram(meter, metric).bind(&sorted(attributes)))
         }
 
         #[inline]
@@ -283,20 +281,17 @@ mod with_telemetry {
         }
     }
 
-    impl std::fmt::Debug for BoundDuration {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("BoundDuration")
-        }
-    }
-
     fn key_values(
         attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
     ) -> Box<[KeyValue]> {
-        let mut attributes: Vec<KeyValue> =
-            attributes.into_iter().map(|(key, value)| key_value(key, value)).collect();
-        // The SDK caches a set as it first saw it and sorted; sorted is both.
+        sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
+    }
+
+    /// The SDK caches a set as it first saw it and sorted; sorted is both.
+    fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
+        let mut attributes: Box<[KeyValue]> = attributes.collect();
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
-        attributes.into_boxed_slice()
+        attributes
     }
 
     impl std::fmt::Debug for DurationRecorder {

@@ -17,7 +17,8 @@ pub(super) struct Minute {
     place: usize,
     ends: u64,
     ring: [Bucket; RING],
-    last: Tick,
+    /// When the last call ended.
+    pub(super) last: Tick,
 }
 
 /// The calls of one bucket; that many in six seconds are more than anybody makes.
@@ -46,11 +47,6 @@ impl Minute {
         bucket.calls = bucket.calls.saturating_add(1);
         bucket.failures = bucket.failures.saturating_add(u32::from(failed));
         bucket.nanos = bucket.nanos.saturating_add(nanos);
-    }
-
-    /// When the last call ended.
-    pub(super) fn last(&self) -> Tick {
-        self.last
     }
 
     pub(super) fn sum(&mut self, now: Tick) -> Calls {
@@ -105,7 +101,7 @@ mod tests {
                     nanos: sum.nanos + nanos,
                 });
                 prop_assert_eq!(minute.sum(now), expected);
-                prop_assert_eq!(minute.last(), now);
+                prop_assert_eq!(minute.last, now);
             }
         }
     }

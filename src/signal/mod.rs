@@ -24,9 +24,7 @@ mod vitals;
 
 #[cfg(feature = "telemetry")]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
-pub(crate) use identity::{Identity, current_correlation, identity};
-#[cfg(feature = "telemetry")]
-pub(crate) use identity::{identify, on_current_correlation};
+pub(crate) use identity::{Identity, identify, identity};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
 pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
@@ -34,13 +32,10 @@ pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(test)]
 pub(crate) use source::observe;
-#[cfg(feature = "telemetry")]
-pub(crate) use source::signs;
-pub(crate) use source::{BreakerSign, Emit, Sign, Source, register};
-pub(crate) use source::{Level, MachineSign, Watched};
-pub(crate) use trace::{SampledSpan, TraceIds, current_trace, sampled_span};
-#[cfg(feature = "telemetry")]
-pub(crate) use trace::{on_current_trace, on_sampled_span};
+pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Watched, register, signs};
+pub(crate) use trace::{
+    Current, SampledSpan, TraceIds, current_correlation, current_trace, on_current, sampled_span,
+};
 #[cfg(feature = "telemetry")]
 pub(crate) use vital_of::VitalOf;
 #[cfg(all(feature = "telemetry", test))]

@@ -149,9 +149,7 @@ impl Lot {
         self.count = count + 1;
         (self.count == LOT).then(|| self.take())
     }
-}
 
-impl Lot {
     fn take(&mut self) -> Self {
         let taken = *self;
         self.count = 0;
@@ -216,7 +214,7 @@ impl Vital {
             recent.calls += sum.calls;
             recent.failures += sum.failures;
             recent_nanos = recent_nanos.saturating_add(sum.nanos);
-            last = last.max(tally.recent.last());
+            last = last.max(tally.recent.last);
             calls += tally.calls;
             failures += tally.failures;
             if tally.waiting.count > 0 {
@@ -244,7 +242,7 @@ impl Vital {
 
     /// Whether nobody called it for longer than [`EXPIRY`].
     fn idle(&self, now: Tick) -> bool {
-        let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last()).max();
+        let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last).max();
         is_idle(now, last.unwrap_or_default().max(self.made))
     }
 }

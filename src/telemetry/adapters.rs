@@ -12,15 +12,9 @@ use super::secrets::Secrets;
 /// A processor that spans of the OpenTelemetry API share with those of the layer.
 #[derive(Debug)]
 pub(super) struct SharedProcessor {
-    processor: Arc<dyn SpanProcessor>,
+    pub(super) processor: Arc<dyn SpanProcessor>,
     /// The layer takes those of its spans out itself.
-    secrets: Secrets,
-}
-
-impl SharedProcessor {
-    pub(super) fn new(processor: &Arc<dyn SpanProcessor>, secrets: &Secrets) -> Self {
-        Self { processor: Arc::clone(processor), secrets: secrets.clone() }
-    }
+    pub(super) secrets: Secrets,
 }
 
 impl SpanProcessor for SharedProcessor {

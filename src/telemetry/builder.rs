@@ -10,19 +10,17 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
+use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, BatchSettings};
 use super::choice::log_exporter;
 use super::console::{Console, Output};
 use super::counters::Counters;
-use super::error::TelemetryError;
 use super::limits::SpanLimits;
 use super::logs::{Entry, LogSettings};
-use super::machine::{self, MachineBuilder};
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
-use super::pipeline::Telemetry;
 use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
 use crate::error::ConfigError;
@@ -30,7 +28,7 @@ use crate::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::sampler::{SamplerBuilder, SamplerSettings};
 
-/// What a [`Telemetry`] is made from, as it stands in a file. `OTEL_*` variables win over it.
+/// What a [`Telemetry`](super::Telemetry) is made from, as it stands in a file. `OTEL_*` variables win over it.
 ///
 /// # Example
 /// ```
@@ -150,33 +148,9 @@ impl TelemetrySettings {
     /// The defaults, for a service of this name: traces, metrics and health in the process, and nothing sent.
     #[must_use]
     pub fn new(service_name: impl Into<String>) -> Self {
-        Self {
-            service_name: service_name.into(),
-            otlp: false,
-            otlp_settings: OtlpSettings::default(),
-            prometheus: false,
-            console: Console::default(),
-            env_filter: info(),
-            sampling: Sampling::default(),
-            tail_sampling: None,
-            limits: SpanLimits::default(),
-            redaction: RedactionSettings::default(),
-            batch: BatchSettings::default(),
-            logs: LogSettings::default(),
-            span_names: span_names(),
-            span_metric_fields: Vec::new(),
-            activation: true,
-            busy_and_idle: false,
-            code_attributes: true,
-            detection: true,
-            attributes: BTreeMap::new(),
-            metrics_every: minute(),
-            metrics_timeout: half_a_minute(),
-            system: None,
-            gpu: None,
-            #[cfg(any(feature = "system", feature = "gpu"))]
-            sampler: None,
-        }
+        let name = [("service_name", service_name.into())].into_iter();
+        let settings: Result<_, serde::de::value::Error> = Self::deserialize(MapDeserializer::new(name));
+        settings.unwrap_or_else(|error| unreachable!("every other setting has a default: {error}"))
     }
 
     /// A builder that starts from these settings.
@@ -189,50 +163,43 @@ impl TelemetrySettings {
             log_exporters: Vec::new(),
             processors: Vec::new(),
             outlets: Vec::new(),
-            machine: MachineBuilder::default(),
+            #[cfg(any(feature = "system", feature = "gpu"))]
+            set_ups: Vec::new(),
         }
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let given = |given: bool, feature: bool, setting: &'static str, allowed: &'static str| {
-            ConfigError::check(!given || feature, setting, "on", allowed)
-        };
         ConfigError::check(
             !self.service_name.trim().is_empty(),
             "service_name",
             &self.service_name,
             "the name of the service",
         )?;
-        given(self.otlp, cfg!(feature = "otlp"), "otlp", "campanile is built without the feature `otlp`")?;
-        given(
-            self.prometheus,
-            cfg!(feature = "prometheus"),
-            "prometheus",
-            "campanile is built without the feature `prometheus`",
-        )?;
-        machine::check(self)?;
+        for (setting, given, there) in [
+            ("otlp", self.otlp, cfg!(feature = "otlp")),
+            ("prometheus", self.prometheus, cfg!(feature = "prometheus")),
+            ("system", self.system.is_some(), cfg!(feature = "system")),
+            ("gpu", self.gpu.is_some(), cfg!(feature = "gpu")),
+        ] {
+            if given && !there {
+                let allowed = format!("campanile is built without the feature `{setting}`");
+                return Err(ConfigError::new(setting, "\"on\"", allowed));
+            }
+        }
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        super::machine::check(self)?;
         self.otlp_settings.check()?;
         self.sampling.check()?;
         self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
         self.batch.check()?;
-        ConfigError::check(
-            (1..=100_000).contains(&self.span_names),
-            "span_names",
-            self.span_names,
-            "from 1 to 100000",
-        )?;
-        ConfigError::check(
-            !self.metrics_every.is_zero(),
-            "metrics_every",
-            self.metrics_every,
-            "more than zero",
-        )?;
-        ConfigError::check(
-            !self.metrics_timeout.is_zero(),
-            "metrics_timeout",
-            self.metrics_timeout,
-            "more than zero",
-        )
+        let fits = (1..=100_000).contains(&self.span_names);
+        ConfigError::check(fits, "span_names", self.span_names, "from 1 to 100000")?;
+        for (setting, time) in
+            [("metrics_every", self.metrics_every), ("metrics_timeout", self.metrics_timeout)]
+        {
+            ConfigError::check(!time.is_zero(), setting, time, "more than zero")?;
+        }
+        Ok(())
     }
 }
 
@@ -240,7 +207,7 @@ type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) ->
 pub(super) type StartLogs =
     Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
 
-/// Sets up a [`Telemetry`]; from [`Telemetry::builder`].
+/// Sets up a [`Telemetry`](super::Telemetry); from [`Telemetry::builder`](super::Telemetry::builder).
 #[must_use = "nothing happens before `install` or `build`"]
 pub struct TelemetryBuilder {
     pub(super) settings: TelemetrySettings,
@@ -250,7 +217,19 @@ pub struct TelemetryBuilder {
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
     pub(super) outlets: Vec<Outlet>,
-    pub(super) machine: MachineBuilder,
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    pub(super) set_ups: Vec<super::machine::SetUp>,
+}
+
+/// Setters that replace one setting.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $setting:ident: $value:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $setting(mut self, $setting: $value) -> Self {
+            self.settings.$setting = $setting;
+            self
+        }
+    )*};
 }
 
 impl TelemetryBuilder {
@@ -275,8 +254,8 @@ impl TelemetryBuilder {
         self.otlp()
     }
 
-    /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`] and
-    /// [`Telemetry::prometheus_service`].
+    /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`](super::Telemetry::prometheus_text) and
+    /// [`Telemetry::prometheus_service`](super::Telemetry::prometheus_service).
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     pub fn prometheus(mut self) -> Self {
@@ -331,14 +310,53 @@ impl TelemetryBuilder {
         mut self,
         set_up: impl FnOnce(SamplerBuilder) -> SamplerBuilder + Send + 'static,
     ) -> Self {
-        self.machine.set_up.push(Box::new(set_up));
+        self.set_ups.push(Box::new(set_up));
         self
     }
 
-    /// How `install` writes logs to the console: [`Console::Human`] unless told otherwise.
-    pub fn console(mut self, console: Console) -> Self {
-        self.settings.console = console;
-        self
+    setters! {
+        /// How `install` writes logs to the console: [`Console::Human`] unless told otherwise.
+        console: Console;
+        /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
+        sampling: Sampling;
+        /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
+        /// It does unless told otherwise; no network is asked.
+        detection: bool;
+        /// What one span may hold.
+        limits: SpanLimits;
+        /// What is redacted in spans, events and logs before anything leaves, the console included:
+        /// [`RedactionSettings::default`] unless told otherwise.
+        ///
+        /// # Example
+        /// ```
+        /// use campanile::Telemetry;
+        /// use campanile::redact::RedactionSettings;
+        ///
+        /// let redaction = RedactionSettings::default().mask(["iban"]).leave(["page_token"]);
+        /// let telemetry = Telemetry::builder("checkout").redaction(redaction).build()?;
+        /// assert_eq!(telemetry.redactor().text("iban=DE02"), "iban=[redacted]");
+        /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+        /// ```
+        redaction: RedactionSettings;
+        /// How spans wait for their export.
+        batch: BatchSettings;
+        /// Which events become log records, what one may hold, and how they wait for their export.
+        ///
+        /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
+        /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
+        logs: LogSettings;
+        /// How many pairs of component and span name have metrics of their own.
+        span_names: usize;
+        /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
+        busy_and_idle: bool;
+        /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
+        activation: bool;
+        /// Whether spans say where in the code they stand. They do unless told otherwise.
+        code_attributes: bool;
+        /// The longest that one export of metrics may take.
+        metrics_timeout: Duration;
+        /// How often metrics are sent.
+        metrics_every: Duration;
     }
 
     /// Writes logs to `writer` and not to standard error, without colours.
@@ -355,12 +373,6 @@ impl TelemetryBuilder {
     /// What it leaves out exists for nobody: not for logs, traces, metrics or health.
     pub fn env_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.env_filter = directives.into();
-        self
-    }
-
-    /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.settings.sampling = sampling;
         self
     }
 
@@ -381,58 +393,6 @@ impl TelemetryBuilder {
         self.attribute("service.version", version)
     }
 
-    /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
-    /// It does unless told otherwise; no network is asked.
-    pub fn detection(mut self, detection: bool) -> Self {
-        self.settings.detection = detection;
-        self
-    }
-
-    /// What one span may hold.
-    pub fn limits(mut self, limits: SpanLimits) -> Self {
-        self.settings.limits = limits;
-        self
-    }
-
-    /// What is redacted in spans, events and logs before anything leaves, the console included:
-    /// [`RedactionSettings::default`] unless told otherwise.
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::Telemetry;
-    /// use campanile::redact::RedactionSettings;
-    ///
-    /// let redaction = RedactionSettings::default().mask(["iban"]).leave(["page_token"]);
-    /// let telemetry = Telemetry::builder("checkout").redaction(redaction).build()?;
-    /// assert_eq!(telemetry.redactor().text("iban=DE02"), "iban=[redacted]");
-    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
-    /// ```
-    pub fn redaction(mut self, redaction: RedactionSettings) -> Self {
-        self.settings.redaction = redaction;
-        self
-    }
-
-    /// How spans wait for their export.
-    pub fn batch(mut self, batch: BatchSettings) -> Self {
-        self.settings.batch = batch;
-        self
-    }
-
-    /// Which events become log records, what one may hold, and how they wait for their export.
-    ///
-    /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
-    /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
-    pub fn logs(mut self, logs: LogSettings) -> Self {
-        self.settings.logs = logs;
-        self
-    }
-
-    /// How many pairs of component and span name have metrics of their own.
-    pub fn span_names(mut self, pairs: usize) -> Self {
-        self.settings.span_names = pairs;
-        self
-    }
-
     /// Makes fields of spans attributes of their metrics as well. Each value makes metrics of its own: take fields of
     /// few values.
     pub fn span_metric_fields<I>(mut self, names: I) -> Self
@@ -440,36 +400,6 @@ impl TelemetryBuilder {
         I: IntoIterator<Item: Into<String>>,
     {
         self.settings.span_metric_fields = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
-    pub fn busy_and_idle(mut self, busy_and_idle: bool) -> Self {
-        self.settings.busy_and_idle = busy_and_idle;
-        self
-    }
-
-    /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
-    pub fn activation(mut self, activation: bool) -> Self {
-        self.settings.activation = activation;
-        self
-    }
-
-    /// Whether spans say where in the code they stand. They do unless told otherwise.
-    pub fn code_attributes(mut self, code_attributes: bool) -> Self {
-        self.settings.code_attributes = code_attributes;
-        self
-    }
-
-    /// The longest that one export of metrics may take.
-    pub fn metrics_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.metrics_timeout = timeout;
-        self
-    }
-
-    /// How often metrics are sent.
-    pub fn metrics_every(mut self, every: Duration) -> Self {
-        self.settings.metrics_every = every;
         self
     }
 
@@ -514,38 +444,6 @@ impl TelemetryBuilder {
     pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.variables = Variables::new(read);
         self
-    }
-
-    /// Starts the pipeline and makes it that of the process: the global `tracing` subscriber, the global
-    /// OpenTelemetry providers and propagator, and the metrics of every layer.
-    ///
-    /// It may be called from any runtime, or from none.
-    ///
-    /// # Errors
-    /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
-    /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
-    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. That nobody answers there is no error.
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::Telemetry;
-    ///
-    /// let telemetry = Telemetry::builder("checkout").install()?;
-    /// tracing::info_span!("order", component = "orders").in_scope(|| tracing::info!("hello"));
-    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
-    /// ```
-    pub fn install(self) -> Result<Telemetry, TelemetryError> {
-        Telemetry::install(self)
-    }
-
-    /// Starts the pipeline and leaves every global alone: for a subscriber of one's own, and for tests.
-    ///
-    /// Timings of layers, which go to the pipeline that was installed, do not go to this one.
-    ///
-    /// # Errors
-    /// As [`install`](Self::install).
-    pub fn build(self) -> Result<Telemetry, TelemetryError> {
-        Telemetry::build(self)
     }
 }
 

@@ -52,7 +52,6 @@ impl Choice {
     }
 
     /// Starts what exports spans, and says what metrics are to be sent to.
-    #[cfg_attr(not(any(feature = "otlp", feature = "stdout")), allow(unused_mut, unused_variables))]
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -101,7 +100,6 @@ impl Choice {
             }
             background = Some(shared);
         }
-        let _ = (variables, otlp);
         Ok(Started {
             batches,
             logs,
@@ -131,22 +129,16 @@ pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
 /// Whether histograms for OTLP, and with them those for all, have exponential buckets.
 fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigError> {
     const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-    match variables.get(NAME) {
-        None => Ok(false),
-        Some(value) => match value.to_ascii_lowercase().as_str() {
-            "explicit_bucket_histogram" => Ok(false),
-            "base2_exponential_bucket_histogram" if !prometheus => Ok(true),
-            "base2_exponential_bucket_histogram" => Err(ConfigError::new(
-                NAME,
-                value,
-                "explicit_bucket_histogram while Prometheus is on: its text cannot hold the other",
-            )),
-            _ => {
-                let allowed = "explicit_bucket_histogram or base2_exponential_bucket_histogram";
-                Err(ConfigError::new(NAME, value, allowed))
-            }
-        },
-    }
+    let Some(value) = variables.get(NAME) else { return Ok(false) };
+    let allowed = match value.to_ascii_lowercase().as_str() {
+        "explicit_bucket_histogram" => return Ok(false),
+        "base2_exponential_bucket_histogram" if !prometheus => return Ok(true),
+        "base2_exponential_bucket_histogram" => {
+            "explicit_bucket_histogram while Prometheus is on: its text cannot hold the other"
+        }
+        _ => "explicit_bucket_histogram or base2_exponential_bucket_histogram",
+    };
+    Err(ConfigError::new(NAME, value, allowed))
 }
 
 /// The sinks of one signal, and whether Prometheus is among them where it may be.

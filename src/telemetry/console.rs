@@ -56,12 +56,6 @@ impl Output {
     }
 }
 
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Output")
-    }
-}
-
 /// The layer that writes logs as `console` says; nothing for [`Console::Off`].
 pub(super) fn layer<S>(
     console: Console,

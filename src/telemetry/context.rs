@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceId};
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
 use tracing::span::Record;
 
@@ -53,17 +53,11 @@ impl SpanExt for Span {
     }
 
     fn context(&self) -> Context {
-        match ask(self, Question::Context) {
-            Some(Answer::Context(context)) => context,
-            _ => Context::new(),
-        }
+        ask(self, Question::Context).unwrap_or_default()
     }
 
     fn trace_id(&self) -> Option<TraceId> {
-        match ask(self, Question::Ids) {
-            Some(Answer::Ids(context)) => Some(context.trace_id()),
-            _ => None,
-        }
+        ask(self, Question::Context).map(|context| context.span().span_context().trace_id())
     }
 }
 
@@ -72,10 +66,7 @@ impl SpanExt for Span {
 /// For clients that send it themselves; [`http_injection_layer`](super::http_injection_layer) does it for HTTP.
 #[must_use]
 pub fn current_context() -> Context {
-    match ask(&Span::current(), Question::Current) {
-        Some(Answer::Context(context)) => context,
-        _ => Context::current(),
-    }
+    ask(&Span::current(), Question::Current).unwrap_or_else(Context::current)
 }
 
 /// The span that the code that runs belongs to, if its trace is kept.
@@ -109,24 +100,16 @@ pub(super) enum Question {
     Context,
     /// As `Context`, but something attached on top of the span goes first.
     Current,
-    Ids,
     SetParent(Context),
-}
-
-#[derive(Debug)]
-pub(super) enum Answer {
-    Context(Context),
-    Ids(SpanContext),
-    Done,
 }
 
 thread_local! {
     static PENDING: Cell<Option<Question>> = const { Cell::new(None) };
-    static ANSWER: Cell<Option<Answer>> = const { Cell::new(None) };
+    static ANSWER: Cell<Option<Context>> = const { Cell::new(None) };
 }
 
 /// Asks the layer that knows `span`.
-fn ask(span: &Span, question: Question) -> Option<Answer> {
+fn ask(span: &Span, question: Question) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
@@ -150,13 +133,10 @@ impl Question {
         true
     }
 
-    fn answer(self, core: &Arc<Core>, id: u64) -> Option<Answer> {
+    fn answer(self, core: &Arc<Core>, id: u64) -> Option<Context> {
         match self {
-            Self::Current if core.activate && Core::foreign().is_some() => {
-                Some(Answer::Context(Context::current()))
-            }
-            Self::Context | Self::Current => core.otel_context(id).map(Answer::Context),
-            Self::Ids => core.spans.with(id, |live| live.context.clone()).map(Answer::Ids),
+            Self::Current if core.activate && Core::foreign().is_some() => Some(Context::current()),
+            Self::Context | Self::Current => core.otel_context(id),
             Self::SetParent(parent) => {
                 let of = parent.span().span_context().clone();
                 if of.is_valid() {
@@ -167,7 +147,7 @@ impl Question {
                         activation::refresh(core.key(), |id| core.otel_context(id));
                     }
                 }
-                Some(Answer::Done)
+                None
             }
         }
     }

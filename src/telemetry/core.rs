@@ -1,6 +1,5 @@
 //! What all clones of a span layer share.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::fields::{SpanFields, StatusCode};
+use super::fields::SpanFields;
 use super::limits::SpanLimits;
 use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
-use super::spans::{Anchor, Inherited, Live, Otel, Spans, Verdict};
+use super::spans::{Anchor, Inherited, Live, Otel, Spans};
 use crate::clock::{self, Tick};
 use crate::signal::Witness;
 
@@ -269,16 +268,6 @@ fn foreign(context: &OtelContext) -> Option<SpanContext> {
     (found.is_valid() && activation::last() != Some(found.span_id())).then(|| found.clone())
 }
 
-impl From<StatusCode> for Verdict {
-    fn from(status: StatusCode) -> Self {
-        match status {
-            StatusCode::Unset => Self::None,
-            StatusCode::Ok => Self::Ok,
-            StatusCode::Error => Self::Error,
-        }
-    }
-}
-
 #[inline]
 pub(super) fn new_context(
     trace_id: TraceId,
@@ -291,10 +280,4 @@ pub(super) fn new_context(
         None => (TraceFlags::default(), TraceState::NONE),
     };
     SpanContext::new(trace_id, span_id, flags.with_sampled(sampled), false, state)
-}
-
-impl fmt::Debug for Core {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").finish_non_exhaustive()
-    }
 }

@@ -24,7 +24,6 @@ pub(super) enum Lost {
     /// The pipeline was shut down before.
     Shutdown,
     /// The collector got it and did not take it.
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     Rejected,
 }
 
@@ -91,7 +90,6 @@ impl Counters {
     }
 
     /// An export failed in part; [`exported`](Self::exported) counts those that failed as a whole.
-    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(super) fn failed(&self, signal: Signal) {
         self.numbers[signal as usize].failures.fetch_add(1, Ordering::Relaxed);
     }

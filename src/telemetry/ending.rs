@@ -1,6 +1,6 @@
 //! Ends that hang are given up.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +8,17 @@ use super::activation::Silence;
 
 /// Work that ends a part of the pipeline, or empties it; whether it went well.
 pub(super) type Job = Box<dyn FnOnce() -> bool + Send>;
+
+/// A job for each of `parts`.
+pub(super) fn jobs<T: ?Sized + Send + Sync + 'static>(
+    parts: &[Arc<T>],
+    job: impl Fn(&T) -> bool + Copy + Send + 'static,
+) -> impl Iterator<Item = Job> {
+    parts.iter().map(move |part| -> Job {
+        let part = Arc::clone(part);
+        Box::new(move || job(&part))
+    })
+}
 
 /// Runs every job on a thread of its own; whether all of them went well within `limit`.
 ///

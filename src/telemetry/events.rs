@@ -98,7 +98,7 @@ impl Core {
         let at = clock::now();
         let described = span.is_some_and(|(_, seen)| seen.described);
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(self.logs.visit(), &self.secrets, metadata.fields().len() + 2);
+        let mut fields = EventFields::new(&self.logs.visit, &self.secrets, metadata.fields().len() + 2);
         event.record(&mut fields);
         if logged {
             let seen = span.map(|(_, seen)| seen);
@@ -140,7 +140,7 @@ impl Core {
                 && live.verdict != Verdict::Error
                 && let Some(recording) = &mut live.recording
             {
-                recording.describe_failure(Cow::Owned(description));
+                recording.description = Some(Cow::Owned(description));
             }
             if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, seen.room) {
                 let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);

@@ -10,42 +10,33 @@ use tracing::field::{Field, FieldSet, Visit};
 use super::error_type::type_name;
 use super::limits::SpanLimits;
 use super::secrets::{Secrets, Values};
+use super::spans::Verdict;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Special(u8);
 
 impl Special {
-    const NAME: u8 = 1;
-    const STATUS: u8 = 2;
-    const COMPONENT: u8 = 4;
-    const ERROR_TYPE: u8 = 8;
+    /// A field steers the layer.
+    const STEERS: u8 = 1;
     /// Two fields may make attributes of one name.
-    const TWINS: u8 = 16;
+    const TWINS: u8 = 2;
     /// A field may have the name of an attribute that says where in the code the span stands.
-    const PLACE: u8 = 32;
+    const PLACE: u8 = 4;
 
     pub(super) fn of(fields: &FieldSet) -> Self {
-        let twins = |name: &str| {
-            name.starts_with("exception.") || fields.iter().filter(|field| field.name() == name).count() > 1
-        };
-        Self(fields.iter().fold(0, |bits, field| {
-            let twins = if twins(field.name()) { Self::TWINS } else { 0 };
-            bits | twins
-                | match field.name() {
-                    "otel.name" => Self::NAME,
-                    "otel.status_code" => Self::STATUS,
-                    "component" => Self::COMPONENT,
-                    "error.type" => Self::ERROR_TYPE,
-                    name if name.starts_with("code.") => Self::PLACE,
-                    _ => 0,
-                }
-        }))
+        let count = |name: &str| fields.iter().filter(|field| field.name() == name).count();
+        Self(fields.iter().fold(0, |bits, field| match field.name() {
+            "otel.name" | "otel.status_code" | "component" | "error.type" => bits | Self::STEERS,
+            name if name.starts_with("code.") => bits | Self::PLACE,
+            name if name.starts_with("exception.") => bits | Self::TWINS,
+            _ => bits,
+        } | if count(field.name()) > 1 { Self::TWINS } else { 0 }))
     }
 
     /// Whether an unsampled span of this callsite has fields worth a look.
     pub(super) fn any(self) -> bool {
-        self.0 & (Self::NAME | Self::STATUS | Self::COMPONENT | Self::ERROR_TYPE) != 0
+        self.0 & Self::STEERS != 0
     }
 
     /// Whether no two fields of a span make attributes of one name.
@@ -57,14 +48,6 @@ impl Special {
     pub(super) fn places(self) -> bool {
         self.0 & Self::PLACE != 0
     }
-}
-
-/// What a field says about how the span went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StatusCode {
-    Unset,
-    Ok,
-    Error,
 }
 
 /// What the fields of a span say.
@@ -80,7 +63,7 @@ pub(super) struct SpanFields<'a> {
     pub(super) name: Option<String>,
     pub(super) component: Option<String>,
     pub(super) kind: Option<SpanKind>,
-    pub(super) status: Option<StatusCode>,
+    pub(super) status: Option<Verdict>,
     pub(super) description: Option<String>,
     pub(super) error_type: Option<String>,
 }
@@ -104,11 +87,6 @@ impl<'a> SpanFields<'a> {
 
     pub(super) fn special(limits: &'a SpanLimits, secrets: &'a Secrets) -> Self {
         Self { keep: false, ..Self::all(limits, secrets, 0) }
-    }
-
-    /// Whether the value of a field is of any use.
-    fn wants(&self, field: &Field) -> bool {
-        self.keep || is_special(field.name())
     }
 
     fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
@@ -157,8 +135,8 @@ fn kind(text: &str) -> Option<SpanKind> {
     .find_map(|(name, kind)| name.eq_ignore_ascii_case(text).then_some(kind))
 }
 
-fn status(text: &str) -> Option<StatusCode> {
-    [("ok", StatusCode::Ok), ("error", StatusCode::Error), ("unset", StatusCode::Unset)]
+fn status(text: &str) -> Option<Verdict> {
+    [("ok", Verdict::Ok), ("error", Verdict::Error), ("unset", Verdict::None)]
         .into_iter()
         .find_map(|(name, status)| name.eq_ignore_ascii_case(text).then_some(status))
 }
@@ -216,7 +194,7 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.wants(field) {
+        if self.keep || is_special(field.name()) {
             let text = self.values.render(field.name(), value);
             if !self.steer(field, &text) {
                 self.add(field.name(), text);

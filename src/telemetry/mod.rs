@@ -46,6 +46,7 @@ mod fields;
 mod filter;
 mod limits;
 mod logs;
+#[cfg(any(feature = "system", feature = "gpu"))]
 mod machine;
 mod metrics;
 #[cfg(feature = "prometheus")]

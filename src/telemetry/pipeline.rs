@@ -25,11 +25,10 @@ use super::context;
 use super::core::Core;
 use super::correlation::CorrelationId;
 use super::counters::{Counters, OwnNumbers};
-use super::ending::{Job, within};
+use super::ending::{Job, jobs, within};
 use super::error::TelemetryError;
 use super::filter;
 use super::logs::Logs;
-use super::machine::Machine;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
@@ -92,7 +91,8 @@ struct Inner {
     exemplars: Option<Arc<Book>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
-    machine: Machine,
+    #[cfg(any(feature = "system", feature = "gpu"))]
+    sampler: Mutex<Option<crate::sampler::SamplerGuard>>,
     ended: AtomicBool,
 }
 
@@ -103,168 +103,6 @@ impl Telemetry {
     /// Starts to set up telemetry for the service of this name.
     pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
         TelemetrySettings::new(service_name).builder()
-    }
-
-    pub(super) fn install(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let filter = filter::env_filter(&builder.settings.env_filter, &builder.variables)?;
-        let telemetry = Self::build(builder)?;
-        let inner = &*telemetry.inner;
-        let subscriber = tracing_subscriber::registry()
-            .with(filter)
-            .with(telemetry.span_layer())
-            .with(telemetry.console_layer());
-        tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
-        global::set_tracer_provider(inner.tracer_provider.clone());
-        global::set_meter_provider(telemetry.meter_provider());
-        global::set_text_map_propagator(Formats::clone(&inner.propagator));
-        propagation::choose(Arc::clone(&inner.propagator));
-        let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
-        Ok(telemetry)
-    }
-
-    pub(super) fn build(builder: TelemetryBuilder) -> Result<Self, TelemetryError> {
-        let TelemetryBuilder {
-            settings,
-            variables,
-            output,
-            exporters,
-            log_exporters,
-            processors,
-            outlets,
-            machine,
-        } = builder;
-        settings.check()?;
-        let batch = settings.batch.with_variables(&variables)?;
-        batch.check()?;
-        let limits = settings.limits.with_variables(&variables)?;
-        let secrets = Secrets::new(&settings.redaction, &variables)?;
-        let log_settings = settings.logs.with_variables(&variables)?;
-        let choice = Choice::of(&settings, &variables)?;
-        let sampling = sampling(&settings, &variables, choice.disabled)?;
-        let push = push_settings(&settings, &variables)?;
-        // `install` needs it; a value that cannot be used is an error for all.
-        filter::log_level(&variables)?;
-        let formats = propagation::from_variables(&variables)?;
-        let resource =
-            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
-
-        let counters = Arc::new(Counters::default());
-        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
-        if choice.exponential {
-            meters = meters.with_view(metrics::exponential);
-        }
-        let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
-        if !choice.disabled {
-            for start in exporters {
-                started.batches.push(Arc::new(start(batch, &counters, &resource)?));
-            }
-            started.logs.extend(log_exporters);
-            started.outlets.extend(outlets);
-        }
-        let batches = started.batches;
-        let mut log_batches = Vec::new();
-        for start in started.logs {
-            let places = settings.code_attributes;
-            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
-        }
-        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
-        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
-        let mut scraped = None;
-        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut))]
-        let mut exemplars = None;
-        #[cfg(feature = "prometheus")]
-        let mut scrape = None;
-        #[cfg(feature = "prometheus")]
-        if choice.prometheus {
-            let (found, reader) = super::prometheus::Scrape::new()?;
-            scraped = Some(metrics::Shared::new(reader));
-            exemplars = Some(Arc::clone(found.exemplars()));
-            scrape = Some(found);
-        }
-
-        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters);
-        let meter_provider = meters.build();
-        let pushes = outlets.start(push, &counters)?;
-        let scope =
-            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
-        let meter = meter_provider.meter_with_scope(scope.clone());
-        let vitals = Arc::new(Vitals::default());
-        let foreign = if choice.disabled { Vec::new() } else { processors };
-        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
-        all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
-        let sampler = Arc::new(Sampler::new(&sampling));
-        let tail = if choice.disabled { None } else { settings.tail_sampling.map(Tail::new) };
-        let mut tracers = SdkTracerProvider::builder()
-            .with_resource(resource.clone())
-            .with_sampler(SharedSampler(Arc::clone(&sampler)))
-            .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
-            .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
-            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
-            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
-        for processor in &all {
-            tracers = tracers.with_span_processor(SharedProcessor::new(processor, &secrets));
-        }
-        let deferred = Arc::clone(&sampler);
-        let core = Arc::new(Core {
-            red: Red::new(
-                meter.clone(),
-                Arc::clone(&vitals),
-                settings.span_names,
-                Labels::new(&settings.span_metric_fields),
-                exemplars.clone(),
-            ),
-            spans: Spans::new(tail.is_some()),
-            sampler,
-            tail,
-            limits,
-            secrets,
-            foreign_processors: !foreign.is_empty(),
-            processors: all,
-            scope,
-            ids: RandomIdGenerator::default(),
-            activate: settings.activation,
-            busy: settings.busy_and_idle,
-            places: settings.code_attributes,
-            logs: Arc::clone(&logs),
-        });
-        let logger_provider = logs.provider(&resource, &core.secrets);
-        let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
-        own.counters.tell(&meter);
-        signal::instrument(&meter, &own);
-        signal::on_current_trace(context::current_trace);
-        signal::on_sampled_span(context::sampled_span);
-        signal::on_current_correlation(|| CorrelationId::current().map(|id| id.to_string()));
-        signal::identify(identity(&resource));
-        let machine = machine.start(&settings)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                layer: SpanLayer { core },
-                vitals,
-                meter,
-                meter_provider,
-                tracer_provider: tracers.build(),
-                logger_provider,
-                logs,
-                batches,
-                pushes,
-                #[cfg(feature = "otlp")]
-                background: started.background,
-                processors: foreign,
-                resource,
-                propagator: Arc::new(Formats::sampled_by(formats, deferred)),
-                #[cfg(feature = "prometheus")]
-                scrape,
-                console: settings.console,
-                output,
-                _own: own,
-                slots: Mutex::new(HashMap::new()),
-                exemplars,
-                published: OnceLock::new(),
-                machine,
-                ended: AtomicBool::new(false),
-            }),
-        })
     }
 
     /// The layer that turns `tracing` spans into trace spans, metrics and health; `install` has added it
@@ -401,23 +239,193 @@ impl Telemetry {
     }
 }
 
+impl TelemetryBuilder {
+    /// Starts the pipeline and makes it that of the process: the global `tracing` subscriber, the global
+    /// OpenTelemetry providers and propagator, and the metrics of every layer.
+    ///
+    /// It may be called from any runtime, or from none.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
+    /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
+    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. That nobody answers there is no error.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("checkout").install()?;
+    /// tracing::info_span!("order", component = "orders").in_scope(|| tracing::info!("hello"));
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn install(self) -> Result<Telemetry, TelemetryError> {
+        let filter = filter::env_filter(&self.settings.env_filter, &self.variables)?;
+        let telemetry = self.build()?;
+        let inner = &*telemetry.inner;
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(telemetry.span_layer())
+            .with(telemetry.console_layer());
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
+        global::set_tracer_provider(inner.tracer_provider.clone());
+        global::set_meter_provider(telemetry.meter_provider());
+        global::set_text_map_propagator(Formats::clone(&inner.propagator));
+        propagation::choose(Arc::clone(&inner.propagator));
+        let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
+        Ok(telemetry)
+    }
+
+    /// Starts the pipeline and leaves every global alone: for a subscriber of one's own, and for tests.
+    ///
+    /// Timings of layers, which go to the pipeline that was installed, do not go to this one.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install).
+    pub fn build(self) -> Result<Telemetry, TelemetryError> {
+        let Self { settings, variables, .. } = self;
+        settings.check()?;
+        let batch = settings.batch.with_variables("BSP", &variables)?;
+        batch.check()?;
+        let limits = settings.limits.with_variables(&variables)?;
+        let secrets = Secrets::new(&settings.redaction, &variables)?;
+        let log_settings = settings.logs.with_variables(&variables)?;
+        let choice = Choice::of(&settings, &variables)?;
+        let sampling = sampling(&settings, &variables, choice.disabled)?;
+        let push = push_settings(&settings, &variables)?;
+        // `install` needs it; a value that cannot be used is an error for all.
+        filter::log_level(&variables)?;
+        let formats = propagation::from_variables(&variables)?;
+        let resource =
+            resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
+
+        let counters = Arc::new(Counters::default());
+        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
+        if choice.exponential {
+            meters = meters.with_view(metrics::exponential);
+        }
+        let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
+        if !choice.disabled {
+            for start in self.exporters {
+                started.batches.push(Arc::new(start(batch, &counters, &resource)?));
+            }
+            started.logs.extend(self.log_exporters);
+            started.outlets.extend(self.outlets);
+        }
+        let batches = started.batches;
+        let mut log_batches = Vec::new();
+        for start in started.logs {
+            let places = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
+        }
+        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        let mut scraped = None;
+        let mut exemplars = None;
+        #[cfg(feature = "prometheus")]
+        let mut scrape = None;
+        #[cfg(feature = "prometheus")]
+        if choice.prometheus {
+            let (found, reader) = super::prometheus::Scrape::new()?;
+            scraped = Some(metrics::Shared::new(reader));
+            exemplars = Some(Arc::clone(&found.exemplars));
+            scrape = Some(found);
+        }
+
+        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters);
+        let meter_provider = meters.build();
+        let pushes = outlets.start(push, &counters)?;
+        let scope =
+            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
+        let meter = meter_provider.meter_with_scope(scope.clone());
+        let vitals = Arc::new(Vitals::default());
+        let foreign = if choice.disabled { Vec::new() } else { self.processors };
+        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
+        all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
+        let sampler = Arc::new(Sampler::new(&sampling));
+        let tail = if choice.disabled { None } else { settings.tail_sampling.map(Tail::new) };
+        let mut tracers = SdkTracerProvider::builder()
+            .with_resource(resource.clone())
+            .with_sampler(SharedSampler(Arc::clone(&sampler)))
+            .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
+            .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
+        for processor in &all {
+            let (processor, secrets) = (Arc::clone(processor), secrets.clone());
+            tracers = tracers.with_span_processor(SharedProcessor { processor, secrets });
+        }
+        let deferred = Arc::clone(&sampler);
+        let core = Arc::new(Core {
+            red: Red::new(
+                meter.clone(),
+                Arc::clone(&vitals),
+                settings.span_names,
+                Labels::new(&settings.span_metric_fields),
+                exemplars.clone(),
+            ),
+            spans: Spans::new(tail.is_some()),
+            sampler,
+            tail,
+            limits,
+            secrets,
+            foreign_processors: !foreign.is_empty(),
+            processors: all,
+            scope,
+            ids: RandomIdGenerator::default(),
+            activate: settings.activation,
+            busy: settings.busy_and_idle,
+            places: settings.code_attributes,
+            logs: Arc::clone(&logs),
+        });
+        let logger_provider = logs.provider(&resource, &core.secrets);
+        let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        own.counters.tell(&meter);
+        signal::instrument(&meter, &own);
+        signal::on_current(signal::Current {
+            trace: context::current_trace,
+            sampled: context::sampled_span,
+            correlation: || CorrelationId::current().map(|id| id.to_string()),
+        });
+        signal::identify(identity(&resource));
+        Ok(Telemetry {
+            inner: Arc::new(Inner {
+                layer: SpanLayer { core },
+                vitals,
+                meter,
+                meter_provider,
+                tracer_provider: tracers.build(),
+                logger_provider,
+                logs,
+                batches,
+                pushes,
+                #[cfg(feature = "otlp")]
+                background: started.background,
+                processors: foreign,
+                resource,
+                propagator: Arc::new(Formats::new(formats, Some(deferred))),
+                #[cfg(feature = "prometheus")]
+                scrape,
+                console: settings.console,
+                output: self.output,
+                _own: own,
+                slots: Mutex::new(HashMap::new()),
+                exemplars,
+                published: OnceLock::new(),
+                #[cfg(any(feature = "system", feature = "gpu"))]
+                sampler: Mutex::new(super::machine::start(self.set_ups, &settings)?),
+                ended: AtomicBool::new(false),
+            }),
+        })
+    }
+}
+
 impl Inner {
     fn force_flush(&self, limit: Duration) -> bool {
-        let mut jobs: Vec<Job> = Vec::new();
-        for batch in &self.batches {
-            let batch = Arc::clone(batch);
-            jobs.push(Box::new(move || batch.flush(limit)));
-        }
-        jobs.extend(self.logs.jobs(move |batch| batch.flush(limit)));
-        for processor in &self.processors {
-            let processor = Arc::clone(processor);
-            jobs.push(Box::new(move || processor.force_flush().is_ok()));
-        }
-        for push in &self.pushes {
-            let push = Arc::clone(push);
-            jobs.push(Box::new(move || push.flush(limit)));
-        }
-        within(limit, jobs)
+        let batches = jobs(&self.batches, move |batch| batch.flush(limit));
+        let logs = jobs(&self.logs.batches, move |batch| batch.flush(limit));
+        let processors = jobs(&self.processors, |processor| processor.force_flush().is_ok());
+        let pushes = jobs(&self.pushes, move |push| push.flush(limit));
+        within(limit, batches.chain(logs).chain(processors).chain(pushes).collect())
     }
 
     fn shut_down(&self, limit: Duration) -> bool {
@@ -428,28 +436,26 @@ impl Inner {
             signal::withdraw(*generation);
         }
         // Until the end: the last export tells what the machine was like then.
-        let _machine = self.machine.take();
+        #[cfg(any(feature = "system", feature = "gpu"))]
+        let _sampler = self.sampler.lock().take();
         #[cfg(feature = "otlp")]
         if let Some(background) = &self.background {
             background.close();
         }
-        let mut jobs: Vec<Job> = Vec::new();
-        for batch in &self.batches {
-            let batch = Arc::clone(batch);
-            jobs.push(Box::new(move || batch.shut_down(limit)));
-        }
-        jobs.extend(self.logs.jobs(move |batch| batch.shut_down(limit)));
-        let tracers = self.tracer_provider.clone();
-        let loggers = self.logger_provider.clone();
-        jobs.push(Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()));
-        jobs.push(Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()));
+        let batches = jobs(&self.batches, move |batch| batch.shut_down(limit));
+        let logs = jobs(&self.logs.batches, move |batch| batch.shut_down(limit));
+        let (tracers, loggers) = (self.tracer_provider.clone(), self.logger_provider.clone());
         let (pushes, meters) = (self.pushes.clone(), self.meter_provider.clone());
-        jobs.push(Box::new(move || {
-            // Side by side, and before the readers are taken from them.
-            let pushed = within(limit, pushes.into_iter().map(|push| shut_down(push, limit)).collect());
-            meters.shutdown_with_timeout(limit).is_ok() && pushed
-        }));
-        within(limit, jobs)
+        let providers: [Job; 3] = [
+            Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()),
+            Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()),
+            Box::new(move || {
+                // Side by side, and before the readers are taken from them.
+                let pushed = within(limit, jobs(&pushes, move |push| push.shut_down(limit)).collect());
+                meters.shutdown_with_timeout(limit).is_ok() && pushed
+            }),
+        ];
+        within(limit, batches.chain(logs).chain(providers).collect())
     }
 }
 
@@ -457,10 +463,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shut_down(LAST_DROP);
     }
-}
-
-fn shut_down(push: Arc<Push>, limit: Duration) -> Job {
-    Box::new(move || push.shut_down(limit))
 }
 
 fn push_settings(settings: &TelemetrySettings, variables: &Variables) -> Result<PushSettings, ConfigError> {

@@ -15,7 +15,8 @@ use crate::signal::Book;
 #[derive(Clone)]
 pub(super) struct Scrape {
     registry: Registry,
-    exemplars: Arc<Book>,
+    /// What to write exemplars into.
+    pub(super) exemplars: Arc<Book>,
 }
 
 impl Scrape {
@@ -32,11 +33,6 @@ impl Scrape {
                 reason: error.to_string(),
             })?;
         Ok((Self { registry, exemplars: Arc::default() }, exporter))
-    }
-
-    /// What to write exemplars into.
-    pub(super) fn exemplars(&self) -> &Arc<Book> {
-        &self.exemplars
     }
 
     fn families(&self) -> Vec<MetricFamily> {

@@ -25,7 +25,7 @@ pub(super) struct Recording {
     dropped_attributes: u32,
     events: SpanEvents,
     links: SpanLinks,
-    description: Option<Cow<'static, str>>,
+    pub(super) description: Option<Cow<'static, str>>,
     times: Times,
 }
 
@@ -116,10 +116,6 @@ impl Recording {
         }
     }
 
-    pub(super) fn describe_failure(&mut self, description: Cow<'static, str>) {
-        self.description = Some(description);
-    }
-
     pub(super) fn link(&mut self, to: SpanContext, limits: &SpanLimits) {
         if self.links.links.len() < limits.links {
             self.links.links.push(Link::with_context(to));
@@ -204,8 +200,8 @@ impl Live {
         // Made where it is handed on: some 400 bytes are not moved about for nothing.
         end(SpanData {
             span_context: self.context.clone(),
-            parent_span_id: self.parent.span_id,
-            parent_span_is_remote: self.parent.remote,
+            parent_span_id: self.parent_span_id,
+            parent_span_is_remote: self.parent_is_remote,
             span_kind: recording.kind.clone(),
             name: std::mem::take(&mut recording.name),
             start_time: recording.start,

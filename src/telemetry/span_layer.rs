@@ -20,7 +20,7 @@ use super::fields::SpanFields;
 use super::recording::Recording;
 use super::red::{Callsite, of_the_pipeline};
 use super::sampling::Candidate;
-use super::spans::{Anchor, Live, Parent};
+use super::spans::{Anchor, Live};
 use crate::clock;
 
 /// Turns `tracing` spans into trace spans, metrics and health.
@@ -123,7 +123,8 @@ where
 
         let mut live = Live::new(id.into_u64(), metadata, context, clock::now(), callsite.series);
         if let Some(parent) = parent {
-            live.parent = Parent::from(parent);
+            live.parent_span_id = parent.span_id();
+            live.parent_is_remote = parent.is_remote();
         }
         if let Above::Local(id, inherited) = &above {
             live.local_parent = *id;

@@ -4,13 +4,31 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
+use super::counters::Signal;
 use crate::clock;
+
+/// Sends a thread a message that it answers; whether the answer was `true`, and came within `limit`.
+pub(super) fn ask<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {
+    let (reply, answer) = mpsc::channel();
+    to.send(message(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+}
+
+/// Logs how an export of `signal` ended if that is another end than the last one's; `then` says what follows.
+pub(super) fn tell(failing: &mut bool, signal: Signal, result: &OTelSdkResult, then: &str) {
+    let signal = signal.as_str();
+    match (std::mem::replace(failing, result.is_err()), result) {
+        (true, Ok(())) => tracing::info!("exporting {signal} works again"),
+        (false, Err(error)) => tracing::warn!(%error, "cannot export {signal}; {then}"),
+        _ => {}
+    }
+}
 
 /// What `action` gives; a panic is an error like any other.
 pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {

@@ -8,7 +8,7 @@ use super::total::Total;
 use crate::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::cpu_list::listed;
-use crate::sampler::probe::{Labels, Sample, Watched};
+use crate::sampler::probe::{Sample, Watched};
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
     CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION,
@@ -92,20 +92,16 @@ impl Cpu {
         if let Some(own) = own {
             self.time(own, sample);
         }
-        if let Some(usage) = usage {
-            sample.value(&CONTAINER_CPU_USAGE, usage);
-        }
+        sample.value(&CONTAINER_CPU_USAGE, usage);
         if let Some(limit) = limit {
             // A larger quota is more than there is.
             let limit = online.map_or(limit, |online| online.min(limit));
             sample.value(&CONTAINER_CPU_LIMIT, limit);
             utilization = most(utilization, usage.map(|usage| usage / limit));
         }
-        if let Some(utilization) = utilization {
-            sample.value(&CONTAINER_CPU_UTILIZATION, utilization);
-            if in_force {
-                sample.watch_host(Watched::Cpu, None, utilization);
-            }
+        sample.value(&CONTAINER_CPU_UTILIZATION, utilization);
+        if let Some(utilization) = utilization.filter(|_| in_force) {
+            sample.watch_host(Watched::Cpu, None, utilization);
         }
         if let Some(throttling) = throttling.filter(|_| smallest.is_some()) {
             if limited != self.limited {
@@ -128,12 +124,11 @@ impl Cpu {
     }
 
     fn time(&mut self, own: CpuTime, sample: &mut Sample) {
-        const USER: Labels = Labels::Fixed(&[("cpu.mode", "user")]);
-        const SYSTEM: Labels = Labels::Fixed(&[("cpu.mode", "system")]);
         match own.user.zip(own.system) {
             Some((user, system)) => {
-                sample.with(&CONTAINER_CPU_TIME, self.user.next(user.as_secs_f64()), &USER);
-                sample.with(&CONTAINER_CPU_TIME, self.system.next(system.as_secs_f64()), &SYSTEM);
+                let (user, system) = (user.as_secs_f64(), system.as_secs_f64());
+                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "user"), self.user.next(user));
+                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "system"), self.system.next(system));
             }
             // Not told apart.
             None => sample.value(&CONTAINER_CPU_TIME, self.user.next(own.all.as_secs_f64())),
@@ -141,11 +136,10 @@ impl Cpu {
     }
 
     fn throttling(&mut self, throttling: Throttling, sample: &mut Sample) {
-        const THROTTLED: Labels = Labels::Fixed(&[("state", "throttled")]);
-        const FREE: Labels = Labels::Fixed(&[("state", "unthrottled")]);
-        let free = throttling.periods.saturating_sub(throttling.throttled);
-        sample.with(&CONTAINER_CPU_PERIODS, self.throttled.next(count(throttling.throttled)), &THROTTLED);
-        sample.with(&CONTAINER_CPU_PERIODS, self.free.next(count(free)), &FREE);
+        let throttled = self.throttled.next(count(throttling.throttled));
+        let free = self.free.next(count(throttling.periods.saturating_sub(throttling.throttled)));
+        sample.by(&CONTAINER_CPU_PERIODS, ("state", "throttled"), throttled);
+        sample.by(&CONTAINER_CPU_PERIODS, ("state", "unthrottled"), free);
         sample.value(&CONTAINER_CPU_THROTTLED, self.throttled_time.next(throttling.time.as_secs_f64()));
     }
 }

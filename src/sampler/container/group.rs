@@ -43,14 +43,8 @@ pub(super) struct Memory {
     pub(super) limit_above: Option<u64>,
 }
 
-/// How often a group came to a limit of its memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MemoryEvents {
-    pub(super) high: Option<u64>,
-    pub(super) max: Option<u64>,
-    pub(super) oom: Option<u64>,
-    pub(super) oom_kill: Option<u64>,
-}
+/// How often a group came to a limit of its memory, as the files call it.
+pub(super) const MEMORY_EVENTS: [&str; 4] = ["high ", "max ", "oom ", "oom_kill "];
 
 impl Groups {
     fn read(&mut self, group: &str, file: &str) -> Option<Cow<'_, str>> {
@@ -150,18 +144,16 @@ impl Groups {
         version == Version::V2 || self.number(above, "memory.use_hierarchy") != Some(0)
     }
 
-    pub(super) fn memory_events(&mut self, version: Version, group: &str) -> MemoryEvents {
+    /// In the order of [`MEMORY_EVENTS`].
+    pub(super) fn memory_events(&mut self, version: Version, group: &str) -> [Option<u64>; 4] {
         let (file, failures) = match version {
             Version::V1 => ("memory.oom_control", self.number(group, "memory.failcnt")),
             Version::V2 => ("memory.events", None),
         };
         let text = self.read(group, file).unwrap_or_default();
-        MemoryEvents {
-            high: value(&text, "high "),
-            max: value(&text, "max ").or(failures),
-            oom: value(&text, "oom "),
-            oom_kill: value(&text, "oom_kill "),
-        }
+        let mut events = MEMORY_EVENTS.map(|event| value(&text, event));
+        events[1] = events[1].or(failures);
+        events
     }
 
     pub(super) fn pressure(&mut self, group: &str, file: &str) -> Option<Pressure> {

@@ -1,11 +1,11 @@
 //! Memory of the container: what it may have, what it uses, and how often it came to its limit.
 
 use super::cpu::Found;
-use super::group::Groups;
+use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
 use super::total::Total;
 use crate::sampler::count;
-use crate::sampler::probe::{Labels, Sample, Watched};
+use crate::sampler::probe::{Sample, Watched};
 use crate::signal::{
     CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
     CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET,
@@ -14,10 +14,7 @@ use crate::signal::{
 /// What the counters of memory need of the readings before.
 #[derive(Default)]
 pub(super) struct Memory {
-    high: Total,
-    max: Total,
-    oom: Total,
-    oom_kill: Total,
+    events: [Total; 4],
     /// The group whose limit the events were of.
     limited: usize,
 }
@@ -32,9 +29,7 @@ struct Limits {
 
 impl Memory {
     pub(super) fn elsewhere(&mut self) {
-        for total in [&mut self.high, &mut self.max, &mut self.oom, &mut self.oom_kill] {
-            total.elsewhere();
-        }
+        self.events.iter_mut().for_each(Total::elsewhere);
     }
 
     /// `machine` is the memory of the machine.
@@ -71,18 +66,12 @@ impl Memory {
             sample.value(&CONTAINER_MEMORY_USAGE, count(own.usage));
             sample.value(&CONTAINER_MEMORY_WORKING_SET, count(own.working_set));
         }
-        if let Some(limit) = limits.smallest {
-            sample.value(&CONTAINER_MEMORY_LIMIT, count(limit));
-        }
-        if let Some(available) = limits.available {
-            sample.value(&CONTAINER_MEMORY_AVAILABLE, count(available));
-        }
+        sample.value(&CONTAINER_MEMORY_LIMIT, limits.smallest.map(count));
+        sample.value(&CONTAINER_MEMORY_AVAILABLE, limits.available.map(count));
+        sample.value(&CONTAINER_MEMORY_UTILIZATION, limits.utilization);
         let in_force = limits.smallest.is_some_and(|limit| machine.is_none_or(|machine| limit < machine));
-        if let Some(utilization) = limits.utilization {
-            sample.value(&CONTAINER_MEMORY_UTILIZATION, utilization);
-            if in_force {
-                sample.watch_host(Watched::Memory, None, utilization);
-            }
+        if let Some(utilization) = limits.utilization.filter(|_| in_force) {
+            sample.watch_host(Watched::Memory, None, utilization);
         }
         self.events(place, limited, groups, sample);
         Found { any: own.is_some(), in_force }
@@ -90,28 +79,19 @@ impl Memory {
 
     /// A limit is met where it is set, and who is killed is told where it lived.
     fn events(&mut self, place: &Place, limited: usize, groups: &mut Groups, sample: &mut Sample) {
-        const HIGH: Labels = Labels::Fixed(&[("event", "high")]);
-        const MAX: Labels = Labels::Fixed(&[("event", "max")]);
-        const OOM: Labels = Labels::Fixed(&[("event", "oom")]);
-        const OOM_KILL: Labels = Labels::Fixed(&[("event", "oom_kill")]);
         if limited != self.limited {
             self.limited = limited;
-            [&mut self.high, &mut self.max, &mut self.oom].into_iter().for_each(Total::elsewhere);
+            self.events[..3].iter_mut().for_each(Total::elsewhere);
         }
         let own = groups.memory_events(place.version, &place.groups[0]);
-        let met = match limited {
+        let [high, max, oom, _] = match limited {
             0 => own,
             above => groups.memory_events(place.version, &place.groups[above]),
         };
-        for (total, read, labels) in [
-            (&mut self.high, met.high, &HIGH),
-            (&mut self.max, met.max, &MAX),
-            (&mut self.oom, met.oom, &OOM),
-            (&mut self.oom_kill, own.oom_kill, &OOM_KILL),
-        ] {
-            if let Some(read) = read {
-                sample.with(&CONTAINER_MEMORY_EVENTS, total.next(count(read)), labels);
-            }
+        let read = [high, max, oom, own[3]];
+        for ((event, total), read) in MEMORY_EVENTS.into_iter().zip(&mut self.events).zip(read) {
+            let read = read.map(|read| total.next(count(read)));
+            sample.by(&CONTAINER_MEMORY_EVENTS, ("event", event.trim_end()), read);
         }
     }
 }
@@ -121,7 +101,7 @@ impl Limits {
     fn add(&mut self, limit: u64, working_set: Option<u64>) -> bool {
         if let Some(working_set) = working_set {
             let available = limit.saturating_sub(working_set);
-            self.available = Some(self.available.map_or(available, |least| least.min(available)));
+            self.available = self.available.into_iter().chain([available]).min();
             if limit > 0 {
                 let utilization = count(working_set) / count(limit);
                 self.utilization = Some(self.utilization.map_or(utilization, |most| most.max(utilization)));

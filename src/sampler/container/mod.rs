@@ -18,42 +18,26 @@
 //!
 //! What a reading costs is a dozen small files.
 
-use std::time::Duration;
-
-use super::limits::Limits;
-use super::probe::Plan;
-
-#[cfg(target_os = "linux")]
 mod cpu;
-#[cfg(target_os = "linux")]
 mod group;
-#[cfg(target_os = "linux")]
 mod memory;
-#[cfg(target_os = "linux")]
 mod place;
-#[cfg(target_os = "linux")]
 mod probe;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests;
-#[cfg(target_os = "linux")]
 mod total;
 
-/// The source, where there are control groups; `limits` is told what is in force.
-#[cfg(target_os = "linux")]
-pub(super) fn plan(every: Duration, limits: &Limits) -> Option<Plan> {
-    let limits = limits.clone();
-    Some(Plan {
-        name: "container".into(),
-        make: std::sync::Arc::new(move || {
-            Box::new(probe::Container::new(super::files::Files::default(), limits.clone()))
-        }),
-        every,
-        deadline: super::probe::DEADLINE,
-    })
-}
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Only Linux has control groups.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn plan(_every: Duration, _limits: &Limits) -> Option<Plan> {
-    None
+use self::probe::Container;
+use super::files::Files;
+use super::limits::Limits;
+use super::probe::{DEADLINE, Plan};
+
+/// The source; `limits` is told what is in force.
+pub(super) fn plan(every: Duration, limits: &Limits) -> Plan {
+    let limits = limits.clone();
+    let make = Arc::new(move || Box::new(Container::new(Files::default(), limits.clone())) as _);
+    Plan { name: "container".into(), make, every, deadline: DEADLINE }
 }

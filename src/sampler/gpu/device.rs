@@ -91,7 +91,7 @@ pub(super) struct SlowDevice {
     pub(super) sent: Option<f64>,
     pub(super) received: Option<f64>,
     /// NVLinks that are up, and that are down.
-    pub(super) links: Option<(u32, u32)>,
+    pub(super) links: Option<[u32; 2]>,
     /// In the order of [`LINK_ERRORS`].
     pub(super) link_errors: [Option<u64>; LINK_ERRORS.len()],
     /// Bytes that this process uses.

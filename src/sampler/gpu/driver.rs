@@ -9,7 +9,7 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, EventSet, Nvml};
 
 use super::device::{GpuDevice, SlowDevice};
-use super::support::{Call, Round, Support, Trouble, trouble};
+use super::support::{Call, Round, Support, trouble};
 use super::{GpuState, fast, slow};
 
 /// Parts come and go without a word: they are counted again at each reading of this number.
@@ -122,11 +122,11 @@ impl<'n> Driver<'n> {
     fn find(&mut self, known: &mut Known) -> Result<(), String> {
         let count = match self.nvml.device_count() {
             Ok(count) => count,
-            Err(error) => match trouble(&error) {
-                Some(Trouble::Session(why)) => return Err(why.into()),
+            Err(error) => {
                 // Of one device, though the question was about all: each is about to tell for itself.
-                _ => u32::try_from(self.gpus.len()).unwrap_or(u32::MAX),
-            },
+                trouble(&error)?;
+                u32::try_from(self.gpus.len()).unwrap_or(u32::MAX)
+            }
         };
         let all_there = u32::try_from(self.gpus.len()).is_ok_and(|known| known == count);
         if !all_there {
@@ -165,11 +165,8 @@ impl<'n> Gpu<'n> {
         let (id, device) = match handle {
             Ok(found) => found,
             Err(error) => {
-                return match trouble(&error) {
-                    Some(Trouble::Session(why)) => Err(why.into()),
-                    Some(Trouble::Device(why)) => Ok(broken(why.into())),
-                    None => Ok(broken(format!("it does not answer: {error}"))),
-                };
+                let why = trouble(&error)?;
+                return Ok(broken(why.unwrap_or_else(|| format!("it does not answer: {error}"))));
             }
         };
         let model = device.name().unwrap_or_default().into();
@@ -190,19 +187,13 @@ impl<'n> Gpu<'n> {
         let divided =
             round.ask(Call::Mig, || device.mig_mode()).is_some_and(|mode| mode.current == MIG_ENABLED);
         let count = if divided { round.ask(Call::Mig, || device.mig_device_count()).unwrap_or(0) } else { 0 };
-        if let Some(Trouble::Session(why)) = round.end() {
-            return Err(why.into());
-        }
+        round.end()?;
         let mut parts = Vec::new();
         for index in 0..count {
             let found = device.mig_device_by_index(index).and_then(|part| Ok((part.uuid()?, part)));
             match found {
                 // Not every place is taken.
-                Err(error) => {
-                    if let Some(Trouble::Session(why)) = trouble(&error) {
-                        return Err(why.into());
-                    }
-                }
+                Err(error) => _ = trouble(&error)?,
                 Ok((id, part)) => match self.parts.iter().position(|known| *known.identity.id == *id) {
                     Some(place) if self.parts[place].handle.is_ok() => {
                         parts.push(self.parts.swap_remove(place))
@@ -233,12 +224,10 @@ impl<'n> Gpu<'n> {
         }
         let Identity { name, id, model, parent } = self.identity.clone();
         let mut device = GpuDevice { name, id, model, parent, ..GpuDevice::default() };
-        if let Ok(handle) = &mut self.handle {
-            match fast::read(handle, &mut device) {
-                Some(Trouble::Session(why)) => return Err(why.into()),
-                Some(Trouble::Device(why)) => self.handle = Err(why.into()),
-                None => {}
-            }
+        if let Ok(handle) = &mut self.handle
+            && let Some(why) = fast::read(handle, &mut device)?
+        {
+            self.handle = Err(why);
         }
         if let Err(why) = &self.handle {
             (device.state, device.reason) = (GpuState::Failed, Some(why.clone()));
@@ -266,11 +255,10 @@ impl<'n> Gpu<'n> {
         let Ok(handle) = &mut self.handle else { return Ok(()) };
         let (name, id) = (Arc::clone(&self.identity.name), Arc::clone(&self.identity.id));
         let mut device = SlowDevice { name, id, ..SlowDevice::default() };
-        match slow::read(handle, processes, self.identity.parent.is_none(), &mut device) {
-            Some(Trouble::Session(why)) => return Err(why.into()),
-            Some(Trouble::Device(_)) => return Ok(()),
-            None => devices.push(device),
+        if slow::read(handle, processes, self.identity.parent.is_none(), &mut device)?.is_some() {
+            return Ok(());
         }
+        devices.push(device);
         for part in &mut self.parts {
             part.slow(processes, devices)?;
         }
@@ -286,13 +274,9 @@ impl<'n> Gpu<'n> {
                 Err(NvmlError::Timeout) => Ok(None),
                 event => event.map(Some),
             });
-            match round.end() {
-                Some(Trouble::Session(why)) => return Err(why.into()),
-                // The questions that follow find that out for themselves.
-                Some(Trouble::Device(_)) => break,
-                None => {}
-            }
-            let Some(Some(event)) = event else { break };
+            // What is broken is found out by the questions that follow.
+            let broken = round.end()?.is_some();
+            let Some(Some(event)) = event.filter(|_| !broken) else { break };
             match event.event_data {
                 Some(XidError::Value(xid)) => xids.push((Arc::clone(&self.identity.id), xid)),
                 Some(XidError::Unknown) => xids.push((Arc::clone(&self.identity.id), UNNAMED_XID)),

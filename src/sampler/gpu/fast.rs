@@ -9,7 +9,7 @@ use nvml_wrapper::enum_wrappers::device::{
 use super::GpuState;
 use super::device::{GpuDevice, GpuMemory};
 use super::driver::{Handle, Limits};
-use super::support::{Call, Round, Trouble};
+use super::support::{Call, Judged, Round};
 
 /// What slows a GPU down, by the names of the library; an idle one is not slowed down.
 pub(super) const THROTTLES: [(ThrottleReasons, &str); 8] = [
@@ -30,7 +30,7 @@ const UNWANTED: ThrottleReasons = ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN
     .union(ThrottleReasons::SW_THERMAL_SLOWDOWN);
 
 /// Asks for everything once.
-pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Option<Trouble> {
+pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
 

@@ -71,13 +71,19 @@ impl FastReport {
     }
 
     fn of(&mut self, device: &GpuDevice) -> &mut Remembered {
-        if self.devices.len() >= MOST_DEVICES && !self.devices.contains_key(&device.id) {
-            self.devices.clear();
-        }
-        self.devices
-            .entry(Arc::clone(&device.id))
-            .or_insert_with(|| Remembered { history: History::default(), labels: FastLabels::of(device) })
+        of(&mut self.devices, &device.id, || Remembered {
+            history: History::default(),
+            labels: FastLabels::of(device),
+        })
     }
+}
+
+/// What is remembered of the device `id`, or `new`.
+fn of<'d, D>(devices: &'d mut HashMap<Arc<str>, D>, id: &Arc<str>, new: impl FnOnce() -> D) -> &'d mut D {
+    if devices.len() >= MOST_DEVICES && !devices.contains_key(id) {
+        devices.clear();
+    }
+    devices.entry(Arc::clone(id)).or_insert_with(new)
 }
 
 impl Remembered {
@@ -85,7 +91,7 @@ impl Remembered {
         let Self { history, labels } = self;
         let shares = [device.utilization, device.encoder_utilization, device.decoder_utilization];
         for (share, labels) in shares.into_iter().zip(&labels.tasks) {
-            put(sample, &GPU_UTILIZATION, share, labels);
+            sample.with(&GPU_UTILIZATION, share, labels);
         }
         if let Some(memory) = device.memory {
             sample.with(&GPU_MEMORY_USAGE, count(memory.used), &labels.whole);
@@ -95,18 +101,18 @@ impl Remembered {
                 sample.with(&GPU_MEMORY_UTILIZATION, share, &labels.whole);
             }
         }
-        put(sample, &HW_TEMPERATURE, device.temperature, &labels.sensor);
+        sample.with(&HW_TEMPERATURE, device.temperature, &labels.sensor);
         let limits = [device.slowdown_temperature, device.shutdown_temperature];
         for (limit, labels) in limits.into_iter().zip(&labels.sensor_limits) {
-            put(sample, &HW_TEMPERATURE_LIMIT, limit, labels);
+            sample.with(&HW_TEMPERATURE_LIMIT, limit, labels);
         }
-        put(sample, &HW_POWER, device.power, &labels.typed);
-        put(sample, &GPU_POWER_LIMIT, device.power_limit, &labels.whole);
+        sample.with(&HW_POWER, device.power, &labels.typed);
+        sample.with(&GPU_POWER_LIMIT, device.power_limit, &labels.whole);
         let clocks = device.clocks;
         for (hertz, labels) in
             [clocks.graphics, clocks.memory, clocks.sm, clocks.video].into_iter().zip(&labels.clocks)
         {
-            put(sample, &GPU_CLOCK, hertz.map(count), labels);
+            sample.with(&GPU_CLOCK, hertz.map(count), labels);
         }
         if let Some(slowed_by) = &device.slowed_by {
             for ((_, reason), labels) in THROTTLES.iter().zip(&labels.throttles) {
@@ -125,10 +131,10 @@ impl Remembered {
         let corrected = total(&mut history.corrected, device.corrected_errors.map(count));
         let uncorrected = total(&mut history.uncorrected, device.uncorrected_errors.map(count));
         let replays = total(&mut history.replays, device.pcie_replays.map(count));
-        put(sample, &HW_ENERGY, energy, &labels.typed);
-        put(sample, &HW_ERRORS, corrected, &labels.errors[0]);
-        put(sample, &HW_ERRORS, uncorrected, &labels.errors[1]);
-        put(sample, &GPU_PCIE_REPLAYS, replays, &labels.whole);
+        sample.with(&HW_ENERGY, energy, &labels.typed);
+        sample.with(&HW_ERRORS, corrected, &labels.errors[0]);
+        sample.with(&HW_ERRORS, uncorrected, &labels.errors[1]);
+        sample.with(&GPU_PCIE_REPLAYS, replays, &labels.whole);
         let mut all = 0;
         for known in &history.xids {
             all += known.count;
@@ -148,20 +154,15 @@ impl Remembered {
 
 /// What speaks for or against the health of the device.
 fn watch(device: &GpuDevice, sample: &mut Sample) {
-    let component = || Cow::Owned(device.name.as_ref().to_owned());
-    let own = device.slowdown_temperature.map(|limit| (limit - WARN_BELOW_SLOWDOWN, limit));
+    let mut watch = |watched, value, own| {
+        let component = Cow::Owned(device.name.as_ref().to_owned());
+        sample.figures.push(Figure { component, watched, which: None, value, own });
+    };
     if let Some(value) = device.temperature {
-        let watched = Watched::Temperature;
-        sample.figures.push(Figure { component: component(), watched, which: None, value, own });
+        let own = device.slowdown_temperature.map(|limit| (limit - WARN_BELOW_SLOWDOWN, limit));
+        watch(Watched::Temperature, value, own);
     }
-    let value = device.state.figure();
-    sample.figures.push(Figure {
-        component: component(),
-        watched: Watched::State,
-        which: None,
-        value,
-        own: None,
-    });
+    watch(Watched::State, device.state.figure(), None);
 }
 
 impl FastLabels {
@@ -207,12 +208,6 @@ fn labels<'a>(first: &[Attribute<'a>], more: impl IntoIterator<Item = Attribute<
     Labels::new(first.iter().copied().chain(more))
 }
 
-fn put(sample: &mut Sample, metric: &'static crate::signal::Metric, value: Option<f64>, labels: &Labels) {
-    if let Some(value) = value {
-        sample.with(metric, value, labels);
-    }
-}
-
 // ===== the slow tier =====
 
 /// Makes a sample of each slow reading.
@@ -243,10 +238,7 @@ impl SlowReport {
         sample: &mut Sample,
     ) {
         for device in devices {
-            if self.devices.len() >= MOST_DEVICES && !self.devices.contains_key(&device.id) {
-                self.devices.clear();
-            }
-            let slow = self.devices.entry(Arc::clone(&device.id)).or_insert_with(|| Slow::of(device));
+            let slow = of(&mut self.devices, &device.id, || Slow::of(device));
             slow.sample(device, now, longest, sample);
         }
     }
@@ -291,15 +283,14 @@ impl Slow {
             }
             sample.with(&HW_FAN_SPEED, *share, &self.fans[number]);
         }
-        if let Some((up, down)) = device.links {
-            sample.with(&GPU_NVLINKS, f64::from(up), &self.links[0]);
-            sample.with(&GPU_NVLINKS, f64::from(down), &self.links[1]);
+        for (links, labels) in device.links.into_iter().flatten().zip(&self.links) {
+            sample.with(&GPU_NVLINKS, f64::from(links), labels);
         }
         for ((value, rising), labels) in
             device.link_errors.iter().zip(&mut self.errors).zip(&self.link_errors)
         {
-            put(sample, &HW_ERRORS, value.map(|value| rising.take(count(value)).0), labels);
+            sample.with(&HW_ERRORS, value.map(|value| rising.take(count(value)).0), labels);
         }
-        put(sample, &GPU_PROCESS_MEMORY, device.process_memory.map(count), &self.whole);
+        sample.with(&GPU_PROCESS_MEMORY, device.process_memory.map(count), &self.whole);
     }
 }

@@ -179,17 +179,18 @@ impl<T> Asker<T> {
 
 impl Question {
     fn fail(self, absent: bool, why: String) {
-        let of = |why| if absent { None } else { Some(why) };
         // The asker may have given up.
         match self {
-            Self::Fast { to, .. } => drop(to.try_send(refusal(of(why.clone()), why))),
-            Self::Slow { to, .. } => drop(to.try_send(refusal(of(why.clone()), why))),
+            Self::Fast { to, .. } => drop(to.try_send(Answer::refusal(absent, why))),
+            Self::Slow { to, .. } => drop(to.try_send(Answer::refusal(absent, why))),
         }
     }
 }
 
-fn refusal<T>(failed: Option<String>, why: String) -> Answer<T> {
-    failed.map_or(Answer::Absent(why), Answer::Failed)
+impl<T> Answer<T> {
+    fn refusal(absent: bool, why: String) -> Self {
+        if absent { Self::Absent(why) } else { Self::Failed(why) }
+    }
 }
 
 // ===== the thread =====

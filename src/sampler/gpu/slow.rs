@@ -12,7 +12,7 @@ use nvml_wrapper::sys_exports::field_id;
 
 use super::device::SlowDevice;
 use super::driver::Handle;
-use super::support::{Call, Round, Trouble};
+use super::support::{Call, Judged, Round};
 
 /// More fans or links than any GPU has, should a driver answer nonsense.
 const MOST_FANS: u32 = 16;
@@ -27,12 +27,7 @@ const LINK_ERROR_FIELDS: [FieldId; 4] = [
 ];
 
 /// Asks for everything once; of a part of a GPU, only for what a part has.
-pub(super) fn read(
-    handle: &mut Handle<'_>,
-    processes: bool,
-    whole: bool,
-    to: &mut SlowDevice,
-) -> Option<Trouble> {
+pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &mut SlowDevice) -> Judged {
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
     if whole {
@@ -62,7 +57,7 @@ pub(super) fn read(
             }
         }
         if up + down > 0 {
-            to.links = Some((up, down));
+            to.links = Some([up, down]);
             let values = round.ask(Call::LinkErrors, || device.field_values_for(&LINK_ERROR_FIELDS));
             for (place, value) in to.link_errors.iter_mut().zip(values.unwrap_or_default()) {
                 *place = value.ok().and_then(|sample| sample.value.ok()).and_then(whole_number);

@@ -1,7 +1,5 @@
 //! Which calls a device answers, and what their errors mean.
 
-use std::borrow::Cow;
-
 use nvml_wrapper::error::NvmlError;
 
 /// A call that some devices do not answer.
@@ -44,20 +42,15 @@ pub(super) struct Support {
     missing: u32,
 }
 
-/// What went wrong with more than one call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// The device works no more; the others may.
-    Device(Cow<'static, str>),
-    /// The library has to be opened anew: the driver was taken away under it.
-    Session(Cow<'static, str>),
-}
+/// Why a device works no more, while the others may; an error when the library has to be opened anew: the driver was
+/// taken away under it.
+pub(super) type Judged = Result<Option<String>, String>;
 
 /// One round of questions to one device.
 #[derive(Debug)]
 pub(super) struct Round<'a> {
     support: &'a mut Support,
-    trouble: Option<Trouble>,
+    trouble: Option<NvmlError>,
     answers: u32,
     error: Option<NvmlError>,
 }
@@ -86,10 +79,8 @@ impl<'a> Round<'a> {
                 | NvmlError::FunctionNotFound
                 | NvmlError::VgpuEccNotSupported,
             ) => self.support.missing |= bit,
-            Err(error) => match trouble(&error) {
-                Some(trouble) => self.trouble = Some(trouble),
-                None => self.error = Some(error),
-            },
+            Err(error) if trouble(&error) != Ok(None) => self.trouble = Some(error),
+            Err(error) => self.error = Some(error),
         }
         None
     }
@@ -97,20 +88,23 @@ impl<'a> Round<'a> {
     /// What came out of it for the device as a whole.
     ///
     /// Errors of single calls lose those values only; a device of which every call ends with an error is broken.
-    pub(super) fn end(self) -> Option<Trouble> {
-        let silent = |error: NvmlError| Trouble::Device(format!("it does not answer: {error}").into());
-        self.trouble.or_else(|| self.error.filter(|_| self.answers == 0).map(silent))
+    pub(super) fn end(self) -> Judged {
+        if let Some(error) = self.trouble {
+            return trouble(&error);
+        }
+        let silent = self.error.filter(|_| self.answers == 0);
+        Ok(silent.map(|error| format!("it does not answer: {error}")))
     }
 }
 
 /// What an error says about more than the call that it answers.
-pub(super) fn trouble(error: &NvmlError) -> Option<Trouble> {
+pub(super) fn trouble(error: &NvmlError) -> Judged {
     match error {
-        NvmlError::GpuLost => Some(Trouble::Device(Cow::Borrowed("it is lost"))),
-        NvmlError::ResetRequired => Some(Trouble::Device(Cow::Borrowed("it must be reset"))),
+        NvmlError::GpuLost => Ok(Some("it is lost".to_owned())),
+        NvmlError::ResetRequired => Ok(Some("it must be reset".to_owned())),
         NvmlError::Uninitialized | NvmlError::DriverNotLoaded | NvmlError::LibRmVersionMismatch => {
-            Some(Trouble::Session(error.to_string().into()))
+            Err(error.to_string())
         }
-        _ => None,
+        _ => Ok(None),
     }
 }

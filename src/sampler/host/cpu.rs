@@ -19,13 +19,13 @@ const SHORTEST: Duration = Duration::from_millis(200);
 
 const MODES: usize = 7;
 const MODE_LABELS: [Labels; MODES] = [
-    Labels::Fixed(&[("cpu.mode", "user")]),
-    Labels::Fixed(&[("cpu.mode", "nice")]),
-    Labels::Fixed(&[("cpu.mode", "system")]),
-    Labels::Fixed(&[("cpu.mode", "idle")]),
-    Labels::Fixed(&[("cpu.mode", "iowait")]),
-    Labels::Fixed(&[("cpu.mode", "interrupt")]),
-    Labels::Fixed(&[("cpu.mode", "steal")]),
+    Labels::One("cpu.mode", "user"),
+    Labels::One("cpu.mode", "nice"),
+    Labels::One("cpu.mode", "system"),
+    Labels::One("cpu.mode", "idle"),
+    Labels::One("cpu.mode", "iowait"),
+    Labels::One("cpu.mode", "interrupt"),
+    Labels::One("cpu.mode", "steal"),
 ];
 
 /// Ticks in each mode.
@@ -40,7 +40,8 @@ pub(super) struct Processors {
     by_core: bool,
     /// When the shares were taken.
     at: Option<Tick>,
-    online: usize,
+    /// Logical processors that are online.
+    pub(super) online: usize,
     created: u64,
 }
 
@@ -107,11 +108,6 @@ impl Processors {
                 })
             })
         });
-    }
-
-    /// Logical processors that are online.
-    pub(super) fn online(&self) -> usize {
-        self.online
     }
 
     /// Shares of all processors, once there are two readings.
@@ -261,7 +257,7 @@ mod tests {
         stat.push_str(&format!("intr 5{}\n", " 0".repeat(20_000)));
         let mut together = Processors::default();
         assert!(take(&mut together, &stat, at(0)));
-        assert_eq!(together.online(), 128);
+        assert_eq!(together.online, 128);
         assert_eq!(emitted(&together).len(), 7 + 2);
         let mut each = Processors::new(true);
         take(&mut each, &stat, at(0));
@@ -278,7 +274,7 @@ mod tests {
         take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1050 0 0 1050\ncpu1 2050 0 0 2050\n", at(1));
         assert_eq!(one(&processors, "system.cpu.utilization 1 user"), Some(0.5));
         take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1100 0 0 1100\n", at(2));
-        assert_eq!(processors.online(), 1);
+        assert_eq!(processors.online, 1);
         assert!(!emitted(&processors).iter().any(|(name, _)| name.contains(" 1 ")));
         // Its idle time fell a little while it was away.
         take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1200 0 0 1200\ncpu1 2050 0 0 2000\n", at(3));
@@ -303,7 +299,7 @@ mod tests {
         let mut processors = Processors::new(true);
         let stat = "cpu  1 2 3 4\ncpu99999999999 1 2 3 4\ncpu65536 1 2 3 4\ncpux 1 2 3 4\n\u{fffd}\n";
         take(&mut processors, stat, at(0));
-        assert_eq!(processors.online(), 0);
+        assert_eq!(processors.online, 0);
         assert!(processors.cores.is_empty());
     }
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::MachineReading;
 use crate::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
-use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
+use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot, SystemSnapshot};
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 
 /// Reads the machine; remembers what shares of processor time need.
@@ -26,7 +25,7 @@ impl Machine {
         Self { limits, ..Self::default() }
     }
 
-    pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
+    pub(in crate::sampler) fn read(&mut self) -> Result<SystemSnapshot, ProbeError> {
         if !IS_SUPPORTED_SYSTEM {
             return Err(ProbeError("no figures of this operating system".into()));
         }
@@ -51,15 +50,15 @@ impl Machine {
             shared: None,
         };
         let (limit, used) = (system.total_swap(), system.used_swap().min(system.total_swap()));
-        Ok(MachineReading {
+        Ok(SystemSnapshot {
             cpu_utilization: self.busy.and_then(|(_, share)| share),
-            cpu: None,
             cpus: system.cpus().len(),
             // Windows has none and says zero.
             load: cfg!(unix).then(System::load_average).map(|load| [load.one, load.five, load.fifteen]),
             memory: (memory.limit > 0).then_some(memory),
             swap: (limit > 0).then(|| SwapSnapshot { limit, used, free: limit - used }),
             uptime: Some(Duration::from_secs(System::uptime())),
+            ..SystemSnapshot::default()
         })
     }
 }
@@ -69,8 +68,8 @@ impl Probe for Machine {
         let machine = self.read()?;
         if let Some(busy) = machine.cpu_utilization {
             // It tells no more than that.
-            sample.with(&SYSTEM_CPU_UTILIZATION, busy, &Labels::Fixed(&[("cpu.mode", "user")]));
-            sample.with(&SYSTEM_CPU_UTILIZATION, 1.0 - busy, &Labels::Fixed(&[("cpu.mode", "idle")]));
+            sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "user"), busy);
+            sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "idle"), 1.0 - busy);
         }
         sample.value(&SYSTEM_CPU_COUNT, count(machine.cpus as u64));
         machine.emit(&self.limits, sample);

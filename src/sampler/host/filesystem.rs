@@ -40,9 +40,8 @@ struct Mount {
     entry: Entry,
     which: Arc<str>,
     whole: Labels,
-    used: Labels,
-    free: Labels,
-    reserved: Labels,
+    /// Of what is used, free and reserved.
+    states: [Labels; 3],
 }
 
 /// A line of the list.
@@ -86,11 +85,11 @@ impl Probe for FileSystems {
             let Some(space) = mount.entry.ask() else { continue };
             let reserved = space.limit.saturating_sub(space.used).saturating_sub(space.free);
             sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit), &mount.whole);
-            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.used), &mount.used);
-            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(space.free), &mount.free);
-            sample.with(&SYSTEM_FILESYSTEM_USAGE, count(reserved), &mount.reserved);
+            for (bytes, labels) in [space.used, space.free, reserved].into_iter().zip(&mount.states) {
+                sample.with(&SYSTEM_FILESYSTEM_USAGE, count(bytes), labels);
+            }
             if space.used.saturating_add(space.free) > 0 {
-                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, space.utilization(), &mount.used);
+                sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, space.utilization(), &mount.states[0]);
                 if !space.read_only {
                     sample.watch_host(Watched::Disk, Some(&mount.which), space.utilization());
                 }
@@ -115,9 +114,7 @@ impl Mount {
         };
         Self {
             whole: labels(None),
-            used: labels(Some("used")),
-            free: labels(Some("free")),
-            reserved: labels(Some("reserved")),
+            states: ["used", "free", "reserved"].map(|state| labels(Some(state))),
             which: entry.path.as_str().into(),
             entry,
         }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use procfs::{FromBufRead, FromRead, LoadAverage, Uptime, VmStat};
 
-use super::MachineReading;
 use super::cpu::Processors;
 use super::memory;
 use crate::clock;
@@ -13,6 +12,7 @@ use crate::sampler::files::{Files, hundredths};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::{Pressure, PressureLabels};
 use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::snapshot::SystemSnapshot;
 
 /// Reads the machine; remembers what shares of processor time need.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Machine {
         }
     }
 
-    pub(in crate::sampler) fn read(&mut self) -> Result<MachineReading, ProbeError> {
+    pub(in crate::sampler) fn read(&mut self) -> Result<SystemSnapshot, ProbeError> {
         let now = clock::now();
         let processors = &mut self.processors;
         let stat = self.files.read("proc/stat").is_ok_and(|stat| processors.read(&stat, now));
@@ -69,16 +69,17 @@ impl Machine {
             return Err(ProbeError("neither /proc/stat nor /proc/meminfo can be made out".into()));
         }
         let shares = stat.then(|| self.processors.shares()).flatten();
-        Ok(MachineReading {
+        Ok(SystemSnapshot {
             cpu_utilization: shares.map(|shares| shares.busy()),
             cpu: shares,
-            cpus: if stat { self.processors.online() } else { 0 },
+            cpus: if stat { self.processors.online } else { 0 },
             load: self.files.read("proc/loadavg").ok().and_then(|text| load(&text)),
             memory,
             swap,
             uptime: self.files.read("proc/uptime").ok().and_then(|text| {
                 Duration::try_from_secs_f64(Uptime::from_read(text.as_bytes()).ok()?.uptime).ok()
             }),
+            ..SystemSnapshot::default()
         })
     }
 }

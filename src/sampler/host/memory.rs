@@ -6,7 +6,7 @@ use procfs::VmStat;
 use crate::sampler::count;
 #[cfg(target_os = "linux")]
 use crate::sampler::files::kib;
-use crate::sampler::probe::{Labels, Sample};
+use crate::sampler::probe::Sample;
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
 use crate::signal::{
     SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_SHARED, SYSTEM_MEMORY_USAGE,
@@ -15,42 +15,32 @@ use crate::signal::{
 #[cfg(target_os = "linux")]
 use crate::signal::{SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
 
-const USED: Labels = Labels::Fixed(&[("system.memory.state", "used")]);
-const FREE: Labels = Labels::Fixed(&[("system.memory.state", "free")]);
-const BUFFERS: Labels = Labels::Fixed(&[("system.memory.state", "buffers")]);
-const CACHED: Labels = Labels::Fixed(&[("system.memory.state", "cached")]);
-const SWAP_USED: Labels = Labels::Fixed(&[("system.paging.state", "used")]);
-const SWAP_FREE: Labels = Labels::Fixed(&[("system.paging.state", "free")]);
-
 /// The states add up to the whole.
 pub(super) fn emit(memory: &MemorySnapshot, sample: &mut Sample) {
     let limit = count(memory.limit);
     sample.value(&SYSTEM_MEMORY_LIMIT, limit);
-    let states = [
-        (Some(memory.used), &USED),
-        (Some(memory.free), &FREE),
-        (memory.buffers, &BUFFERS),
-        (memory.cached, &CACHED),
-    ];
-    for (bytes, labels) in states {
-        if let Some(bytes) = bytes {
-            sample.with(&SYSTEM_MEMORY_USAGE, count(bytes), labels);
-            sample.with(&SYSTEM_MEMORY_UTILIZATION, count(bytes) / limit, labels);
-        }
+    for (state, bytes) in [
+        ("used", Some(memory.used)),
+        ("free", Some(memory.free)),
+        ("buffers", memory.buffers),
+        ("cached", memory.cached),
+    ] {
+        let (state, bytes) = (("system.memory.state", state), bytes.map(count));
+        sample.by(&SYSTEM_MEMORY_USAGE, state, bytes);
+        sample.by(&SYSTEM_MEMORY_UTILIZATION, state, bytes.map(|bytes| bytes / limit));
     }
     if cfg!(target_os = "linux") {
         sample.value(&SYSTEM_MEMORY_AVAILABLE, count(memory.available));
     }
-    if let Some(shared) = memory.shared {
-        sample.value(&SYSTEM_MEMORY_SHARED, count(shared));
-    }
+    sample.value(&SYSTEM_MEMORY_SHARED, memory.shared.map(count));
 }
 
 /// A machine without swap space has no such metrics.
 pub(super) fn emit_swap(swap: &SwapSnapshot, sample: &mut Sample) {
-    for (bytes, labels) in [(swap.used, &SWAP_USED), (swap.free, &SWAP_FREE)] {
-        sample.with(&SYSTEM_PAGING_USAGE, count(bytes), labels);
-        sample.with(&SYSTEM_PAGING_UTILIZATION, count(bytes) / count(swap.limit), labels);
+    for (state, bytes) in [("used", swap.used), ("free", swap.free)] {
+        let state = ("system.paging.state", state);
+        sample.by(&SYSTEM_PAGING_USAGE, state, count(bytes));
+        sample.by(&SYSTEM_PAGING_UTILIZATION, state, count(bytes) / count(swap.limit));
     }
 }
 
@@ -83,25 +73,14 @@ pub(super) fn from_meminfo(text: &str) -> (Option<MemorySnapshot>, Option<SwapSn
 /// What was paged since the machine started.
 #[cfg(target_os = "linux")]
 pub(super) fn emit_paging(VmStat(vmstat): &VmStat, sample: &mut Sample) {
-    const MAJOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "major")]);
-    const MINOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "minor")]);
-    const IN: Labels = Labels::Fixed(&[("system.paging.direction", "in")]);
-    const OUT: Labels = Labels::Fixed(&[("system.paging.direction", "out")]);
-    let value = |key| vmstat.get(key).and_then(|value| u64::try_from(*value).ok());
+    let value = |key| vmstat.get(key).and_then(|value| u64::try_from(*value).ok()).map(count);
     let major = value("pgmajfault");
-    for (value, metric, labels) in [
-        (major, &SYSTEM_PAGING_FAULTS, &MAJOR),
-        (
-            value("pgfault").zip(major).map(|(all, major)| all.saturating_sub(major)),
-            &SYSTEM_PAGING_FAULTS,
-            &MINOR,
-        ),
-        (value("pswpin"), &SYSTEM_PAGING_OPERATIONS, &IN),
-        (value("pswpout"), &SYSTEM_PAGING_OPERATIONS, &OUT),
-    ] {
-        if let Some(value) = value {
-            sample.with(metric, count(value), labels);
-        }
+    let minor = value("pgfault").zip(major).map(|(all, major)| (all - major).max(0.0));
+    for (kind, faults) in [("major", major), ("minor", minor)] {
+        sample.by(&SYSTEM_PAGING_FAULTS, ("system.paging.fault.type", kind), faults);
+    }
+    for (direction, pages) in [("in", value("pswpin")), ("out", value("pswpout"))] {
+        sample.by(&SYSTEM_PAGING_OPERATIONS, ("system.paging.direction", direction), pages);
     }
 }
 

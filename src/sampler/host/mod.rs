@@ -38,8 +38,8 @@ pub(in crate::sampler) use self::network::Networks;
 pub use self::settings::SystemSettings;
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{DEADLINE, Labels, Plan, Probe, Sample, Watched};
-use crate::sampler::snapshot::{CpuSnapshot, MemorySnapshot, SwapSnapshot};
+use crate::sampler::probe::{DEADLINE, Plan, Probe, Sample, Watched};
+use crate::sampler::snapshot::SystemSnapshot;
 use crate::signal::{SYSTEM_LOAD, SYSTEM_UPTIME};
 
 /// What costs more than the rest is read no more often than this.
@@ -82,20 +82,7 @@ pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, lim
     vec![Plan { name: "system".into(), make, every, deadline: DEADLINE }]
 }
 
-/// The machine at one moment.
-#[derive(Default)]
-pub(in crate::sampler) struct MachineReading {
-    pub(in crate::sampler) cpu_utilization: Option<f64>,
-    pub(in crate::sampler) cpu: Option<CpuSnapshot>,
-    pub(in crate::sampler) cpus: usize,
-    /// Over 1, 5 and 15 minutes.
-    pub(in crate::sampler) load: Option<[f64; 3]>,
-    pub(in crate::sampler) memory: Option<MemorySnapshot>,
-    pub(in crate::sampler) swap: Option<SwapSnapshot>,
-    pub(in crate::sampler) uptime: Option<Duration>,
-}
-
-impl MachineReading {
+impl SystemSnapshot {
     /// What every system tells, and the figures for which the container has no limits of its own.
     fn emit(&self, limits: &Limits, sample: &mut Sample) {
         if let Some(busy) = self.cpu_utilization
@@ -103,7 +90,14 @@ impl MachineReading {
         {
             sample.watch_host(Watched::Cpu, None, busy);
         }
-        self.emit_load(sample);
+        if let Some(load) = self.load {
+            for (period, load) in ["1m", "5m", "15m"].into_iter().zip(load) {
+                sample.by(&SYSTEM_LOAD, ("period", period), load);
+            }
+            if self.cpus > 0 {
+                sample.watch_host(Watched::Load, None, load[1] / count(self.cpus as u64));
+            }
+        }
         if let Some(memory) = &self.memory {
             memory::emit(memory, sample);
             if !limits.memory() {
@@ -113,24 +107,7 @@ impl MachineReading {
         if let Some(swap) = &self.swap {
             memory::emit_swap(swap, sample);
         }
-        if let Some(uptime) = self.uptime {
-            sample.value(&SYSTEM_UPTIME, uptime.as_secs_f64());
-        }
-    }
-
-    fn emit_load(&self, sample: &mut Sample) {
-        const LABELS: [Labels; 3] = [
-            Labels::Fixed(&[("period", "1m")]),
-            Labels::Fixed(&[("period", "5m")]),
-            Labels::Fixed(&[("period", "15m")]),
-        ];
-        let Some(load) = self.load else { return };
-        for (value, labels) in load.into_iter().zip(&LABELS) {
-            sample.with(&SYSTEM_LOAD, value, labels);
-        }
-        if self.cpus > 0 {
-            sample.watch_host(Watched::Load, None, load[1] / count(self.cpus as u64));
-        }
+        sample.value(&SYSTEM_UPTIME, self.uptime.map(|uptime| uptime.as_secs_f64()));
     }
 }
 

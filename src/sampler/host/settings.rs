@@ -48,14 +48,6 @@ pub struct SystemSettings {
 
 impl SystemSettings {
     pub(in crate::sampler) fn validate(&self) -> Result<(), ConfigError> {
-        if let Some(every) = self.every {
-            ConfigError::check(
-                (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every),
-                "sampler.system.every",
-                every,
-                "from 100 ms to one hour",
-            )?;
-        }
         self.sources.validate("sampler.system.sources")?;
         self.disks.validate("sampler.system.disks")?;
         self.interfaces.validate("sampler.system.interfaces")?;

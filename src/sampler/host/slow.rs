@@ -102,9 +102,7 @@ impl Probe for Clocks {
         if self.physical.0 != list {
             self.physical = (list, self.physical(&online));
         }
-        if let Some(physical) = self.physical.1 {
-            sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, count(physical));
-        }
+        sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, self.physical.1.map(count));
         let clocks = self.clocks(&online);
         if self.by_core {
             for (core, hertz) in clocks {

@@ -14,6 +14,7 @@ use super::{CpuTime, OwnReading};
 use crate::sampler::cpu_list::listed;
 use crate::sampler::files::{Files, kib, value};
 use crate::sampler::probe::ProbeError;
+use crate::sampler::snapshot::ProcessSnapshot;
 
 /// Reads this process.
 #[derive(Default)]
@@ -31,15 +32,16 @@ impl Reader {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
             switches: both(usage.voluntary_context_switches(), usage.involuntary_context_switches()),
             faults: both(usage.minor_page_faults(), usage.major_page_faults()),
-            file_descriptors: file_descriptors(),
-            file_descriptor_limit: getrlimit(Resource::Nofile).current,
             uptime: self.uptime(),
             ..OwnReading::default()
         };
-        of_status(&self.files.read("proc/self/status")?, &mut reading);
+        let snapshot = &mut reading.snapshot;
+        snapshot.file_descriptors = file_descriptors();
+        snapshot.file_descriptor_limit = getrlimit(Resource::Nofile).current;
+        of_status(&self.files.read("proc/self/status")?, snapshot);
         // Closed to a process that may not be inspected, such as one with rights that its user does not have.
         let io = self.files.read("proc/self/io").ok().and_then(|io| Io::from_buf_read(io.as_bytes()).ok());
-        (reading.disk_read, reading.disk_written) = io.map(|io| (io.read_bytes, io.write_bytes)).unzip();
+        (snapshot.disk_read, snapshot.disk_written) = io.map(|io| (io.read_bytes, io.write_bytes)).unzip();
         reading.cpus = self.files.read("sys/devices/system/cpu/online").ok().and_then(|list| listed(&list));
         Ok(reading)
     }
@@ -53,7 +55,7 @@ impl Reader {
     }
 }
 
-fn of_status(status: &str, reading: &mut OwnReading) {
+fn of_status(status: &str, reading: &mut ProcessSnapshot) {
     reading.memory = kib(status, "VmRSS:").unwrap_or_default();
     reading.memory_virtual = kib(status, "VmSize:").unwrap_or_default();
     reading.memory_peak = kib(status, "VmHWM:");
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_as_far_as_it_goes() {
-        let mut reading = OwnReading::default();
+        let mut reading = ProcessSnapshot::default();
         of_status(
             "Name:\todd: VmRSS: \u{fffd}\t1 kB\nVmSize:\t  20 kB\nVmHWM:\t lots kB\nVmRSS:\t  8 kB\nThreads:\t3\nVmRSS:\t9 kB\n",
             &mut reading,
@@ -125,8 +127,9 @@ mod tests {
     fn p41_the_way_of_other_systems_tells_the_same() {
         let (ours, theirs) = (Reader::default().read().unwrap(), other::Reader::default().read().unwrap());
         let near = |a: u64, b: u64, most: u64| assert!(a.abs_diff(b) <= most, "{a} is not {b} ± {most}");
-        near(ours.memory, theirs.memory, 16 << 20);
-        near(ours.memory_virtual, theirs.memory_virtual, 512 << 20);
+        let (mine, others) = (&ours.snapshot, &theirs.snapshot);
+        near(mine.memory, others.memory, 16 << 20);
+        near(mine.memory_virtual, others.memory_virtual, 512 << 20);
         near(
             ours.uptime.unwrap().as_millis().try_into().unwrap(),
             theirs.uptime.unwrap().as_millis().try_into().unwrap(),

@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use super::count;
 use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample};
+use super::snapshot::ProcessSnapshot;
 use crate::clock::{self, Tick};
 use crate::signal::{
-    Metric, PROCESS_CONTEXT_SWITCHES, PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_DISK_IO,
+    PROCESS_CONTEXT_SWITCHES, PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_DISK_IO,
     PROCESS_FILE_DESCRIPTOR_LIMIT, PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_PEAK, PROCESS_MEMORY_USAGE,
     PROCESS_MEMORY_VIRTUAL, PROCESS_PAGING_FAULTS, PROCESS_THREADS, PROCESS_UPTIME,
 };
@@ -58,18 +59,10 @@ pub(super) struct Own {
 /// This process at one moment. `None` is what this system does not tell.
 #[derive(Default)]
 pub(super) struct OwnReading {
+    pub(super) snapshot: ProcessSnapshot,
     pub(super) cpu: CpuTime,
     /// Processors of the machine that are online.
     pub(super) cpus: Option<u64>,
-    pub(super) share: Option<Share>,
-    pub(super) memory: u64,
-    pub(super) memory_virtual: u64,
-    pub(super) memory_peak: Option<u64>,
-    pub(super) disk_read: Option<u64>,
-    pub(super) disk_written: Option<u64>,
-    pub(super) threads: Option<u64>,
-    pub(super) file_descriptors: Option<u64>,
-    pub(super) file_descriptor_limit: Option<u64>,
     /// Times that a thread left a processor: of its own accord, and not.
     pub(super) switches: Option<[u64; 2]>,
     /// Page faults: minor and major.
@@ -94,7 +87,7 @@ pub(super) struct Share {
 
 impl Own {
     pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
-        let reading = self.reader.read()?;
+        let mut reading = self.reader.read()?;
         let now = clock::now();
         match self.before {
             Some((then, _)) if now.since(then) < SHORTEST => {}
@@ -105,7 +98,10 @@ impl Own {
             }
             None => self.before = Some((now, reading.cpu)),
         }
-        Ok(OwnReading { share: self.share, ..reading })
+        reading.snapshot.cpu_time = reading.cpu.all();
+        reading.snapshot.cpu_utilization = self.share.map(Share::all);
+        reading.snapshot.uptime = reading.uptime.unwrap_or_default();
+        Ok(reading)
     }
 }
 
@@ -135,49 +131,36 @@ impl Share {
 
 impl Probe for Own {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        const USER: Labels = Labels::Fixed(&[("cpu.mode", "user")]);
-        const SYSTEM: Labels = Labels::Fixed(&[("cpu.mode", "system")]);
-        const READ: Labels = Labels::Fixed(&[("disk.io.direction", "read")]);
-        const WRITE: Labels = Labels::Fixed(&[("disk.io.direction", "write")]);
-        const VOLUNTARY: Labels = Labels::Fixed(&[("process.context_switch.type", "voluntary")]);
-        const INVOLUNTARY: Labels = Labels::Fixed(&[("process.context_switch.type", "involuntary")]);
-        const MINOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "minor")]);
-        const MAJOR: Labels = Labels::Fixed(&[("system.paging.fault.type", "major")]);
-
         let own = self.read()?;
-        let by_mode =
-            |metric: &'static Metric, user: f64, system: Option<f64>, sample: &mut Sample| match system {
-                Some(system) => {
-                    sample.with(metric, user, &USER);
-                    sample.with(metric, system, &SYSTEM);
-                }
-                None => sample.value(metric, user),
-            };
-        let system = own.cpu.system.map(|time| time.as_secs_f64());
-        by_mode(&PROCESS_CPU_TIME, own.cpu.user.as_secs_f64(), system, sample);
-        if let Some(share) = own.share {
+        let of = &own.snapshot;
+        let seconds = |time: Duration| time.as_secs_f64();
+        let by_mode = |metric, user, system: Option<f64>, sample: &mut Sample| {
+            // Without a mode where the system does not tell them apart.
+            let labels = system.map_or(Labels::None, |_| Labels::One("cpu.mode", "user"));
+            sample.with(metric, user, &labels);
+            sample.by(metric, ("cpu.mode", "system"), system);
+        };
+        by_mode(&PROCESS_CPU_TIME, seconds(own.cpu.user), own.cpu.system.map(seconds), sample);
+        if let Some(share) = self.share {
             by_mode(&PROCESS_CPU_UTILIZATION, share.user, share.system, sample);
         }
-        sample.value(&PROCESS_MEMORY_USAGE, count(own.memory));
-        sample.value(&PROCESS_MEMORY_VIRTUAL, count(own.memory_virtual));
-        for (metric, value, labels) in [
-            (&PROCESS_MEMORY_PEAK, own.memory_peak, Labels::NONE),
-            (&PROCESS_DISK_IO, own.disk_read, READ),
-            (&PROCESS_DISK_IO, own.disk_written, WRITE),
-            (&PROCESS_THREADS, own.threads, Labels::NONE),
-            (&PROCESS_FILE_DESCRIPTORS, own.file_descriptors, Labels::NONE),
-            (&PROCESS_FILE_DESCRIPTOR_LIMIT, own.file_descriptor_limit, Labels::NONE),
-            (&PROCESS_CONTEXT_SWITCHES, own.switches.map(|[voluntary, _]| voluntary), VOLUNTARY),
-            (&PROCESS_CONTEXT_SWITCHES, own.switches.map(|[_, involuntary]| involuntary), INVOLUNTARY),
-            (&PROCESS_PAGING_FAULTS, own.faults.map(|[minor, _]| minor), MINOR),
-            (&PROCESS_PAGING_FAULTS, own.faults.map(|[_, major]| major), MAJOR),
-        ] {
-            if let Some(value) = value {
-                sample.with(metric, count(value), &labels);
-            }
+        sample.value(&PROCESS_MEMORY_USAGE, count(of.memory));
+        sample.value(&PROCESS_MEMORY_VIRTUAL, count(of.memory_virtual));
+        sample.value(&PROCESS_MEMORY_PEAK, of.memory_peak.map(count));
+        sample.value(&PROCESS_THREADS, of.threads.map(count));
+        sample.value(&PROCESS_FILE_DESCRIPTORS, of.file_descriptors.map(count));
+        sample.value(&PROCESS_FILE_DESCRIPTOR_LIMIT, of.file_descriptor_limit.map(count));
+        sample.value(&PROCESS_UPTIME, own.uptime.map(seconds));
+        for (direction, bytes) in [("read", of.disk_read), ("write", of.disk_written)] {
+            sample.by(&PROCESS_DISK_IO, ("disk.io.direction", direction), bytes.map(count));
         }
-        if let Some(uptime) = own.uptime {
-            sample.value(&PROCESS_UPTIME, uptime.as_secs_f64());
+        for (kind, switches) in
+            ["voluntary", "involuntary"].into_iter().zip(own.switches.into_iter().flatten())
+        {
+            sample.by(&PROCESS_CONTEXT_SWITCHES, ("process.context_switch.type", kind), count(switches));
+        }
+        for (kind, faults) in ["minor", "major"].into_iter().zip(own.faults.into_iter().flatten()) {
+            sample.by(&PROCESS_PAGING_FAULTS, ("system.paging.fault.type", kind), count(faults));
         }
         Ok(())
     }

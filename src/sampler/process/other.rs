@@ -6,6 +6,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{CpuTime, OwnReading};
 use crate::sampler::probe::ProbeError;
+use crate::sampler::snapshot::ProcessSnapshot;
 
 /// Reads this process.
 #[derive(Default)]
@@ -27,10 +28,13 @@ impl Reader {
         Ok(OwnReading {
             cpu: CpuTime { user: Duration::from_millis(process.accumulated_cpu_time()), system: None },
             cpus: Some(system.cpus().len().max(cpus) as u64),
-            memory: process.memory(),
-            memory_virtual: process.virtual_memory(),
-            disk_read: Some(disk.total_read_bytes),
-            disk_written: Some(disk.total_written_bytes),
+            snapshot: ProcessSnapshot {
+                memory: process.memory(),
+                memory_virtual: process.virtual_memory(),
+                disk_read: Some(disk.total_read_bytes),
+                disk_written: Some(disk.total_written_bytes),
+                ..ProcessSnapshot::default()
+            },
             uptime: Some(Duration::from_secs(process.run_time())),
             ..OwnReading::default()
         })

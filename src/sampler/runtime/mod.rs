@@ -19,11 +19,11 @@ mod unstable;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::runtime::Handle;
 
 use self::delay::Delay;
 use super::count;
-use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample};
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::signal::{
@@ -45,12 +45,7 @@ impl Runtimes {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for (place, (name, _)) in self.0.iter().enumerate() {
-            ConfigError::check(!name.is_empty(), "sampler.runtime", name, "a name")?;
-            let twice = self.0[..place].iter().any(|(other, _)| other == name);
-            ConfigError::check(!twice, "sampler.runtime", name, "a name that no other runtime has")?;
-        }
-        Ok(())
+        check_names("sampler.runtime", &self.0, "a name that no other runtime has")
     }
 
     /// With the runtime that this is called in, unless it has another name already, or another one its name.
@@ -135,9 +130,7 @@ impl Followed {
             return;
         };
         let labels = &self.known.labels;
-        if let Some(delay) = delay {
-            sample.with(&RUNTIME_SCHEDULING_DELAY, delay.as_secs_f64(), labels);
-        }
+        sample.with(&RUNTIME_SCHEDULING_DELAY, delay.map(|delay| delay.as_secs_f64()), labels);
         let workers = metrics.num_workers();
         sample.with(&RUNTIME_WORKERS, count(workers as u64), labels);
         sample.with(&RUNTIME_TASKS, count(alive as u64), labels);
@@ -145,11 +138,11 @@ impl Followed {
         let parks = (0..workers).map(|worker| metrics.worker_park_count(worker)).sum();
         sample.with(&RUNTIME_PARKS, count(parks), labels);
 
-        let now = Busy { at: clock::real_now(), time: busy_time(&metrics, workers) };
+        let time = (0..workers).map(|worker| metrics.worker_total_busy_duration(worker)).sum();
+        let now = Busy { at: clock::real_now(), time };
         sample.with(&RUNTIME_BUSY_TIME, now.time.as_secs_f64(), labels);
-        if let Some(share) = self.before.replace(now).and_then(|before| now.share_since(before, workers)) {
-            sample.with(&RUNTIME_UTILIZATION, share, labels);
-        }
+        let share = self.before.replace(now).and_then(|before| now.share_since(before, workers));
+        sample.with(&RUNTIME_UTILIZATION, share, labels);
         #[cfg(tokio_unstable)]
         self.known.more.sample(&metrics, workers, sample);
     }
@@ -171,10 +164,6 @@ impl Busy {
         let busy = self.time.saturating_sub(before.time).as_secs_f64();
         (possible > 0.0).then(|| (busy / possible).min(1.0))
     }
-}
-
-fn busy_time(metrics: &RuntimeMetrics, workers: usize) -> Duration {
-    (0..workers).map(|worker| metrics.worker_total_busy_duration(worker)).sum()
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl Shared {
         match (source.state, done.result) {
             (State::Overdue, _) => {
                 // Its failure is counted and its values are from who knows when; it may try again.
-                source.answered(now, rhythm);
+                source.state = State::Due(source.after_a_pause(now, rhythm));
                 None
             }
             (_, Ok(sample)) => {

@@ -90,13 +90,8 @@ impl Scheduled {
         first.then(|| Note::Fails(self.plan.name.clone(), error))
     }
 
-    /// It answered after it had been given up.
-    pub(super) fn answered(&mut self, now: Tick, rhythm: Rhythm) {
-        self.state = State::Due(self.after_a_pause(now, rhythm));
-    }
-
     /// A growing, jittered pause, and then the next beat: a source that fails wakes no thread for itself alone.
-    fn after_a_pause(&self, now: Tick, rhythm: Rhythm) -> Tick {
+    pub(super) fn after_a_pause(&self, now: Tick, rhythm: Rhythm) -> Tick {
         let every = self.plan.every;
         let pause = Backoff::exponential(every * 2, LONGEST_PAUSE.max(every * 2));
         rhythm.beat(every, now + pause.delay(self.failures_in_a_row, Duration::ZERO))

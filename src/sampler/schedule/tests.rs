@@ -30,17 +30,31 @@ fn source(
     let make = move || -> Box<dyn Probe> {
         let (announce, script) = (announce.clone(), Arc::clone(&script));
         Box::new(Call(move || {
-            let number = {
-                let mut number = script.1.lock();
-                *number += 1;
-                *number
-            };
+            let number = counted(&script.1);
             // The test may be over.
             let _ = announce.send(number);
             (script.0)(number).map_err(|error| ProbeError(error.into()))
         }))
     };
     (Plan { name: name.into(), make: Arc::new(make), every: Duration::from_millis(1), deadline }, readings)
+}
+
+/// The next number, from 1 on.
+fn counted(number: &Mutex<u64>) -> u64 {
+    let mut number = number.lock();
+    *number += 1;
+    *number
+}
+
+/// A source that hangs at each reading until the sender is dropped.
+fn hanging() -> (mpsc::Sender<()>, Plan, Receiver<u64>) {
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let (bad, readings) = source("bad", PATIENCE, move |_| {
+        let _ = released.lock().recv();
+        Ok(1.0)
+    });
+    (release, bad, readings)
 }
 
 fn start(plans: Vec<Plan>) -> (Running, Arc<Latest>) {
@@ -129,12 +143,7 @@ fn p40_a_source_that_hangs_does_not_stop_the_others_and_comes_back() {
 
 #[test]
 fn a_hanging_source_does_not_hold_up_the_end() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let (bad, readings) = source("bad", PATIENCE, move |_| {
-        let _ = released.lock().recv();
-        Ok(1.0)
-    });
+    let (release, bad, readings) = hanging();
     let (running, _latest) = start(vec![bad]);
     assert_eq!(next(&readings), 1);
     drop(running);
@@ -182,21 +191,13 @@ fn p40_a_probe_that_cannot_be_made_is_made_again() {
     let (announce, made) = mpsc::sync_channel(0);
     let number = Mutex::new(0);
     let make = move || -> Box<dyn Probe> {
-        let number = {
-            let mut number = number.lock();
-            *number += 1;
-            *number
-        };
+        let number = counted(&number);
         let _ = announce.send(number);
         assert!(number >= 3, "on purpose");
         Box::new(Call(|| Ok(42.0)))
     };
-    let bad = Plan {
-        name: "bad".into(),
-        make: Arc::new(make),
-        every: Duration::from_millis(1),
-        deadline: PATIENCE,
-    };
+    let every = Duration::from_millis(1);
+    let bad = Plan { name: "bad".into(), make: Arc::new(make), every, deadline: PATIENCE };
     let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
     let (running, latest) = start(vec![bad, good]);
     for number in 1..=3 {
@@ -228,11 +229,7 @@ fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
     let make = move || -> Box<dyn Probe> {
         let (announce, number) = (announce.clone(), Arc::clone(&number));
         Box::new(Device(Box::new(move || {
-            let number = {
-                let mut number = number.lock();
-                *number += 1;
-                *number
-            };
+            let number = counted(&number);
             // Once when it begins, and once when it may go on.
             let _ = announce.send(number);
             let _ = announce.send(number);
@@ -255,12 +252,7 @@ fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
 
 #[test]
 fn the_end_leaves_nothing_behind_but_what_hangs() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let (bad, bad_readings) = source("bad", PATIENCE, move |_| {
-        let _ = released.lock().recv();
-        Ok(1.0)
-    });
+    let (release, bad, bad_readings) = hanging();
     let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
     let (running, latest) = start(vec![bad, good]);
     assert_eq!((next(&bad_readings), next(&good_readings)), (1, 1));

@@ -7,15 +7,13 @@
 mod settings;
 mod standing;
 
-use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::settings::{Threshold, Thresholds};
 use self::standing::{Standing, left_below};
 use super::probe::Figure;
 use crate::clock::Tick;
-use crate::signal::{Level, MachineSign, Sign, Watched};
+use crate::signal::{Level, MachineSign, Sign};
 
 /// The figures of one source, and where they stand.
 #[derive(Debug)]
@@ -26,10 +24,8 @@ pub(super) struct Watch {
 
 #[derive(Debug)]
 struct Watching {
-    component: Cow<'static, str>,
-    watched: Watched,
-    which: Option<Arc<str>>,
-    value: f64,
+    /// As it was read last.
+    figure: Figure,
     /// With the device's own limits, where it has some.
     threshold: Threshold,
     standing: Standing,
@@ -49,11 +45,12 @@ impl Watch {
                 (threshold.warn, threshold.critical) = (warn, critical);
             }
             let place = self.figures.iter().position(|known| known.is(figure)).unwrap_or_else(|| {
-                self.figures.push(Watching::new(figure, threshold));
+                let (figure, standing, at) = (figure.clone(), Standing::NEW, at);
+                self.figures.push(Watching { figure, threshold, standing, at });
                 self.figures.len() - 1
             });
             if let Some(known) = self.figures.get_mut(place) {
-                (known.value, known.threshold, known.at) = (figure.value, threshold, at);
+                (known.figure.value, known.threshold, known.at) = (figure.value, threshold, at);
                 known.standing.read(figure.value, &threshold);
             }
         }
@@ -63,35 +60,24 @@ impl Watch {
     /// Tells where each figure stands that is not too old.
     pub(super) fn signs(&self, now: Tick, emit: &mut dyn FnMut(&str, Sign)) {
         for figure in self.figures.iter().filter(|figure| now.since(figure.at) <= self.good_for) {
-            emit(&figure.component, Sign::Machine(figure.sign()));
+            emit(&figure.figure.component, Sign::Machine(figure.sign()));
         }
     }
 }
 
 impl Watching {
-    fn new(figure: &Figure, threshold: Threshold) -> Self {
-        Self {
-            component: figure.component.clone(),
-            watched: figure.watched,
-            which: figure.which.clone(),
-            value: figure.value,
-            threshold,
-            standing: Standing::NEW,
-            at: Tick(0),
-        }
-    }
-
     fn is(&self, figure: &Figure) -> bool {
-        self.watched == figure.watched && self.which == figure.which && self.component == figure.component
+        let own = &self.figure;
+        own.watched == figure.watched && own.which == figure.which && own.component == figure.component
     }
 
     fn sign(&self) -> MachineSign {
         let level = self.standing.level;
         let limit = if level == Level::Critical { self.threshold.critical } else { self.threshold.warn };
         MachineSign {
-            watched: self.watched,
-            which: self.which.clone(),
-            value: self.value,
+            watched: self.figure.watched,
+            which: self.figure.which.clone(),
+            value: self.figure.value,
             level,
             limit,
             left_below: left_below(limit, &self.threshold),
@@ -101,7 +87,10 @@ impl Watching {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::signal::Watched;
 
     fn figure(component: &'static str, watched: Watched, which: Option<&str>, value: f64) -> Figure {
         Figure { component: component.into(), watched, which: which.map(Into::into), value, own: None }

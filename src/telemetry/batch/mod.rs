@@ -30,6 +30,7 @@ use self::queue::{Queue, Refused};
 pub use self::settings::BatchSettings;
 use self::worker::{Message, Worker};
 use super::counters::{Counters, Lost, Signal, Waiting};
+use super::waiting::ask;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is exported in batches.
@@ -92,17 +93,12 @@ impl<T: Item> Batch<T> {
 
     /// Exports what waits; `false` if that failed or took longer than `limit`.
     pub(super) fn flush(&self, limit: Duration) -> bool {
-        let (reply, answer) = mpsc::channel();
-        self.messages.send(Message::Flush(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+        ask(&self.messages, limit, Message::Flush)
     }
 
     /// Exports what waits and ends the worker; `false` if that failed or took longer than `limit`.
     pub(super) fn shut_down(&self, limit: Duration) -> bool {
-        if !self.shared.queue.close() {
-            return true;
-        }
-        let (reply, answer) = mpsc::channel();
-        self.messages.send(Message::Shutdown(limit, reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
+        !self.shared.queue.close() || ask(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }
 }
 

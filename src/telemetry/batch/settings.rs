@@ -38,44 +38,19 @@ impl Default for BatchSettings {
     }
 }
 
-/// The names of the variables for one kind of thing that waits.
-type Names = [&'static str; 4];
-
-const SPANS: Names = [
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-];
-
-const LOGS: Names = [
-    "OTEL_BLRP_MAX_QUEUE_SIZE",
-    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BLRP_SCHEDULE_DELAY",
-    "OTEL_BLRP_EXPORT_TIMEOUT",
-];
-
 impl BatchSettings {
-    pub(in crate::telemetry) fn with_variables(self, variables: &Variables) -> Result<Self, ConfigError> {
-        self.with(variables, SPANS)
-    }
-
-    pub(in crate::telemetry) fn with_variables_of_logs(
-        self,
-        variables: &Variables,
-    ) -> Result<Self, ConfigError> {
-        self.with(variables, LOGS)
-    }
-
-    fn with(
+    /// `kind` is what the variables call it: `BSP` for spans, `BLRP` for log records.
+    pub(in crate::telemetry) fn with_variables(
         mut self,
+        kind: &str,
         variables: &Variables,
-        [queue, batch, delay, timeout]: Names,
     ) -> Result<Self, ConfigError> {
-        self.queue = variables.number(queue)?.unwrap_or(self.queue);
-        self.batch = variables.number(batch)?.unwrap_or(self.batch);
-        self.delay = variables.milliseconds(delay)?.unwrap_or(self.delay);
-        self.export_timeout = variables.milliseconds(timeout)?.unwrap_or(self.export_timeout);
+        let name = |what| format!("OTEL_{kind}_{what}");
+        self.queue = variables.number(&name("MAX_QUEUE_SIZE"))?.unwrap_or(self.queue);
+        self.batch = variables.number(&name("MAX_EXPORT_BATCH_SIZE"))?.unwrap_or(self.batch);
+        self.delay = variables.milliseconds(&name("SCHEDULE_DELAY"))?.unwrap_or(self.delay);
+        let timeout = variables.milliseconds(&name("EXPORT_TIMEOUT"))?;
+        self.export_timeout = timeout.unwrap_or(self.export_timeout);
         Ok(self)
     }
 

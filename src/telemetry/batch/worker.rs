@@ -11,7 +11,7 @@ use crate::clock;
 use crate::sync::atomic::Ordering;
 use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::Lost;
-use crate::telemetry::waiting::{block_on, guarded};
+use crate::telemetry::waiting::{block_on, guarded, tell};
 
 pub(super) enum Message {
     Full,
@@ -36,9 +36,7 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
                     self.shared.told.store(false, Ordering::Release);
                     self.export_waiting();
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.export_waiting();
-                }
+                Err(RecvTimeoutError::Timeout) => _ = self.export_waiting(),
                 Ok(Message::Flush(reply)) => {
                     let fine = self.export_waiting();
                     // Who asked may have given up.
@@ -59,16 +57,12 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
     }
 
     fn export_waiting(&mut self) -> bool {
-        let waiting = self.shared.queue.take();
         let batch = self.shared.settings.full();
+        let mut waiting = self.shared.queue.take().into_iter();
         let mut fine = true;
-        let mut left = waiting.len();
-        let mut waiting = waiting.into_iter();
-        while left > 0 {
-            let items = left.min(batch);
-            left -= items;
-            let mut part = Vec::with_capacity(items);
-            part.extend(waiting.by_ref().take(items));
+        while waiting.len() > 0 {
+            let mut part = Vec::with_capacity(waiting.len().min(batch));
+            part.extend(waiting.by_ref().take(batch));
             fine &= self.export(part);
         }
         fine
@@ -81,23 +75,11 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
         let result = guarded(|| block_on(self.exporter.export(batch), limit));
         let counters = &self.shared.counters;
         counters.exported(T::SIGNAL, clock::now().since(start), result.is_ok());
-        let signal = T::SIGNAL.as_str();
-        match result {
-            Ok(()) => {
-                if std::mem::replace(&mut self.failing, false) {
-                    tracing::info!("exporting {signal} works again");
-                }
-            }
-            Err(error) => {
-                counters.lost(T::SIGNAL, Lost::ExportFailed, items);
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(
-                        %error,
-                        "cannot export {signal}; they are dropped and counted until it works"
-                    );
-                }
-            }
+        if result.is_err() {
+            counters.lost(T::SIGNAL, Lost::ExportFailed, items);
         }
+        let then = "they are dropped and counted until it works";
+        tell(&mut self.failing, T::SIGNAL, &result, then);
         !self.failing
     }
 }

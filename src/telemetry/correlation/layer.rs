@@ -1,6 +1,5 @@
 //! The layer that takes or makes the id of a request.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -169,6 +168,7 @@ where
 }
 
 /// The context of a request.
+#[derive(Debug)]
 struct Scope {
     id: CorrelationId,
     context: Option<Context>,
@@ -196,6 +196,7 @@ impl Scope {
 
 pin_project! {
     /// The future of [`HttpCorrelation`].
+    #[derive(Debug)]
     pub struct HttpCorrelationFuture<F> {
         #[pin]
         inner: F,
@@ -224,11 +225,5 @@ where
             let _ = response.headers_mut().try_insert(name.clone(), id);
         }
         Poll::Ready(answer)
-    }
-}
-
-impl<F: fmt::Debug> fmt::Debug for HttpCorrelationFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpCorrelationFuture").field("id", &self.scope.id).finish_non_exhaustive()
     }
 }

@@ -23,15 +23,11 @@ use crate::sync::Mutex;
 /// Exports from any thread, through an exporter of opentelemetry-otlp.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Exporter<E> {
-    inner: E,
-    transport: Arc<Transport>,
+    pub(super) inner: E,
+    pub(super) transport: Arc<Transport>,
 }
 
 impl<E> Exporter<E> {
-    pub(super) fn new(inner: E, transport: Arc<Transport>) -> Self {
-        Self { inner, transport }
-    }
-
     /// Puts back the error of the transport, of which `inner` keeps nothing.
     fn with_cause(&self, result: OTelSdkResult) -> OTelSdkResult {
         result.map_err(|error| self.transport.error.lock().take().unwrap_or(error))

@@ -33,7 +33,6 @@ mod headers;
 mod sender;
 mod target;
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -53,6 +52,7 @@ use super::variables::Variables;
 use crate::error::ConfigError;
 
 /// What the exporters of one pipeline share.
+#[derive(Debug)]
 pub(super) struct Background {
     runtime: Option<Runtime>,
     handle: Handle,
@@ -94,7 +94,7 @@ impl Background {
             endpoint,
             reason: error.to_string(),
         })?;
-        Ok(Exporter::new(inner, transport))
+        Ok(Exporter { inner, transport })
     }
 }
 
@@ -104,12 +104,6 @@ impl Drop for Background {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-impl fmt::Debug for Background {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Background")
     }
 }
 

@@ -112,7 +112,6 @@ impl Sender {
         (headers, body)
     }
 
-    #[cfg_attr(not(feature = "otlp-grpc"), allow(unused_mut, unused_variables))]
     async fn try_once(
         &self,
         mut headers: HeaderMap,

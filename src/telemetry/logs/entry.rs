@@ -61,7 +61,7 @@ impl From<&SpanContext> for Ids {
 #[derive(Debug)]
 pub(in crate::telemetry) struct Records<E> {
     exporter: E,
-    maker: Maker,
+    maker: SdkLogger,
     /// Of events: their target takes the place of its name.
     scope: InstrumentationScope,
     /// Whether records say where in the code they were made.
@@ -71,7 +71,7 @@ pub(in crate::telemetry) struct Records<E> {
 impl<E: LogExporter> Records<E> {
     pub(super) fn new(exporter: E, places: bool) -> Self {
         let scope = InstrumentationScope::builder("campanile").build();
-        Self { exporter, maker: Maker::new(), scope, places }
+        Self { exporter, maker: maker(), scope, places }
     }
 }
 
@@ -80,7 +80,7 @@ impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
         let records: Vec<(SdkLogRecord, Option<InstrumentationScope>)> = batch
             .into_iter()
             .map(|entry| match entry {
-                Entry::Event(event) => (event.record(self.maker.empty(), self.places), None),
+                Entry::Event(event) => (event.record(self.maker.create_log_record(), self.places), None),
                 Entry::Native(native) => (native.0, Some(native.1)),
             })
             .collect();
@@ -94,18 +94,9 @@ impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
     }
 }
 
-/// Makes empty records: the SDK lets nobody else.
-#[derive(Debug)]
-pub(super) struct Maker(SdkLogger);
-
-impl Maker {
-    pub(super) fn new() -> Self {
-        Self(SdkLoggerProvider::builder().build().logger("campanile"))
-    }
-
-    pub(super) fn empty(&self) -> SdkLogRecord {
-        self.0.create_log_record()
-    }
+/// Makes empty records: the SDK lets no other type do so.
+pub(super) fn maker() -> SdkLogger {
+    SdkLoggerProvider::builder().build().logger("campanile")
 }
 
 /// What `tracing-log` calls the events that it makes of those of `log`, and where it puts what they said.

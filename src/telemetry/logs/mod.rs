@@ -27,7 +27,6 @@ use super::activation;
 use super::batch::Batch;
 use super::correlation;
 use super::counters::Counters;
-use super::ending::Job;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
@@ -37,10 +36,10 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// Where events go that become log records.
 #[derive(Debug)]
 pub(super) struct Logs {
-    batches: Vec<Arc<Batch<Entry>>>,
+    pub(super) batches: Vec<Arc<Batch<Entry>>>,
     settings: LogSettings,
     /// What the visit of an event's fields keeps, for its span and for its record.
-    visit: SpanLimits,
+    pub(super) visit: SpanLimits,
     /// What an event of a span may hold.
     of_spans: SpanLimits,
     emitted: Lanes<AtomicU64>,
@@ -86,17 +85,6 @@ impl Logs {
         provider.with_log_processor(Native::new(self, secrets)).build()
     }
 
-    /// A job for each exporter.
-    pub(super) fn jobs(
-        &self,
-        job: impl Fn(&Batch<Entry>) -> bool + Copy + Send + 'static,
-    ) -> impl Iterator<Item = Job> {
-        self.batches.iter().map(move |batch| -> Job {
-            let batch = Arc::clone(batch);
-            Box::new(move || job(&batch))
-        })
-    }
-
     /// How many records were handed to the exporters.
     pub(super) fn emitted(&self) -> u64 {
         self.emitted.iter().map(|lane| lane.load(Ordering::Relaxed)).sum()
@@ -106,12 +94,6 @@ impl Logs {
     #[inline]
     pub(super) fn wants(&self, metadata: &Metadata<'_>) -> bool {
         !self.batches.is_empty() && *metadata.level() <= self.settings.level
-    }
-
-    /// The limits within which the fields of an event are visited.
-    #[inline]
-    pub(super) fn visit(&self) -> &SpanLimits {
-        &self.visit
     }
 
     /// What an event takes from the context of its thread. A span that is attached there stands closer than the

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry::logs::{AnyValue, LogRecord as _, Severity};
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger};
 
-use super::entry::{DROPPED, Entry, Maker, severity};
+use super::entry::{DROPPED, Entry, maker, severity};
 use super::{LogSettings, Logs};
 use crate::telemetry::activation;
 use crate::telemetry::batch::{FLUSH, within};
@@ -19,13 +19,13 @@ use crate::telemetry::secrets::Secrets;
 #[derive(Debug)]
 pub(super) struct Native {
     logs: Arc<Logs>,
-    maker: Maker,
+    maker: SdkLogger,
     secrets: Secrets,
 }
 
 impl Native {
     pub(super) fn new(logs: &Arc<Logs>, secrets: &Secrets) -> Self {
-        Self { logs: Arc::clone(logs), maker: Maker::new(), secrets: secrets.clone() }
+        Self { logs: Arc::clone(logs), maker: maker(), secrets: secrets.clone() }
     }
 
     fn admits(&self, severity: Option<Severity>) -> bool {
@@ -48,7 +48,7 @@ impl Native {
             return record.clone();
         }
         // Its attributes can be added to, not taken away: it is built again.
-        let mut new = self.maker.empty();
+        let mut new = self.maker.create_log_record();
         if let Some(name) = record.event_name() {
             new.set_event_name(name);
         }

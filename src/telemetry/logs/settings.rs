@@ -61,7 +61,7 @@ impl LogSettings {
                 *setting = value;
             }
         }
-        self.batch = self.batch.with_variables_of_logs(variables)?;
+        self.batch = self.batch.with_variables("BLRP", variables)?;
         self.batch.check().map_err(|error| error.within("logs"))?;
         Ok(self)
     }

@@ -10,7 +10,6 @@
 mod guard;
 mod push;
 
-use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -81,12 +80,6 @@ impl Outlet {
     }
 }
 
-impl fmt::Debug for Outlet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlet").field("temporality", &self.temporality).finish_non_exhaustive()
-    }
-}
-
 /// The view that makes exponential histograms of all: 160 buckets at most, as the specification has it.
 pub(super) fn exponential(instrument: &Instrument) -> Option<Stream> {
     if instrument.kind() != InstrumentKind::Histogram {
@@ -98,7 +91,6 @@ pub(super) fn exponential(instrument: &Instrument) -> Option<Stream> {
 }
 
 /// Exporters, each with the reader that it asks.
-#[derive(Debug)]
 pub(super) struct Outlets(Vec<(Outlet, Shared)>);
 
 impl Outlets {

@@ -1,6 +1,5 @@
 //! Metrics sent at intervals.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -18,7 +17,7 @@ use crate::clock;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::{Counters, Signal};
-use crate::telemetry::waiting::{block_on, guarded};
+use crate::telemetry::waiting::{ask, block_on, guarded, tell};
 
 /// How metrics are sent.
 #[derive(Clone, Copy, Debug)]
@@ -61,24 +60,14 @@ impl Push {
 
     /// Sends the metrics of now; `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn flush(&self, limit: Duration) -> bool {
-        self.ask(limit, Message::Flush)
+        ask(&self.messages, limit, Message::Flush)
     }
 
     /// Sends the metrics for the last time and ends the thread; `false` if that failed or took longer than
     /// `limit`.
     pub(in crate::telemetry) fn shut_down(&self, limit: Duration) -> bool {
-        self.ended.swap(true, Ordering::AcqRel) || self.ask(limit, |reply| Message::Shutdown(limit, reply))
-    }
-
-    fn ask(&self, limit: Duration, message: impl FnOnce(Sender<bool>) -> Message) -> bool {
-        let (reply, answer) = mpsc::channel();
-        self.messages.send(message(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
-    }
-}
-
-impl fmt::Debug for Push {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Push")
+        self.ended.swap(true, Ordering::AcqRel)
+            || ask(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }
 }
 
@@ -126,18 +115,7 @@ impl<E: PushMetricExporter> Worker<E> {
         let start = clock::now();
         let result = self.try_export(limit);
         self.counters.exported(Signal::Metrics, clock::now().since(start), result.is_ok());
-        match &result {
-            Ok(()) => {
-                if std::mem::replace(&mut self.failing, false) {
-                    tracing::info!("exporting metrics works again");
-                }
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "cannot export metrics; the next interval tries again");
-                }
-            }
-        }
+        tell(&mut self.failing, Signal::Metrics, &result, "the next interval tries again");
         result.is_ok()
     }
 

@@ -4,15 +4,12 @@
 //! us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`, which goes on to the next
 //! service. The one library for it, `opentelemetry-zipkin`, is deprecated and will be removed.
 
-use std::fmt;
-use std::sync::Arc;
-
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use super::carrier::{Carrier, Field, Writer};
-use super::ignored::{self, Header, Reason};
+use super::ignored::{Header, Reason, ignore};
 
 static SINGLE: Field = Field::new("b3");
 static TRACE_ID: Field = Field::new("x-b3-traceid");
@@ -27,16 +24,6 @@ pub(super) const MULTI_FIELDS: [&Field; 4] = [&TRACE_ID, &SPAN_ID, &SAMPLED, &FL
 /// Stands in a context whose trace was asked to be kept in any case.
 #[derive(Clone, Copy, Debug)]
 struct Debug;
-
-/// Decides about the traces that a caller leaves to us.
-#[derive(Clone)]
-pub(super) struct Deferred(pub(super) Arc<dyn Fn(TraceId) -> bool + Send + Sync>);
-
-impl fmt::Debug for Deferred {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Deferred")
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -53,8 +40,12 @@ struct Found {
     state: State,
 }
 
-/// `context` with what the headers say, if they say anything.
-pub(super) fn extract(context: &Context, carrier: &impl Carrier, deferred: &Deferred) -> Option<Context> {
+/// `context` with what the headers say, if they say anything; `keeps` decides about a trace that the caller leaves to us.
+pub(super) fn extract(
+    context: &Context,
+    carrier: &impl Carrier,
+    keeps: impl FnOnce(TraceId) -> bool,
+) -> Option<Context> {
     let found = single(carrier).or_else(|| multi(carrier))?;
     let (trace_id, span_id) = match (found.ids, found.state) {
         (Some(ids), _) => ids,
@@ -69,7 +60,7 @@ pub(super) fn extract(context: &Context, carrier: &impl Carrier, deferred: &Defe
     let sampled = match found.state {
         State::Accepted | State::Debug => true,
         State::Denied => false,
-        State::Deferred => (deferred.0)(trace_id),
+        State::Deferred => keeps(trace_id),
     };
     let flags = TraceFlags::default().with_sampled(sampled);
     let span = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
@@ -124,12 +115,6 @@ fn multi(carrier: &impl Carrier) -> Option<Found> {
     };
     let parsed = ids.zip(state).map(|(ids, state)| Found { ids, state });
     parsed.or_else(|| ignore(Header::XB3, Reason::Malformed))
-}
-
-#[cold]
-fn ignore<T>(header: Header, reason: Reason) -> Option<T> {
-    ignored::count(header, reason);
-    None
 }
 
 fn state(text: &str) -> Option<State> {
@@ -211,7 +196,7 @@ mod tests {
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         // A caller who leaves it to us gets traces with even ids.
         let even = |id: TraceId| id.to_bytes()[15].is_multiple_of(2);
-        extract(&Context::new(), &Any(&fields), &Deferred(Arc::new(even)))
+        extract(&Context::new(), &Any(&fields), even)
     }
 
     fn of(context: Option<&Context>) -> Option<(String, String, bool, bool)> {

@@ -9,7 +9,7 @@ use super::ignored::Reason;
 /// The name of a field, looked up without any work.
 #[derive(Debug)]
 pub(super) struct Field {
-    name: &'static str,
+    pub(super) name: &'static str,
     #[cfg(feature = "http")]
     header: HeaderName,
 }
@@ -22,10 +22,6 @@ impl Field {
             #[cfg(feature = "http")]
             header: HeaderName::from_static(name),
         }
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.name
     }
 }
 

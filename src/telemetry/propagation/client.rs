@@ -1,6 +1,5 @@
 //! The layer that writes, on a client.
 
-use std::fmt;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
@@ -47,7 +46,7 @@ pub fn http_injection_layer() -> HttpInjectionLayer {
 type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_injection_layer`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HttpInjectionLayer {
     propagator: Option<Custom>,
     correlation: HeaderName,
@@ -74,12 +73,6 @@ impl<S> Layer<S> for HttpInjectionLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpInjection { inner, layer: self.clone() }
-    }
-}
-
-impl fmt::Debug for HttpInjectionLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpInjectionLayer").field("correlation", &self.correlation).finish_non_exhaustive()
     }
 }
 

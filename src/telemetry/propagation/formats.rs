@@ -1,8 +1,6 @@
 //! In which formats trace context and baggage go from process to process.
 
-use std::sync::Arc;
-#[cfg(feature = "http")]
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::Context;
@@ -21,9 +19,8 @@ pub(in crate::telemetry) type Propagator = Arc<Formats>;
 
 /// The one that the installed telemetry has chosen.
 static CHOSEN: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
-#[cfg(feature = "http")]
 static DEFAULT: LazyLock<Propagator> =
-    LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], |_| true)));
+    LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], None)));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) enum Format {
@@ -95,7 +92,7 @@ pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<
 pub fn propagator<'a>(
     formats: impl IntoIterator<Item = &'a str>,
 ) -> Result<Arc<dyn TextMapPropagator + Send + Sync>, ConfigError> {
-    Ok(Arc::new(Formats::new(Format::of("propagator", formats)?, |_| true)))
+    Ok(Arc::new(Formats::new(Format::of("propagator", formats)?, None)))
 }
 
 /// Makes `propagator` the one of this process.
@@ -104,7 +101,6 @@ pub(in crate::telemetry) fn choose(propagator: Propagator) {
 }
 
 /// Does `action` with the one to use where nobody says otherwise.
-#[cfg(feature = "http")]
 pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
     match &*CHOSEN.load() {
         Some(chosen) => action(chosen),
@@ -116,28 +112,28 @@ pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Formats {
     formats: Vec<Format>,
-    deferred: b3::Deferred,
+    /// Decides about traces of which a caller says that we shall; without one they are kept.
+    sampler: Option<Arc<Sampler>>,
     /// For those who ask which headers to let through.
     fields: Vec<String>,
 }
 
 impl Formats {
-    /// `keeps` decides about traces of which a caller says that we shall.
-    fn new(formats: Vec<Format>, keeps: impl Fn(TraceId) -> bool + Send + Sync + 'static) -> Self {
+    pub(in crate::telemetry) fn new(formats: Vec<Format>, sampler: Option<Arc<Sampler>>) -> Self {
         let fields = formats.iter().flat_map(|format| match format {
             Format::TraceContext => &trace_context::FIELDS[..],
             Format::Baggage => &baggage::FIELDS,
             Format::B3 => &b3::SINGLE_FIELDS,
             Format::B3Multi => &b3::MULTI_FIELDS,
         });
-        let fields = fields.map(|field| field.name().to_owned()).collect();
-        Self { formats, deferred: b3::Deferred(Arc::new(keeps)), fields }
+        let fields = fields.map(|field| field.name.to_owned()).collect();
+        Self { formats, sampler, fields }
     }
 
-    /// `sampler` decides about those traces.
-    pub(in crate::telemetry) fn sampled_by(formats: Vec<Format>, sampler: Arc<Sampler>) -> Self {
-        // They have no name yet.
-        Self::new(formats, move |trace_id| sampler.keeps(Candidate { trace_id, parent: None, name: "" }))
+    fn keeps(&self, trace_id: TraceId) -> bool {
+        // It has no name yet.
+        let candidate = Candidate { trace_id, parent: None, name: "" };
+        self.sampler.as_ref().is_none_or(|sampler| sampler.keeps(candidate))
     }
 
     /// `context` with what `carrier` says; `None` when that is nothing.
@@ -153,7 +149,7 @@ impl Formats {
                 Format::Baggage => baggage::extract(carrier).map(|baggage| so_far.with_baggage(baggage)),
                 // Either form is read whichever is written.
                 Format::B3 | Format::B3Multi if b3_is_read => None,
-                Format::B3 | Format::B3Multi => b3::extract(so_far, carrier, &self.deferred),
+                Format::B3 | Format::B3Multi => b3::extract(so_far, carrier, |trace_id| self.keeps(trace_id)),
             };
             b3_is_read |= format.is_b3();
             made = next.or(made);

@@ -13,7 +13,6 @@ pub(in crate::telemetry) enum Header {
     Baggage,
     B3,
     XB3,
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     CorrelationId,
 }
 
@@ -41,9 +40,15 @@ static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
 });
 
 /// Has zeros told from now on.
-#[cfg(feature = "http")]
 pub(in crate::telemetry) fn expect() {
     LazyLock::force(&IGNORED);
+}
+
+/// Counts what was ignored, and gives nothing in its place.
+#[cold]
+pub(super) fn ignore<T>(header: Header, reason: Reason) -> Option<T> {
+    count(header, reason);
+    None
 }
 
 /// Counts what was ignored.

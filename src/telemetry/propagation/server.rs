@@ -1,6 +1,5 @@
 //! The layer that reads, on a server.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,7 +49,7 @@ pub fn http_propagation_layer() -> HttpPropagationLayer {
 type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_propagation_layer`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HttpPropagationLayer {
     propagator: Option<Custom>,
 }
@@ -71,14 +70,8 @@ impl<S> Layer<S> for HttpPropagationLayer {
     }
 }
 
-impl fmt::Debug for HttpPropagationLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpPropagationLayer").finish_non_exhaustive()
-    }
-}
-
 /// See [`http_propagation_layer`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HttpPropagation<S> {
     inner: S,
     propagator: Option<Custom>,
@@ -124,14 +117,9 @@ where
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for HttpPropagation<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpPropagation").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
 pin_project! {
     /// The future of [`HttpPropagation`].
+    #[derive(Debug)]
     pub struct HttpPropagationFuture<F> {
         #[pin]
         inner: F,
@@ -146,11 +134,5 @@ impl<F: Future> Future for HttpPropagationFuture<F> {
         let this = self.project();
         let _attached = this.context.clone().map(Context::attach);
         this.inner.poll(cx)
-    }
-}
-
-impl<F: fmt::Debug> fmt::Debug for HttpPropagationFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpPropagationFuture").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

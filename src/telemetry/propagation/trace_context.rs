@@ -8,7 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 
 use super::carrier::{Carrier, Field, Writer};
-use super::ignored::{self, Header, Reason};
+use super::ignored::{self, Header, Reason, ignore};
 
 static TRACEPARENT: Field = Field::new("traceparent");
 static TRACESTATE: Field = Field::new("tracestate");
@@ -32,12 +32,6 @@ pub(super) fn extract(carrier: &impl Carrier) -> Option<SpanContext> {
         return ignore(Header::TraceParent, Reason::Malformed);
     };
     Some(SpanContext::new(trace_id, span_id, flags, true, state(carrier)))
-}
-
-#[cold]
-fn ignore<T>(header: Header, reason: Reason) -> Option<T> {
-    ignored::count(header, reason);
-    None
 }
 
 /// `version-trace_id-span_id-flags`; a later version may have more behind that.

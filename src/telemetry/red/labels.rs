@@ -79,30 +79,11 @@ impl Visit for Reader<'_> {
         self.take(field, &value);
     }
 
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.take(field, &value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.take(field, &value);
-    }
-
-    fn record_i128(&mut self, field: &Field, value: i128) {
-        self.take(field, &value);
-    }
-
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        self.take(field, &value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.take(field, &value);
-    }
-
     fn record_str(&mut self, field: &Field, value: &str) {
         self.take(field, &value);
     }
 
+    /// Whole numbers and `bool` come here too: what they print is the same.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.take(field, &format_args!("{value:?}"));
     }

@@ -20,7 +20,8 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) id: u64,
     pub(in crate::telemetry) metadata: &'static Metadata<'static>,
     pub(in crate::telemetry) context: SpanContext,
-    pub(in crate::telemetry) parent: Parent,
+    pub(in crate::telemetry) parent_span_id: SpanId,
+    pub(in crate::telemetry) parent_is_remote: bool,
     /// The registry's id of the parent, when that is a span of this table; else 0.
     pub(in crate::telemetry) local_parent: u64,
     pub(in crate::telemetry) has_children: bool,
@@ -33,22 +34,6 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) otel: Otel,
     /// Only when it is sampled, or may turn out to be worth it.
     pub(in crate::telemetry) recording: Option<Recording>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(in crate::telemetry) struct Parent {
-    pub(in crate::telemetry) span_id: SpanId,
-    pub(in crate::telemetry) remote: bool,
-}
-
-impl Parent {
-    pub(in crate::telemetry) const NONE: Self = Self { span_id: SpanId::INVALID, remote: false };
-}
-
-impl From<&SpanContext> for Parent {
-    fn from(context: &SpanContext) -> Self {
-        Self { span_id: context.span_id(), remote: context.is_remote() }
-    }
 }
 
 /// How a span went, so far.
@@ -96,13 +81,6 @@ impl Otel {
             Self::Base(context) | Self::Own(context) => Some(context),
         }
     }
-
-    /// Forgets the ids, keeps the baggage.
-    fn rebase(&mut self) {
-        if let Self::Own(context) = self {
-            *self = Self::Base(std::mem::take(context));
-        }
-    }
 }
 
 thread_local! {
@@ -130,7 +108,8 @@ impl Live {
             live.id = id;
             live.metadata = metadata;
             live.context = context;
-            live.parent = Parent::NONE;
+            live.parent_span_id = SpanId::INVALID;
+            live.parent_is_remote = false;
             live.local_parent = 0;
             live.has_children = false;
             live.start = start;
@@ -143,7 +122,8 @@ impl Live {
             id,
             metadata,
             context,
-            parent: Parent::NONE,
+            parent_span_id: SpanId::INVALID,
+            parent_is_remote: false,
             local_parent: 0,
             has_children: false,
             start,
@@ -172,7 +152,7 @@ impl Live {
 
     /// Takes over what fields say about how it went.
     pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>) {
-        self.verdict = fields.status.map_or(self.verdict, Verdict::from);
+        self.verdict = fields.status.unwrap_or(self.verdict);
         if let Some(kind) = &fields.error_type {
             self.error_type = Some(Cow::Owned(kind.clone()));
             // Who names an error says that there is one.
@@ -191,7 +171,8 @@ impl Live {
 
     /// Puts it under `parent`; gives what its context was, to be dropped where no lock is held.
     pub(super) fn adopt(&mut self, parent: &SpanContext, sampled: bool, base: &Context, keep: bool) -> Otel {
-        self.parent = Parent::from(parent);
+        self.parent_span_id = parent.span_id();
+        self.parent_is_remote = parent.is_remote();
         self.local_parent = 0;
         self.context = renamed(&self.context, parent, parent.trace_flags().with_sampled(sampled));
         self.follow_sampling(keep);
@@ -206,7 +187,10 @@ impl Live {
             return;
         }
         self.context = renamed(&self.context, context, context.trace_flags());
-        self.otel.rebase();
+        if let Otel::Own(context) = &mut self.otel {
+            // Without the ids, with the baggage.
+            self.otel = Otel::Base(std::mem::take(context));
+        }
         self.follow_sampling(keep);
     }
 

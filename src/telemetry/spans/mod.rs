@@ -14,7 +14,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::SpanContext;
 
 pub(super) use self::anchor::Anchor;
-pub(super) use self::live::{Live, Otel, Parent, Verdict};
+pub(super) use self::live::{Live, Otel, Verdict};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 

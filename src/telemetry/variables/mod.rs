@@ -36,7 +36,6 @@ impl Variables {
     }
 
     /// The value of the first of `names` that is set, with its name.
-    #[cfg(feature = "otlp")]
     pub(super) fn first_of(&self, names: &[String]) -> Option<(String, String)> {
         names.iter().find_map(|name| Some((name.clone(), self.get(name)?)))
     }
@@ -46,15 +45,16 @@ impl Variables {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, ConfigError> {
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ConfigError> {
         self.get(name)
             .map(|value| {
-                value.parse().map_err(|_| ConfigError::new(name, &value, "a whole number, not negative"))
+                let allowed = "a whole number, not negative";
+                value.parse().map_err(|_| ConfigError::new(name.to_owned(), &value, allowed))
             })
             .transpose()
     }
 
-    pub(super) fn milliseconds(&self, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+    pub(super) fn milliseconds(&self, name: &str) -> Result<Option<Duration>, ConfigError> {
         Ok(self.number(name)?.map(Duration::from_millis))
     }
 
