@@ -1,6 +1,6 @@
 //! Health of a service that keeps its data in Postgres: a pool of `sqlx`, checked.
 //!
-//! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --example postgres_health`
+//! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --features checks --example postgres_health`
 //!
 //! Campanile knows no Postgres. What it asks of a pool are the few functions of `Pool`.
 

@@ -7,8 +7,8 @@
 )]
 //! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
 //!
-//! For people who run axum and tonic services: a few `.layer()` lines and one `install()`, and nothing that was
-//! sent is ever lost.
+//! For people who run axum and tonic services: a few `.layer()` lines and one `install()`. A request that failed for good
+//! is parked, within stated bounds, and each one that is dropped is counted.
 //!
 //! ```
 //! use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Timing};

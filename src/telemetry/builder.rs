@@ -221,23 +221,12 @@ pub struct TelemetryBuilder {
     pub(super) set_ups: Vec<super::machine::SetUp>,
 }
 
-/// Setters that replace one setting.
-macro_rules! setters {
-    ($($(#[$doc:meta])* $setting:ident: $value:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $setting(mut self, $setting: $value) -> Self {
-            self.settings.$setting = $setting;
-            self
-        }
-    )*};
-}
-
 impl TelemetryBuilder {
     /// Exports traces, metrics and logs over OTLP.
     ///
-    /// Where to and how is said by the standard variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and
-    /// `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf`, the default, or `grpc`) first of all: see
-    /// [`VARIABLES`](super::VARIABLES). Without them it is HTTP to port 4318 of this machine. A collector that is not
+    /// The standard variables say where to and how, `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL` first
+    /// of all (`http/protobuf`, the default, or `grpc` with the feature `otlp-grpc`): see [`VARIABLES`](super::VARIABLES).
+    /// Without them it is HTTP to port 4318 of this machine. A collector that is not
     /// there, or too slow, never holds anyone up; what it has to refuse for a moment is sent again.
     #[cfg(feature = "otlp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
@@ -316,14 +305,14 @@ impl TelemetryBuilder {
 
     setters! {
         /// How `install` writes logs to the console: [`Console::Human`] unless told otherwise.
-        console: Console;
+        pub fn console(console: Console) { settings.console = console; }
         /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
-        sampling: Sampling;
+        pub fn sampling(sampling: Sampling) { settings.sampling = sampling; }
         /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
         /// It does unless told otherwise; no network is asked.
-        detection: bool;
+        pub fn detection(detection: bool) { settings.detection = detection; }
         /// What one span may hold.
-        limits: SpanLimits;
+        pub fn limits(limits: SpanLimits) { settings.limits = limits; }
         /// What is redacted in spans, events and logs before anything leaves, the console included:
         /// [`RedactionSettings::default`] unless told otherwise.
         ///
@@ -337,26 +326,26 @@ impl TelemetryBuilder {
         /// assert_eq!(telemetry.redactor().text("iban=DE02"), "iban=[redacted]");
         /// # Ok::<(), campanile::telemetry::TelemetryError>(())
         /// ```
-        redaction: RedactionSettings;
+        pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
         /// How spans wait for their export.
-        batch: BatchSettings;
+        pub fn batch(batch: BatchSettings) { settings.batch = batch; }
         /// Which events become log records, what one may hold, and how they wait for their export.
         ///
         /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
         /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
-        logs: LogSettings;
+        pub fn logs(logs: LogSettings) { settings.logs = logs; }
         /// How many pairs of component and span name have metrics of their own.
-        span_names: usize;
+        pub fn span_names(span_names: usize) { settings.span_names = span_names; }
         /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
-        busy_and_idle: bool;
+        pub fn busy_and_idle(busy_and_idle: bool) { settings.busy_and_idle = busy_and_idle; }
         /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
-        activation: bool;
+        pub fn activation(activation: bool) { settings.activation = activation; }
         /// Whether spans say where in the code they stand. They do unless told otherwise.
-        code_attributes: bool;
+        pub fn code_attributes(code_attributes: bool) { settings.code_attributes = code_attributes; }
         /// The longest that one export of metrics may take.
-        metrics_timeout: Duration;
+        pub fn metrics_timeout(metrics_timeout: Duration) { settings.metrics_timeout = metrics_timeout; }
         /// How often metrics are sent.
-        metrics_every: Duration;
+        pub fn metrics_every(metrics_every: Duration) { settings.metrics_every = metrics_every; }
     }
 
     /// Writes logs to `writer` and not to standard error, without colours.

@@ -141,6 +141,21 @@ fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigEr
     Err(ConfigError::new(NAME, value, allowed))
 }
 
+/// The sinks that a variable may name.
+fn allowed(prometheus: bool) -> String {
+    let sinks = [
+        ("otlp", "otlp", cfg!(feature = "otlp")),
+        ("console", "stdout", cfg!(feature = "stdout")),
+        ("prometheus", "prometheus", cfg!(feature = "prometheus")),
+    ];
+    let sinks = sinks.into_iter().filter(|(sink, ..)| prometheus || *sink != "prometheus");
+    let told = sinks.map(|(sink, feature, on)| match on {
+        true => sink.to_owned(),
+        false => format!("{sink} (with the feature `{feature}` of campanile, which is off)"),
+    });
+    format!("none, or a list of {}", told.collect::<Vec<_>>().join(", "))
+}
+
 /// The sinks of one signal, and whether Prometheus is among them where it may be.
 fn sinks(
     variables: &Variables,
@@ -156,18 +171,7 @@ fn sinks(
             "console" if cfg!(feature = "stdout") => sinks.console = true,
             "prometheus" if prometheus.is_some() && cfg!(feature = "prometheus") => scraped = true,
             "none" | "" => {}
-            _ => {
-                return Err(ConfigError::new(
-                    name,
-                    sink,
-                    if prometheus.is_some() {
-                        "a list of otlp, prometheus and console (feature stdout), as far as their features are on, \
-                         or none"
-                    } else {
-                        "a list of otlp and console (feature stdout), as far as their features are on, or none"
-                    },
-                ));
-            }
+            _ => return Err(ConfigError::new(name, sink, allowed(prometheus.is_some()))),
         }
     }
     Ok((sinks, scraped))

@@ -99,7 +99,7 @@ impl OtlpSettings {
 pub(super) const PROTOCOLS: &str = if cfg!(feature = "otlp-grpc") {
     "grpc or http/protobuf"
 } else {
-    "http/protobuf: campanile is built without the feature `otlp-grpc`"
+    "http/protobuf; grpc needs the feature `otlp-grpc` of campanile, which is off"
 };
 
 /// Of an endpoint, what may be shown: no user, no password and no query.
