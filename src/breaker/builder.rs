@@ -62,7 +62,7 @@ impl<T> Builder<T> {
         pub fn open_for(backoff: Backoff) { settings.open_for = backoff; }
         /// How a half-open circuit decides.
         pub fn half_open(half_open: HalfOpen) { settings.half_open = half_open; }
-        /// So many callers may wait for the verdict of a half-open circuit; the others are refused.
+        /// The number of callers that may wait for the verdict of a half-open circuit; the others are refused.
         pub fn half_open_queue(callers: u32) { settings.half_open_queue = callers; }
         /// What a cancelled call counts for.
         pub fn cancelled(cancelled: Cancelled) { settings.cancelled = cancelled; }

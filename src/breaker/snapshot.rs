@@ -17,7 +17,7 @@ words! {
         Open = "open",
         /// A few probes pass and decide.
         HalfOpen = "half_open",
-        /// Calls are refused until somebody changes it.
+        /// Calls are refused until an operator changes it.
         ForcedOpen = "forced_open",
         /// Calls pass; the window is left alone.
         Disabled = "disabled",

@@ -261,7 +261,7 @@ impl Builder {
         /// told otherwise.
         ///
         /// For a client that stops waiting the request is still its own. A server that has accepted one may owe it to
-        /// its caller to bring it to an end, though nobody waits for the answer any more: where connections are cut
+        /// its caller to bring it to an end, though its caller does not wait for the answer any more: where connections are cut
         /// halfway, that is the only trace of what was asked for. What was done by then is not known, so it is for
         /// services that may do a thing twice. A letter of that kind is
         /// [`Cancelled`](crate::FailureKind::Cancelled), and holds of the body what had come.

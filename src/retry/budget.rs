@@ -217,7 +217,7 @@ mod tests {
         fn p09_the_budget_is_the_naive_count(
             tenths in 0_u64..20,
             min_per_second in 0_u32..3,
-            // A few calls at a moment; or so many that successes share readings of the clock.
+            // A few calls at a moment; or enough of them that successes share readings of the clock.
             most in prop_oneof![Just(4_u64), Just(40), Just(4_000)],
             steps in prop::collection::vec((0_u64..3_000, [0.0..1.0, 0.0..1.0, 0.0..1.0], 0_u64..20_000), 0..60),
         ) {

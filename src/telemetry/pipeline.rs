@@ -248,7 +248,7 @@ impl TelemetryBuilder {
     /// # Errors
     /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
     /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
-    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. That nobody answers there is no error.
+    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. An endpoint that does not answer is no error.
     ///
     /// # Example
     /// ```

@@ -54,7 +54,7 @@ impl CircuitBreaker {
 
 impl<K: Key, F> KeyedBuilder<K, F> {
     setters! {
-        /// So many keys have circuits: [`KeyedSettings::max_keys`].
+        /// The most keys that have circuits: [`KeyedSettings::max_keys`].
         pub fn max_keys(keys: u32) { of.max_keys = keys; }
         /// At most this share of the circuits is open at once: [`KeyedSettings::max_ejected`].
         pub fn max_ejected(share: f64) { of.max_ejected = share; }

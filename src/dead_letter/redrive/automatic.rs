@@ -94,7 +94,7 @@ impl AutoRedrive {
         /// How often to look for letters that other processes left: 100 ms to an hour. Those of this process are known.
         /// Default 5 s.
         pub fn interval(interval: Duration) { interval = interval; }
-        /// For how long nobody else gets a letter that is about to be sent: see [`Redrive::lease`]. Default 30 s.
+        /// For how long no other run gets a letter that is about to be sent: see [`Redrive::lease`]. Default 30 s.
         pub fn lease(lease: Duration) { lease = lease; }
     }
 

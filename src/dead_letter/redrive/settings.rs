@@ -86,7 +86,7 @@ impl Redrive {
         /// How long to wait in all, between two successes, for a circuit breaker that refuses. Default 60 s; zero
         /// stops at the first refusal.
         pub fn max_pause(pause: Duration) { max_pause = pause; }
-        /// For how long nobody else gets a letter that this run is about to send, at least 100 ms. Default 30 s.
+        /// For how long no other run gets a letter that this one is about to send, at least 100 ms. Default 30 s.
         ///
         /// It is prolonged for as long as the run lives: this is how long the letters of a process that died have to
         /// wait.

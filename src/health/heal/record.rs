@@ -116,7 +116,7 @@ words! {
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
     pub enum Withheld {
-        /// Somebody paused it.
+        /// An operator paused it.
         Paused = "paused",
         /// The process is on its way out.
         Draining = "draining",
