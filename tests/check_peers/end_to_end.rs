@@ -52,7 +52,7 @@ async fn an_endpoint_that_slows_warns_then_fails_then_times_out() {
     }
 }
 
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 #[tokio::test]
 async fn readiness_follows_a_redis_that_stops_and_starts() {
     use campanile::health::RedisCheck;

@@ -9,18 +9,18 @@ mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod pool;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 mod redis;
 #[cfg(feature = "http")]
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "http")]
 mod tcp;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 mod tls;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "prometheus")]
 mod allocator;
-#[cfg(all(campanile_real_servers, target_os = "linux"))]
+#[cfg(all(campanile_real_servers, feature = "full", target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod container;
@@ -12,13 +12,13 @@ mod host;
 mod names;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod process;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 mod prometheus;
 #[cfg(feature = "prometheus")]
 mod runtime;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod schedule;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]

@@ -9,10 +9,10 @@ pub mod client;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 pub mod redis;
 pub mod rotel;
-#[cfg(campanile_real_servers)]
+#[cfg(all(campanile_real_servers, feature = "full"))]
 pub mod tls;
 
 use std::{env, path::PathBuf};
