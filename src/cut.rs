@@ -8,6 +8,11 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
+/// Shortens `text` to what `most` bytes hold of it.
+pub(crate) fn shorten(text: &mut String, most: usize) {
+    text.truncate(cut(text, most).len());
+}
+
 /// Where the first character at or after `at` begins: `str::ceil_char_boundary`, which needs Rust 1.91 as well.
 pub(crate) fn boundary_from(text: &str, at: usize) -> usize {
     (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())

@@ -7,7 +7,7 @@ use super::failure::{Ended, Failure};
 use super::letter::{Attempt, Letter, Payload, Redaction};
 use super::lineage;
 use crate::attempts::Tried;
-use crate::cut::cut;
+use crate::cut::shorten;
 use crate::moment;
 use crate::signal::{self, Identity, TraceIds, current_correlation, current_trace};
 use crate::store::LetterId;
@@ -76,7 +76,7 @@ impl Core {
         if let Some(clean) = self.redactor.text(&message, &mut Vec::new()) {
             message = clean;
         }
-        message.truncate(cut(&message, SAID).len());
+        shorten(&mut message, SAID);
         Attempt {
             at,
             took: Some(took),

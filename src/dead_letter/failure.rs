@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use crate::attempts::{MESSAGE, Record, Said, Tried};
-use crate::cut::cut;
+use crate::cut::shorten;
 use crate::outcome::{Classify, FailureKind};
 use crate::panics;
 use crate::store::Fingerprint;
@@ -56,7 +56,7 @@ impl Failure {
             if let Some(clean) = redact(text) {
                 *text = clean;
             }
-            text.truncate(cut(text, MESSAGE).len());
+            shorten(text, MESSAGE);
         }
     }
 

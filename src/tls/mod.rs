@@ -20,7 +20,6 @@ pub(crate) type Connector = HttpConnector;
 
 /// Why there can be no connector.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(crate) enum Fault {
     /// A file is of no use.
     Setting(ConfigError),
@@ -38,7 +37,7 @@ impl From<ConfigError> for Fault {
 
 /// Connects within `limit` and then speaks HTTP/1, or HTTP/2: by TLS and no other way if there are certificates to do so,
 /// else without it.
-#[cfg_attr(not(feature = "tls"), allow(unused_variables, clippy::unnecessary_wraps))]
+#[cfg_attr(not(feature = "tls"), allow(clippy::unnecessary_wraps))]
 pub(crate) fn connector(
     secure: Option<&Certificates>,
     http2: bool,

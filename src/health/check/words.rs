@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use crate::cut::cut;
+use crate::cut::shorten;
 
 /// More of what somebody else says would fill the pages of who looks at health.
 const LONGEST: usize = 240;
@@ -31,7 +31,7 @@ pub(super) fn short(text: &str) -> String {
     let mut line: String =
         text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if line.len() > LONGEST {
-        line.truncate(cut(&line, LONGEST).len());
+        shorten(&mut line, LONGEST);
         line.push('…');
     }
     line

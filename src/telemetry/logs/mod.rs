@@ -30,6 +30,7 @@ use super::counters::Counters;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
+use crate::cut::shorten;
 use crate::lanes::Lanes;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -138,7 +139,7 @@ impl Logs {
         if attributes < self.visit.event_attributes || value_length < self.visit.value_length {
             let Occurrence { attributes: found, dropped, message, error, .. } = &mut occurrence;
             trim(found, dropped, attributes, value_length);
-            message.iter_mut().chain(error).for_each(|text| cut(text, value_length));
+            message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
         self.push(Entry::Event(occurrence));
     }
@@ -148,7 +149,7 @@ impl Logs {
         let SpanLimits { event_attributes, value_length, .. } = self.of_spans;
         if event_attributes < self.visit.event_attributes || value_length < self.visit.value_length {
             trim(&mut fields.attributes, &mut fields.dropped, event_attributes, value_length);
-            fields.message.iter_mut().chain(&mut fields.error).for_each(|text| cut(text, value_length));
+            fields.message.iter_mut().chain(&mut fields.error).for_each(|text| shorten(text, value_length));
         }
     }
 
@@ -170,12 +171,8 @@ fn trim(attributes: &mut Vec<KeyValue>, dropped: &mut u32, count: usize, length:
             && text.as_str().len() > length
         {
             let mut text = text.as_str().to_owned();
-            cut(&mut text, length);
+            shorten(&mut text, length);
             attribute.value = text.into();
         }
     }
-}
-
-fn cut(text: &mut String, length: usize) {
-    text.truncate(crate::cut::cut(text, length).len());
 }

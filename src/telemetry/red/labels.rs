@@ -4,7 +4,7 @@ use std::fmt;
 
 use tracing::field::{Field, FieldSet, Visit};
 
-use crate::cut::cut;
+use crate::cut::shorten;
 use crate::telemetry::secrets::Secrets;
 
 /// The fields that people want to tell spans apart by, in their metrics.
@@ -67,7 +67,7 @@ impl Reader<'_> {
         if let Some(place) = self.labels.place(field.name()) {
             let value = value.to_string();
             let mut value = self.secrets.text(field.name(), &value).into_owned();
-            value.truncate(cut(&value, LONGEST).len());
+            shorten(&mut value, LONGEST);
             value.retain(|c| !c.is_control());
             self.values.push((place, value));
         }

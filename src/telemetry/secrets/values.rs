@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use opentelemetry::Value;
 
 use super::{Mark, Secrets};
-use crate::cut::cut;
+use crate::cut::{cut, shorten};
 use crate::telemetry::limits::SpanLimits;
 
 /// How much further than it may reach a text is looked at: what is cut off of a secret would keep it from being
@@ -92,7 +92,7 @@ impl Values<'_> {
     }
 
     fn cut(&self, mut text: String) -> String {
-        text.truncate(self.limits.cut(&text).len());
+        shorten(&mut text, self.limits.value_length);
         text
     }
 }
