@@ -19,6 +19,7 @@ use super::connect::{Client, client, connector};
 use super::grpc;
 use super::target::Target;
 use crate::backoff::Backoff;
+use crate::error::sources;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
@@ -176,9 +177,8 @@ impl Sender {
 /// repeat what the other side wrote.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
-    let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
-    for depth in 0.. {
-        let Some(error) = next else { break };
+    let mut again = Again::After(Duration::ZERO);
+    for (depth, error) in sources(error).enumerate() {
         if depth < 2 || error.is::<std::io::Error>() || distrust(error) {
             // Writing to a `String` cannot fail.
             let _ = write!(text, ": {error}");
@@ -186,7 +186,6 @@ fn unreached(error: &(dyn Error + 'static)) -> Failure {
         if distrust(error) {
             again = Again::Never;
         }
-        next = error.source();
     }
     Failure { text, again }
 }
