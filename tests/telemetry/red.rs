@@ -82,6 +82,21 @@ fn p30_a_name_or_component_that_comes_late_counts() {
     assert!(pipeline.telemetry.health().snapshot().component(env!("CARGO_CRATE_NAME")).is_none());
 }
 
+#[derive(Debug)]
+struct Broke(std::io::Error);
+
+impl std::fmt::Display for Broke {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broke")
+    }
+}
+
+impl std::error::Error for Broke {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 #[test]
 fn failures_are_told_apart_by_kind() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
@@ -89,6 +104,11 @@ fn failures_are_told_apart_by_kind() {
         let late = std::io::Error::other("late");
         info_span!("call").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
         info_span!("call").in_scope(|| error!(error.type = "timeout", "it took too long"));
+        // By the causes of an error of any type, and else by its own type.
+        let late = Broke(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        info_span!("chain").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
+        let broke = Broke(std::io::Error::other("full"));
+        info_span!("chain").in_scope(|| error!(error = &broke as &dyn std::error::Error, "it failed"));
         drop(info_span!("call", error.type = "429"));
         let span = info_span!("call", error.type = tracing::field::Empty);
         span.record("error.type", "503");
@@ -102,6 +122,9 @@ fn failures_are_told_apart_by_kind() {
     let own = env!("CARGO_CRATE_NAME");
     for kind in ["std::io::error::Error", "timeout", "429", "503", ""] {
         assert_eq!(calls(&pipeline, own, "call", kind), 1.0, "{kind}");
+    }
+    for kind in ["timeout", "Broke"] {
+        assert_eq!(calls(&pipeline, own, "chain", kind), 1.0, "{kind}");
     }
     assert_eq!(calls(&pipeline, own, "call", "_OTHER"), 0.0);
     let other = calls(&pipeline, own, "flood", "_OTHER");

@@ -23,6 +23,7 @@ use super::grpc;
 use super::split::{Part, Parts, split};
 use super::target::Target;
 use crate::backoff::Backoff;
+use crate::error::sources;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
@@ -221,9 +222,8 @@ fn gzip(message: &[u8]) -> Bytes {
 /// repeat what the other side wrote.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
-    let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
-    for depth in 0.. {
-        let Some(error) = next else { break };
+    let mut again = Again::After(Duration::ZERO);
+    for (depth, error) in sources(error).enumerate() {
         if depth < 2 || error.is::<std::io::Error>() || distrust(error) {
             // Writing to a `String` cannot fail.
             let _ = write!(text, ": {error}");
@@ -231,7 +231,6 @@ fn unreached(error: &(dyn Error + 'static)) -> Failure {
         if distrust(error) {
             again = Again::Never;
         }
-        next = error.source();
     }
     Failure { text, again }
 }
