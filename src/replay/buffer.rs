@@ -128,6 +128,19 @@ impl Buffer {
         !state.too_large && state.progress != Progress::Failed
     }
 
+    /// The stream belongs to the next reader that begins with it.
+    #[cfg(feature = "retry")]
+    pub(super) fn take_over(&self) {
+        let mut state = self.0.lock();
+        state.turn += 1;
+        let waiting = state.waiting.take();
+        drop(state);
+        // Its turn is over too, which it is to find out.
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
     pub(super) fn raise_cap(&self, cap: usize) {
         let mut state = self.0.lock();
         state.cap = state.cap.max(cap);

@@ -114,6 +114,15 @@ impl ReplayBody {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
     }
 
+    /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body
+    /// was sent may be sending still.
+    #[cfg(feature = "retry")]
+    pub(crate) fn take_over(&self) {
+        if let Some(buffer) = &self.buffer {
+            buffer.take_over();
+        }
+    }
+
     fn raise_cap(&self, cap: usize) {
         if let Some(buffer) = &self.buffer {
             buffer.raise_cap(cap);

@@ -12,7 +12,7 @@ use super::snapshot::GiveUp;
 use crate::attempts::Said;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::{FailureKind, Outcome, for_time};
 
 /// What is called, and how its answers are read.
 pub(super) trait Target {
@@ -48,6 +48,11 @@ pub(super) trait Target {
         result: <Self::Call as Future>::Output,
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
+
+    /// There will be another attempt: what is left of those before may read no more of the request.
+    fn take_over(request: &Self::Request) {
+        let _ = request;
+    }
 
     /// What the output of an attempt says that failed.
     fn say(&self, output: &Self::Output) -> Said;
@@ -160,9 +165,9 @@ impl<T: Target> Future for Drive<T> {
                         }
                     };
                     // The attempt is dropped before anything else: it may hold a permit that the next one needs.
-                    let kept = match this.state.as_mut().project_replace(State::Done) {
-                        Replaced::Called { kept, .. } => kept,
-                        _ => None,
+                    let kept = match &result {
+                        Some(_) => end_attempt(this.state.as_mut()),
+                        None => for_time(|| end_attempt(this.state.as_mut())),
                     };
                     this.timer.set(None);
                     let judged = match result {
@@ -193,6 +198,7 @@ impl<T: Target> Future for Drive<T> {
                     // So is the refused response, before the wait.
                     drop(judged);
                     if let Some(request) = kept {
+                        T::take_over(&request);
                         if !wait.is_zero() {
                             this.timer.set(Some(sleep(wait)));
                         }
@@ -241,6 +247,15 @@ impl<T: Target> Future for Drive<T> {
                 Projection::Done => return Poll::Pending,
             }
         }
+    }
+}
+
+/// Drops the attempt; gives the request to send again.
+#[inline]
+fn end_attempt<F, R>(state: Pin<&mut State<F, R>>) -> Option<R> {
+    match state.project_replace(State::Done) {
+        Replaced::Called { kept, .. } => kept,
+        _ => None,
     }
 }
 

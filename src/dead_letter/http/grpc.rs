@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
@@ -20,7 +20,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure, classified};
 use crate::dead_letter::future::{DeadLetterFuture, Examine, Step};
 use crate::outcome::BoxingErrors;
-use crate::outcome::{ByGrpcStatus, Classify, FailureKind, Outcome, StreamEnd};
+use crate::outcome::{ByGrpcStatus, Classify, Outcome, kind_of};
 use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -111,7 +111,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: fmt::Display + 'static,
 {
     type Response = Response<GrpcDeadLetterBody<R, C>>;
     type Error = BoxError;
@@ -148,7 +148,7 @@ type Answer<R, C> = Result<Response<GrpcDeadLetterBody<R, C>>, BoxError>;
 impl<R, C> Examine<Result<Response<R>, BoxError>, Answer<R, C>> for GrpcKept<C>
 where
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: fmt::Display + 'static,
     C: Classify<Parts, BoxError>,
 {
     fn pass(result: Result<Response<R>, BoxError>) -> Answer<R, C> {
@@ -162,7 +162,7 @@ where
                 let (head, body) = response.into_parts();
                 let mut outcome = self.0.classifier.classify(Ok(&head));
                 if outcome == Outcome::Success && body.is_end_stream() {
-                    outcome = self.0.classifier.classify_end(StreamEnd::Complete(Some(&head.headers)));
+                    outcome = self.0.classifier.classify_end(Some(&head.headers));
                 }
                 let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
                 (Ok(Response::from_parts(head, body)), failure)
@@ -195,7 +195,7 @@ where
 /// A call whose end is not known yet.
 struct Watch<C> {
     kept: Kept<C>,
-    end: fn(&C, StreamEnd<'_>) -> Outcome,
+    end: fn(&C, Option<&HeaderMap>) -> Outcome,
 }
 
 impl<C> Watch<C> {
@@ -237,7 +237,7 @@ impl<B: Body, C> Default for GrpcDeadLetterBody<B, C> {
 impl<B, C> Body for GrpcDeadLetterBody<B, C>
 where
     B: Body,
-    B::Error: fmt::Display,
+    B::Error: fmt::Display + 'static,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -255,17 +255,18 @@ where
             let Some(watch) = this.watch.take() else {
                 return Poll::Ready(frame);
             };
-            let judged = |end| (watch.end)(&watch.kept.classifier, end).failure();
+            let judged =
+                |trailers: Option<&HeaderMap>| (watch.end)(&watch.kept.classifier, trailers).failure();
             let failure = match &frame {
                 // A message, and with it the call is the caller's.
                 Some(Ok(frame)) if frame.is_data() => None,
                 Some(Ok(frame)) => {
                     let trailers = frame.trailers_ref();
                     let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
-                    judged(StreamEnd::Complete(trailers)).map(|kind| Failure::said(kind, said))
+                    judged(trailers).map(|kind| Failure::said(kind, said))
                 }
-                Some(Err(error)) => Some(Failure::new(FailureKind::Error, "body", &shown(error))),
-                None => judged(StreamEnd::Complete(None)).map(|kind| Failure::said(kind, no_status())),
+                Some(Err(error)) => Some(Failure::new(kind_of(error), "body", &shown(error))),
+                None => judged(None).map(|kind| Failure::said(kind, no_status())),
             };
             *this.parking = watch.park(failure);
             *this.held = Some(frame);

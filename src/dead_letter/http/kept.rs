@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, response};
 use http_body::Body;
-use tokio::time::timeout;
 use tower::BoxError;
 
 use super::{IDEMPOTENCY_KEY, LETTER};
@@ -20,7 +19,7 @@ use crate::dead_letter::future::{Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::Rejected;
-use crate::outcome::{Classify, FailureKind};
+use crate::outcome::{Classify, FailureKind, is_for_time, within};
 use crate::panics::caught;
 use crate::replay::{Captured, ReplayBody};
 use crate::signal::TraceIds;
@@ -115,7 +114,7 @@ impl<C> Kept<C> {
         let payload = async move {
             let Kind { method, uri, version, headers, body, .. } = request;
             let at_rest = match body {
-                Some(body) => match timeout(patience, rest(&body, cap)).await {
+                Some(body) => match within(patience, rest(&body, cap)).await {
                     Ok(Some(captured)) => AtRest::from(captured),
                     _ => AtRest::from(body.captured()),
                 },
@@ -134,20 +133,28 @@ impl<C> Kept<C> {
         Some(Step(core.park(draft, payload)))
     }
 
-    /// That the caller has left before the answer.
-    fn cancelled(&self) -> Ended {
-        let failure =
-            Failure::new(FailureKind::Cancelled, "cancelled", "the caller left before there was an answer");
+    /// That there was no answer when the caller left, or when a layer further out gave the call up `for_time`.
+    fn dropped(&self, for_time: bool) -> Ended {
+        let failure = if for_time {
+            Failure::new(FailureKind::Timeout, "timeout", "a layer further out gave the call up for time")
+        } else {
+            Failure::new(FailureKind::Cancelled, "cancelled", "the caller left before there was an answer")
+        };
         Ended { failure, took: clock::now().since(self.began), record: Record::default() }
     }
 }
 
 impl<C> Drop for Kept<C> {
     fn drop(&mut self) {
-        if self.request.is_some() && self.core.settings.park_cancelled && !std::thread::panicking() {
-            let cancelled = self.cancelled();
+        if self.request.is_none() || std::thread::panicking() {
+            return;
+        }
+        // A call that took too long has failed.
+        let for_time = is_for_time();
+        if for_time || self.core.settings.park_cancelled {
+            let ended = self.dropped(for_time);
             // Nobody waits for it.
-            drop(self.begin_to_park(cancelled));
+            drop(self.begin_to_park(ended));
         }
     }
 }

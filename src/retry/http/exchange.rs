@@ -147,6 +147,10 @@ where
         }
     }
 
+    fn take_over(kept: &Kept) {
+        kept.body.take_over();
+    }
+
     fn say(&self, output: &Self::Output) -> Said {
         match output {
             Ok(answer) => Said::by_head(answer.status(), answer.headers(), answer.extensions()),
