@@ -9,7 +9,7 @@ use super::circuit::Circuit;
 use super::machine::Admission;
 use crate::clock::{self, Tick};
 use crate::error::Rejected;
-use crate::outcome::{FailureKind, Outcome, Settle, is_for_time};
+use crate::outcome::{FailureKind, Outcome, Settle, is_by_caller, is_for_time};
 
 /// The right to make one call. Dropped, it is given back: unused, or with what became of the call.
 pub struct Permit {
@@ -122,6 +122,7 @@ impl Permit {
         let outcome = match self.phase {
             Phase::Reserved => return self.circuit.release(self.admission),
             Phase::Running => Outcome::Failure(FailureKind::Panic),
+            _ if is_by_caller() => Outcome::Ignored,
             _ if is_for_time() => Outcome::Failure(FailureKind::Timeout),
             Phase::Waiting | Phase::Settled => {
                 let ran = clock::now().since(self.since);

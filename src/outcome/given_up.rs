@@ -3,11 +3,14 @@
 //! A dropped future does not learn why it was dropped. A time-out is the fault of what hangs, and a caller that leaves
 //! is not. So whatever of ours drops work for time says so while it does: to the thread, for that is where the layers
 //! inside are dropped too. The time-outs of others, such as tower's, say nothing and look like a caller that leaves.
+//!
+//! In the same way a layer that sees the body of a request says that it is the caller who does not go on with it.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use tokio::time::error::Elapsed;
@@ -15,29 +18,49 @@ use tokio::time::timeout;
 
 thread_local! {
     static FOR_TIME: Cell<bool> = const { Cell::new(false) };
+    #[cfg(any(feature = "breaker", feature = "retry", feature = "dead-letters"))]
+    static BY_CALLER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `end`, which drops work whose time is over.
 #[cold]
 pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
-    /// Puts back what was, also when a drop panics.
-    struct Back(bool);
-
-    impl Drop for Back {
-        fn drop(&mut self) {
-            let _ = FOR_TIME.try_with(|for_time| for_time.set(self.0));
-        }
-    }
-
-    // A thread that ends has no place for it any more.
-    let _back = Back(FOR_TIME.try_with(|for_time| for_time.replace(true)).unwrap_or(false));
-    end()
+    during(&FOR_TIME, end)
 }
 
 /// Whether what is dropped now is dropped because its time is over.
 #[cold]
 pub(crate) fn is_for_time() -> bool {
     FOR_TIME.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Runs `end`, which drops a call that waits for the rest of its caller's request.
+#[cfg(any(feature = "retry", feature = "dead-letters"))]
+#[cold]
+pub(crate) fn by_caller<T>(end: impl FnOnce() -> T) -> T {
+    during(&BY_CALLER, end)
+}
+
+/// Whether what is dropped now waits for the rest of its caller's request.
+#[cfg(feature = "breaker")]
+#[cold]
+pub(crate) fn is_by_caller() -> bool {
+    BY_CALLER.try_with(Cell::get).unwrap_or(false)
+}
+
+fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
+    /// Puts back what was, also when a drop panics.
+    struct Back(&'static LocalKey<Cell<bool>>, bool);
+
+    impl Drop for Back {
+        fn drop(&mut self) {
+            let _ = self.0.try_with(|reason| reason.set(self.1));
+        }
+    }
+
+    // A thread that ends has no place for it any more.
+    let _back = Back(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
+    end()
 }
 
 /// The output of `future`, which is given up after `limit`.

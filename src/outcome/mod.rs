@@ -31,9 +31,15 @@
 //! A caller that reads the head alone leaves before the end, unless there is no body. Who wants its calls to count as
 //! successes reads them to their end.
 //!
-//! The layers do not see the body of a request. A service that does not read it hangs, and so does one whose caller
-//! does not send it: both are cancelled calls to which the rules above apply. On a server, bound the time of uploads
-//! further in (tower-http has `RequestBodyTimeoutLayer`), so that slow clients get an answer and do not count.
+//! # Bodies of requests
+//! A service that does not read the body of its request hangs, and a cancelled call to it counts as above. A caller that
+//! does not go on with the body is at fault itself. A breaker does not see the body; a [`Retry`](crate::Retry) or a
+//! dead letter queue further out does, and where the service waits for its caller when the call is given up before its
+//! head, for whatever reason, the breaker ignores the call. (The last attempt of a retry is not seen: it has the
+//! request itself.) Without one of these, bound the time of uploads further in, as by tower-http's
+//! `RequestBodyTimeoutLayer`: a slow client gets an answer then.
+//!
+//! Once the head is there both sides may wait for each other, and the rule for streams holds.
 //!
 //! # Example
 //! ```
@@ -70,6 +76,10 @@ pub use boxing::{BoxingErrors, BoxingErrorsFuture};
 pub(crate) use codes::GRPC_CODES;
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use given_up::Timed;
+#[cfg(any(feature = "retry", feature = "dead-letters"))]
+pub(crate) use given_up::by_caller;
+#[cfg(feature = "breaker")]
+pub(crate) use given_up::is_by_caller;
 pub(crate) use given_up::{for_time, is_for_time, within};
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;

@@ -114,6 +114,11 @@ impl ReplayBody {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
     }
 
+    /// Whether its reader waits for its caller to go on with it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.buffer.as_ref().is_some_and(|buffer| buffer.is_awaited())
+    }
+
     /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body
     /// was sent may be sending still.
     #[cfg(feature = "retry")]

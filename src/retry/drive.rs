@@ -12,7 +12,7 @@ use super::snapshot::GiveUp;
 use crate::attempts::Said;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::{FailureKind, Outcome, for_time};
+use crate::outcome::{FailureKind, Outcome, by_caller, for_time};
 
 /// What is called, and how its answers are read.
 pub(super) trait Target {
@@ -49,6 +49,12 @@ pub(super) trait Target {
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
 
+    /// Whether a call waits for its caller to go on with the request.
+    fn awaits_caller(request: &Self::Request) -> bool {
+        let _ = request;
+        false
+    }
+
     /// There will be another attempt: what is left of those before may read no more of the request.
     fn take_over(request: &Self::Request) {
         let _ = request;
@@ -83,7 +89,9 @@ pin_project! {
     impl<T: Target> PinnedDrop for Drive<T> {
         fn drop(this: Pin<&mut Self>) {
             if !this.course.is_settled() {
-                this.course.drop_midway(T::rules(&this.link));
+                let mut this = this.project();
+                this.course.drop_midway(T::rules(this.link));
+                give_up_attempt::<T>(this.state.as_mut());
             }
         }
     }
@@ -167,7 +175,7 @@ impl<T: Target> Future for Drive<T> {
                     // The attempt is dropped before anything else: it may hold a permit that the next one needs.
                     let kept = match &result {
                         Some(_) => end_attempt(this.state.as_mut()),
-                        None => for_time(|| end_attempt(this.state.as_mut())),
+                        None => for_time(|| give_up_attempt::<T>(this.state.as_mut())),
                     };
                     this.timer.set(None);
                     let judged = match result {
@@ -257,6 +265,17 @@ fn end_attempt<F, R>(state: Pin<&mut State<F, R>>) -> Option<R> {
         Replaced::Called { kept, .. } => kept,
         _ => None,
     }
+}
+
+/// Drops an attempt that has not ended; gives the request to send again.
+#[cold]
+fn give_up_attempt<T: Target>(mut state: Pin<&mut State<T::Call, T::Request>>) -> Option<T::Request> {
+    if let Projection::Called { kept: Some(kept), .. } = state.as_mut().project()
+        && T::awaits_caller(kept)
+    {
+        return by_caller(|| end_attempt(state));
+    }
+    end_attempt(state)
 }
 
 /// Ready at `until`; sets the timer up when it is asked for the first time.

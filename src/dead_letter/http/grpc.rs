@@ -18,7 +18,7 @@ use crate::clock;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure, classified};
-use crate::dead_letter::future::{DeadLetterFuture, Examine, Step};
+use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
 use crate::outcome::BoxingErrors;
 use crate::outcome::{ByGrpcStatus, Classify, Outcome, kind_of};
 use crate::replay::ReplayBody;
@@ -142,6 +142,12 @@ impl<S: fmt::Debug, C> fmt::Debug for GrpcDeadLetter<S, C> {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct GrpcKept<C>(Kept<C>);
+
+impl<C> Awaits for GrpcKept<C> {
+    fn awaits_caller(&self) -> bool {
+        self.0.awaits_caller()
+    }
+}
 
 type Answer<R, C> = Result<Response<GrpcDeadLetterBody<R, C>>, BoxError>;
 

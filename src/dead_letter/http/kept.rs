@@ -15,7 +15,7 @@ use crate::clock::{self, Tick};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::draft::Draft;
 use crate::dead_letter::failure::{Ended, Failure, classified};
-use crate::dead_letter::future::{Examine, Step};
+use crate::dead_letter::future::{Awaits, Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::Rejected;
@@ -144,15 +144,16 @@ impl<C> Kept<C> {
     }
 }
 
+impl<C> Awaits for Kept<C> {
+    fn awaits_caller(&self) -> bool {
+        self.request.as_ref().and_then(|request| request.body.as_ref()).is_some_and(ReplayBody::is_awaited)
+    }
+}
+
 impl<C> Drop for Kept<C> {
     fn drop(&mut self) {
-        if self.request.is_none() || std::thread::panicking() {
-            return;
-        }
-        // A call that took too long has failed.
-        let for_time = is_for_time();
-        if for_time || self.core.settings.park_cancelled {
-            let ended = self.dropped(for_time);
+        if self.request.is_some() && self.core.settings.park_cancelled && !std::thread::panicking() {
+            let ended = self.dropped(is_for_time());
             // Nobody waits for it.
             drop(self.begin_to_park(ended));
         }

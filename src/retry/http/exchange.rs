@@ -147,6 +147,10 @@ where
         }
     }
 
+    fn awaits_caller(kept: &Kept) -> bool {
+        kept.body.is_awaited()
+    }
+
     fn take_over(kept: &Kept) {
         kept.body.take_over();
     }
