@@ -35,9 +35,8 @@
 //! A service that does not read the body of its request hangs, and a cancelled call to it counts as above. A caller that
 //! does not go on with the body is at fault itself. A breaker does not see the body; a [`Retry`](crate::Retry) or a
 //! dead letter queue further out does, and where the service waits for its caller when the call is given up before its
-//! head, for whatever reason, the breaker ignores the call. (The last attempt of a retry is not seen: it has the
-//! request itself.) Without one of these, bound the time of uploads further in, as by tower-http's
-//! `RequestBodyTimeoutLayer`: a slow client gets an answer then.
+//! head, for whatever reason, the breaker ignores the call. Without one of these, bound the time of uploads further in,
+//! as by tower-http's `RequestBodyTimeoutLayer`: a slow client gets an answer then.
 //!
 //! Once the head is there both sides may wait for each other, and the rule for streams holds.
 //!

@@ -45,6 +45,17 @@ pub struct ReplayBody {
     place: Place,
 }
 
+/// How far the caller is with a body.
+#[derive(Debug)]
+pub(crate) struct Upload(Option<Arc<Buffer>>);
+
+impl Upload {
+    /// Whether a reader waits for the caller to go on.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.as_ref().is_some_and(|buffer| buffer.is_awaited())
+    }
+}
+
 /// What is known of a body.
 #[derive(Debug)]
 pub(crate) enum Captured {
@@ -114,9 +125,9 @@ impl ReplayBody {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
     }
 
-    /// Whether its reader waits for its caller to go on with it.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.buffer.as_ref().is_some_and(|buffer| buffer.is_awaited())
+    /// How far its caller is with it.
+    pub(crate) fn upload(&self) -> Upload {
+        Upload(self.buffer.clone())
     }
 
     /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body

@@ -20,6 +20,7 @@ pub(super) trait Target {
     type Link;
     type Service: ?Sized;
     type Request;
+    type Upload;
     type Call: Future;
     type Output;
 
@@ -49,11 +50,11 @@ pub(super) trait Target {
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
 
-    /// Whether a call waits for its caller to go on with the request.
-    fn awaits_caller(request: &Self::Request) -> bool {
-        let _ = request;
-        false
-    }
+    /// How far a request is that its caller sends by and by.
+    fn upload(request: &Self::Request) -> Self::Upload;
+
+    /// Whether the service waits for the caller to go on with the request.
+    fn awaits_caller(upload: &Self::Upload) -> bool;
 
     /// There will be another attempt: what is left of those before may read no more of the request.
     fn take_over(request: &Self::Request) {
@@ -78,7 +79,7 @@ pin_project! {
     #[repr(C)]
     pub(super) struct Drive<T: Target> {
         #[pin]
-        state: State<T::Call, T::Request>,
+        state: State<T::Call, T::Request, T::Upload>,
         course: Course,
         link: T::Link,
         target: T,
@@ -100,8 +101,8 @@ pin_project! {
 pin_project! {
     #[project = Projection]
     #[project_replace = Replaced]
-    enum State<F, R> {
-        Called { #[pin] call: F, kept: Option<R> },
+    enum State<F, R, U> {
+        Called { #[pin] call: F, kept: Option<R>, upload: U },
         Waiting { request: R },
         Readying { request: R },
         Done,
@@ -142,13 +143,14 @@ fn attempt<T: Target>(
     course: &Course,
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
-) -> State<T::Call, T::Request> {
+) -> State<T::Call, T::Request, T::Upload> {
+    let upload = T::upload(&request);
     let copy = if course.is_last(rules) { None } else { T::copy(&request) };
     let (sent, kept) = match copy {
         Some(copy) => (copy, Some(request)),
         None => (request, None),
     };
-    State::Called { call: call(sent, course.attempt()), kept }
+    State::Called { call: call(sent, course.attempt()), kept, upload }
 }
 
 impl<T: Target> Future for Drive<T> {
@@ -260,7 +262,7 @@ impl<T: Target> Future for Drive<T> {
 
 /// Drops the attempt; gives the request to send again.
 #[inline]
-fn end_attempt<F, R>(state: Pin<&mut State<F, R>>) -> Option<R> {
+fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
     match state.project_replace(State::Done) {
         Replaced::Called { kept, .. } => kept,
         _ => None,
@@ -269,9 +271,11 @@ fn end_attempt<F, R>(state: Pin<&mut State<F, R>>) -> Option<R> {
 
 /// Drops an attempt that has not ended; gives the request to send again.
 #[cold]
-fn give_up_attempt<T: Target>(mut state: Pin<&mut State<T::Call, T::Request>>) -> Option<T::Request> {
-    if let Projection::Called { kept: Some(kept), .. } = state.as_mut().project()
-        && T::awaits_caller(kept)
+fn give_up_attempt<T: Target>(
+    mut state: Pin<&mut State<T::Call, T::Request, T::Upload>>,
+) -> Option<T::Request> {
+    if let Projection::Called { upload, .. } = state.as_mut().project()
+        && T::awaits_caller(upload)
     {
         return by_caller(|| end_attempt(state));
     }

@@ -167,6 +167,7 @@ where
     type Link = &'a Rules;
     type Service = F;
     type Request = ();
+    type Upload = ();
     type Call = Fut;
     type Output = Result<T, CallError<E>>;
 
@@ -180,6 +181,13 @@ where
 
     fn call(work: &mut F, (): (), _: Attempt) -> Fut {
         work()
+    }
+
+    #[inline]
+    fn upload((): &()) {}
+
+    fn awaits_caller((): &()) -> bool {
+        false
     }
 
     fn poll_ready(

@@ -21,7 +21,7 @@ use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::Rejected;
 use crate::outcome::{Classify, FailureKind, is_for_time, within};
 use crate::panics::caught;
-use crate::replay::{Captured, ReplayBody};
+use crate::replay::{Captured, ReplayBody, Upload};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
 
@@ -43,6 +43,8 @@ struct Kind {
     headers: HeaderMap,
     /// None only when it cannot be read a second time.
     body: Option<ReplayBody>,
+    /// How far the caller is with the body.
+    upload: Upload,
     /// The letter of another queue that it is.
     origin: Option<LetterId>,
     /// The id that its letter would have, where somebody has been told.
@@ -74,6 +76,7 @@ impl<C: Clone> Kept<C> {
             version: head.version,
             headers: head.headers.clone(),
             body: body.try_clone(),
+            upload: body.upload(),
             origin,
             id,
         };
@@ -146,7 +149,7 @@ impl<C> Kept<C> {
 
 impl<C> Awaits for Kept<C> {
     fn awaits_caller(&self) -> bool {
-        self.request.as_ref().and_then(|request| request.body.as_ref()).is_some_and(ReplayBody::is_awaited)
+        self.request.as_ref().is_some_and(|request| request.upload.is_awaited())
     }
 }
 
