@@ -131,13 +131,13 @@ words! {
     pub enum FailureKind {
         /// It returned an error or an error response.
         Error = "error",
-        /// It did not answer in time.
+        /// It did not answer in time, or a layer of this crate gave it up for time.
         Timeout = "timeout",
         /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
         Overload = "overload",
         /// It panicked.
         Panic = "panic",
-        /// Its caller gave up.
+        /// Its caller gave up, or left while the body of the response stalled.
         Cancelled = "cancelled",
         /// A layer further down refused it, such as another circuit breaker.
         Rejected = "rejected",

@@ -8,7 +8,7 @@ use super::lane::Lane;
 use crate::clock::{self, Tick};
 use crate::outcome::{FailureKind, Outcome, Settle, is_for_time};
 
-/// A plain call under way. Dropped before its end it counts as cancelled, or as a panic.
+/// A plain call under way. Dropped before its end it counts as cancelled, as a time-out or as a panic.
 pub struct Stopwatch {
     /// None once the call is counted.
     lane: Option<Arc<Lane>>,

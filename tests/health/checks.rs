@@ -397,7 +397,7 @@ async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuits_it_c
         }
     };
     let every = exactly().timeout(Duration::from_millis(500));
-    let check = health.check("p07-a", every.clone(), hangs(&alone)).unwrap();
+    let check = health.check("p07-a", every, hangs(&alone)).unwrap();
     let one_of = FirstOf::new("primary", hangs(&first)).or("replica", || async { Ok::<_, String>(()) });
     let others = health.check("p07-b", every, one_of).unwrap();
     assert_eq!(check.run().await.outcome, CheckOutcome::TimedOut);
