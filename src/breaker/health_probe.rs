@@ -13,7 +13,7 @@ use tower::BoxError;
 use super::circuit::Circuit;
 use super::machine::Observer;
 use crate::clock;
-use crate::outcome::line;
+use crate::outcome::{Timed, line};
 
 type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
@@ -107,12 +107,12 @@ impl Drop for Watched {
 /// One question, in a task of its own: its panic is an answer too.
 async fn ask(check: &Arc<Check>, limit: Duration) -> Result<(), String> {
     let check = Arc::clone(check);
-    let mut task = tokio::spawn(async move { check().await });
-    match timeout(limit, &mut task).await {
+    let mut asked = Timed::spawn(async move { check().await });
+    match timeout(limit, &mut asked.task).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(broken)) => Err(broken.to_string()),
         Err(_) => {
-            task.abort();
+            asked.give_up();
             Err(format!("no answer within {limit:?}"))
         }
     }

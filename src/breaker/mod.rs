@@ -47,7 +47,9 @@
 //! - **The slow-call limit can be learned** from healthy traffic, and an outage is not taken for that: see
 //!   [`Adaptive`].
 //! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
-//!   second where none is set); see [`Cancelled`].
+//!   second where none is set); see [`Cancelled`]. A layer of this crate that gave it up for time makes it a time-out.
+//! - **A response ends with its body.** One that its reader drops midway is a cancelled call, and a failure where it
+//!   had stalled; see [streams](crate::outcome#streams).
 //! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
 //!   order.
 //!

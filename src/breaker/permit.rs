@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use super::circuit::Circuit;
 use super::machine::Admission;
 use crate::clock::{self, Tick};
 use crate::error::Rejected;
-use crate::outcome::{FailureKind, Outcome, Settle};
+use crate::outcome::{FailureKind, Outcome, Settle, is_by_caller, is_for_time};
 
 /// The right to make one call. Dropped, it is given back: unused, or with what became of the call.
 pub struct Permit {
@@ -98,6 +100,11 @@ impl Settle for Permit {
             self.since = clock::now();
         }
     }
+
+    #[cfg(feature = "http")]
+    fn patience(&self) -> Option<Duration> {
+        self.circuit.cancelled_after()
+    }
 }
 
 impl Drop for Permit {
@@ -115,6 +122,8 @@ impl Permit {
         let outcome = match self.phase {
             Phase::Reserved => return self.circuit.release(self.admission),
             Phase::Running => Outcome::Failure(FailureKind::Panic),
+            _ if is_by_caller() => Outcome::Ignored,
+            _ if is_for_time() => Outcome::Failure(FailureKind::Timeout),
             Phase::Waiting | Phase::Settled => {
                 let ran = clock::now().since(self.since);
                 match self.circuit.cancelled_after() {

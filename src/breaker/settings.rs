@@ -74,7 +74,8 @@ impl Default for BreakerSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlowCall {
-    /// A call that takes longer is slow; more than zero.
+    /// A call that takes longer is slow; more than zero. Over HTTP and gRPC a call ends with its body: streams that live
+    /// long by nature are best put behind a breaker of their own.
     #[serde(with = "crate::duration")]
     pub limit: Duration,
     /// Opens at this share of slow calls: more than 0, at most 1.
@@ -99,7 +100,11 @@ impl Default for HalfOpen {
     }
 }
 
-/// What a call counts for whose caller gave up.
+/// What a call counts for whose caller gave up, before the head of the response or in its body.
+///
+/// Before the head the time counts that the call had run, and in the body the time that its reader had waited for the
+/// next frame: see [streams](crate::outcome#streams). A call that a layer of this crate gave up for time is a time-out,
+/// whatever this says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancelled {

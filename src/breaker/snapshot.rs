@@ -101,7 +101,7 @@ pub struct Totals {
     pub ignored: u64,
     /// Failed, by [`FailureKind::index`](crate::FailureKind::index).
     pub failures: [u64; 6],
-    /// Took longer than the slow-call limit, however they ended.
+    /// Took longer than the slow-call limit, whether they failed or not; those that were ignored are not among them.
     pub slow: u64,
     /// Were refused by the circuit.
     pub rejected: u64,

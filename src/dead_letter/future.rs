@@ -14,6 +14,16 @@ use super::failure::{Ended, Failure};
 use super::park::Parking;
 use crate::attempts::Record;
 use crate::clock::{self, Tick};
+use crate::outcome::by_caller;
+
+/// What knows whether a call waits for its caller to go on with the request.
+#[doc(hidden)]
+pub trait Awaits {
+    /// Whether it does.
+    fn awaits_caller(&self) -> bool {
+        false
+    }
+}
 
 /// What knows the request of a call that ends with `R`, of which its caller gets `T`, and whether that is a failure.
 #[doc(hidden)]
@@ -45,7 +55,10 @@ pub struct Step(pub(super) Parking);
 pin_project! {
     /// The future of the services of a [`DeadLetterQueue`](crate::DeadLetterQueue): the call, and where it fails
     /// the wait until its request is parked.
-    pub struct DeadLetterFuture<F, J, T> {
+    pub struct DeadLetterFuture<F, J, T>
+    where
+        J: Awaits,
+    {
         // None once it has ended, or when it panicked before it was there.
         #[pin]
         call: Option<F>,
@@ -57,9 +70,18 @@ pin_project! {
         // need not look at the clock.
         began: Tick,
     }
+
+    impl<F, J: Awaits, T> PinnedDrop for DeadLetterFuture<F, J, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.call.is_some() && this.job.as_ref().is_some_and(J::awaits_caller) {
+                by_caller(|| this.call.set(None));
+            }
+        }
+    }
 }
 
-impl<F, J, T> DeadLetterFuture<F, J, T> {
+impl<F, J: Awaits, T> DeadLetterFuture<F, J, T> {
     /// Makes the call. `job` is none for one that is not to be parked whatever happens; `began` is zero where nobody
     /// has looked at the clock.
     ///
@@ -77,7 +99,7 @@ impl<F, J, T> DeadLetterFuture<F, J, T> {
 impl<F, J, T> Future for DeadLetterFuture<F, J, T>
 where
     F: Future,
-    J: Examine<F::Output, T>,
+    J: Examine<F::Output, T> + Awaits,
 {
     type Output = T;
 
@@ -133,7 +155,7 @@ where
 impl<F, J, T> DeadLetterFuture<F, J, T>
 where
     F: Future,
-    J: Examine<F::Output, T>,
+    J: Examine<F::Output, T> + Awaits,
 {
     /// The call has ended: its caller gets the end once the request is parked.
     #[cold]
@@ -163,7 +185,7 @@ fn ended(failure: Failure, record: &mut Record, began: Tick) -> Ended {
     Ended { failure, took, record: std::mem::take(record) }
 }
 
-impl<F, J, T> fmt::Debug for DeadLetterFuture<F, J, T> {
+impl<F, J: Awaits, T> fmt::Debug for DeadLetterFuture<F, J, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (&self.call, &self.parking) {
             (Some(_), _) => "calling",

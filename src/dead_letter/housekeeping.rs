@@ -5,11 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::asking::Operation;
 use super::core::Core;
 use crate::moment;
+use crate::outcome::within;
 use crate::store::StoreError;
 
 /// Letters go no later than this after their time.
@@ -58,7 +59,7 @@ impl Core {
                 let Some(core) = running.0.upgrade() else {
                     return;
                 };
-                if let Ok(Err(error)) = timeout(LATEST, core.expire()).await {
+                if let Ok(Err(error)) = within(LATEST, core.expire()).await {
                     tracing::debug!(queue = &*core.name, "expired letters stay for now: {error}");
                 }
             }

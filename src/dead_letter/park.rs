@@ -22,6 +22,7 @@ use super::core::Core;
 use super::draft::Draft;
 use super::letter::Payload;
 use super::snapshot::DropReason;
+use crate::outcome::for_time;
 use crate::store::error::Kind;
 use crate::store::{Put, StoreError};
 
@@ -206,10 +207,10 @@ struct GivenUp;
 
 /// Waits for `put`; once it was handed over, for no longer than [`GIVE_UP`]. Before that, its caller has a limit.
 async fn patiently<T>(put: impl Future<Output = T>, handed_over: &AtomicBool) -> Result<T, GivenUp> {
-    let mut put = pin!(put);
+    let mut put = pin!(Some(put));
     let mut limit = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(put) = put.as_mut().poll(cx) {
+    let ended = poll_fn(|cx| {
+        if let Some(Poll::Ready(put)) = put.as_mut().as_pin_mut().map(|put| put.poll(cx)) {
             return Poll::Ready(Ok(put));
         }
         if !handed_over.load(Ordering::Acquire) {
@@ -217,7 +218,11 @@ async fn patiently<T>(put: impl Future<Output = T>, handed_over: &AtomicBool) ->
         }
         limit.get_or_insert_with(|| Box::pin(sleep(GIVE_UP))).as_mut().poll(cx).map(|()| Err(GivenUp))
     })
-    .await
+    .await;
+    if ended.is_err() {
+        for_time(|| put.set(None));
+    }
+    ended
 }
 
 fn reason(error: &StoreError) -> DropReason {

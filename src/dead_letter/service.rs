@@ -11,7 +11,7 @@ use tower::{BoxError, Service};
 use super::core::Core;
 use super::draft::Draft;
 use super::failure::{Ended, Failure, classified};
-use super::future::{DeadLetterFuture, Examine, Step};
+use super::future::{Awaits, DeadLetterFuture, Examine, Step};
 use super::redrive;
 use crate::clock::Tick;
 use crate::outcome::{ByResult, Classify};
@@ -74,6 +74,8 @@ pub struct Plain<Req, C> {
     request: Req,
     classifier: C,
 }
+
+impl<Req, C> Awaits for Plain<Req, C> {}
 
 impl<Req, C, Res, E> Examine<Result<Res, E>, Result<Res, BoxError>> for Plain<Req, C>
 where

@@ -264,7 +264,8 @@ impl Builder {
         /// its caller to bring it to an end, though its caller does not wait for the answer any more: where connections are cut
         /// halfway, that is the only trace of what was asked for. What was done by then is not known, so it is for
         /// services that may do a thing twice. A letter of that kind is
-        /// [`Cancelled`](crate::FailureKind::Cancelled), and holds of the body what had come.
+        /// [`Cancelled`](crate::FailureKind::Cancelled), or [`Timeout`](crate::FailureKind::Timeout) where a layer of this
+        /// crate gave the call up for time, and holds of the body what had come.
         pub fn park_cancelled(yes: bool) { settings.park_cancelled = yes; }
         /// Whether the HTTP layer gives a POST or PATCH an `Idempotency-Key` where it has none; it does not unless told
         /// otherwise.

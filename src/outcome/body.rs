@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::response::Parts;
+use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Classify, FailureKind, Outcome, Settle, StreamEnd};
+use super::silence::Silence;
+use super::{Classify, FailureKind, Outcome, Settle, is_for_time, kind_of_any};
 
 pin_project! {
     /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
     ///
-    /// The end of the stream, an error and a drop midway each count, whichever comes first. It is empty when
-    /// the layer refused the call.
+    /// The end of the stream, an error and a drop midway each count, whichever comes first: see
+    /// [outcomes of streams](crate::outcome#streams). It is empty when the layer refused the call.
     pub struct ObservedBody<B, C, O: Settle> {
         #[pin]
         body: Option<B>,
@@ -27,20 +29,37 @@ struct Watch<C, O: Settle> {
     waiting: Option<(C, O)>,
     /// The body is being polled; still so after a poll, it panicked.
     polling: bool,
-    end: fn(&C, StreamEnd<'_>) -> Outcome,
+    silence: Silence,
+    end: fn(&C, Option<&HeaderMap>) -> Outcome,
 }
 
 impl<C, O: Settle> Watch<C, O> {
-    fn ended(&mut self, end: StreamEnd<'_>) {
+    fn ended(&mut self, trailers: Option<&HeaderMap>) {
         if let Some((classifier, mut observer)) = self.waiting.take() {
-            observer.end(end);
-            observer.settle((self.end)(&classifier, end));
+            observer.end(trailers);
+            observer.settle((self.end)(&classifier, trailers));
         }
     }
 
-    fn failed(&mut self) {
+    #[cold]
+    fn failed(&mut self, kind: FailureKind) {
         if let Some((_, mut observer)) = self.waiting.take() {
-            observer.settle(Outcome::Failure(FailureKind::Error));
+            observer.settle(Outcome::Failure(kind));
+        }
+    }
+
+    /// Its reader left before the end.
+    #[cold]
+    fn left(&mut self) {
+        if let Some((_, mut observer)) = self.waiting.take() {
+            let outcome = if is_for_time() {
+                Outcome::Failure(FailureKind::Timeout)
+            } else if observer.patience().is_some_and(|limit| self.silence.is_stall(limit)) {
+                Outcome::Failure(FailureKind::Cancelled)
+            } else {
+                Outcome::Ignored
+            };
+            observer.settle(outcome);
         }
     }
 
@@ -55,8 +74,8 @@ impl<C, O: Settle> Watch<C, O> {
 impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
         // After a panic, caught or not, the observer's own drop tells it apart from a cancellation.
-        if !self.polling && !std::thread::panicking() {
-            self.ended(StreamEnd::Dropped);
+        if self.waiting.is_some() && !self.polling && !std::thread::panicking() {
+            self.left();
         }
     }
 }
@@ -72,7 +91,11 @@ impl<B, C, O: Settle> ObservedBody<B, C, O> {
 /// want one.
 impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
     fn default() -> Self {
-        Self { body: None, watch: Watch { waiting: None, polling: false, end: |_, _| Outcome::Ignored } }
+        let silence = Silence::default();
+        Self {
+            body: None,
+            watch: Watch { waiting: None, polling: false, silence, end: |_, _| Outcome::Ignored },
+        }
     }
 }
 
@@ -93,7 +116,7 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
         let mut outcome = classifier.classify(Ok(&head));
         let ended = body.is_end_stream();
         if ended && outcome == Outcome::Success {
-            outcome = classifier.classify_end(StreamEnd::Complete(Some(&head.headers)));
+            outcome = classifier.classify_end(Some(&head.headers));
         }
         let waiting = if ended || outcome != Outcome::Success {
             observer.settle(outcome);
@@ -101,12 +124,25 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
         } else {
             Some((classifier, observer))
         };
-        let watch = Watch { waiting, polling: false, end: <C as Classify<Parts, E>>::classify_end };
+        let silence = Silence::new(waiting.is_some() && has_events(&head.headers));
+        let watch = Watch { waiting, polling: false, silence, end: <C as Classify<Parts, E>>::classify_end };
         http::Response::from_parts(head, Self { body: Some(body), watch })
     }
 }
 
-impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
+/// Whether it is a stream of server-sent events, which says something when something happens.
+fn has_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENTS.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+impl<B, C, O> Body for ObservedBody<B, C, O>
+where
+    B: Body,
+    B::Error: 'static,
+    O: Settle,
+{
     type Data = B::Data;
     type Error = B::Error;
 
@@ -121,17 +157,20 @@ impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
         this.watch.in_user_code(true);
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
-        let frame = ready!(polled);
+        let Poll::Ready(frame) = polled else {
+            this.watch.silence.goes_on();
+            return Poll::Pending;
+        };
+        this.watch.silence.ends();
         match &frame {
             Some(Ok(frame)) => {
                 // A reader that trusts `is_end_stream` does not poll again.
                 if frame.is_trailers() || body.is_end_stream() {
-                    let trailers = frame.trailers_ref();
-                    this.watch.ended(StreamEnd::Complete(trailers));
+                    this.watch.ended(frame.trailers_ref());
                 }
             }
-            Some(Err(_)) => this.watch.failed(),
-            None => this.watch.ended(StreamEnd::Complete(None)),
+            Some(Err(error)) => this.watch.failed(kind_of_any(error)),
+            None => this.watch.ended(None),
         }
         Poll::Ready(frame)
     }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-#[cfg(feature = "http")]
-use super::StreamEnd;
 use super::{Classify, Outcome};
 use crate::error::Cause;
 
@@ -41,8 +39,8 @@ where
     }
 
     #[cfg(feature = "http")]
-    fn classify_end(&self, end: StreamEnd<'_>) -> Outcome {
-        self.classifier.classify_end(end)
+    fn classify_end(&self, trailers: Option<&http::HeaderMap>) -> Outcome {
+        self.classifier.classify_end(trailers)
     }
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::{Classify, FailureKind, Outcome, StreamEnd, kind_of};
+use super::{Classify, FailureKind, Outcome, kind_of};
 
 /// The rule for gRPC: the `grpc-status` in the trailers decides, or in the head when there is no body.
 ///
@@ -26,13 +26,10 @@ impl Classify<Parts> for ByGrpcStatus {
         }
     }
 
-    fn classify_end(&self, end: StreamEnd<'_>) -> Outcome {
-        match end {
-            StreamEnd::Complete(trailers) => match trailers.and_then(code_in) {
-                Some(code) => grpc_outcome(code),
-                None => Outcome::Failure(FailureKind::Error),
-            },
-            StreamEnd::Dropped => Outcome::Ignored,
+    fn classify_end(&self, trailers: Option<&HeaderMap>) -> Outcome {
+        match trailers.and_then(code_in) {
+            Some(code) => grpc_outcome(code),
+            None => Outcome::Failure(FailureKind::Error),
         }
     }
 }

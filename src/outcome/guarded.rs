@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -64,6 +66,10 @@ impl<O: Settle> Settle for Option<O> {
         if let Some(observer) = self {
             observer.pending();
         }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.as_ref()?.patience()
     }
 }
 

@@ -4,6 +4,42 @@
 //! [`Classify`] turns a result into an [`Outcome`]. A response that streams is asked twice, at its head and
 //! at its end, because a gRPC status stands in the trailers and a body may break midway.
 //!
+//! # Calls that are given up
+//! A call whose future is dropped before its end was *cancelled*. It is a failure where that is the service's fault:
+//! - **A layer of this crate gave it up for time** ([`Retry`](crate::Retry)'s `attempt_timeout` and `deadline`, a
+//!   `BodyTimeoutLayer`, the time-out of a check): [`FailureKind::Timeout`], however short the time was, in each layer
+//!   inside of that one that runs in the same task.
+//! - **Anything else dropped it**, such as the time-out of another crate or a client that is gone: the layer cannot
+//!   tell why. To a circuit breaker it is [`FailureKind::Cancelled`] when the call had run for longer than
+//!   [`Cancelled`](https://docs.rs/campanile/latest/campanile/breaker/enum.Cancelled.html) allows, else
+//!   [`Outcome::Ignored`]. `Timing` counts each as [`FailureKind::Cancelled`].
+//!
+//! # Streams
+//! A response over HTTP or gRPC ends where its body ends. A body that its reader drops before that is a cancelled call
+//! too, and never a success, whatever the head said:
+//! - It is [`FailureKind::Timeout`] where a layer of this crate dropped it for time.
+//! - It is [`FailureKind::Cancelled`] where the stream had *stalled*: its reader was waiting, and no frame came for
+//!   longer than the limit. The limit of a breaker is that for calls; the limit of `Timing` is one second.
+//! - Else it is [`Outcome::Ignored`]: it neither opens nor closes a circuit, and frees the permit of a half-open one.
+//!
+//! How long the stream lived does not matter. Nor does silence that belongs to it: that of a `text/event-stream`,
+//! silence no longer than one before in the same stream, and silence that its reader bore for ten minutes and more
+//! (unless the limit is longer). A reader that does not poll does not wait, however long it stays away. A stream that is
+//! often silent for other reasons, such as a gRPC `Watch`, is best put behind a breaker of its own with
+//! `Cancelled::FailureAfter` or `Cancelled::Ignored`.
+//!
+//! A caller that reads the head alone leaves before the end, unless there is no body. Who wants its calls to count as
+//! successes reads them to their end.
+//!
+//! # Bodies of requests
+//! A service that does not read the body of its request hangs, and a cancelled call to it counts as above. A caller that
+//! does not go on with the body is at fault itself. A breaker does not see the body; a [`Retry`](crate::Retry) or a
+//! dead letter queue further out does, and where the service waits for its caller when the call is given up before its
+//! head, for whatever reason, the breaker ignores the call. Without one of these, bound the time of uploads further in,
+//! as by tower-http's `RequestBodyTimeoutLayer`: a slow client gets an answer then.
+//!
+//! Once the head is there both sides may wait for each other, and the rule for streams holds.
+//!
 //! # Example
 //! ```
 //! use campanile::outcome::{Classify, FailureKind, Outcome};
@@ -20,12 +56,15 @@
 mod body;
 mod cause;
 mod codes;
+mod given_up;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guarded;
 mod kind;
 #[cfg(any(feature = "http", feature = "otlp"))]
 mod retry_after;
+#[cfg(feature = "http")]
+mod silence;
 #[cfg(feature = "http")]
 mod status;
 mod words;
@@ -34,6 +73,13 @@ mod words;
 pub use body::ObservedBody;
 pub use cause::ByCause;
 pub(crate) use codes::GRPC_CODES;
+#[cfg(any(feature = "breaker", feature = "checks"))]
+pub(crate) use given_up::Timed;
+#[cfg(any(feature = "retry", feature = "dead-letters"))]
+pub(crate) use given_up::by_caller;
+#[cfg(feature = "breaker")]
+pub(crate) use given_up::is_by_caller;
+pub(crate) use given_up::{for_time, is_for_time, within};
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;
 #[cfg(feature = "grpc")]
@@ -43,6 +89,8 @@ pub use guarded::Judged;
 #[cfg(feature = "http")]
 pub use guarded::Streamed;
 pub(crate) use kind::kind_of;
+#[cfg(feature = "http")]
+pub(crate) use kind::kind_of_any;
 #[cfg(any(feature = "http", feature = "otlp"))]
 pub(crate) use retry_after::retry_after;
 #[cfg(feature = "http")]
@@ -86,13 +134,13 @@ words! {
     pub enum FailureKind {
         /// It returned an error or an error response.
         Error = "error",
-        /// It did not answer in time.
+        /// It did not answer in time, or a layer of this crate gave it up for time.
         Timeout = "timeout",
         /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
         Overload = "overload",
         /// It panicked.
         Panic = "panic",
-        /// Its caller gave up.
+        /// Its caller gave up, or left while the body of the response stalled.
         Cancelled = "cancelled",
         /// A layer further down refused it, such as another circuit breaker.
         Rejected = "rejected",
@@ -140,24 +188,14 @@ pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
     /// The outcome of a result; for a response that streams, of its head alone.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
 
-    /// The outcome of a stream whose head was a success and that broke off without an error of its own.
+    /// The outcome of a response whose head was a success and whose body was read to its end, where these trailers
+    /// stood. A response without a body gives its headers.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    fn classify_end(&self, end: StreamEnd<'_>) -> Outcome {
-        let _ = end;
+    fn classify_end(&self, trailers: Option<&http::HeaderMap>) -> Outcome {
+        let _ = trailers;
         Outcome::Success
     }
-}
-
-/// How a response body ended.
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-#[derive(Clone, Copy, Debug)]
-pub enum StreamEnd<'a> {
-    /// It was read to its end, where these trailers stood; a response without body gives its headers.
-    Complete(Option<&'a http::HeaderMap>),
-    /// Its reader dropped it before the end.
-    Dropped,
 }
 
 /// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
@@ -178,10 +216,16 @@ pub trait Settle {
         let _ = head;
     }
 
-    /// The response ended so; its outcome follows.
+    /// The response was read to its end, where these trailers stood; its outcome follows.
     #[cfg(feature = "http")]
-    fn end(&mut self, end: StreamEnd<'_>) {
-        let _ = end;
+    fn end(&mut self, trailers: Option<&http::HeaderMap>) {
+        let _ = trailers;
+    }
+
+    /// A stream that is silent for longer while its reader waits has stalled; none when that is no failure.
+    #[cfg(feature = "http")]
+    fn patience(&self) -> Option<std::time::Duration> {
+        None
     }
 }
 

@@ -31,6 +31,8 @@ struct State {
     progress: Progress,
     /// None while someone polls it, and at its end.
     stream: Option<Stream>,
+    /// It had nothing when it was polled last.
+    silent: bool,
     /// What the stream said last about its rest.
     rest: SizeHint,
     /// The turn of the last reader that began with the stream.
@@ -100,6 +102,7 @@ impl Buffer {
             too_large: false,
             progress: Progress::Open,
             stream: Some(stream),
+            silent: false,
             rest,
             turn: 0,
             waiting: None,
@@ -116,6 +119,7 @@ impl Buffer {
             too_large: false,
             progress: Progress::Complete,
             stream: None,
+            silent: false,
             rest: SizeHint::with_exact(0),
             turn: 0,
             waiting: None,
@@ -126,6 +130,25 @@ impl Buffer {
     pub(super) fn is_whole(&self) -> bool {
         let state = self.0.lock();
         !state.too_large && state.progress != Progress::Failed
+    }
+
+    /// Whether its reader asked for more and there was nothing.
+    pub(super) fn is_awaited(&self) -> bool {
+        let state = self.0.lock();
+        state.silent && state.progress == Progress::Open
+    }
+
+    /// The stream belongs to the next reader that begins with it.
+    #[cfg(feature = "retry")]
+    pub(super) fn take_over(&self) {
+        let mut state = self.0.lock();
+        state.turn += 1;
+        let waiting = state.waiting.take();
+        drop(state);
+        // Its turn is over too, which it is to find out.
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
     }
 
     pub(super) fn raise_cap(&self, cap: usize) {
@@ -300,6 +323,7 @@ impl Lent<'_> {
             }
         }
         state.rest = rest;
+        state.silent = polled.is_pending();
         if state.progress == Progress::Open {
             state.stream = self.stream.take();
         }

@@ -45,6 +45,17 @@ pub struct ReplayBody {
     place: Place,
 }
 
+/// How far the caller is with a body.
+#[derive(Debug)]
+pub(crate) struct Upload(Option<Arc<Buffer>>);
+
+impl Upload {
+    /// Whether a reader waits for the caller to go on.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.as_ref().is_some_and(|buffer| buffer.is_awaited())
+    }
+}
+
 /// What is known of a body.
 #[derive(Debug)]
 pub(crate) enum Captured {
@@ -112,6 +123,20 @@ impl ReplayBody {
     /// Whether [`ReplayBody::try_clone`] would give a body now.
     pub(crate) fn can_clone(&self) -> bool {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
+    }
+
+    /// How far its caller is with it.
+    pub(crate) fn upload(&self) -> Upload {
+        Upload(self.buffer.clone())
+    }
+
+    /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body
+    /// was sent may be sending still.
+    #[cfg(feature = "retry")]
+    pub(crate) fn take_over(&self) {
+        if let Some(buffer) = &self.buffer {
+            buffer.take_over();
+        }
     }
 
     fn raise_cap(&self, cap: usize) {

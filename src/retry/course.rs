@@ -9,7 +9,7 @@ use super::snapshot::{GiveUp, RetrySnapshot, Tally};
 use crate::attempts::{self, Said};
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::{FailureKind, Outcome, is_for_time};
 use crate::signal::{self, Emit, Source};
 
 /// What all calls of one handle share.
@@ -190,7 +190,11 @@ impl Course {
 
     /// It was dropped before it came to an end.
     pub(super) fn drop_midway(&self, rules: &Rules) {
-        rules.cancelled();
+        if is_for_time() {
+            rules.tally.give_up(GiveUp::Deadline);
+        } else {
+            rules.cancelled();
+        }
         if self.told {
             attempts::is_dropped(self.id());
         }

@@ -12,7 +12,7 @@ use super::snapshot::GiveUp;
 use crate::attempts::Said;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::{FailureKind, Outcome, by_caller, for_time};
 
 /// What is called, and how its answers are read.
 pub(super) trait Target {
@@ -20,6 +20,7 @@ pub(super) trait Target {
     type Link;
     type Service: ?Sized;
     type Request;
+    type Upload;
     type Call: Future;
     type Output;
 
@@ -49,6 +50,17 @@ pub(super) trait Target {
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
 
+    /// How far a request is that its caller sends by and by.
+    fn upload(request: &Self::Request) -> Self::Upload;
+
+    /// Whether the service waits for the caller to go on with the request.
+    fn awaits_caller(upload: &Self::Upload) -> bool;
+
+    /// There will be another attempt: what is left of those before may read no more of the request.
+    fn take_over(request: &Self::Request) {
+        let _ = request;
+    }
+
     /// What the output of an attempt says that failed.
     fn say(&self, output: &Self::Output) -> Said;
 
@@ -67,7 +79,7 @@ pin_project! {
     #[repr(C)]
     pub(super) struct Drive<T: Target> {
         #[pin]
-        state: State<T::Call, T::Request>,
+        state: State<T::Call, T::Request, T::Upload>,
         course: Course,
         link: T::Link,
         target: T,
@@ -78,7 +90,9 @@ pin_project! {
     impl<T: Target> PinnedDrop for Drive<T> {
         fn drop(this: Pin<&mut Self>) {
             if !this.course.is_settled() {
-                this.course.drop_midway(T::rules(&this.link));
+                let mut this = this.project();
+                this.course.drop_midway(T::rules(this.link));
+                give_up_attempt::<T>(this.state.as_mut());
             }
         }
     }
@@ -87,8 +101,8 @@ pin_project! {
 pin_project! {
     #[project = Projection]
     #[project_replace = Replaced]
-    enum State<F, R> {
-        Called { #[pin] call: F, kept: Option<R> },
+    enum State<F, R, U> {
+        Called { #[pin] call: F, kept: Option<R>, upload: U },
         Waiting { request: R },
         Readying { request: R },
         Done,
@@ -129,13 +143,14 @@ fn attempt<T: Target>(
     course: &Course,
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
-) -> State<T::Call, T::Request> {
+) -> State<T::Call, T::Request, T::Upload> {
+    let upload = T::upload(&request);
     let copy = if course.is_last(rules) { None } else { T::copy(&request) };
     let (sent, kept) = match copy {
         Some(copy) => (copy, Some(request)),
         None => (request, None),
     };
-    State::Called { call: call(sent, course.attempt()), kept }
+    State::Called { call: call(sent, course.attempt()), kept, upload }
 }
 
 impl<T: Target> Future for Drive<T> {
@@ -160,9 +175,9 @@ impl<T: Target> Future for Drive<T> {
                         }
                     };
                     // The attempt is dropped before anything else: it may hold a permit that the next one needs.
-                    let kept = match this.state.as_mut().project_replace(State::Done) {
-                        Replaced::Called { kept, .. } => kept,
-                        _ => None,
+                    let kept = match &result {
+                        Some(_) => end_attempt(this.state.as_mut()),
+                        None => for_time(|| give_up_attempt::<T>(this.state.as_mut())),
                     };
                     this.timer.set(None);
                     let judged = match result {
@@ -193,6 +208,7 @@ impl<T: Target> Future for Drive<T> {
                     // So is the refused response, before the wait.
                     drop(judged);
                     if let Some(request) = kept {
+                        T::take_over(&request);
                         if !wait.is_zero() {
                             this.timer.set(Some(sleep(wait)));
                         }
@@ -242,6 +258,28 @@ impl<T: Target> Future for Drive<T> {
             }
         }
     }
+}
+
+/// Drops the attempt; gives the request to send again.
+#[inline]
+fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
+    match state.project_replace(State::Done) {
+        Replaced::Called { kept, .. } => kept,
+        _ => None,
+    }
+}
+
+/// Drops an attempt that has not ended; gives the request to send again.
+#[cold]
+fn give_up_attempt<T: Target>(
+    mut state: Pin<&mut State<T::Call, T::Request, T::Upload>>,
+) -> Option<T::Request> {
+    if let Projection::Called { upload, .. } = state.as_mut().project()
+        && T::awaits_caller(upload)
+    {
+        return by_caller(|| end_attempt(state));
+    }
+    end_attempt(state)
 }
 
 /// Ready at `until`; sets the timer up when it is asked for the first time.

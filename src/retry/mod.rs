@@ -56,7 +56,16 @@
 //!   of it stands in the [snapshot](RetrySnapshot::budget_left) and in the metrics.
 //! - **The deadline** bounds the call with its attempts and waits. A wait that would reach it is not begun: the
 //!   caller gets the result at hand, at once. An attempt that hangs is ended there, and so is the wait for a
-//!   service to be ready.
+//!   service to be ready. Over HTTP and gRPC a call ends with the *head* of its response, and so do its deadline and
+//!   the [time of an attempt](Builder::attempt_timeout): the body is its reader's. A `BodyTimeoutLayer` bounds that.
+//! - **An attempt that is ended for time is a time-out to all**: circuit breakers and timings inside of the retry
+//!   count it as [`Timeout`](crate::FailureKind::Timeout), however short the time was. Those behind a spawned task,
+//!   such as tower's `Buffer`, do not learn of it.
+//! - **An answer that comes before the body of the request was read to its end** is judged like any other, and the
+//!   request is sent again if the rules above allow it: what was read is replayed, and the next attempt goes on with
+//!   the stream where it stands. The earlier attempt reads no more of it from the moment that there is to be another.
+//!   linkerd's proxy does not retry such requests; here a stream that reached a server which is not ready is worth
+//!   another server.
 //! - **Nothing is held while it waits**: the refused response is dropped first, so that a connection or a permit
 //!   it holds is free. Readiness is asked again before each attempt, of the very instance that is called.
 //! - **A call that succeeds at once pays for none of it**: it is made by the service itself, which is copied when
@@ -109,7 +118,10 @@ pub use handle::Retry;
 #[cfg(feature = "grpc")]
 pub use http::GrpcRetryLayer;
 #[cfg(feature = "http")]
-pub use http::{HttpRetryFuture, HttpRetryLayer, HttpRetrying, RetryBody};
+pub use http::{
+    BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer, HttpRetryFuture, HttpRetryLayer, HttpRetrying,
+    RetryBody, TimedBody,
+};
 pub use layer::RetryLayer;
 pub use service::{RetryFuture, Retrying};
 pub use settings::{Builder, DEFAULT_CAP, RetrySettings};

@@ -40,6 +40,7 @@ where
     type Link = &'a Rules;
     type Service = F;
     type Request = ();
+    type Upload = ();
     type Call = Fut;
     type Output = Result<T, CallError<E>>;
 
@@ -53,6 +54,13 @@ where
 
     fn call(work: &mut F, (): (), _: Attempt) -> Fut {
         work()
+    }
+
+    #[inline]
+    fn upload((): &()) {}
+
+    fn awaits_caller((): &()) -> bool {
+        false
     }
 
     fn poll_ready(

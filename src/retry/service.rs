@@ -77,6 +77,7 @@ where
     type Link = Arc<Shared<S>>;
     type Service = S;
     type Request = Req;
+    type Upload = ();
     type Call = S::Future;
     type Output = Result<S::Response, BoxError>;
 
@@ -93,6 +94,13 @@ where
     #[inline]
     fn call(service: &mut S, request: Req, _: Attempt) -> S::Future {
         service.call(request)
+    }
+
+    #[inline]
+    fn upload(_: &Req) {}
+
+    fn awaits_caller((): &()) -> bool {
+        false
     }
 
     fn poll_ready(

@@ -37,10 +37,12 @@ pub struct RetrySettings {
     pub backoff: Backoff,
     /// How many retries there may be over all calls. Default: a fifth of the calls, and 10 a second.
     pub budget: Option<RetryBudget>,
-    /// The time a call may take with all its attempts and waits: more than zero. Default: no limit.
+    /// The time a call may take with all its attempts and waits, over HTTP and gRPC to the head of the response: more
+    /// than zero. Default: no limit.
     #[serde(with = "crate::duration::option")]
     pub deadline: Option<Duration>,
-    /// The time one attempt may take: more than zero, at most the deadline. Default: no limit.
+    /// The time one attempt may take, over HTTP and gRPC to the head of its response: more than zero, at most the
+    /// deadline. Default: no limit.
     #[serde(with = "crate::duration::option")]
     pub attempt_timeout: Option<Duration>,
     /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time: at most one day; zero follows none.
@@ -134,9 +136,16 @@ impl Builder {
         /// The time a call may take with all its attempts and waits.
         ///
         /// A wait that would reach it is not begun: the caller gets the result at hand. An attempt that reaches it
-        /// is ended.
+        /// is ended, and is a time-out to the layers inside.
+        ///
+        /// Over HTTP and gRPC it bounds the time to the head of the response, and not that of its body: see
+        #[cfg_attr(feature = "http", doc = "[`BodyTimeoutLayer`](crate::retry::BodyTimeoutLayer).")]
+        #[cfg_attr(not(feature = "http"), doc = "`BodyTimeoutLayer` (feature `http`).")]
         pub fn deadline(deadline: Duration) { settings.deadline = Some(deadline); }
-        /// The time one attempt may take; an attempt that takes longer is ended and has failed.
+        /// The time one attempt may take; an attempt that takes longer is ended and has failed, and is a time-out to the
+        /// layers inside, however short the time is.
+        ///
+        /// Over HTTP and gRPC it bounds the time to the head of the response, as the deadline does.
         pub fn attempt_timeout(timeout: Duration) { settings.attempt_timeout = Some(timeout); }
         /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time.
         pub fn retry_after_cap(cap: Duration) { settings.retry_after_cap = cap; }

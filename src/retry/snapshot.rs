@@ -14,7 +14,8 @@ words! {
     pub enum GiveUp {
         /// It has had all its attempts.
         Attempts = "attempts",
-        /// Its deadline has passed, or the next wait would reach it.
+        /// Its deadline has passed, or the next wait would reach it; or a layer of this crate further out gave it up for
+        /// time.
         Deadline = "deadline",
         /// The budget had no retry left.
         Budget = "budget",
@@ -47,7 +48,7 @@ pub struct RetrySnapshot {
     pub successes: u64,
     /// Calls that failed after all.
     pub failures: u64,
-    /// Calls whose future was dropped before its end.
+    /// Calls whose future was dropped before its end, other than for time by a layer of this crate.
     pub cancelled: u64,
     /// Attempts after the first.
     pub retries: u64,

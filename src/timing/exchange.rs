@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::response::Parts;
 
 use super::call::Call;
@@ -13,8 +14,11 @@ use super::recorders::Requests;
 use super::server_timing::ServerTiming;
 use super::stopwatch::Began;
 use crate::clock;
-use crate::outcome::{Outcome, Settle, StreamEnd};
+use crate::outcome::{Outcome, Settle};
 use crate::signal::{self, SampledSpan};
+
+/// A stream that is silent for longer while its reader waits has stalled.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A call over HTTP or gRPC under way, timed to the end of its response.
 pub struct Exchange {
@@ -58,10 +62,14 @@ impl Settle for Exchange {
         }
     }
 
-    fn end(&mut self, end: StreamEnd<'_>) {
-        if let StreamEnd::Complete(Some(trailers)) = end {
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
+        if let Some(trailers) = trailers {
             self.call.trailers(trailers);
         }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
     }
 }
 

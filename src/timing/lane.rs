@@ -16,6 +16,7 @@ use crate::sync::atomic::{AtomicU64, Ordering, fence};
 pub(super) struct Lane {
     rate: Rate,
     failures: [AtomicU64; FailureKind::ALL.len()],
+    ignored: AtomicU64,
     pub(super) shared: Arc<Shared>,
     durations: LiveSketch,
 }
@@ -25,6 +26,7 @@ impl Lane {
         Arc::new(Self {
             rate: Rate::new(),
             failures: [const { AtomicU64::new(0) }; FailureKind::ALL.len()],
+            ignored: AtomicU64::new(0),
             shared: Arc::clone(shared),
             durations: LiveSketch::default(),
         })
@@ -37,6 +39,8 @@ impl Lane {
         let elapsed = now.0.saturating_sub(started.0);
         if let Some(kind) = outcome.failure() {
             self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
+        } else if outcome == Outcome::Ignored {
+            self.ignored.fetch_add(1, Ordering::Relaxed);
         }
         self.rate.tick(now, || self.durations.count());
         self.durations.record(elapsed);
@@ -53,6 +57,7 @@ impl Lane {
         for (sum, failures) in reading.failures.iter_mut().zip(&self.failures) {
             *sum += failures.load(Ordering::Relaxed);
         }
+        reading.ignored += self.ignored.load(Ordering::Relaxed);
         reading.recent += self.rate.recent(now, durations.count());
         reading.durations.merge(&durations);
     }
@@ -69,5 +74,6 @@ pub(super) struct Reading {
     pub(super) in_flight: u64,
     pub(super) recent: u64,
     pub(super) failures: [u64; FailureKind::ALL.len()],
+    pub(super) ignored: u64,
     pub(super) durations: Sketch,
 }

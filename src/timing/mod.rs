@@ -6,7 +6,10 @@
 //! the handle keeps a [`TimingSnapshot`] with percentiles for people without a metrics server. Counting happens
 //! once, in the handle; without a pipeline the histogram costs nothing.
 //!
-//! A response that streams is timed to its end: the last byte, an error, or the drop of its body.
+//! A response that streams is timed to its end: the last byte, an error, or the drop of its body. A reader that drops it
+//! midway is no failure, and is counted in [`TimingSnapshot::ignored`], unless the stream had
+//! [stalled](crate::outcome#streams) for more than a second: then it is
+//! [`Cancelled`](crate::FailureKind::Cancelled), as any call whose caller left before the head.
 //! [`HttpTimingLayer::server_timing`] tells callers the time to its head.
 //!
 //! Percentiles come from a [`Sketch`], which is wrong by at most 1/32 of the value. [`TimingSnapshot::merge`] adds up

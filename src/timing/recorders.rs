@@ -176,7 +176,7 @@ impl fmt::Debug for Recorders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{FailureKind, Settle, StreamEnd};
+    use crate::outcome::{FailureKind, Settle};
     use crate::timing::call::OTHER;
     use crate::timing::{Exchange, Timing};
     use http::HeaderMap;
@@ -259,7 +259,7 @@ mod tests {
             http::HeaderName::from_static("grpc-status"),
             http::HeaderValue::from_static("14"),
         )]);
-        exchange.end(StreamEnd::Complete(Some(&trailers)));
+        exchange.end(Some(&trailers));
         exchange.settle(Outcome::Failure(FailureKind::Error));
         let keys = timing.meter.shared.recorders.by_key.load();
         let rpc: Vec<_> = keys.keys().filter(|key| key.side == Side::RpcServer).collect();

@@ -19,8 +19,13 @@ pub struct TimingSnapshot {
     pub calls: u64,
     /// Calls that run now.
     pub in_flight: u64,
-    /// Calls that failed, by [`FailureKind::index`]; a cancelled call is among them.
+    /// Calls that failed, by [`FailureKind::index`]. Those whose caller left before the head of the response, or while
+    /// its body [stalled](crate::outcome#streams), are among them.
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls that were neither a success nor a failure: those whose reader dropped the body of the response midway,
+    /// though it did not stall, and those that the classifier ignored.
+    #[serde(default)]
+    pub ignored: u64,
     /// Calls a second over the last minute, or since the handle was made if that is shorter.
     pub per_second: f64,
     /// The shortest call.
@@ -47,12 +52,13 @@ pub struct TimingSnapshot {
 
 impl TimingSnapshot {
     pub(super) fn new(name: Arc<str>, per_second: f64, reading: Reading) -> Self {
-        let Reading { in_flight, recent: _, failures, durations } = reading;
+        let Reading { in_flight, recent: _, failures, ignored, durations } = reading;
         let mut snapshot = Self {
             name,
             calls: 0,
             in_flight,
             failures,
+            ignored,
             per_second,
             min: Duration::ZERO,
             mean: Duration::ZERO,
@@ -72,6 +78,7 @@ impl TimingSnapshot {
     /// [`Sketch`].
     pub fn merge(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        self.ignored = self.ignored.saturating_add(other.ignored);
         self.per_second += other.per_second;
         for (sum, failures) in self.failures.iter_mut().zip(&other.failures) {
             *sum = sum.saturating_add(*failures);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::handle::Meter;
 use super::lane::Lane;
 use crate::clock::{self, Tick};
-use crate::outcome::{FailureKind, Outcome, Settle};
+use crate::outcome::{FailureKind, Outcome, Settle, is_for_time};
 
-/// A plain call under way. Dropped before its end it counts as cancelled, or as a panic.
+/// A plain call under way. Dropped before its end it counts as cancelled, as a time-out or as a panic.
 pub struct Stopwatch {
     /// None once the call is counted.
     lane: Option<Arc<Lane>>,
@@ -43,7 +43,13 @@ impl Began {
     /// What a call has come to that was dropped.
     pub(super) fn abandoned(self) -> Outcome {
         let running = self.0 & Self::RUNNING != 0;
-        Outcome::Failure(if running { FailureKind::Panic } else { FailureKind::Cancelled })
+        Outcome::Failure(if running {
+            FailureKind::Panic
+        } else if is_for_time() {
+            FailureKind::Timeout
+        } else {
+            FailureKind::Cancelled
+        })
     }
 }
 

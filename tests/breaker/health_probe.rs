@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use campanile::breaker::Cause;
-use campanile::{CircuitBreaker, CircuitState, HalfOpen};
+use campanile::{CircuitBreaker, CircuitState, FailureKind, HalfOpen};
 
 use super::{OPEN_FOR, builder, fail_times, succeed};
 
@@ -126,4 +126,23 @@ fn p04_without_a_runtime_to_check_in_callers_decide() {
         assert!(succeed(&breaker).await);
     });
     assert_eq!((breaker.state(), asked.load(Ordering::SeqCst)), (CircuitState::HalfOpen, 0));
+}
+
+/// The check may be a call through another circuit.
+#[tokio::test(start_paused = true)]
+async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuit_it_calls() {
+    let inner = super::breaker();
+    let called = inner.clone();
+    let breaker = builder()
+        .half_open(HalfOpen { permits: 2, max_wait: Duration::from_millis(500) })
+        .health_probe(move || {
+            let called = called.clone();
+            async move { called.call(pending::<Result<(), std::io::Error>>()).await }
+        })
+        .build()
+        .unwrap();
+    fail_times(&breaker, 4).await;
+    pass(OPEN_FOR + Duration::from_millis(501)).await;
+    let totals = inner.snapshot().totals;
+    assert_eq!((totals.failures[FailureKind::Timeout.index()], totals.ignored), (1, 0));
 }

@@ -10,6 +10,8 @@ mod permits;
 mod settings;
 mod simulation;
 mod states;
+#[cfg(feature = "grpc")]
+mod streams;
 mod waiting;
 
 use std::time::Duration;

@@ -5,6 +5,8 @@
 mod axum;
 mod balance;
 mod buffer;
+#[cfg(feature = "http")]
+mod given_up;
 mod limits;
 mod order;
 mod support;

@@ -111,15 +111,23 @@ async fn stalls<R>(_: R) -> Result<Response<AnyBody>, Infallible> {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_the_body_belongs_inside() {
-    let (outside, inside) = (breaker(), breaker());
+    let outside = breaker();
     let limit = ResponseBodyTimeoutLayer::new(secs(1));
-    let stack = ServiceBuilder::new().layer(outside.http_layer()).layer(limit.clone()).service_fn(stalls);
+    let stack = ServiceBuilder::new().layer(outside.http_layer()).layer(limit).service_fn(stalls);
     assert_eq!(read(stack).await, (StatusCode::OK, false));
     assert_eq!(failures(&outside, FailureKind::Error), 1);
-    // Outside of the breaker it only looks as if the reader had lost interest.
-    let stack = ServiceBuilder::new().layer(limit).layer(inside.http_layer()).service_fn(stalls);
-    assert_eq!(read(stack).await, (StatusCode::OK, false));
-    assert_eq!((inside.snapshot().failures, inside.snapshot().totals.successes), (0, 1));
+    // Outside of the breaker it looks as if the reader had lost interest: it counts where that took too long.
+    for (limit, failed) in [(secs(1) / 2, 0), (secs(2), 1)] {
+        let inside = breaker();
+        let stack = ServiceBuilder::new()
+            .layer(ResponseBodyTimeoutLayer::new(limit))
+            .layer(inside.http_layer())
+            .service_fn(stalls);
+        assert_eq!(read(stack).await, (StatusCode::OK, false));
+        let totals = inside.snapshot().totals;
+        assert_eq!(failures(&inside, FailureKind::Cancelled), failed);
+        assert_eq!((totals.successes, totals.ignored), (0, 1 - failed));
+    }
 }
 
 async fn panics<R>(_: R) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -377,3 +377,35 @@ fn many_things_say_how_a_check_went() {
     assert_eq!(found(Err("no")), Finding::Fail("no".to_owned()));
     assert_eq!(Ok::<_, std::io::Error>(warn()).into_finding(), warn());
 }
+
+/// A check may be a call through a circuit: what hangs there was too slow, whoever says so.
+#[tokio::test(start_paused = true)]
+async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuits_it_calls() {
+    use campanile::health::FirstOf;
+    use campanile::{CircuitBreaker, FailureKind};
+
+    let health = Health::standalone();
+    let (alone, first) = (
+        CircuitBreaker::builder("p07-alone").build().unwrap(),
+        CircuitBreaker::builder("p07-first").build().unwrap(),
+    );
+    let hangs = |breaker: &CircuitBreaker| {
+        let breaker = breaker.clone();
+        move || {
+            let breaker = breaker.clone();
+            async move { breaker.call(pending::<Result<(), std::io::Error>>()).await }
+        }
+    };
+    let every = exactly().timeout(Duration::from_millis(500));
+    let check = health.check("p07-a", every, hangs(&alone)).unwrap();
+    let one_of = FirstOf::new("primary", hangs(&first)).or("replica", || async { Ok::<_, String>(()) });
+    let others = health.check("p07-b", every, one_of).unwrap();
+    assert_eq!(check.run().await.outcome, CheckOutcome::TimedOut);
+    assert_eq!(others.run().await.outcome, CheckOutcome::Warn);
+    sleep(Duration::from_millis(1)).await;
+    for breaker in [alone, first] {
+        let totals = breaker.snapshot().totals;
+        assert!(totals.failures[FailureKind::Timeout.index()] >= 1, "{totals:?}");
+        assert_eq!((totals.ignored, totals.failures[FailureKind::Cancelled.index()]), (0, 0));
+    }
+}

@@ -1,8 +1,11 @@
 //! A tonic client in front of a tonic server that streams, each behind its own layers.
 
-use campanile::CircuitState;
+use std::time::Duration;
+
+use campanile::breaker::{BreakerSettings, Cancelled};
 use campanile::outcome::ByGrpcStatus;
 use campanile::retry::{GiveUp, ReplayBody};
+use campanile::{CircuitBreaker, CircuitState};
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -139,10 +142,52 @@ async fn p07_a_client_that_drops_a_stream_says_nothing_about_the_service() {
         let (stream, answers) = ringing(&stack, &mut server).await;
         drop(stream);
         answers.closed().await;
-        assert_both(&stack, &server, "ignored", "fine");
+        assert_both(&stack, &server, "ignored", "ignored");
         assert_eq!(stack.retry.snapshot().retries, 0);
     })
     .await;
+}
+
+/// A stack to which a reader that waits at all has waited too long.
+fn impatient() -> Stack {
+    let mut stack = stack(retry());
+    let settings = stack.breaker.settings();
+    stack.breaker = CircuitBreaker::from_settings(
+        "impatient",
+        BreakerSettings { cancelled: Cancelled::FailureAfter(Duration::ZERO), ..settings },
+    )
+    .unwrap();
+    stack
+}
+
+/// A reader that gives up on a stream that has a good head, and no messages and no trailers.
+#[tokio::test]
+async fn p07_a_stream_that_stalls_until_its_reader_leaves_is_a_failure_of_the_service() {
+    for two_ways in [false, true] {
+        bounded(async {
+            let (stack, mut server) = (impatient(), Server::start().await);
+            let (mut stream, _open) = if two_ways {
+                let (say, messages) = mpsc::unbounded_channel();
+                let mut client = client(&stack, &server);
+                client.ready().await.unwrap();
+                let messages = Request::new(UnboundedReceiverStream::new(messages));
+                let answer = client.streaming(messages, PathAndQuery::from_static(ECHO), Text).await;
+                (answer.unwrap().into_inner(), Err(say))
+            } else {
+                let (call, ring) = start_ring(&stack, &mut server).await;
+                ring.begin.send(Ok(())).unwrap();
+                (call.await.unwrap().unwrap().into_inner(), Ok(ring.answers))
+            };
+            assert!(tokio_test::task::spawn(stream.message()).poll().is_pending());
+            // As little as the clock can tell.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(stream);
+            assert_eq!(outcomes(&stack.breaker), counts([("cancelled", 1)]));
+            assert_eq!(stack.breaker.state(), CircuitState::Open);
+            assert_idle(&stack.breaker, &stack.timing);
+        })
+        .await;
+    }
 }
 
 /// A half-open circuit lends its permit to the stream until its end, however that comes.
@@ -197,7 +242,7 @@ async fn p07_a_connection_that_breaks_under_a_stream_is_a_failure_of_the_service
         answers.closed().await;
         assert_eq!(
             (outcomes(&server.breaker), timed(&server.timing)),
-            (counts([("ignored", 1)]), counts([("fine", 1)]))
+            (counts([("ignored", 1)]), counts([("ignored", 1)]))
         );
         assert_idle(&server.breaker, &server.timing);
     })

@@ -69,12 +69,15 @@ fn outcomes(breaker: &CircuitBreaker) -> Counts {
     counts
 }
 
-/// How the calls ended that were timed; what says nothing is `fine` there.
+/// How the calls ended that were timed.
 fn timed(timing: &Timing) -> Counts {
     let snapshot = timing.snapshot();
     let mut counts = by_kind(snapshot.failures);
-    if snapshot.calls > snapshot.failed() {
-        counts.insert("fine", snapshot.calls - snapshot.failed());
+    let fine = snapshot.calls - snapshot.failed() - snapshot.ignored;
+    for (outcome, count) in [("fine", fine), ("ignored", snapshot.ignored)] {
+        if count > 0 {
+            counts.insert(outcome, count);
+        }
     }
     counts
 }

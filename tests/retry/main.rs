@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
 
 mod backoff;
+#[cfg(feature = "http")]
+mod bodies;
 mod budget;
 #[cfg(feature = "grpc")]
 mod grpc;

@@ -4,6 +4,8 @@
 mod conventions;
 mod names;
 mod sketch;
+#[cfg(feature = "http")]
+mod streams;
 
 use std::convert::Infallible;
 use std::future::pending;

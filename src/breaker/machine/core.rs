@@ -225,7 +225,8 @@ impl Core {
             Outcome::Ignored => self.totals.ignored += 1,
             Outcome::Failure(kind) | Outcome::Permanent(kind) => self.totals.failures[kind.index()] += 1,
         }
-        self.totals.slow += u64::from(slow);
+        // What says nothing about the service was not slow either: a stream may live for hours.
+        self.totals.slow += u64::from(slow && outcome != Outcome::Ignored);
     }
 
     /// A call of this epoch ended; whether that gave a permit back to a circuit that is still half-open.

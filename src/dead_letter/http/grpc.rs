@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
@@ -18,9 +18,9 @@ use crate::clock;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
-use crate::dead_letter::future::{DeadLetterFuture, Examine, Step};
+use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
 use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByGrpcStatus, Classify, FailureKind, Outcome, StreamEnd, shown};
+use crate::outcome::{ByCause, ByGrpcStatus, Classify, Outcome, kind_of_any, shown};
 use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -111,7 +111,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: fmt::Display + 'static,
 {
     type Response = Response<GrpcDeadLetterBody<R, C, K>>;
     type Error = S::Error;
@@ -143,12 +143,18 @@ impl<S: fmt::Debug, C, K> fmt::Debug for GrpcDeadLetter<S, C, K> {
 #[derive(Debug)]
 pub struct GrpcKept<C, K>(Kept<ByCause<C, K>>);
 
+impl<C, K> Awaits for GrpcKept<C, K> {
+    fn awaits_caller(&self) -> bool {
+        self.0.awaits_caller()
+    }
+}
+
 type Answer<R, C, K, E> = Result<Response<GrpcDeadLetterBody<R, C, K>>, E>;
 
 impl<R, C, K, E> Examine<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcKept<C, K>
 where
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: fmt::Display + 'static,
     E: Cause<K>,
     C: Classify<Parts>,
 {
@@ -164,7 +170,7 @@ where
                 let classifier: &dyn Classify<Parts, E> = &self.0.classifier;
                 let mut outcome = classifier.classify(Ok(&head));
                 if outcome == Outcome::Success && body.is_end_stream() {
-                    outcome = classifier.classify_end(StreamEnd::Complete(Some(&head.headers)));
+                    outcome = classifier.classify_end(Some(&head.headers));
                 }
                 let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
                 (Ok(Response::from_parts(head, body)), failure)
@@ -196,7 +202,7 @@ where
 /// A call whose end is not known yet.
 struct Watch<C, K> {
     kept: Kept<ByCause<C, K>>,
-    end: fn(&ByCause<C, K>, StreamEnd<'_>) -> Outcome,
+    end: fn(&ByCause<C, K>, Option<&HeaderMap>) -> Outcome,
 }
 
 impl<C, K> Watch<C, K> {
@@ -238,7 +244,7 @@ impl<B: Body, C, K> Default for GrpcDeadLetterBody<B, C, K> {
 impl<B, C, K> Body for GrpcDeadLetterBody<B, C, K>
 where
     B: Body,
-    B::Error: fmt::Display,
+    B::Error: fmt::Display + 'static,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -256,17 +262,18 @@ where
             let Some(watch) = this.watch.take() else {
                 return Poll::Ready(frame);
             };
-            let judged = |end| (watch.end)(&watch.kept.classifier, end).failure();
+            let judged =
+                |trailers: Option<&HeaderMap>| (watch.end)(&watch.kept.classifier, trailers).failure();
             let failure = match &frame {
                 // A message, and with it the call is the caller's.
                 Some(Ok(frame)) if frame.is_data() => None,
                 Some(Ok(frame)) => {
                     let trailers = frame.trailers_ref();
                     let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
-                    judged(StreamEnd::Complete(trailers)).map(|kind| Failure::said(kind, said))
+                    judged(trailers).map(|kind| Failure::said(kind, said))
                 }
-                Some(Err(error)) => Some(Failure::new(FailureKind::Error, "body", &shown(error, MESSAGE))),
-                None => judged(StreamEnd::Complete(None)).map(|kind| Failure::said(kind, no_status())),
+                Some(Err(error)) => Some(Failure::new(kind_of_any(error), "body", &shown(error, MESSAGE))),
+                None => judged(None).map(|kind| Failure::said(kind, no_status())),
             };
             *this.parking = watch.park(failure);
             *this.held = Some(frame);

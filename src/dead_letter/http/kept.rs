@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, response};
 use http_body::Body;
-use tokio::time::timeout;
 use tower::BoxError;
 
 use super::{IDEMPOTENCY_KEY, LETTER};
@@ -16,13 +15,13 @@ use crate::clock::{self, Tick};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::draft::Draft;
 use crate::dead_letter::failure::{Ended, Failure, classified};
-use crate::dead_letter::future::{Examine, Step};
+use crate::dead_letter::future::{Awaits, Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
 use crate::error::{Cause, Rejected};
-use crate::outcome::{ByCause, Classify, FailureKind};
+use crate::outcome::{ByCause, Classify, FailureKind, is_for_time, within};
 use crate::panics::caught;
-use crate::replay::{Captured, ReplayBody};
+use crate::replay::{Captured, ReplayBody, Upload};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
 
@@ -44,6 +43,8 @@ struct Kind {
     headers: HeaderMap,
     /// None only when it cannot be read a second time.
     body: Option<ReplayBody>,
+    /// How far the caller is with the body.
+    upload: Upload,
     /// The letter of another queue that it is.
     origin: Option<LetterId>,
     /// The id that its letter would have, where somebody has been told.
@@ -75,6 +76,7 @@ impl<C: Clone> Kept<C> {
             version: head.version,
             headers: head.headers.clone(),
             body: body.try_clone(),
+            upload: body.upload(),
             origin,
             id,
         };
@@ -115,7 +117,7 @@ impl<C> Kept<C> {
         let payload = async move {
             let Kind { method, uri, version, headers, body, .. } = request;
             let at_rest = match body {
-                Some(body) => match timeout(patience, rest(&body, cap)).await {
+                Some(body) => match within(patience, rest(&body, cap)).await {
                     Ok(Some(captured)) => AtRest::from(captured),
                     _ => AtRest::from(body.captured()),
                 },
@@ -134,20 +136,29 @@ impl<C> Kept<C> {
         Some(Step(core.park(draft, payload)))
     }
 
-    /// That the caller has left before the answer.
-    fn cancelled(&self) -> Ended {
-        let failure =
-            Failure::new(FailureKind::Cancelled, "cancelled", "the caller left before there was an answer");
+    /// That there was no answer when the caller left, or when a layer further out gave the call up `for_time`.
+    fn dropped(&self, for_time: bool) -> Ended {
+        let failure = if for_time {
+            Failure::new(FailureKind::Timeout, "timeout", "a layer further out gave the call up for time")
+        } else {
+            Failure::new(FailureKind::Cancelled, "cancelled", "the caller left before there was an answer")
+        };
         Ended { failure, took: clock::now().since(self.began), record: Record::default() }
+    }
+}
+
+impl<C> Awaits for Kept<C> {
+    fn awaits_caller(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.upload.is_awaited())
     }
 }
 
 impl<C> Drop for Kept<C> {
     fn drop(&mut self) {
         if self.request.is_some() && self.core.settings.park_cancelled && !std::thread::panicking() {
-            let cancelled = self.cancelled();
+            let ended = self.dropped(is_for_time());
             // Nobody waits for it.
-            drop(self.begin_to_park(cancelled));
+            drop(self.begin_to_park(ended));
         }
     }
 }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::ask::{self, Ask};
 use super::{Check, Finding};
+use crate::outcome::within;
 use crate::panics::caught;
 
 /// A primary with alternatives that stand in when it fails: a replica, another region, a cache.
@@ -98,7 +97,7 @@ async fn asked(check: &Arc<dyn Ask>, limit: Option<Duration>) -> Finding {
     let asked = caught(Arc::clone(check).ask());
     let found = match limit {
         None => asked.await,
-        Some(limit) => match timeout(limit, asked).await {
+        Some(limit) => match within(limit, asked).await {
             Ok(found) => found,
             Err(_) => return Finding::Fail(format!("no answer within {limit:.1?}")),
         },

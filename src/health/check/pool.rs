@@ -4,13 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 use tower::BoxError;
 
 use super::words::causes;
 use super::{Check, Finding, patience};
 use crate::clock;
 use crate::error::ConfigError;
+use crate::outcome::within;
 
 /// A pool of connections, to a database or to anything else.
 ///
@@ -137,7 +137,7 @@ impl<P: Pool> Check for PoolCheck<P> {
         let fill = Fill::of(&self.pool);
         let PoolCheckSettings { warn_after, fail_after, timeout: limit } = self.settings;
         let began = clock::now();
-        match timeout(limit, self.pool.query()).await {
+        match within(limit, self.pool.query()).await {
             Err(_) => {
                 return Finding::Fail(format!("no query was answered within {limit:?}; {}", fill.figures()));
             }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::words::causes;
 use super::{Check, Finding, patience};
 use crate::error::ConfigError;
+use crate::outcome::within;
 use crate::store::{Ping, RedisSettings, answered};
 
 /// Connects to a Redis, or to a cluster of it, and asks it by `PING`.
@@ -105,7 +106,7 @@ where
     async fn check(&self) -> Finding {
         let mut connection = self.connection.clone();
         let ping = async { answered(connection.req_packed_command(&redis::cmd("PING")).await) };
-        told("Redis", self.timeout, timeout(self.timeout, ping).await)
+        told("Redis", self.timeout, within(self.timeout, ping).await)
     }
 }
 

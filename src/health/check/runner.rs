@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use super::Finding;
@@ -16,6 +15,7 @@ use super::entry::{Ended, Entry};
 use super::rhythm::Rhythm;
 use crate::clock;
 use crate::health::CheckOutcome;
+use crate::outcome::Timed;
 
 /// Runs one check until it is stopped or the runtime ends.
 pub(super) struct Driver {
@@ -49,7 +49,7 @@ impl Driver {
         };
         let timed_out = |message| ended(CheckOutcome::TimedOut, message);
         if let Some(earlier) = &mut self.left_behind {
-            if timeout(limit, &mut earlier.task).await.is_err() {
+            if timeout(limit, &mut earlier.0.task).await.is_err() {
                 return timed_out(format!(
                     "an earlier run, given up after {limit:?}, still blocks its thread"
                 ));
@@ -58,7 +58,7 @@ impl Driver {
         }
         let left = limit.saturating_sub(clock::now().since(began));
         let mut run = Run::begin(&self.check, left);
-        match timeout(left, &mut run.task).await {
+        match timeout(left, &mut run.0.task).await {
             Ok(Ok((_, took))) if took > limit => {
                 timed_out(format!("it took {took:.1?}; the timeout is {limit:?}"))
             }
@@ -76,7 +76,7 @@ impl Driver {
                 ended(CheckOutcome::Panicked, ask::said(&*panic).to_string())
             }
             Err(_) => {
-                run.abort.abort();
+                run.0.give_up();
                 self.left_behind = Some(run);
                 timed_out(format!("no answer within {limit:?}"))
             }
@@ -92,27 +92,23 @@ impl Drop for Driver {
 }
 
 /// One run, in a task of its own.
-struct Run {
-    task: JoinHandle<(Finding, Duration)>,
-    abort: AbortHandle,
-}
+struct Run(Timed<(Finding, Duration)>);
 
 impl Run {
     fn begin(check: &Arc<dyn Ask>, limit: Duration) -> Self {
         let check = Arc::clone(check);
         let began = clock::now();
-        let task = tokio::spawn(ask::until(began + limit, async move {
+        Self(Timed::spawn(ask::until(began + limit, async move {
             // From here: waiting for a thread is not the fault of what is asked.
             let began = clock::now();
             let found = check.ask().await;
             (found, clock::now().since(began))
-        }));
-        Self { abort: task.abort_handle(), task }
+        })))
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.abort.abort();
+        self.0.task.abort();
     }
 }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tower::Service;
 
@@ -19,6 +19,7 @@ use crate::breaker::{CircuitBreaker, CircuitState};
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
 use crate::error::ConfigError;
 use crate::health::check::{Finding, IntoFinding};
+use crate::outcome::Timed;
 use crate::panics;
 
 /// Bytes of a text that are kept.
@@ -166,15 +167,15 @@ impl Action {
             Kind::Function { begin, .. } => {
                 let begin = Arc::clone(begin);
                 // A task of its own: its panic is an answer too.
-                run_task(tokio::spawn(async move { begin().await }), limit).await
+                run_task(Timed::spawn(async move { begin().await }), limit).await
             }
         }
     }
 }
 
-async fn run_task(task: JoinHandle<Finding>, limit: Duration) -> Done {
+async fn run_task(task: Timed<Finding>, limit: Duration) -> Done {
     let mut task = AbortOnDrop(task);
-    match timeout(limit, &mut task.0).await {
+    match timeout(limit, &mut task.0.task).await {
         Ok(Ok(Finding::Pass)) => Done::default(),
         Ok(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
         Ok(Ok(Finding::Fail(why))) => Done::failed(why),
@@ -182,25 +183,25 @@ async fn run_task(task: JoinHandle<Finding>, limit: Duration) -> Done {
             Done { outcome: Err(HealingOutcome::Panicked(said_in(broken))), ..Done::default() }
         }
         Err(_) => {
-            task.0.abort();
+            task.0.give_up();
             Done { outcome: Err(HealingOutcome::TimedOut), rest: Some(task), ..Done::default() }
         }
     }
 }
 
 /// A task that is of no use without whoever waits for it.
-pub(super) struct AbortOnDrop(JoinHandle<Finding>);
+pub(super) struct AbortOnDrop(Timed<Finding>);
 
 impl AbortOnDrop {
     /// Waits until nothing of it runs any more.
     pub(super) async fn gone(mut self) {
-        let _ = (&mut self.0).await;
+        let _ = (&mut self.0.task).await;
     }
 }
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.task.abort();
     }
 }
 

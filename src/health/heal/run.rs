@@ -14,6 +14,7 @@ use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
 use crate::moment;
+use crate::outcome::Timed;
 use crate::redact::Redactor;
 
 /// A healing that has begun. It leaves one record, even when it is dropped midway.
@@ -177,12 +178,12 @@ impl Healer {
         let (healing, limit) = (Arc::clone(&record.healing), self.healing.settings.timeout);
         runtime.spawn(async move {
             // Another task yet: its panic must not go by unseen.
-            let mut told = tokio::spawn(async move { escalate(record).await });
-            let wrong = match timeout(limit, &mut told).await {
+            let mut told = Timed::spawn(async move { escalate(record).await });
+            let wrong = match timeout(limit, &mut told.task).await {
                 Ok(Ok(())) => return,
                 Ok(Err(broken)) => format!("it panicked: {}", said_in(broken)),
                 Err(_) => {
-                    told.abort();
+                    told.give_up();
                     "it took too long".to_owned()
                 }
             };

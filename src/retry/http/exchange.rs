@@ -15,6 +15,7 @@ use super::repeat::{Protocol, Reading, is_idempotent, never_sent};
 use crate::attempts::Said;
 use crate::error::{Cause, Rejected, TimedOut};
 use crate::outcome::{ByCause, Classify, FailureKind, Outcome};
+use crate::replay::Upload;
 use crate::retry::ReplayBody;
 use crate::retry::course::{Attempt, Judged, Rules};
 use crate::retry::drive::Target;
@@ -91,6 +92,7 @@ where
     type Link = Arc<Shared<S>>;
     type Service = S;
     type Request = Kept;
+    type Upload = Upload;
     type Call = S::Future;
     type Output = Result<Response<RetryBody<R>>, S::Error>;
 
@@ -147,6 +149,19 @@ where
             }
             Err(error) => judge_error(&self.classifier, error, kept),
         }
+    }
+
+    #[inline]
+    fn upload(kept: &Kept) -> Upload {
+        kept.body.upload()
+    }
+
+    fn awaits_caller(upload: &Upload) -> bool {
+        upload.is_awaited()
+    }
+
+    fn take_over(kept: &Kept) {
+        kept.body.take_over();
     }
 
     fn say(&self, output: &Self::Output) -> Said {

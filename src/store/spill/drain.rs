@@ -17,6 +17,7 @@ use super::circuit::{LONGEST, Try};
 use super::wrapper::{Queue, Shared, for_store, no_answer};
 use crate::clock;
 use crate::moment;
+use crate::outcome::within;
 use crate::store::{
     Claim, Entry, Filter, LetterId, Limits, Owner, Put, Settled, SpillReason, Store, StoreError, guarded,
 };
@@ -188,7 +189,7 @@ impl Shared {
         let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
         let began = clock::now();
         let puts = batch.into_iter().map(|entry| async move {
-            match timeout(PATIENCE, guarded(|| self.store.put(entry, for_store(limits)))).await {
+            match within(PATIENCE, guarded(|| self.store.put(entry, for_store(limits)))).await {
                 Ok(put) => put.map_err(|error| (SpillReason::Error, error)),
                 Err(_) => Err((SpillReason::Timeout, no_answer(PATIENCE))),
             }

@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
+use crate::outcome::within;
 use crate::store::error::Kind;
 use crate::store::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
@@ -152,7 +152,7 @@ impl SpillStore {
         let circuit = &self.shared.circuit;
         let at = circuit.admit_caller(self.shared.patience)?;
         let put = guarded(|| self.store().put(entry.clone(), for_store(limits)));
-        let (why, error) = match timeout(self.shared.patience, put).await {
+        let (why, error) = match within(self.shared.patience, put).await {
             Ok(Ok(put)) => {
                 self.shared.answered();
                 return Ok(put);
