@@ -29,7 +29,7 @@ pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
 }
 
 /// Whether what is dropped now is dropped because its time is over.
-#[cold]
+#[inline]
 pub(crate) fn is_for_time() -> bool {
     FOR_TIME.try_with(Cell::get).unwrap_or(false)
 }

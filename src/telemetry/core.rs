@@ -1,5 +1,6 @@
 //! What all clones of a span layer share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Live, Otel, Spans};
 use crate::clock::{self, Tick};
+use crate::outcome::is_for_time;
 use crate::signal::Witness;
 
 /// What all clones of a layer share.
@@ -215,6 +217,9 @@ impl Core {
         let Some(mut live) = self.spans.remove(id) else { return };
         let now = clock::now();
         let duration = now.since(live.start);
+        if is_for_time() {
+            live.fail(Some(Cow::Borrowed("campanile::TimedOut")));
+        }
         let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
         let end = || Anchor::or_new(live.anchor, now).wall(now);
         let witness = self.red.keeps_exemplars().then(|| Witness::sampled(&live.context, end)).flatten();

@@ -32,6 +32,11 @@ use crate::clock;
 /// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok`, `error`),
 /// `otel.status_description`, `error.type`: the kind of failure, and `component`: what the span counts for; without
 /// it, that is the crate of its target.
+///
+/// # Spans that are given up
+/// A span that closes because a layer of this crate gives its work up for time, such as an attempt of a
+/// [`Retry`](crate::Retry), has failed with the error type `campanile::TimedOut`, unless its status says that it went
+/// well. One whose future or response body is dropped for another reason closes as it is: nothing tells why.
 #[derive(Clone)]
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,

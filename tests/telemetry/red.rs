@@ -67,6 +67,34 @@ fn p30_metrics_count_every_span_whatever_the_sampling() {
     }
 }
 
+#[cfg(feature = "retry")]
+#[test]
+fn p30_a_span_of_work_that_is_given_up_for_time_has_failed() {
+    use std::time::Duration;
+
+    use campanile::Retry;
+    use tracing::Instrument;
+
+    let limit = Duration::from_millis(100);
+    let pipeline = Pipeline::with(|builder| builder.prometheus());
+    pipeline.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let retry = Retry::builder().max_attempts(2).attempt_timeout(limit).build().unwrap();
+            let hangs = || {
+                let span = info_span!("attempt", component = "payments");
+                std::future::pending::<Result<(), String>>().instrument(span)
+            };
+            let call = info_span!("call", component = "payments");
+            retry.run(hangs).instrument(call).await.unwrap_err();
+            assert!(tokio::time::timeout(limit, hangs()).await.is_err());
+        });
+    });
+    assert_eq!(calls(&pipeline, "payments", "attempt", "campanile::TimedOut"), 2.0);
+    assert_eq!(calls(&pipeline, "payments", "attempt", ""), 1.0, "the time-outs of others say nothing");
+    assert_eq!(calls(&pipeline, "payments", "call", ""), 1.0);
+}
+
 #[test]
 fn p30_a_name_or_component_that_comes_late_counts() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
