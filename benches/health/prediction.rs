@@ -59,7 +59,7 @@ impl Looks {
         let draw = (self.state >> 40) as f64 / (1_u64 << 24) as f64;
         self.at += Duration::from_secs(10);
         let seconds = self.at.as_secs();
-        let sign = |sign, value, limit, weight| Measure { sign, value, limit, weight };
+        let sign = |sign, value, limit, weight| Measure { sign, value, limit, weight, error: 0.0 };
         let measures = [
             sign(VitalSign::Rate, 10.0 + draw, f64::INFINITY, 1.0),
             sign(VitalSign::ErrorShare, 0.001 * draw, 0.1, 600.0),

@@ -8,7 +8,7 @@ use tower::BoxError;
 
 use super::adaptive::Adaptive;
 use super::handle::CircuitBreaker;
-use super::health_probe::HealthProbe;
+use super::health_probe::{HealthProbe, answer};
 use super::settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
 use crate::backoff::Backoff;
 use crate::error::ConfigError;
@@ -72,7 +72,8 @@ impl<T> Builder<T> {
 
 impl Builder {
     /// Lets `check` decide when an open circuit tries again: it is asked after each wait, in a task of its own, and
-    /// once it succeeds the circuit is half-open. Until then no caller's request is spent on finding out.
+    /// once it succeeds the circuit is half-open. Until then no caller's request is spent on finding out. A check that
+    /// runs when the circuit is changed otherwise, by an operator say, is dropped.
     ///
     /// A check that panics, or takes longer than [`HalfOpen::max_wait`], has failed. Where the circuit opens outside a
     /// tokio runtime, callers decide as without a check.
@@ -92,7 +93,7 @@ impl Builder {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.of.health_probe = Some(HealthProbe::new(check));
+        self.of.health_probe = Some(HealthProbe::new(move || answer(check()), None));
         self
     }
 

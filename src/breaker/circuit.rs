@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::health_probe::HealthProbe;
-use super::keyed::Group;
+use super::health_probe::{HealthProbe, Probing};
+use super::keyed::Member;
 use super::machine::{Admission, Change, Machine, Observer, Refusal};
 use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
@@ -27,9 +27,9 @@ pub(crate) struct Circuit {
     pub(super) subscribers: Subscribers,
     /// Wakes callers that wait for a half-open circuit; there is none before the first of them.
     waiters: OnceLock<Arc<Notify>>,
-    health_probe: Option<HealthProbe>,
-    /// The keyed breaker that it is, or was, a circuit of.
-    group: Option<Arc<Group>>,
+    probing: Option<Box<Probing>>,
+    /// Of the keyed breaker that it is, or was, a circuit of.
+    member: Option<Member>,
     /// It is a circuit of that no more; calls may still be under way.
     evicted: AtomicBool,
     me: Weak<Circuit>,
@@ -40,16 +40,16 @@ impl Circuit {
         name: Arc<str>,
         settings: Arc<BreakerSettings>,
         health_probe: Option<HealthProbe>,
-        group: Option<Arc<Group>>,
+        member: Option<Member>,
     ) -> Arc<Self> {
-        let place = group.as_ref().map(|group| group.place()).unwrap_or_default();
+        let place = member.as_ref().map(|member| member.group.place()).unwrap_or_default();
         Arc::new_cyclic(|me| Self {
             machine: Machine::new(settings, place, health_probe.is_some(), clock::now()),
             name,
             subscribers: Subscribers::default(),
             waiters: OnceLock::new(),
-            health_probe,
-            group,
+            probing: health_probe.map(|probe| Box::new(Probing::new(probe))),
+            member,
             evicted: AtomicBool::new(false),
             me: Weak::clone(me),
         })
@@ -122,6 +122,18 @@ impl Circuit {
         self.machine.retire()
     }
 
+    /// No request reaches it any more: callers that still hold it find out by themselves whether it may close.
+    pub(super) fn stop_probing(&self) {
+        if let Some(probing) = &self.probing {
+            probing.stop();
+        }
+    }
+
+    /// How long no call has asked for an open circuit since its wait was over, or for a half-open one.
+    pub(super) fn left_alone_for(&self, now: Tick) -> Duration {
+        self.machine.left_alone_for(now)
+    }
+
     pub(super) fn waiters(&self) -> &Arc<Notify> {
         self.waiters.get_or_init(Arc::default)
     }
@@ -161,15 +173,18 @@ impl Observer for Circuit {
         };
         transition.log();
         self.subscribers.tell(&transition);
-        if let Some(group) = &self.group
-            && !self.evicted.load(Ordering::Relaxed)
-        {
-            group.tell(&transition);
+        let evicted = || self.evicted.load(Ordering::Relaxed);
+        if let Some(member) = self.member.as_ref().filter(|_| !evicted()) {
+            member.changed(self, &transition);
         }
-        if change.to == CircuitState::Open
-            && let Some(probe) = &self.health_probe
-        {
-            probe.watch(Weak::clone(&self.me), change.epoch);
+        if let Some(probing) = &self.probing {
+            if change.to == CircuitState::Open {
+                probing.watch(Weak::clone(&self.me), change.epoch);
+            }
+            // It may have been evicted meanwhile: who evicts stops what was there by then.
+            if change.to != CircuitState::Open || evicted() {
+                probing.stop();
+            }
         }
         self.freed();
     }
@@ -207,8 +222,8 @@ impl Source for Circuit {
 
 impl Drop for Circuit {
     fn drop(&mut self) {
-        if let Some(group) = &self.group {
-            group.keep(&self.machine.retire());
+        if let Some(member) = &self.member {
+            member.group.keep(&self.machine.retire());
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower::BoxError;
 
@@ -14,40 +16,127 @@ use super::circuit::Circuit;
 use super::machine::Observer;
 use crate::clock;
 use crate::outcome::{Timed, line};
+use crate::sync::Mutex;
 
-type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
+/// What a check finds.
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Asks a service whether it is well again.
-#[derive(Clone)]
-pub(super) struct HealthProbe(Arc<Check>);
+type Check = dyn Fn() -> Answer + Send + Sync;
 
 /// Bytes of what a check says of its failure.
 const LONGEST: usize = 1024;
 
+/// The answer that `checked` comes to.
+pub(super) fn answer<T, E: Into<BoxError>>(
+    checked: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Answer {
+    Box::pin(async move { checked.await.map(drop).map_err(|error| line(error.into().as_ref(), LONGEST)) })
+}
+
+/// Asks a service whether it is well again.
+#[derive(Clone)]
+pub(super) struct HealthProbe {
+    check: Arc<Check>,
+    /// Those that share it take turns.
+    turns: Option<Arc<Semaphore>>,
+}
+
+/// The probe of a circuit, and the task that asks it. There is one at most, and none unless the circuit is open.
+#[derive(Debug)]
+pub(super) struct Probing {
+    probe: HealthProbe,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+// ===== impl HealthProbe =====
+
 impl HealthProbe {
-    pub(super) fn new<F, Fut, T, E>(check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: Into<BoxError>,
-    {
-        Self(Arc::new(move || {
-            let checked = check();
-            Box::pin(
-                async move { checked.await.map(drop).map_err(|error| line(error.into().as_ref(), LONGEST)) },
-            )
-        }))
+    pub(super) fn new(
+        check: impl Fn() -> Answer + Send + Sync + 'static,
+        turns: Option<Arc<Semaphore>>,
+    ) -> Self {
+        Self { check: Arc::new(check), turns }
     }
 
-    /// Asks, after each wait of the circuit, until it is well or somebody changed the circuit. Outside a runtime
-    /// callers decide, as without a probe.
-    pub(super) fn watch(&self, circuit: Weak<Circuit>, epoch: u64) {
-        let watched = Watched { circuit, epoch };
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(watched.watch(Arc::clone(&self.0)));
+    /// The turn of this probe. One that does not come in time is told, and waited for all the same.
+    async fn turn(&self, limit: Duration, late: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
+        let mut turn = pin!(Arc::clone(self.turns.as_ref()?).acquire_owned());
+        let in_time = timeout(limit, turn.as_mut()).await;
+        match in_time {
+            Ok(turn) => turn.ok(),
+            Err(_) => {
+                late();
+                turn.await.ok()
+            }
+        }
+    }
+
+    /// One question, in a task of its own: its panic is an answer too.
+    async fn ask(&self, limit: Duration) -> Result<(), String> {
+        let check = Arc::clone(&self.check);
+        let mut asked = Asked(Timed::spawn(async move { check().await }));
+        match timeout(limit, &mut asked.0.task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(broken)) => Err(broken.to_string()),
+            Err(_) => {
+                asked.0.give_up();
+                Err(format!("no answer within {limit:?}"))
+            }
         }
     }
 }
+
+impl fmt::Debug for HealthProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HealthProbe")
+    }
+}
+
+/// A question whose answer is no longer of use is dropped with its task.
+struct Asked(Timed<Result<(), String>>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.task.abort();
+    }
+}
+
+// ===== impl Probing =====
+
+impl Probing {
+    pub(super) fn new(probe: HealthProbe) -> Self {
+        Self { probe, task: Mutex::default() }
+    }
+
+    /// Asks, after each wait of the circuit, until it is well or the circuit changed. Outside a runtime callers decide,
+    /// as without a probe.
+    pub(super) fn watch(&self, circuit: Weak<Circuit>, epoch: u64) {
+        let watched = Watched { circuit, epoch };
+        if let Ok(runtime) = Handle::try_current() {
+            let task = runtime.spawn(watched.watch(self.probe.clone())).abort_handle();
+            let before = self.task.lock().replace(task);
+            if let Some(before) = before {
+                before.abort();
+            }
+        }
+    }
+
+    /// Asks no more.
+    pub(super) fn stop(&self) {
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+// ===== impl Watched =====
 
 /// An open circuit that its probe looks after. Dropped, with the runtime maybe, it is left to callers.
 struct Watched {
@@ -56,7 +145,7 @@ struct Watched {
 }
 
 impl Watched {
-    async fn watch(self, check: Arc<Check>) {
+    async fn watch(self, probe: HealthProbe) {
         loop {
             // The circuit is not kept alive by those who look after it.
             let Some(wait) = self
@@ -65,13 +154,11 @@ impl Watched {
                 return;
             };
             sleep(wait).await;
-            let Some(limit) = self.with(|circuit| {
-                circuit.machine.health_probe_at(self.epoch)?;
-                Some(circuit.settings().half_open.max_wait)
-            }) else {
-                return;
-            };
-            let found = ask(&check, limit).await;
+            let Some(limit) = self.limit() else { return };
+            let turn = probe.turn(limit, || self.leave_it_to_callers()).await;
+            let Some(limit) = self.limit() else { return };
+            let found = probe.ask(limit).await;
+            drop(turn);
             let again = self.with(|circuit| {
                 if let Err(error) = &found {
                     tracing::debug!(
@@ -90,6 +177,21 @@ impl Watched {
         }
     }
 
+    /// How long a check may take, while the circuit wants one.
+    fn limit(&self) -> Option<Duration> {
+        self.with(|circuit| {
+            circuit.machine.health_probe_at(self.epoch)?;
+            Some(circuit.settings().half_open.max_wait)
+        })
+    }
+
+    fn leave_it_to_callers(&self) {
+        if let Some(circuit) = self.circuit.upgrade() {
+            circuit.machine.leave_it_to_callers(self.epoch);
+            circuit.freed();
+        }
+    }
+
     fn with<T>(&self, look: impl FnOnce(Arc<Circuit>) -> Option<T>) -> Option<T> {
         self.circuit.upgrade().and_then(look)
     }
@@ -97,29 +199,6 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if let Some(circuit) = self.circuit.upgrade() {
-            circuit.machine.leave_it_to_callers(self.epoch);
-            circuit.freed();
-        }
-    }
-}
-
-/// One question, in a task of its own: its panic is an answer too.
-async fn ask(check: &Arc<Check>, limit: Duration) -> Result<(), String> {
-    let check = Arc::clone(check);
-    let mut asked = Timed::spawn(async move { check().await });
-    match timeout(limit, &mut asked.task).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(broken)) => Err(broken.to_string()),
-        Err(_) => {
-            asked.give_up();
-            Err(format!("no answer within {limit:?}"))
-        }
-    }
-}
-
-impl fmt::Debug for HealthProbe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HealthProbe")
+        self.leave_it_to_callers();
     }
 }

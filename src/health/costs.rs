@@ -10,6 +10,36 @@ use super::score::Evidence;
 use super::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, VitalReading};
 
+/// So many standard errors below what was found: with few calls chance alone gets there once in a hundred times.
+const SURE: f64 = 2.326;
+
+/// Rows of failures of which chance brings fewer than this in a minute are no chance: one in a week.
+const SELDOM: f64 = 1e-4;
+
+/// The share of failures that so many of so many calls speak for at least: the lower end of Wilson's interval
+/// (Wilson, 1927). One of ten calls speaks for 1.3 %, a hundred of a thousand for 8 %.
+fn least_share(failures: u64, calls: u64) -> f64 {
+    let (n, square) = (count(calls), SURE * SURE);
+    if failures == 0 || calls == 0 {
+        return 0.0;
+    }
+    let share = count(failures) / n;
+    let middle = share + square / (2.0 * n);
+    let apart = SURE * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    ((middle - apart) / (1.0 + square / n)).max(0.0)
+}
+
+/// Whether chance alone brings as long a row of failures among as many calls, of which the others fail as they do.
+fn is_chance(vital: &VitalReading) -> bool {
+    let (recent, row) = (&vital.recent, vital.consecutive_failures);
+    let (others, failed) = (recent.calls.saturating_sub(row), recent.failures.saturating_sub(row));
+    if others == 0 {
+        return false;
+    }
+    let rows = count(recent.calls) * (count(failed) / count(others)).powf(count(row));
+    rows > SELDOM
+}
+
 impl Ledger {
     pub(super) fn calls(
         &mut self,
@@ -21,20 +51,26 @@ impl Ledger {
         let recent = &vital.recent;
         let minute = LOOK_BACK.as_secs();
         if recent.calls >= settings.minimum_calls {
-            let (share, limit) = (recent.failure_rate(), settings.error_share);
+            let (share, limit) = (least_share(recent.failures, recent.calls), settings.error_share);
             self.figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
                 format!(
-                    "{:.1} % of the calls of the last {minute} s failed ({} of {}); the limit is {:.1} %",
-                    share * 100.0,
+                    "{:.1} % of the calls of the last {minute} s failed ({} of {}), {:.1} % at least but for chance; \
+                     the limit is {:.1} %",
+                    recent.failure_rate() * 100.0,
                     recent.failures,
                     recent.calls,
+                    share * 100.0,
                     limit * 100.0
                 )
             });
             let (mean, limit) = (vital.recent_mean, settings.mean_duration);
-            let (figure, most) = (mean.as_secs_f64(), limit.as_secs_f64());
-            self.figure(ReasonKind::MeanDuration, figure, most, weights.mean_duration, || {
-                format!("calls of the last {minute} s took {mean:.1?} on average; the limit is {limit:?}")
+            let least = (mean.as_secs_f64() - SURE * vital.recent_mean_error).max(0.0);
+            self.figure(ReasonKind::MeanDuration, least, limit.as_secs_f64(), weights.mean_duration, || {
+                let least = Duration::try_from_secs_f64(least).unwrap_or(mean);
+                format!(
+                    "calls of the last {minute} s took {mean:.1?} on average, {least:.1?} at least but for chance; \
+                     the limit is {limit:?}"
+                )
             });
             if let Some(outlook) = outlook {
                 self.slower(outlook, settings);
@@ -42,7 +78,7 @@ impl Ledger {
         }
         // A component that nobody calls any more is not held to its last failures: as long as they kept a
         // service from being ready, no call would come to clear them.
-        if recent.calls > 0 {
+        if recent.calls > 0 && !is_chance(vital) {
             let (failures, limit) = (vital.consecutive_failures, settings.consecutive_failures);
             let (figure, most) = (count(failures), count(limit));
             self.figure(ReasonKind::ConsecutiveFailures, figure, most, weights.consecutive_failures, || {

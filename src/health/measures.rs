@@ -10,18 +10,26 @@ use crate::signal::{LOOK_BACK, Watched};
 /// What `evidence` says in figures that can be followed over time.
 pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings) -> Vec<Measure> {
     let mut found = Vec::with_capacity(8);
-    let mut measure = |sign, value, limit, weight| found.push(Measure { sign, value, limit, weight });
+    let mut measure = |sign, value, limit, weight, error| {
+        found.push(Measure { sign, value, limit, weight, error });
+    };
     if let Some(vital) = &evidence.vital {
         let calls = count(vital.recent.calls);
-        measure(VitalSign::Rate, calls / LOOK_BACK.as_secs_f64(), f64::INFINITY, 1.0);
+        measure(VitalSign::Rate, calls / LOOK_BACK.as_secs_f64(), f64::INFINITY, 1.0, 0.0);
         if vital.recent.calls > 0 {
-            measure(VitalSign::ErrorShare, vital.recent.failure_rate(), settings.error_share, calls);
+            measure(VitalSign::ErrorShare, vital.recent.failure_rate(), settings.error_share, calls, 0.0);
             let (mean, limit) = (vital.recent_mean, settings.mean_duration);
-            measure(VitalSign::MeanDuration, mean.as_secs_f64(), limit.as_secs_f64(), calls);
+            measure(
+                VitalSign::MeanDuration,
+                mean.as_secs_f64(),
+                limit.as_secs_f64(),
+                calls,
+                vital.recent_mean_error,
+            );
         }
     }
     if let Some((waiting, _)) = evidence.letters {
-        measure(VitalSign::Letters, count(waiting), count(settings.letters), 1.0);
+        measure(VitalSign::Letters, count(waiting), count(settings.letters), 1.0, 0.0);
     }
     for (watched, sign) in [
         (Watched::Cpu, VitalSign::CpuUsage),
@@ -36,7 +44,7 @@ pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings) -> Vec<Me
             .filter(|found| found.watched == watched)
             .max_by(|a, b| (a.value / a.limit).total_cmp(&(b.value / b.limit)));
         if let Some(worst) = worst {
-            measure(sign, worst.value, worst.limit, 1.0);
+            measure(sign, worst.value, worst.limit, 1.0, 0.0);
         }
     }
     found

@@ -52,6 +52,11 @@
 //! | a figure of the machine at its warning threshold | | 0.25 |
 //! | a figure of the machine at its critical threshold | | 0.5 |
 //!
+//! Few calls say little. So the share of failures is the least that they speak for: the lower end of Wilson's interval
+//! of 99 %, which is 1.4 % for one failure of ten and 8 % for a hundred of a thousand. The mean duration is that of the
+//! minute less 2.3 standard errors, so that one call that hangs is no slow service. A row of failures counts when chance
+//! seldom brings one as long among as many calls that fail as often as the others did.
+//!
 //! The sampler's settings hold the thresholds of the machine. What is wrong with one machine tends to have one cause, so
 //! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at
 //! its limits is degraded or unhealthy, and serves; it takes readiness away only when it is registered as critical.

@@ -8,7 +8,8 @@ use serde::Serialize;
 pub struct Reason {
     /// What it is about.
     pub kind: ReasonKind,
-    /// What was found: a share, a count, seconds, degrees, or the number of circuits.
+    /// What was found: a share, a count, seconds, degrees, or the number of circuits. A share of failures or a mean
+    /// duration is the least that the calls of the last minute speak for.
     pub figure: f64,
     /// What is allowed, in the unit of the figure.
     pub limit: f64,

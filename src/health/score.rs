@@ -147,18 +147,95 @@ pub(super) mod tests {
         // Failures first, so that none are in a row at the end.
         for (failed, succeeded, status) in [
             (0, 100, Status::Healthy),
-            (99, 901, Status::Healthy),
-            (100, 900, Status::Degraded),
-            (230, 770, Status::Degraded),
-            (240, 760, Status::Unhealthy),
-            (390, 610, Status::Unhealthy),
-            (400, 600, Status::Critical),
+            (122, 878, Status::Healthy),
+            (123, 877, Status::Degraded),
+            (260, 740, Status::Degraded),
+            (265, 735, Status::Unhealthy),
+            (424, 576, Status::Unhealthy),
+            (435, 565, Status::Critical),
             (999, 1, Status::Critical),
         ] {
             assert_eq!(judged(&calls(failed, succeeded, MILLIS)).0, status, "{failed} of 1000");
         }
-        assert_eq!(judged(&calls(50, 950, MILLIS)).1, 1.0, "half the limit is free");
-        assert_eq!(judged(&calls(500, 500, MILLIS)).1, 0.0, "five times the limit is all");
+        assert_eq!(judged(&calls(66, 934, MILLIS)).1, 1.0, "half the limit is free");
+        assert_eq!(judged(&calls(537, 463, MILLIS)).1, 0.0, "five times the limit is all");
+    }
+
+    #[test]
+    fn few_calls_speak_for_little() {
+        for (failed, all, status) in [
+            (1, 10, Status::Healthy),
+            (2, 5, Status::Healthy),
+            (3, 5, Status::Degraded),
+            (3, 10, Status::Healthy),
+            (4, 10, Status::Degraded),
+            (11, 60, Status::Healthy),
+            (12, 60, Status::Degraded),
+            (77, 600, Status::Healthy),
+            (78, 600, Status::Degraded),
+            (1_030, 10_000, Status::Healthy),
+            (1_080, 10_000, Status::Degraded),
+        ] {
+            assert_eq!(judged(&calls(failed, all - failed, MILLIS)).0, status, "{failed} of {all}");
+        }
+        // One of ten took a minute: that is six seconds on average, and one call.
+        let mean = |slow: u64, all: u64| {
+            let vital = Vital::default();
+            let now = clock::now();
+            (0..all).for_each(|n| {
+                vital.record(now, if n < slow { Duration::from_secs(60) } else { MILLIS }, false);
+            });
+            judged(&Evidence { vital: Some(vital.reading()), ..Evidence::default() }).0
+        };
+        assert_eq!(
+            (mean(1, 10), mean(10, 100), mean(100, 1_000)),
+            (Status::Healthy, Status::Healthy, Status::Healthy)
+        );
+        assert_eq!(
+            (mean(7, 10), mean(20, 100), mean(120, 1_000)),
+            (Status::Degraded, Status::Degraded, Status::Degraded)
+        );
+    }
+
+    /// The same share of failures at any number of calls: how often it makes a component not healthy.
+    #[test]
+    fn errors_below_the_limit_leave_a_component_healthy_at_any_number_of_calls() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for (calls_a_minute, share) in
+            [(5, 0.005), (10, 0.005), (60, 0.005), (60, 0.02), (600, 0.01), (600, 0.05)]
+        {
+            let mut unhealthy = 0;
+            let minutes = (100_000 / calls_a_minute).min(3 * 1_440);
+            for _minute in 0..minutes {
+                let vital = Vital::default();
+                let now = clock::now();
+                (0..calls_a_minute).for_each(|_| _ = vital.record(now, MILLIS, random.f64() < share));
+                let evidence = Evidence { vital: Some(vital.reading()), ..Evidence::default() };
+                unhealthy += u32::from(judged(&evidence).0 > Status::Healthy);
+            }
+            assert!(
+                unhealthy <= 1,
+                "{unhealthy} of {minutes} minutes with {calls_a_minute} calls, {share} fail"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_of_failures_counts_beyond_what_chance_brings() {
+        let row = |others: u64, failed: u64, row: u64| {
+            let vital = Vital::default();
+            let now = clock::now();
+            (0..others).for_each(|n| _ = vital.record(now, MILLIS, n < failed));
+            (0..row).for_each(|_| _ = vital.record(now, MILLIS, true));
+            judged(&Evidence { vital: Some(vital.reading()), ..Evidence::default() })
+                .2
+                .iter()
+                .any(|(kind, _)| *kind == ReasonKind::ConsecutiveFailures)
+        };
+        // Of 600 calls of which one in a hundred fails, three in a row come every day.
+        assert!(!row(600, 6, 3) && row(600, 6, 4));
+        assert!(row(600, 0, 3) && row(0, 0, 3) && row(10, 0, 3));
+        assert!(!row(60, 6, 5) && row(60, 6, 6));
     }
 
     #[test]

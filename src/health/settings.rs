@@ -27,11 +27,12 @@ pub struct HealthSettings {
     /// A component with fewer calls in the last minute, and with nothing against it, is `Unknown`; its share of
     /// errors and its mean duration are not judged. At least 1. Default 5.
     pub minimum_calls: u64,
-    /// Limit of the share of calls of the last minute that failed: more than 0, at most 1. Default 0.1.
+    /// Limit of the share of failures that the calls of the last minute speak for at least: more than 0, at most 1.
+    /// Default 0.1, which 4 failures of 10 reach, 12 of 60 and 78 of 600.
     pub error_share: f64,
     /// Limit of failures in a row: at least 1. Default 3.
     pub consecutive_failures: u64,
-    /// Limit of the mean duration of the calls of the last minute: more than zero. Default 5 s.
+    /// Limit of the mean duration that the calls of the last minute speak for at least: more than zero. Default 5 s.
     #[serde(with = "crate::duration")]
     pub mean_duration: Duration,
     /// Limit of the mean duration next to what is usual for the component, in robust standard deviations above that:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use super::minute::Minute;
+use super::minute::{Calls, Minute};
 use crate::clock::{self, Tick, nanos};
 use crate::lanes::Lanes;
 use crate::sketch::{Sketch, Summary};
@@ -114,7 +114,7 @@ struct Durations {
 }
 
 /// As many as fit into three times 128 bytes with the rest of a lane.
-const LOT: usize = 19;
+const LOT: usize = 13;
 
 /// Durations that are not yet in the sketch, which all threads have in common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,6 +130,8 @@ pub(crate) struct VitalReading {
     pub(crate) recent: Counts,
     /// Mean duration of the calls of the last [`LOOK_BACK`].
     pub(crate) recent_mean: Duration,
+    /// The standard error of that mean, in seconds.
+    pub(crate) recent_mean_error: f64,
     /// Failures since the last success.
     pub(crate) consecutive_failures: u64,
     /// Calls since the start.
@@ -207,13 +209,10 @@ impl Vital {
     /// None when nobody called it for longer than [`EXPIRY`].
     fn reading_at(&self, now: Tick) -> Option<VitalReading> {
         let (mut calls, mut failures, mut last) = (0, 0, self.made);
-        let (mut recent, mut recent_nanos) = (Counts::default(), 0_u64);
+        let mut recent = Calls::default();
         for lane in self.lanes.iter() {
             let mut tally = lane.0.lock();
-            let sum = tally.recent.sum(now);
-            recent.calls += sum.calls;
-            recent.failures += sum.failures;
-            recent_nanos = recent_nanos.saturating_add(sum.nanos);
+            recent.add(&tally.recent.sum(now));
             last = last.max(tally.recent.last);
             calls += tally.calls;
             failures += tally.failures;
@@ -231,8 +230,9 @@ impl Vital {
             summary.get_or_insert_with(|| Summary::from(&*sketch)).clone()
         };
         Some(VitalReading {
-            recent,
-            recent_mean: Duration::from_nanos(recent_nanos.checked_div(recent.calls).unwrap_or(0)),
+            recent: Counts { calls: recent.calls, failures: recent.failures, slow: 0 },
+            recent_mean: Duration::from_nanos(recent.nanos.checked_div(recent.calls).unwrap_or(0)),
+            recent_mean_error: recent.error_of_mean(),
             consecutive_failures: self.consecutive_failures.load(Ordering::Relaxed),
             calls,
             failures,
@@ -254,6 +254,13 @@ fn is_idle(now: Tick, last: Tick) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_has_no_room_left() {
+        assert_eq!(size_of::<Lane>(), 3 * 128);
+        let more = size_of::<Lot>() / (LOT + 1) + size_of::<Mutex<Tally>>();
+        assert!(more > 3 * 128, "a lot has room for more: {more}");
+    }
 
     #[test]
     fn a_success_ends_a_row_of_failures_and_an_earlier_clock_does_no_harm() {

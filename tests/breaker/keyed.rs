@@ -20,10 +20,10 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use crate::{OPEN_FOR, advance, breaker, fail, fail_times, succeed};
 
 /// A request is the number of its key, and whether it goes well.
-type KeyOf = fn(&(u64, bool)) -> u64;
-type Numbered = KeyedBreaker<u64, KeyOf>;
+pub(crate) type KeyOf = fn(&(u64, bool)) -> u64;
+pub(crate) type Numbered = KeyedBreaker<u64, KeyOf>;
 
-fn keyed() -> KeyedBuilder<u64, KeyOf> {
+pub(crate) fn keyed() -> KeyedBuilder<u64, KeyOf> {
     let key_of: KeyOf = |request| request.0;
     CircuitBreaker::keyed("upstream", key_of).settings(breaker().settings()).max_ejected(1.0)
 }
@@ -32,23 +32,23 @@ fn answer((_, good): (u64, bool)) -> Ready<Result<(), BoxError>> {
     ready(if good { Ok(()) } else { Err("broken".into()) })
 }
 
-async fn call(keyed: &Numbered, key: u64, good: bool) -> Result<(), CallError<&'static str>> {
+pub(crate) async fn call(keyed: &Numbered, key: u64, good: bool) -> Result<(), CallError<&'static str>> {
     keyed.call(key, async move { if good { Ok(()) } else { Err("broken") } }).await
 }
 
 /// Opens the circuit of `key`.
-async fn breaks(keyed: &Numbered, key: u64) {
+pub(crate) async fn breaks(keyed: &Numbered, key: u64) {
     for _ in 0..4 {
         let _ = call(keyed, key, false).await;
     }
     assert_eq!(state(keyed, key), Some(CircuitState::Open));
 }
 
-fn state(keyed: &Numbered, key: u64) -> Option<CircuitState> {
+pub(crate) fn state(keyed: &Numbered, key: u64) -> Option<CircuitState> {
     keyed.get(&key).map(|circuit| circuit.state())
 }
 
-fn keys(keyed: &Numbered) -> Vec<u64> {
+pub(crate) fn keys(keyed: &Numbered) -> Vec<u64> {
     let mut keys: Vec<_> = keyed.circuits().into_iter().map(|(key, _)| key).collect();
     keys.sort_unstable();
     keys
@@ -80,56 +80,6 @@ async fn a_key_that_fails_shuts_nobody_else_out() {
     assert_eq!((snapshot.circuits, snapshot.states.closed, snapshot.transitions), (3, 3, 3));
     assert_eq!((snapshot.totals.successes, snapshot.totals.rejected), (8, 1));
     assert_eq!(snapshot.totals.failures.iter().sum::<u64>(), 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_least_recently_used_key_is_evicted() {
-    let keyed = keyed().max_keys(3).build().unwrap();
-    for key in [1, 2, 3] {
-        call(&keyed, key, true).await.unwrap();
-    }
-    call(&keyed, 1, true).await.unwrap();
-    // A look is no use.
-    assert!(keyed.get(&2).is_some() && keyed.get(&9).is_none());
-    call(&keyed, 4, true).await.unwrap();
-    assert_eq!(keys(&keyed), [1, 3, 4]);
-    // A refusal is one.
-    keyed.circuit(3).force_open();
-    call(&keyed, 1, true).await.unwrap();
-    call(&keyed, 4, true).await.unwrap();
-    assert!(call(&keyed, 3, true).await.unwrap_err().is_rejected());
-    call(&keyed, 5, true).await.unwrap();
-    assert_eq!(keys(&keyed), [3, 4, 5]);
-    let snapshot = keyed.snapshot();
-    assert_eq!((snapshot.circuits, snapshot.max_keys, snapshot.evicted), (3, 3, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_closed_circuit_is_evicted_before_one_that_is_known_to_be_broken() {
-    let keyed = keyed().max_keys(20).build().unwrap();
-    breaks(&keyed, 1).await;
-    breaks(&keyed, 2).await;
-    advance(OPEN_FOR).await;
-    let mut probe = task::spawn(keyed.call(2, pending::<Result<(), &str>>()));
-    assert!(probe.poll().is_pending());
-    keyed.circuit(3).force_open();
-    keyed.circuit(4).disable();
-    keyed.circuit(5).metrics_only();
-    for key in 100..300 {
-        call(&keyed, key, true).await.unwrap();
-        assert!(keyed.snapshot().circuits <= 20);
-    }
-    assert_eq!(keys(&keyed), [(1..=5).collect::<Vec<_>>(), (285..300).collect()].concat());
-    assert_eq!(state(&keyed, 1), Some(CircuitState::Open));
-    assert_eq!(state(&keyed, 2), Some(CircuitState::HalfOpen));
-
-    // When all are open, the oldest goes after all.
-    for key in 285..300 {
-        breaks(&keyed, key).await;
-    }
-    call(&keyed, 300, true).await.unwrap();
-    assert!(state(&keyed, 1).is_none() && state(&keyed, 3).is_some());
-    drop(probe);
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,6 +143,50 @@ async fn a_single_key_may_always_open_and_an_evicted_one_leaves_its_place() {
     breaks(&keyed, 4).await;
     assert_eq!(held.state(), CircuitState::Open);
     assert_eq!(keyed.snapshot().ejected, 1);
+}
+
+/// Every key fails, and is well again: what went wrong was common to all.
+#[tokio::test(start_paused = true)]
+async fn good_calls_after_a_common_outage_open_nothing() {
+    const KEYS: u64 = 1_000;
+    let keyed = keyed().max_ejected(0.36).build().unwrap();
+    for good in [true, false] {
+        for _ in 0..10 {
+            for key in 0..KEYS {
+                let _ = call(&keyed, key, good).await;
+            }
+        }
+    }
+    let outage = keyed.snapshot();
+    assert_eq!((outage.states.open, outage.kept_closed), (360, 640));
+    // Those that opened close by their probes, and leave their places to others.
+    advance(OPEN_FOR).await;
+    for round in 0..10 {
+        for key in 0..KEYS {
+            call(&keyed, key, true).await.unwrap();
+        }
+        let states = keyed.snapshot().states;
+        let half_open = if round == 0 { 360 } else { 0 };
+        assert_eq!((states.open, states.half_open), (0, half_open), "in round {round}");
+    }
+    let over = keyed.snapshot();
+    assert_eq!((over.kept_closed, over.ejected, over.totals.rejected), (0, 0, outage.totals.rejected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_call_takes_no_place_from_a_circuit_whose_calls_fail() {
+    let keyed = keyed().max_ejected(0.01).build().unwrap();
+    breaks(&keyed, 1).await;
+    breaks_not(&keyed, 2).await;
+    keyed.circuit(1).reset();
+    call(&keyed, 2, true).await.unwrap();
+    assert_eq!(state(&keyed, 2), Some(CircuitState::Closed));
+    assert_eq!(keyed.snapshot().kept_closed, 1, "its window still says so");
+    breaks(&keyed, 3).await;
+    breaks_not(&keyed, 2).await;
+    keyed.circuit(3).reset();
+    let _ = call(&keyed, 2, false).await;
+    assert_eq!(state(&keyed, 2), Some(CircuitState::Open));
 }
 
 async fn breaks_not(keyed: &Numbered, key: u64) {

@@ -6,6 +6,8 @@ mod health_probe;
 #[cfg(feature = "http")]
 mod http;
 mod keyed;
+mod keyed_eviction;
+mod keyed_probe;
 mod permits;
 mod settings;
 mod simulation;

@@ -26,6 +26,62 @@ async fn a_window_that_slides_opens_after_a_long_time_of_success() {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
+/// Whatever the window holds of calls before it, a good call speaks for the service.
+#[tokio::test(start_paused = true)]
+async fn a_good_call_opens_nothing() {
+    for window in [Window::count(10), Window::time(Duration::from_secs(60))] {
+        let breaker = builder().window(window).build().unwrap();
+        fail_times(&breaker, 3).await;
+        // With it there are enough calls to decide.
+        assert!(succeed(&breaker).await);
+        assert_eq!((breaker.state(), breaker.snapshot().failures), (CircuitState::Closed, 3), "{window:?}");
+        breaker.metrics_only();
+        fail_times(&breaker, 3).await;
+        succeed(&breaker).await;
+        assert_eq!(breaker.snapshot().totals.would_open, 0);
+        fail_times(&breaker, 2).await;
+        assert_eq!(breaker.snapshot().totals.would_open, 1, "once for as long as it lasts");
+        breaker.force_closed();
+        fail_times(&breaker, 3).await;
+        succeed(&breaker).await;
+        fail_times(&breaker, 1).await;
+        assert_eq!(breaker.state(), CircuitState::Open, "{window:?}");
+    }
+}
+
+/// Among any calls, on both windows: what opened the circuit failed, or was slow.
+#[tokio::test(start_paused = true)]
+async fn only_a_failed_or_slow_call_opens_a_circuit() {
+    let mut random = fastrand::Rng::with_seed(23);
+    let mut opened = [0; 2];
+    for round in 0..60 {
+        let window = if round % 2 == 0 { Window::count(10) } else { Window::time(Duration::from_secs(20)) };
+        let breaker = builder()
+            .window(window)
+            .minimum_calls(6)
+            .slow_call(Duration::from_millis(100), 0.5)
+            .build()
+            .unwrap();
+        for _ in 0..200 {
+            let bad = if random.bool() { 0.2 } else { 0.6 };
+            let (fails, is_slow) = (random.f64() < bad, random.f64() < bad);
+            let was_closed = breaker.state() == CircuitState::Closed;
+            let _ = breaker
+                .call(async {
+                    advance(Duration::from_millis(if is_slow { 200 } else { 10 })).await;
+                    if fails { Err("broken") } else { Ok(()) }
+                })
+                .await;
+            if was_closed && breaker.state() == CircuitState::Open {
+                assert!(fails || is_slow, "a good call opened it");
+                opened[usize::from(fails)] += 1;
+            }
+            advance(Duration::from_millis(random.u64(..4_000))).await;
+        }
+    }
+    assert!(opened.iter().all(|times| *times > 20), "{opened:?}");
+}
+
 /// However long all went well, a call that fails is one of the last ten, and the counts are those of a list of them.
 #[tokio::test(start_paused = true)]
 async fn p05_the_window_is_the_last_calls_however_long_all_went_well() {

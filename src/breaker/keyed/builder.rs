@@ -1,14 +1,17 @@
 //! The builder of a keyed breaker.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::future::Future;
 use std::sync::Arc;
+use tower::BoxError;
 
 use super::circuits::Key;
 use super::handle::KeyedBreaker;
+use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use crate::breaker::builder::Builder;
 use crate::breaker::handle::CircuitBreaker;
+use crate::breaker::health_probe::answer;
 use crate::error::ConfigError;
 
 /// Makes a [`KeyedBreaker`]: the setters of [`Builder`] are those of each circuit.
@@ -20,7 +23,7 @@ pub struct PerKey<K, F> {
     key_of: F,
     max_keys: u32,
     max_ejected: f64,
-    key: PhantomData<fn() -> K>,
+    health_probe: Option<KeyedProbe<K>>,
 }
 
 impl CircuitBreaker {
@@ -48,7 +51,8 @@ impl CircuitBreaker {
         F: Fn(&Req) -> K,
     {
         let KeyedSettings { circuit, max_keys, max_ejected } = KeyedSettings::default();
-        Builder::of(name.into(), PerKey { key_of, max_keys, max_ejected, key: PhantomData }).settings(circuit)
+        Builder::of(name.into(), PerKey { key_of, max_keys, max_ejected, health_probe: None })
+            .settings(circuit)
     }
 }
 
@@ -60,14 +64,45 @@ impl<K: Key, F> KeyedBuilder<K, F> {
         pub fn max_ejected(share: f64) { of.max_ejected = share; }
     }
 
+    /// Lets `check` decide when the open circuit of a key tries again, as [`Builder::health_probe`] does for a single
+    /// circuit: it is given the key.
+    ///
+    /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker
+    /// run at a time; the others wait for their turn. Where that does not come within [`HalfOpen::max_wait`], because
+    /// checks hang say, callers may decide too, as without a check, until it comes.
+    ///
+    /// [`HalfOpen::max_wait`]: crate::HalfOpen::max_wait
+    ///
+    /// # Example
+    /// ```
+    /// # use campanile::CircuitBreaker;
+    /// # async fn ping(tenant: u64) -> std::io::Result<()> { Ok(()) }
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let tenants = CircuitBreaker::keyed("tenants", |tenant: &u64| *tenant)
+    ///     .health_probe(|tenant| async move { ping(tenant).await })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health_probe<C, Fut, T, E>(mut self, check: C) -> Self
+    where
+        C: Fn(K) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.of.health_probe = Some(KeyedProbe::new(move |key| answer(check(key))));
+        self
+    }
+
     /// The breaker.
     ///
     /// # Errors
     /// Names the setting that is out of its range, its value and what is allowed.
     pub fn build(self) -> Result<KeyedBreaker<K, F>, ConfigError> {
-        let PerKey { key_of, max_keys, max_ejected, .. } = self.of;
+        let PerKey { key_of, max_keys, max_ejected, health_probe } = self.of;
         self.settings.validate()?;
-        KeyedBreaker::make(self.name, key_of, KeyedSettings { circuit: self.settings, max_keys, max_ejected })
+        let settings = KeyedSettings { circuit: self.settings, max_keys, max_ejected };
+        KeyedBreaker::make(self.name, key_of, settings, health_probe)
     }
 }
 
@@ -76,6 +111,7 @@ impl<K, F> fmt::Debug for PerKey<K, F> {
         f.debug_struct("PerKey")
             .field("max_keys", &self.max_keys)
             .field("max_ejected", &self.max_ejected)
+            .field("health_probe", &self.health_probe)
             .finish_non_exhaustive()
     }
 }

@@ -1,19 +1,24 @@
 //! The circuits of a keyed breaker, by key.
 
+use std::cell::LazyCell;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::group::Group;
+use super::group::{Files, Group, Member};
 use super::lru::{Lru, Worth};
+use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::{KeyedSnapshot, States};
+use super::survey::Survey;
 use crate::breaker::circuit::Circuit;
 use crate::breaker::settings::BreakerSettings;
 use crate::breaker::snapshot::CircuitState;
 use crate::breaker::tally::Tally;
+use crate::clock::{self, Tick};
 use crate::error::ConfigError;
 use crate::signal::{self, Emit, Sign, Source};
 use crate::sync::Mutex;
@@ -21,6 +26,9 @@ use crate::sync::Mutex;
 /// A shard has room for this many keys, or there is but one.
 const KEYS_PER_SHARD: usize = 512;
 const MAX_SHARDS: usize = 64;
+
+/// An open circuit that no call has asked for this long after its wait was over is worth as little as a closed one.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 /// What can be a key: cheap to make and to clone, for each call makes one, and fit to be read, for it is part of its
 /// circuit's name.
@@ -36,6 +44,7 @@ pub(in crate::breaker) struct Circuits<K> {
     pub(super) group: Arc<Group>,
     /// For circuits to come.
     settings: ArcSwap<BreakerSettings>,
+    probe: Option<KeyedProbe<K>>,
     /// Keys come from outside, so the hash is one that nobody outside can make collide.
     hasher: RandomState,
     /// A power of two.
@@ -53,22 +62,23 @@ struct Shard<K> {
 
 impl<K: Key> Circuits<K> {
     /// No circuits yet, by settings that were validated.
-    pub(super) fn new(name: Arc<str>, settings: KeyedSettings) -> Self {
+    pub(super) fn new(name: Arc<str>, settings: KeyedSettings, probe: Option<KeyedProbe<K>>) -> Arc<Self> {
         let most = settings.max_keys as usize;
         let shards = match (most / KEYS_PER_SHARD).min(MAX_SHARDS) {
             0 => 1,
             shards => 1 << shards.ilog2(),
         };
-        Self {
-            group: Group::new(name, settings.max_ejected),
+        Arc::new_cyclic(|me: &Weak<Self>| Self {
+            group: Group::new(name, settings.max_ejected, Weak::clone(me) as _),
             settings: ArcSwap::from_pointee(settings.circuit),
+            probe,
             hasher: RandomState::new(),
             shards: (0..shards)
                 .map(|number| most / shards + usize::from(number < most % shards))
                 .map(|most| Mutex::new(Shard { lru: Lru::new(most), retired: Tally::default(), evicted: 0 }))
                 .collect(),
             max_keys: settings.max_keys,
-        }
+        })
     }
 
     /// The circuit of `key`, made if there is none. The key counts as used now.
@@ -84,7 +94,9 @@ impl<K: Key> Circuits<K> {
         // All that runs code of the key's own, or takes long, outside the lock.
         let settings = self.settings.load_full();
         let name = format!("{}/{key}", self.group.name).into();
-        let new = Circuit::new(name, Arc::clone(&settings), None, Some(Arc::clone(&self.group)));
+        let member = Member { group: Arc::clone(&self.group), hash };
+        let probe = self.probe.as_ref().map(|probe| probe.of(&key));
+        let new = Circuit::new(name, Arc::clone(&settings), probe, Some(member));
         let mut shard = self.shard(hash).lock();
         if let Some(there) = shard.lru.get(hash, &key) {
             // Somebody was faster.
@@ -100,6 +112,7 @@ impl<K: Key> Circuits<K> {
             self.update(&new);
         }
         if let Some((_, evicted)) = evicted {
+            evicted.stop_probing();
             self.tell_evicted(&evicted);
         }
         new
@@ -107,7 +120,7 @@ impl<K: Key> Circuits<K> {
 
     /// An operator's word must not be lost in silence.
     fn tell_evicted(&self, circuit: &Circuit) {
-        if worth(circuit) == Worth::Set {
+        if filed(circuit.state()) == Worth::Set {
             tracing::warn!(
                 target: "campanile::breaker",
                 breaker = &*circuit.name,
@@ -158,7 +171,7 @@ impl<K: Key> Circuits<K> {
     }
 
     fn survey(&self) -> Survey {
-        let mut survey = Survey { tally: self.group.late(), ..Survey::default() };
+        let mut survey = Survey::new(self.group.late());
         for shard in &self.shards {
             let shard = shard.lock();
             survey.tally.add(&shard.retired);
@@ -174,48 +187,35 @@ impl<K: Key> Circuits<K> {
 impl<K: Key> Shard<K> {
     /// Takes in a circuit, and gives back the one that it gave up for it.
     fn add(&mut self, hash: u64, key: K, circuit: Arc<Circuit>) -> Option<(K, Arc<Circuit>)> {
-        let evicted = self.lru.insert(hash, key, circuit, |circuit| worth(circuit))?;
+        // Read at the first circuit that may have been left alone for long.
+        let now: LazyCell<Tick> = LazyCell::new(clock::now);
+        let evicted = self.lru.insert(hash, key, circuit, |circuit| worth(circuit, &now))?;
         self.retired.add(&evicted.1.evict());
         self.evicted += 1;
         Some(evicted)
     }
 }
 
-fn worth(circuit: &Circuit) -> Worth {
-    match circuit.state() {
+/// What a circuit in that state is worth when one has to go.
+fn filed(state: CircuitState) -> Worth {
+    match state {
         CircuitState::Closed => Worth::Little,
         CircuitState::Open | CircuitState::HalfOpen => Worth::Much,
         CircuitState::ForcedOpen | CircuitState::Disabled | CircuitState::MetricsOnly => Worth::Set,
     }
 }
 
-/// All circuits at a glance.
-#[derive(Debug, Default)]
-struct Survey {
-    circuits: u64,
-    states: [u64; CircuitState::ALL.len()],
-    kept_closed: u64,
-    evicted: u64,
-    tally: Tally,
+/// What a circuit is worth now: one that is open and was left alone since keeps nothing but the place of another.
+fn worth(circuit: &Circuit, now: &LazyCell<Tick>) -> Worth {
+    let filed = filed(circuit.state());
+    if filed == Worth::Much && circuit.left_alone_for(**now) >= FORGOTTEN { Worth::Little } else { filed }
 }
 
-impl Survey {
-    fn add(&mut self, circuit: &Circuit) {
-        let (tally, (state, kept_closed)) =
-            circuit.machine.tally(|core| (core.state(), core.is_kept_closed()));
-        self.circuits += 1;
-        self.states[state as usize] += 1;
-        self.kept_closed += u64::from(kept_closed);
-        self.tally.add(&tally);
-    }
-
-    fn in_state(&self, state: CircuitState) -> u64 {
-        self.states[state as usize]
-    }
-
-    fn broken(&self) -> u64 {
-        let refusing = [CircuitState::Open, CircuitState::HalfOpen, CircuitState::ForcedOpen];
-        refusing.iter().map(|state| self.in_state(*state)).sum::<u64>() + self.kept_closed
+impl<K: Key> Files for Circuits<K> {
+    fn file(&self, member: &Member, circuit: &Circuit) {
+        let is_it = |other: &Arc<Circuit>| std::ptr::eq(&raw const **other, circuit);
+        // The state is read under the lock: of two changes at once the later one is filed last.
+        self.shard(member.hash).lock().lru.file(member.hash, is_it, |circuit| filed(circuit.state()));
     }
 }
 

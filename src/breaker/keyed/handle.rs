@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::circuits::{AnyCircuits, Circuits, Key};
 use super::layer::KeyedLayer;
+use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::KeyedSnapshot;
 use crate::breaker::handle::CircuitBreaker;
@@ -37,13 +38,18 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         F: Fn(&Req) -> K,
     {
         settings.circuit.validate().map_err(|error| error.within("circuit"))?;
-        Self::make(name.into(), key_of, settings)
+        Self::make(name.into(), key_of, settings, None)
     }
 
     /// The settings of the circuits were validated.
-    pub(super) fn make(name: Arc<str>, key_of: F, settings: KeyedSettings) -> Result<Self, ConfigError> {
+    pub(super) fn make(
+        name: Arc<str>,
+        key_of: F,
+        settings: KeyedSettings,
+        health_probe: Option<KeyedProbe<K>>,
+    ) -> Result<Self, ConfigError> {
         settings.validate()?;
-        let circuits = Arc::new(Circuits::new(name, settings));
+        let circuits = Circuits::new(name, settings, health_probe);
         signal::register(&circuits);
         let listed: Arc<dyn AnyCircuits> = Arc::clone(&circuits) as _;
         REGISTRY.add(Arc::downgrade(&listed));

@@ -21,13 +21,16 @@
 //! ```
 //!
 //! # What it promises
-//! - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts one of those that were not
-//!   used for longest: among the eight oldest a closed circuit before one that is open or half-open, so that a flood
-//!   of invented keys does not wash out what is known to be broken. One that somebody forced open, disabled or set to
-//!   metrics-only is passed over; when nothing else is in sight, its end is logged as a warning.
+//! - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts a closed circuit, the one
+//!   that was not used for longest: a flood of invented keys does not wash out what is known to be broken. When none is
+//!   closed, an open or half-open one goes, again the one that was not used for longest; further new keys then take
+//!   turns at its place. Those that an operator forced open, disabled or set to metrics-only go last, and the end of
+//!   one is logged as a warning. An open circuit that no call asked for in the hour after its wait was over counts as
+//!   closed here, and so does a half-open one that no call asked for in an hour.
 //! - **At most a share is ejected** at once: [`KeyedSettings::max_ejected`]. Failures beyond it leave their circuits
 //!   closed, and are counted as [`Totals::kept_closed`](super::Totals::kept_closed). Such a circuit opens with the next
-//!   call that would open it after another has closed or was evicted.
+//!   failed or slow call that would open it after another has closed or was evicted. A call that goes well opens none:
+//!   when a common outage is over, circuits stay closed.
 //! - **Counters never go down.** What an evicted circuit counted stays in the totals. Calls that were under way when it
 //!   was evicted are counted when the last of them has ended, and open nothing.
 //! - **Metrics know no keys.** They carry the name of the breaker alone, summed over its circuits; so does its
@@ -47,6 +50,8 @@
 //! A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
 //! limit that each circuit learns ([`Adaptive`](super::Adaptive)) costs about 400 bytes more.
 //!
+//! A [health probe](KeyedBuilder::health_probe) costs an open circuit a task, and each circuit its key once more.
+//!
 //! With room for 1,024 keys or more, the map is split into parts that are locked, filled and evicted from on their own:
 //! keys spread over them evenly but not exactly, so leave some room above the number of keys in use.
 
@@ -59,12 +64,14 @@ mod handle;
 mod http;
 mod layer;
 mod lru;
+mod probe;
 mod settings;
 mod snapshot;
+mod survey;
 
 pub use builder::{KeyedBuilder, PerKey};
 pub use circuits::Key;
-pub(super) use group::Group;
+pub(super) use group::Member;
 pub use handle::{AnyKeyedBreaker, KeyedBreaker};
 #[cfg(feature = "http")]
 pub use http::{KeyedHttpLayer, KeyedHttpService};

@@ -45,7 +45,8 @@ pub(in crate::breaker) struct Core {
     /// Learns the slow-call limit.
     learner: Option<Box<Learner>>,
     consecutive_failures: u64,
-    /// Whether the circuit would be open, were it not metrics-only, or as many of its kind open as may be.
+    /// Whether a call would have opened the circuit, were it not metrics-only, or as many of its kind open as may be;
+    /// until the window says otherwise.
     would_open: bool,
     /// Times the circuit opened since it was last closed by its probes or by hand, and the last wait drawn.
     openings: u32,
@@ -114,7 +115,8 @@ impl Core {
         if self.state == CircuitState::HalfOpen { self.probes } else { self.window.counts(now) }
     }
 
-    /// Whether its last call would have opened the circuit, had not as many others been open as may be.
+    /// Whether a call would have opened the circuit, had not as many others been open as may be, and the window
+    /// has not recovered since.
     pub(in crate::breaker) fn is_kept_closed(&self) -> bool {
         self.state == CircuitState::Closed && self.would_open
     }
@@ -133,6 +135,11 @@ impl Core {
 
     pub(in crate::breaker) fn entered(&self) -> [u64; CircuitState::ALL.len()] {
         self.entered
+    }
+
+    /// When a half-open circuit was last asked for a permit that it gave.
+    pub(super) fn half_open_asked_at(&self) -> Option<Tick> {
+        (self.state == CircuitState::HalfOpen).then(|| self.last_probe.max(self.since))
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -250,25 +257,28 @@ impl Core {
             if self.window.is_spotless() && self.learner.is_none() { self.word() } else { SPOTTED };
         machine.spotless.store(spotless, Ordering::Release);
         let verdict = if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
-        let would_open = mem::replace(&mut self.would_open, verdict.is_some());
+        // A good call opens nothing, whatever the window holds of calls before it: it speaks for the service.
+        let opens = verdict.is_some() && (failed || ended.slow);
+        let would_open = self.would_open;
+        self.would_open = opens || would_open && verdict.is_some();
         self.learn(machine, ended, failed, verdict.is_some(), &now);
         if self.state == CircuitState::MetricsOnly {
             // Counted once for as long as it lasts.
-            self.totals.would_open += u64::from(verdict.is_some() && !would_open);
-        } else if let Some(cause) = verdict {
+            self.totals.would_open += u64::from(opens && !would_open);
+        } else if let Some(cause) = verdict.filter(|_| opens) {
             if self.place.take() {
                 self.open(machine, cause, now());
-            } else if failed || ended.slow {
+            } else {
                 self.totals.kept_closed += 1;
             }
         }
     }
 
-    /// Takes a call into the slow-call limit, unless the circuit opens, or would if it could.
+    /// Takes a call into the slow-call limit, unless the window holds enough to open the circuit.
     #[inline]
-    fn learn(&mut self, machine: &Machine, ended: Ended, failed: bool, opens: bool, now: impl Fn() -> Tick) {
+    fn learn(&mut self, machine: &Machine, ended: Ended, failed: bool, outage: bool, now: impl Fn() -> Tick) {
         let Some(learner) = &mut self.learner else { return };
-        if opens {
+        if outage {
             learner.discard(now());
         } else if failed {
             learner.fail();
@@ -279,7 +289,7 @@ impl Core {
         }
     }
 
-    /// What opens a closed circuit, if something does.
+    /// What the next bad call opens a closed circuit for, if the window holds enough.
     fn verdict(&self, counts: &Counts) -> Option<Cause> {
         let settings = &self.settings;
         let in_a_row = self.consecutive_failures;

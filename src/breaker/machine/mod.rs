@@ -322,6 +322,13 @@ impl Machine {
         Tally { totals, entered, refused }
     }
 
+    /// How long no call has asked for an open circuit since its wait was over, or for a half-open one.
+    pub(super) fn left_alone_for(&self, now: Tick) -> Duration {
+        let core = self.core.lock();
+        let since = core.half_open_asked_at().unwrap_or(Tick(self.retry_at.load(Ordering::Acquire)));
+        now.since(since)
+    }
+
     /// The time until the next probe of an open circuit.
     pub(super) fn next_probe_in(&self, now: Tick) -> Duration {
         Tick(self.retry_at.load(Ordering::Acquire)).since(now)

@@ -71,6 +71,17 @@ impl Scale {
         }
     }
 
+    /// The standard error of a value as one on the scale; 0 where it is not known.
+    ///
+    /// A few calls that take very long make a mean both large and unsure.
+    #[inline]
+    pub(super) fn error_at(&self, value: f64, error: f64) -> f64 {
+        match self.kind {
+            Kind::Logarithm if error > 0.0 && error < f64::INFINITY => error / value.max(SHORTEST),
+            _ => 0.0,
+        }
+    }
+
     /// The least variance of a value that is made of so many calls, around that place on the scale.
     #[inline]
     pub(super) fn least_variance(&self, place: f64, calls: f64) -> f64 {

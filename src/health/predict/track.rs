@@ -69,8 +69,10 @@ impl Alarm {
     /// Half of the limit begins it and ends it. What the mean of a minute owes to one moment does not grow from one
     /// look to the next: it is believed when it grew, or outlives that minute. Two minutes in a row are believed at
     /// less than the limit.
+    ///
+    /// That holds for minutes that are independent; what one has in common with the next says nothing new.
     #[allow(clippy::cast_possible_truncation)] // Deviations need no more digits.
-    fn update(&mut self, z: f64, at: u64, limit: f64, of_a_minute: bool) {
+    fn update(&mut self, z: f64, at: u64, limit: f64, correlation: f64, of_a_minute: bool) {
         let first = f64::from(self.first);
         if z.abs() < limit / 2.0 || z * first < 0.0 {
             *self = Self::default();
@@ -81,8 +83,16 @@ impl Alarm {
             let lasts = since >= if of_a_minute { 70_000 } else { 1 };
             let grew = since > 0 && z.abs() >= 1.25 * first.abs();
             self.on |= z.abs() >= limit && (lasts || grew);
-            self.on |= z.abs() >= 0.75 * limit && since >= 90_000;
+            let again = 0.75 + 0.5 * correlation;
+            self.on |= z.abs() >= again.min(1.0) * limit && since >= 90_000;
         }
+    }
+}
+
+impl Alarm {
+    /// Whether it may be on before long: a minute and more are further from usual than chance often takes one.
+    fn is_suspect(&self, at: u64) -> bool {
+        self.first != 0.0 && at.saturating_sub(self.first_at) >= 70_000
     }
 }
 
@@ -135,24 +145,31 @@ impl Track {
         let season = self.season(moment);
         let expected = level + (place - level).clamp(season.low, season.high);
         let rest = place - expected;
-        let deviation = self.usual.deviation(scale, expected, calls);
-        let one = 1.0 / deviation;
+        let error = scale.error_at(value, measure.error);
+        let one = 1.0 / self.usual.deviation(scale, expected, calls, error);
         let z = rest * one;
         if self.ready {
             self.z = z as f32;
-            self.alarm.update(z, moment.at, settings.deviations, scale.of_a_minute);
+            let correlation = self.usual.correlation();
+            self.alarm.update(z, moment.at, settings.deviations, correlation, scale.of_a_minute);
             let before = self.shift.direction();
-            self.shift.update(z, (scale.drift(expected) * one).max(0.5), minutes);
+            let independent = minutes / self.usual.minutes_as_one();
+            self.shift.update(z, (scale.drift(expected) * one).max(0.5), independent);
             if before == 0 {
                 self.shifted_at = moment.at;
             }
         }
         let odd = self.is_odd();
+        // What may be trouble is not learned as if it were usual.
+        let reluctant = odd || self.alarm.is_suspect(moment.at);
+        let deviation = self.usual.deviation(scale, expected, calls, 0.0);
         // Where the season is steep, what is found says little about level and spread.
         if season.high - season.low <= 2.0 * deviation {
-            self.usual.learn(place - level - season.middle, deviation, calls, minutes, odd);
+            self.usual.learn(place - level - season.middle, deviation, calls, minutes, reluctant);
         }
-        self.keep(moment.at, gap, value);
+        if self.keep(moment.at, gap, value) {
+            self.usual.minute(z, gap > 2 * NEAR, reluctant);
+        }
         if !self.ready && f64::from(self.seen) * 60.0 >= settings.warm_up.as_secs_f64() {
             self.ready = true;
             let (level, spread) = self.of_late(scale);
@@ -167,9 +184,9 @@ impl Track {
         }
     }
 
-    /// Points of the near series, and of the far one.
+    /// Points of the near series, and of the far one. Whether a whole minute is over.
     #[allow(clippy::cast_possible_truncation)] // Seconds of 136 years.
-    fn keep(&mut self, at: u64, gap: u64, value: f64) {
+    fn keep(&mut self, at: u64, gap: u64, value: f64) -> bool {
         if gap > GAP {
             self.near.clear();
             (self.sum, self.summed) = (0.0, 0);
@@ -179,7 +196,7 @@ impl Track {
         }
         let second = (at / 1_000) as u32;
         if self.near.last().is_some_and(|last| at.saturating_sub(u64::from(last) * 1_000) < NEAR) {
-            return;
+            return false;
         }
         self.near.push(second, value as f32);
         self.sum += value as f32;
@@ -189,6 +206,7 @@ impl Track {
             self.far.push(middle, self.sum / f32::from(FAR));
             (self.sum, self.summed) = (0.0, 0);
         }
+        true
     }
 
     /// The level of the last minutes and the deviation from it, by medians, on the scale.

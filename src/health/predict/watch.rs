@@ -14,6 +14,8 @@ pub(in crate::health) struct Measure {
     pub(in crate::health) limit: f64,
     /// How many calls it was made of; what is made of few says little. 1 for what is no mean.
     pub(in crate::health) weight: f64,
+    /// The standard error of the value, as far as the calls that it was made of tell; 0 when they do not.
+    pub(in crate::health) error: f64,
 }
 
 /// A moment on all the clocks that matter.
@@ -151,7 +153,7 @@ mod tests {
             VitalSign::Letters => 100.0,
             _ => f64::INFINITY,
         };
-        Measure { sign, value, limit, weight }
+        Measure { sign, value, limit, weight, error: 0.0 }
     }
 
     #[test]
@@ -260,10 +262,11 @@ mod tests {
             value in prop_oneof![4 => 0.0_f64..10.0, 2 => 0.0_f64..1e12, 1 => prop::num::f64::ANY],
             limit in prop_oneof![4 => 0.0_f64..100.0, 1 => prop::num::f64::ANY],
             weight in prop_oneof![4 => 0.0_f64..1e4, 1 => prop::num::f64::ANY],
+            error in prop_oneof![4 => 0.0_f64..10.0, 1 => prop::num::f64::ANY],
             steps in prop_oneof![4 => 1_u64..60_000, 1 => 0..u64::MAX / 1_000_000],
             times in 1_u32..60,
         ) -> (Measure, u64, u32) {
-            (Measure { sign, value, limit, weight }, steps, times)
+            (Measure { sign, value, limit, weight, error }, steps, times)
         }
     }
 

@@ -1,0 +1,223 @@
+//! A check for each key that decides when its open circuit tries again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use campanile::breaker::{Cause, KeyedBuilder};
+use campanile::{CircuitState, HalfOpen};
+
+use crate::OPEN_FOR;
+use crate::keyed::{KeyOf, Numbered, breaks, call, keyed, state};
+
+/// What checks were asked, and what they answer.
+#[derive(Default)]
+struct Checks {
+    asked: Mutex<BTreeMap<u64, usize>>,
+    /// The checks that run now, and the most that ever did.
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Well,
+    Ill,
+    /// After so long it is well.
+    WellAfter(Duration),
+}
+
+/// Counts a check out, whatever becomes of it.
+struct Running(Arc<Checks>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Checks {
+    fn of(&self, key: u64) -> usize {
+        self.asked.lock().unwrap().get(&key).copied().unwrap_or(0)
+    }
+
+    fn all(&self) -> usize {
+        self.asked.lock().unwrap().values().sum()
+    }
+
+    fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+}
+
+/// A builder whose check says of a key what `answer` does.
+fn checked(
+    answer: impl Fn(u64) -> Answer + Send + Sync + 'static,
+) -> (KeyedBuilder<u64, KeyOf>, Arc<Checks>) {
+    let checks = Arc::new(Checks::default());
+    let asked = Arc::clone(&checks);
+    let builder = keyed().half_open(HalfOpen { permits: 2, max_wait: Duration::from_secs(3) }).health_probe(
+        move |key| {
+            *asked.asked.lock().unwrap().entry(key).or_default() += 1;
+            let running = asked.running.fetch_add(1, Ordering::SeqCst) + 1;
+            asked.most.fetch_max(running, Ordering::SeqCst);
+            let running = Running(Arc::clone(&asked));
+            let answer = answer(key);
+            async move {
+                let _running = running;
+                match answer {
+                    Answer::Well => Ok(()),
+                    Answer::Ill => Err("still down"),
+                    Answer::WellAfter(time) => {
+                        tokio::time::sleep(time).await;
+                        Ok(())
+                    }
+                }
+            }
+        },
+    );
+    (builder, checks)
+}
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn in_state(keyed: &Numbered, wanted: CircuitState) -> usize {
+    keyed.circuits().iter().filter(|(_, circuit)| circuit.state() == wanted).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_is_asked_about_and_no_call_is_spent_on_finding_out() {
+    let (builder, checks) = checked(|key| if key == 1 { Answer::Well } else { Answer::Ill });
+    let keyed = builder.build().unwrap();
+    let mut transitions = keyed.subscribe();
+    breaks(&keyed, 1).await;
+    breaks(&keyed, 2).await;
+    assert_eq!(checks.all(), 0);
+    pass(OPEN_FOR).await;
+    assert_eq!((checks.of(1), checks.of(2)), (1, 1));
+    assert_eq!(
+        (state(&keyed, 1), state(&keyed, 2)),
+        (Some(CircuitState::HalfOpen), Some(CircuitState::Open))
+    );
+    assert!(call(&keyed, 2, true).await.unwrap_err().is_rejected(), "a caller was made the probe");
+    for _ in 0..2 {
+        call(&keyed, 1, true).await.unwrap();
+    }
+    assert_eq!(state(&keyed, 1), Some(CircuitState::Closed));
+    let causes: Vec<_> = std::iter::from_fn(|| transitions.try_recv()).map(|change| change.cause).collect();
+    assert!(causes.contains(&Cause::HealthProbe), "{causes:?}");
+    pass(2 * OPEN_FOR).await;
+    assert_eq!((checks.of(1), checks.of(2)), (1, 2), "the waits grow, and a closed circuit is not checked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_checks_run_at_a_time_and_each_key_has_its_turn() {
+    let (builder, checks) = checked(|_| Answer::WellAfter(Duration::from_secs(1)));
+    let keyed = builder.build().unwrap();
+    for key in 0..150 {
+        breaks(&keyed, key).await;
+    }
+    pass(OPEN_FOR + Duration::from_millis(500)).await;
+    assert_eq!((checks.running(), checks.all()), (64, 64));
+    pass(Duration::from_secs(1)).await;
+    assert_eq!((checks.all(), in_state(&keyed, CircuitState::HalfOpen)), (128, 64));
+    pass(Duration::from_secs(2)).await;
+    assert_eq!((checks.all(), in_state(&keyed, CircuitState::HalfOpen)), (150, 150));
+    assert_eq!((checks.running(), checks.most.load(Ordering::SeqCst)), (0, 64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_waits_for_its_turn_for_too_long_is_left_to_its_callers() {
+    let hour = Duration::from_secs(3_600);
+    let (builder, checks) = checked(move |key| if key < 64 { Answer::WellAfter(hour) } else { Answer::Ill });
+    let keyed = builder.build().unwrap();
+    for key in 0..66 {
+        breaks(&keyed, key).await;
+    }
+    pass(OPEN_FOR + Duration::from_secs(2)).await;
+    assert!(call(&keyed, 65, true).await.unwrap_err().is_rejected());
+    assert_eq!(checks.of(65), 0);
+    // The others are given up after three seconds: then it is asked about too, or by a call before that.
+    pass(Duration::from_millis(1_500)).await;
+    assert_eq!((checks.of(64), checks.of(65)), (1, 1));
+    assert!(call(&keyed, 65, true).await.unwrap_err().is_rejected(), "the check decides again");
+
+    // Without a turn for longer than that, by a call.
+    let (builder, checks) = checked(move |_| Answer::WellAfter(hour));
+    let keyed = builder.build().unwrap();
+    for key in 0..192 {
+        breaks(&keyed, key).await;
+    }
+    pass(OPEN_FOR + Duration::from_millis(3_100)).await;
+    let last = (0..192).filter(|key| checks.of(*key) == 0).max().unwrap();
+    for _ in 0..2 {
+        call(&keyed, last, true).await.unwrap();
+    }
+    assert_eq!(state(&keyed, last), Some(CircuitState::Closed));
+    pass(hour).await;
+    assert_eq!(checks.of(last), 0, "a closed circuit is checked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_end_when_their_circuit_is_evicted() {
+    let (builder, checks) =
+        checked(|key| if key < 4 { Answer::WellAfter(Duration::from_secs(2)) } else { Answer::Ill });
+    let keyed = builder.max_keys(4).build().unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    for key in 0..4 {
+        breaks(&keyed, key).await;
+    }
+    let held = keyed.circuit(0);
+    pass(Duration::ZERO).await;
+    assert_eq!(tasks(), 4, "one task for each open circuit");
+    pass(OPEN_FOR).await;
+    assert_eq!((checks.running(), tasks()), (4, 8));
+    for key in 10..14 {
+        breaks(&keyed, key).await;
+    }
+    pass(Duration::ZERO).await;
+    assert_eq!((checks.running(), tasks()), (0, 4), "a check of an evicted circuit runs on");
+    // A flood of keys that fail leaves no tasks behind.
+    for key in 100..1_100 {
+        breaks(&keyed, key).await;
+    }
+    for _ in 0..100 {
+        pass(Duration::ZERO).await;
+    }
+    assert_eq!((checks.all(), tasks()), (4, 4));
+    // Who holds a circuit that was evicted finds out by a call.
+    assert_eq!(held.state(), CircuitState::Open);
+    assert!(held.call(async { Ok::<_, &str>(()) }).await.is_ok());
+    assert!(held.call(async { Ok::<_, &str>(()) }).await.is_ok());
+    assert_eq!(held.state(), CircuitState::Closed);
+    for _ in 0..4 {
+        let _ = held.call(async { Err::<(), _>("broken") }).await;
+    }
+    assert_eq!(held.state(), CircuitState::Open);
+    pass(OPEN_FOR).await;
+    assert!(held.call(async { Ok::<_, &str>(()) }).await.is_ok(), "it is not checked, so callers decide");
+    assert_eq!(checks.of(0), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_runs_when_an_operator_decides_is_dropped() {
+    let (builder, checks) = checked(|_| Answer::WellAfter(Duration::from_secs(2)));
+    let keyed = builder.build().unwrap();
+    breaks(&keyed, 1).await;
+    pass(OPEN_FOR).await;
+    assert_eq!(checks.running(), 1);
+    keyed.circuit(1).force_open();
+    pass(Duration::ZERO).await;
+    assert_eq!((checks.running(), state(&keyed, 1)), (0, Some(CircuitState::ForcedOpen)));
+    keyed.circuit(1).reset();
+    breaks(&keyed, 1).await;
+    drop(keyed);
+    pass(Duration::from_secs(3_600)).await;
+    assert_eq!(checks.of(1), 1, "nothing is checked for a breaker that is gone");
+}
