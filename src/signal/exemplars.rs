@@ -208,7 +208,8 @@ mod tests {
         let book = Book::default();
         let series = book.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c"), ("code", "7")]);
         let find = |metric: &str, component: &'static str| {
-            let attributes = [("component", component.into()), ("code", 7.into()), ("span.name", "a=b".into())];
+            let attributes =
+                [("component", component.into()), ("code", 7.into()), ("span.name", "a=b".into())];
             book.find(metric, attributes.iter().map(|(name, value): &(&str, Value)| (*name, value)))
         };
         let found = find(SPAN_DURATION.name, "c");

@@ -10,12 +10,12 @@ use super::core::Core;
 #[cfg(feature = "prometheus")]
 use super::prometheus::Collided;
 use crate::roll::Roll;
+#[cfg(feature = "prometheus")]
+use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
     BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
     SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
 };
-#[cfg(feature = "prometheus")]
-use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a sampled span, or a log record, reached no exporter.
@@ -174,7 +174,9 @@ impl Source for OwnNumbers {
             emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
         }
         #[cfg(feature = "prometheus")]
-        for (how, collisions) in Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten()) {
+        for (how, collisions) in
+            Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())
+        {
             emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
         }
         // Those of one signal add up.

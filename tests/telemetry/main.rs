@@ -13,7 +13,17 @@ mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
+#[cfg(feature = "prometheus")]
+mod exposition;
+#[cfg(feature = "prometheus")]
+#[path = "../support/exposition.rs"]
+mod expositions;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+mod headers;
 mod logs;
+#[cfg(feature = "prometheus")]
+#[path = "../support/long.rs"]
+mod long;
 #[cfg(feature = "prometheus")]
 mod metrics;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]

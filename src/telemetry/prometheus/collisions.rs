@@ -21,7 +21,8 @@ pub(in crate::telemetry) enum Collided {
 
 impl Collided {
     /// All of them, in the order of the counters.
-    pub(in crate::telemetry) const ALL: [Self; 4] = [Self::Name, Self::Series, Self::Label, Self::Description];
+    pub(in crate::telemetry) const ALL: [Self; 4] =
+        [Self::Name, Self::Series, Self::Label, Self::Description];
 
     pub(in crate::telemetry) fn as_str(self) -> &'static str {
         match self {
@@ -34,10 +35,16 @@ impl Collided {
 
     fn told(self) -> &'static str {
         match self {
-            Self::Name => "another instrument has the same name for Prometheus: this one is exposed under a longer name",
+            Self::Name => {
+                "another instrument has the same name for Prometheus: this one is exposed under a longer name"
+            }
             Self::Series => "series would be the same for Prometheus: a label tells them apart",
-            Self::Label => "an attribute has a reserved name for Prometheus, or the name of another: see its label",
-            Self::Description => "instruments of one name have different descriptions: Prometheus gets the first",
+            Self::Label => {
+                "an attribute has a reserved name for Prometheus, or the name of another: see its label"
+            }
+            Self::Description => {
+                "instruments of one name have different descriptions: Prometheus gets the first"
+            }
         }
     }
 }

@@ -19,7 +19,8 @@ pub(super) const ATTRIBUTES: &str = "otel_attributes";
 
 /// Whether Prometheus, its formats or this module give the label a meaning.
 fn reserved(label: &str) -> bool {
-    ["le", "quantile", "job", "instance", STREAM, ATTRIBUTES].contains(&label) || label.starts_with("otel_scope_")
+    ["le", "quantile", "job", "instance", STREAM, ATTRIBUTES].contains(&label)
+        || label.starts_with("otel_scope_")
 }
 
 /// The labels of `attributes`, sorted by their names. What had to be changed so that they are labels goes to `changed`.
@@ -117,21 +118,33 @@ mod tests {
     fn read(attributes: &[KeyValue]) -> (String, Vec<String>) {
         let mut changed = BTreeSet::new();
         let pairs = attributes.iter().map(|it| (it.key.as_str(), &it.value));
-        let labels: Vec<_> = labels(pairs, &mut changed).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let labels: Vec<_> =
+            labels(pairs, &mut changed).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
         (labels.join(","), changed.into_iter().collect())
     }
 
     #[test]
     fn attributes_become_labels() {
         for (attributes, labels, changed) in [
-            (vec![KeyValue::new("http.route", "/a"), KeyValue::new("code", 200)], "code=200,http_route=/a", vec![]),
+            (
+                vec![KeyValue::new("http.route", "/a"), KeyValue::new("code", 200)],
+                "code=200,http_route=/a",
+                vec![],
+            ),
             (vec![KeyValue::new("a.b", "x"), KeyValue::new("a-b", "y")], "a_b=y;x", vec!["a_b"]),
             (vec![KeyValue::new("le", "x")], "exported_le=x", vec!["exported_le"]),
-            (vec![KeyValue::new("otel.scope.name", "x")], "exported_otel_scope_name=x", vec!["exported_otel_scope_name"]),
+            (
+                vec![KeyValue::new("otel.scope.name", "x")],
+                "exported_otel_scope_name=x",
+                vec!["exported_otel_scope_name"],
+            ),
             (vec![KeyValue::new("__name__", "x"), KeyValue::new("9", true)], "_9=true,_name_=x", vec![]),
             (vec![KeyValue::new("empty", "")], "", vec![]),
         ] {
-            assert_eq!(read(&attributes), (labels.to_owned(), changed.into_iter().map(String::from).collect()));
+            assert_eq!(
+                read(&attributes),
+                (labels.to_owned(), changed.into_iter().map(String::from).collect())
+            );
         }
     }
 

@@ -149,7 +149,9 @@ impl Plan {
         let keeps = |stream: &Stream<'_>| stream.own && alone;
         let mut apart: Vec<_> =
             streams.iter().map(|it| if keeps(it) { Vec::new() } else { scope_labels(it.scope) }).collect();
-        if apart.iter().collect::<BTreeSet<_>>().len() < apart.len() {
+        // One without a label would go on as the stream that had no need of any while it was alone.
+        let bare = streams.iter().zip(&apart).any(|(stream, apart)| apart.is_empty() && !keeps(stream));
+        if bare || apart.iter().collect::<BTreeSet<_>>().len() < apart.len() {
             for (stream, apart) in streams.iter().zip(&mut apart).filter(|(it, _)| !keeps(it)) {
                 labels::add(apart, STREAM, stream.digest());
                 self.collided(Collided::Series, stream, STREAM);
@@ -232,7 +234,9 @@ fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScope) -> Vec<D
     for scoped in metrics.scope_metrics() {
         let of_the_crate = scoped.scope() == own;
         for metric in scoped.metrics() {
-            let Some((kind, points)) = read(metric).filter(|(_, points)| !points.is_empty()) else { continue };
+            let Some((kind, points)) = read(metric).filter(|(_, points)| !points.is_empty()) else {
+                continue;
+            };
             let known = |it: &&&crate::signal::Metric| it.name == metric.name() && it.kind == kind;
             streams.push(Stream {
                 scope: scoped.scope(),
@@ -295,8 +299,9 @@ fn settle(drafts: &mut [Draft<'_>]) {
         named = (0..drafts.len())
             .filter(|place| {
                 let draft = &drafts[*place];
-                taken(&draft.family, draft.named.kind())
-                    .any(|name| takers.get(&name).is_some_and(|it| it.iter().any(|it| in_the_way(*place, it))))
+                taken(&draft.family, draft.named.kind()).any(|name| {
+                    takers.get(&name).is_some_and(|it| it.iter().any(|it| in_the_way(*place, it)))
+                })
             })
             .collect();
         for place in &named {

@@ -51,7 +51,9 @@ impl fmt::Display for Number {
             Self::Unsigned(value) => value.fmt(f),
             Self::Signed(value) => value.fmt(f),
             Self::Float(value) if value.is_nan() => f.write_str("NaN"),
-            Self::Float(value) if value.is_infinite() => f.write_str(if *value > 0.0 { "+Inf" } else { "-Inf" }),
+            Self::Float(value) if value.is_infinite() => {
+                f.write_str(if *value > 0.0 { "+Inf" } else { "-Inf" })
+            }
             Self::Float(value) => value.fmt(f),
         }
     }

@@ -103,10 +103,7 @@ mod tests {
                  text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 true,
             ),
-            (
-                "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-                false,
-            ),
+            ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", false),
             ("text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0", false),
             ("text/plain;q=0.5, Application/OpenMetrics-Text; VERSION=\"1.0.0\"", true),
             ("application/openmetrics-text", true),

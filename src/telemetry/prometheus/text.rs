@@ -25,7 +25,8 @@ impl Plan {
     pub(super) fn text(&self, format: Format) -> String {
         let mut out = String::new();
         // A string takes everything.
-        let _infallible = self.families.iter().try_for_each(|family| Text { out: &mut out, format }.family(family));
+        let _infallible =
+            self.families.iter().try_for_each(|family| Text { out: &mut out, format }.family(family));
         if format == Format::OpenMetrics {
             out.push_str(END);
         }
@@ -169,7 +170,8 @@ mod tests {
     use super::*;
 
     fn family(name: &str, kind: Exposed, help: &str, series: Vec<(Vec<Label>, Point)>) -> Family {
-        let unit = name.rsplit('_').next().filter(|unit| ["seconds", "ratio"].contains(unit)).map(String::from);
+        let unit =
+            name.rsplit('_').next().filter(|unit| ["seconds", "ratio"].contains(unit)).map(String::from);
         Family { name: name.to_owned(), kind, unit, help: help.to_owned(), series }
     }
 

@@ -28,7 +28,8 @@ const LONGEST: usize = 128;
 
 impl Labels {
     pub(in crate::telemetry) fn new(names: &[String]) -> Self {
-        let mut taken: HashSet<String> = SPAN_DURATION.attributes.iter().map(|name| sanitized(name)).collect();
+        let mut taken: HashSet<String> =
+            SPAN_DURATION.attributes.iter().map(|name| sanitized(name)).collect();
         let label = |field: &String| {
             let mut attribute = field.clone();
             while taken.contains(&sanitized(&attribute)) {
