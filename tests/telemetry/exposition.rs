@@ -120,7 +120,7 @@ impl Kind {
 }
 
 #[derive(Clone, Debug)]
-struct Instrument {
+pub(crate) struct Instrument {
     scope: usize,
     name: &'static str,
     kind: Kind,
@@ -151,7 +151,7 @@ fn values() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn instruments() -> impl Strategy<Value = Vec<Instrument>> {
+pub(crate) fn instruments() -> impl Strategy<Value = Vec<Instrument>> {
     let attributes = prop::collection::btree_map(select(&KEYS[..]), values(), 0..4);
     let points = prop::collection::vec(attributes, 1..5);
     let plain = (0..6_usize, select(&NAMES[..]), select(&KINDS[..]), select(&UNITS[..]));
@@ -182,16 +182,16 @@ fn distinct(instruments: Vec<Instrument>) -> Vec<Instrument> {
 }
 
 /// The number of the first value that is fed; no metric of the crate stands at any of them.
-const FIRST: u32 = 1_000_003;
+pub(crate) const FIRST: u32 = 1_000_003;
 
-struct Fed<'a> {
+pub(crate) struct Fed<'a> {
     instrument: &'a Instrument,
     attributes: &'a BTreeMap<&'static str, Value>,
-    value: f64,
+    pub(crate) value: f64,
 }
 
 /// Each point of each instrument with a value of its own, which does not depend on the order.
-fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
+pub(crate) fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
     let points =
         instruments.iter().flat_map(|instrument| instrument.points.iter().map(move |it| (instrument, it)));
     let numbered = points.zip(FIRST..);
@@ -200,7 +200,7 @@ fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
         .collect()
 }
 
-fn pipeline(feed: &[&Fed<'_>]) -> Telemetry {
+pub(crate) fn pipeline(feed: &[&Fed<'_>]) -> Telemetry {
     let builder =
         Telemetry::builder("test").variables(|_| None).detection(false).sampling(Sampling::AlwaysOff);
     let telemetry =

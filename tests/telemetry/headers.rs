@@ -408,7 +408,7 @@ proptest! {
             let first = read(formats, &all);
             let (span, baggage) = said(&first);
             let sent = write(formats, &first);
-            // What is written is a header, whoever sends it.
+            // What is written can stand in a header.
             for (name, value) in &sent {
                 prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}: {:?}", name, value);
                 prop_assert!(value.len() <= 32 * 514, "{} has {} bytes", name, value.len());

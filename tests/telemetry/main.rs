@@ -15,6 +15,8 @@ mod exemplars;
 mod export;
 #[cfg(feature = "prometheus")]
 mod exposition;
+#[cfg(all(campanile_real_servers, feature = "full"))]
+mod exposition_real;
 #[cfg(feature = "prometheus")]
 #[path = "../support/exposition.rs"]
 mod expositions;
@@ -39,6 +41,9 @@ mod sampling;
 mod scenarios;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod scripted;
+#[cfg(all(campanile_real_servers, feature = "full"))]
+#[path = "../support/mod.rs"]
+mod servers;
 mod spans;
 mod trees;
 mod variables;

@@ -114,6 +114,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::METRICS;
 
     fn read(attributes: &[KeyValue]) -> (String, Vec<String>) {
         let mut changed = BTreeSet::new();
@@ -144,6 +145,20 @@ mod tests {
             assert_eq!(
                 read(&attributes),
                 (labels.to_owned(), changed.into_iter().map(String::from).collect())
+            );
+        }
+    }
+
+    #[test]
+    fn attributes_of_the_crate_are_labels_as_they_are() {
+        for metric in METRICS {
+            let value = Value::from("x");
+            let mut changed = BTreeSet::new();
+            let found = labels(metric.attributes.iter().map(|name| (*name, &value)), &mut changed);
+            assert!(
+                changed.is_empty() && found.len() == metric.attributes.len(),
+                "{}: {changed:?}",
+                metric.name
             );
         }
     }

@@ -24,6 +24,7 @@ mod plan;
 mod points;
 #[cfg(feature = "http")]
 mod service;
+mod streams;
 mod text;
 
 use std::fmt;

@@ -1,20 +1,20 @@
 //! Which families there are, what they are called, and which series they have: settled before anything is written.
 //!
 //! A plan depends on what there is and not on the order in which the SDK tells it, so that the next scrape has the same.
-//! Where several want one name or one series, all of them give it up and are told apart: a series that somebody has
-//! stored never goes on as that of another. Only metrics of this crate keep theirs, for dashboards rely on them.
+//! Where several want one name or one series, all of them give it up and are told apart: a series that was stored
+//! never goes on as that of another. Only metrics of this crate keep theirs, for dashboards rely on them.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
 use super::collisions::{Collided, Collision};
 use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, labels, tell_apart};
-use super::names::{self, Named, digest, taken};
-use super::points::{Number, Point, Read, numbers, read};
-use crate::signal::{Book, Kind, METRICS};
+use super::names;
+use super::points::{Number, Point};
+use super::streams::{Draft, Stream, TARGET, drafts, settle};
+use crate::signal::{Book, Kind};
 
 /// What is written, in its order.
 #[derive(Debug, Default)]
@@ -44,30 +44,6 @@ pub(super) enum Exposed {
     /// A counter that stands below zero or at no number, which no counter may. Its samples keep their name.
     Unknown,
 }
-
-/// The instruments of one meter that cannot be told apart by name, kind and unit are streams of one family.
-struct Stream<'a> {
-    scope: &'a InstrumentationScope,
-    metric: &'a Metric,
-    points: Vec<Read<'a>>,
-    named: Named,
-    /// Whether it is a metric of this crate.
-    own: bool,
-    /// How many before it are like it in all that the SDK tells.
-    before: usize,
-}
-
-/// A family that may still get another name.
-struct Draft<'a> {
-    named: Named,
-    streams: Vec<Stream<'a>>,
-    own: bool,
-    step: u8,
-    family: String,
-}
-
-/// The resource, as Prometheus is told it.
-const TARGET: &str = "target";
 
 impl Plan {
     /// The plan for `metrics`. Those of the scope `own` that this crate knows are its own, and have their exemplars in
@@ -193,121 +169,4 @@ fn scope_labels(scope: &InstrumentationScope) -> Vec<Label> {
         .filter_map(|(label, value)| Some((label.to_owned(), value?.to_owned())))
         .filter(|(_, value)| !value.is_empty())
         .collect()
-}
-
-impl Stream<'_> {
-    /// In an order that does not depend on that of the SDK; equal only for streams that the SDK does not tell apart.
-    fn order(&self, other: &Self) -> Ordering {
-        let key = |it: &Self| {
-            let scope = (it.scope.name(), it.scope.version(), it.scope.schema_url());
-            (scope, attributes_of(it.scope), it.metric.unit(), it.metric.description(), numbers(it.metric))
-        };
-        // Most differ in the name.
-        self.named.cmp(&other.named).then_with(|| key(self).cmp(&key(other)))
-    }
-
-    /// Stands for all that tells it from the other streams of its family.
-    fn digest(&self) -> String {
-        let (scope, attributes) = (self.scope, attributes_of(self.scope).concat());
-        digest([
-            scope.name(),
-            scope.version().unwrap_or_default(),
-            scope.schema_url().unwrap_or_default(),
-            &attributes,
-            self.metric.unit(),
-            self.metric.description(),
-            numbers(self.metric),
-            &self.before.to_string(),
-        ])
-    }
-}
-
-fn attributes_of(scope: &InstrumentationScope) -> Vec<String> {
-    let mut attributes: Vec<_> = scope.attributes().map(|it| format!("{}={:?};", it.key, it.value)).collect();
-    attributes.sort();
-    attributes
-}
-
-/// The families by name, kind and unit of their instruments.
-fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScope) -> Vec<Draft<'a>> {
-    let mut streams = Vec::new();
-    for scoped in metrics.scope_metrics() {
-        let of_the_crate = scoped.scope() == own;
-        for metric in scoped.metrics() {
-            let Some((kind, points)) = read(metric).filter(|(_, points)| !points.is_empty()) else {
-                continue;
-            };
-            let known = |it: &&&crate::signal::Metric| it.name == metric.name() && it.kind == kind;
-            streams.push(Stream {
-                scope: scoped.scope(),
-                metric,
-                points,
-                named: Named::new(metric.name(), kind, names::unit(metric.unit())),
-                own: of_the_crate && METRICS.iter().find(known).is_some(),
-                before: 0,
-            });
-        }
-    }
-    // Those that are alike stay in the order in which their instruments were made.
-    streams.sort_by(Stream::order);
-    for place in 1..streams.len() {
-        if streams[place].order(&streams[place - 1]).is_eq() {
-            streams[place].before = streams[place - 1].before + 1;
-        }
-    }
-    let mut drafts: BTreeMap<Named, Draft<'a>> = BTreeMap::new();
-    for stream in streams {
-        let draft = drafts.entry(stream.named.clone()).or_insert_with(|| Draft {
-            family: stream.named.family(0),
-            named: stream.named.clone(),
-            streams: Vec::new(),
-            own: false,
-            step: 0,
-        });
-        draft.own |= stream.own;
-        draft.streams.push(stream);
-    }
-    drafts.into_values().collect()
-}
-
-/// Who takes a name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Taker {
-    Target,
-    Draft(usize),
-}
-
-/// Gives every family a name that is in the way of no other. A name that several wanted is not given to any of them
-/// later.
-fn settle(drafts: &mut [Draft<'_>]) {
-    let mut takers: HashMap<String, Vec<Taker>> = HashMap::new();
-    for name in [TARGET.to_owned(), format!("{TARGET}_info")] {
-        takers.insert(name, vec![Taker::Target]);
-    }
-    let mut named: Vec<usize> = (0..drafts.len()).collect();
-    while !named.is_empty() {
-        for place in &named {
-            let draft = &drafts[*place];
-            for name in taken(&draft.family, draft.named.kind()) {
-                takers.entry(name).or_default().push(Taker::Draft(*place));
-            }
-        }
-        let in_the_way = |place: usize, taker: &Taker| match taker {
-            Taker::Target => true,
-            Taker::Draft(other) => *other != place && (!drafts[place].own || drafts[*other].own),
-        };
-        named = (0..drafts.len())
-            .filter(|place| {
-                let draft = &drafts[*place];
-                taken(&draft.family, draft.named.kind()).any(|name| {
-                    takers.get(&name).is_some_and(|it| it.iter().any(|it| in_the_way(*place, it)))
-                })
-            })
-            .collect();
-        for place in &named {
-            let draft = &mut drafts[*place];
-            draft.step = draft.step.saturating_add(1);
-            draft.family = draft.named.family(draft.step);
-        }
-    }
 }
