@@ -128,7 +128,8 @@ impl Book {
 }
 
 fn key<'a>(metric: &str, attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
-    let mut attributes: Vec<_> = attributes.collect();
+    // One without a value is none: see the recorders of durations.
+    let mut attributes: Vec<_> = attributes.filter(|(_, value)| !value.is_empty()).collect();
     attributes.sort();
     let mut key = metric.to_owned();
     for (name, value) in attributes {

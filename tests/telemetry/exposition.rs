@@ -513,6 +513,21 @@ fn fields_of_spans_take_no_label_of_their_metrics() {
 }
 
 #[test]
+fn a_field_without_a_value_is_none() {
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().detection(false).span_metric_fields(["tenant"]));
+    pipeline.run(|| {
+        drop(info_span!("call", component = "db", tenant = ""));
+        drop(info_span!("call", component = "db"));
+    });
+    let text = pipeline.telemetry.openmetrics_text();
+    let count = "campanile_span_duration_seconds_count{component=\"db\",span_name=\"call\"} 2";
+    assert!(text.lines().any(|line| line == count), "{text}");
+    let exemplars: Vec<_> = text.lines().filter(|line| line.contains(" # ")).collect();
+    assert!(!exemplars.is_empty(), "{text}");
+}
+
+#[test]
 fn metrics_of_the_crate_keep_their_names_and_labels() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
     let meters = pipeline.telemetry.meter_provider();

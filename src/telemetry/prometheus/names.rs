@@ -220,7 +220,7 @@ mod tests {
             ("took.milliseconds", Kind::Histogram, "s", "took_milliseconds_seconds"),
             ("seconds", Kind::Gauge, "s", "seconds"),
             ("total", Kind::Counter, "", "total"),
-            ("system.cpu.logical.count", Kind::Gauge, "{cpu}", "system_cpu_logical"),
+            ("host.cores.count", Kind::Gauge, "{cpu}", "host_cores"),
             ("file.count", Kind::Gauge, "By", "file_count_bytes"),
             ("file.count", Kind::Counter, "", "file_count"),
             ("trailing.", Kind::Gauge, "s", "trailing_seconds"),
