@@ -42,7 +42,8 @@ mod tests {
 
     /// Days since 1970 of a date, counted one by one.
     fn days(year: u64, month: usize, day: u64) -> u64 {
-        let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let leap =
+            |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
         let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let years: u64 = (1970..year).map(|year| 365 + u64::from(leap(year))).sum();
         years + months[..month].iter().sum::<u64>() + day - 1

@@ -308,7 +308,7 @@ fn check_histogram(family: &Family, modern: bool) -> Result<(), String> {
                 if count.value != below {
                     return Err(format!("{} of {below} values", count.value));
                 }
-                if modern && (negative || !(sum.value >= 0.0)) {
+                if modern && (negative || sum.value < 0.0 || sum.value.is_nan()) {
                     return Err(format!("a sum {}", sum.value));
                 }
             }
