@@ -200,6 +200,10 @@ mod tests {
             Some("http://[redacted]@host:80/a?x=1&access%5Ftoken=[redacted]&y")
         );
         assert_eq!(found, ["user", "access%5Ftoken"]);
+        assert_eq!(
+            redactor.uri("http://me:pw@[::1]:80/a/?token=abc", &mut Vec::new()).as_deref(),
+            Some("http://[redacted]@[::1]:80/a/?token=[redacted]")
+        );
         assert_eq!(redactor.uri("/a@b?x=1", &mut Vec::new()), None);
     }
 

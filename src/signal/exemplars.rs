@@ -1,15 +1,17 @@
 //! Which trace to look at for a bucket of a histogram.
 //!
-//! Neither the SDK nor the `prometheus` crate keeps exemplars, so they are kept here: for each series and bucket the
+//! The SDK does not keep exemplars, so they are kept here: for each series and bucket the
 //! newest of a sampled span. Only sampled spans pay for it. A thread that finds a place locked goes on without, and so
 //! does one that finds an exemplar that is hardly older: a busy series is written a hundred times a second, and not by
 //! each of its spans.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use opentelemetry::Value;
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
 use super::meter::SECONDS;
@@ -99,7 +101,7 @@ impl Place {
     }
 }
 
-/// The exemplars of all series of a pipeline, by what Prometheus calls them.
+/// The exemplars of all series of a pipeline, by their metrics and attributes.
 #[derive(Debug, Default)]
 pub(crate) struct Book(Mutex<HashMap<String, Arc<Exemplars>>>);
 
@@ -110,35 +112,30 @@ impl Book {
         metric: &Metric,
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Arc<Exemplars> {
-        let mut labels: Vec<(String, &str)> =
-            attributes.into_iter().map(|(name, value)| (sanitized(name), value)).collect();
-        labels.sort();
-        let family = format!("{}_seconds", sanitized(metric.name));
-        let key = key(&family, labels.iter().map(|(name, value)| (name.as_str(), *value)));
-        Arc::clone(self.0.lock().entry(key).or_default())
+        let attributes = attributes.into_iter().map(|(name, value)| (name, Cow::Borrowed(value)));
+        Arc::clone(self.0.lock().entry(key(metric.name, attributes)).or_default())
     }
 
-    /// The exemplars of a series by its labels, which are sorted by name.
+    /// The exemplars of a series by the name of its metric and its attributes.
     pub(crate) fn find<'a>(
         &self,
-        family: &str,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        metric: &str,
+        attributes: impl Iterator<Item = (&'a str, &'a Value)>,
     ) -> Option<Arc<Exemplars>> {
-        self.0.lock().get(&key(family, labels)).cloned()
+        let key = key(metric, attributes.map(|(name, value)| (name, value.as_str())));
+        self.0.lock().get(&key).cloned()
     }
 }
 
-fn key<'a>(family: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut key = family.to_owned();
-    for (name, value) in labels {
+fn key<'a>(metric: &str, attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
+    // One without a value is none: see the recorders of durations.
+    let mut attributes: Vec<_> = attributes.filter(|(_, value)| !value.is_empty()).collect();
+    attributes.sort();
+    let mut key = metric.to_owned();
+    for (name, value) in attributes {
         let _infallible = write!(key, "\u{1f}{name}={value}");
     }
     key
-}
-
-/// The name that Prometheus has for it.
-fn sanitized(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -208,15 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn a_series_is_found_by_its_labels() {
+    fn a_series_is_found_by_its_attributes() {
         let book = Book::default();
-        let series = book.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c")]);
-        let find = |family, labels: [(&str, &str); 2]| book.find(family, labels.into_iter());
-        let found = find("campanile_span_duration_seconds", [("component", "c"), ("span_name", "a=b")]);
+        let series = book.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c"), ("code", "7")]);
+        let find = |metric: &str, component: &'static str| {
+            let attributes =
+                [("component", component.into()), ("code", 7.into()), ("span.name", "a=b".into())];
+            book.find(metric, attributes.iter().map(|(name, value): &(&str, Value)| (*name, value)))
+        };
+        let found = find(SPAN_DURATION.name, "c");
         assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &series)));
-        assert!(
-            find("campanile_span_duration_seconds", [("component", "d"), ("span_name", "a=b")]).is_none()
-        );
-        assert!(find("other_seconds", [("component", "c"), ("span_name", "a=b")]).is_none());
+        assert!(find(SPAN_DURATION.name, "d").is_none());
+        assert!(find("other", "c").is_none());
     }
 }

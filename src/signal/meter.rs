@@ -15,8 +15,8 @@ mod with_telemetry {
     use std::time::Duration;
 
     use arc_swap::ArcSwapOption;
-    use opentelemetry::KeyValue;
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
+    use opentelemetry::{KeyValue, Value};
 
     use crate::signal::exemplars::{Book, Exemplars, Witness};
     use crate::signal::gathered::{Gathered, Values, key_value};
@@ -260,6 +260,9 @@ mod with_telemetry {
         }
     }
 
+    /// The attribute of what found no room.
+    const OVERFLOW: &str = "otel.metric.overflow";
+
     /// Records durations under fixed attributes, to one meter.
     #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
@@ -271,7 +274,11 @@ mod with_telemetry {
             attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
         ) -> Self {
             let attributes = attributes.into_iter();
-            let attributes = attributes.map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()));
+            let attributes = attributes.map(|(key, value)| match key {
+                // As the SDK has it, whose own overflow is the same series.
+                OVERFLOW => KeyValue::new(key.to_owned(), value == "true"),
+                _ => KeyValue::new(key.to_owned(), value.to_owned()),
+            });
             Self(histogram(meter, metric).bind(&sorted(attributes)))
         }
 
@@ -287,9 +294,11 @@ mod with_telemetry {
         sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
     }
 
-    /// The SDK caches a set as it first saw it and sorted; sorted is both.
+    /// The SDK caches a set as it first saw it and sorted; sorted is both. An attribute without a value is left out: to
+    /// Prometheus it is the same as none.
     fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
-        let mut attributes: Box<[KeyValue]> = attributes.collect();
+        let says = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
+        let mut attributes: Box<[KeyValue]> = attributes.filter(says).collect();
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         attributes
     }

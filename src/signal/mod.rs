@@ -15,6 +15,8 @@ mod meter;
 #[cfg(feature = "telemetry")]
 mod minute;
 mod names;
+#[cfg(feature = "telemetry")]
+mod sanitized;
 mod source;
 mod trace;
 #[cfg(feature = "telemetry")]
@@ -30,6 +32,8 @@ pub(crate) use meter::DurationRecorder;
 pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
+#[cfg(feature = "telemetry")]
+pub(crate) use sanitized::sanitized;
 #[cfg(test)]
 pub(crate) use source::observe;
 pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Watched, register, signs};

@@ -165,6 +165,8 @@ metrics! {
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
         "How long exports took, failed or not, waits and repetitions included.";
+    PROMETHEUS_COLLISIONS "campanile.telemetry.prometheus.collisions" Counter "{collision}" ["kind"]
+        "Names, labels, series and descriptions that were the same for Prometheus, each once; a log line names each.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
         "Headers of a trace, its baggage or a correlation id that came in and were ignored, whole or in part.";
     // ----- health -----

@@ -245,6 +245,20 @@ impl TelemetryBuilder {
 
     /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`](super::Telemetry::prometheus_text) and
     /// [`Telemetry::prometheus_service`](super::Telemetry::prometheus_service).
+    ///
+    /// Whatever instruments and attributes are called, a scraper can read what it gets and each series is there once:
+    ///
+    /// | what is the same for Prometheus | what is exposed |
+    /// |---|---|
+    /// | names of instruments, or one and a part of another (`x.count` and the histogram `x`) | Longer names for all of them, with the kind before the unit: `x_current`, `x_net`, `x_cumulative_total`, `x_distribution`. Digits follow where the kind is the same. Metrics of this crate keep their names. |
+    /// | an instrument of several scopes | One family, with the labels `otel_scope_name` and `otel_scope_version`; without them for this crate. |
+    /// | instruments that differ in their descriptions, in counts of other things, or in the type of their numbers | One family, with the label `otel_stream`, and the first description. |
+    /// | attributes of one measurement (`a.b` and `a-b`) | One label. It has the values joined by `;` in the order of the attributes' names. |
+    /// | an attribute and a label that has a meaning (`le`, `quantile`, `job`, `instance`, `otel_scope_…`) | The attribute with `exported_` before it. |
+    /// | the attributes of several measurements (1 and `"1"`, or an empty text and none) | Their labels, and for each the label `otel_attributes`. |
+    ///
+    /// Both formats have the same names and labels. None depends on the order of things, so that the next scrape has the
+    /// same. `campanile.telemetry.prometheus.collisions` counts each collision once, and a warning names it.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     pub fn prometheus(mut self) -> Self {
@@ -384,6 +398,9 @@ impl TelemetryBuilder {
 
     /// Makes fields of spans attributes of their metrics as well. Each value makes metrics of its own: take fields of
     /// few values.
+    ///
+    /// A field that is called like an attribute that these metrics have already (`component`, `span.name`, `error.type`),
+    /// or like another field, as far as Prometheus can tell, has `field.` before its name there.
     pub fn span_metric_fields<I>(mut self, names: I) -> Self
     where
         I: IntoIterator<Item: Into<String>>,

@@ -7,7 +7,11 @@ use std::time::Duration;
 use opentelemetry::metrics::Meter;
 
 use super::core::Core;
+#[cfg(feature = "prometheus")]
+use super::prometheus::Collided;
 use crate::roll::Roll;
+#[cfg(feature = "prometheus")]
+use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
     BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
     SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
@@ -66,6 +70,9 @@ pub(super) struct Counters {
     /// Where durations go; what nothing was recorded to does not show.
     meter: OnceLock<Meter>,
     durations: [OnceLock<BoundDuration>; 3],
+    /// What collided for Prometheus, by what it was, if there is a scrape.
+    #[cfg(feature = "prometheus")]
+    collisions: OnceLock<[AtomicU64; 4]>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +89,8 @@ impl Default for Counters {
             queues: Roll::new(),
             meter: OnceLock::new(),
             durations: Default::default(),
+            #[cfg(feature = "prometheus")]
+            collisions: OnceLock::new(),
         }
     }
 }
@@ -104,6 +113,17 @@ impl Counters {
             let bind = || BoundDuration::new(meter, &EXPORT_DURATION, [("signal", signal.as_str())]);
             self.durations[signal as usize].get_or_init(bind).record(took);
         }
+    }
+
+    /// There is a scrape, for which things may collide.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn expect_collisions(&self) {
+        self.collisions.get_or_init(Default::default);
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(super) fn collided(&self, how: Collided) {
+        self.collisions.get_or_init(Default::default)[how as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on the times of exports are told to `meter`.
@@ -154,6 +174,12 @@ impl Source for OwnNumbers {
             let numbers = &self.counters.numbers[signal as usize];
             let attributes = [("signal", signal.as_str())];
             emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
+        }
+        #[cfg(feature = "prometheus")]
+        for (how, collisions) in
+            Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())
+        {
+            emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
         }
         // Those of one signal add up.
         for queue in self.counters.queues.living() {

@@ -49,8 +49,6 @@ mod logs;
 #[cfg(any(feature = "system", feature = "gpu"))]
 mod machine;
 mod metrics;
-#[cfg(feature = "prometheus")]
-mod openmetrics;
 mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]

@@ -11,6 +11,8 @@ use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+#[cfg(feature = "prometheus")]
+use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -318,14 +320,17 @@ impl TelemetryBuilder {
             log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        let scope =
+            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
         let mut scraped = None;
         let mut exemplars = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
-            let (found, reader) = super::prometheus::Scrape::new()?;
-            scraped = Some(metrics::Shared::new(reader));
+            let reader = metrics::Shared::of(Temporality::Cumulative);
+            let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
+            scraped = Some(reader);
             exemplars = Some(Arc::clone(&found.exemplars));
             scrape = Some(found);
         }
@@ -333,8 +338,6 @@ impl TelemetryBuilder {
         let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters);
         let meter_provider = meters.build();
         let pushes = outlets.start(push, &counters)?;
-        let scope =
-            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
         let meter = meter_provider.meter_with_scope(scope.clone());
         let vitals = Arc::new(Vitals::default());
         let foreign = if choice.disabled { Vec::new() } else { self.processors };

@@ -13,7 +13,19 @@ mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
+#[cfg(feature = "prometheus")]
+mod exposition;
+#[cfg(all(campanile_real_servers, feature = "full"))]
+mod exposition_real;
+#[cfg(feature = "prometheus")]
+#[path = "../support/exposition.rs"]
+mod expositions;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+mod headers;
 mod logs;
+#[cfg(feature = "prometheus")]
+#[path = "../support/long.rs"]
+mod long;
 #[cfg(feature = "prometheus")]
 mod metrics;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
@@ -29,6 +41,9 @@ mod sampling;
 mod scenarios;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod scripted;
+#[cfg(all(campanile_real_servers, feature = "full"))]
+#[path = "../support/mod.rs"]
+mod servers;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod sizes;
 mod spans;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+
 use tower::BoxError;
 
 use super::circuits::Key;

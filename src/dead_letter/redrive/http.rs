@@ -24,6 +24,7 @@ use crate::error::{Cause, Rejected};
 use crate::outcome::{ByHttpStatus, Classify, FailureKind};
 #[cfg(feature = "grpc")]
 use crate::outcome::{Outcome, code_in, grpc_outcome};
+use crate::redact::MARKER;
 use crate::replay::ReplayBody;
 use crate::store::StoreError;
 
@@ -89,7 +90,7 @@ impl<B: From<Bytes>, K> Redrivable<HttpRedrive<K>> for Request<B> {
         let mut request = Request::new(B::from(Bytes::from(kept.body.clone())));
         *request.method_mut() =
             Method::from_bytes(kept.method.as_bytes()).map_err(|error| error.to_string())?;
-        *request.uri_mut() = kept.uri.parse::<Uri>().map_err(|error| error.to_string())?;
+        *request.uri_mut() = uri(&kept.uri)?;
         *request.version_mut() = version(&kept.version)?;
         headers(letter, kept, &mut request)?;
         let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
@@ -100,6 +101,16 @@ impl<B: From<Bytes>, K> Redrivable<HttpRedrive<K>> for Request<B> {
         request.extensions_mut().insert(mark);
         Ok(request)
     }
+}
+
+/// The address of a kept request, without the user's part if that was redacted: no client sends it, and with an IPv6 host
+/// behind it the whole would be no address.
+fn uri(kept: &str) -> Result<Uri, String> {
+    let bare = kept.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
+    let bare = bare.and_then(|(scheme, rest)| {
+        Some(format!("{scheme}://{}", rest.strip_prefix(MARKER)?.strip_prefix('@')?))
+    });
+    bare.as_deref().unwrap_or(kept).parse::<Uri>().map_err(|error| error.to_string())
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -203,4 +214,24 @@ where
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_that_of_the_request_also_without_its_secrets() {
+        for (kept, sent) in [
+            ("http://[redacted]@[::1]:80/a/?token=[redacted]", "http://[::1]:80/a/?token=[redacted]"),
+            ("http://[redacted]@host?token=[redacted]", "http://host/?token=[redacted]"),
+            ("http://[::1]/a", "http://[::1]/a"),
+            ("http://host/a?next=http://[redacted]@b", "http://host/a?next=http://[redacted]@b"),
+            ("/a?b", "/a?b"),
+            ("*", "*"),
+        ] {
+            assert_eq!(uri(kept).unwrap().to_string(), sent);
+        }
+        uri("http://a b/").unwrap_err();
+    }
 }

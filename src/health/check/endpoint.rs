@@ -61,4 +61,19 @@ mod tests {
         assert_eq!(Endpoint::parse("url", "http://a:1/b?token=c").unwrap().shown, "http://a:1/b");
         assert_eq!(Endpoint::parse("url", "https://a").is_ok(), cfg!(feature = "tls"));
     }
+
+    #[test]
+    fn a_query_is_asked_with_and_a_fragment_is_not() {
+        for (url, asked, shown) in [
+            ("http://a:1/b?token=c#part", "http://a:1/b?token=c", "http://a:1/b"),
+            ("http://a:1/b/?c", "http://a:1/b/?c", "http://a:1/b/"),
+            ("http://a?token=c", "http://a/?token=c", "http://a/"),
+            ("http://a#part", "http://a/", "http://a/"),
+            ("http://[::1]:1/b", "http://[::1]:1/b", "http://[::1]:1/b"),
+            ("http://[::1]/?c@d", "http://[::1]/?c@d", "http://[::1]/"),
+        ] {
+            let endpoint = Endpoint::parse("url", url).unwrap();
+            assert_eq!((endpoint.uri.to_string().as_str(), endpoint.shown.as_str()), (asked, shown), "{url}");
+        }
+    }
 }

@@ -191,3 +191,33 @@ impl Connection {
         answer.and_then(Value::extract_error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_an_address_is_read_or_refused() {
+        for (url, address, db, user) in [
+            ("redis://h", "h:6379", 0, None),
+            ("redis://h/", "h:6379", 0, None),
+            ("redis://h:1/2", "h:1", 2, None),
+            ("redis://me:pw@h:1/2?protocol=resp3", "h:1", 2, Some("me")),
+            ("redis://me:p%40w@[::1]:1/2", "::1:1", 2, Some("me")),
+            ("redis://h/1/", "h:6379", 1, None),
+            ("redis://h/3#part", "h:6379", 3, None),
+        ] {
+            let info = info("url", url).unwrap();
+            let redis = info.redis_settings();
+            assert_eq!(
+                (info.addr().to_string().as_str(), redis.db(), redis.username()),
+                (address, db, user),
+                "{url}"
+            );
+        }
+        for url in ["redis://h/one", "http://hunter2@h", "redis://h:hunter2", "redis:///", "hunter2"] {
+            let error = info("url", url).unwrap_err().to_string();
+            assert!(error.contains("an address such as") && !error.contains("hunter2"), "{url}: {error}");
+        }
+    }
+}

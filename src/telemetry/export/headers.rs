@@ -19,7 +19,7 @@ pub(super) fn headers(
                        content-length does, with a value of visible letters";
         let (name, value) = header(key, value)
             .ok_or_else(|| ConfigError::new(format!("otlp_settings.headers.{key}"), "what it is", allowed))?;
-        headers.insert(name, value);
+        put(&mut headers, name, value)?;
     }
     if let Some((name, list)) = variables.first_of(names) {
         for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -35,10 +35,15 @@ pub(super) fn headers(
                          message itself, as content-length does",
                     )
                 })?;
-            headers.insert(key, value);
+            put(&mut headers, key, value)?;
         }
     }
     Ok(headers)
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), ConfigError> {
+    let full = |_| ConfigError::new("otlp_settings.headers", "that many", "as many as a request can hold");
+    headers.try_insert(name, value).map(|_| ()).map_err(full)
 }
 
 /// These follow from the message and the connection. Others would cut the message, or break the connection.
@@ -55,6 +60,7 @@ fn header(key: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(set: &[(&str, &str)], variable: &'static str) -> Result<HeaderMap, ConfigError> {
         let set = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -82,6 +88,82 @@ mod tests {
         ] {
             let error = read(&[("k", set)], variable).unwrap_err().to_string();
             assert!(!error.contains("sec") && !error.contains("authorization"), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_request_holds_are_refused() {
+        let list: Vec<_> = (0..40_000).map(|n| format!("h{n}=secret")).collect();
+        let variables = Variables::new(move |_| Some(list.join(",")));
+        let error = headers(&BTreeMap::new(), &variables, &["HEADERS".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("as many as a request can hold") && !error.contains("secret"), "{error}");
+    }
+
+    fn of(list: String) -> Result<HeaderMap, ConfigError> {
+        headers(&BTreeMap::new(), &Variables::new(move |_| Some(list.clone())), &["HEADERS".to_owned()])
+    }
+
+    /// The name and value of a pair, by RFC 9110 and the format of W3C Baggage; `None` for what is none.
+    fn expected(pair: &str) -> Option<(String, String)> {
+        let (name, value) = pair.split_once('=')?;
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let name = name.trim().to_ascii_lowercase();
+        let fits = !name.is_empty() && name.chars().all(token);
+        if !fits || ["connection", "content-length", "transfer-encoding", "upgrade"].contains(&&*name) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let mut rest = value.trim().as_bytes();
+        while let [byte, after @ ..] = rest {
+            let code = after.first_chunk::<2>().filter(|_| *byte == b'%');
+            let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+            // A sign is no digit.
+            let code = code.filter(|_| after[0] != b'+');
+            bytes.push(code.unwrap_or(*byte));
+            rest = if code.is_some() { &after[2..] } else { after };
+        }
+        let value = String::from_utf8(bytes).unwrap_or_else(|_| value.trim().to_owned());
+        value.chars().all(|c| c == '\t' || (c >= ' ' && c != '\u{7f}')).then_some((name, value))
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_read_as_the_grammar_says_or_refused_without_its_secrets(
+            pairs in prop::collection::vec("[a%=+ \t\r0Fä:;\u{7f}]{0,8}|content-length=1|[!-~]{1,6}=(%[0-9a-f]{2}){1,3}", 0..6)
+        ) {
+            let list = pairs.join(",");
+            // An empty variable is none.
+            prop_assume!(!list.trim().is_empty());
+            let parts: Vec<_> = list.trim().split(',').filter(|pair| !pair.trim().is_empty()).map(expected).collect();
+            match (of(list), parts.into_iter().collect::<Option<Vec<_>>>()) {
+                (Ok(found), Some(parts)) => {
+                    // The last of a name stands.
+                    let parts: BTreeMap<_, _> = parts.into_iter().collect();
+                    let found: BTreeMap<_, _> = found
+                        .iter()
+                        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                        .collect();
+                    prop_assert_eq!(found, parts);
+                }
+                (Err(error), None) => prop_assert!(error.to_string().ends_with("as content-length does"), "{}", error),
+                (found, parts) => prop_assert!(false, "{:?} is not {:?}", found, parts),
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_read(
+            sent in prop::collection::btree_map("x-[a-z0-9]{1,8}", "[ -~ä]{0,20}", 0..8)
+        ) {
+            let pairs = sent.iter().map(|(name, value)| {
+                let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!("{name}={value}")
+            });
+            let found = of(pairs.collect::<Vec<_>>().join(",")).unwrap();
+            prop_assert_eq!(found.len(), sent.len());
+            for (name, value) in &sent {
+                prop_assert_eq!(found[name].as_bytes(), value.as_bytes());
+                prop_assert!(found[name].is_sensitive());
+            }
         }
     }
 }

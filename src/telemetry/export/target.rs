@@ -109,7 +109,7 @@ fn uri(
     let path = if own.is_some() && !grpc { "" } else { path };
     let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
     let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
-    if grpc && !endpoint.contains("://") {
+    if grpc && !has_scheme(&endpoint) {
         // gRPC alone has addresses without a scheme, and this variable is for them alone.
         let insecure = variables.first_of(&names(signal, "INSECURE"));
         let insecure = insecure.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
@@ -142,6 +142,14 @@ fn uri(
         return Ok(uri);
     }
     below(uri, path).map_err(|error| failed(error.to_string()))
+}
+
+/// Whether an address has a scheme: a query may hold an address that has one.
+fn has_scheme(endpoint: &str) -> bool {
+    endpoint.split(['/', '?', '#', '@']).next().is_some_and(|start| {
+        let rest = &endpoint[start.len()..];
+        start.ends_with(':') && rest.starts_with("//")
+    })
 }
 
 /// `uri` with `path` after its own path and before its query.
@@ -210,7 +218,11 @@ mod tests {
             ("http://c/base#part", "http://c/base/v1/traces"),
             ("http://c/base?token=x#part", "http://c/base/v1/traces?token=x"),
             ("http://c", "http://c/v1/traces"),
+            ("http://c:1#part", "http://c:1/v1/traces"),
+            ("http://c/#part", "http://c/v1/traces"),
             ("http://[::1]:4318//", "http://[::1]:4318/v1/traces"),
+            ("http://[::1]:4318", "http://[::1]:4318/v1/traces"),
+            ("http://[::1]?x=y#z", "http://[::1]/v1/traces?x=y"),
         ] {
             let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
             let target = target(Signal::Traces, set).unwrap();
@@ -282,6 +294,39 @@ mod tests {
             let error = secure.unwrap_err().to_string();
             assert!(error.contains("built without the feature `tls`"), "{error}");
         }
+    }
+
+    #[cfg(feature = "otlp-grpc")]
+    #[test]
+    fn grpc_goes_below_the_path_of_an_address_with_or_without_a_scheme() {
+        let service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        for (endpoint, before, after) in [
+            ("http://c:1/base?x=y#z", "http://c:1/base", "?x=y"),
+            ("c:1", "http://c:1", ""),
+            ("c:1/", "http://c:1", ""),
+            ("c:1/base/?x=y#z", "http://c:1/base", "?x=y"),
+            ("c?next=http://d/", "http://c", "?next=http://d/"),
+            ("[::1]:1#z", "http://[::1]:1", ""),
+            ("[::1]/base", "http://[::1]/base", ""),
+        ] {
+            let set: &'static [_] = Box::leak(Box::new([
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+                ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ]));
+            assert_eq!(
+                target(Signal::Traces, set).unwrap().uri,
+                *format!("{before}{service}{after}"),
+                "{endpoint}"
+            );
+        }
+        let user = &[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "user:hunter2@c:1"),
+        ];
+        let error = target(Signal::Traces, user).unwrap_err().to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("hunter2"), "{error}");
     }
 
     #[cfg(not(feature = "otlp-grpc"))]

@@ -36,7 +36,7 @@ impl Shared {
         Self(Arc::new(reader))
     }
 
-    fn of(temporality: Temporality) -> Self {
+    pub(super) fn of(temporality: Temporality) -> Self {
         Self::new(ManualReader::builder().with_temporality(temporality).build())
     }
 }

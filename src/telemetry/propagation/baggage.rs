@@ -55,16 +55,19 @@ fn take(entry: &str, baggage: &mut Baggage) -> bool {
     let (pair, metadata) = entry.split_once(';').unwrap_or((entry, ""));
     let Some((key, value)) = pair.split_once('=') else { return false };
     let (key, value) = (key.trim_ascii(), value.trim_ascii());
-    if value.bytes().any(|byte| matches!(byte, b' ' | b'"' | b'\\')) {
+    let metadata = metadata.trim_ascii();
+    let octet = |byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\\');
+    if !value.bytes().all(octet) || !metadata.bytes().all(is_text) {
         return false;
     }
-    baggage.insert_with_metadata(
-        key.to_owned(),
-        percent_decode_str(value).decode_utf8_lossy().into_owned(),
-        metadata.trim_ascii().to_owned(),
-    );
+    let value = percent_decode_str(value).decode_utf8_lossy();
+    baggage.insert_with_metadata(key.to_owned(), value.clone().into_owned(), metadata.to_owned());
     // What is no token is not taken.
-    baggage.get(key).is_some()
+    baggage.get(key).is_some_and(|taken| taken.as_str() == value)
+}
+
+fn is_text(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
@@ -83,7 +86,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
         line.extend(utf8_percent_encode(value.as_str(), ENCODED));
         // A comma would begin another entry.
         let metadata = metadata.as_str().trim_ascii();
-        if !metadata.is_empty() && metadata.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',') {
+        if !metadata.is_empty() && metadata.bytes().all(|byte| is_text(byte) && byte != b',') {
             line.push(';');
             line.push_str(metadata);
         }
@@ -93,7 +96,9 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
             break;
         }
     }
-    writer.put(&BAGGAGE, line);
+    if !line.is_empty() {
+        writer.put(&BAGGAGE, line);
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_none_costs_itself_alone() {
-        assert_eq!(read("nothing,a b=1,=1,c=\"d\",ok=1"), [entry("ok", "1", "")]);
+        assert_eq!(read("nothing,a b=1,=1,c=\"d\",e=ä,f=\u{1},g=1;h\r\ni: 1,ok=1"), [entry("ok", "1", "")]);
         assert_eq!(read(""), []);
     }
 
@@ -164,5 +169,9 @@ mod tests {
         let line = write(long);
         assert!(line.len() <= BYTES && read(&line).len() == 2, "{}", line.len());
         assert_eq!(write(Vec::new()), "");
+        let mut written = HashMap::new();
+        let long = Context::new().with_baggage([KeyValue::new("k", "ä".repeat(4_000))]);
+        inject(&long, &mut AnyMut(&mut written));
+        assert_eq!(written, HashMap::new(), "not even an empty one");
     }
 }

@@ -87,9 +87,11 @@ impl Carrier for HeaderMap {
 #[cfg(feature = "http")]
 impl Writer for HeaderMap {
     fn put(&mut self, field: &Field, value: String) {
-        if let Ok(value) = HeaderValue::try_from(value) {
+        match HeaderValue::try_from(value) {
             // A request with 32,768 fields has no room; it goes without.
-            let _ = self.try_insert(field.header.clone(), value);
+            Ok(value) => drop(self.try_insert(field.header.clone(), value)),
+            // What stands there is of another trace.
+            Err(_) => drop(self.remove(&field.header)),
         }
     }
 

@@ -63,7 +63,7 @@ fn state(carrier: &impl Carrier) -> TraceState {
         };
         for member in value.split(',').map(str::trim_ascii).filter(|member| !member.is_empty()) {
             match member.split_once('=') {
-                Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+                Some((key, value)) if !key.is_empty() && !value.is_empty() && is_text(value) => {
                     if members.len() == MEMBERS {
                         fine = fine.and(Err(Reason::TooLarge));
                     } else if members.iter().any(|(other, _)| *other == key) {
@@ -86,6 +86,11 @@ fn state(carrier: &impl Carrier) -> TraceState {
     })
 }
 
+/// What a header may hold: the SDK takes line breaks and what is no ASCII as well.
+fn is_text(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
     let span = context.span();
     let span = span.span_context();
@@ -96,7 +101,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
     writer.put(&TRACEPARENT, format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()));
     match span.trace_state().header() {
         // That of an earlier attempt, or of another trace.
-        state if state.is_empty() => writer.remove(&TRACESTATE),
+        state if state.is_empty() || !is_text(&state) => writer.remove(&TRACESTATE),
         state => writer.put(&TRACESTATE, state),
     }
 }
@@ -169,7 +174,9 @@ mod tests {
         assert_eq!(state(""), "");
         let many: Vec<_> = (0..33).map(|n| format!("k{n}=v")).collect();
         assert_eq!(state(&many[..32].join(",")), many[..32].join(","));
-        for bad in ["foo", "foo=", "=1", "Foo=1", "foo=1,foo=2", "foo=1=2", &many.join(",")] {
+        for bad in
+            ["foo", "foo=", "=1", "Foo=1", "foo=1,foo=2", "foo=1=2", "foo=a\r\nb", "foo=ä", &many.join(",")]
+        {
             assert_eq!(state(bad), "", "{bad}");
         }
     }

@@ -1,15 +1,24 @@
 //! Fields of spans that are attributes of their metrics as well.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use tracing::field::{Field, FieldSet, Visit};
 
 use crate::cut::shorten;
+use crate::signal::{SPAN_DURATION, sanitized};
 use crate::telemetry::secrets::Secrets;
 
 /// The fields that people want to tell spans apart by, in their metrics.
 #[derive(Clone, Debug, Default)]
-pub(in crate::telemetry) struct Labels(Box<[Box<str>]>);
+pub(in crate::telemetry) struct Labels(Box<[Label]>);
+
+#[derive(Clone, Debug)]
+struct Label {
+    field: Box<str>,
+    /// The attribute of the metric: the field, unless the metric has that already, or one that is the same to Prometheus.
+    attribute: Box<str>,
+}
 
 /// Values of labels, by the place of the label.
 pub(in crate::telemetry) type Values = Vec<(usize, String)>;
@@ -19,7 +28,17 @@ const LONGEST: usize = 128;
 
 impl Labels {
     pub(in crate::telemetry) fn new(names: &[String]) -> Self {
-        Self(names.iter().map(|name| name.as_str().into()).collect())
+        let mut taken: HashSet<String> =
+            SPAN_DURATION.attributes.iter().map(|name| sanitized(name)).collect();
+        let label = |field: &String| {
+            let mut attribute = field.clone();
+            while taken.contains(&sanitized(&attribute)) {
+                attribute.insert_str(0, "field.");
+            }
+            taken.insert(sanitized(&attribute));
+            Label { field: field.as_str().into(), attribute: attribute.into() }
+        };
+        Self(names.iter().map(label).collect())
     }
 
     /// What a span has that has none of the fields.
@@ -32,7 +51,7 @@ impl Labels {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|label| **label == *name)
+        self.0.iter().position(|label| *label.field == *name)
     }
 
     /// Attributes of the values that are there.
@@ -41,7 +60,7 @@ impl Labels {
         values: &'a [Option<String>],
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let pairs = self.0.iter().zip(values);
-        pairs.filter_map(|(name, value)| Some((&**name, value.as_deref()?)))
+        pairs.filter_map(|(label, value)| Some((&*label.attribute, value.as_deref()?)))
     }
 
     /// What `record` tells about the labels; nothing if it says nothing about them.

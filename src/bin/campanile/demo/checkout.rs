@@ -142,7 +142,7 @@ async fn order(State(till): State<Till>, Path(id): Path<String>, details: Bytes)
 async fn charge(till: &Till, id: &str, details: Bytes) -> Result<StatusCode, BoxError> {
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://{}/charge", till.payments))
+        .uri(super::url(till.payments, "/charge")?)
         .header("idempotency-key", id)
         .header("content-type", "application/json")
         .body(Full::new(details))?;

@@ -79,7 +79,8 @@ async fn send(
     id: &str,
 ) -> Result<StatusCode, String> {
     let details = format!(r#"{{"order":"{id}","amount":{}}}"#, fastrand::u32(1..500));
-    let request = Request::post(format!("http://{checkout}/orders/{id}"))
+    let url = super::url(checkout, &format!("/orders/{id}")).map_err(|error| error.to_string())?;
+    let request = Request::post(url)
         .header("content-type", "application/json")
         .body(Full::from(details))
         .map_err(|error| error.to_string())?;

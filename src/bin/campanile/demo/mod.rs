@@ -7,10 +7,12 @@ mod report;
 mod script;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::Duration;
 
+use axum::http::Uri;
 use campanile::breaker::Transition;
 use campanile::health::{CheckExt, Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
@@ -61,14 +63,14 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     let health = telemetry.health();
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
-    let is_payments_ready =
-        HttpCheck::new(format!("http://{}/readyz", payments.address()))?.warn_after(CHECK_LIMIT);
+    let readyz = url(payments.address(), "/readyz")?;
+    let is_payments_ready = HttpCheck::new(readyz.to_string())?.warn_after(CHECK_LIMIT);
     let check =
         health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
     let orders = Timing::new("orders");
     let checkout = Checkout::start(&stack, payments.address(), &telemetry, &health, &orders).await?;
-    anstream::eprintln!("metrics  http://{}/metrics", checkout.address);
-    anstream::eprintln!("health   http://{}/healthz?verbose", checkout.address);
+    anstream::eprintln!("metrics  {}", url(checkout.address, "/metrics")?);
+    anstream::eprintln!("health   {}", url(checkout.address, "/healthz?verbose")?);
 
     let began = Instant::now();
     // Shares of processor time are those since the snapshot before.
@@ -141,6 +143,11 @@ fn install() -> Result<Telemetry> {
         telemetry = telemetry.otlp();
     }
     Ok(telemetry.install()?)
+}
+
+/// What a server of the demonstration is asked for.
+fn url(server: SocketAddr, path: &str) -> std::result::Result<Uri, axum::http::Error> {
+    Uri::builder().scheme("http").authority(server.to_string()).path_and_query(path).build()
 }
 
 fn progress_bar(time: Duration) -> ProgressBar {

@@ -1,0 +1,40 @@
+//! What Prometheus calls things.
+
+/// `text` as a name for Prometheus: ASCII letters, digits and `_`, never two `_` in a row and no digit first. Colons are
+/// kept for rules of Prometheus, and so are no part of it.
+pub(crate) fn sanitized(text: &str) -> String {
+    let mut name = String::with_capacity(text.len() + 1);
+    if text.is_empty() || text.starts_with(|first: char| first.is_ascii_digit()) {
+        name.push('_');
+    }
+    for c in text.chars() {
+        let c = if c.is_ascii_alphanumeric() { c } else { '_' };
+        if c != '_' || !name.ends_with('_') {
+            name.push(c);
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_whatever_the_text_is() {
+        for (text, name) in [
+            ("http.server.request.duration", "http_server_request_duration"),
+            ("a..b", "a_b"),
+            ("__name__", "_name_"),
+            ("9lives", "_9lives"),
+            ("", "_"),
+            ("€", "_"),
+            ("prix:€ ß", "prix_"),
+            ("Ünicode9", "_nicode9"),
+            ("line\nbreak\0", "line_break_"),
+        ] {
+            assert_eq!(sanitized(text), name, "{text:?}");
+            assert_eq!(sanitized(name), name, "it stays as it is");
+        }
+    }
+}

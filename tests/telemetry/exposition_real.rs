@@ -1,0 +1,70 @@
+//! `promtool` and a real Prometheus read what a scraper gets, whatever instruments and attributes are called.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use axum::Router;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use tokio::net::TcpListener;
+
+use crate::exposition::{FIRST, Instrument, fed, instruments, pipeline};
+use crate::expositions::{Format, parse};
+use crate::long::times;
+use crate::servers::{Prometheus, promtool_check_metrics};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn some() -> impl Iterator<Item = Vec<Instrument>> {
+    let (strategy, mut runner) = (instruments(), TestRunner::deterministic());
+    std::iter::from_fn(move || strategy.new_tree(&mut runner).ok().map(|tree| tree.current()))
+}
+
+#[test]
+fn promtool_reads_whatever_things_are_called() {
+    for instruments in some().take(times(40, 1_000) as usize) {
+        let fed = fed(&instruments);
+        let text = pipeline(&fed.iter().collect::<Vec<_>>()).prometheus_text();
+        // It has advice about names that people chose; what it cannot read it says otherwise.
+        let said = promtool_check_metrics(&text).err().unwrap_or_default();
+        assert!(!said.contains("error while linting"), "{said}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_scrapes_all_of_it_as_openmetrics() {
+    let cases: Vec<_> = some().filter(|it| it.len() > 5).take(12).collect();
+    let (mut jobs, mut kept) = (Vec::new(), Vec::new());
+    for (number, instruments) in cases.iter().enumerate() {
+        let fed = fed(instruments);
+        let telemetry = pipeline(&fed.iter().collect::<Vec<_>>());
+        // The second scrape counts the collisions of the first.
+        drop(telemetry.openmetrics_text());
+        let text = telemetry.openmetrics_text();
+        let samples: usize =
+            parse(&text, Format::OpenMetrics).unwrap().iter().map(|family| family.samples.len()).sum();
+        let values: BTreeSet<u64> = fed.iter().map(|one| one.value.to_bits()).collect();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route_service("/metrics", telemetry.prometheus_service());
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+        jobs.push((format!("job{number}"), address, text, samples, values));
+        kept.push((telemetry, serving));
+    }
+    let targets: Vec<_> = jobs.iter().map(|(job, address, ..)| (job.as_str(), *address)).collect();
+    let prometheus = Prometheus::start(&targets).await;
+    for (job, _, text, samples, values) in &jobs {
+        let up = format!("up{{job=\"{job}\"}} == 1 and scrape_samples_scraped{{job=\"{job}\"}} > 0");
+        prometheus.wait_for(&up, |series| !series.is_empty(), LIMIT).await;
+        let scraped = prometheus.vector(&format!("scrape_samples_scraped{{job=\"{job}\"}}")).await;
+        assert_eq!(scraped[0].1, *samples as f64, "{text}");
+        // Of two samples of one series it keeps one: all are series of their own.
+        let kept = format!("count({{job=\"{job}\", __name__!~\"up|scrape_.*\"}})");
+        assert_eq!(prometheus.vector(&kept).await[0].1, *samples as f64, "{text}");
+        let found = prometheus.vector(&format!("{{job=\"{job}\"}} >= {FIRST} < Inf")).await;
+        let found: BTreeSet<u64> = found.iter().map(|(_, value)| value.to_bits()).collect();
+        assert_eq!(found, *values, "{text}");
+    }
+    kept.iter().for_each(|(_, serving)| serving.abort());
+}
