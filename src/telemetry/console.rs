@@ -8,17 +8,21 @@ use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, FormatFields, Writer};
+use tracing::{Dispatch, Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, format};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::console_fields::{HumanFields, JsonFields, json};
+use super::console_fields::{HumanFields, JsonFields, human, json, one_line};
 use super::core::Core;
 use super::correlation;
+use super::origin::{self, Origin};
 use super::red::of_the_pipeline;
+use super::span_layer::SpanLayer;
+use super::spans::{Key, Live};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,43 +71,117 @@ where
 {
     let Output { writer, ansi } = output.clone();
     let core = Arc::clone(core);
+    let ids = ConsoleIds { core: Arc::clone(&core), layer: Arc::default() };
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer());
     match console {
         Console::Off => None,
         Console::Human => {
-            let fields = HumanFields { core: Arc::clone(&core) };
-            let format = format().with_ansi(ansi);
-            Some(Box::new(layer.with_ansi(ansi).fmt_fields(fields).event_format(Human { format, core })))
+            let layer = layer.with_ansi(ansi).fmt_fields(HumanFields { core });
+            Some(Box::new(layer.event_format(Human { ids: ids.clone() }).and_then(ids)))
         }
         Console::Json => {
-            let fields = JsonFields { core: Arc::clone(&core) };
-            Some(Box::new(layer.with_ansi(false).fmt_fields(fields).event_format(Json { core })))
+            let layer = layer.with_ansi(false).fmt_fields(JsonFields { core });
+            Some(Box::new(layer.event_format(Json { ids: ids.clone() }).and_then(ids)))
         }
     }
 }
 
-/// The ids of the span that an event happened in.
-fn ids<S, N>(core: &Core, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    cx.event_scope()?.find_map(|span| core.spans.with(span.id().into_u64(), |live| live.context.clone()))
+/// Knows the spans of the subscriber that it is in, and of no other one.
+#[derive(Clone)]
+pub(super) struct ConsoleIds {
+    core: Arc<Core>,
+    /// The number of the span layer that is in the same subscriber; 0 if it is unknown.
+    layer: Arc<AtomicU64>,
 }
 
-/// The id of the request that `event` belongs to.
-fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
+impl ConsoleIds {
+    /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
+    pub(super) fn meet(&self, core: &Arc<Core>, number: u64) {
+        if Arc::ptr_eq(core, &self.core) {
+            self.layer.store(number, Ordering::Relaxed);
+            core.layers.told(number);
+        }
+    }
+
+    /// The ids of the span that an event happened in.
+    fn of<S, N>(&self, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+        N: for<'a> FormatFields<'a> + 'static,
+    {
+        let mut spans = cx.event_scope()?.peekable();
+        spans.peek()?;
+        let layer = match self.layer.load(Ordering::Relaxed) {
+            // It may stand in a `reload`, where it cannot be found by its type.
+            0 => self.core.layers.untold()?,
+            layer => layer,
+        };
+        spans.find_map(|span| {
+            let key = Key { layer, id: span.id().into_u64() };
+            let own = |live: &mut Live| {
+                std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone())
+            };
+            self.core.spans.with(key, own).flatten()
+        })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for ConsoleIds {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
+            self.meet(&layer.core, layer.number());
+        }
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
+            self.meet(&layer.core, layer.number());
+        }
+    }
+}
+
+/// The id of the request that an event with this target belongs to.
+fn correlation_id(core: &Core, target: &str) -> Option<StringValue> {
     // While OpenTelemetry changes its context, and logs about that, the context cannot be read.
-    let own = of_the_pipeline(event.metadata().target());
+    let own = of_the_pipeline(target);
     if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
 }
 
 // ===== impl Human =====
 
-/// The format of `tracing-subscriber`, with the ids at the end of the line.
+/// A line as `tracing-subscriber` writes it, with the ids at its end.
+///
+/// Not its own `Format`: that takes the target of an event from the callsite, which for events of the `log` crate is the
+/// same for all, unless a feature is on that brings two more crates.
 struct Human {
-    format: Format,
-    core: Arc<Core>,
+    ids: ConsoleIds,
+}
+
+/// What makes a terminal show a text in another way; nothing where there is none.
+#[derive(Clone, Copy)]
+struct Style {
+    bold: &'static str,
+    dim: &'static str,
+    level: &'static str,
+    plain: &'static str,
+}
+
+impl Style {
+    const NONE: Self = Self { bold: "", dim: "", level: "", plain: "" };
+
+    fn new(level: Level, terminal: bool) -> Self {
+        if !terminal {
+            return Self::NONE;
+        }
+        let level = match level {
+            Level::TRACE => "\u{1b}[35m",
+            Level::DEBUG => "\u{1b}[34m",
+            Level::INFO => "\u{1b}[32m",
+            Level::WARN => "\u{1b}[33m",
+            Level::ERROR => "\u{1b}[31m",
+        };
+        Self { bold: "\u{1b}[1m", dim: "\u{1b}[2m", level, plain: "\u{1b}[0m" }
+    }
 }
 
 impl<S> FormatEvent<S, HumanFields> for Human
@@ -116,14 +194,35 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::with_capacity(256);
-        self.format.format_event(cx, Writer::new(&mut line), event)?;
-        out.write_str(line.strip_suffix('\n').unwrap_or(&line))?;
-        let (dim, plain) = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-        if let Some(ids) = ids(&self.core, cx) {
+        let core = &*self.ids.core;
+        let metadata = event.metadata();
+        let call = origin::call(event, &core.secrets);
+        let target = Origin::new(metadata, call.as_ref()).target;
+        let Style { bold, dim, level, plain } = Style::new(*metadata.level(), out.has_ansi_escapes());
+        out.write_str(dim)?;
+        if SystemTime.format_time(&mut out).is_err() {
+            out.write_str("<unknown time>")?;
+        }
+        write!(out, "{plain} {level}{:>5}{plain} ", metadata.level().as_str())?;
+        let mut before = "";
+        for span in cx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            write!(out, "{bold}{}{plain}", span.name())?;
+            let extensions = span.extensions();
+            match extensions.get::<FormattedFields<HumanFields>>() {
+                Some(fields) if !fields.is_empty() => {
+                    write!(out, "{bold}{{{plain}{fields}{bold}}}{plain}")?;
+                }
+                _ => {}
+            }
+            write!(out, "{dim}:{plain}")?;
+            before = " ";
+        }
+        write!(out, "{before}{dim}{}{plain}{dim}:{plain} ", one_line(target))?;
+        human(core, out.by_ref(), event, call.is_some())?;
+        if let Some(ids) = self.ids.of(cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(&self.core, event) {
+        if let Some(id) = correlation_id(core, target) {
             write!(out, " {dim}{}={id}{plain}", correlation::FIELD)?;
         }
         writeln!(out)
@@ -137,7 +236,7 @@ where
 /// Not the `Json` format of `tracing-subscriber`: it serializes the fields of an event without asking the formatter of
 /// fields, so that secrets would be shown, and has no place for ids.
 struct Json {
-    core: Arc<Core>,
+    ids: ConsoleIds,
 }
 
 impl<S> FormatEvent<S, JsonFields> for Json
@@ -150,17 +249,20 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let core = &*self.ids.core;
         let metadata = event.metadata();
-        let mut fields = json(&self.core, Map::new(), event);
+        let call = origin::call(event, &core.secrets);
+        let origin = Origin::new(metadata, call.as_ref());
+        let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();
         out.write_str(r#"{"timestamp":""#)?;
         SystemTime.format_time(&mut out)?;
-        let target = Value::from(metadata.target());
+        let target = Value::from(origin.target);
         write!(out, r#"","level":"{}","target":{target},"message":{message}"#, metadata.level())?;
-        if let Some(ids) = ids(&self.core, cx) {
+        if let Some(ids) = self.ids.of(cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(&self.core, event) {
+        if let Some(id) = correlation_id(core, origin.target) {
             write!(out, r#","{}":{}"#, correlation::FIELD, Value::from(id.as_str()))?;
         }
         if !fields.is_empty() {

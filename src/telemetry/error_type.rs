@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
 
 use tracing::Event;
-use tracing::field::{Field, Visit};
+use tracing::field::Field;
 
 use super::secrets::Secrets;
+use super::shown::{Shown, Take, guarded, visits};
 use crate::error::{Rejected, TimedOut, find_cause};
 
 /// The kind of error that an event tells of, as far as it can be told: what a field says, else the type.
@@ -25,21 +25,21 @@ struct Kind<'a> {
     secrets: &'a Secrets,
 }
 
-impl Visit for Kind<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if matches!(field.name(), "error.type" | "exception.type") && value.len() <= LONGEST {
-            self.found = Some(Cow::Owned(self.secrets.text(field.name(), value).into_owned()));
+impl Take for Kind<'_> {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = field.name();
+        if matches!(name, "error.type" | "exception.type") {
+            let text = value.text(LONGEST + 1);
+            if text.len() <= LONGEST {
+                self.found = Some(Cow::Owned(self.secrets.text(name, &text).into_owned()));
+            }
+        } else if let (Shown::Error(error), None) = (value, &self.found) {
+            self.found = type_name(error).map(Cow::Borrowed);
         }
     }
-
-    fn record_error(&mut self, _: &Field, value: &(dyn Error + 'static)) {
-        if self.found.is_none() {
-            self.found = type_name(value).map(Cow::Borrowed);
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
+
+visits!(Kind<'_>);
 
 /// The type of an error, for the few types that can be told from behind `dyn Error`.
 pub(super) fn type_name(error: &(dyn Error + 'static)) -> Option<&'static str> {
@@ -55,8 +55,10 @@ pub(super) fn type_name(error: &(dyn Error + 'static)) -> Option<&'static str> {
         tower::timeout::error::Elapsed,
         tokio::time::error::Elapsed
     );
-    if find_cause::<Rejected>(error).is_some() {
-        return Some("campanile::Rejected");
-    }
-    find_cause::<TimedOut>(error).is_some().then_some("campanile::TimedOut")
+    guarded(|| match error {
+        _ if find_cause::<Rejected>(error).is_some() => Some("campanile::Rejected"),
+        _ if find_cause::<TimedOut>(error).is_some() => Some("campanile::TimedOut"),
+        _ => None,
+    })
+    .flatten()
 }

@@ -51,6 +51,7 @@ mod machine;
 mod metrics;
 #[cfg(feature = "prometheus")]
 mod openmetrics;
+mod origin;
 mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
@@ -61,6 +62,7 @@ mod red;
 mod resource;
 mod sampling;
 mod secrets;
+mod shown;
 mod span_layer;
 mod spans;
 mod variables;

@@ -95,9 +95,14 @@ impl Recording {
         if self.attributes.is_empty() {
             self.attributes = fields.attributes;
         } else {
-            for attribute in fields.attributes {
-                limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
-            }
+            self.add(fields.attributes, limits);
+        }
+    }
+
+    /// Takes over attributes, each in the place of an older one of its name.
+    pub(super) fn add(&mut self, attributes: Vec<KeyValue>, limits: &SpanLimits) {
+        for attribute in attributes {
+            limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }
 

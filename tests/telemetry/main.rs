@@ -3,6 +3,8 @@
 #![cfg(feature = "telemetry")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
+#[path = "../support/long.rs"]
+mod long;
 mod support;
 
 mod console;
@@ -12,7 +14,9 @@ mod correlation;
 mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
+mod exceptions;
 mod export;
+mod log_crate;
 mod logs;
 #[cfg(feature = "prometheus")]
 mod metrics;
@@ -25,10 +29,12 @@ mod propagation;
 mod red;
 mod redaction;
 mod reentrance;
+mod registries;
 mod sampling;
 mod scenarios;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod scripted;
 mod spans;
 mod trees;
+mod values;
 mod variables;
