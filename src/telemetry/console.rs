@@ -282,3 +282,59 @@ where
         out.write_str(if before == "," { "]}\n" } else { "}\n" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::{error, info, info_span, trace};
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+    use crate::sync::Mutex;
+    use crate::telemetry::Telemetry;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink {
+        /// Without the times.
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().clone()).unwrap();
+            text.lines().map(|line| line.split_once("Z").unwrap().1.to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn a_line_looks_as_tracing_subscriber_writes_it() {
+        for ansi in [false, true] {
+            let (ours, theirs) = (Sink::default(), Sink::default());
+            let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
+            let to = ours.clone();
+            let writer: Arc<dyn Fn() -> Box<dyn io::Write> + Send + Sync> = Arc::new(move || Box::new(to.clone()));
+            let core = &telemetry.span_layer().core;
+            let to = theirs.clone();
+            let subscriber = tracing_subscriber::registry()
+                .with(layer(Console::Human, &Output { writer, ansi }, core))
+                .with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(move || to.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                info!("outside");
+                let _outer = info_span!("outer").entered();
+                trace!(target: "elsewhere", a = 1, b = 1.0, "text");
+                let inner = info_span!("inner", id = 7, name = "ada", late = tracing::field::Empty).entered();
+                inner.record("late", true);
+                error!(error = "boom", debug = ?Some("x"), display = %1);
+            });
+            assert_eq!(ours.lines(), theirs.lines());
+            assert_eq!(ours.lines().len(), 3);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing_subscriber::field::{RecordFields, VisitOutput as _};
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
@@ -74,6 +75,17 @@ pub(super) struct HumanFields {
 impl<'w> FormatFields<'w> for HumanFields {
     fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
         pairs(&self.core, out, fields, false)
+    }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        // A record without values asks the span layer something.
+        if fields.is_empty() {
+            return Ok(());
+        }
+        if !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        self.format_fields(current.as_writer(), fields)
     }
 }
 
@@ -155,11 +167,10 @@ impl<'w> FormatFields<'w> for JsonFields {
         write!(out, "{}", of_a_span(&self.core, Map::new(), fields))
     }
 
-    fn add_fields(
-        &self,
-        current: &'w mut FormattedFields<Self>,
-        fields: &tracing::span::Record<'_>,
-    ) -> fmt::Result {
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        if fields.is_empty() {
+            return Ok(());
+        }
         let known = serde_json::from_str(&current.fields).unwrap_or_default();
         current.fields = of_a_span(&self.core, known, fields).to_string();
         Ok(())

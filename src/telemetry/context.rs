@@ -114,13 +114,10 @@ fn ask(span: &Span, question: Question) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            let key = layer.key(id);
-            if layer.core.spans.with(key, |_| ()).is_some() {
-                return question.answer(&layer.core, key);
-            }
+            return question.answer(&layer.core, layer.key(id));
         }
-        // A layer inside `reload`, or below another one, cannot be reached by its type. It does hear of values that are
-        // recorded, and of a record without any value no other layer takes notice.
+        // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
+        // record without any value no other layer takes notice.
         PENDING.try_with(|pending| pending.set(Some((id.into_u64(), question)))).ok()?;
         dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
         PENDING.take();

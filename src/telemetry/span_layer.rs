@@ -32,7 +32,9 @@ use crate::clock;
 ///
 /// Several subscribers of a process may have one, clones of one among them: all go to the same pipeline, and each keeps
 /// the spans of its own subscriber. As with `tracing` itself, a span of one subscriber is never the parent of a span of
-/// another one on its own; [`SpanExt::set_parent`](super::SpanExt::set_parent) puts it there.
+/// another one on its own; [`SpanExt::set_parent`](super::SpanExt::set_parent) puts it there. A span has to end while its
+/// own subscriber is the default one: the registry of `tracing-subscriber` 0.3.23 lets go of the parent
+/// [in the default subscriber](https://github.com/tokio-rs/tracing/issues/1656), which may not know it.
 ///
 /// # Fields that mean something
 /// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok`, `error`),
