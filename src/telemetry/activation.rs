@@ -55,7 +55,7 @@ pub(super) fn last() -> Option<SpanId> {
 }
 
 /// Activates the spans of a layer on this thread again, with contexts that `context` gives, after their ids changed. Those under
-/// something that somebody else attached stay as they are: it must not come to lie below them.
+/// something that was attached by others stay as they are: it must not come to lie below them.
 pub(super) fn refresh(layer: u64, context: impl Fn(Key) -> Option<Context>) {
     let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
     let mut again = Vec::new();

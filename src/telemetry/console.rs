@@ -4,25 +4,22 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Dispatch, Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{FormatFields, Writer};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::console_fields::{HumanFields, JsonFields, human, json, one_line};
+use super::console_ids::ConsoleIds;
 use super::core::Core;
 use super::correlation;
 use super::origin::{self, Origin};
 use super::red::of_the_pipeline;
-use super::span_layer::SpanLayer;
-use super::spans::{Key, Live};
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,7 +68,7 @@ where
 {
     let Output { writer, ansi } = output.clone();
     let core = Arc::clone(core);
-    let ids = ConsoleIds { core: Arc::clone(&core), layer: Arc::default() };
+    let ids = ConsoleIds::new(Arc::clone(&core));
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer());
     match console {
         Console::Off => None,
@@ -82,60 +79,6 @@ where
         Console::Json => {
             let layer = layer.with_ansi(false).fmt_fields(JsonFields { core });
             Some(Box::new(layer.event_format(Json { ids: ids.clone() }).and_then(ids)))
-        }
-    }
-}
-
-/// Knows the spans of the subscriber that it is in, and of no other one.
-#[derive(Clone)]
-pub(super) struct ConsoleIds {
-    core: Arc<Core>,
-    /// The number of the span layer that is in the same subscriber; 0 if it is unknown.
-    layer: Arc<AtomicU64>,
-}
-
-impl ConsoleIds {
-    /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
-    pub(super) fn meet(&self, core: &Arc<Core>, number: u64) {
-        if Arc::ptr_eq(core, &self.core) {
-            self.layer.store(number, Ordering::Relaxed);
-            core.layers.told(number);
-        }
-    }
-
-    /// The ids of the span that an event happened in.
-    fn of<S, N>(&self, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-        N: for<'a> FormatFields<'a> + 'static,
-    {
-        let mut spans = cx.event_scope()?.peekable();
-        spans.peek()?;
-        let layer = match self.layer.load(Ordering::Relaxed) {
-            // It may stand in a `reload`, where it cannot be found by its type.
-            0 => self.core.layers.untold()?,
-            layer => layer,
-        };
-        spans.find_map(|span| {
-            let key = Key { layer, id: span.id().into_u64() };
-            let own = |live: &mut Live| {
-                std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone())
-            };
-            self.core.spans.with(key, own).flatten()
-        })
-    }
-}
-
-impl<S: Subscriber> Layer<S> for ConsoleIds {
-    fn on_layer(&mut self, subscriber: &mut S) {
-        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
-        }
-    }
-
-    fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
         }
     }
 }
@@ -194,7 +137,7 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let core = &*self.ids.core;
+        let core = self.ids.core();
         let metadata = event.metadata();
         let call = origin::call(event, &core.secrets);
         let target = Origin::new(metadata, call.as_ref()).target;
@@ -249,7 +192,7 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let core = &*self.ids.core;
+        let core = self.ids.core();
         let metadata = event.metadata();
         let call = origin::call(event, &core.secrets);
         let origin = Origin::new(metadata, call.as_ref());
@@ -319,7 +262,8 @@ mod tests {
             let (ours, theirs) = (Sink::default(), Sink::default());
             let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
             let to = ours.clone();
-            let writer: Arc<dyn Fn() -> Box<dyn io::Write> + Send + Sync> = Arc::new(move || Box::new(to.clone()));
+            let writer: Arc<dyn Fn() -> Box<dyn io::Write> + Send + Sync> =
+                Arc::new(move || Box::new(to.clone()));
             let core = &telemetry.span_layer().core;
             let to = theirs.clone();
             let subscriber = tracing_subscriber::registry()

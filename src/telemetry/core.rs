@@ -68,11 +68,11 @@ impl Above {
     }
 }
 
-/// The context that somebody attached on this thread after the innermost active span of any layer.
+/// The context that was attached on this thread after the innermost active span of any layer.
 pub(super) type Foreign = Option<SpanContext>;
 
 impl Core {
-    /// The context that somebody attached after the innermost active span of any layer, if there is one.
+    /// The context that was attached after the innermost active span of any layer, if there is one.
     pub(super) fn foreign() -> Option<SpanContext> {
         OtelContext::map_current(foreign)
     }
@@ -100,8 +100,8 @@ impl Core {
             return Above::Nothing;
         }
         let contextual = attributes.is_contextual();
-        // What was attached on top of the current span stands closer than it. Without activation nobody can
-        // say which of them came later.
+        // What was attached on top of the current span stands closer than it. Without activation it is
+        // unknown which of them came later.
         if contextual
             && self.activate
             && let Some(foreign) = around

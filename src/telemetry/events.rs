@@ -1,5 +1,5 @@
-//! What becomes of an event: an event of its span if that is recorded, a log record in any case that somebody wants
-//! it, and a failure of the span if it is an error.
+//! What becomes of an event: an event of its span if that is recorded, a log record if records are exported, and a
+//! failure of the span if it is an error.
 
 use std::borrow::Cow;
 

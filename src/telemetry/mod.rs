@@ -32,6 +32,7 @@ mod builder;
 mod choice;
 mod console;
 mod console_fields;
+mod console_ids;
 mod context;
 mod core;
 mod correlation;

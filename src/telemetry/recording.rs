@@ -129,7 +129,7 @@ impl Recording {
         }
     }
 
-    /// Somebody entered the span.
+    /// The span was entered.
     pub(super) fn enter(&mut self, now: Tick) {
         if self.times.entered == 0 {
             let passed = self.times.pass(now);
@@ -138,7 +138,7 @@ impl Recording {
         self.times.entered += 1;
     }
 
-    /// Somebody left it.
+    /// It was left.
     pub(super) fn exit(&mut self, now: Tick) {
         self.times.entered = self.times.entered.saturating_sub(1);
         if self.times.entered == 0 {

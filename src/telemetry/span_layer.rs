@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
-use super::console::ConsoleIds;
+use super::console_ids::ConsoleIds;
 use super::context::Question;
 use super::core::{Above, Core, new_context};
 use super::correlation;
@@ -37,9 +37,17 @@ use crate::clock;
 /// [in the default subscriber](https://github.com/tokio-rs/tracing/issues/1656), which may not know it.
 ///
 /// # Fields that mean something
-/// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok`, `error`),
+/// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok` or 1, `error` or 2),
 /// `otel.status_description`, `error.type`: the kind of failure, and `component`: what the span counts for; without
-/// it, that is the crate of its target.
+/// it, that is the crate of its target. Each may be of any type.
+///
+/// # Errors in events
+/// An event of the level `ERROR` fails its span. What a field `error` or `exception` says is the description of the
+/// status and the attribute `exception.message`, in whichever way it is written: `error = "text"`, `%error`, `?error` or
+/// `error = &error as &(dyn Error + 'static)`. The last one also gives `exception.type`, as far as the type can be told,
+/// and `exception.stacktrace`, with up to 16 causes. Without such a field the message is the description.
+///
+/// An event of the `log` crate, which `tracing-log` hands on, has the target, module, file and line of the call.
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,
     number: Number,
@@ -80,10 +88,11 @@ impl Clone for SpanLayer {
 impl Drop for SpanLayer {
     fn drop(&mut self) {
         let Some(number) = self.number.get() else { return };
-        let spans = self.core.spans.any_of(number);
-        if let Some(gone) = self.core.layers.leave(number, self.place(), spans) {
-            self.core.spans.give_up(gone);
-        }
+        self.core
+            .layers
+            .leave(number, self.place())
+            .into_iter()
+            .for_each(|gone| self.core.spans.give_up(gone));
     }
 }
 
@@ -161,7 +170,7 @@ where
     }
 
     /// The registry never forgets a span that closes while another one is closing, nor those above it. So none
-    /// may be opened while a processor runs, and nobody knows what those of other people do.
+    /// may be opened while a processor runs, and what foreign processors do is unknown.
     #[inline]
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         !(metadata.is_span() && self.core.foreign_processors && activation::silent())

@@ -40,7 +40,11 @@ struct Outcome {
     console: String,
 }
 
-fn outcome(console: Console, configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder, act: impl FnOnce()) -> Outcome {
+fn outcome(
+    console: Console,
+    configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder,
+    act: impl FnOnce(),
+) -> Outcome {
     let (sink, logs) = (Sink::default(), InMemoryLogExporter::default());
     let writer = sink.clone();
     let pipeline = Pipeline::with(|builder| {
@@ -100,10 +104,14 @@ fn the_target_and_the_place_are_those_of_the_call() {
 #[test]
 fn the_console_writes_them_as_it_writes_others() {
     let both = |console| {
-        let text = outcome(console, |builder| builder, || {
-            log(Level::Warn, module_path!(), "sold");
-            warn!("sold");
-        })
+        let text = outcome(
+            console,
+            |builder| builder,
+            || {
+                log(Level::Warn, module_path!(), "sold");
+                warn!("sold");
+            },
+        )
         .console;
         assert!(!text.contains("log."), "{text}");
         let lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
@@ -128,7 +136,11 @@ fn a_target_is_a_text_like_any_other() {
     for console in [Console::Human, Console::Json] {
         let outcome = outcome(console, |builder| builder, || log(Level::Info, FORGED, "text"));
         assert_eq!(outcome.console.lines().count(), 1);
-        assert!(!outcome.console.contains('\u{1b}') && !outcome.console.contains("abc"), "{}", outcome.console);
+        assert!(
+            !outcome.console.contains('\u{1b}') && !outcome.console.contains("abc"),
+            "{}",
+            outcome.console
+        );
         let records = outcome.logs.get_emitted_logs().unwrap();
         assert!(!records[0].record.target().unwrap().contains("abc"));
     }
@@ -136,11 +148,15 @@ fn a_target_is_a_text_like_any_other() {
 
 #[test]
 fn what_the_pipeline_logs_through_it_is_left_out() {
-    let outcome = outcome(Console::Json, |builder| builder, || {
-        log(Level::Error, "opentelemetry_otlp::client", "refused");
-        log(Level::Error, "campanile::telemetry::export", "refused");
-        log(Level::Info, "shop", "kept");
-    });
+    let outcome = outcome(
+        Console::Json,
+        |builder| builder,
+        || {
+            log(Level::Error, "opentelemetry_otlp::client", "refused");
+            log(Level::Error, "campanile::telemetry::export", "refused");
+            log(Level::Info, "shop", "kept");
+        },
+    );
     assert_eq!(outcome.logs.get_emitted_logs().unwrap().len(), 1);
     let span = outcome.pipeline.span("span");
     assert_eq!(span.events.len(), 1);

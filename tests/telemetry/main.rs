@@ -12,9 +12,9 @@ mod console;
 mod correlation;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod each_variable;
+mod exceptions;
 #[cfg(feature = "prometheus")]
 mod exemplars;
-mod exceptions;
 mod export;
 mod log_crate;
 mod logs;

@@ -60,7 +60,10 @@ fn p31_subscribers_inside_each_other_keep_their_spans_apart() {
         let events = |span: &opentelemetry_sdk::trace::SpanData| {
             span.events.iter().map(|event| event.name.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!((events(&outer), events(&inner)), (vec!["after".to_owned()], vec!["it failed".to_owned()]));
+        assert_eq!(
+            (events(&outer), events(&inner)),
+            (vec!["after".to_owned()], vec!["it failed".to_owned()])
+        );
     }
 }
 
@@ -178,7 +181,8 @@ fn p31_a_registry_that_ends_leaves_no_span_to_the_next_one() {
     let mut ids = Vec::new();
     for _ in 0..20 {
         // Of the same layout each time, so that one stands where the last one stood.
-        let hidden = pipeline.telemetry.span_layer().with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
+        let hidden =
+            pipeline.telemetry.span_layer().with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(hidden));
         with_default(&dispatch, || {
             let hidden = info_span!("hidden");
@@ -252,7 +256,8 @@ fn p31_a_clone_of_a_layer_is_one_of_its_own() {
         with_default(dispatch, || info!("here"));
     }
     spans.into_iter().rev().for_each(drop);
-    let mut late: Vec<_> = pipeline.spans().iter().map(|span| attribute(span, "late").unwrap().to_string()).collect();
+    let mut late: Vec<_> =
+        pipeline.spans().iter().map(|span| attribute(span, "late").unwrap().to_string()).collect();
     late.sort();
     assert_eq!(late, ["0", "0", "1", "2"], "two layers of one registry have a span each");
     assert!(pipeline.spans().iter().all(|span| span.events.len() == 1));
@@ -291,10 +296,8 @@ fn p31_a_console_shows_the_ids_of_its_own_subscriber() {
         // No layer here knows a span.
         Dispatch::new(tracing_subscriber::registry().with(telemetry.console_layer())),
     ];
-    let open: Vec<_> = dispatches
-        .iter()
-        .map(|dispatch| with_default(dispatch, || info_span!("span")))
-        .collect();
+    let open: Vec<_> =
+        dispatches.iter().map(|dispatch| with_default(dispatch, || info_span!("span"))).collect();
     assert!(open.iter().all(|span| span.id() == open[0].id()));
     for (span, dispatch) in open.iter().zip(&dispatches) {
         with_default(dispatch, || span.in_scope(|| info!("here")));
@@ -307,6 +310,38 @@ fn p31_a_console_shows_the_ids_of_its_own_subscriber() {
     let right = open.iter().map(|span| span.trace_id().map(|id| id.to_string()));
     assert_eq!(shown.collect::<Vec<_>>(), right.collect::<Vec<_>>());
     assert!(open[5].trace_id().is_none() && open[..5].iter().all(|span| span.trace_id().is_some()));
+}
+
+#[test]
+fn a_console_knows_the_layer_that_takes_the_place_of_another() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let pipeline =
+        Pipeline::with(|builder| builder.console(Console::Human).console_writer(move || writer.clone()));
+    let (reloaded, handle) = reload::Layer::new(Some(pipeline.telemetry.span_layer()));
+    let console = pipeline.telemetry.console_layer();
+    let other = pipeline.dispatch();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(reloaded).with(console));
+    let other = with_default(&other, || info_span!("other"));
+    with_default(&dispatch, || {
+        info_span!("span").in_scope(|| info!("with"));
+        // While there is no span.
+        handle.reload(None).unwrap();
+        info_span!("span").in_scope(|| info!("without"));
+        handle.reload(Some(pipeline.telemetry.span_layer())).unwrap();
+        let span = info_span!("span").entered();
+        info!("again");
+        // So does one of which the layer hears nothing but this.
+        for _ in 0..3 {
+            assert!(span.trace_id().is_some());
+        }
+        info!("no blanks");
+    });
+    drop(other);
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let shown: Vec<_> = text.lines().map(|line| line.contains("trace_id=")).collect();
+    assert_eq!(shown, [true, false, true, true], "{text}");
+    assert!(text.contains(" span: telemetry::registries: no blanks"), "{text}");
 }
 
 #[test]
@@ -386,11 +421,14 @@ fn p31_any_number_of_registries_in_any_order() {
                     let span = with_default(&dispatches[registry], || match parent {
                         Some((_, parent)) if random.bool() => {
                             // Entered below something of another registry.
-                            let _below = with_default(other, || info_span!(target: "opentelemetry", "no").entered());
+                            let _below =
+                                with_default(other, || info_span!(target: "opentelemetry", "no").entered());
                             let _entered = parent.enter();
                             info_span!("span", otel.name = name, late = Empty)
                         }
-                        Some((_, parent)) => info_span!(parent: parent, "span", otel.name = name, late = Empty),
+                        Some((_, parent)) => {
+                            info_span!(parent: parent, "span", otel.name = name, late = Empty)
+                        }
                         None => info_span!(parent: None, "span", otel.name = name, late = Empty),
                     });
                     let parent = parent.map(|(step, _)| *step);

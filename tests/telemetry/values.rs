@@ -13,7 +13,7 @@ use opentelemetry::trace::Status;
 use opentelemetry_sdk::logs::{InMemoryLogExporter, SdkLogRecord};
 use serde_json::json;
 use tracing::field::Empty;
-use tracing::{Dispatch, Span, error, info, info_span};
+use tracing::{Dispatch, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
 use crate::support::{LONG, Pipeline, attribute};
@@ -58,7 +58,10 @@ impl Everywhere {
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
             let builder = builder.sampling(sampling).span_metric_fields(["value"]);
-            builder.log_exporter(logs.clone()).console(Console::Human).console_writer(move || to_human.clone())
+            builder
+                .log_exporter(logs.clone())
+                .console(Console::Human)
+                .console_writer(move || to_human.clone())
         });
         let second = Telemetry::builder("test").variables(|_| None).console(Console::Json);
         let second = second.console_writer(move || to_json.clone()).build().unwrap();
@@ -281,11 +284,11 @@ fn every_way_of_writing_an_error_comes_to_the_same() {
         let key = if way.starts_with("exception") { "exception" } else { "error" };
         let logs = everywhere.logged();
         for name in [key, "exception.message"] {
-            let event: Vec<_> = span.events[0].attributes.iter().filter(|it| it.key.as_str() == name).collect();
+            let event: Vec<_> =
+                span.events[0].attributes.iter().filter(|it| it.key.as_str() == name).collect();
             assert_eq!(event.len(), 1, "{way}: {name}");
             assert_eq!(event[0].value, "boom".into(), "{way}");
-            let log: Vec<_> =
-                logs[0].attributes_iter().filter(|(found, _)| found.as_str() == name).collect();
+            let log: Vec<_> = logs[0].attributes_iter().filter(|(found, _)| found.as_str() == name).collect();
             assert_eq!(log.len(), 1, "{way}: {name}");
             assert_eq!(log[0].1, "boom".into(), "{way}");
         }
@@ -304,7 +307,7 @@ fn every_way_of_writing_an_error_is_a_failure_of_its_kind() {
             (stringify!($value), (|| error!(error.type = $value, "it failed")) as fn()),
             (concat!(stringify!($value), " of the span"), || drop(info_span!("inner", error.type = $value))),
             (concat!(stringify!($value), ", late"), || {
-                Span::current().record("error.type", $value);
+                tracing::Span::current().record("error.type", $value);
             }),
         )+] };
     }

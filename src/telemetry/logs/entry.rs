@@ -114,7 +114,7 @@ impl Occurrence {
         record.set_observed_timestamp(self.at);
         record.set_severity_number(severity(*metadata.level()));
         record.set_severity_text(metadata.level().as_str());
-        // One that nobody named is called after its line.
+        // One without a name of its own is called after its line.
         if !metadata.name().starts_with("event ") && !metadata.name().starts_with("log event") {
             record.set_event_name(metadata.name());
         }

@@ -38,7 +38,7 @@ struct Known {
     number: u64,
     /// Whether the console of its subscriber, if that has one, has been told the number.
     told: bool,
-    /// Where it stood, if it is gone and has left spans.
+    /// Where it stood, if it is gone.
     stood: Option<usize>,
 }
 
@@ -68,23 +68,26 @@ impl Layers {
         known.number
     }
 
-    /// Takes a layer out that stood at `place`. It is remembered for its successor if it leaves spans. Gives the number of
-    /// one whose spans are to be given up, if there is one.
-    pub(in crate::telemetry) fn leave(&self, number: u64, place: usize, spans: bool) -> Option<u64> {
+    /// Takes a layer out that stood at `place`, and remembers it for its successor. Gives the numbers of those that are
+    /// forgotten: their spans are to be given up.
+    pub(in crate::telemetry) fn leave(&self, number: u64, place: usize) -> Vec<u64> {
         let mut layers = self.0.lock();
-        let at = layers.iter().position(|known| known.number == number)?;
+        let Some(at) = layers.iter().position(|known| known.number == number) else { return Vec::new() };
         let mut known = layers.remove(at);
-        if !spans {
-            return None;
-        }
-        // The last one to stand there.
-        let before = layers.iter().position(|known| known.stood == Some(place));
-        let before = before.map(|at| layers.remove(at).number);
         known.stood = Some(place);
+        let mut left = layers.iter().filter(|known| known.stood.is_some()).count();
+        let mut forgotten = Vec::new();
+        layers.retain(|known| {
+            // Of two that stood at one place the last one has a successor, if either has.
+            let forget = known.stood == Some(place) || known.stood.is_some() && left >= REMEMBERED;
+            if forget {
+                left -= 1;
+                forgotten.push(known.number);
+            }
+            !forget
+        });
         layers.push(known);
-        let mut gone = layers.iter().enumerate().filter(|(_, known)| known.stood.is_some());
-        let (oldest, _) = gone.next()?;
-        if gone.count() < REMEMBERED { before } else { Some(layers.remove(oldest).number) }
+        forgotten
     }
 
     /// Notes that the console of a layer's subscriber knows the layer, or that there is none.

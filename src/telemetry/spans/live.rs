@@ -29,7 +29,7 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) anchor: Option<Anchor>,
     pub(in crate::telemetry) series: SeriesId,
     pub(in crate::telemetry) verdict: Verdict,
-    /// What kind of error it was, once it has failed and somebody has said so.
+    /// What kind of error it was, once it has failed and that is known.
     pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
     pub(in crate::telemetry) otel: Otel,
     /// Only when it is sampled, or may turn out to be worth it.
@@ -66,7 +66,7 @@ impl Verdict {
 /// The OpenTelemetry context of a span.
 #[derive(Debug)]
 pub(in crate::telemetry) enum Otel {
-    /// Nobody needs one.
+    /// None is needed.
     Off,
     /// What to make it from: the context that the span was created in, with its baggage.
     Base(Context),

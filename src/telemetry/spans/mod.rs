@@ -29,7 +29,7 @@ pub(super) struct Spans {
     shards: Box<[Shard]>,
     /// Whether spans are recorded that are not sampled.
     keep: bool,
-    /// Odd while somebody gives a span another parent.
+    /// Odd while a span is given another parent.
     generation: AtomicU64,
     adoption: Mutex<()>,
 }
@@ -48,7 +48,7 @@ struct Table {
     sampled: u64,
 }
 
-/// One multiplication: ids are small numbers that nobody outside chooses.
+/// One multiplication: ids are small numbers that no outsider chooses.
 #[derive(Default)]
 pub(super) struct Mix(u64);
 
@@ -230,18 +230,14 @@ impl Spans {
         found
     }
 
-    /// Whether the layer of this number has spans that are alive.
-    pub(super) fn any_of(&self, layer: u64) -> bool {
-        self.shards.iter().any(|shard| shard.0.lock().iter().any(|live| live.key.layer == layer))
-    }
-
     /// Takes the spans of a layer out that will never hear of their end.
     pub(super) fn give_up(&self, layer: u64) {
         for shard in &self.shards {
             // Dropped where no lock is held.
             let _gone: Vec<_> = {
                 let mut shard = shard.0.lock();
-                let keys: Vec<_> = shard.iter().map(|live| live.key).filter(|key| key.layer == layer).collect();
+                let keys: Vec<_> =
+                    shard.iter().map(|live| live.key).filter(|key| key.layer == layer).collect();
                 keys.into_iter().filter_map(|key| shard.remove(key)).collect()
             };
         }
