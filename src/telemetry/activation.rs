@@ -5,15 +5,15 @@ use std::cell::{Cell, RefCell};
 use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
 
+use super::spans::Key;
+
 thread_local! {
     static ACTIVE: RefCell<Vec<Active>> = const { RefCell::new(Vec::new()) };
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Active {
-    /// Which layer: a process may have several.
-    layer: usize,
-    id: u64,
+    key: Key,
     span_id: SpanId,
     /// Puts back what was active before, when it is dropped.
     _guard: ContextGuard,
@@ -26,21 +26,21 @@ impl Active {
     }
 }
 
-/// Makes `context`, that of the span `id`, the active one.
-pub(super) fn enter(layer: usize, id: u64, span_id: SpanId, context: Context) {
+/// Makes `context`, that of the span `key`, the active one.
+pub(super) fn enter(key: Key, span_id: SpanId, context: Context) {
     let guard = context.attach();
     // A thread that is about to end has no list any more; then the guard ends the activation at once.
     let _ = ACTIVE.try_with(|active| {
-        active.borrow_mut().push(Active { layer, id, span_id, _guard: guard });
+        active.borrow_mut().push(Active { key, span_id, _guard: guard });
     });
 }
 
-/// Ends the activation of the span `id`, in whatever order spans are left.
-pub(super) fn exit(layer: usize, id: u64) {
+/// Ends the activation of the span `key`, in whatever order spans are left.
+pub(super) fn exit(key: Key) {
     // Out of the borrow before it is dropped: the end of a context may run anything.
     let _ended = ACTIVE.try_with(|active| {
         let mut active = active.borrow_mut();
-        let matches = |entry: &Active| entry.id == id && entry.layer == layer;
+        let matches = |entry: &Active| entry.key == key;
         if active.last().is_some_and(matches) {
             return active.pop();
         }
@@ -54,22 +54,22 @@ pub(super) fn last() -> Option<SpanId> {
     ACTIVE.try_with(|active| Some(active.borrow().last()?.span_id)).ok()?
 }
 
-/// Activates the spans of this thread again, with contexts that `context` gives, after their ids changed. Those under
-/// something that somebody else attached stay as they are: it must not come to lie below them.
-pub(super) fn refresh(layer: usize, context: impl Fn(u64) -> Option<Context>) {
+/// Activates the spans of a layer on this thread again, with contexts that `context` gives, after their ids changed. Those under
+/// something that was attached by others stay as they are: it must not come to lie below them.
+pub(super) fn refresh(layer: u64, context: impl Fn(Key) -> Option<Context>) {
     let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
     let mut again = Vec::new();
     while let Some(entry) = list.pop_if(|entry| entry.is_on_top()) {
-        let Active { layer: of, id, span_id, _guard } = entry;
+        let Active { key, span_id, _guard } = entry;
         // What was attached, for the layers that keep theirs.
         let attached = Context::current();
         drop(_guard);
-        again.push((of, id, span_id, attached));
+        again.push((key, span_id, attached));
     }
     ACTIVE.with(|active| *active.borrow_mut() = list);
-    for (of, id, span_id, attached) in again.into_iter().rev() {
-        let renewed = if of == layer { context(id) } else { None };
-        enter(of, id, span_id, renewed.unwrap_or(attached));
+    for (key, span_id, attached) in again.into_iter().rev() {
+        let renewed = if key.layer == layer { context(key) } else { None };
+        enter(key, span_id, renewed.unwrap_or(attached));
     }
 }
 

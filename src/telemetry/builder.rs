@@ -98,6 +98,15 @@ pub struct TelemetrySettings {
     /// Whether spans say where in the code they stand.
     #[serde(default = "yes")]
     pub code_attributes: bool,
+    /// Whether errors are recorded on spans as `tracing-opentelemetry` does it. `false`.
+    ///
+    /// If so, an event with an error is called `exception`, with its message as the attribute `message`; the
+    /// `exception.*` attributes of the last one are attributes of the span too; and `otel.status_description` without
+    /// `otel.status_code` fails the span. If not, the event is called after its message. In either case it has the
+    /// `exception.*` attributes, and so has its log record, which is where the semantic conventions want exceptions since
+    /// [those for spans are deprecated](https://opentelemetry.io/docs/specs/semconv/exceptions/).
+    #[serde(default)]
+    pub exception_events: bool,
     /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
     #[serde(default = "yes")]
     pub detection: bool,
@@ -356,6 +365,9 @@ impl TelemetryBuilder {
         pub fn activation(activation: bool) { settings.activation = activation; }
         /// Whether spans say where in the code they stand. They do unless told otherwise.
         pub fn code_attributes(code_attributes: bool) { settings.code_attributes = code_attributes; }
+        /// Whether errors are recorded on spans as `tracing-opentelemetry` does it: see
+        /// [`exception_events`](TelemetrySettings::exception_events). They are not unless told otherwise.
+        pub fn exception_events(exception_events: bool) { settings.exception_events = exception_events; }
         /// The longest that one export of metrics may take.
         pub fn metrics_timeout(metrics_timeout: Duration) { settings.metrics_timeout = metrics_timeout; }
         /// How often metrics are sent.

@@ -4,20 +4,21 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, FormatFields, Writer};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, format};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::console_fields::{HumanFields, JsonFields, json};
+use super::console_fields::{HumanFields, JsonFields, human, json, one_line};
+use super::console_ids::ConsoleIds;
 use super::core::Core;
 use super::correlation;
+use super::origin::{self, Origin};
 use super::red::of_the_pipeline;
 
 /// How logs are written.
@@ -67,43 +68,63 @@ where
 {
     let Output { writer, ansi } = output.clone();
     let core = Arc::clone(core);
+    let ids = ConsoleIds::new(Arc::clone(&core));
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer());
     match console {
         Console::Off => None,
         Console::Human => {
-            let fields = HumanFields { core: Arc::clone(&core) };
-            let format = format().with_ansi(ansi);
-            Some(Box::new(layer.with_ansi(ansi).fmt_fields(fields).event_format(Human { format, core })))
+            let layer = layer.with_ansi(ansi).fmt_fields(HumanFields { core });
+            Some(Box::new(layer.event_format(Human { ids: ids.clone() }).and_then(ids)))
         }
         Console::Json => {
-            let fields = JsonFields { core: Arc::clone(&core) };
-            Some(Box::new(layer.with_ansi(false).fmt_fields(fields).event_format(Json { core })))
+            let layer = layer.with_ansi(false).fmt_fields(JsonFields { core });
+            Some(Box::new(layer.event_format(Json { ids: ids.clone() }).and_then(ids)))
         }
     }
 }
 
-/// The ids of the span that an event happened in.
-fn ids<S, N>(core: &Core, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    cx.event_scope()?.find_map(|span| core.spans.with(span.id().into_u64(), |live| live.context.clone()))
-}
-
-/// The id of the request that `event` belongs to.
-fn correlation_id(core: &Core, event: &Event<'_>) -> Option<StringValue> {
+/// The id of the request that an event with this target belongs to.
+fn correlation_id(core: &Core, target: &str) -> Option<StringValue> {
     // While OpenTelemetry changes its context, and logs about that, the context cannot be read.
-    let own = of_the_pipeline(event.metadata().target());
+    let own = of_the_pipeline(target);
     if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
 }
 
 // ===== impl Human =====
 
-/// The format of `tracing-subscriber`, with the ids at the end of the line.
+/// A line as `tracing-subscriber` writes it, with the ids at its end.
+///
+/// Not its own `Format`: that takes the target of an event from the callsite, which for events of the `log` crate is the
+/// same for all, unless a feature is on that brings two more crates.
 struct Human {
-    format: Format,
-    core: Arc<Core>,
+    ids: ConsoleIds,
+}
+
+/// What makes a terminal show a text in another way; nothing where there is none.
+#[derive(Clone, Copy)]
+struct Style {
+    bold: &'static str,
+    dim: &'static str,
+    level: &'static str,
+    plain: &'static str,
+}
+
+impl Style {
+    const NONE: Self = Self { bold: "", dim: "", level: "", plain: "" };
+
+    fn new(level: Level, terminal: bool) -> Self {
+        if !terminal {
+            return Self::NONE;
+        }
+        let level = match level {
+            Level::TRACE => "\u{1b}[35m",
+            Level::DEBUG => "\u{1b}[34m",
+            Level::INFO => "\u{1b}[32m",
+            Level::WARN => "\u{1b}[33m",
+            Level::ERROR => "\u{1b}[31m",
+        };
+        Self { bold: "\u{1b}[1m", dim: "\u{1b}[2m", level, plain: "\u{1b}[0m" }
+    }
 }
 
 impl<S> FormatEvent<S, HumanFields> for Human
@@ -116,14 +137,35 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::with_capacity(256);
-        self.format.format_event(cx, Writer::new(&mut line), event)?;
-        out.write_str(line.strip_suffix('\n').unwrap_or(&line))?;
-        let (dim, plain) = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-        if let Some(ids) = ids(&self.core, cx) {
+        let core = self.ids.core();
+        let metadata = event.metadata();
+        let call = origin::call(event, &core.secrets);
+        let target = Origin::new(metadata, call.as_ref()).target;
+        let Style { bold, dim, level, plain } = Style::new(*metadata.level(), out.has_ansi_escapes());
+        out.write_str(dim)?;
+        if SystemTime.format_time(&mut out).is_err() {
+            out.write_str("<unknown time>")?;
+        }
+        write!(out, "{plain} {level}{:>5}{plain} ", metadata.level().as_str())?;
+        let mut before = "";
+        for span in cx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            write!(out, "{bold}{}{plain}", span.name())?;
+            let extensions = span.extensions();
+            match extensions.get::<FormattedFields<HumanFields>>() {
+                Some(fields) if !fields.is_empty() => {
+                    write!(out, "{bold}{{{plain}{fields}{bold}}}{plain}")?;
+                }
+                _ => {}
+            }
+            write!(out, "{dim}:{plain}")?;
+            before = " ";
+        }
+        write!(out, "{before}{dim}{}{plain}{dim}:{plain} ", one_line(target))?;
+        human(core, out.by_ref(), event, call.is_some())?;
+        if let Some(ids) = self.ids.of(cx) {
             write!(out, " {dim}trace_id={} span_id={}{plain}", ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(&self.core, event) {
+        if let Some(id) = correlation_id(core, target) {
             write!(out, " {dim}{}={id}{plain}", correlation::FIELD)?;
         }
         writeln!(out)
@@ -137,7 +179,7 @@ where
 /// Not the `Json` format of `tracing-subscriber`: it serializes the fields of an event without asking the formatter of
 /// fields, so that secrets would be shown, and has no place for ids.
 struct Json {
-    core: Arc<Core>,
+    ids: ConsoleIds,
 }
 
 impl<S> FormatEvent<S, JsonFields> for Json
@@ -150,17 +192,20 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let core = self.ids.core();
         let metadata = event.metadata();
-        let mut fields = json(&self.core, Map::new(), event);
+        let call = origin::call(event, &core.secrets);
+        let origin = Origin::new(metadata, call.as_ref());
+        let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();
         out.write_str(r#"{"timestamp":""#)?;
         SystemTime.format_time(&mut out)?;
-        let target = Value::from(metadata.target());
+        let target = Value::from(origin.target);
         write!(out, r#"","level":"{}","target":{target},"message":{message}"#, metadata.level())?;
-        if let Some(ids) = ids(&self.core, cx) {
+        if let Some(ids) = self.ids.of(cx) {
             write!(out, r#","trace_id":"{}","span_id":"{}""#, ids.trace_id(), ids.span_id())?;
         }
-        if let Some(id) = correlation_id(&self.core, event) {
+        if let Some(id) = correlation_id(core, origin.target) {
             write!(out, r#","{}":{}"#, correlation::FIELD, Value::from(id.as_str()))?;
         }
         if !fields.is_empty() {
@@ -178,5 +223,62 @@ where
             }
         }
         out.write_str(if before == "," { "]}\n" } else { "}\n" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{error, info, info_span, trace};
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+    use crate::sync::Mutex;
+    use crate::telemetry::Telemetry;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink {
+        /// Without the times.
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().clone()).unwrap();
+            text.lines().map(|line| line.split_once("Z").unwrap().1.to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn a_line_looks_as_tracing_subscriber_writes_it() {
+        for ansi in [false, true] {
+            let (ours, theirs) = (Sink::default(), Sink::default());
+            let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
+            let to = ours.clone();
+            let writer: Arc<dyn Fn() -> Box<dyn io::Write> + Send + Sync> =
+                Arc::new(move || Box::new(to.clone()));
+            let core = &telemetry.span_layer().core;
+            let to = theirs.clone();
+            let subscriber = tracing_subscriber::registry()
+                .with(layer(Console::Human, &Output { writer, ansi }, core))
+                .with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(move || to.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                info!("outside");
+                let _outer = info_span!("outer").entered();
+                trace!(target: "elsewhere", a = 1, b = 1.0, "text");
+                let inner = info_span!("inner", id = 7, name = "ada", late = tracing::field::Empty).entered();
+                inner.record("late", true);
+                error!(error = "boom", debug = ?Some("x"), display = %1);
+            });
+            assert_eq!(ours.lines(), theirs.lines());
+            assert_eq!(ours.lines().len(), 3);
+        }
     }
 }

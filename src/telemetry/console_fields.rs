@@ -1,99 +1,130 @@
 //! Fields of spans and events as the console shows them: without secrets.
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tracing::Event;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing_subscriber::field::{RecordFields, VisitOutput as _};
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 
 use super::core::Core;
 use super::secrets::Secrets;
-use crate::error::sources;
+use super::shown::{self, Shown, Take, chain, visits};
 
-/// Hands fields on to another visitor, without the secrets in them.
-///
-/// The formatters of `tracing-subscriber` take no hook for a value, and the trait that they read fields from is sealed;
-/// the visitors that they use can be wrapped.
-struct Redacting<'a> {
+/// Bytes of a value that is printed by code of the user: it may have no end.
+const LONGEST: usize = 64 * 1024;
+
+/// Hands fields on, without the secrets in them.
+struct Clean<'a, T> {
     secrets: &'a Secrets,
-    /// Whether control characters are escaped; [`DefaultVisitor`] escapes some, in messages only.
-    terminal: bool,
-    to: &'a mut dyn Visit,
+    /// Whether the fields are those of an event from the `log` crate.
+    log: bool,
+    to: T,
 }
 
-impl Redacting<'_> {
-    /// Hands `text` on without quotes. On a terminal it must neither end the line nor steer the cursor: who logs in
-    /// as `bob\nERROR …` must not write a line of the log.
-    fn plain(&mut self, field: &Field, text: &str) {
-        let text = if self.terminal { one_line(text) } else { Cow::Borrowed(text) };
-        self.to.record_debug(field, &format_args!("{text}"));
-    }
+/// Takes clean values.
+trait Sink {
+    /// Takes a text, which stood as it is in the code if it is `quoted`.
+    fn text(&mut self, field: &Field, text: &str, quoted: bool);
 
-    /// Hands on what `print` writes. The formatter of `tracing-subscriber` holds a lock meanwhile, so a panic ends here.
-    fn printed(&mut self, field: &Field, print: impl FnOnce(&mut String) -> fmt::Result) {
-        let mut text = String::new();
-        let printed = catch_unwind(AssertUnwindSafe(|| print(&mut text)));
-        match printed {
-            Ok(Ok(())) => {}
-            Ok(Err(fmt::Error)) => text += "(it cannot be printed)",
-            Err(_) => text += "(it panicked)",
+    /// Takes a value that is no text.
+    fn value(&mut self, field: &Field, value: Shown<'_>);
+}
+
+impl<T: Sink> Take for Clean<'_, T> {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = shown::name(field);
+        if self.log && name.starts_with("log.") {
+            return;
         }
-        let text = self.secrets.text(field.name(), &text);
-        self.plain(field, &text);
-    }
-
-    /// Hands on what hides the value, or what `keep` does.
-    fn or(&mut self, field: &Field, hidden: Option<Cow<'_, str>>, keep: impl FnOnce(&mut dyn Visit)) {
+        let hidden = match value {
+            Shown::Integer(value) => self.secrets.number(name, value),
+            Shown::Large(value) => self.secrets.hidden(name, &value),
+            Shown::Number(value) => self.secrets.hidden(name, &value),
+            Shown::Bool(value) => self.secrets.hidden(name, &value),
+            Shown::Text(text) => {
+                // A message is shown as it is, and every other text in quotes, with its control characters escaped.
+                return self.to.text(field, &self.secrets.text(name, text), name != "message");
+            }
+            Shown::Printed(_) => Some(value.text(LONGEST)),
+            Shown::Error(error) => Some(chain(LONGEST, error, ": ").into()),
+        };
         match hidden {
-            Some(hidden) => self.plain(field, &hidden),
-            None => keep(self.to),
+            Some(text) if value.is_text() => self.to.text(field, &self.secrets.text(name, &text), false),
+            Some(hidden) => self.to.text(field, &hidden, false),
+            None if name == "message" => self.to.text(field, &value.text(LONGEST), false),
+            None => self.to.value(field, value),
         }
     }
 }
 
-impl Visit for Redacting<'_> {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.or(field, self.secrets.number(field.name(), value.into()), |to| to.record_i64(field, value));
+visits!(Clean<'_, Line<'_>>, Clean<'_, Object>);
+
+// ===== impl HumanFields =====
+
+/// `name=value` pairs of `tracing-subscriber`.
+pub(super) struct HumanFields {
+    pub(super) core: Arc<Core>,
+}
+
+impl<'w> FormatFields<'w> for HumanFields {
+    fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
+        pairs(&self.core, out, fields, false)
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.or(field, self.secrets.number(field.name(), value.into()), |to| to.record_u64(field, value));
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        // A record without values asks the span layer something.
+        if fields.is_empty() {
+            return Ok(());
+        }
+        if !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+/// The fields of `event`; `log` if it comes from the `log` crate.
+pub(super) fn human(core: &Core, out: Writer<'_>, event: &Event<'_>, log: bool) -> fmt::Result {
+    pairs(core, out, event, log)
+}
+
+fn pairs(core: &Core, out: Writer<'_>, fields: impl RecordFields, log: bool) -> fmt::Result {
+    let mut visitor = Clean { secrets: &core.secrets, log, to: Line(DefaultVisitor::new(out, true)) };
+    fields.record(&mut visitor);
+    visitor.to.0.finish()
+}
+
+/// The visitor of `tracing-subscriber` prints the pairs.
+struct Line<'a>(DefaultVisitor<'a>);
+
+impl Sink for Line<'_> {
+    fn text(&mut self, field: &Field, text: &str, quoted: bool) {
+        if quoted {
+            return self.0.record_str(field, text);
+        }
+        // On a terminal it must neither end the line nor steer the cursor: who logs in as `bob\nERROR …` must not write
+        // a line of the log.
+        let text = one_line(text);
+        self.0.record_debug(field, &format_args!("{text}"));
     }
 
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.or(field, self.secrets.hidden(field.name(), &value), |to| to.record_f64(field, value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.or(field, self.secrets.hidden(field.name(), &value), |to| to.record_bool(field, value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let text = self.secrets.text(field.name(), value);
-        // A message is shown as it is, and every other text in quotes, with its control characters escaped.
-        if field.name() == "message" { self.plain(field, &text) } else { self.to.record_str(field, &text) }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.printed(field, |text| write!(text, "{value:?}"));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.printed(field, |text| {
-            write!(text, "{value}")?;
-            sources(value).skip(1).try_for_each(|cause| write!(text, ": {cause}"))
-        });
+    fn value(&mut self, field: &Field, value: Shown<'_>) {
+        match value {
+            // As `Debug` prints it: `1.0` and not `1`.
+            Shown::Number(value) => self.0.record_f64(field, value),
+            value => self.text(field, &value.text(LONGEST), false),
+        }
     }
 }
 
 /// `text` with its control characters escaped, but for tabs.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && c != '\t';
     if !text.contains(steers) {
         return Cow::Borrowed(text);
@@ -105,21 +136,6 @@ fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-// ===== impl HumanFields =====
-
-/// `name=value` pairs of `tracing-subscriber`.
-pub(super) struct HumanFields {
-    pub(super) core: Arc<Core>,
-}
-
-impl<'w> FormatFields<'w> for HumanFields {
-    fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut visitor = DefaultVisitor::new(out, true);
-        fields.record(&mut Redacting { secrets: &self.core.secrets, terminal: true, to: &mut visitor });
-        visitor.finish()
-    }
-}
-
 // ===== impl JsonFields =====
 
 /// Fields as a JSON object.
@@ -127,16 +143,21 @@ pub(super) struct JsonFields {
     pub(super) core: Arc<Core>,
 }
 
-/// Adds `fields` to `known`; the last value of a name stands.
-pub(super) fn json(core: &Core, known: Map<String, Value>, fields: impl RecordFields) -> Map<String, Value> {
-    let mut visitor = JsonVisitor(known);
-    fields.record(&mut Redacting { secrets: &core.secrets, terminal: false, to: &mut visitor });
-    visitor.0
+/// Adds `fields` to `known`; the last value of a name stands. `log` if they are those of an event from the `log` crate.
+pub(super) fn json(
+    core: &Core,
+    known: Map<String, Value>,
+    fields: impl RecordFields,
+    log: bool,
+) -> Map<String, Value> {
+    let mut visitor = Clean { secrets: &core.secrets, log, to: Object(known) };
+    fields.record(&mut visitor);
+    visitor.to.0
 }
 
 /// The same without the name that the object of a span has anyway.
 fn of_a_span(core: &Core, known: Map<String, Value>, fields: impl RecordFields) -> Value {
-    let mut fields = json(core, known, fields);
+    let mut fields = json(core, known, fields, false);
     fields.remove("name");
     Value::Object(fields)
 }
@@ -146,47 +167,35 @@ impl<'w> FormatFields<'w> for JsonFields {
         write!(out, "{}", of_a_span(&self.core, Map::new(), fields))
     }
 
-    fn add_fields(
-        &self,
-        current: &'w mut FormattedFields<Self>,
-        fields: &tracing::span::Record<'_>,
-    ) -> fmt::Result {
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        if fields.is_empty() {
+            return Ok(());
+        }
         let known = serde_json::from_str(&current.fields).unwrap_or_default();
         current.fields = of_a_span(&self.core, known, fields).to_string();
         Ok(())
     }
 }
 
-struct JsonVisitor(Map<String, Value>);
+struct Object(Map<String, Value>);
 
-impl JsonVisitor {
-    fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for JsonVisitor {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value);
+impl Sink for Object {
+    fn text(&mut self, field: &Field, text: &str, _: bool) {
+        self.0.insert(shown::name(field).to_owned(), text.into());
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
+    fn value(&mut self, field: &Field, value: Shown<'_>) {
+        let number = match value {
+            Shown::Bool(value) => Value::Bool(value),
+            Shown::Integer(value) => match (i64::try_from(value), u64::try_from(value)) {
+                (Ok(value), _) => value.into(),
+                (_, Ok(value)) => value.into(),
+                _ => return self.text(field, &value.to_string(), false),
+            },
+            // JSON has no number for the others.
+            Shown::Number(value) if value.is_finite() => value.into(),
+            value => return self.text(field, &value.text(LONGEST), false),
+        };
+        self.0.insert(shown::name(field).to_owned(), number);
     }
 }

@@ -1,7 +1,6 @@
 //! From a `tracing` span to its OpenTelemetry context and back.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
@@ -11,6 +10,7 @@ use tracing::span::Record;
 use super::activation;
 use super::core::Core;
 use super::span_layer::SpanLayer;
+use super::spans::Key;
 use crate::signal::{self, SampledSpan};
 
 /// The trace side of a [`tracing::Span`].
@@ -104,7 +104,8 @@ pub(super) enum Question {
 }
 
 thread_local! {
-    static PENDING: Cell<Option<Question>> = const { Cell::new(None) };
+    /// With the registry's id of the span.
+    static PENDING: Cell<Option<(u64, Question)>> = const { Cell::new(None) };
     static ANSWER: Cell<Option<Context>> = const { Cell::new(None) };
 }
 
@@ -113,11 +114,11 @@ fn ask(span: &Span, question: Question) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            return question.answer(&layer.core, id.into_u64());
+            return question.answer(&layer.core, layer.key(id));
         }
-        // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and
-        // of a record without any value nobody else takes notice.
-        PENDING.try_with(|pending| pending.set(Some(question))).ok()?;
+        // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
+        // record without any value no other layer takes notice.
+        PENDING.try_with(|pending| pending.set(Some((id.into_u64(), question)))).ok()?;
         dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
         PENDING.take();
         ANSWER.take()
@@ -126,25 +127,30 @@ fn ask(span: &Span, question: Question) -> Option<Context> {
 }
 
 impl Question {
-    /// Answers the question that this thread asks, if it does.
-    pub(super) fn answer_pending(core: &Arc<Core>, id: u64) -> bool {
-        let Ok(Some(question)) = PENDING.try_with(Cell::take) else { return false };
-        ANSWER.set(question.answer(core, id));
-        true
+    /// Answers the question that this thread asks about the span `key`, if it does.
+    #[cold]
+    pub(super) fn answer_pending(core: &Core, key: Key) {
+        let Ok(Some((id, question))) = PENDING.try_with(Cell::take) else { return };
+        if id == key.id && core.spans.with(key, |_| ()).is_some() {
+            ANSWER.set(question.answer(core, key));
+        } else {
+            // Another layer may know the span.
+            PENDING.set(Some((id, question)));
+        }
     }
 
-    fn answer(self, core: &Arc<Core>, id: u64) -> Option<Context> {
+    fn answer(self, core: &Core, key: Key) -> Option<Context> {
         match self {
             Self::Current if core.activate && Core::foreign().is_some() => Some(Context::current()),
-            Self::Context | Self::Current => core.otel_context(id),
+            Self::Context | Self::Current => core.otel_context(key),
             Self::SetParent(parent) => {
                 let of = parent.span().span_context().clone();
                 if of.is_valid() {
                     // Before the change: afterwards nothing that is active here looks like the layer's own.
                     let on_top = Core::foreign().is_none();
-                    core.adopt(id, &of, &parent);
+                    core.adopt(key, &of, &parent);
                     if core.activate && on_top {
-                        activation::refresh(core.key(), |id| core.otel_context(id));
+                        activation::refresh(key.layer, |key| core.otel_context(key));
                     }
                 }
                 None

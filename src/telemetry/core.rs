@@ -1,4 +1,4 @@
-//! What all clones of a span layer share.
+//! What all span layers of a pipeline share.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,15 +19,16 @@ use super::logs::Logs;
 use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
-use super::spans::{Anchor, Inherited, Live, Otel, Spans};
+use super::spans::{Anchor, Inherited, Key, Layers, Live, Otel, Spans};
 use crate::clock::{self, Tick};
 use crate::outcome::is_for_time;
 use crate::signal::Witness;
 
-/// What all clones of a layer share.
+/// What all layers of a pipeline share.
 pub(super) struct Core {
     pub(super) red: Red,
     pub(super) spans: Spans,
+    pub(super) layers: Layers,
     pub(super) sampler: Arc<Sampler>,
     /// Where spans wait that the head has not sampled.
     pub(super) tail: Option<Tail>,
@@ -45,14 +46,16 @@ pub(super) struct Core {
     pub(super) busy: bool,
     /// Whether spans say where in the code they stand.
     pub(super) places: bool,
+    /// Whether an error is an event called `exception`, and an attribute of its span.
+    pub(super) exception_events: bool,
     pub(super) logs: Arc<Logs>,
 }
 
 /// What stands above a new span.
 pub(super) enum Above {
     Nothing,
-    /// A span of this layer, by the registry's id.
-    Local(u64, Inherited),
+    /// A span of this layer.
+    Local(Key, Inherited),
     /// A span of another process, or one made through the OpenTelemetry API.
     Foreign(SpanContext),
 }
@@ -67,17 +70,11 @@ impl Above {
     }
 }
 
-/// The context that somebody attached on this thread after the innermost active span of any layer.
+/// The context that was attached on this thread after the innermost active span of any layer.
 pub(super) type Foreign = Option<SpanContext>;
 
 impl Core {
-    /// Tells layers apart that share a thread.
-    #[inline]
-    pub(super) fn key(self: &Arc<Self>) -> usize {
-        Arc::as_ptr(self).addr()
-    }
-
-    /// The context that somebody attached after the innermost active span of any layer, if there is one.
+    /// The context that was attached after the innermost active span of any layer, if there is one.
     pub(super) fn foreign() -> Option<SpanContext> {
         OtelContext::map_current(foreign)
     }
@@ -88,9 +85,11 @@ impl Core {
         OtelContext::map_current(|context| (!context.is_telemetry_suppressed()).then(|| foreign(context)))
     }
 
+    /// What stands above the new span `id`, for the layer of this number.
     #[inline]
     pub(super) fn above<S>(
         &self,
+        layer: u64,
         attributes: &Attributes<'_>,
         id: &Id,
         around: Foreign,
@@ -103,8 +102,8 @@ impl Core {
             return Above::Nothing;
         }
         let contextual = attributes.is_contextual();
-        // What was attached on top of the current span stands closer than it. Without activation nobody can
-        // say which of them came later.
+        // What was attached on top of the current span stands closer than it. Without activation it is
+        // unknown which of them came later.
         if contextual
             && self.activate
             && let Some(foreign) = around
@@ -118,16 +117,17 @@ impl Core {
         } else {
             attributes.parent()
         };
-        if let Some(parent) = parent.map(Id::into_u64) {
+        if let Some(parent) = parent {
+            let parent = Key { layer, id: parent.into_u64() };
             if let Some(inherited) = self.spans.inherit(parent) {
                 return Above::Local(parent, inherited);
             }
             // A filter may have kept the layer from seeing some of them.
             let mut next = cx.span(id).and_then(|span| span.parent());
             while let Some(ancestor) = next {
-                let id = ancestor.id().into_u64();
-                if let Some(inherited) = self.spans.inherit(id) {
-                    return Above::Local(id, inherited);
+                let key = Key { layer, id: ancestor.id().into_u64() };
+                if let Some(inherited) = self.spans.inherit(key) {
+                    return Above::Local(key, inherited);
                 }
                 next = ancestor.parent();
             }
@@ -157,11 +157,11 @@ impl Core {
         })
     }
 
-    /// The OpenTelemetry context with the span `id` in it.
+    /// The OpenTelemetry context with the span `key` in it.
     #[inline]
-    pub(super) fn otel_context(&self, id: u64) -> Option<OtelContext> {
+    pub(super) fn otel_context(&self, key: Key) -> Option<OtelContext> {
         // What stood there goes out of the lock before it is dropped.
-        let (context, _old) = self.spans.with(id, |live| match &live.otel {
+        let (context, _old) = self.spans.with(key, |live| match &live.otel {
             Otel::Own(context) => (Some(context.clone()), None),
             Otel::Off => (None, None),
             Otel::Base(base) => {
@@ -170,37 +170,37 @@ impl Core {
             }
         })?;
         if context.is_none() {
-            let own = self.spans.with(id, |live| live.context.clone())?;
+            let own = self.spans.with(key, |live| live.context.clone())?;
             return Some(OtelContext::current().with_remote_span_context(own));
         }
         context
     }
 
     /// Takes over what the fields of a span say.
-    pub(super) fn apply(&self, id: u64, fields: SpanFields<'_>, labels: Option<Values>) {
+    pub(super) fn apply(&self, key: Key, fields: SpanFields<'_>, labels: Option<Values>) {
         let renamed = (fields.name.is_some() || fields.component.is_some() || labels.is_some())
-            .then(|| self.spans.with(id, |live| live.series))
+            .then(|| self.spans.with(key, |live| live.series))
             .flatten()
             .map(|series| {
                 self.red.renamed(series, fields.component.as_deref(), fields.name.as_deref(), labels)
             });
-        self.spans.with(id, |live| {
+        self.spans.with(key, |live| {
             live.series = renamed.unwrap_or(live.series);
-            live.take_status(&fields);
+            live.take_status(&fields, self.exception_events);
             if let Some(recording) = &mut live.recording {
                 recording.take(fields, &self.limits);
             }
         });
     }
 
-    /// Puts the span `id` under `parent`, which is the active one of `base`.
-    pub(super) fn adopt(&self, id: u64, parent: &SpanContext, base: &OtelContext) {
+    /// Puts the span `key` under `parent`, which is the active one of `base`.
+    pub(super) fn adopt(&self, key: Key, parent: &SpanContext, base: &OtelContext) {
         let known =
-            self.spans.with(id, |live| (live.metadata.name(), live.context.clone(), live.local_parent == 0));
+            self.spans.with(key, |live| (live.metadata.name(), live.context.clone(), live.local_parent == 0));
         let Some((name, old, root)) = known else { return };
         let trace_id = parent.trace_id();
         let sampled = self.sampler.keeps(Candidate { trace_id, parent: Some(parent), name });
-        drop(self.spans.adopt(id, parent, sampled, base));
+        drop(self.spans.adopt(key, parent, sampled, base));
         if let Some(tail) = &self.tail {
             // From now on it is a root: of a trace that waits, or of one that is sampled.
             let to = (!sampled).then_some(trace_id);
@@ -213,8 +213,8 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn close(&self, id: u64) {
-        let Some(mut live) = self.spans.remove(id) else { return };
+    pub(super) fn close(&self, key: Key) {
+        let Some(mut live) = self.spans.remove(key) else { return };
         let now = clock::now();
         let duration = now.since(live.start);
         if is_for_time() {

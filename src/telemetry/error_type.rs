@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
 
 use tracing::Event;
-use tracing::field::{Field, Visit};
+use tracing::field::Field;
 
 use super::secrets::Secrets;
+use super::shown::{Shown, Take, guarded, visits};
 use crate::error::{Rejected, TimedOut, find_cause};
 use crate::outcome::{FailureKind, kind_of, name_of};
 
@@ -26,27 +26,31 @@ struct Kind<'a> {
     secrets: &'a Secrets,
 }
 
-impl Visit for Kind<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if matches!(field.name(), "error.type" | "exception.type") && value.len() <= LONGEST {
-            self.found = Some(Cow::Owned(self.secrets.text(field.name(), value).into_owned()));
+impl Take for Kind<'_> {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = field.name();
+        if matches!(name, "error.type" | "exception.type") {
+            let text = value.text(LONGEST + 1);
+            if text.len() <= LONGEST {
+                self.found = Some(Cow::Owned(self.secrets.text(name, &text).into_owned()));
+            }
+        } else if let (Shown::Error(error), None) = (value, &self.found) {
+            self.found = kind_name(error).map(|kind| Cow::Owned(self.secrets.text(name, &kind).into_owned()));
         }
     }
+}
 
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        if self.found.is_none() {
-            // What went wrong below is told before the type of the error around it, as the layers tell it.
-            let kind = match kind_of(value) {
-                kind @ (FailureKind::Timeout | FailureKind::Overload) => Some(Cow::Borrowed(kind.as_str())),
-                _ => None,
-            };
-            let known = known_type(value).filter(|_| !value.is::<std::io::Error>());
-            let kind = known.map(Cow::Borrowed).or(kind).or_else(|| type_name(value));
-            self.found = kind.map(|kind| Cow::Owned(self.secrets.text(field.name(), &kind).into_owned()));
-        }
-    }
+visits!(Kind<'_>);
 
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+/// The kind of an error that an event carries: what went wrong below is told before the type of the error around it, as
+/// the layers tell it.
+fn kind_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    let kind = match kind_of(error) {
+        kind @ (FailureKind::Timeout | FailureKind::Overload) => Some(Cow::Borrowed(kind.as_str())),
+        _ => None,
+    };
+    let known = known_type(error).filter(|_| !error.is::<std::io::Error>());
+    known.map(Cow::Borrowed).or(kind).or_else(|| type_name(error))
 }
 
 /// The type of an error, as far as it can be told.
@@ -68,8 +72,10 @@ fn known_type(error: &(dyn Error + 'static)) -> Option<&'static str> {
         tower::timeout::error::Elapsed,
         tokio::time::error::Elapsed
     );
-    if find_cause::<Rejected>(error).is_some() {
-        return Some("campanile::Rejected");
-    }
-    find_cause::<TimedOut>(error).is_some().then_some("campanile::TimedOut")
+    guarded(|| match error {
+        _ if find_cause::<Rejected>(error).is_some() => Some("campanile::Rejected"),
+        _ if find_cause::<TimedOut>(error).is_some() => Some("campanile::TimedOut"),
+        _ => None,
+    })
+    .flatten()
 }

@@ -1,10 +1,10 @@
-//! What becomes of an event: an event of its span if that is recorded, a log record in any case that somebody wants
-//! it, and a failure of the span if it is an error.
+//! What becomes of an event: an event of its span if that is recorded, a log record if records are exported, and a
+//! failure of the span if it is an error.
 
 use std::borrow::Cow;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::Event as SpanEvent;
-use tracing::span::Id;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -13,7 +13,8 @@ use super::core::Core;
 use super::error_type::error_type;
 use super::fields::EventFields;
 use super::logs::{Ids, Logs};
-use super::spans::{Anchor, Verdict};
+use super::origin::Origin;
+use super::spans::{Anchor, Key, Verdict};
 use crate::clock::{self, Tick};
 
 /// What the span of an event wants of it.
@@ -29,25 +30,31 @@ struct Seen {
 
 impl Core {
     #[inline]
-    pub(super) fn event<S>(&self, event: &Event<'_>, cx: &Context<'_, S>)
+    pub(super) fn event<S>(&self, layer: u64, event: &Event<'_>, cx: &Context<'_, S>)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let failure = *event.metadata().level() == Level::ERROR;
         let logged = self.logs.wants(event.metadata());
-        let span = self.span_of(event, cx, failure);
+        let span = self.span_of(layer, event, cx, failure);
         let described = span.is_some_and(|(_, seen)| seen.described);
         if described || logged {
             self.take_event(event, span, logged, failure);
-        } else if let (Some((id, _)), true) = (span, failure) {
+        } else if let (Some((key, _)), true) = (span, failure) {
             // Only how it went is of interest.
-            self.fail(id, event);
+            self.fail(key, event);
         }
     }
 
     /// The innermost span that the layer knows of those that the event happened in.
     #[inline]
-    fn span_of<S>(&self, event: &Event<'_>, cx: &Context<'_, S>, failure: bool) -> Option<(u64, Seen)>
+    fn span_of<S>(
+        &self,
+        layer: u64,
+        event: &Event<'_>,
+        cx: &Context<'_, S>,
+        failure: bool,
+    ) -> Option<(Key, Seen)>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -58,16 +65,16 @@ impl Core {
         } else {
             event.parent()
         };
-        let parent = parent.map(Id::into_u64)?;
+        let parent = Key { layer, id: parent?.into_u64() };
         if let Some(seen) = self.see(parent, failure) {
             return Some((parent, seen));
         }
         // A filter may have kept the layer from seeing some of them.
         let mut next = cx.event_span(event);
         while let Some(ancestor) = next {
-            let id = ancestor.id().into_u64();
-            if let Some(seen) = self.see(id, failure) {
-                return Some((id, seen));
+            let key = Key { layer, id: ancestor.id().into_u64() };
+            if let Some(seen) = self.see(key, failure) {
+                return Some((key, seen));
             }
             next = ancestor.parent();
         }
@@ -75,8 +82,8 @@ impl Core {
     }
 
     #[inline]
-    fn see(&self, id: u64, failure: bool) -> Option<Seen> {
-        self.spans.with(id, |live| {
+    fn see(&self, key: Key, failure: bool) -> Option<Seen> {
+        self.spans.with(key, |live| {
             let (described, room) = match &mut live.recording {
                 Some(recording) => {
                     let room = recording.admits_event(&self.limits);
@@ -88,18 +95,17 @@ impl Core {
         })
     }
 
-    fn fail(&self, id: u64, event: &Event<'_>) {
+    fn fail(&self, key: Key, event: &Event<'_>) {
         let kind = error_type(event, &self.secrets);
-        self.spans.with(id, |live| live.fail(kind));
+        self.spans.with(key, |live| live.fail(kind));
     }
 
-    fn take_event(&self, event: &Event<'_>, span: Option<(u64, Seen)>, logged: bool, failure: bool) {
+    fn take_event(&self, event: &Event<'_>, span: Option<(Key, Seen)>, logged: bool, failure: bool) {
         let metadata = event.metadata();
         let at = clock::now();
         let described = span.is_some_and(|(_, seen)| seen.described);
         // Outside the lock: values print themselves by code of the user.
-        let mut fields = EventFields::new(&self.logs.visit, &self.secrets, metadata.fields().len() + 2);
-        event.record(&mut fields);
+        let mut fields = EventFields::of(event, &self.logs.visit, &self.secrets);
         if logged {
             let seen = span.map(|(_, seen)| seen);
             let wall = seen.and_then(|seen| seen.anchor).unwrap_or_else(|| Anchor::or_new(None, at)).wall(at);
@@ -108,8 +114,8 @@ impl Core {
             self.logs.event(metadata, &mut fields, seen.map(|seen| seen.ids), around, wall, described);
         }
         match span {
-            Some((id, seen)) if described => self.describe(event, id, seen, fields, at, failure),
-            Some((id, _)) if failure => self.fail(id, event),
+            Some((key, seen)) if described => self.describe(event, key, seen, fields, at, failure),
+            Some((key, _)) if failure => self.fail(key, event),
             _ => {}
         }
     }
@@ -118,7 +124,7 @@ impl Core {
     fn describe(
         &self,
         event: &Event<'_>,
-        id: u64,
+        key: Key,
         seen: Seen,
         mut fields: EventFields<'_>,
         at: Tick,
@@ -127,13 +133,28 @@ impl Core {
         let metadata = event.metadata();
         let kind = if failure { error_type(event, &self.secrets) } else { None };
         self.logs.trim_for_span(&mut fields);
-        let EventFields { message, error, .. } = &mut fields;
-        let description = failure.then(|| error.take().or_else(|| message.clone()).unwrap_or_default());
-        let name = message.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
+        let carries = fields.error.is_some();
+        let description = match (failure, fields.error.take()) {
+            (true, error) => error.or_else(|| fields.message.clone()).or(Some(String::new())),
+            (false, _) => None,
+        };
+        let exception = carries && self.exception_events;
+        let name = match fields.message.take() {
+            message if exception => {
+                message.into_iter().for_each(|message| fields.add("message", message));
+                Cow::Borrowed("exception")
+            }
+            Some(message) => Cow::Owned(message),
+            None => Cow::Borrowed(metadata.name()),
+        };
         fields.add("level", metadata.level().as_str());
-        fields.add("target", metadata.target());
+        match fields.call.take() {
+            Some(call) => self.add_origin(Origin::new(metadata, Some(&call)), &mut fields),
+            None => fields.add("target", metadata.target()),
+        }
         self.logs.trim_for_span(&mut fields);
-        self.spans.with(id, |live| {
+        let of_span = if exception { of_exception(&fields.attributes) } else { Vec::new() };
+        self.spans.with(key, |live| {
             let wall = live.anchor.map(|anchor| anchor.wall(at));
             if let Some(description) = description
                 && live.fail(kind)
@@ -142,10 +163,29 @@ impl Core {
             {
                 recording.description = Some(Cow::Owned(description));
             }
-            if let (Some(recording), Some(wall), true) = (&mut live.recording, wall, seen.room) {
+            let Some(recording) = &mut live.recording else { return };
+            if exception {
+                recording.add(of_span, &self.limits);
+            }
+            if let (Some(wall), true) = (wall, seen.room) {
                 let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);
                 recording.event(event, &self.limits);
             }
         });
     }
+
+    /// Adds what a call of the `log` crate said about itself.
+    #[cold]
+    fn add_origin(&self, origin: Origin<'_>, fields: &mut EventFields<'_>) {
+        fields.add("target", origin.target.to_owned());
+        if self.places {
+            origin.tell(|key, value| fields.add(key, value));
+        }
+    }
+}
+
+/// The attributes of an exception among those of an event.
+#[cold]
+fn of_exception(attributes: &[KeyValue]) -> Vec<KeyValue> {
+    attributes.iter().filter(|attribute| attribute.key.as_str().starts_with("exception.")).cloned().collect()
 }

@@ -1,17 +1,18 @@
 //! From the fields of spans and events to attributes.
 
 use std::error::Error;
-use std::fmt;
 
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Key, KeyValue, Value};
-use tracing::field::{Field, FieldSet, Visit};
+use tracing::field::{Field, FieldSet};
+use tracing::{Event, Level};
 
 use super::error_type::type_name;
 use super::limits::SpanLimits;
+use super::origin::{Call, is_log};
 use super::secrets::{Secrets, Values};
+use super::shown::{self, Shown, Take, has_cause, is_error, visits};
 use super::spans::Verdict;
-use crate::error::sources;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +29,9 @@ impl Special {
     pub(super) fn of(fields: &FieldSet) -> Self {
         let count = |name: &str| fields.iter().filter(|field| field.name() == name).count();
         Self(fields.iter().fold(0, |bits, field| match field.name() {
-            "otel.name" | "otel.status_code" | "component" | "error.type" => bits | Self::STEERS,
+            "otel.name" | "otel.status_code" | "otel.status_description" | "component" | "error.type" => {
+                bits | Self::STEERS
+            }
             name if name.starts_with("code.") => bits | Self::PLACE,
             name if name.starts_with("exception.") => bits | Self::TWINS,
             _ => bits,
@@ -102,9 +105,9 @@ impl<'a> SpanFields<'a> {
         }
     }
 
-    /// Takes a text for a field that steers the layer; `false` if it is none of those.
-    fn steer(&mut self, field: &Field, text: &str) -> bool {
-        match field.name() {
+    /// Takes a text for a field that steers the layer; `false` if it is to be an attribute as well.
+    fn steer(&mut self, name: &str, text: &str) -> bool {
+        match name {
             "otel.name" => self.name = Some(text.to_owned()),
             "otel.kind" => self.kind = kind(text),
             "otel.status_code" => self.status = status(text),
@@ -137,77 +140,43 @@ fn kind(text: &str) -> Option<SpanKind> {
 }
 
 fn status(text: &str) -> Option<Verdict> {
-    [("ok", Verdict::Ok), ("error", Verdict::Error), ("unset", Verdict::None)]
+    // The numbers are those of OTLP.
+    [("unset", "0", Verdict::None), ("ok", "1", Verdict::Ok), ("error", "2", Verdict::Error)]
         .into_iter()
-        .find_map(|(name, status)| name.eq_ignore_ascii_case(text).then_some(status))
+        .find_map(|(name, number, status)| {
+            (name.eq_ignore_ascii_case(text) || number == text).then_some(status)
+        })
 }
 
 fn is_special(name: &str) -> bool {
     name == "component" || name == "error.type" || name.starts_with("otel.")
 }
 
-impl Visit for SpanFields<'_> {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        if self.keep {
-            self.add(field.name(), self.values.integer(field.name(), value.into()));
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if self.keep {
-            self.add(field.name(), self.values.integer(field.name(), value.into()));
-        }
-    }
-
-    fn record_i128(&mut self, field: &Field, value: i128) {
-        if self.keep {
-            self.add(field.name(), self.values.string(field.name(), &value.to_string()));
-        }
-    }
-
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        if self.keep {
-            self.add(field.name(), self.values.string(field.name(), &value.to_string()));
-        }
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        if self.keep {
-            self.add(field.name(), self.values.other(field.name(), value));
-        }
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        if self.keep {
-            self.add(field.name(), self.values.other(field.name(), value));
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if is_special(field.name()) {
-            let text = self.values.text(field.name(), value);
-            if !self.steer(field, &text) {
-                self.add(field.name(), text.into_owned());
+impl Take for SpanFields<'_> {
+    #[inline(always)] // See `Values::value`.
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = shown::name(field);
+        if is_special(name) {
+            let text = self.values.said(name, value);
+            if self.steer(name, &text) || !self.keep {
+                return;
             }
-        } else if self.keep {
-            self.add(field.name(), self.values.string(field.name(), value));
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.keep || is_special(field.name()) {
-            let text = self.values.render(field.name(), value);
-            if !self.steer(field, &text) {
-                self.add(field.name(), text);
+            if value.is_text() {
+                // It is clean already.
+                return self.add(name, text.into_owned());
             }
         }
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        if self.keep {
-            exception(field, value, self.values, &mut |key, value| {
-                self.values.limits.add(&mut self.attributes, &mut self.dropped, KeyValue::new(key, value));
-            });
+        if !self.keep {
+            return;
+        }
+        if let Shown::Error(error) = value {
+            let message = self.values.said(name, value).into_owned();
+            for attribute in exception(name, error, &message, self.values) {
+                self.values.limits.add(&mut self.attributes, &mut self.dropped, attribute);
+            }
+            self.add(name, message);
+        } else {
+            self.add(name, self.values.value(name, value));
         }
     }
 }
@@ -216,21 +185,52 @@ impl Visit for SpanFields<'_> {
 #[derive(Debug)]
 pub(super) struct EventFields<'a> {
     values: Values<'a>,
+    /// Whether the event says that something failed.
+    failure: bool,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) message: Option<String>,
     /// The text of the error that the event carries, if it carries one.
     pub(super) error: Option<String>,
+    /// How well the field that gave it is known to tell of an error.
+    rank: u8,
+    exception: Vec<KeyValue>,
+    /// For an event from the `log` crate.
+    pub(super) call: Option<Box<Call>>,
 }
 
 impl<'a> EventFields<'a> {
-    pub(super) fn new(limits: &'a SpanLimits, secrets: &'a Secrets, capacity: usize) -> Self {
-        Self {
+    #[inline]
+    pub(super) fn of(event: &Event<'_>, limits: &'a SpanLimits, secrets: &'a Secrets) -> Self {
+        let metadata = event.metadata();
+        // Room for level and target.
+        let capacity = metadata.fields().len() + 2;
+        let mut fields = Self {
             values: Values { limits, secrets },
+            failure: *metadata.level() == Level::ERROR,
             attributes: Vec::with_capacity(capacity.min(limits.event_attributes)),
             dropped: 0,
             message: None,
             error: None,
+            rank: 0,
+            exception: Vec::new(),
+            call: is_log(metadata).then(Box::default),
+        };
+        event.record(&mut fields);
+        if !fields.exception.is_empty() {
+            fields.add_exception();
+        }
+        fields
+    }
+
+    /// Adds what is known about the error, in the place of attributes of the same names.
+    #[cold]
+    fn add_exception(&mut self) {
+        for KeyValue { key, value, .. } in std::mem::take(&mut self.exception) {
+            match self.attributes.iter_mut().find(|old| old.key == key) {
+                Some(old) => old.value = value,
+                None => self.add(key, value),
+            }
         }
     }
 
@@ -241,81 +241,77 @@ impl<'a> EventFields<'a> {
             self.dropped = self.dropped.saturating_add(1);
         }
     }
-}
 
-impl Visit for EventFields<'_> {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field.name(), self.values.integer(field.name(), value.into()));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field.name(), self.values.integer(field.name(), value.into()));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field.name(), self.values.other(field.name(), value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field.name(), self.values.other(field.name(), value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.message = Some(self.values.text("message", value).into_owned());
+    /// Takes a text for a field.
+    fn put(&mut self, name: &'static str, text: String) {
+        if name == "message" {
+            self.message = Some(text);
         } else {
-            self.add(field.name(), self.values.string(field.name(), value));
+            self.add(name, text);
         }
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = self.values.render(field.name(), value);
-        match field.name() {
-            "message" => self.message = Some(text),
-            name => {
-                // What `#[instrument(err)]` leaves.
-                if name == "error" {
-                    self.error = Some(text.clone());
-                }
-                self.add(name, text);
-            }
+    /// Takes an error from a field: one whose name and type tell of an error goes before one whose name does, and that
+    /// before one whose type does.
+    #[cold]
+    fn tell(&mut self, rank: u8, text: &str, exception: impl FnOnce() -> Vec<KeyValue>) {
+        if rank >= self.rank {
+            self.rank = rank;
+            self.error = Some(text.to_owned());
+            self.exception = exception();
         }
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.error = Some(self.values.render(field.name(), &format_args!("{value}")));
-        exception(field, value, self.values, &mut |key, value| self.add(key, value));
     }
 }
+
+impl Take for EventFields<'_> {
+    #[inline(always)] // See `Values::value`.
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = shown::name(field);
+        let values = self.values;
+        if let Some(call) = &mut self.call
+            && call.take(name, value, values.secrets)
+        {
+            return;
+        }
+        match value {
+            Shown::Error(error) => {
+                let text = values.said(name, value).into_owned();
+                let rank = if is_error(name) { 3 } else { 1 };
+                self.tell(rank, &text, || exception(name, error, &text, values));
+                self.put(name, text);
+            }
+            value if value.is_text() && is_error(name) => {
+                let text = values.said(name, value).into_owned();
+                let failure = self.failure;
+                self.tell(2, &text, || match failure {
+                    true => vec![KeyValue::new("exception.message", text.clone())],
+                    false => Vec::new(),
+                });
+                self.put(name, text);
+            }
+            value if name == "message" => self.message = Some(values.said(name, value).into_owned()),
+            value => self.add(name, values.value(name, value)),
+        }
+    }
+}
+
+visits!(SpanFields<'_>, EventFields<'_>);
 
 /// The attributes of an error: what it says, what it is where its type is known, and what caused it.
 fn exception(
-    field: &Field,
+    name: &'static str,
     error: &(dyn Error + 'static),
+    message: &str,
     values: Values<'_>,
-    add: &mut dyn FnMut(&'static str, Value),
-) {
-    let name = field.name();
-    let message = values.render(name, &format_args!("{error}"));
-    if !matches!(name, "error" | "exception") {
-        add(name, message.clone().into());
-    }
-    add("exception.message", message.into());
+) -> Vec<KeyValue> {
+    let mut attributes = vec![KeyValue::new("exception.message", message.to_owned())];
     if let Some(kind) = type_name(error) {
-        add("exception.type", values.text(name, &kind).into_owned().into());
+        attributes.push(KeyValue::new("exception.type", values.text(name, &kind).into_owned()));
     }
-    if sources(error).nth(1).is_some() {
-        let causes = Causes(error);
+    if has_cause(error) {
         // By the name of the field: what is secret under it is so with its causes.
-        add("exception.stacktrace", values.render(name, &format_args!("{causes}")).into());
+        let causes = values.chain(name, error, "\ncaused by: ");
+        attributes.push(KeyValue::new("exception.stacktrace", causes));
     }
-}
-
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        sources(self.0).skip(1).try_for_each(|cause| write!(f, "\ncaused by: {cause}"))
-    }
+    attributes
 }

@@ -32,6 +32,7 @@ mod builder;
 mod choice;
 mod console;
 mod console_fields;
+mod console_ids;
 mod context;
 mod core;
 mod correlation;
@@ -49,6 +50,7 @@ mod logs;
 #[cfg(any(feature = "system", feature = "gpu"))]
 mod machine;
 mod metrics;
+mod origin;
 mod otlp;
 mod pipeline;
 #[cfg(feature = "prometheus")]
@@ -59,6 +61,7 @@ mod red;
 mod resource;
 mod sampling;
 mod secrets;
+mod shown;
 mod size;
 mod span_layer;
 mod spans;

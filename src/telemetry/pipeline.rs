@@ -38,7 +38,7 @@ use super::resource::{identity, resource};
 use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
-use super::spans::Spans;
+use super::spans::{Layers, Spans};
 use super::variables::Variables;
 use crate::error::ConfigError;
 use crate::signal::{self, Book, Vitals};
@@ -367,6 +367,7 @@ impl TelemetryBuilder {
                 exemplars.clone(),
             ),
             spans: Spans::new(tail.is_some()),
+            layers: Layers::default(),
             sampler,
             tail,
             limits,
@@ -378,6 +379,7 @@ impl TelemetryBuilder {
             activate: settings.activation,
             busy: settings.busy_and_idle,
             places: settings.code_attributes,
+            exception_events: settings.exception_events,
             logs: Arc::clone(&logs),
         });
         let logger_provider = logs.provider(&resource, &core.secrets);
@@ -392,7 +394,7 @@ impl TelemetryBuilder {
         signal::identify(identity(&resource));
         Ok(Telemetry {
             inner: Arc::new(Inner {
-                layer: SpanLayer { core },
+                layer: SpanLayer::new(core),
                 vitals,
                 meter,
                 meter_provider,

@@ -95,9 +95,14 @@ impl Recording {
         if self.attributes.is_empty() {
             self.attributes = fields.attributes;
         } else {
-            for attribute in fields.attributes {
-                limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
-            }
+            self.add(fields.attributes, limits);
+        }
+    }
+
+    /// Takes over attributes, each in the place of an older one of its name.
+    pub(super) fn add(&mut self, attributes: Vec<KeyValue>, limits: &SpanLimits) {
+        for attribute in attributes {
+            limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }
 
@@ -124,7 +129,7 @@ impl Recording {
         }
     }
 
-    /// Somebody entered the span.
+    /// The span was entered.
     pub(super) fn enter(&mut self, now: Tick) {
         if self.times.entered == 0 {
             let passed = self.times.pass(now);
@@ -133,7 +138,7 @@ impl Recording {
         self.times.entered += 1;
     }
 
-    /// Somebody left it.
+    /// It was left.
     pub(super) fn exit(&mut self, now: Tick) {
         self.times.entered = self.times.entered.saturating_sub(1);
         if self.times.entered == 0 {

@@ -8,38 +8,97 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::trace::IdGenerator;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
+use super::console_ids::ConsoleIds;
 use super::context::Question;
 use super::core::{Above, Core, new_context};
 use super::correlation;
 use super::fields::SpanFields;
+use super::origin::of_the_pipeline;
 use super::recording::Recording;
-use super::red::{Callsite, of_the_pipeline};
+use super::red::Callsite;
 use super::sampling::Candidate;
-use super::spans::{Anchor, Live};
+use super::spans::{Anchor, Key, Live, Number};
 use crate::clock;
 
 /// Turns `tracing` spans into trace spans, metrics and health.
 ///
-/// From [`Telemetry::span_layer`](super::Telemetry::span_layer); clones share everything. It works beside other
-/// layers, under filters, as `Option<SpanLayer>` and inside `reload`.
+/// From [`Telemetry::span_layer`](super::Telemetry::span_layer). It works beside other layers, under filters, as
+/// `Option<SpanLayer>` and inside `reload`.
+///
+/// Several subscribers of a process may have one, clones of one among them: all go to the same pipeline, and each keeps
+/// the spans of its own subscriber. As with `tracing` itself, a span of one subscriber is never the parent of a span of
+/// another one on its own; [`SpanExt::set_parent`](super::SpanExt::set_parent) puts it there. A span has to end while its
+/// own subscriber is the default one: the registry of `tracing-subscriber` 0.3.23 lets go of the parent
+/// [in the default subscriber](https://github.com/tokio-rs/tracing/issues/1656), which may not know it.
 ///
 /// # Fields that mean something
-/// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok`, `error`),
+/// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok` or 1, `error` or 2),
 /// `otel.status_description`, `error.type`: the kind of failure, and `component`: what the span counts for; without
-/// it, that is the crate of its target.
+/// it, that is the crate of its target. Each may be of any type.
 ///
 /// # Spans that are given up
 /// A span that closes because a layer of this crate gives its work up for time, such as an attempt of a
 /// [`Retry`](crate::Retry), has failed with the error type `campanile::TimedOut`, unless its status says that it went
 /// well. One whose future or response body is dropped for another reason closes as it is: nothing tells why.
-#[derive(Clone)]
+///
+/// # Errors in events
+/// An event of the level `ERROR` fails its span. What a field `error` or `exception` says is the description of the
+/// status and the attribute `exception.message`, in whichever way it is written: `error = "text"`, `%error`, `?error` or
+/// `error = &error as &(dyn Error + 'static)`. The last one also gives `exception.type`, as far as the type can be told,
+/// and `exception.stacktrace`, with up to 16 causes. Without such a field the message is the description.
+///
+/// An event of the `log` crate, which `tracing-log` hands on, has the target, module, file and line of the call.
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,
+    number: Number,
+}
+
+impl SpanLayer {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, number: Number::default() }
+    }
+
+    /// The number that tells it apart from all others.
+    #[inline]
+    pub(super) fn number(&self) -> u64 {
+        match self.number.get() {
+            Some(number) => number,
+            None => self.core.layers.take_over(&self.number, self.place()),
+        }
+    }
+
+    /// The span that has this id in the registry of this layer.
+    #[inline]
+    pub(super) fn key(&self, id: &Id) -> Key {
+        Key { layer: self.number(), id: id.into_u64() }
+    }
+
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Clone for SpanLayer {
+    /// A layer of the same pipeline, for whichever subscriber.
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.core))
+    }
+}
+
+impl Drop for SpanLayer {
+    fn drop(&mut self) {
+        let Some(number) = self.number.get() else { return };
+        self.core
+            .layers
+            .leave(number, self.place())
+            .into_iter()
+            .for_each(|gone| self.core.spans.give_up(gone));
+    }
 }
 
 impl Core {
@@ -68,7 +127,7 @@ impl Core {
             let (component, name) = (fields.component.as_deref(), fields.name.as_deref());
             live.series = self.red.renamed(callsite.series, component, name, labels);
         }
-        live.take_status(&fields);
+        live.take_status(&fields, self.exception_events);
         if recorded {
             let anchor = Anchor::or_new(live.anchor, live.start);
             live.anchor = Some(anchor);
@@ -91,6 +150,22 @@ impl<S> Layer<S> for SpanLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        let number = self.core.layers.begin(&self.number);
+        if let Some(ids) = (subscriber as &dyn Subscriber).downcast_ref::<ConsoleIds>() {
+            ids.meet(&self.core, number);
+        }
+    }
+
+    /// Once all layers are there: the console may stand above this one, or both beside each other.
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let number = self.number();
+        if let Some(ids) = dispatch.downcast_ref::<ConsoleIds>() {
+            ids.meet(&self.core, number);
+        }
+        self.core.layers.told(number);
+    }
+
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_span() && self.core.foreign_processors {
             Interest::sometimes()
@@ -100,7 +175,7 @@ where
     }
 
     /// The registry never forgets a span that closes while another one is closing, nor those above it. So none
-    /// may be opened while a processor runs, and nobody knows what those of other people do.
+    /// may be opened while a processor runs, and what foreign processors do is unknown.
     #[inline]
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         !(metadata.is_span() && self.core.foreign_processors && activation::silent())
@@ -116,7 +191,8 @@ where
         }
         let Some(around) = Core::around() else { return };
         let generation = core.spans.generation();
-        let above = core.above(attributes, id, around, &cx);
+        let key = self.key(id);
+        let above = core.above(key.layer, attributes, id, around, &cx);
         let parent = above.context();
         let trace_id =
             parent.map_or_else(|| core.ids.new_trace_id(), opentelemetry::trace::SpanContext::trace_id);
@@ -126,13 +202,13 @@ where
         let recorded = sampled || core.tail.is_some();
         let context = new_context(trace_id, core.ids.new_span_id(), sampled, parent);
 
-        let mut live = Live::new(id.into_u64(), metadata, context, clock::now(), callsite.series);
+        let mut live = Live::new(key, metadata, context, clock::now(), callsite.series);
         if let Some(parent) = parent {
             live.parent_span_id = parent.span_id();
             live.parent_is_remote = parent.is_remote();
         }
-        if let Above::Local(id, inherited) = &above {
-            live.local_parent = *id;
+        if let Above::Local(parent, inherited) = &above {
+            live.local_parent = parent.id;
             live.anchor = inherited.anchor;
         } else if let (Some(tail), false) = (&core.tail, sampled) {
             tail.begin(trace_id);
@@ -146,11 +222,11 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
         let core = &*self.core;
-        let id = id.into_u64();
-        if Question::answer_pending(&self.core, id) {
-            return;
+        let key = self.key(id);
+        if values.is_empty() {
+            return Question::answer_pending(core, key);
         }
-        let known = core.spans.with(id, |live| (live.metadata, live.recording.is_some()));
+        let known = core.spans.with(key, |live| (live.metadata, live.recording.is_some()));
         let Some((metadata, recorded)) = known else { return };
         let callsite = core.red.callsite(metadata);
         if !recorded && !callsite.special.any() && !callsite.labelled {
@@ -164,13 +240,13 @@ where
         };
         values.record(&mut fields);
         let labels = core.red.values(callsite, secrets, |reader| values.record(reader));
-        core.apply(id, fields, labels);
+        core.apply(key, fields, labels);
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
         let spans = &self.core.spans;
-        let Some(to) = spans.with(follows.into_u64(), |live| live.context.clone()) else { return };
-        spans.with(id.into_u64(), |live| {
+        let Some(to) = spans.with(self.key(follows), |live| live.context.clone()) else { return };
+        spans.with(self.key(id), |live| {
             if let Some(recording) = &mut live.recording {
                 recording.link(to, &self.core.limits);
             }
@@ -179,40 +255,40 @@ where
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
-        if activation::silent() || of_the_pipeline(event.metadata().target()) {
+        if activation::silent() || of_the_pipeline(event) {
             return;
         }
-        self.core.event(event, &cx);
+        self.core.event(self.number(), event, &cx);
     }
 
     #[inline]
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
         if self.core.activate {
-            let id = id.into_u64();
-            if let Some(context) = self.core.otel_context(id) {
-                activation::enter(self.core.key(), id, context.span().span_context().span_id(), context);
+            let key = self.key(id);
+            if let Some(context) = self.core.otel_context(key) {
+                activation::enter(key, context.span().span_context().span_id(), context);
             }
         }
         if self.core.busy {
             let now = clock::now();
-            self.core.spans.with(id.into_u64(), |live| live.recording.as_mut().map(|it| it.enter(now)));
+            self.core.spans.with(self.key(id), |live| live.recording.as_mut().map(|it| it.enter(now)));
         }
     }
 
     #[inline]
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         if self.core.activate {
-            activation::exit(self.core.key(), id.into_u64());
+            activation::exit(self.key(id));
         }
         if self.core.busy {
             let now = clock::now();
-            self.core.spans.with(id.into_u64(), |live| live.recording.as_mut().map(|it| it.exit(now)));
+            self.core.spans.with(self.key(id), |live| live.recording.as_mut().map(|it| it.exit(now)));
         }
     }
 
     #[inline]
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        self.core.close(id.into_u64());
+        self.core.close(self.key(&id));
     }
 }
 

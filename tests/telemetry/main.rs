@@ -3,6 +3,8 @@
 #![cfg(feature = "telemetry")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
+#[path = "../support/long.rs"]
+mod long;
 mod support;
 
 mod console;
@@ -10,6 +12,7 @@ mod console;
 mod correlation;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod each_variable;
+mod exceptions;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
@@ -22,6 +25,7 @@ mod exposition_real;
 mod expositions;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 mod headers;
+mod log_crate;
 mod logs;
 #[cfg(feature = "prometheus")]
 #[path = "../support/long.rs"]
@@ -37,6 +41,7 @@ mod propagation;
 mod red;
 mod redaction;
 mod reentrance;
+mod registries;
 mod sampling;
 mod scenarios;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
@@ -48,4 +53,5 @@ mod servers;
 mod sizes;
 mod spans;
 mod trees;
+mod values;
 mod variables;

@@ -16,6 +16,7 @@ use tracing::{Level, Metadata};
 use crate::telemetry::batch::{Export, Item};
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
+use crate::telemetry::origin::{Call, Origin};
 use crate::telemetry::size;
 
 /// What waits for its export.
@@ -57,11 +58,13 @@ pub(in crate::telemetry) struct Occurrence {
     pub(super) at: SystemTime,
     pub(super) span: Option<Ids>,
     pub(super) message: Option<String>,
-    /// The text of the error that it carries in a field `error`.
+    /// The text of the error that it carries.
     pub(super) error: Option<String>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) correlation_id: Option<StringValue>,
+    /// What it says about a call of the `log` crate, if it comes from there.
+    pub(super) call: Option<Box<Call>>,
 }
 
 /// The span that it happened in.
@@ -120,17 +123,19 @@ pub(super) fn maker() -> SdkLogger {
     SdkLoggerProvider::builder().build().logger("campanile")
 }
 
-/// What `tracing-log` calls the events that it makes of those of `log`, and where it puts what they said.
-const FROM_LOG: &str = "log";
-
 impl Occurrence {
     fn record(self, mut record: SdkLogRecord, places: bool) -> SdkLogRecord {
         let metadata = self.metadata;
+        let origin = Origin::new(metadata, self.call.as_deref());
+        match &self.call {
+            Some(_) => record.set_target(origin.target.to_owned()),
+            None => record.set_target(metadata.target()),
+        }
         record.set_timestamp(self.at);
         record.set_observed_timestamp(self.at);
         record.set_severity_number(severity(*metadata.level()));
         record.set_severity_text(metadata.level().as_str());
-        // One that nobody named is called after its line.
+        // One without a name of its own is called after its line.
         if !metadata.name().starts_with("event ") && !metadata.name().starts_with("log event") {
             record.set_event_name(metadata.name());
         }
@@ -138,50 +143,17 @@ impl Occurrence {
             record.set_trace_context(trace_id, span_id, Some(flags));
         }
         // An error that came without a word, as `#[instrument(err)]` leaves it, says enough.
-        if let Some(message) = self.message.or_else(|| self.error.clone()) {
+        if let Some(message) = self.message.or(self.error) {
             record.set_body(AnyValue::String(message.into()));
         }
-        let bridged = metadata.target() == FROM_LOG;
-        let mut target = None;
-        let mut described = false;
         for KeyValue { key, value, .. } in self.attributes {
-            let key = match key.as_str() {
-                "log.target" if bridged => {
-                    target = Some(value.to_string());
-                    continue;
-                }
-                "log.module_path" if bridged => Key::from_static_str("code.module.name"),
-                "log.file" if bridged => Key::from_static_str("code.file.path"),
-                "log.line" if bridged => Key::from_static_str("code.line.number"),
-                "exception.message" => {
-                    described = true;
-                    key
-                }
-                _ => key,
-            };
             record.add_attribute(key, any(value));
-        }
-        match target {
-            Some(target) => record.set_target(target),
-            None => record.set_target(metadata.target()),
-        }
-        if let Some(error) = self.error.filter(|_| !described) {
-            record.add_attribute("exception.message", error);
         }
         if let Some(id) = self.correlation_id {
             record.add_attribute(correlation::FIELD, id);
         }
-        if places && !bridged {
-            record.add_attribute(
-                "code.module.name",
-                metadata.module_path().unwrap_or_else(|| metadata.target()),
-            );
-            if let Some(file) = metadata.file() {
-                record.add_attribute("code.file.path", file);
-            }
-            if let Some(line) = metadata.line() {
-                record.add_attribute("code.line.number", i64::from(line));
-            }
+        if places {
+            origin.tell(|key, value| record.add_attribute(key, any(value)));
         }
         if self.dropped > 0 {
             record.add_attribute(DROPPED, i64::from(self.dropped));

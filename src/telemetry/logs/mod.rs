@@ -134,6 +134,7 @@ impl Logs {
             attributes: keep(&mut fields.attributes, shared),
             dropped: fields.dropped,
             correlation_id: around.correlation_id,
+            call: keep(&mut fields.call, shared),
         };
         let LogSettings { attributes, value_length, .. } = self.settings;
         if attributes < self.visit.event_attributes || value_length < self.visit.value_length {

@@ -1,13 +1,13 @@
 //! Fields of spans that are attributes of their metrics as well.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use tracing::field::{Field, FieldSet, Visit};
 
 use crate::cut::shorten;
 use crate::signal::{SPAN_DURATION, sanitized};
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::shown::{self, Shown, Take, visits};
 
 /// The fields that people want to tell spans apart by, in their metrics.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ impl Labels {
     }
 
     pub(super) fn any_of(&self, fields: &FieldSet) -> bool {
-        !self.0.is_empty() && fields.iter().any(|field| self.place(field.name()).is_some())
+        !self.0.is_empty() && fields.iter().any(|field| self.place(shown::name(&field)).is_some())
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -81,29 +81,18 @@ struct Reader<'a> {
     values: Values,
 }
 
-impl Reader<'_> {
-    fn take(&mut self, field: &Field, value: &dyn fmt::Display) {
-        if let Some(place) = self.labels.place(field.name()) {
-            let value = value.to_string();
-            let mut value = self.secrets.text(field.name(), &value).into_owned();
-            shorten(&mut value, LONGEST);
-            value.retain(|c| !c.is_control());
-            self.values.push((place, value));
+impl Take for Reader<'_> {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        let name = shown::name(field);
+        if let Some(place) = self.labels.place(name) {
+            // Further than it may reach: what is cut off of a secret would keep it from being found.
+            let text = value.text(8 * LONGEST);
+            let mut text = self.secrets.text(name, &text).into_owned();
+            shorten(&mut text, LONGEST);
+            text.retain(|c| !c.is_control());
+            self.values.push((place, text));
         }
     }
 }
 
-impl Visit for Reader<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.take(field, &value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.take(field, &value);
-    }
-
-    /// Whole numbers and `bool` come here too: what they print is the same.
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.take(field, &format_args!("{value:?}"));
-    }
-}
+visits!(Reader<'_>);

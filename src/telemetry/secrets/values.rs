@@ -1,13 +1,15 @@
 //! Values of fields, without secrets and no longer than they may be.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::error::Error;
+use std::fmt;
 
 use opentelemetry::Value;
 
 use super::{Mark, Secrets};
 use crate::cut::{cut, shorten};
 use crate::telemetry::limits::SpanLimits;
+use crate::telemetry::shown::{self, Shown};
 
 /// How much further than it may reach a text is looked at: what is cut off of a secret would keep it from being
 /// found.
@@ -36,7 +38,7 @@ impl Values<'_> {
     }
 
     #[inline]
-    pub(in crate::telemetry) fn string(&self, name: &'static str, text: &str) -> Value {
+    fn string(&self, name: &'static str, text: &str) -> Value {
         match self.secrets.mark(name) {
             // The marker needs no memory of its own.
             Mark::Secret(treatment) => Value::from(self.secrets.hide(treatment, text)),
@@ -45,7 +47,7 @@ impl Values<'_> {
     }
 
     #[inline]
-    pub(in crate::telemetry) fn integer(&self, name: &'static str, number: i128) -> Value {
+    fn integer(&self, name: &'static str, number: i128) -> Value {
         match self.secrets.number(name, number) {
             Some(hidden) => Value::from(hidden),
             None => i64::try_from(number).map_or_else(|_| Value::from(number.to_string()), Value::I64),
@@ -53,42 +55,66 @@ impl Values<'_> {
     }
 
     #[inline]
-    pub(in crate::telemetry) fn other<T: fmt::Display + Into<Value>>(
-        &self,
-        name: &'static str,
-        value: T,
-    ) -> Value {
+    fn other<T: fmt::Display + Into<Value>>(&self, name: &'static str, value: T) -> Value {
         match self.secrets.hidden(name, &value) {
             Some(hidden) => Value::from(hidden),
             None => value.into(),
         }
     }
 
-    /// `value` as text that stops growing near the limit, however much it would print.
-    pub(in crate::telemetry) fn render(&self, name: &'static str, value: &dyn fmt::Debug) -> String {
-        struct Bounded(String, usize);
-
-        impl fmt::Write for Bounded {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                let room = self.1.saturating_sub(self.0.len());
-                self.0.push_str(cut(text, room));
-                // The error stops the printing: there is no use for the rest.
-                if room < text.len() { Err(fmt::Error) } else { Ok(()) }
-            }
+    /// What `value` says, of an error without its causes.
+    #[inline(always)] // See `value`.
+    pub(in crate::telemetry) fn said<'a>(&self, name: &'static str, value: Shown<'a>) -> Cow<'a, str> {
+        match value {
+            Shown::Text(text) => self.text(name, text),
+            Shown::Printed(value) => self.owned(name, shown::debug(self.room(), value)).into(),
+            value => self.owned(name, value.text(self.room()).into_owned()).into(),
         }
+    }
 
-        let mut bounded = Bounded(String::new(), self.limits.value_length.saturating_add(BEYOND));
-        let _cut_short = write!(bounded, "{value:?}");
-        let clean = match self.secrets.text(name, &bounded.0) {
+    /// `value` as that of an attribute.
+    #[inline(always)] // Its type is known where it is called: no need to ask for it again.
+    pub(in crate::telemetry) fn value(&self, name: &'static str, value: Shown<'_>) -> Value {
+        match value {
+            Shown::Integer(value) => self.integer(name, value),
+            Shown::Large(large) => match self.secrets.hidden(name, &large) {
+                Some(hidden) => hidden.into(),
+                None => large.to_string().into(),
+            },
+            Shown::Number(value) => self.other(name, value),
+            Shown::Bool(value) => self.other(name, value),
+            Shown::Text(text) => self.string(name, text),
+            Shown::Printed(value) => self.owned(name, shown::debug(self.room(), value)).into(),
+            value => self.owned(name, value.text(self.room()).into_owned()).into(),
+        }
+    }
+
+    /// What `error` and its causes say.
+    pub(in crate::telemetry) fn chain(
+        &self,
+        name: &'static str,
+        error: &(dyn Error + 'static),
+        between: &str,
+    ) -> String {
+        self.owned(name, shown::chain(self.room(), error, between))
+    }
+
+    fn owned(&self, name: &'static str, text: String) -> String {
+        let clean = match self.secrets.text(name, &text) {
             // Not the marker, which is borrowed as well.
-            Cow::Borrowed(text) if std::ptr::eq(text, bounded.0.as_str()) => None,
+            Cow::Borrowed(clean) if std::ptr::eq(clean, text.as_str()) => None,
             clean => Some(clean.into_owned()),
         };
-        self.cut(clean.unwrap_or(bounded.0))
+        self.cut(clean.unwrap_or(text))
+    }
+
+    /// How much of a text is looked at.
+    fn room(&self) -> usize {
+        self.limits.value_length.saturating_add(BEYOND)
     }
 
     fn near<'a>(&self, text: &'a str) -> &'a str {
-        cut(text, self.limits.value_length.saturating_add(BEYOND))
+        cut(text, self.room())
     }
 
     fn cut(&self, mut text: String) -> String {

@@ -8,6 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
 use tracing::Metadata;
 
 use super::anchor::Anchor;
+use super::layers::Key;
 use crate::clock::{self, Tick};
 use crate::telemetry::fields::SpanFields;
 use crate::telemetry::recording::Recording;
@@ -16,20 +17,19 @@ use crate::telemetry::red::SeriesId;
 /// A span that is alive.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Live {
-    /// The registry's id.
-    pub(in crate::telemetry) id: u64,
+    pub(in crate::telemetry) key: Key,
     pub(in crate::telemetry) metadata: &'static Metadata<'static>,
     pub(in crate::telemetry) context: SpanContext,
     pub(in crate::telemetry) parent_span_id: SpanId,
     pub(in crate::telemetry) parent_is_remote: bool,
-    /// The registry's id of the parent, when that is a span of this table; else 0.
+    /// The registry's id of the parent, when that is a span of the same layer; else 0.
     pub(in crate::telemetry) local_parent: u64,
     pub(in crate::telemetry) has_children: bool,
     pub(in crate::telemetry) start: Tick,
     pub(in crate::telemetry) anchor: Option<Anchor>,
     pub(in crate::telemetry) series: SeriesId,
     pub(in crate::telemetry) verdict: Verdict,
-    /// What kind of error it was, once it has failed and somebody has said so.
+    /// What kind of error it was, once it has failed and that is known.
     pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
     pub(in crate::telemetry) otel: Otel,
     /// Only when it is sampled, or may turn out to be worth it.
@@ -66,7 +66,7 @@ impl Verdict {
 /// The OpenTelemetry context of a span.
 #[derive(Debug)]
 pub(in crate::telemetry) enum Otel {
-    /// Nobody needs one.
+    /// None is needed.
     Off,
     /// What to make it from: the context that the span was created in, with its baggage.
     Base(Context),
@@ -96,7 +96,7 @@ impl Live {
     /// A span that starts at `start`, with nothing above it.
     #[inline]
     pub(in crate::telemetry) fn new(
-        id: u64,
+        key: Key,
         metadata: &'static Metadata<'static>,
         context: SpanContext,
         start: Tick,
@@ -105,7 +105,7 @@ impl Live {
         if let Ok(Some(mut spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
             // Field by field, in place: the whole is too large to be moved about for each span.
             let live = &mut *spare;
-            live.id = id;
+            live.key = key;
             live.metadata = metadata;
             live.context = context;
             live.parent_span_id = SpanId::INVALID;
@@ -119,7 +119,7 @@ impl Live {
             return spare;
         }
         Box::new(Self {
-            id,
+            key,
             metadata,
             context,
             parent_span_id: SpanId::INVALID,
@@ -150,9 +150,12 @@ impl Live {
         });
     }
 
-    /// Takes over what fields say about how it went.
-    pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>) {
+    /// Takes over what fields say about how it went. With `described`, who describes a failure says that there is one.
+    pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>, described: bool) {
         self.verdict = fields.status.unwrap_or(self.verdict);
+        if described && fields.description.is_some() && fields.status.is_none() {
+            self.verdict.fail();
+        }
         if let Some(kind) = &fields.error_type {
             self.error_type = Some(Cow::Owned(kind.clone()));
             // Who names an error says that there is one.

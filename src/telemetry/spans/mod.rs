@@ -5,6 +5,7 @@
 //! rarely meet. No lock is held while anything outside this module runs.
 
 mod anchor;
+mod layers;
 mod live;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::SpanContext;
 
 pub(super) use self::anchor::Anchor;
+pub(super) use self::layers::{Key, Layers, Number};
 pub(super) use self::live::{Live, Otel, Verdict};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -27,7 +29,7 @@ pub(super) struct Spans {
     shards: Box<[Shard]>,
     /// Whether spans are recorded that are not sampled.
     keep: bool,
-    /// Odd while somebody gives a span another parent.
+    /// Odd while a span is given another parent.
     generation: AtomicU64,
     adoption: Mutex<()>,
 }
@@ -41,12 +43,12 @@ struct Shard(Mutex<Table>);
 struct Table {
     /// The first that came, as there are rarely two.
     front: Option<Box<Live>>,
-    others: HashMap<u64, Box<Live>, BuildHasherDefault<Mix>>,
+    others: HashMap<Key, Box<Live>, BuildHasherDefault<Mix>>,
     started: u64,
     sampled: u64,
 }
 
-/// One multiplication: ids are small numbers that nobody outside chooses.
+/// One multiplication: ids are small numbers that no outsider chooses.
 #[derive(Default)]
 pub(super) struct Mix(u64);
 
@@ -83,11 +85,11 @@ pub(super) struct Inherited {
 
 impl Table {
     #[inline]
-    fn get(&mut self, id: u64) -> Option<&mut Live> {
+    fn get(&mut self, key: Key) -> Option<&mut Live> {
         match &mut self.front {
-            Some(front) if front.id == id => Some(front),
+            Some(front) if front.key == key => Some(front),
             _ if self.others.is_empty() => None,
-            _ => self.others.get_mut(&id).map(|live| &mut **live),
+            _ => self.others.get_mut(&key).map(|live| &mut **live),
         }
     }
 
@@ -96,18 +98,18 @@ impl Table {
         if self.front.is_none() {
             self.front = Some(live);
         } else {
-            self.others.insert(live.id, live);
+            self.others.insert(live.key, live);
         }
     }
 
     #[inline]
-    fn remove(&mut self, id: u64) -> Option<Box<Live>> {
-        if self.front.as_ref().is_some_and(|front| front.id == id) {
+    fn remove(&mut self, key: Key) -> Option<Box<Live>> {
+        if self.front.as_ref().is_some_and(|front| front.key == key) {
             self.front.take()
         } else if self.others.is_empty() {
             None
         } else {
-            self.others.remove(&id)
+            self.others.remove(&key)
         }
     }
 
@@ -128,31 +130,31 @@ impl Spans {
     }
 
     #[inline]
-    fn shard(&self, id: u64) -> MutexGuard<'_, Table> {
+    fn shard(&self, key: Key) -> MutexGuard<'_, Table> {
         // The registry counts in the high bits how often it has used a place. Without them the spans that a thread
         // opens one after the other meet in one shard, which is in its cache.
-        let place = (id << 13).wrapping_mul(SPREAD) >> (u64::BITS - SHARDS);
+        let place = ((key.id << 13) ^ key.layer).wrapping_mul(SPREAD) >> (u64::BITS - SHARDS);
         self.shards[place as usize].0.lock()
     }
 
     /// Reads or changes a span. `action` must do nothing else.
     #[inline]
-    pub(super) fn with<R>(&self, id: u64, action: impl FnOnce(&mut Live) -> R) -> Option<R> {
-        self.shard(id).get(id).map(action)
+    pub(super) fn with<R>(&self, key: Key, action: impl FnOnce(&mut Live) -> R) -> Option<R> {
+        self.shard(key).get(key).map(action)
     }
 
     #[inline]
-    pub(super) fn remove(&self, id: u64) -> Option<Box<Live>> {
-        let mut shard = self.shard(id);
-        let live = shard.remove(id)?;
+    pub(super) fn remove(&self, key: Key) -> Option<Box<Live>> {
+        let mut shard = self.shard(key);
+        let live = shard.remove(key)?;
         shard.sampled += u64::from(live.context.is_sampled());
         Some(live)
     }
 
-    /// What a child of the span `id` takes from it.
+    /// What a child of the span `key` takes from it.
     #[inline]
-    pub(super) fn inherit(&self, id: u64) -> Option<Inherited> {
-        self.with(id, |parent| {
+    pub(super) fn inherit(&self, key: Key) -> Option<Inherited> {
+        self.with(key, |parent| {
             parent.has_children = true;
             Inherited { context: parent.context.clone(), anchor: parent.anchor }
         })
@@ -166,60 +168,79 @@ impl Spans {
     /// Takes in a new span. `generation` was read before its parent was.
     #[inline]
     pub(super) fn insert(&self, live: Box<Live>, generation: u64) {
-        let (id, local_parent) = (live.id, live.local_parent);
+        let (key, local_parent) = (live.key, live.local_parent);
         {
-            let mut shard = self.shard(id);
+            let mut shard = self.shard(key);
             shard.started += 1;
             shard.insert(live);
         }
         if local_parent != 0 && (generation % 2 == 1 || self.generation() != generation) {
-            self.catch_up(id, local_parent);
+            self.catch_up(key, local_parent);
         }
     }
 
-    /// An ancestor got another parent meanwhile, and may not have found the span `id` in the table.
+    /// An ancestor got another parent meanwhile, and may not have found the span `key` in the table.
     #[cold]
-    fn catch_up(&self, id: u64, local_parent: u64) {
+    fn catch_up(&self, key: Key, local_parent: u64) {
         let _after_it = self.adoption.lock();
-        if let Some(parent) = self.inherit(local_parent) {
-            self.with(id, |live| live.follow(&parent.context, self.keep));
+        if let Some(parent) = self.inherit(Key { id: local_parent, ..key }) {
+            self.with(key, |live| live.follow(&parent.context, self.keep));
         }
     }
 
-    /// Puts the span `id` under `parent`, and with it everything below it that is alive. Gives what its context was:
+    /// Puts the span `key` under `parent`, and with it everything below it that is alive. Gives what its context was:
     /// a value in it may do anything when it is dropped.
     #[must_use]
-    pub(super) fn adopt(&self, id: u64, parent: &SpanContext, sampled: bool, base: &Context) -> Option<Otel> {
+    pub(super) fn adopt(
+        &self,
+        key: Key,
+        parent: &SpanContext,
+        sampled: bool,
+        base: &Context,
+    ) -> Option<Otel> {
         let _one_at_a_time = self.adoption.lock();
         self.generation.fetch_add(1, Ordering::AcqRel);
-        let changed = self.with(id, |live| {
+        let changed = self.with(key, |live| {
             let old = live.adopt(parent, sampled, base, self.keep);
             (live.has_children.then(|| live.context.clone()), old)
         });
         if let Some((Some(context), _)) = &changed {
-            self.descendants(id).into_iter().for_each(|id| {
-                self.with(id, |live| live.follow(context, self.keep));
+            self.descendants(key).into_iter().for_each(|id| {
+                self.with(Key { id, ..key }, |live| live.follow(context, self.keep));
             });
         }
         self.generation.fetch_add(1, Ordering::AcqRel);
         changed.map(|(_, old)| old)
     }
 
-    /// Every span below `id`. Looks at all that are alive: a late parent of a span with children is rare.
-    fn descendants(&self, id: u64) -> Vec<u64> {
+    /// Ids of every span below `key`. Looks at all that are alive: a late parent of a span with children is rare.
+    fn descendants(&self, key: Key) -> Vec<u64> {
         let mut children: HashMap<u64, Vec<u64>> = HashMap::new();
         for shard in &self.shards {
-            for live in shard.0.lock().iter() {
-                children.entry(live.local_parent).or_default().push(live.id);
+            for live in shard.0.lock().iter().filter(|live| live.key.layer == key.layer) {
+                children.entry(live.local_parent).or_default().push(live.key.id);
             }
         }
-        let mut found = children.remove(&id).unwrap_or_default();
+        let mut found = children.remove(&key.id).unwrap_or_default();
         let mut next = 0;
         while let Some(id) = found.get(next) {
             next += 1;
             found.extend(children.remove(id).into_iter().flatten());
         }
         found
+    }
+
+    /// Takes the spans of a layer out that will never hear of their end.
+    pub(super) fn give_up(&self, layer: u64) {
+        for shard in &self.shards {
+            // Dropped where no lock is held.
+            let _gone: Vec<_> = {
+                let mut shard = shard.0.lock();
+                let keys: Vec<_> =
+                    shard.iter().map(|live| live.key).filter(|key| key.layer == layer).collect();
+                keys.into_iter().filter_map(|key| shard.remove(key)).collect()
+            };
+        }
     }
 
     /// How many spans were started, and how many closed that were sampled.

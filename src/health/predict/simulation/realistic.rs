@@ -8,6 +8,9 @@ use super::delays_from;
 use super::world::{DAY, HOUR, Load, QUIET, ROUND, World};
 use crate::health::outlook::VitalSign;
 
+/// What changes the load for good.
+type Change = fn(Load) -> Load;
+
 /// Seeds in the usual run, and where there is time.
 fn seeds(usual: u64, long: u64) -> u64 {
     if std::env::var_os("CAMPANILE_TEST_LONG").is_some() { long } else { usual }
@@ -112,7 +115,7 @@ fn changes_are_seen_on_days_as_they_are() {
                 world
             })
             .collect();
-        let changes: [(&str, fn(Load) -> Load); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("all calls fail", |load| Load { errors: 1.0, ..load }),
             ("calls take five times as long", |load| Load { mean: 5.0 * load.mean, ..load }),
             ("calls take twice as long", |load| Load { mean: 2.0 * load.mean, ..load }),

@@ -1,0 +1,76 @@
+//! The ids of the span that a line of the console belongs to.
+
+use std::sync::Arc;
+
+use opentelemetry::trace::SpanContext;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::FormatFields;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::core::Core;
+use super::span_layer::SpanLayer;
+use super::spans::{Key, Live};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Knows the spans of the subscriber that it is in, and of no other one.
+#[derive(Clone)]
+pub(super) struct ConsoleIds {
+    core: Arc<Core>,
+    /// The number of the span layer that is in the same subscriber; 0 if it is unknown.
+    layer: Arc<AtomicU64>,
+}
+
+impl ConsoleIds {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, layer: Arc::default() }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
+    pub(super) fn meet(&self, core: &Arc<Core>, number: u64) {
+        if Arc::ptr_eq(core, &self.core) {
+            self.layer.store(number, Ordering::Relaxed);
+            core.layers.told(number);
+        }
+    }
+
+    /// The ids of the span that an event happened in.
+    pub(super) fn of<S, N>(&self, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+        N: for<'a> FormatFields<'a> + 'static,
+    {
+        let mut spans = cx.event_scope()?.peekable();
+        spans.peek()?;
+        let layer = match self.layer.load(Ordering::Relaxed) {
+            // It may stand in a `reload`, where it cannot be found by its type.
+            0 => self.core.layers.untold()?,
+            layer => layer,
+        };
+        spans.find_map(|span| {
+            let key = Key { layer, id: span.id().into_u64() };
+            let own =
+                |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());
+            self.core.spans.with(key, own).flatten()
+        })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for ConsoleIds {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
+            self.meet(&layer.core, layer.number());
+        }
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
+            self.meet(&layer.core, layer.number());
+        }
+    }
+}

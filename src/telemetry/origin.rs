@@ -1,0 +1,134 @@
+//! Where an event comes from.
+//!
+//! That is where its callsite stands, except for an event of the `log` crate. `tracing-log` has one callsite for each
+//! level, with the target `log`, and puts what the call of `log` said into fields. What it said takes the place of the
+//! callsite, and those fields are not shown.
+
+use opentelemetry::Value;
+use tracing::field::Field;
+use tracing::{Event, Metadata};
+
+use super::red;
+use super::secrets::Secrets;
+use super::shown::{Shown, Take, visits};
+
+/// Bytes of a text of a call: a target may be any text.
+const LONGEST: usize = 1_024;
+
+/// Whether events of this callsite come from the `log` crate.
+#[inline]
+pub(super) fn is_log(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == "log"
+        && metadata.name() == "log event"
+        && metadata.fields().field("log.target").is_some()
+}
+
+/// What a call of the `log` crate said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Call {
+    target: Option<String>,
+    module: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+impl Call {
+    /// Takes a field of an event from the `log` crate; `false` if it is no part of the call.
+    pub(super) fn take(&mut self, name: &'static str, value: Shown<'_>, secrets: &Secrets) -> bool {
+        let part = match name {
+            "log.target" => &mut self.target,
+            "log.module_path" => &mut self.module,
+            "log.file" => &mut self.file,
+            "log.line" => {
+                if let Shown::Integer(line) = value {
+                    self.line = u32::try_from(line).ok();
+                }
+                return true;
+            }
+            _ => return false,
+        };
+        *part = Some(secrets.text(name, &value.text(LONGEST)).into_owned());
+        true
+    }
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) target: &'a str,
+    pub(super) module: &'a str,
+    pub(super) file: Option<&'a str>,
+    pub(super) line: Option<u32>,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn new(metadata: &'a Metadata<'_>, call: Option<&'a Call>) -> Self {
+        let (target, module, file, line) = match call {
+            None => (metadata.target(), metadata.module_path(), metadata.file(), metadata.line()),
+            Some(call) => {
+                let target = call.target.as_deref().unwrap_or(metadata.target());
+                (target, call.module.as_deref(), call.file.as_deref(), call.line)
+            }
+        };
+        Self { target, module: module.unwrap_or(target), file, line }
+    }
+}
+
+impl Origin<'_> {
+    /// Says where in the code it is.
+    pub(super) fn tell(&self, mut tell: impl FnMut(&'static str, Value)) {
+        tell("code.module.name", self.module.to_owned().into());
+        if let Some(file) = self.file {
+            tell("code.file.path", file.to_owned().into());
+        }
+        if let Some(line) = self.line {
+            tell("code.line.number", i64::from(line).into());
+        }
+    }
+}
+
+/// Finds what an event from the `log` crate says about its call.
+struct Finder<'a> {
+    call: Call,
+    secrets: &'a Secrets,
+}
+
+impl Take for Finder<'_> {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        self.call.take(field.name(), value, self.secrets);
+    }
+}
+
+/// Whether the target of an event from the `log` crate is one of the pipeline.
+struct Pipeline(bool);
+
+impl Take for Pipeline {
+    fn take(&mut self, field: &Field, value: Shown<'_>) {
+        if let ("log.target", Shown::Text(target)) = (field.name(), value) {
+            self.0 = red::of_the_pipeline(target);
+        }
+    }
+}
+
+visits!(Finder<'_>, Pipeline);
+
+/// What an event says about a call of the `log` crate, if it comes from there.
+pub(super) fn call(event: &Event<'_>, secrets: &Secrets) -> Option<Call> {
+    is_log(event.metadata()).then(|| {
+        let mut finder = Finder { call: Call::default(), secrets };
+        event.record(&mut finder);
+        finder.call
+    })
+}
+
+/// Whether an event comes out of the pipeline, and must not go into it.
+#[inline]
+pub(super) fn of_the_pipeline(event: &Event<'_>) -> bool {
+    let metadata = event.metadata();
+    if is_log(metadata) {
+        let mut found = Pipeline(false);
+        event.record(&mut found);
+        return found.0;
+    }
+    red::of_the_pipeline(metadata.target())
+}

@@ -1,0 +1,114 @@
+//! Which span layer is which.
+//!
+//! Each registry counts its spans from one, so an id alone names as many spans as there are registries. The layer of a
+//! registry has a number that no other layer of the process has, and a [`Key`] holds both.
+//!
+//! A layer gets its number when it is added to a subscriber. One that is put into a `reload` later does not hear of that.
+//! It takes over the number, and so the spans, of the layer in whose place it stands.
+
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Which span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::telemetry) struct Key {
+    /// The number of the layer.
+    pub(in crate::telemetry) layer: u64,
+    /// The registry's id.
+    pub(in crate::telemetry) id: u64,
+}
+
+/// The number of one layer; 0 until it has one.
+#[derive(Debug, Default)]
+pub(in crate::telemetry) struct Number(AtomicU64);
+
+impl Number {
+    #[inline]
+    pub(in crate::telemetry) fn get(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|number| *number != 0)
+    }
+}
+
+/// The layers of a pipeline.
+#[derive(Debug, Default)]
+pub(in crate::telemetry) struct Layers(Mutex<Vec<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    number: u64,
+    /// Whether the console of its subscriber, if that has one, has been told the number.
+    told: bool,
+    /// Where it stood, if it is gone.
+    stood: Option<usize>,
+}
+
+/// Layers that are remembered after they are gone. Spans of older ones are given up.
+const REMEMBERED: usize = 8;
+
+impl Layers {
+    /// Gives a layer a number that is new to the process, if it has none.
+    pub(in crate::telemetry) fn begin(&self, own: &Number) -> u64 {
+        let mut layers = self.0.lock();
+        own.get().unwrap_or_else(|| begin(&mut layers, own))
+    }
+
+    /// As [`begin`](Self::begin), but with the number of the layer that stood at the address `place` before, if there was
+    /// one.
+    #[cold]
+    pub(in crate::telemetry) fn take_over(&self, own: &Number, place: usize) -> u64 {
+        let mut layers = self.0.lock();
+        if let Some(number) = own.get() {
+            return number;
+        }
+        let Some(known) = layers.iter_mut().find(|known| known.stood == Some(place)) else {
+            return begin(&mut layers, own);
+        };
+        known.stood = None;
+        own.0.store(known.number, Ordering::Relaxed);
+        known.number
+    }
+
+    /// Takes a layer out that stood at `place`, and remembers it for its successor. Gives the numbers of those that are
+    /// forgotten: their spans are to be given up.
+    pub(in crate::telemetry) fn leave(&self, number: u64, place: usize) -> Vec<u64> {
+        let mut layers = self.0.lock();
+        let Some(at) = layers.iter().position(|known| known.number == number) else { return Vec::new() };
+        let mut known = layers.remove(at);
+        known.stood = Some(place);
+        let mut left = layers.iter().filter(|known| known.stood.is_some()).count();
+        let mut forgotten = Vec::new();
+        layers.retain(|known| {
+            // Of two that stood at one place the last one has a successor, if either has.
+            let forget = known.stood == Some(place) || known.stood.is_some() && left >= REMEMBERED;
+            if forget {
+                left -= 1;
+                forgotten.push(known.number);
+            }
+            !forget
+        });
+        layers.push(known);
+        forgotten
+    }
+
+    /// Notes that the console of a layer's subscriber knows the layer, or that there is none.
+    pub(in crate::telemetry) fn told(&self, number: u64) {
+        let mut layers = self.0.lock();
+        layers.iter_mut().filter(|known| known.number == number).for_each(|known| known.told = true);
+    }
+
+    /// The layer whose console does not know it, if there is just one.
+    pub(in crate::telemetry) fn untold(&self) -> Option<u64> {
+        let layers = self.0.lock();
+        let mut untold = layers.iter().filter(|known| !known.told && known.stood.is_none());
+        let first = untold.next()?.number;
+        untold.next().is_none().then_some(first)
+    }
+}
+
+fn begin(layers: &mut Vec<Known>, own: &Number) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    own.0.store(number, Ordering::Relaxed);
+    layers.push(Known { number, told: false, stood: None });
+    number
+}
