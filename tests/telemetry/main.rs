@@ -28,9 +28,6 @@ mod headers;
 mod log_crate;
 mod logs;
 #[cfg(feature = "prometheus")]
-#[path = "../support/long.rs"]
-mod long;
-#[cfg(feature = "prometheus")]
 mod metrics;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod otlp;
