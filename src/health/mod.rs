@@ -111,6 +111,7 @@ mod score;
 mod settings;
 mod snapshot;
 mod status;
+mod texts;
 #[cfg(feature = "predict")]
 mod watched;
 

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use super::telling::SEARCHED;
 use crate::cut::shorten;
 
-/// More of what somebody else says would fill the pages of who looks at health.
-const LONGEST: usize = 240;
+/// What is told is searched for secrets first, and then cut: see `telling.rs`.
+const LONGEST: usize = SEARCHED;
 
-/// An error and its causes in one line; nobody's words twice.
+/// An error and its causes in one line; no text twice.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
