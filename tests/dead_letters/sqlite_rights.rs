@@ -82,7 +82,10 @@ async fn a_link_to_nothing_is_refused() {
     let target = folder.path().join("target.db");
     symlink(&target, &path).unwrap();
     let why = refused(&path).await;
-    assert!(why.contains("letters.db") && why.contains("it is a link to a file that does not exist"), "{why}");
+    assert!(
+        why.contains("letters.db") && why.contains("it is a link to a file that does not exist"),
+        "{why}"
+    );
     assert!(!target.exists(), "made through the link");
 
     // One that exists is a file as any other, with its log beside it.

@@ -262,6 +262,19 @@ async fn p53_a_victim_is_left_alone_until_its_cause_is_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_keeps_the_dearest_causes() {
+    let health = health("many-causes");
+    for number in 0..20 {
+        let away = || async { Err::<(), _>("away") };
+        let check = health.check_named("many-causes", format!("check-{number}"), Every::seconds(30), away);
+        check.unwrap().run().await;
+    }
+    let healing = Healing::new("restart", "many-causes").action(Action::new(|| async {})).verify(false);
+    let record = health.heal(healing).unwrap().run_now().await.unwrap();
+    assert_eq!(record.cause.len(), 16);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_action_says_is_redacted_as_the_pipeline_redacts() {
     const SAID: &str = "iban=DE02120300000000202051 password=none";
     const TOLD: &str = "iban=[redacted] password=none";

@@ -16,6 +16,9 @@ use crate::health::status::Status;
 use crate::health::texts::Texts;
 use crate::moment;
 
+/// Reasons that a record keeps: each check of the component may be one.
+const CAUSES: usize = 16;
+
 /// A healing that has begun. It leaves one record, even when it is dropped midway.
 pub(super) struct Turn {
     healer: Arc<Healer>,
@@ -50,7 +53,7 @@ impl Turn {
             by_hand,
             status: component.map_or(Status::Unknown, |component| component.status),
             cause: component
-                .map(|component| component.reasons.iter().map(ToString::to_string).collect())
+                .map(|component| component.reasons.iter().take(CAUSES).map(ToString::to_string).collect())
                 .unwrap_or_default(),
             began: (now, moment::now()),
             recorded: false,
