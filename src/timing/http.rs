@@ -67,6 +67,9 @@ impl Timing {
     }
 
     /// A layer for a gRPC client such as tonic's: `rpc.client.call.duration`.
+    ///
+    /// Methods and servers are those that requests name, up to 1,000 combinations of attributes. A proxy that passes on
+    /// whatever its own callers name lets them fill that table.
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]

@@ -88,7 +88,7 @@ fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         Ok(_) => {
             tracing::warn!(
                 target: "campanile::dead_letter",
-                path = %path.display(),
+                file = %path.display(),
                 "others had rights to a file of letters; now only its owner has"
             );
             Ok(())
