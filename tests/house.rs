@@ -134,6 +134,42 @@ fn promised_properties_have_tests() {
     assert!(missing.is_empty(), "no test is named `pNN_…` for these properties: {missing:?}");
 }
 
+/// `cargo deny` is a script here, which answers as the real one does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_known_vulnerability_is_a_failure_and_a_database_out_of_reach_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    const AWAY: &str =
+        "known vulnerabilities were not looked for: the database of advisories cannot be reached";
+
+    let tools = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(tools.path().join("bin")).expect("a folder");
+    let program = tools.path().join("bin/cargo-deny");
+    for (said, status, fine, line) in [
+        ("advisories ok", 0, true, "  advisories ok "),
+        ("error[vulnerability]: a hole", 1, false, "failed: advisories"),
+        ("error[config]: no such key", 1, false, "failed: advisories"),
+        ("[ERROR] failed to fetch advisory database: no network", 1, true, "!!! 1 of 1 steps SKIPPED:"),
+    ] {
+        let script = format!("#!/bin/sh\necho '{said}' >&2\nexit {status}\n");
+        std::fs::write(&program, script).expect("a file");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("rights");
+        let ran = Command::new("bash")
+            .args(["tests/run", "advisories"])
+            .current_dir(source::root())
+            .env("CAMPANILE_TEST_TOOLS", tools.path())
+            .output()
+            .expect("bash");
+        let told = String::from_utf8_lossy(&ran.stdout);
+        let (_, closing) = told.split_once("tests/run advisories ran").expect("closing lines");
+        assert_eq!(ran.status.success(), fine, "{told}");
+        assert!(closing.contains(line), "{told}");
+        assert_eq!(closing.contains(&format!("!!!   advisories: {AWAY}")), fine && status != 0, "{told}");
+    }
+}
+
 /// The README holds this, between the markers of that name.
 fn assert_in_readme(name: &str, wanted: &str) {
     let readme = source::read("README.md");

@@ -13,7 +13,7 @@ use crate::store::{Limits, Put, Store};
 use crate::sync::Mutex;
 
 /// Letters on their way to the store at one time. A store that hangs must not fill the memory.
-const PARKING: u64 = 10_000;
+pub(super) const PARKING: u64 = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Core {
@@ -76,10 +76,25 @@ impl Core {
         })
     }
 
-    /// Counts how a failure that began to be parked ended.
-    pub(super) fn settle(&self, end: Result<Put, DropReason>, why: &dyn std::fmt::Display) {
+    /// Counts that a letter on its way takes `now` bytes in place of `before`; `false`, and nothing counted, when that is
+    /// too much with all others. One letter alone is never too much: its size is the store's to judge.
+    pub(super) fn weigh(&self, before: u64, now: u64) -> bool {
+        self.count(|counts| {
+            let others = counts.parking_bytes - before;
+            let all = others.saturating_add(now);
+            let fits = others == 0 || all <= self.settings.max_parking_bytes;
+            if fits {
+                counts.parking_bytes = all;
+            }
+            fits
+        })
+    }
+
+    /// Counts how a failure that began to be parked ended, of which `bytes` were counted.
+    pub(super) fn settle(&self, end: Result<Put, DropReason>, bytes: u64, why: &dyn std::fmt::Display) {
         let dropped = self.count(|counts| {
             counts.parking -= 1;
+            counts.parking_bytes -= bytes;
             match end.and_then(|put| if put == Put::Full { Err(DropReason::Full) } else { Ok(put) }) {
                 Ok(put) => {
                     counts.parked += 1;

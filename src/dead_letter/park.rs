@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep};
 
 use super::asking::Operation;
-use super::core::Core;
+use super::core::{Core, PARKING};
 use super::draft::Draft;
 use super::letter::Payload;
 use super::snapshot::DropReason;
@@ -98,13 +98,32 @@ impl fmt::Debug for Parking {
 /// The count of one failure, settled once: with what came of it, or by being dropped.
 struct Ticket {
     core: Arc<Core>,
+    /// What was counted of its size.
+    bytes: u64,
     settled: bool,
 }
 
 impl Ticket {
+    /// Counts that its letter takes `bytes`; `false` when that is too much.
+    fn weigh(&mut self, bytes: u64) -> bool {
+        let fits = self.core.weigh(self.bytes, bytes);
+        if fits {
+            self.bytes = bytes;
+        }
+        fits
+    }
+
     fn settle(mut self, end: Result<Put, DropReason>, why: &dyn Display) {
         self.settled = true;
-        self.core.settle(end, why);
+        self.core.settle(end, self.bytes, why);
+    }
+
+    fn refuse(self) {
+        let most = self.core.settings.max_parking_bytes;
+        let why = format_args!(
+            "{PARKING} letters or {most} bytes of them (`max_parking_bytes`) wait for the store already"
+        );
+        self.settle(Err(DropReason::Busy), &why);
     }
 }
 
@@ -114,9 +133,10 @@ impl Drop for Ticket {
             return;
         }
         if std::thread::panicking() {
-            self.core.settle(Err(DropReason::Panic), &"the store panicked");
+            self.core.settle(Err(DropReason::Panic), self.bytes, &"the store panicked");
         } else {
-            self.core.settle(Err(DropReason::Runtime), &"no runtime runs, or it was shut down");
+            let why = "no runtime runs, or it was shut down";
+            self.core.settle(Err(DropReason::Runtime), self.bytes, &why);
         }
     }
 }
@@ -131,20 +151,21 @@ impl Core {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("its Serialize panicked".to_owned()),
         };
-        self.park(draft, std::future::ready(value.map(Payload::Value)))
+        self.park(draft, 0, std::future::ready(value.map(Payload::Value)))
     }
 
-    /// Parks the request that `payload` brings.
+    /// Parks the request that `payload` brings, and which holds `bytes` until then.
     pub(super) fn park(
         self: &Arc<Self>,
         draft: Draft,
+        bytes: u64,
         payload: impl Future<Output = Result<Payload, String>> + Send + 'static,
     ) -> Parking {
         let room = self.begin();
-        let ticket = Ticket { core: Arc::clone(self), settled: false };
+        let mut ticket = Ticket { core: Arc::clone(self), bytes: 0, settled: false };
         let mut parking = Parking { core: Arc::clone(self), waiting: None };
-        if !room {
-            ticket.settle(Err(DropReason::Busy), &"too many wait for the store already");
+        if !room || !ticket.weigh(bytes) {
+            ticket.refuse();
         } else if let Ok(runtime) = Handle::try_current() {
             self.keep_house(&runtime);
             let handed_over = Arc::new(AtomicBool::new(false));
@@ -160,7 +181,7 @@ impl Core {
 }
 
 async fn deliver(
-    ticket: Ticket,
+    mut ticket: Ticket,
     draft: Draft,
     payload: impl Future<Output = Result<Payload, String>>,
     handed_over: Arc<AtomicBool>,
@@ -179,6 +200,9 @@ async fn deliver(
             );
         }
     };
+    if !ticket.weigh(entry.size()) {
+        return ticket.refuse();
+    }
     let due = entry.due;
     let put = core.ask(Operation::Put, |store| store.put(entry, core.limits()));
     match patiently(put, &handed_over).await {

@@ -50,6 +50,10 @@ pub struct DeadLetterSettings {
     pub capacity: u64,
     /// The most bytes of all letters that wait, their bodies and what is known of them: at least 65,536. Default 1 GiB.
     pub max_bytes: u64,
+    /// The most bytes of all letters on their way to the store, of which there are at most 10,000: at least 65,536. One
+    /// that would be too much is dropped and counted as [`DropReason::Busy`](super::DropReason::Busy); one that is alone
+    /// is never too much. Default 64 MiB: what a store that hangs may cost of the memory.
+    pub max_parking_bytes: u64,
     /// How long a letter is kept, from its first failure: at least 1 s. Default: for ever.
     #[serde(with = "crate::duration::option")]
     pub expire_after: Option<Duration>,
@@ -88,6 +92,7 @@ impl Default for DeadLetterSettings {
             correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
             capacity: 100_000,
             max_bytes: 1024 * 1024 * 1024,
+            max_parking_bytes: 64 * 1024 * 1024,
             expire_after: None,
             when_full: WhenFull::default(),
             spill: None,
@@ -139,12 +144,15 @@ impl DeadLetterSettings {
             self.capacity,
             "at least 1 and at most 2^63 - 1",
         )?;
-        ConfigError::check(
-            (65_536..=i64::MAX as u64).contains(&self.max_bytes),
-            "max_bytes",
-            self.max_bytes,
-            "at least 65536 bytes and at most 2^63 - 1",
-        )?;
+        for (setting, bytes) in [("max_bytes", self.max_bytes), ("max_parking_bytes", self.max_parking_bytes)]
+        {
+            ConfigError::check(
+                (65_536..=i64::MAX as u64).contains(&bytes),
+                setting,
+                bytes,
+                "at least 65536 bytes and at most 2^63 - 1",
+            )?;
+        }
         if let Some(time) = self.expire_after {
             ConfigError::check(time >= Duration::from_secs(1), "expire_after", time, "at least 1 s")?;
         }
@@ -217,6 +225,9 @@ impl Builder {
         pub fn capacity(letters: u64) { settings.capacity = letters; }
         /// The most bytes of all letters that wait, at least 65,536.
         pub fn max_bytes(bytes: u64) { settings.max_bytes = bytes; }
+        /// The most bytes of all letters on their way to the store, at least 65,536: see
+        /// [`DeadLetterSettings::max_parking_bytes`].
+        pub fn max_parking_bytes(bytes: u64) { settings.max_parking_bytes = bytes; }
         /// How long a letter is kept, from its first failure, at least 1 s; for ever unless set.
         pub fn expire_after(time: Duration) { settings.expire_after = Some(time); }
         /// What happens to a letter when the queue is full.

@@ -18,7 +18,8 @@ words! {
         Store = "store",
         /// The store panicked.
         Panic = "panic",
-        /// Too many letters were on their way to the store already: 10,000.
+        /// Too many letters were on their way to the store already: 10,000, or
+        /// [`max_parking_bytes`](super::DeadLetterSettings::max_parking_bytes) of them.
         Busy = "busy",
         /// The request could not be written by serde.
         Unserializable = "unserializable",
@@ -49,6 +50,8 @@ pub struct QueueSnapshot {
     pub parked: u64,
     /// Those on their way to the store.
     pub parking: u64,
+    /// The bytes of those, as far as their size is known.
+    pub parking_bytes: u64,
     /// Callers that got their result before their letter was safe, because the park timeout was over.
     pub late: u64,
     /// Those that were lost, by the reason's place in [`DropReason::ALL`].

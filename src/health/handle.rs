@@ -14,6 +14,7 @@ use super::probe::Life;
 use super::round::{KeptOfAll, Rounds};
 use super::settings::HealthSettings;
 use super::snapshot::HealthSnapshot;
+use super::texts::Texts;
 use crate::clock;
 use crate::error::ConfigError;
 use crate::signal::{self, Vitals};
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     of_pipeline: bool,
     pub(super) vitals: Arc<Vitals>,
     said: Mutex<Said>,
+    /// What takes secrets out of the texts of checks and healings.
+    pub(super) texts: Texts,
     /// Where in its life the process is.
     pub(super) life: Arc<Life>,
     pub(super) cache: Cache,
@@ -49,27 +52,29 @@ pub(super) struct Said {
 }
 
 impl Health {
-    /// Health without spans: it knows the circuit breakers, the dead letters and the samplers of this process.
+    /// Health without spans: it knows the circuit breakers, the dead letters and the samplers of this process. The texts
+    /// of checks and healings are redacted by the default [`RedactionSettings`](crate::redact::RedactionSettings).
     ///
     /// With telemetry, take [that of the pipeline](crate::Telemetry::health) instead, which is also a metric.
     #[must_use]
     pub fn standalone() -> Self {
-        Self::from_parts(None)
+        Self::from_parts(None, Texts::default())
     }
 
     /// Health of the components that have `vitals`, as a metric too.
-    pub(super) fn of_vitals(vitals: Arc<Vitals>) -> Self {
-        let health = Self::from_parts(Some(vitals));
+    pub(super) fn of_vitals(vitals: Arc<Vitals>, texts: Texts) -> Self {
+        let health = Self::from_parts(Some(vitals), texts);
         signal::register(&health.inner);
         metrics::speak(&health.inner);
         health
     }
 
-    fn from_parts(vitals: Option<Arc<Vitals>>) -> Self {
+    fn from_parts(vitals: Option<Arc<Vitals>>, texts: Texts) -> Self {
         let inner = Inner {
             of_pipeline: vitals.is_some(),
             vitals: vitals.unwrap_or_default(),
             said: Mutex::new(Said::default()),
+            texts,
             life: Arc::default(),
             cache: Cache::default(),
             kept: Mutex::default(),
@@ -148,6 +153,11 @@ impl Health {
     #[cfg(feature = "checks")]
     pub(super) fn checks(&self) -> &Arc<Checks> {
         &self.inner.checks
+    }
+
+    /// What takes secrets out of the texts of checks and healings.
+    pub(super) fn texts(&self) -> &Texts {
+        &self.inner.texts
     }
 
     /// The healing actions.

@@ -116,6 +116,7 @@ mod score;
 mod settings;
 mod snapshot;
 mod status;
+mod texts;
 #[cfg(feature = "predict")]
 mod watched;
 

@@ -82,7 +82,7 @@ impl StoreError {
     }
 
     questions! {
-        /// The file or its folder cannot be opened or written.
+        /// The file or its folder cannot be opened or written, or not without others who may read it.
         pub fn is_unwritable = Unwritable;
         /// The file is damaged, or is no database.
         pub fn is_corrupt = Corrupt;

@@ -15,7 +15,13 @@ use crate::moment;
 use crate::outcome::FailureKind;
 use crate::sync::Mutex;
 
+/// What is known of failures by cause and minute, of which letters are not the only ones: those of letters that are gone
+/// count too. Beyond this many the oldest are forgotten.
+const FAILURES: usize = 50_000;
+
 /// Keeps letters in memory: for tests, and for tools that end with their work.
+///
+/// [`frequencies`](Store::frequencies) knows up to 50,000 causes and minutes of the last day.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     queues: Mutex<BTreeMap<Arc<str>, Queue>>,
@@ -106,6 +112,9 @@ impl Queue {
             count: 0,
         });
         failures.count += 1;
+        while self.failures.len() > FAILURES {
+            self.failures.pop_first();
+        }
     }
 
     /// Whether somebody else than `owner` holds an entry.
@@ -284,5 +293,38 @@ impl Store for MemoryStore {
             bytes: queue.bytes,
             ..Depth::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_failures_is_bounded_however_they_differ() {
+        let mut queue = Queue::default();
+        let now = SystemTime::now();
+        let mut entry = Entry {
+            id: LetterId::new(),
+            queue: "orders".into(),
+            component: "orders".into(),
+            kind: FailureKind::Error,
+            fingerprint: Fingerprint::from_bits(0),
+            first_failed: now,
+            last_failed: now - Duration::from_secs(3_600),
+            due: None,
+            expires: None,
+            set_aside: false,
+            head: Vec::new(),
+            body: Vec::new(),
+        };
+        queue.count_failure(&entry);
+        entry.last_failed = now;
+        for cause in 0..FAILURES as u64 {
+            entry.fingerprint = Fingerprint::from_bits(cause);
+            queue.count_failure(&entry);
+        }
+        assert_eq!(queue.failures.len(), FAILURES);
+        assert!(queue.failures.keys().all(|(at, _)| *at == minute(now)), "the oldest goes first");
     }
 }

@@ -78,8 +78,16 @@ fn version_name(version: Version) -> Option<&'static str> {
     })
 }
 
-/// The status of a method that is not there: one more than its code.
-const UNIMPLEMENTED: u16 = 13;
+/// The status of a gRPC call that succeeded: one more than its code.
+const OK: u16 = 1;
+
+/// A longer name, in bytes, is `_OTHER`: the tables hold many.
+const LONGEST: usize = 1_024;
+
+/// `name`, if it is not too long to be kept.
+fn kept(name: &str) -> Cow<'_, str> {
+    Cow::Borrowed(if name.len() <= LONGEST { name } else { OTHER })
+}
 
 impl Call {
     pub(super) fn new(side: Side, request: &RequestParts, route: Option<String>) -> Self {
@@ -129,8 +137,6 @@ impl Call {
         match &self.subject {
             Subject::Unknown => None,
             Subject::Route(route) => Some(route),
-            // Anybody can invent a method, and hears that there is none.
-            Subject::Path(_) if self.side == Side::RpcServer && self.status == UNIMPLEMENTED => Some(OTHER),
             Subject::Path(path) => Some(path.path().trim_start_matches('/')),
         }
     }
@@ -141,7 +147,7 @@ impl Call {
             .server
             .as_ref()
             .map_or(0, |server| server.port_u16().unwrap_or(if self.https { 443 } else { 80 }));
-        let server = self.server.as_ref().map(|server| Cow::Borrowed(server.host()));
+        let server = self.server.as_ref().map(|server| kept(server.host()));
         Target { method: self.method, https: self.https, server, port }
     }
 
@@ -149,7 +155,7 @@ impl Call {
         Key {
             side: self.side,
             target: self.target(),
-            subject: self.subject().map(Cow::Borrowed),
+            subject: self.subject().map(kept),
             version: self.version,
             status: self.status,
             failure: outcome.failure().map(FailureKind::as_str),
@@ -207,6 +213,12 @@ pub(super) struct Key<'a> {
 }
 
 impl Key<'_> {
+    /// The method of a gRPC server, which anybody can invent, and whether a call of it succeeded.
+    pub(super) fn served_method(&self) -> Option<(&str, bool)> {
+        let method = self.subject.as_deref().filter(|_| self.side == Side::RpcServer)?;
+        Some((method, self.status == OK))
+    }
+
     pub(super) fn into_owned(self) -> Key<'static> {
         let subject = self.subject.map(|subject| Cow::Owned(subject.into_owned()));
         Key { subject, target: self.target.into_owned(), ..self }
@@ -332,13 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_not_there_has_no_name_of_its_own_on_the_server() {
-        let about = |side| {
-            let call = Call { status: UNIMPLEMENTED, ..call(side, "/made.Up/Method") };
-            call.key(Outcome::Success).subject.map(Cow::into_owned)
+    fn a_name_that_is_too_long_is_not_kept() {
+        let long = "x".repeat(LONGEST);
+        let kept = |side, uri: &str| {
+            let key = call(side, uri).key(Outcome::Success).into_owned();
+            (key.subject.map(Cow::into_owned), key.target.server.map(Cow::into_owned))
         };
-        assert_eq!(GRPC_CODES[usize::from(UNIMPLEMENTED) - 1], "UNIMPLEMENTED");
-        assert_eq!(about(Side::RpcServer).as_deref(), Some(OTHER));
-        assert_eq!(about(Side::RpcClient).as_deref(), Some("made.Up/Method"));
+        let other = Some(OTHER.to_owned());
+        assert_eq!(kept(Side::RpcServer, &format!("/{long}")), (Some(long.clone()), None));
+        assert_eq!(kept(Side::RpcServer, &format!("/{long}x")), (other.clone(), None));
+        assert_eq!(kept(Side::HttpClient, &format!("http://{long}x/")), (None, other));
     }
 }

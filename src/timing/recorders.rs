@@ -1,6 +1,6 @@
 //! The histograms and gauges of HTTP and gRPC calls: one for each combination of attributes, bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,19 @@ use crate::outcome::Outcome;
 use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// More combinations than this share one, whose free attribute is `_OTHER`.
+/// More combinations of one side than this share one, whose free attribute is `_OTHER`.
 const CAPACITY: usize = 1_000;
+
+type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 
 /// The histograms in use, and the requests that run.
 #[derive(Default)]
 pub(super) struct Recorders {
-    by_key: ArcSwap<HashMap<Key<'static>, Arc<DurationRecorder>>>,
+    // A table for each side: those who fill one take no place from the others.
+    by_key: [ArcSwap<Table>; 4],
+    /// The methods of gRPC servers that have a name of their own: those that succeeded once, and those that were declared.
+    /// Anybody can invent another, and an inner layer may refuse it with any status.
+    methods: ArcSwap<HashSet<Box<str>>>,
     /// Of servers, by method and scheme.
     served: [[Requests; 2]; METHODS.len() + 1],
     /// Of clients.
@@ -85,12 +91,12 @@ impl Recorders {
     /// `span` is the one that it was called in, if its trace is kept.
     pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration, span: Option<SampledSpan>) {
         let key = call.key(outcome);
-        let by_key = self.by_key.load();
+        let by_key = self.table(&key).load();
         let by_key: &HashMap<Key<'_>, Arc<DurationRecorder>> = &by_key;
         if let Some(recorder) = by_key.get(&key) {
             return recorder.record_in(elapsed, span);
         }
-        if by_key.len() < CAPACITY {
+        if by_key.len() < CAPACITY && self.knows(&key) {
             return self.add(key.into_owned()).record_in(elapsed, span);
         }
         let key = key.other();
@@ -100,10 +106,43 @@ impl Recorders {
         }
     }
 
+    fn table(&self, key: &Key<'_>) -> &ArcSwap<Table> {
+        &self.by_key[key.side as usize]
+    }
+
+    /// Whether the method of a gRPC server may have a name of its own.
+    fn knows(&self, key: &Key<'_>) -> bool {
+        let Some((method, succeeded)) = key.served_method() else { return true };
+        let methods = self.methods.load();
+        if methods.contains(method) {
+            return true;
+        }
+        let learned = succeeded && methods.len() < CAPACITY;
+        if learned {
+            self.declare([method.into()]);
+        }
+        learned
+    }
+
+    /// Gives methods of a gRPC server names of their own.
+    #[cold]
+    pub(super) fn declare(&self, names: impl IntoIterator<Item = Box<str>>) {
+        let names: Vec<_> = names.into_iter().collect();
+        self.methods.rcu(|methods| {
+            let mut methods = HashSet::clone(methods);
+            for name in &names {
+                if methods.len() < CAPACITY {
+                    methods.insert(name.clone());
+                }
+            }
+            methods
+        });
+    }
+
     #[cold]
     fn add(&self, key: Key<'static>) -> Arc<DurationRecorder> {
         let recorder = Arc::new(key.recorder());
-        self.by_key.rcu(|by_key| {
+        self.table(&key).rcu(|by_key| {
             let mut by_key = HashMap::clone(by_key);
             by_key.entry(key.clone()).or_insert_with(|| Arc::clone(&recorder));
             by_key
@@ -169,7 +208,8 @@ impl Requests {
 
 impl fmt::Debug for Recorders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorders").field("combinations", &self.by_key.load().len()).finish_non_exhaustive()
+        let combinations: usize = self.by_key.iter().map(|table| table.load().len()).sum();
+        f.debug_struct("Recorders").field("combinations", &combinations).finish_non_exhaustive()
     }
 }
 
@@ -193,18 +233,64 @@ mod tests {
             let call = call(Side::HttpClient, &format!("http://host-{n}:{}/", 1_024 + n));
             recorders.record(&call, Outcome::Success, Duration::ZERO, None);
         };
+        let table = &recorders.by_key[Side::HttpClient as usize];
         (0..CAPACITY).for_each(record);
-        assert_eq!(recorders.by_key.load().len(), CAPACITY);
+        assert_eq!(table.load().len(), CAPACITY);
         record(CAPACITY);
-        let full = recorders.by_key.load_full();
+        let full = table.load_full();
         assert_eq!(full.len(), CAPACITY + 1);
         (CAPACITY..2 * CAPACITY).for_each(record);
-        assert!(
-            Arc::ptr_eq(&full, &recorders.by_key.load_full()),
-            "a call beyond the bound copied the table"
-        );
+        assert!(Arc::ptr_eq(&full, &table.load_full()), "a call beyond the bound copied the table");
         let other = full.keys().find(|key| key.target.server.as_deref() == Some(OTHER));
         assert_eq!(other.map(|key| key.target.port), Some(0));
+        recorders.record(&call(Side::RpcClient, "http://db/A/B"), Outcome::Success, Duration::ZERO, None);
+        let other = recorders.by_key[Side::RpcClient as usize].load_full();
+        assert!(
+            other.keys().all(|key| key.target.server.as_deref() == Some("db")),
+            "it fills no other table"
+        );
+    }
+
+    /// A call of a gRPC server that ended with a code, or without one.
+    fn served(recorders: &Recorders, path: &str, code: Option<&'static str>) {
+        let mut call = call(Side::RpcServer, path);
+        let status = code.map(|code| ("grpc-status".parse().unwrap(), http::HeaderValue::from_static(code)));
+        call.trailers(&HeaderMap::from_iter(status));
+        recorders.record(&call, Outcome::Success, Duration::ZERO, None);
+    }
+
+    /// The methods that have a name of their own, each once.
+    fn named(recorders: &Recorders) -> Vec<String> {
+        let table = recorders.by_key[Side::RpcServer as usize].load_full();
+        let mut methods: Vec<_> =
+            table.keys().filter_map(|key| Some(key.served_method()?.0.to_owned())).collect();
+        methods.sort();
+        methods.dedup();
+        methods
+    }
+
+    #[test]
+    fn a_method_has_a_name_once_it_succeeded_or_was_declared() {
+        let recorders = Recorders::default();
+        // Refused by a layer within: no permission, too many, unavailable, unknown, and HTTP alone.
+        for code in [Some("7"), Some("8"), Some("14"), Some("12"), Some("16"), Some("odd"), None] {
+            for number in 0..2 * CAPACITY {
+                served(&recorders, &format!("/made.Up/Method{number}"), code);
+            }
+        }
+        assert_eq!(named(&recorders), [OTHER]);
+        assert!(recorders.by_key[Side::RpcServer as usize].load().len() <= 7);
+        served(&recorders, "/shop.Orders/Put", Some("14"));
+        assert_eq!(named(&recorders), [OTHER], "it might be made up");
+        served(&recorders, "/shop.Orders/Put", Some("0"));
+        served(&recorders, "/shop.Orders/Put", Some("14"));
+        recorders.declare(["shop.Orders/Get".into()]);
+        served(&recorders, "/shop.Orders/Get", Some("12"));
+        assert_eq!(named(&recorders), [OTHER, "shop.Orders/Get", "shop.Orders/Put"]);
+
+        (0..2 * CAPACITY).for_each(|number| served(&recorders, &format!("/any.Thing/Is{number}"), Some("0")));
+        let table = recorders.by_key[Side::RpcServer as usize].load_full();
+        assert!(recorders.methods.load().len() <= CAPACITY && table.len() <= CAPACITY + 1, "{}", table.len());
     }
 
     #[test]
@@ -261,8 +347,8 @@ mod tests {
         )]);
         exchange.end(Some(&trailers));
         exchange.settle(Outcome::Failure(FailureKind::Error));
-        let keys = timing.meter.shared.recorders.by_key.load();
-        let rpc: Vec<_> = keys.keys().filter(|key| key.side == Side::RpcServer).collect();
+        let keys = timing.meter.shared.recorders.by_key[Side::RpcServer as usize].load();
+        let rpc: Vec<_> = keys.keys().collect();
         assert_eq!(rpc.len(), 1);
         assert_eq!(rpc[0].error_type().as_deref(), Some("UNAVAILABLE"));
     }

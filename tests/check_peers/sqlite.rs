@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 use crate::{find, why};
 
+const PATH: &str = "CAMPANILE_TEST_CHECKED_FILE";
+
 /// A file with a thousand rows.
 fn file(mode: &str) -> (TempDir, std::path::PathBuf, Connection) {
     let folder = tempfile::tempdir().unwrap();
@@ -110,6 +112,30 @@ async fn a_file_that_is_damaged_is_found_out() {
         let found = why(find(&quick).await);
         assert!(found.contains("is damaged or no SQLite database: "), "{found}");
     }
+}
+
+/// Not a test of its own: another process, which wants to write to the file of the one below.
+#[test]
+fn child() {
+    if let Some(path) = std::env::var_os(PATH) {
+        let connection = Connection::open(path).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        println!("locked: {}", connection.execute_batch("BEGIN IMMEDIATE").is_err());
+    }
+}
+
+/// POSIX takes away the locks of a process on a file when it closes any descriptor of it.
+#[tokio::test]
+async fn to_look_at_a_file_takes_away_no_lock() {
+    let (_folder, path, connection) = file("DELETE");
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(find(&check(&path)).await, Finding::Pass);
+    let other = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::child", "--nocapture"])
+        .env(PATH, &path)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&other.stdout).contains("locked: true"), "{other:?}");
 }
 
 #[test]

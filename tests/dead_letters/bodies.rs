@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{BodyState, Filter, HttpRequest, Letter, Payload, Redrive};
+use campanile::dead_letter::{BodyState, DropReason, Filter, HttpRequest, Letter, Payload, Redrive};
 use campanile::retry::ReplayBody;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -77,6 +77,30 @@ async fn p21_no_body_does_harm() {
     let (_, letter) = parked(10, Method::POST, hangs).await;
     assert_eq!(kept(&letter).body_state, BodyState::Partial);
     assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p21_what_a_letter_holds_while_the_rest_of_its_body_is_waited_for_counts() {
+    let queue = DeadLetterQueue::builder("orders").max_parking_bytes(65_536).build().unwrap();
+    let service = queue.http_layer().layer(service_fn(|request: Request<ReplayBody>| async {
+        let mut body = request.into_body();
+        body.frame().await.unwrap().unwrap();
+        Ok::<_, Infallible>(unavailable())
+    }));
+    let request = || {
+        let chunk = Ok::<_, BoxError>(Frame::data(Bytes::from(vec![b'x'; 40_000])));
+        let body = tokio_stream::StreamExt::chain(tokio_stream::once(chunk), tokio_stream::pending());
+        Request::post("/a").body(StreamBody::new(body)).unwrap()
+    };
+    let first = tokio::spawn(service.clone().oneshot(request()));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let snapshot = queue.snapshot();
+    assert!(snapshot.parking == 1 && snapshot.parking_bytes >= 40_000, "{snapshot:?}");
+    service.oneshot(request()).await.unwrap();
+    assert_eq!(queue.snapshot().dropped(DropReason::Busy), 1);
+    first.await.unwrap().unwrap();
+    let snapshot = queue.snapshot();
+    assert_eq!((snapshot.parked, snapshot.parking, snapshot.parking_bytes), (1, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

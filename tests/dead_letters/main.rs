@@ -48,6 +48,8 @@ mod sqlite_migration;
 mod sqlite_model;
 #[cfg(feature = "sqlite")]
 mod sqlite_processes;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_rights;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

@@ -146,6 +146,40 @@ async fn p21_a_store_that_hangs_is_given_up_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p21_letters_on_their_way_are_bounded_by_their_bytes() {
+    let hangs = || DeadLetterQueue::builder("orders").park_timeout(TIMEOUT).max_parking_bytes(65_536);
+    let queue = hangs().on(MoodyStore::new(Mood::Hangs)).unwrap();
+    let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
+    let send = async |bytes: usize, times: u64| {
+        for _ in 0..times {
+            service.clone().oneshot("x".repeat(bytes)).await.unwrap_err();
+        }
+        let snapshot = queue.snapshot();
+        (snapshot.parking, snapshot.parking_bytes, snapshot.dropped(DropReason::Busy))
+    };
+    // Each is 10,000 bytes and what is known of the failure.
+    let (parking, bytes, busy) = send(10_000, 20).await;
+    assert_eq!((parking, busy), (6, 14));
+    assert!((60_000..=65_536).contains(&bytes), "{bytes}");
+    // A small one has room still.
+    assert_eq!(send(10, 1).await.0, 7);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let snapshot = queue.snapshot();
+    assert_eq!((snapshot.parking, snapshot.parking_bytes), (0, 0));
+    assert_eq!((snapshot.failures, snapshot.dropped(DropReason::Timeout)), (21, 7));
+
+    // One that is alone is the store's to judge; with it, there is no room for another.
+    let (parking, bytes, busy) = send(100_000, 2).await;
+    assert!((parking, busy) == (1, 15) && bytes > 100_000, "{parking} {bytes} {busy}");
+    let queue = hangs().on(MoodyStore::new(Mood::Fine)).unwrap();
+    let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
+    for _ in 0..20 {
+        service.clone().oneshot("x".repeat(10_000)).await.unwrap_err();
+    }
+    assert_eq!((queue.snapshot().parked, queue.snapshot().parking_bytes), (20, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn p21_a_store_that_fails_or_panics_changes_nothing_for_the_caller() {
     for (mood, reason) in [
         (Mood::Fails, DropReason::Store),

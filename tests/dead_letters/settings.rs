@@ -19,6 +19,7 @@ fn each_setting_out_of_range_is_named_with_its_value() {
         (builder().body_cap(65 * 1024 * 1024), "body_cap", "68157440"),
         (builder().redact(["--"]), "redact", "\"--\""),
         (builder().max_bytes(1_000), "max_bytes", "1000"),
+        (builder().max_parking_bytes(1_000), "max_parking_bytes", "1000"),
         (builder().expire_after(Duration::from_millis(5)), "expire_after", "5ms"),
         (builder().when_full(WhenFull::Spill), "when_full", "Spill"),
         (builder().service("", "1"), "service", "\"\""),

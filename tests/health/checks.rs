@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::health::{CheckExt, CheckOutcome, Component, Every, Finding, Health, IntoFinding};
+use campanile::health::{
+    CheckExt, CheckOutcome, Component, Every, Finding, Health, IntoFinding, ServiceCheck,
+};
+use campanile::outcome::ByResult;
+use campanile::redact::RedactionSettings;
 use tokio::time::{Instant, sleep};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -346,6 +350,36 @@ async fn what_was_amiss_is_kept_short_and_without_secrets() {
     let message = check.run().await.message.clone().unwrap();
     assert!(message.starts_with("postgres://[redacted]@db/orders"), "{message}");
     assert!(message.len() <= 520 && message.ends_with("é…"), "{}", message.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_amiss_is_redacted_as_the_pipeline_redacts() {
+    let redaction = RedactionSettings::default().mask(["iban"]).leave(["password"]);
+    let telemetry = campanile::Telemetry::builder("test").redaction(redaction).build().unwrap();
+    let said = || std::future::ready(Finding::Warn("iban=DE02120300000000202051 password=none".to_owned()));
+    for (health, told) in [
+        (telemetry.health(), "iban=[redacted] password=none"),
+        (Health::standalone(), "iban=DE02120300000000202051 password=[redacted]"),
+    ] {
+        let check = health.check("redacted", exactly(), said).unwrap();
+        assert_eq!(check.run().await.message.as_deref(), Some(told));
+    }
+}
+
+/// What a check quotes is searched before it is cut: of a secret that is cut in two a part would stay.
+#[tokio::test(start_paused = true)]
+async fn a_secret_in_an_error_that_is_cut_is_not_told() {
+    for before in 200..240 {
+        let error = format!("{}4111111111111111 {}", "x ".repeat(before / 2), "y ".repeat(300));
+        let health = Health::standalone();
+        let away = tower::service_fn(move |()| {
+            let error = std::io::Error::other(error.clone());
+            async { Err::<(), _>(error) }
+        });
+        let asked = ServiceCheck::new(away, || (), ByResult);
+        let message = health.check("cut", exactly(), asked).unwrap().run().await.message.clone().unwrap();
+        assert!(!message.contains("4111"), "{before}: {message}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use campanile::health::{
     Action, Component, Every, Finding, Healing, HealingHandle, HealingLimits, HealingOutcome,
     HealingSettings, Health, ReasonKind, Status, When, Withheld,
 };
+use campanile::redact::RedactionSettings;
 use campanile::{Backoff, CircuitBreaker, CircuitState, DeadLetterQueue};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -258,6 +259,39 @@ async fn p53_a_victim_is_left_alone_until_its_cause_is_well() {
     sleep(seconds(30)).await;
     assert_eq!(outcomes(&insisting), [HealingOutcome::Helped]);
     assert_eq!((db.records().len(), db.status().withheld), (1, Some(Withheld::Paused)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_keeps_the_dearest_causes() {
+    let health = health("many-causes");
+    for number in 0..20 {
+        let away = || async { Err::<(), _>("away") };
+        let check = health.check_named("many-causes", format!("check-{number}"), Every::seconds(30), away);
+        check.unwrap().run().await;
+    }
+    let healing = Healing::new("restart", "many-causes").action(Action::new(|| async {})).verify(false);
+    let record = health.heal(healing).unwrap().run_now().await.unwrap();
+    assert_eq!(record.cause.len(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_action_says_is_redacted_as_the_pipeline_redacts() {
+    const SAID: &str = "iban=DE02120300000000202051 password=none";
+    const TOLD: &str = "iban=[redacted] password=none";
+
+    let redaction = RedactionSettings::default().mask(["iban"]).leave(["password"]);
+    let telemetry = campanile::Telemetry::builder("test").redaction(redaction).build().unwrap();
+    let health = telemetry.health();
+    let record = async |name: &'static str, action: Action| {
+        let healing = Healing::new(name, "redacted").action(action).verify(false);
+        health.heal(healing).unwrap().run_now().await.unwrap()
+    };
+    let says = Action::new(|| std::future::ready(Finding::Warn(SAID.to_owned())));
+    assert_eq!(record("says", says).await.output.as_deref(), Some(TOLD));
+    let fails = record("fails", Action::new(|| async { Err::<(), _>(SAID) })).await;
+    assert_eq!(fails.outcome, HealingOutcome::Failed(TOLD.to_owned()));
+    let panics = record("panics", Action::new(|| breaks(SAID))).await;
+    assert_eq!(panics.outcome, HealingOutcome::Panicked(TOLD.to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Healing by commands: real programs, on the real clock.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +68,57 @@ async fn arguments_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_command_reads_nothing_and_inherits_the_environment() {
+async fn a_command_reads_nothing() {
     assert_eq!(run(&["cat"]).await.output, None, "its input is empty");
-    let path = run(&["printenv", "PATH"]).await.output.clone();
-    assert_eq!(path, std::env::var("PATH").ok());
+}
+
+/// The environment that `env` finds with an action that `change` has changed.
+async fn environment(change: impl FnOnce(Action) -> Action) -> BTreeMap<String, String> {
+    let action = change(Action::command(["env"]));
+    let healing = Healing::new("command", "commanded").action(action).verify(false);
+    let record = Health::standalone().heal(healing).unwrap().run_now().await.unwrap();
+    let output = record.output.clone().unwrap();
+    output
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_command_has_an_environment_of_its_own() {
+    let own = |names: &[&str]| -> BTreeMap<String, String> {
+        names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+    };
+    // Cargo sets it for tests; another variable of this process may be a secret.
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+    let clean = own(&["PATH", "HOME", "LANG"]);
+    assert!(clean.contains_key("PATH"));
+    assert_eq!(environment(|action| action).await, clean);
+    let mut expected = clean;
+    expected.extend([("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("ZONE".to_owned(), "a=b".to_owned())]);
+    let set = environment(|action| action.env("ZONE", "a=b").env("PATH", "/usr/bin:/bin")).await;
+    assert_eq!(set, expected);
+    let whole = environment(|action| action.inherit_env().env("ZONE", "a")).await;
+    assert_eq!(whole.get("CARGO_PKG_NAME").map(String::as_str), Some("campanile"));
+    assert_eq!(whole.get("ZONE").map(String::as_str), Some("a"));
+}
+
+#[test]
+fn only_a_command_has_an_environment() {
+    let refused = |action: Action| {
+        let error = Health::standalone().heal(Healing::new("heal", "it").action(action)).unwrap_err();
+        (error.setting().to_owned(), error.to_string())
+    };
+    let function = || Action::new(|| async {});
+    assert_eq!(refused(function().env("A", "b")).0, "healing.env");
+    assert_eq!(refused(function().inherit_env()).0, "healing.env");
+    for (name, value) in [("", "hunter2"), ("A=B", "hunter2"), ("A\0", "hunter2"), ("A", "hunter2\0")] {
+        let (setting, text) = refused(Action::command(["true"]).env(name, value));
+        assert!(setting == "healing.env" && !text.contains("hunter2"), "{text}");
+    }
+    let shown = format!("{:?}", Action::command(["true"]).env("TOKEN", "hunter2"));
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[tokio::test]
@@ -105,8 +153,24 @@ async fn p53_a_command_that_writes_without_end_is_killed_in_time() {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_running_is_not_waited_for() {
-    let record = run(&["sh", "-c", "sleep 600 & echo $!"]).await;
+async fn what_a_command_leaves_running_ends_with_it() {
+    for (script, outcome) in [
+        ("sleep 600 & echo $!; sleep 600 & echo $!", HealingOutcome::Unverified),
+        ("sleep 600 & echo $!; exit 3", HealingOutcome::Failed("exit status: 3".to_owned())),
+    ] {
+        let record = run(&["sh", "-c", script]).await;
+        assert_eq!(record.outcome, outcome);
+        all_gone(&ids(record.output.as_ref().unwrap())).await;
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_the_group_of_a_command_runs_on_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("id");
+    let inner = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told.display());
+    let script = format!("setsid sh -c '{inner}' & while [ ! -e {0} ]; do :; done; cat {0}", told.display());
+    let record = run(&["sh", "-c", &script]).await;
     assert_eq!(record.outcome, HealingOutcome::Unverified);
     assert!(record.took < Duration::from_secs(20), "{record:?}");
     let left = ids(record.output.as_ref().unwrap());

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 async fn ask(health: &Health, method: Method, path: &str) -> Response<Bytes> {
     let request = Request::builder().method(method).uri(path).body(Full::<Bytes>::default()).unwrap();
-    let (head, body) = health.http_service().oneshot(request).await.unwrap().into_parts();
+    let (head, body) = health.http_service().verbose(true).oneshot(request).await.unwrap().into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
 
@@ -47,6 +47,8 @@ async fn p52_readiness_is_503_and_names_who_is_missing() {
     let (status, json) = get_json(&health, "/readyz").await;
     assert_eq!((status, &json["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
     assert_eq!(json["missing"][0]["component"], "missing-db");
+    assert_eq!(json["output"], "`missing-db` is unhealthy");
+    let json = get_json(&health, "/readyz?verbose").await.1;
     assert_eq!(json["output"], "`missing-db` is unhealthy: an operator forced the circuit open");
 
     breaker.force_closed();
@@ -89,7 +91,7 @@ async fn p52_readiness_names_the_root_cause() {
     let away = || async { Err::<(), _>("connection refused") };
     health.check("rooted-db", Every::seconds(30), away).unwrap().run().await;
 
-    let (code, json) = get_json(&health, "/readyz").await;
+    let (code, json) = get_json(&health, "/readyz?verbose").await;
     assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(json["missing"].as_array().unwrap().len(), 1, "the others are not critical");
     assert_eq!(json["missing"][0]["component"], "rooted-shop");
@@ -98,7 +100,13 @@ async fn p52_readiness_names_the_root_cause() {
         json["output"],
         "`rooted-shop` is unhealthy: an operator forced the circuit open (because of `rooted-db`)"
     );
-    assert_eq!(get_json(&health, "/healthz").await.1["rootCauses"], json!(["rooted-db"]));
+    assert_eq!(get_json(&health, "/healthz?verbose").await.1["rootCauses"], json!(["rooted-db"]));
+    for path in ["/readyz", "/healthz"] {
+        let (code, json) = get_json(&health, path).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        let (missing, causes) = (&json["missing"][0], json.get("rootCauses"));
+        assert!(missing.get("because_of").is_none() && causes.is_none(), "{json}");
+    }
     assert_eq!(get_json(&health, "/livez").await.0, StatusCode::OK);
 }
 
@@ -117,7 +125,7 @@ async fn what_a_check_says_goes_to_those_who_ask_for_it() {
         assert!(!json.to_string().contains("salaries"), "{path}: {json}");
     }
     let (_, json) = get_json(&health, "/readyz").await;
-    assert_eq!(json["output"], "still starting: `secretive-db`; `secretive-db` is unhealthy: a check fails");
+    assert_eq!(json["output"], "still starting: `secretive-db`; `secretive-db` is unhealthy");
     for path in ["/readyz?verbose", "/healthz?verbose"] {
         let (_, json) = get_json(&health, path).await;
         let said = &json["checks"]["secretive-db:check"][0];
@@ -135,11 +143,17 @@ async fn what_a_check_says_goes_to_those_who_ask_for_it() {
     let (_, json) = get_json(&health, "/readyz?verbose").await;
     assert!(json["missing"][0]["reasons"][0].as_str().unwrap().contains("salaries"));
 
-    // Where anybody can ask, nobody gets more.
-    let request = Request::get("/healthz?verbose").body(Full::<Bytes>::default()).unwrap();
-    let response = health.http_service().verbose(false).oneshot(request).await.unwrap();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(!String::from_utf8_lossy(&body).contains("checks"));
+    // Unless it was asked for in the code, no request gets more.
+    let mut brief = health.http_service();
+    for path in ["/readyz?verbose", "/healthz?verbose", "/startupz?verbose"] {
+        let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+        let body = brief.call(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json, get_json(&health, path.split('?').next().unwrap()).await.1);
+        for word in ["checks", "reasons", "because", "fails"] {
+            assert!(!json.to_string().contains(word), "{path}: {json}");
+        }
+    }
 }
 
 #[tokio::test]

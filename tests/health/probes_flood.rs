@@ -24,7 +24,7 @@ async fn an_answer_is_written_once_for_all_who_ask_meanwhile() {
     let settings = HealthSettings { cached_for: Duration::from_secs(2), ..HealthSettings::default() };
     health.configure(settings).unwrap();
     health.register(Component::new("asked-often")).unwrap();
-    let service = health.http_service();
+    let service = health.http_service().verbose(true);
     for path in ["/healthz", "/healthz?verbose", "/readyz?verbose"] {
         let mut written = Vec::new();
         for _ in 0..20 {
@@ -90,7 +90,7 @@ async fn p52_a_flood_moves_no_check_and_makes_no_more_snapshots() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let before = runs.load(Ordering::SeqCst);
 
-    let service = health.http_service();
+    let service = health.http_service().verbose(true);
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let service = service.clone();

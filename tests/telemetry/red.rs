@@ -233,3 +233,21 @@ fn prometheus_text_has_the_target_and_no_scopes() {
     let without = Pipeline::new();
     assert_eq!(without.telemetry.prometheus_text(), "");
 }
+
+#[test]
+fn names_that_fields_give_are_kept_up_to_256_bytes() {
+    let pipeline = Pipeline::with(|builder| builder.prometheus());
+    let name = |letter: &str, bytes: usize| letter.repeat(bytes);
+    pipeline.run(|| {
+        for more in 0..5 {
+            drop(info_span!(
+                "call",
+                component = name("c", 256 + more),
+                otel.name = name("n", 256 + more),
+                error.type = name("e", 256 + more),
+                otel.status_code = "error"
+            ));
+        }
+    });
+    assert_eq!(calls(&pipeline, &name("c", 256), &name("n", 256), &name("e", 256)), 5.0);
+}

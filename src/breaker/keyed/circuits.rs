@@ -19,6 +19,7 @@ use crate::breaker::settings::BreakerSettings;
 use crate::breaker::snapshot::CircuitState;
 use crate::breaker::tally::Tally;
 use crate::clock::{self, Tick};
+use crate::cut::shorten;
 use crate::error::ConfigError;
 use crate::signal::{self, Emit, Sign, Source};
 use crate::sync::Mutex;
@@ -30,8 +31,11 @@ const MAX_SHARDS: usize = 64;
 /// An open circuit that no call has asked for this long after its wait was over is worth as little as a closed one.
 const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
+/// Bytes of a key that are kept in the name of its circuit.
+const LONGEST: usize = 256;
+
 /// What can be a key: cheap to make and to clone, for each call makes one, and fit to be read, for it is part of its
-/// circuit's name.
+/// circuit's name, up to 256 bytes of it. Each key that is known is kept: where keys come from outside, bound their length.
 ///
 /// `Eq` runs under a lock, and so does `Clone` in [`KeyedBreaker::circuits`](super::KeyedBreaker::circuits): they must
 /// not call the breaker. `Hash` and `Display` run outside. Whatever has these traits is a key.
@@ -93,7 +97,9 @@ impl<K: Key> Circuits<K> {
     fn add(&self, hash: u64, key: K) -> Arc<Circuit> {
         // All that runs code of the key's own, or takes long, outside the lock.
         let settings = self.settings.load_full();
-        let name = format!("{}/{key}", self.group.name).into();
+        let mut key_name = key.to_string();
+        shorten(&mut key_name, LONGEST);
+        let name = format!("{}/{key_name}", self.group.name).into();
         let member = Member { group: Arc::clone(&self.group), hash };
         let probe = self.probe.as_ref().map(|probe| probe.of(&key));
         let new = Circuit::new(name, Arc::clone(&settings), probe, Some(member));

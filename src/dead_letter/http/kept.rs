@@ -51,6 +51,21 @@ struct Kind {
     id: Option<LetterId>,
 }
 
+impl Kind {
+    /// The bytes that it holds by now.
+    fn size(&self) -> u64 {
+        let path = self.uri.path_and_query().map_or(0, |path| path.as_str().len());
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len()).sum();
+        let chunks = match self.body.as_ref().map(ReplayBody::captured) {
+            Some(Captured::Complete { chunks, .. } | Captured::Partial(chunks)) => chunks,
+            Some(Captured::TooLarge { .. }) | None => Vec::new(),
+        };
+        let body: usize = chunks.iter().map(Bytes::len).sum();
+        (path + headers + body) as u64
+    }
+}
+
 impl<C: Clone> Kept<C> {
     /// The request as it goes on, and what is kept of it; nothing of one that lies in this queue already.
     pub(super) fn keep<B>(
@@ -111,6 +126,7 @@ impl<C> Kept<C> {
             .or_origin(|| {
                 request.origin.or_else(|| request.headers.get(LETTER)?.to_str().ok()?.parse().ok())
             });
+        let bytes = request.size();
         let cap = core.settings.body_cap;
         // The other half is the store's: the caller waits for both.
         let patience = core.settings.park_timeout / 2;
@@ -133,7 +149,7 @@ impl<C> Kept<C> {
                 body: at_rest.data,
             }))
         };
-        Some(Step(core.park(draft, payload)))
+        Some(Step(core.park(draft, bytes, payload)))
     }
 
     /// That there was no answer when the caller left, or when a layer further out gave the call up `for_time`.

@@ -25,6 +25,10 @@ const PAGE: (usize, usize) = (16, 512);
 /// The bytes of a page.
 const BYTES: u64 = 4 * 1024 * 1024;
 
+/// The bytes of the bodies in a page at most, as far as their cap tells: how large the letters of the next page are is
+/// not known before they are there.
+const BODIES: usize = 64 * 1024 * 1024;
+
 /// A page lasts for about so long.
 const LASTS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
@@ -39,6 +43,8 @@ pub(super) struct Pages {
     due: bool,
     /// What comes after the page, if anything does.
     rest: Option<Filter>,
+    /// The most letters of a page.
+    most: usize,
     size: usize,
     asked: Instant,
     claiming: Option<Answer<Vec<Entry>>>,
@@ -57,6 +63,11 @@ struct Renewing {
     asked: Instant,
     ids: Arc<[LetterId]>,
     answer: Answer<Vec<LetterId>>,
+}
+
+/// The most letters of a page whose bodies have up to `cap` bytes each.
+fn most(cap: usize) -> usize {
+    (BODIES / cap.max(1)).clamp(1, PAGE.1)
 }
 
 /// What there is to send.
@@ -79,7 +90,8 @@ impl Pages {
             lease: redrive.lease,
             due,
             rest: Some(rest),
-            size: FIRST,
+            most: most(core.settings.body_cap),
+            size: FIRST.min(most(core.settings.body_cap)),
             asked: now,
             claiming: None,
             waiting: VecDeque::new(),
@@ -149,7 +161,7 @@ impl Pages {
         let lasted = now.saturating_duration_since(std::mem::replace(&mut self.asked, now));
         if !self.held.is_empty() {
             if lasted < LASTS.0 {
-                self.size = (self.size * 2).min(PAGE.1);
+                self.size = (self.size * 2).min(self.most);
             } else if lasted > LASTS.1 {
                 self.size = (self.size / 2).max(PAGE.0.min(self.size));
             }
@@ -269,5 +281,16 @@ impl Pages {
     /// The claim that is under way, and all that is held; none of it is here any more.
     pub(super) fn take(&mut self) -> (Option<Answer<Vec<Entry>>>, Vec<LetterId>) {
         (self.claiming.take(), self.held.drain().map(|(id, _)| id).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_fewer_letters_where_bodies_may_be_large() {
+        assert_eq!([0, 64 * 1024, 128 * 1024].map(most), [512; 3]);
+        assert_eq!([1024 * 1024, 64 * 1024 * 1024, usize::MAX].map(most), [64, 1, 1]);
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use super::Every;
 use super::telling::{presentable, tell};
 use crate::clock::{self, Tick};
+use crate::health::texts::Texts;
 use crate::health::{CheckOutcome, CheckReport};
 use crate::moment;
 use crate::signal::{CHECK_DURATION, DurationRecorder};
@@ -30,6 +31,7 @@ pub(super) struct Entry {
     recorders: Mutex<[Option<Arc<DurationRecorder>>; OUTCOMES.len()]>,
     /// Told when what counts has changed.
     changed: Box<dyn Fn() + Send + Sync>,
+    texts: Texts,
 }
 
 struct State {
@@ -74,6 +76,7 @@ impl Entry {
         check: Arc<str>,
         every: Every,
         changed: Box<dyn Fn() + Send + Sync>,
+        texts: Texts,
     ) -> Self {
         let report = CheckReport {
             component,
@@ -105,6 +108,7 @@ impl Entry {
             driver: Mutex::default(),
             recorders: Mutex::default(),
             changed,
+            texts,
         }
     }
 
@@ -223,7 +227,7 @@ impl Entry {
     /// A run ended; gives when.
     pub(super) fn ended(&self, ended: Ended) -> Tick {
         let Ended { outcome, message, took } = ended;
-        let message = message.map(|message| presentable(&message));
+        let message = message.map(|message| presentable(&self.texts, &message));
         let (before, report) = {
             let mut state = self.state.lock();
             let before = state.report.outcome;
@@ -308,6 +312,7 @@ mod tests {
                 "c".into(),
                 Every::seconds(1).failures(failures).successes(successes),
                 Box::new(|| ()),
+                Texts::default(),
             );
             let said: Vec<CheckOutcome> = runs.into_iter().map(|place| OUTCOMES[place]).collect();
             for until in 1..=said.len() {

@@ -56,7 +56,7 @@ impl Health {
     /// the jitter (two seconds at most), then on a rhythm of its own, and never twice at a time. What takes longer than
     /// [`Every::timeout`] is dropped and has failed, and so has what panics. Code that blocks its thread cannot be
     /// dropped; that it is late is told all the same, and it does not run again before it has ended. What was
-    /// amiss is kept without secrets, and not more than 512 bytes of it.
+    /// amiss is kept without secrets, as the pipeline redacts, and not more than 512 bytes of it.
     ///
     /// # Errors
     /// Without a Tokio runtime; when the component has a check of its own name already (see
@@ -101,7 +101,8 @@ impl Health {
         check: impl Check,
     ) -> Result<CheckHandle, ConfigError> {
         let checks = self.checks();
-        let entry = checks.add((component.into(), name.into()), every, Arc::new(check), self.refresher())?;
+        let name = (component.into(), name.into());
+        let entry = checks.add(name, every, Arc::new(check), self.refresher(), self.texts().clone())?;
         self.keep_rounds();
         self.refresh();
         Ok(CheckHandle { entry, checks: Arc::downgrade(checks) })

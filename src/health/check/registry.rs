@@ -15,6 +15,7 @@ use crate::clock;
 use crate::error::ConfigError;
 use crate::health::CheckOutcome;
 use crate::health::CheckReport;
+use crate::health::texts::Texts;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
 use crate::sync::Mutex;
 
@@ -42,6 +43,7 @@ impl Checks {
         every: Every,
         ask: Arc<dyn Ask>,
         changed: Box<dyn Fn() + Send + Sync>,
+        texts: Texts,
     ) -> Result<Arc<Entry>, ConfigError> {
         let path =
             if component == check { format!("check.{check}") } else { format!("check.{component}.{check}") };
@@ -55,7 +57,7 @@ impl Checks {
             let allowed = "call it where a Tokio runtime is at hand: in async code, or after `Handle::enter`";
             ConfigError::new(path.clone(), "run without a runtime", allowed)
         })?;
-        let entry = Arc::new(Entry::new(Arc::clone(&component), Arc::clone(&check), every, changed));
+        let entry = Arc::new(Entry::new(Arc::clone(&component), Arc::clone(&check), every, changed, texts));
         let name = (component, check);
         {
             let mut entries = self.entries.lock();

@@ -117,9 +117,12 @@ impl Check for SqliteCheck {
 fn look(settings: &SqliteCheckSettings, running: &Mutex<Running>) -> Result<(), String> {
     let path = &settings.path;
     let failed = |error: rusqlite::Error| explain(settings, &error);
-    // SQLite would say no more than that it cannot open it.
-    if let Err(error) = std::fs::File::open(path) {
-        return Err(unreadable(path, &error));
+    // SQLite would say no more than that it cannot open it. Nothing but SQLite may open it here: POSIX takes away the
+    // locks of a process on a file when the process closes any descriptor of it.
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_file() => {}
+        Ok(_) => return Err(format!("`{}` cannot be read: it is no plain file", path.display())),
+        Err(error) => return Err(unreadable(path, &error)),
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;

@@ -1,13 +1,16 @@
 //! What people are told of checks: changes, and what was amiss.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use crate::cut::cut;
+use crate::health::texts::Texts;
 use crate::health::{CheckOutcome, CheckReport};
-use crate::redact::{MARKER, RedactionSettings, Redactor};
 
 /// Bytes that are kept of what was amiss: an error may quote a whole document, and probes send it along.
 const MESSAGE: usize = 512;
+
+/// Bytes that are searched for secrets: of a secret that is cut in two a part could stay.
+pub(super) const SEARCHED: usize = MESSAGE + MESSAGE / 4;
 
 const TARGET: &str = "campanile::health";
 
@@ -34,13 +37,9 @@ pub(super) fn tell(before: CheckOutcome, report: &CheckReport) {
 }
 
 /// What was amiss in one line, fit for strangers: probes and logs tell it.
-pub(super) fn presentable(message: &str) -> Arc<str> {
-    static SECRETS: LazyLock<Option<Redactor>> =
-        LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
-    // Of a secret that is cut in two a part could stay.
-    let read = cut(message, MESSAGE + MESSAGE / 4);
-    let Some(redactor) = &*SECRETS else { return MARKER.into() };
-    let clean = redactor.text(read);
+pub(super) fn presentable(texts: &Texts, message: &str) -> Arc<str> {
+    let read = cut(message, SEARCHED);
+    let clean = texts.clean(read);
     let kept = cut(&clean, MESSAGE);
     let mut line: String =
         kept.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
+use super::telling::SEARCHED;
 use crate::cut::shorten;
 use crate::outcome::line;
 
-/// More of what somebody else says would fill the pages of who looks at health.
-const LONGEST: usize = 240;
+/// What is told is searched for secrets first, and then cut: see `telling.rs`.
+const LONGEST: usize = SEARCHED;
 
 /// An error and its causes in one line.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {

@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 use tower::Service;
 
-use super::command;
+use super::command::Program;
 use super::record::HealingOutcome;
 use crate::breaker::{CircuitBreaker, CircuitState};
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
@@ -50,7 +50,7 @@ pub struct Action(Kind);
 #[derive(Clone)]
 enum Kind {
     Function { what: Cow<'static, str>, begin: Arc<Begin>, usable: Result<(), ConfigError> },
-    Command(Arc<[OsString]>),
+    Command(Program),
 }
 
 impl Action {
@@ -70,17 +70,45 @@ impl Action {
 
     /// A program and its arguments, each as it is: no shell sees them.
     ///
-    /// It inherits the environment and the working directory, reads nothing, and what it writes is kept from the end
-    /// on, up to 4 KiB. It is done when it ends with success. When its time is up it is killed, and on Unix whatever it
-    /// started, as long as that has not left its process group.
+    /// Its environment is `PATH`, `HOME` and `LANG` of this process (on Windows `SYSTEMROOT` too), so that no secret of
+    /// this process gets into it: see [`env`](Self::env) and [`inherit_env`](Self::inherit_env). It inherits the working
+    /// directory, reads nothing, and what it writes is kept from the end on, up to 4 KiB. It is done when it ends with
+    /// success. When its time is up it is killed.
+    ///
+    /// On Unix whatever it started is killed when it ends or is killed, as long as that has not left its process group.
+    /// What is to run on has to leave it, as `setsid` and service managers do.
     ///
     /// ```
     /// # use campanile::health::Action;
-    /// let action = Action::command(["systemctl", "restart", "worker"]);
+    /// let action = Action::command(["systemctl", "--user", "restart", "worker"])
+    ///     .env("XDG_RUNTIME_DIR", "/run/user/1000");
     /// # let _ = action;
     /// ```
     pub fn command<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        Self(Kind::Command(arguments.into_iter().map(Into::into).collect()))
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self(Kind::Command(Program { arguments, ..Program::default() }))
+    }
+
+    /// Sets a variable in the environment of a [command](Self::command). An action that is no command is refused with
+    /// it by [`Health::heal`](crate::Health::heal).
+    pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.with_program(|program| program.variables.push((name.into(), value.into())))
+    }
+
+    /// Gives a [command](Self::command) the whole environment of this process. An action that is no command is refused
+    /// with it by [`Health::heal`](crate::Health::heal).
+    pub fn inherit_env(self) -> Self {
+        self.with_program(|program| program.inherits = true)
+    }
+
+    fn with_program(mut self, change: impl FnOnce(&mut Program)) -> Self {
+        match &mut self.0 {
+            Kind::Command(program) => change(program),
+            Kind::Function { what, usable, .. } => {
+                *usable = Err(ConfigError::new("env", what, "only a command has an environment of its own"));
+            }
+        }
+        self
     }
 
     /// Opens the circuit until somebody changes it. What an operator [disabled](CircuitBreaker::disable) or put to
@@ -156,14 +184,14 @@ impl Action {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         match &self.0 {
             Kind::Function { usable, .. } => usable.clone().map_err(|error| error.within("healing")),
-            Kind::Command(arguments) => command::validate(arguments),
+            Kind::Command(program) => program.validate(),
         }
     }
 
     /// Does it, for no longer than `limit`.
     pub(super) async fn run(&self, limit: Duration) -> Done {
         match &self.0 {
-            Kind::Command(arguments) => command::run(arguments, limit).await,
+            Kind::Command(program) => program.run(limit).await,
             Kind::Function { begin, .. } => {
                 let begin = Arc::clone(begin);
                 // A task of its own: its panic is an answer too.
@@ -193,6 +221,14 @@ async fn run_task(task: Timed<Finding>, limit: Duration) -> Done {
 pub(super) struct AbortOnDrop(Timed<Finding>);
 
 impl AbortOnDrop {
+    /// Waits for what is left of an action in a task of its own.
+    pub(super) fn wait(rest: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Timed::spawn(async {
+            rest.await;
+            Finding::Pass
+        }))
+    }
+
     /// Waits until nothing of it runs any more.
     pub(super) async fn gone(mut self) {
         let _ = (&mut self.0.task).await;
@@ -265,8 +301,8 @@ impl fmt::Debug for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Function { what, .. } => f.debug_tuple("Action").field(what).finish(),
-            // Arguments may hold secrets.
-            Kind::Command(arguments) => f.debug_tuple("Action").field(&arguments.first()).finish(),
+            // Arguments and variables may hold secrets.
+            Kind::Command(program) => f.debug_tuple("Action").field(&program.arguments.first()).finish(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A program that is run.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::future::{Future, poll_fn};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::process::Stdio;
 use std::task::{Context, Poll, ready};
@@ -12,73 +13,163 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::action::{Done, LONGEST};
+use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
 use crate::error::ConfigError;
 
 /// What a program wrote is waited for so long after its end: a process that it left behind may never close the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-pub(super) fn validate(arguments: &[OsString]) -> Result<(), ConfigError> {
-    const SETTING: &str = "healing.command";
-    let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
-    let allowed = "a program and its arguments, one by one";
-    ConfigError::check(!program.is_empty(), SETTING, arguments, allowed)?;
-    // A program may be called so; a line for a shell, of which there is none, is more likely.
-    let is_line =
-        arguments.len() == 1 && program.to_string_lossy().contains(char::is_whitespace) && !is_file(program);
-    let allowed = "a program and its arguments, one by one: no shell takes a line apart";
-    ConfigError::check(!is_line, SETTING, program, allowed)?;
-    let cut = arguments.iter().find(|argument| argument.as_encoded_bytes().contains(&0));
-    ConfigError::check(cut.is_none(), SETTING, cut, "texts without a zero byte")
+/// What a command gets of the environment unless it is told otherwise. Windows starts few programs without the last.
+const KEPT: &[&str] =
+    if cfg!(windows) { &["PATH", "HOME", "LANG", "SYSTEMROOT"] } else { &["PATH", "HOME", "LANG"] };
+
+/// A killed process that has not ended after so long is not waited for: one of another user cannot be killed.
+const DYING: Duration = Duration::from_secs(5);
+
+/// A program, its arguments and its environment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Program {
+    pub(super) arguments: Vec<OsString>,
+    /// Variables that are set for it.
+    pub(super) variables: Vec<(OsString, OsString)>,
+    /// Whether it has the environment of this process too.
+    pub(super) inherits: bool,
 }
 
-fn is_file(program: &std::ffi::OsStr) -> bool {
-    std::path::Path::new(program).is_file()
-}
+impl Program {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        const SETTING: &str = "healing.command";
+        let arguments = &*self.arguments;
+        let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
+        let allowed = "a program and its arguments, one by one";
+        ConfigError::check(!program.is_empty(), SETTING, arguments, allowed)?;
+        // A program may be called so; a line for a shell, of which there is none, is more likely.
+        let is_line = arguments.len() == 1
+            && program.to_string_lossy().contains(char::is_whitespace)
+            && !Path::new(program).is_file();
+        let allowed = "a program and its arguments, one by one: no shell takes a line apart";
+        ConfigError::check(!is_line, SETTING, program, allowed)?;
+        let cut = arguments.iter().find(|argument| has(argument, 0));
+        ConfigError::check(cut.is_none(), SETTING, cut, "texts without a zero byte")?;
+        let unusable = self
+            .variables
+            .iter()
+            .find(|(name, value)| name.is_empty() || has(name, b'=') || has(name, 0) || has(value, 0));
+        // A value may be a secret.
+        let name = unusable.map(|(name, _)| name);
+        let allowed = "a name without `=`, and a name and a value without a zero byte";
+        ConfigError::check(name.is_none(), "healing.env", name, allowed)
+    }
 
-/// Runs the program to its end, or for `limit`. Whatever is left of it then is killed, and so it is when this is
-/// dropped.
-pub(super) async fn run(arguments: &[OsString], limit: Duration) -> Done {
-    let Some((program, arguments)) = arguments.split_first() else {
-        return Done::failed("there is no program");
-    };
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    // Of its own, so that its children end with it.
-    #[cfg(unix)]
-    command.process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            return Done::failed(format!("`{}` cannot be started: {error}", program.to_string_lossy()));
+    fn command(&self) -> Option<Command> {
+        let (program, arguments) = self.arguments.split_first()?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        if !self.inherits {
+            command.env_clear();
+            command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
-    };
-    let mut group = Group::of(&child);
-    let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
-    let ended = timeout(limit, output.until(child.wait())).await;
-    let (outcome, exit_code) = match ended {
-        Ok(Ok(status)) => {
-            group.is_gone();
-            let outcome = if status.success() { Ok(()) } else { Err(failed(status.to_string())) };
-            (outcome, status.code())
-        }
-        Ok(Err(error)) => (Err(failed(format!("its end cannot be seen: {error}"))), None),
-        Err(_) => {
-            group.kill();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        // Of its own, so that its children end with it.
+        #[cfg(unix)]
+        command.process_group(0);
+        Some(command)
+    }
+
+    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then, and when this is
+    /// dropped.
+    pub(super) async fn run(&self, limit: Duration) -> Done {
+        let Some(mut command) = self.command() else {
+            return Done::failed("there is no program");
+        };
+        // Before it starts, so that its end cannot go by unseen.
+        let mut ends = match Ends::watch() {
+            Ok(ends) => ends,
+            Err(error) => return Done::failed(format!("the end of programs cannot be seen: {error}")),
+        };
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let program = command.as_std().get_program().to_string_lossy();
+                return Done::failed(format!("`{program}` cannot be started: {error}"));
+            }
+        };
+        let mut group = Group::of(&child);
+        let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
+        let in_time = timeout(limit, output.until(ends.end_of(&mut child, &mut group))).await.is_ok();
+        group.kill();
+        if !in_time {
             let _ = child.start_kill();
-            let _ = output.until(child.wait()).await;
-            group.is_gone();
-            (Err(HealingOutcome::TimedOut), None)
         }
-    };
-    let _ = timeout(LAST_WORDS, output.until_closed()).await;
-    Done { outcome, output: output.tail.text(), exit_code, rest: None }
+        let status = timeout(DYING, output.until(child.wait())).await;
+        let (outcome, exit_code) = match &status {
+            _ if !in_time => (Err(HealingOutcome::TimedOut), None),
+            Ok(Ok(status)) if status.success() => (Ok(()), status.code()),
+            Ok(Ok(status)) => (Err(failed(status.to_string())), status.code()),
+            Ok(Err(error)) => (Err(failed(format!("its end cannot be seen: {error}"))), None),
+            Err(_) => (Err(failed("its end cannot be seen".to_owned())), None),
+        };
+        let rest = if status.is_ok() {
+            group.is_gone();
+            None
+        } else {
+            Some(AbortOnDrop::wait(async move {
+                let _ = child.wait().await;
+                group.is_gone();
+            }))
+        };
+        let _ = timeout(LAST_WORDS, output.until_closed()).await;
+        Done { outcome, output: output.tail.text(), exit_code, rest }
+    }
+}
+
+fn has(text: &OsStr, byte: u8) -> bool {
+    text.as_encoded_bytes().contains(&byte)
 }
 
 fn failed(why: String) -> HealingOutcome {
     HealingOutcome::Failed(why)
+}
+
+/// Sees that a program has ended, and leaves how it ended for others to ask: until then its id is that of no other group.
+struct Ends {
+    #[cfg(all(unix, not(target_os = "openbsd")))]
+    children: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    #[cfg(all(unix, not(target_os = "openbsd")))]
+    fn watch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self { children: signal(SignalKind::child())? })
+    }
+
+    #[cfg(all(unix, not(target_os = "openbsd")))]
+    async fn end_of(&mut self, _: &mut Child, group: &mut Group) {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+        let Some(leader) = group.leader else { return };
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // An error means that it is gone.
+        while let Ok(None) = waitid(WaitId::Pid(leader), look) {
+            self.children.recv().await;
+        }
+    }
+
+    #[cfg(any(not(unix), target_os = "openbsd"))]
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    // OpenBSD has no `waitid`: there what the program started is killed with it, and not when it ends by itself.
+    #[cfg(any(not(unix), target_os = "openbsd"))]
+    async fn end_of(&mut self, child: &mut Child, group: &mut Group) {
+        let _ = child.wait().await;
+        group.is_gone();
+    }
 }
 
 /// The process and those that it started, as long as they have not left its group.
@@ -102,12 +193,12 @@ impl Group {
     fn kill(&self) {
         #[cfg(unix)]
         if let Some(leader) = self.leader {
-            // It is there: nobody has asked yet how its leader ended.
+            // Its id is that of no other: nothing has asked yet how its leader ended.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
 
-    /// Its leader was seen to end: from now on the number may be that of another.
+    /// It was asked how its leader ended: from now on the number may be that of another.
     fn is_gone(&mut self) {
         #[cfg(unix)]
         {

@@ -19,7 +19,7 @@ use crate::clock::{self, Tick};
 use crate::error::ConfigError;
 use crate::health::handle::Inner;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
-use crate::redact::{RedactionSettings, Redactor};
+use crate::health::texts::Texts;
 use crate::signal::Emit;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,12 @@ impl Healers {
         }
     }
 
-    pub(super) fn add(&self, healing: Healing, health: Weak<Inner>) -> Result<Arc<Healer>, ConfigError> {
+    pub(super) fn add(
+        &self,
+        healing: Healing,
+        health: Weak<Inner>,
+        texts: Texts,
+    ) -> Result<Arc<Healer>, ConfigError> {
         let action = healing.validate()?;
         let mut all = self.all.lock();
         if all.iter().any(|it| it.healing.name == healing.name && it.healing.component == healing.component) {
@@ -63,7 +68,7 @@ impl Healers {
             health,
             floor: Arc::clone(&self.floor),
             runtime: Handle::try_current().ok(),
-            redactor: RedactionSettings::default().build()?,
+            texts,
             paused: AtomicBool::new(false),
             course: Mutex::default(),
             records: Mutex::default(),
@@ -97,7 +102,7 @@ pub(super) struct Healer {
     floor: Arc<Floor>,
     /// That of whoever set it up: a round may come from a thread without one.
     runtime: Option<Handle>,
-    pub(super) redactor: Redactor,
+    pub(super) texts: Texts,
     paused: AtomicBool,
     pub(super) course: Mutex<Course>,
     records: Mutex<VecDeque<Arc<HealingRecord>>>,

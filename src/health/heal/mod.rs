@@ -63,7 +63,7 @@ impl Health {
     /// # }
     /// ```
     pub fn heal(&self, healing: Healing) -> Result<HealingHandle, ConfigError> {
-        let healer = self.healers().add(healing, self.downgrade())?;
+        let healer = self.healers().add(healing, self.downgrade(), self.texts().clone())?;
         self.keep_rounds();
         Ok(HealingHandle::new(healer))
     }

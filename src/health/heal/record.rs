@@ -22,7 +22,7 @@ pub struct HealingRecord {
     pub component: Arc<str>,
     /// How that was doing when it began.
     pub status: Status,
-    /// Why, the dearest first.
+    /// Why, the dearest first; up to 16 reasons.
     pub cause: Vec<String>,
     /// Whether somebody asked for it by [`HealingHandle::run_now`](super::HealingHandle::run_now).
     pub by_hand: bool,

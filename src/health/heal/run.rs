@@ -13,9 +13,12 @@ use crate::cut::boundary_from;
 use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
+use crate::health::texts::Texts;
 use crate::moment;
 use crate::outcome::Timed;
-use crate::redact::Redactor;
+
+/// Reasons that a record keeps: each check of the component may be one.
+const CAUSES: usize = 16;
 
 /// A healing that has begun. It leaves one record, even when it is dropped midway.
 pub(super) struct Turn {
@@ -51,7 +54,7 @@ impl Turn {
             by_hand,
             status: component.map_or(Status::Unknown, |component| component.status),
             cause: component
-                .map(|component| component.reasons.iter().map(ToString::to_string).collect())
+                .map(|component| component.reasons.iter().take(CAUSES).map(ToString::to_string).collect())
                 .unwrap_or_default(),
             began: (now, moment::now()),
             recorded: false,
@@ -87,7 +90,7 @@ impl Turn {
     fn record(&mut self, end: End) -> Arc<HealingRecord> {
         self.recorded = true;
         let healer = &self.healer;
-        let clean = |text: String| kept(&healer.redactor, &text);
+        let clean = |text: String| kept(&healer.texts, &text);
         let outcome = match end.outcome {
             HealingOutcome::Failed(why) => HealingOutcome::Failed(clean(why)),
             HealingOutcome::Panicked(with) => HealingOutcome::Panicked(clean(with)),
@@ -176,12 +179,13 @@ impl Healer {
         );
         let (Some(escalate), Some(runtime)) = (self.healing.escalate.clone(), self.runtime()) else { return };
         let (healing, limit) = (Arc::clone(&record.healing), self.healing.settings.timeout);
+        let texts = self.texts.clone();
         runtime.spawn(async move {
             // Another task yet: its panic must not go by unseen.
             let mut told = Timed::spawn(async move { escalate(record).await });
             let wrong = match timeout(limit, &mut told.task).await {
                 Ok(Ok(())) => return,
-                Ok(Err(broken)) => format!("it panicked: {}", said_in(broken)),
+                Ok(Err(broken)) => format!("it panicked: {}", kept(&texts, &said_in(broken))),
                 Err(_) => {
                     told.give_up();
                     "it took too long".to_owned()
@@ -224,7 +228,7 @@ fn tell(record: &HealingRecord) {
 }
 
 /// The end of `text` as it is kept: without its secrets.
-fn kept(redactor: &Redactor, text: &str) -> String {
-    let text = redactor.text(text);
+fn kept(texts: &Texts, text: &str) -> String {
+    let text = texts.clean(text);
     text[boundary_from(&text, text.len().saturating_sub(LONGEST))..].to_owned()
 }

@@ -40,9 +40,9 @@ impl Health {
     /// | `/readyz` | 503 while the process starts or drains, or a critical component fails, which it names; else 200 |
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
     ///
-    /// With `?verbose`, `/healthz` tells of each component its score, reasons, root causes, checks and outlook, and
-    /// `/readyz` the same of those that are critical. Only then does an answer hold what checks said;
-    /// [`HealthService::verbose`] turns that off.
+    /// An answer names components and their status, and not why. With [`HealthService::verbose`] on, `?verbose` asks for
+    /// the rest: `/healthz` tells of each component its score, reasons, root causes, checks with what they said, and
+    /// outlook, `/readyz` the same of those that are critical, and both the name and version of the service.
     ///
     /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where
     /// they fit. Anything but GET and HEAD is 405, any other path 404; under a prefix, mount it by axum's `nest_service`.
@@ -62,12 +62,21 @@ impl Health {
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     #[must_use]
     pub fn http_service(&self) -> HealthService {
-        HealthService { health: self.clone(), pages: Arc::default(), verbose: true }
+        HealthService { health: self.clone(), pages: Arc::default(), verbose: false }
     }
 }
 
 impl HealthService {
-    /// Whether `?verbose` is heard. On unless said otherwise; off where people outside can ask.
+    /// Whether `?verbose` counts. Default: no, for whoever can reach a probe may ask it. Turn it on where only operators
+    /// can.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Health;
+    ///
+    /// let for_operators = Health::standalone().http_service().verbose(true);
+    /// # let _ = for_operators;
+    /// ```
     #[must_use]
     pub fn verbose(mut self, yes: bool) -> Self {
         self.verbose = yes;

@@ -1,8 +1,8 @@
 //! What the probes write: JSON with the fields of `application/health+json` (draft-inadarei-api-health-check) where
 //! they fit.
 //!
-//! What a check says may quote an error, and an error may quote more than is good for everybody. So the words of checks
-//! go only to those who ask for them.
+//! What a check says may quote an error, and an error may quote more than is good for everybody. What is amiss tells how
+//! the system is built. So an answer names components and their status, and says why only where that was asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::readiness::{Missing, Readiness};
 use super::startup::Startup;
 use crate::health::check_report::{CheckOutcome, CheckReport};
 use crate::health::outlook::Outlook;
-use crate::health::reason::{Reason, ReasonKind};
+use crate::health::reason::Reason;
 use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use crate::health::status::Status;
 use crate::signal;
@@ -72,6 +72,7 @@ enum About<'a> {
 struct Absent<'a> {
     component: &'a str,
     status: Status,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<&'a str>,
     #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
     because_of: &'a [Arc<str>],
@@ -177,7 +178,7 @@ pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
     let about = About::Health {
         health: snapshot.status,
         score: snapshot.score,
-        root_causes: &snapshot.root_causes,
+        root_causes: if verbose { &snapshot.root_causes } else { &[] },
         losses: if verbose { &snapshot.losses } else { &[] },
     };
     let told = snapshot.components.iter().filter(|_| verbose);
@@ -228,16 +229,13 @@ fn page<'a>(
 
 impl<'a> Absent<'a> {
     fn new(missing: &'a Missing, snapshot: &'a HealthSnapshot, verbose: bool) -> Self {
-        let component = snapshot.component(&missing.component);
+        let component = snapshot.component(&missing.component).filter(|_| verbose);
         let reasons = component.map_or(&[][..], |component| &component.reasons);
         Self {
             component: &missing.component,
             status: missing.status,
-            reasons: reasons
-                .iter()
-                .map(|reason| if verbose { &reason.text } else { in_general(reason) })
-                .collect(),
-            because_of: &missing.because_of,
+            reasons: reasons.iter().map(|reason| reason.text.as_str()).collect(),
+            because_of: if verbose { &missing.because_of } else { &[] },
         }
     }
 
@@ -296,15 +294,6 @@ impl<'a> CheckEntry<'a> {
             failures_in_a_row: report.failures_in_a_row,
             timeout: report.timeout.as_secs_f64(),
         }
-    }
-}
-
-/// A reason without the words of others in it.
-fn in_general(reason: &Reason) -> &str {
-    match reason.kind {
-        ReasonKind::CheckFailed => "a check fails",
-        ReasonKind::CheckWarning => "a check warns",
-        _ => &reason.text,
     }
 }
 

@@ -11,13 +11,16 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Error, ffi};
 
+use super::file;
+
 #[derive(Debug)]
 pub(super) struct Log {
     file: File,
 }
 
 impl Log {
-    /// The log of a file that is open: it stays the same for as long.
+    /// The log of a file that is open: it stays the same for as long. SQLite has no locks on the log that a descriptor of
+    /// it could take away.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // Where the file is a link, the log lies beside what it points to.
         let log = beside(&std::fs::canonicalize(path)?);
@@ -41,7 +44,5 @@ impl Log {
 
 /// The path of the log of a file.
 pub(super) fn beside(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
+    file::beside(path, "-wal")
 }

@@ -6,6 +6,7 @@
 
 mod change;
 mod depths;
+mod file;
 mod job;
 mod log;
 mod open;
@@ -82,9 +83,15 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file at `path`, or makes it; its folder must exist.
     ///
+    /// On Unix only the owner of the file may read and write it, for letters hold what people sent. A new file has the
+    /// mode 600. Rights of the group and of others to a file that exists, its `-wal`, its `-shm` and its `-journal` are
+    /// taken away, with a warning to `tracing`. `path` may be a link to a file that exists.
+    ///
     /// # Errors
     /// When the file cannot be written, is damaged, belongs to another program or to a later version of this
-    /// one, or is locked for more than five seconds; the message names the file and what to do.
+    /// one, or is locked for more than five seconds; the message names the file and what to do. When it is no plain file,
+    /// or a link to what does not exist. When others have rights to it that this process may not take away:
+    /// these three answer yes to [`is_unwritable`](StoreError::is_unwritable).
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path: PathBuf = path.into();
         let path: Arc<Path> = match std::path::absolute(&path) {

@@ -1,13 +1,13 @@
 //! Opening the file, and saying what is wrong with it.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
+use super::file;
 use super::schema::{APPLICATION, VERSION, migrate};
 use crate::store::StoreError;
 use crate::store::error::Kind;
@@ -23,10 +23,14 @@ const CHECKED: u64 = 32 * 1024 * 1024;
 
 /// The connection that writes.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
-    create(path).map_err(|error| unwritable(path, error))?;
-    connect(path)
-        .map_err(|error| explain(path, "open", error))
-        .and_then(|connection| prepare(path, connection))
+    file::secure(path)?;
+    let failed = |error| explain(path, "open", error);
+    let connection = connect(path).map_err(failed)?;
+    // SQLite opens what it may not write all the same.
+    if connection.is_readonly(MAIN_DB).map_err(failed)? {
+        return Err(unwritable(path, io::ErrorKind::PermissionDenied.into()));
+    }
+    prepare(path, connection)
 }
 
 /// The connection that reads.
@@ -37,16 +41,6 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     open().map_err(|error| explain(path, "open", error))
-}
-
-/// Makes the file where there is none, for its owner alone: letters hold what people sent. SQLite would do it
-/// too, but it does not say why it cannot.
-fn create(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -172,6 +166,16 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> StoreError {
         path.display()
     );
     StoreError::new(Kind::Unwritable, message).with_source(error)
+}
+
+/// The file, or one that SQLite keeps beside it, is not one to keep letters in.
+pub(super) fn refused(path: &Path, why: &str) -> StoreError {
+    let message = format!(
+        "cannot write letters to `{}`: {why}; give the letters a plain file that belongs to the user of this process, \
+         of mode 600",
+        path.display()
+    );
+    StoreError::new(Kind::Unwritable, message)
 }
 
 /// What an error of SQLite means for the one who reads it.

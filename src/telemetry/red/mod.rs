@@ -26,6 +26,7 @@ use super::fields::Special;
 use super::secrets::Secrets;
 use super::spans::Mix;
 use crate::clock::Tick;
+use crate::cut::cut;
 use crate::signal::{Book, Vitals, Witness};
 use crate::sync::Mutex;
 
@@ -77,6 +78,8 @@ struct Names {
 
 /// Components on top of this many share one, as in [`Vitals`].
 const OTHER: &str = "other";
+/// Bytes of a component, a name or a kind of failure that are kept of what a field says.
+const LONGEST: usize = 256;
 /// Stands between the parts of a key, and not in a text that anybody would want to see.
 const BETWEEN: char = '\u{1f}';
 
@@ -208,7 +211,9 @@ impl Red {
         let mut labels: Vec<Option<String>> =
             old.labels.iter().map(|value| value.as_deref().map(ToOwned::to_owned)).collect();
         values.into_iter().flatten().for_each(|(place, value)| labels[place] = Some(value));
-        self.series(component.unwrap_or(&old.component), name.unwrap_or(&old.name), &labels)
+        let component = component.map_or(&*old.component, |component| cut(component, LONGEST));
+        let name = name.map_or(&*old.name, |name| cut(name, LONGEST));
+        self.series(component, name, &labels)
     }
 
     /// Takes in a span that ended at `now`; `failure` is the kind of its failure, or empty for one of no kind.

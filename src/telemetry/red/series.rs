@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
+use super::LONGEST;
+use crate::cut::cut;
 use crate::lanes::Lanes;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
@@ -153,6 +155,7 @@ impl Recorders {
         kind: &str,
         witness: Option<Witness>,
     ) {
+        let kind = cut(kind, LONGEST);
         if !kind.is_empty() && kind != OTHER {
             let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
             if let Some(recorder) = known.or_else(|| self.meet(instruments, kind)) {
@@ -165,7 +168,7 @@ impl Recorders {
     /// Names `witness` for a duration that [`record`](Self::record) has taken in.
     pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = failure.and_then(|kind| kinds.get(kind)).map(|recorder| &**recorder);
+        let of_kind = failure.and_then(|kind| kinds.get(cut(kind, LONGEST))).map(|recorder| &**recorder);
         let of_none = if failure.is_some() { self.failed.get() } else { self.fine.get() };
         if let Some(recorder) = of_kind.or(of_none) {
             recorder.offer(duration, witness);

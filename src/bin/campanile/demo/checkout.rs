@@ -106,7 +106,7 @@ impl Checkout {
             .layer(timing.http_server_layer().route(route))
             .with_state(Till { payments, client: stack.client() })
             .route_service("/metrics", telemetry.prometheus_service())
-            .fallback_service(health.http_service());
+            .fallback_service(health.http_service().verbose(true));
         let server = tokio::spawn(async move {
             // Ends with the demonstration.
             let _ = axum::serve(listener, app).await;

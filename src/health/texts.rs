@@ -1,0 +1,30 @@
+//! Texts of others that health keeps and tells: without the secrets in them.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use crate::redact::{MARKER, RedactionSettings, Redactor};
+
+/// What takes secrets out of the texts of checks and healings: the redactor of the pipeline, or without a pipeline the
+/// default one.
+#[derive(Clone, Debug)]
+pub(super) struct Texts(Option<Redactor>);
+
+impl Texts {
+    pub(super) fn of(redactor: Redactor) -> Self {
+        Self(Some(redactor))
+    }
+
+    pub(super) fn clean<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        // What cannot be searched is not kept.
+        self.0.as_ref().map_or(Cow::Borrowed(MARKER), |redactor| redactor.text(text))
+    }
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        static DEFAULT: LazyLock<Option<Redactor>> =
+            LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
+        Self(DEFAULT.clone())
+    }
+}

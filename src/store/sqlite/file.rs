@@ -1,0 +1,108 @@
+//! The files before SQLite opens them: plain files that only their owner may read and write.
+//!
+//! Nothing here opens a file that exists. POSIX takes away all locks that a process has on a file when the process
+//! closes any descriptor of it, and SQLite's locks are of that kind: another process could write at the same time. What
+//! must be known comes from `stat`, what must change goes by the path.
+
+use std::fs::{Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::open::{refused, unwritable};
+use crate::store::StoreError;
+use crate::sync::Mutex;
+
+/// Held while a file is made: the descriptor that made it is closed before another thread lets SQLite open it.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// What SQLite keeps beside the file.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Makes the file if there is none, and sees to it that only its owner may read or write it and what lies beside it.
+pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
+    let _making = MAKING.lock();
+    make(path).map_err(|error| unwritable(path, error))?;
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_file() => restrict(path, &file)?,
+        Ok(_) => return Err(refused(path, "it is no plain file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(refused(path, "it is a link to a file that does not exist"));
+        }
+        Err(error) => return Err(unwritable(path, error)),
+    }
+    // Where the path is a link, they lie beside what it points to.
+    let real = std::fs::canonicalize(path).map_err(|error| unwritable(path, error))?;
+    for companion in COMPANIONS.map(|suffix| beside(&real, suffix)) {
+        match std::fs::symlink_metadata(&companion) {
+            Ok(file) if file.is_file() => restrict(&companion, &file)?,
+            Ok(_) => return Err(refused(&companion, "it is no plain file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unwritable(&companion, error)),
+        }
+    }
+    Ok(())
+}
+
+/// The path of what SQLite keeps beside a file.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut companion = path.as_os_str().to_owned();
+    companion.push(suffix);
+    companion.into()
+}
+
+/// Makes the file where there is nothing. SQLite would do it too, but for everybody to read, and through a link.
+fn make(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok() {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // Another process made it just now, or it is a link.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Takes all rights to `file` from its group and from others.
+#[cfg(unix)]
+fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    const OTHERS: u32 = 0o077;
+
+    let exposed = |file: &Metadata| file.permissions().mode() & OTHERS != 0;
+    if !exposed(file) {
+        return Ok(());
+    }
+    let rights = file.permissions().mode() & 0o700;
+    let restricted = std::fs::set_permissions(path, PermissionsExt::from_mode(rights))
+        // Not every file system keeps what it is told.
+        .and_then(|()| std::fs::metadata(path));
+    match restricted {
+        Ok(file) if exposed(&file) => {
+            Err(refused(path, "its group or others have rights to it, and its file system keeps them"))
+        }
+        Ok(_) => {
+            tracing::warn!(
+                target: "campanile::dead_letter",
+                file = %path.display(),
+                "others had rights to a file of letters; now only its owner has"
+            );
+            Ok(())
+        }
+        // SQLite of another process removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let why = "its group or others have rights to it, and this process may not take them away";
+            Err(refused(path, why).with_source(error))
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path, _: &Metadata) -> Result<(), StoreError> {
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Who may read the file and what lies beside it, and whose locks it keeps.
+
+use std::fs::{metadata, set_permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use campanile::store::SqliteStore;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::support::{fail, open, waiting};
+
+const PATH: &str = "CAMPANILE_TEST_LOCKED_LETTERS";
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    (folder, path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    format!("{}{suffix}", path.display()).into()
+}
+
+fn all(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| beside(path, suffix))
+}
+
+fn mode(path: &Path) -> u32 {
+    metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn allow(path: &Path, mode: u32) {
+    set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+async fn refused(path: &Path) -> String {
+    let error = SqliteStore::open(path).await.unwrap_err();
+    assert!(error.is_unwritable(), "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    let (_folder, path) = folder();
+    let queue = open(&path).await;
+    fail(&queue, 1).await;
+    for path in all(&path) {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn rights_of_others_are_taken_away() {
+    let (_folder, path) = folder();
+    let queue = open(&path).await;
+    fail(&queue, 1).await;
+    for (path, rights) in all(&path).iter().zip([0o644, 0o640, 0o606]) {
+        allow(path, rights);
+    }
+    // It is open already: nothing of that is lost.
+    let again = open(&path).await;
+    for path in all(&path) {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    fail(&queue, 2).await;
+    assert_eq!(waiting(&again).await, [1, 2]);
+
+    // What a later log is made with is what the file has.
+    drop((queue, again));
+    allow(&path, 0o660);
+    let queue = open(&path).await;
+    fail(&queue, 3).await;
+    assert!(all(&path).iter().all(|path| mode(path) == 0o600));
+}
+
+#[tokio::test]
+async fn a_link_to_nothing_is_refused() {
+    let (folder, path) = folder();
+    let target = folder.path().join("target.db");
+    symlink(&target, &path).unwrap();
+    let why = refused(&path).await;
+    assert!(
+        why.contains("letters.db") && why.contains("it is a link to a file that does not exist"),
+        "{why}"
+    );
+    assert!(!target.exists(), "made through the link");
+
+    // One that exists is a file as any other, with its log beside it.
+    fail(&open(&target).await, 1).await;
+    allow(&target, 0o604);
+    let queue = open(&path).await;
+    fail(&queue, 2).await;
+    assert_eq!(waiting(&queue).await, [1, 2]);
+    assert!(all(&target).iter().all(|path| mode(path) == 0o600));
+}
+
+#[tokio::test]
+async fn what_is_no_plain_file_is_refused() {
+    let (folder, path) = folder();
+    let why = refused(folder.path()).await;
+    assert!(why.contains("it is no plain file"), "{why}");
+    // To open it would wait for one who writes.
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let why = refused(&path).await;
+    assert!(why.contains("it is no plain file"), "{why}");
+    std::fs::remove_file(&path).unwrap();
+
+    // Letters would go wherever the link leads.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let companion = beside(&path, suffix);
+        symlink(folder.path().join("elsewhere"), &companion).unwrap();
+        let why = refused(&path).await;
+        assert!(why.contains(suffix) && why.contains("it is no plain file"), "{why}");
+        std::fs::remove_file(&companion).unwrap();
+    }
+    assert!(!folder.path().join("elsewhere").exists());
+    open(&path).await;
+}
+
+/// Not a test of its own: the other process of the one below, which wants to write.
+#[test]
+fn child() {
+    if let Some(path) = std::env::var_os(PATH) {
+        let connection = Connection::open(path).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        println!("locked: {}", connection.execute_batch("BEGIN IMMEDIATE").is_err());
+    }
+}
+
+/// POSIX takes away the locks of a process on a file when it closes any descriptor of it.
+#[tokio::test]
+async fn to_open_a_file_takes_away_no_lock() {
+    let (_folder, path) = folder();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY); BEGIN IMMEDIATE").unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(error.is_foreign(), "{error}");
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite_rights::child", "--nocapture"])
+        .env(PATH, &path)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&other.stdout).contains("locked: true"), "{other:?}");
+}
