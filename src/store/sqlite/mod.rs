@@ -53,7 +53,7 @@ const BYTES: u64 = 4_096;
 /// Keeps letters in a SQLite file, each on the disk before its caller hears of it.
 ///
 /// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
-/// machine may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+/// machine and user may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
 ///
 /// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
 /// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
