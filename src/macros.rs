@@ -14,6 +14,18 @@ macro_rules! setters {
     )+};
 }
 
+/// Writes `Clone` for a type whose last parameter marks a kind of error, and need not be `Clone` itself.
+macro_rules! cloned {
+    ($name:ident<$($of:ident),+; $marker:ident> { $($field:ident),+ }) => {
+        impl<$($of: Clone,)+ $marker> Clone for $name<$($of,)+ $marker> {
+            #[inline]
+            fn clone(&self) -> Self {
+                Self { $($field: Clone::clone(&self.$field)),+ }
+            }
+        }
+    };
+}
+
 /// Writes an enum whose variants have a word each: `as_str` gives it. `ALL` holds the variants in their order.
 macro_rules! words {
     (

@@ -157,14 +157,19 @@ fn p32_a_value_may_log_and_trace_when_it_is_printed() {
 async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
     use campanile::Timing;
     use campanile::outcome::{FailureKind, Outcome};
+    use std::error::Error;
     use tower::{Layer, ServiceExt, service_fn};
 
     LazyLock::force(&TELEMETRY);
     let timing = Timing::new("by kind");
-    let inner = service_fn(|kind: Option<FailureKind>| async move { kind.map_or(Ok(()), Err) });
-    let by_kind = |result: Result<&(), &FailureKind>| match result {
+    let inner =
+        service_fn(|kind: Option<FailureKind>| async move { kind.map_or(Ok(()), |kind| Err(kind.as_str())) });
+    let by_kind = |result: Result<&(), &(dyn Error + 'static)>| match result {
         Ok(()) => Outcome::Success,
-        Err(kind) => Outcome::Failure(*kind),
+        Err(error) => {
+            let said = error.to_string();
+            Outcome::Failure(FailureKind::ALL.into_iter().find(|kind| kind.as_str() == said).unwrap())
+        }
     };
     let service = timing.layer().classify(by_kind).layer(inner);
     service.clone().oneshot(None).await.unwrap();

@@ -141,3 +141,31 @@ fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
     let components = telemetry.health().snapshot().components.len();
     assert!(components <= 1_001, "{components}");
 }
+
+/// 4,000 spans of 32 kB each in traces that may turn out to matter.
+#[test]
+fn spans_that_wait_for_their_root_are_bounded_by_bytes() {
+    let (_telemetry, dispatch) = telemetry(|builder| {
+        let tail = campanile::telemetry::TailSampling::new();
+        builder.sampling(campanile::telemetry::Sampling::AlwaysOff).tail_sampling(tail)
+    });
+    let text = "x".repeat(4_000);
+    let (_, most, _) = held(|| {
+        tracing::dispatcher::with_default(&dispatch, || {
+            let mut roots = Vec::new();
+            for _ in 0..400 {
+                let root = info_span!("root");
+                for _ in 0..10 {
+                    let span = info_span!(
+                        parent: &root, "leaf", a = text, b = text, c = text, d = text, e = text, f = text, g = text, h = text
+                    );
+                    drop(span);
+                }
+                roots.push(root);
+            }
+        });
+    });
+    println!("4,000 spans of 32 kB hold {most} bytes at most");
+    // 32 MiB, and something for maps and open spans.
+    assert!((24 << 20..36 << 20).contains(&most), "{most}");
+}

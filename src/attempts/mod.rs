@@ -10,8 +10,6 @@
 
 mod said;
 
-#[cfg(feature = "grpc")]
-pub(crate) use said::shown;
 pub(crate) use said::{MESSAGE, Said};
 
 use std::cell::Cell;

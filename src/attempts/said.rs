@@ -1,17 +1,12 @@
-//! What an error says, whatever its code does.
-//!
-//! Its `Display`, `Debug` and `source` are code of others: they may panic, go on without end, or lead in a ring.
-//! Whoever asks here is owed a result of its own, so it gets what could be had.
+//! What an error, a response or a panic says, in words that are kept.
 
 use std::error::Error;
-use std::fmt::{self, Write};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use crate::cut::cut;
-use crate::error::as_error;
+use crate::error::sources;
+#[cfg(feature = "grpc")]
 use crate::outcome::GRPC_CODES;
+use crate::outcome::{name_of, shown};
 
 /// Causes that are kept: a chain can be a ring.
 const CAUSES: usize = 16;
@@ -41,11 +36,6 @@ impl Said {
         Self { error_type: error_type.into(), message: cut(message, LONGEST).to_owned(), causes: Vec::new() }
     }
 
-    /// A text that somebody gave for an error.
-    pub(crate) fn text(text: &str) -> Self {
-        Self::new(UNKNOWN, text)
-    }
-
     /// By a response that a classifier took for a failure.
     pub(crate) fn answer() -> Self {
         Self::new("response", "the response was classified as a failure")
@@ -56,99 +46,13 @@ impl Said {
         Self::new(short_name(std::any::type_name::<E>()), "")
     }
 
-    /// By an error whose causes can be asked for.
+    /// By an error and its causes.
     pub(crate) fn by_error(error: &(dyn Error + 'static)) -> Self {
-        let mut said = Self::new(type_of(error), &shown(error));
-        let mut cause = source(error);
-        while let Some(error) = cause
-            && said.causes.len() < CAUSES
-        {
-            said.causes.push(shown(error));
-            cause = source(error);
-        }
+        let name = name_of(error).unwrap_or_else(|| UNKNOWN.to_owned());
+        let mut said = Self::new(name, &shown(error, LONGEST));
+        said.causes = sources(error).skip(1).take(CAUSES).map(|cause| shown(cause, LONGEST)).collect();
         said
     }
-
-    /// By an error of any type that can be shown.
-    pub(crate) fn by_any<E: fmt::Display + 'static>(error: &E) -> Self {
-        match as_error(error) {
-            Some(error) => Self::by_error(error),
-            None => Self::new(short_name(std::any::type_name::<E>()), &shown(error)),
-        }
-    }
-
-    /// By an error of which nothing is known but its type.
-    pub(crate) fn by_type<E: 'static>(error: &E) -> Self {
-        let any: &dyn std::any::Any = error;
-        match (as_error(error), any.downcast_ref::<String>(), any.downcast_ref::<&'static str>()) {
-            (Some(error), ..) => Self::by_error(error),
-            (None, Some(text), _) => Self::text(text),
-            (None, None, Some(text)) => Self::text(text),
-            (None, None, None) => Self::by_name::<E>(),
-        }
-    }
-}
-
-/// The text of `value`, as much of it as is kept.
-pub(crate) fn shown(value: &(impl fmt::Display + ?Sized)) -> String {
-    written(LONGEST, |out| write!(out, "{value}")).unwrap_or_else(|| "its Display panicked".to_owned())
-}
-
-/// What `write` writes, up to `limit` bytes; none when it panics.
-fn written(limit: usize, write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
-    let mut out = Bounded { text: String::new(), limit };
-    // An error is the end of what is kept, or the writer's own; what came before it is good.
-    catch_unwind(AssertUnwindSafe(|| write(&mut out).is_ok())).ok()?;
-    Some(out.text)
-}
-
-/// Takes so much, and ends the writer there: it may have no end.
-struct Bounded {
-    text: String,
-    limit: usize,
-}
-
-impl Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.limit - self.text.len();
-        let taken = cut(text, room);
-        self.text.push_str(taken);
-        if taken.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
-    }
-}
-
-fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).ok().flatten()
-}
-
-/// The name of an error's type. A trait object does not tell it, but what `derive(Debug)` writes begins with it.
-fn type_of(error: &(dyn Error + 'static)) -> String {
-    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-        return type_of(shared.as_ref());
-    }
-    let io = error.downcast_ref::<io::Error>();
-    if let Some(io) = io.or_else(|| error.downcast_ref::<Arc<io::Error>>().map(AsRef::as_ref)) {
-        return format!("io::{:?}", io.kind());
-    }
-    let Some(debug) = written(256, |out| write!(out, "{error:?}")) else {
-        return UNKNOWN.to_owned();
-    };
-    if let Some(code) = code_of_status(&debug) {
-        return code.to_owned();
-    }
-    let end = debug.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))).unwrap_or(debug.len());
-    let (name, rest) = debug.split_at(end);
-    // What somebody wrote by hand is rather a sentence.
-    let is_derived = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");
-    let last = name.rsplit("::").next().unwrap_or(name);
-    if is_derived && last.starts_with(char::is_uppercase) { name.to_owned() } else { UNKNOWN.to_owned() }
-}
-
-/// The code of a gRPC status, which is its type as OpenTelemetry has it: `Status { code: Unavailable, … }`.
-fn code_of_status(debug: &str) -> Option<&'static str> {
-    let code = debug.strip_prefix("Status { code: ")?.split([',', ' ']).next()?;
-    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-    GRPC_CODES.into_iter().find(|name| plain(name) == plain(code))
 }
 
 /// A type's name without the paths of modules.
@@ -199,11 +103,15 @@ mod http {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+    use std::io;
+    use std::sync::Arc;
+
     use super::*;
     use tower::BoxError;
 
     fn said(error: impl Into<BoxError>) -> Said {
-        Said::by_any::<BoxError>(&error.into())
+        Said::by_error(error.into().as_ref())
     }
 
     #[test]
@@ -216,43 +124,6 @@ mod tests {
         assert_eq!(said(Arc::new(io())).error_type, "io::ConnectionRefused");
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(io());
         assert_eq!(said(shared).error_type, "io::ConnectionRefused");
-        assert_eq!(Said::by_type(&"text"), Said::new(UNKNOWN, "text"));
-        assert_eq!(Said::by_type(&7_u8), Said::new("u8", ""));
-    }
-
-    /// Writes `debug`, and as `Display` the same.
-    struct Written(&'static str);
-
-    impl fmt::Debug for Written {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-
-    impl fmt::Display for Written {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-
-    impl Error for Written {}
-
-    #[test]
-    fn a_type_is_told_by_what_is_derived_and_not_by_a_sentence() {
-        for (debug, name) in [
-            ("Elapsed(())", "Elapsed"),
-            ("NotFound", "NotFound"),
-            ("Broken { at: 7 }", "Broken"),
-            ("hyper::Error(IncompleteMessage)", "hyper::Error"),
-            ("Status { code: Unavailable, message: \"gone\" }", "UNAVAILABLE"),
-            ("Status { code: DeadlineExceeded }", "DEADLINE_EXCEEDED"),
-            ("Order 7 was refused\n\nCaused by:\n    0: no", UNKNOWN),
-            ("no connection", UNKNOWN),
-            ("hyper::error(X)", UNKNOWN),
-            ("", UNKNOWN),
-        ] {
-            assert_eq!(said(Written(debug)).error_type, name, "{debug}");
-        }
     }
 
     /// Does its worst.

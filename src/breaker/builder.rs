@@ -1,9 +1,10 @@
 //! The builder of a breaker.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tower::BoxError;
 
 use super::adaptive::Adaptive;
 use super::handle::CircuitBreaker;
@@ -89,7 +90,7 @@ impl Builder {
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: fmt::Display,
+        E: Into<BoxError>,
     {
         self.of.health_probe = Some(HealthProbe::new(check));
         self

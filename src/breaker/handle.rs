@@ -14,8 +14,8 @@ use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
 use super::wait::{Patience, poll_admit};
-use crate::error::{CallError, ConfigError, Rejected};
-use crate::outcome::{ByResult, Classify, Guarded};
+use crate::error::{CallError, Cause, ConfigError, Rejected};
+use crate::outcome::{ByCause, ByResult, Classify, Guarded};
 use crate::roll::Roll;
 use crate::signal;
 
@@ -189,6 +189,9 @@ impl CircuitBreaker {
 
     /// Runs `work` if the circuit lets it, for code that is no service.
     ///
+    /// Every error counts as a failure, of the kind that its causes tell. For an error type of your own that is no
+    /// [`Cause`] see [`CircuitBreaker::call_with`].
+    ///
     /// # Errors
     /// [`CallError::Rejected`] when the circuit refused, [`CallError::Inner`] when the work failed.
     ///
@@ -202,12 +205,12 @@ impl CircuitBreaker {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn call<T, E, F>(&self, work: F) -> Result<T, CallError<E>>
+    pub async fn call<T, E, F, K>(&self, work: F) -> Result<T, CallError<E>>
     where
         F: Future<Output = Result<T, E>>,
-        E: 'static,
+        E: Cause<K>,
     {
-        self.call_with(ByResult, work).await
+        self.call_with(ByCause::new(ByResult), work).await
     }
 
     /// [`CircuitBreaker::call`] with a rule of one's own for what failed.

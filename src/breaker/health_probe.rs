@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
+use tower::BoxError;
 
 use super::circuit::Circuit;
 use super::machine::Observer;
 use crate::clock;
-use crate::outcome::Timed;
+use crate::outcome::{Timed, line};
 
 type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
@@ -20,16 +21,21 @@ type Check = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>
 #[derive(Clone)]
 pub(super) struct HealthProbe(Arc<Check>);
 
+/// Bytes of what a check says of its failure.
+const LONGEST: usize = 1024;
+
 impl HealthProbe {
     pub(super) fn new<F, Fut, T, E>(check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: fmt::Display,
+        E: Into<BoxError>,
     {
         Self(Arc::new(move || {
             let checked = check();
-            Box::pin(async move { checked.await.map(drop).map_err(|error| error.to_string()) })
+            Box::pin(
+                async move { checked.await.map(drop).map_err(|error| line(error.into().as_ref(), LONGEST)) },
+            )
         }))
     }
 

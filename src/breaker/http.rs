@@ -20,13 +20,13 @@ use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
 use super::wait::Patience;
-use crate::error::Rejected;
+use crate::error::{ByError, Cause, Rejected};
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
-use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
+use crate::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that passed a circuit; empty when the circuit refused the call.
-pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Permit>;
+pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
 
 pub(super) type Refuse = fn(&Rejected) -> Response<()>;
 
@@ -38,7 +38,7 @@ impl CircuitBreaker {
     /// [`Rejected`] among its extensions. What failed is decided by [`ByHttpStatus`].
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_layer(&self) -> HttpBreakerLayer<ByHttpStatus> {
+    pub fn http_layer<K>(&self) -> HttpBreakerLayer<ByHttpStatus, K> {
         HttpBreakerLayer::new(self, ByHttpStatus, refuse_http)
     }
 
@@ -49,7 +49,7 @@ impl CircuitBreaker {
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_layer(&self) -> HttpBreakerLayer<ByGrpcStatus> {
+    pub fn grpc_layer<K>(&self) -> HttpBreakerLayer<ByGrpcStatus, K> {
         HttpBreakerLayer::new(self, ByGrpcStatus, refuse_grpc)
     }
 }
@@ -89,21 +89,30 @@ pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
 }
 
 /// Puts an HTTP or gRPC service behind a circuit: see [`CircuitBreaker::http_layer`].
-#[derive(Clone)]
-pub struct HttpBreakerLayer<C = ByHttpStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct HttpBreakerLayer<C = ByHttpStatus, K = ByError> {
     circuit: Arc<Circuit>,
-    classifier: C,
+    classifier: ByCause<C, K>,
     refuse: Refuse,
     patience: Patience,
 }
 
-impl<C> HttpBreakerLayer<C> {
+cloned! { HttpBreakerLayer<C; K> { circuit, classifier, refuse, patience } }
+
+impl<C, K> HttpBreakerLayer<C, K> {
     fn new(breaker: &CircuitBreaker, classifier: C, refuse: Refuse) -> Self {
-        Self { circuit: Arc::clone(&breaker.circuit), classifier, refuse, patience: Patience::default() }
+        Self {
+            circuit: Arc::clone(&breaker.circuit),
+            classifier: ByCause::new(classifier),
+            refuse,
+            patience: Patience::default(),
+        }
     }
 
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts, S::Error>`.
-    pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D> {
+    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D, K> {
+        let classifier = self.classifier.with(classifier);
         HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, patience: self.patience }
     }
 
@@ -116,8 +125,8 @@ impl<C> HttpBreakerLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for HttpBreakerLayer<C> {
-    type Service = HttpBreaker<S, C>;
+impl<S, C: Clone, K> Layer<S> for HttpBreakerLayer<C, K> {
+    type Service = HttpBreaker<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpBreaker {
@@ -128,29 +137,32 @@ impl<S, C: Clone> Layer<S> for HttpBreakerLayer<C> {
     }
 }
 
-impl<C> fmt::Debug for HttpBreakerLayer<C> {
+impl<C, K> fmt::Debug for HttpBreakerLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpBreakerLayer").field("breaker", &self.circuit.name).finish_non_exhaustive()
     }
 }
 
 /// An HTTP or gRPC service behind a circuit.
-#[derive(Clone, Debug)]
-pub struct HttpBreaker<S, C = ByHttpStatus> {
+#[derive(Debug)]
+pub struct HttpBreaker<S, C = ByHttpStatus, K = ByError> {
     gate: Gate<S>,
-    classifier: C,
+    classifier: ByCause<C, K>,
     refuse: Refuse,
 }
 
-impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C>
+cloned! { HttpBreaker<S, C; K> { gate, classifier, refuse } }
+
+impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C, K>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S::Error: Cause<K>,
     ResBody: Body,
-    C: Classify<Parts, S::Error> + Clone,
+    C: Classify<Parts> + Clone,
 {
-    type Response = Response<ResponseBody<ResBody, C>>;
+    type Response = Response<ResponseBody<ResBody, C, K>>;
     type Error = S::Error;
-    type Future = HttpResponseFuture<S::Future, C>;
+    type Future = HttpResponseFuture<S::Future, ByCause<C, K>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -196,7 +208,7 @@ where
     B: Body,
     C: Classify<Parts, E>,
 {
-    type Output = Result<Response<ResponseBody<B, C>>, E>;
+    type Output = Result<Response<ObservedBody<B, C, Permit>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {

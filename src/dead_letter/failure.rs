@@ -30,14 +30,9 @@ impl Failure {
         Self { kind, error_type, message, causes }
     }
 
-    /// From an error whose causes can be asked for.
+    /// From an error.
     pub(super) fn of_error(kind: FailureKind, error: &(dyn Error + 'static)) -> Self {
         Self::said(kind, Said::by_error(error))
-    }
-
-    /// From an error of any type.
-    pub(super) fn of_any<E: std::fmt::Display + 'static>(kind: FailureKind, error: &E) -> Self {
-        Self::said(kind, Said::by_any(error))
     }
 
     /// From what a panic carried.

@@ -1,5 +1,7 @@
 //! Outcome by gRPC status.
 
+use std::error::Error;
+
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
@@ -11,8 +13,8 @@ use super::{Classify, FailureKind, Outcome, kind_of};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByGrpcStatus;
 
-impl<E: 'static> Classify<Parts, E> for ByGrpcStatus {
-    fn classify(&self, result: Result<&Parts, &E>) -> Outcome {
+impl Classify<Parts> for ByGrpcStatus {
+    fn classify(&self, result: Result<&Parts, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(head) => match code_in(&head.headers) {
                 Some(code) => grpc_outcome(code),

@@ -54,24 +54,24 @@
 
 #[cfg(feature = "http")]
 mod body;
-#[cfg(feature = "grpc")]
-mod boxing;
+mod cause;
 mod codes;
 mod given_up;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guarded;
+mod kind;
 #[cfg(any(feature = "http", feature = "otlp"))]
 mod retry_after;
 #[cfg(feature = "http")]
 mod silence;
 #[cfg(feature = "http")]
 mod status;
+mod words;
 
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
-#[cfg(feature = "grpc")]
-pub use boxing::{BoxingErrors, BoxingErrorsFuture};
+pub use cause::ByCause;
 pub(crate) use codes::GRPC_CODES;
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use given_up::Timed;
@@ -79,7 +79,11 @@ pub(crate) use given_up::Timed;
 pub(crate) use given_up::by_caller;
 #[cfg(feature = "breaker")]
 pub(crate) use given_up::is_by_caller;
+#[cfg(all(feature = "http", feature = "retry"))]
+pub(crate) use given_up::time_out;
 pub(crate) use given_up::{for_time, is_for_time, within};
+#[cfg(feature = "http")]
+pub(crate) use given_up::{forget_time_out, has_timed_out};
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;
 #[cfg(feature = "grpc")]
@@ -88,16 +92,17 @@ pub(crate) use guarded::Guarded;
 pub use guarded::Judged;
 #[cfg(feature = "http")]
 pub use guarded::Streamed;
+pub(crate) use kind::kind_of;
 #[cfg(any(feature = "http", feature = "otlp"))]
 pub(crate) use retry_after::retry_after;
 #[cfg(feature = "http")]
 pub use status::ByHttpStatus;
+pub(crate) use words::{line, name_of, shown};
 
-use std::io;
+use std::error::Error;
 
 use serde::{Deserialize, Serialize};
-
-use crate::error::{Rejected, TimedOut, as_error, find_cause};
+use tower::BoxError;
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,9 +163,30 @@ impl FailureKind {
 
 /// Decides what became of a call.
 ///
-/// Closures are classifiers: `Fn(Result<&Res, &E>) -> Outcome`. For the HTTP and gRPC layers `Res` is
-/// [`http::response::Parts`](https://docs.rs/http/latest/http/response/struct.Parts.html), the head of the response.
-pub trait Classify<Res, E> {
+/// Closures are classifiers: `Fn(Result<&Res, &E>) -> Outcome`. What a layer asks about:
+/// - `Res` is the response; for the layers of HTTP and gRPC it is
+///   [`http::response::Parts`](https://docs.rs/http/latest/http/response/struct.Parts.html), the head of the response.
+/// - `E` is `dyn Error + 'static` where a layer passes the error of its service on unchanged, as those of HTTP, gRPC
+///   and timing do, so that a classifier sees the causes of any error; it is [`tower::BoxError`] where the layer
+///   boxes errors.
+///
+/// # Example
+/// ```
+/// use std::error::Error;
+/// use campanile::outcome::{ByResult, Classify, FailureKind, Outcome};
+///
+/// // A full disk stays full; any other error is judged as usual.
+/// let rule = |result: Result<&(), &(dyn Error + 'static)>| {
+///     let io = result.err().and_then(|error| error.downcast_ref::<std::io::Error>());
+///     match io.map(std::io::Error::kind) {
+///         Some(std::io::ErrorKind::StorageFull) => Outcome::Permanent(FailureKind::Error),
+///         _ => ByResult.classify(result),
+///     }
+/// };
+/// let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+/// assert_eq!(rule.classify(Err(&full)), Outcome::Permanent(FailureKind::Error));
+/// ```
+pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
     /// The outcome of a result; for a response that streams, of its head alone.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
 
@@ -205,7 +231,7 @@ pub trait Settle {
     }
 }
 
-impl<F, Res, E> Classify<Res, E> for F
+impl<F, Res, E: ?Sized> Classify<Res, E> for F
 where
     F: Fn(Result<&Res, &E>) -> Outcome,
 {
@@ -216,13 +242,18 @@ where
 
 /// The plain rule: `Ok` is a success, an error is a failure of the kind that its causes tell.
 ///
-/// A timeout is recognised (tower's, tokio's, the operating system's), and so are the overload that tower's
-/// `load_shed` reports and a refusal by another layer.
+/// The whole chain of an error is looked at, 128 causes at most. It is
+/// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
+/// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
+/// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
+///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so
+///   a type counts too that `Debug` shows as `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
+///   another name that ends in `TimedOut`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 
-impl<Res, E: 'static> Classify<Res, E> for ByResult {
-    fn classify(&self, result: Result<&Res, &E>) -> Outcome {
+impl<Res> Classify<Res> for ByResult {
+    fn classify(&self, result: Result<&Res, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
             Err(error) => Outcome::Failure(kind_of(error)),
@@ -230,53 +261,15 @@ impl<Res, E: 'static> Classify<Res, E> for ByResult {
     }
 }
 
-/// The kind of failure that `error` and its causes tell, as far as its type lets one look.
-pub(crate) fn kind_of<E: 'static>(error: &E) -> FailureKind {
-    as_error(error).map_or(FailureKind::Error, kind_of_cause)
-}
-
-/// The kind of failure that `error` and its causes tell.
-pub(crate) fn kind_of_cause(error: &(dyn std::error::Error + 'static)) -> FailureKind {
-    if Rejected::find(error).is_some() {
-        FailureKind::Rejected
-    } else if find_cause::<tower::load_shed::error::Overloaded>(error).is_some() {
-        FailureKind::Overload
-    } else if find_cause::<tower::timeout::error::Elapsed>(error).is_some()
-        || find_cause::<tokio::time::error::Elapsed>(error).is_some()
-        || find_cause::<TimedOut>(error).is_some()
-        || find_cause::<io::Error>(error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut)
-    {
-        FailureKind::Timeout
-    } else {
-        FailureKind::Error
+impl<Res> Classify<Res, BoxError> for ByResult {
+    fn classify(&self, result: Result<&Res, &BoxError>) -> Outcome {
+        Classify::<Res>::classify(self, result.map_err(|error| &**error as &(dyn Error + 'static)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::RejectReason;
-    use tower::BoxError;
-
-    fn kind(error: impl Into<BoxError>) -> Outcome {
-        Classify::<(), BoxError>::classify(&ByResult, Err(&error.into()))
-    }
-
-    #[test]
-    fn causes_decide_the_kind() {
-        assert_eq!(kind("broken"), Outcome::Failure(FailureKind::Error));
-        assert_eq!(kind(tower::timeout::error::Elapsed::new()), Outcome::Failure(FailureKind::Timeout));
-        assert_eq!(kind(tower::load_shed::error::Overloaded::new()), Outcome::Failure(FailureKind::Overload));
-        assert_eq!(kind(io::Error::from(io::ErrorKind::TimedOut)), Outcome::Failure(FailureKind::Timeout));
-        assert_eq!(
-            kind(io::Error::other(tower::timeout::error::Elapsed::new())),
-            Outcome::Failure(FailureKind::Error)
-        );
-        assert_eq!(
-            kind(Rejected::new("db", RejectReason::Open, None)),
-            Outcome::Failure(FailureKind::Rejected)
-        );
-    }
 
     #[test]
     fn an_index_is_the_place_in_the_list() {

@@ -1,5 +1,7 @@
 //! Outcome by HTTP status.
 
+use std::error::Error;
+
 use http::StatusCode;
 use http::response::Parts;
 
@@ -11,8 +13,8 @@ use super::{Classify, FailureKind, Outcome, kind_of};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByHttpStatus;
 
-impl<E: 'static> Classify<Parts, E> for ByHttpStatus {
-    fn classify(&self, result: Result<&Parts, &E>) -> Outcome {
+impl Classify<Parts> for ByHttpStatus {
+    fn classify(&self, result: Result<&Parts, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(head) => outcome_of(head.status),
             Err(error) => Outcome::Failure(kind_of(error)),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::course::Rules;
 use super::layer::RetryLayer;
-use super::run::{ByCause, Cause, Work, said_by_cause};
+use super::run::Work;
 use super::settings::{Builder, RetrySettings};
 use super::snapshot::RetrySnapshot;
 use crate::attempts::Said;
-use crate::error::{CallError, ConfigError};
-use crate::outcome::Classify;
+use crate::error::{CallError, Cause, ConfigError};
+use crate::outcome::{ByCause, ByResult, Classify};
 use crate::signal;
 
 /// A retry; see the [module](crate::retry). Clones share the budget and what they count.
@@ -58,7 +58,7 @@ impl Retry {
     /// Runs `work` until it succeeds or may not be tried again, for code that is no service.
     ///
     /// Every error counts as a failure worth another try, but a [`Rejected`](crate::Rejected) among its causes.
-    /// For an error type of your own that is no [`std::error::Error`] see [`Retry::run_with`].
+    /// For an error type of your own that is no [`Cause`] see [`Retry::run_with`].
     ///
     /// # Errors
     /// [`CallError::TimedOut`] when the time was up, [`CallError::Inner`] with the error of the last attempt.
@@ -86,7 +86,7 @@ impl Retry {
         Fut: Future<Output = Result<T, E>>,
         E: Cause<K>,
     {
-        Work::drive(&self.rules, work, ByCause::new(), said_by_cause).await
+        Work::drive(&self.rules, work, ByCause::new(ByResult), |error| error.ask(Said::by_error)).await
     }
 
     /// [`Retry::run`] with a rule of one's own for what failed and what is worth another try.

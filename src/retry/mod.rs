@@ -44,6 +44,10 @@
 //!   `Idempotency-Key`; any other only when no connection was made, unless
 //!   [`Builder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
 //!   [`ReplayBody`].
+//! - **When no connection was made** is told by the causes of the error, whatever its type: a name without an address, a
+//!   refused connection, a failed handshake of TLS. It is known of all clients that stand on `hyper-util`, such as
+//!   reqwest and tonic; of any other client only a refused connection is. A client that follows redirects by itself may
+//!   have sent the request before it found no connection: let it follow none where a POST must not be done twice.
 //! - **Which gRPC calls**: those that end with one of [`Builder::grpc_codes`] before an answer has begun, by the
 //!   same rule otherwise: see [`Retry::grpc_layer`].
 //! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, or after exactly
@@ -119,12 +123,9 @@ pub use http::{
     RetryBody, TimedBody,
 };
 pub use layer::RetryLayer;
-pub use run::{ByBox, ByError, ByText, Cause};
 pub use service::{RetryFuture, Retrying};
 pub use settings::{Builder, DEFAULT_CAP, RetrySettings};
 pub use snapshot::{GiveUp, RetrySnapshot};
 
-#[cfg(feature = "grpc")]
-pub use crate::outcome::{BoxingErrors, BoxingErrorsFuture};
 #[cfg(feature = "http")]
 pub use crate::replay::ReplayBody;

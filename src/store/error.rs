@@ -7,6 +7,10 @@ use std::fmt;
 use tower::BoxError;
 
 use crate::error::ConfigError;
+use crate::outcome::line;
+
+/// Bytes of what the sources of an error say.
+const LONGEST: usize = 1024;
 
 /// Why a store could not do what it was asked, and what to do about it.
 ///
@@ -109,7 +113,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.source {
-            Some(source) => write!(f, ": {source}"),
+            // Its own source as well: what a file system or a network said stands at the end.
+            Some(source) => write!(f, ": {}", line(source.as_ref(), LONGEST)),
             None => Ok(()),
         }
     }

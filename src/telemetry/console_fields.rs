@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 
 use super::core::Core;
 use super::secrets::Secrets;
+use crate::error::sources;
 
 /// Hands fields on to another visitor, without the secrets in them.
 ///
@@ -86,8 +87,7 @@ impl Visit for Redacting<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         self.printed(field, |text| {
             write!(text, "{value}")?;
-            let mut causes = std::iter::successors(value.source(), |&cause| cause.source());
-            causes.try_for_each(|cause| write!(text, ": {cause}"))
+            sources(value).skip(1).try_for_each(|cause| write!(text, ": {cause}"))
         });
     }
 }

@@ -25,9 +25,11 @@ pub(super) enum Lost {
     Shutdown,
     /// The collector got it and did not take it.
     Rejected,
+    /// It is larger alone than a message may be.
+    TooLarge,
 }
 
-const REASONS: [&str; 4] = ["queue_full", "export_failed", "shutdown", "rejected"];
+const REASONS: [&str; 5] = ["queue_full", "export_failed", "shutdown", "rejected", "too_large"];
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default)]
 struct Numbers {
     /// By reason.
-    lost: [AtomicU64; 4],
+    lost: [AtomicU64; REASONS.len()],
     failures: AtomicU64,
 }
 

@@ -11,6 +11,7 @@ use super::error_type::type_name;
 use super::limits::SpanLimits;
 use super::secrets::{Secrets, Values};
 use super::spans::Verdict;
+use crate::error::sources;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -300,10 +301,10 @@ fn exception(
         add(name, message.clone().into());
     }
     add("exception.message", message.into());
-    if let Some(name) = type_name(error) {
-        add("exception.type", name.into());
+    if let Some(kind) = type_name(error) {
+        add("exception.type", values.text(name, &kind).into_owned().into());
     }
-    if error.source().is_some() {
+    if sources(error).nth(1).is_some() {
         let causes = Causes(error);
         // By the name of the field: what is secret under it is so with its causes.
         add("exception.stacktrace", values.render(name, &format_args!("{causes}")).into());
@@ -315,11 +316,6 @@ struct Causes<'a>(&'a (dyn Error + 'static));
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, "\ncaused by: {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
+        sources(self.0).skip(1).try_for_each(|cause| write!(f, "\ncaused by: {cause}"))
     }
 }

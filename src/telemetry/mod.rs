@@ -61,6 +61,7 @@ mod red;
 mod resource;
 mod sampling;
 mod secrets;
+mod size;
 mod span_layer;
 mod spans;
 mod variables;

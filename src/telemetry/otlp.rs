@@ -36,6 +36,9 @@ pub struct OtlpSettings {
     pub headers: BTreeMap<String, String>,
     /// None unless told otherwise.
     pub compression: OtlpCompression,
+    /// Bytes of one message at most, before compression; what is larger goes out in several. 4 MiB, which is what
+    /// collectors take over gRPC unless told otherwise; at least 1,024.
+    pub message_limit: usize,
     /// The longest that one export may take, retries and the waits between them included. 10 s.
     #[serde(with = "crate::duration")]
     pub timeout: Duration,
@@ -79,6 +82,7 @@ impl Default for OtlpSettings {
             protocol: OtlpProtocol::default(),
             headers: BTreeMap::new(),
             compression: OtlpCompression::default(),
+            message_limit: 4 * 1024 * 1024,
             timeout: Duration::from_secs(10),
             certificate: None,
             client_certificate: None,
@@ -91,6 +95,8 @@ impl OtlpSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let there = self.protocol != OtlpProtocol::Grpc || cfg!(feature = "otlp-grpc");
         ConfigError::check(there, "otlp_settings.protocol", "grpc", PROTOCOLS)?;
+        let limit = self.message_limit;
+        ConfigError::check(limit >= 1_024, "otlp_settings.message_limit", limit, "at least 1024 bytes")?;
         ConfigError::check(!self.timeout.is_zero(), "otlp_settings.timeout", self.timeout, "more than zero")
     }
 }
@@ -117,6 +123,7 @@ impl fmt::Debug for OtlpSettings {
             // Their values are secrets.
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("compression", &self.compression)
+            .field("message_limit", &self.message_limit)
             .field("timeout", &self.timeout)
             .field("certificate", &self.certificate)
             .field("client_certificate", &self.client_certificate)

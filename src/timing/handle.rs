@@ -12,7 +12,7 @@ use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
 use crate::clock::{self, Tick};
 use crate::lanes::Lanes;
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::{ByResult, FailureKind, Outcome};
 use crate::signal::{self, DurationRecorder, Emit, Source};
 
 /// Times calls; see the [module](crate::timing). Clones share what they count.
@@ -71,7 +71,7 @@ impl Timing {
 
     /// A layer for any [`tower::Service`]; response and error pass unchanged.
     #[must_use]
-    pub fn layer(&self) -> TimingLayer {
+    pub fn layer<K>(&self) -> TimingLayer<ByResult, K> {
         TimingLayer::new(Arc::clone(&self.meter))
     }
 

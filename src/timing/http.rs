@@ -14,13 +14,13 @@ use super::call::{Call, Side};
 use super::exchange::Exchange;
 use super::handle::{Meter, Timing};
 use super::server_timing::ServerTiming;
-use crate::error::ConfigError;
+use crate::error::{ByError, Cause, ConfigError};
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
-use crate::outcome::{ByHttpStatus, Classify, ObservedBody, Streamed};
+use crate::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that is timed to its end.
-pub type ResponseBody<B, C = ByHttpStatus> = ObservedBody<B, C, Exchange>;
+pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Exchange>;
 
 type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
 
@@ -41,7 +41,7 @@ impl Timing {
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_server_layer(&self) -> HttpTimingLayer<ByHttpStatus> {
+    pub fn http_server_layer<K>(&self) -> HttpTimingLayer<ByHttpStatus, K> {
         self.http(Side::HttpServer, ByHttpStatus)
     }
 
@@ -50,7 +50,7 @@ impl Timing {
     /// Servers are told apart by the host and port that requests name, up to 1,000 of them; the rest is `_OTHER`.
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_client_layer(&self) -> HttpTimingLayer<ByHttpStatus> {
+    pub fn http_client_layer<K>(&self) -> HttpTimingLayer<ByHttpStatus, K> {
         self.http(Side::HttpClient, ByHttpStatus)
     }
 
@@ -60,7 +60,7 @@ impl Timing {
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_server_layer(&self) -> HttpTimingLayer<ByGrpcStatus> {
+    pub fn grpc_server_layer<K>(&self) -> HttpTimingLayer<ByGrpcStatus, K> {
         self.http(Side::RpcServer, ByGrpcStatus)
     }
 
@@ -68,30 +68,34 @@ impl Timing {
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_client_layer(&self) -> HttpTimingLayer<ByGrpcStatus> {
+    pub fn grpc_client_layer<K>(&self) -> HttpTimingLayer<ByGrpcStatus, K> {
         self.http(Side::RpcClient, ByGrpcStatus)
     }
 
-    fn http<C>(&self, side: Side, classifier: C) -> HttpTimingLayer<C> {
-        HttpTimingLayer { meter: Arc::clone(&self.meter), side, classifier, route: None, server_timing: None }
+    fn http<C, K>(&self, side: Side, classifier: C) -> HttpTimingLayer<C, K> {
+        let (meter, classifier) = (Arc::clone(&self.meter), ByCause::new(classifier));
+        HttpTimingLayer { meter, side, classifier, route: None, server_timing: None }
     }
 }
 
 /// Times the exchanges of an HTTP or gRPC service: see [`Timing::http_server_layer`].
-#[derive(Clone)]
-pub struct HttpTimingLayer<C = ByHttpStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct HttpTimingLayer<C = ByHttpStatus, K = ByError> {
     meter: Arc<Meter>,
     side: Side,
-    classifier: C,
+    classifier: ByCause<C, K>,
     route: Option<Route>,
     server_timing: Option<ServerTiming>,
 }
 
-impl<C> HttpTimingLayer<C> {
-    /// Lets `classifier` decide what failed.
-    pub fn classify<D>(self, classifier: D) -> HttpTimingLayer<D> {
-        let Self { meter, side, classifier: _, route, server_timing } = self;
-        HttpTimingLayer { meter, side, classifier, route, server_timing }
+cloned! { HttpTimingLayer<C; K> { meter, side, classifier, route, server_timing } }
+
+impl<C, K> HttpTimingLayer<C, K> {
+    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> HttpTimingLayer<D, K> {
+        let Self { meter, side, classifier: before, route, server_timing } = self;
+        HttpTimingLayer { meter, side, classifier: before.with(classifier), route, server_timing }
     }
 
     /// Tells the route that a request matched, which becomes `http.route` on a server. Routes must be few: beyond
@@ -116,9 +120,8 @@ impl<C> HttpTimingLayer<C> {
     /// ```
     /// # fn main() -> Result<(), campanile::ConfigError> {
     /// let timing = campanile::Timing::new("orders");
-    /// let layer = timing.http_server_layer().server_timing("app")?;
-    /// assert!(timing.http_server_layer().server_timing("not a token").is_err());
-    /// # let _ = layer;
+    /// let app: axum::Router = axum::Router::new().layer(timing.http_server_layer().server_timing("app")?);
+    /// # let _ = app;
     /// # Ok(())
     /// # }
     /// ```
@@ -128,36 +131,39 @@ impl<C> HttpTimingLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for HttpTimingLayer<C> {
-    type Service = HttpTimed<S, C>;
+impl<S, C: Clone, K> Layer<S> for HttpTimingLayer<C, K> {
+    type Service = HttpTimed<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpTimed { inner, layer: self.clone() }
     }
 }
 
-impl<C> fmt::Debug for HttpTimingLayer<C> {
+impl<C, K> fmt::Debug for HttpTimingLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTimingLayer").field("side", &self.side).finish_non_exhaustive()
     }
 }
 
 /// An HTTP or gRPC service whose exchanges are timed.
-#[derive(Clone, Debug)]
-pub struct HttpTimed<S, C = ByHttpStatus> {
+#[derive(Debug)]
+pub struct HttpTimed<S, C = ByHttpStatus, K = ByError> {
     inner: S,
-    layer: HttpTimingLayer<C>,
+    layer: HttpTimingLayer<C, K>,
 }
 
-impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for HttpTimed<S, C>
+cloned! { HttpTimed<S, C; K> { inner, layer } }
+
+impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpTimed<S, C, K>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: Cause<K>,
     ResBody: Body,
-    C: Classify<Parts, S::Error> + Clone,
+    C: Classify<Parts> + Clone,
 {
-    type Response = Response<ResponseBody<ResBody, C>>;
+    type Response = Response<ResponseBody<ResBody, C, K>>;
     type Error = S::Error;
-    type Future = Streamed<S::Future, C, Exchange>;
+    type Future = Streamed<S::Future, ByCause<C, K>, Exchange>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)

@@ -8,58 +8,66 @@ use tower::{Layer, Service};
 
 use super::handle::Meter;
 use super::stopwatch::Stopwatch;
-use crate::outcome::{ByResult, Classify, Judged};
+use crate::error::{ByError, Cause};
+use crate::outcome::{ByCause, ByResult, Classify, Judged};
 
 /// Times the calls of a service: see [`Timing::layer`](crate::Timing::layer).
-#[derive(Clone)]
-pub struct TimingLayer<C = ByResult> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct TimingLayer<C = ByResult, K = ByError> {
     meter: Arc<Meter>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl TimingLayer {
+cloned! { TimingLayer<C; K> { meter, classifier } }
+
+impl<K> TimingLayer<ByResult, K> {
     pub(super) fn new(meter: Arc<Meter>) -> Self {
-        Self { meter, classifier: ByResult }
+        Self { meter, classifier: ByCause::new(ByResult) }
     }
 }
 
-impl<C> TimingLayer<C> {
-    /// Lets `classifier` decide what failed, in place of [`ByResult`].
-    pub fn classify<D>(self, classifier: D) -> TimingLayer<D> {
-        TimingLayer { meter: self.meter, classifier }
+impl<C, K> TimingLayer<C, K> {
+    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a [`Classify`]`<Response>`, which a closure is
+    /// too.
+    pub fn classify<D>(self, classifier: D) -> TimingLayer<D, K> {
+        TimingLayer { meter: self.meter, classifier: self.classifier.with(classifier) }
     }
 }
 
-impl<S, C: Clone> Layer<S> for TimingLayer<C> {
-    type Service = Timed<S, C>;
+impl<S, C: Clone, K> Layer<S> for TimingLayer<C, K> {
+    type Service = Timed<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Timed { inner, meter: Arc::clone(&self.meter), classifier: self.classifier.clone() }
     }
 }
 
-impl<C> fmt::Debug for TimingLayer<C> {
+impl<C, K> fmt::Debug for TimingLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimingLayer").finish_non_exhaustive()
     }
 }
 
 /// A service whose calls are timed.
-#[derive(Clone, Debug)]
-pub struct Timed<S, C = ByResult> {
+#[derive(Debug)]
+pub struct Timed<S, C = ByResult, K = ByError> {
     inner: S,
     meter: Arc<Meter>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<S, C, Req> Service<Req> for Timed<S, C>
+cloned! { Timed<S, C; K> { inner, meter, classifier } }
+
+impl<S, C, K, Req> Service<Req> for Timed<S, C, K>
 where
     S: Service<Req>,
-    C: Classify<S::Response, S::Error> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<S::Response> + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Judged<S::Future, C, Stopwatch>;
+    type Future = Judged<S::Future, ByCause<C, K>, Stopwatch>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {

@@ -137,7 +137,7 @@ async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuit_it_ca
         .half_open(HalfOpen { permits: 2, max_wait: Duration::from_millis(500) })
         .health_probe(move || {
             let called = called.clone();
-            async move { called.call(pending::<Result<(), &str>>()).await }
+            async move { called.call(pending::<Result<(), std::io::Error>>()).await }
         })
         .build()
         .unwrap();

@@ -132,7 +132,7 @@ fn normal(random: &mut Rng) -> f64 {
     (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (random.f64() * std::f64::consts::TAU).cos()
 }
 
-type Call = Pin<Box<dyn Future<Output = Result<(), CallError<()>>>>>;
+type Call = Pin<Box<dyn Future<Output = Result<(), CallError<&'static str>>>>>;
 
 /// One way to set the limit, on a circuit of its own.
 struct Candidate {
@@ -160,7 +160,7 @@ impl Candidate {
     fn begin(&self, taken: f64, good: bool) -> Option<Call> {
         let breaker = self.breaker.clone();
         let end = Instant::now() + Duration::from_secs_f64(taken);
-        let result = if good { Ok(()) } else { Err(()) };
+        let result = if good { Ok(()) } else { Err("it failed") };
         let work = poll_fn(move |_| if Instant::now() >= end { Poll::Ready(result) } else { Poll::Pending });
         let mut call: Call = Box::pin(async move { breaker.call(work).await });
         poll(&mut call).is_pending().then_some(call)
@@ -173,7 +173,7 @@ impl Candidate {
     }
 }
 
-fn poll(call: &mut Call) -> Poll<Result<(), CallError<()>>> {
+fn poll(call: &mut Call) -> Poll<Result<(), CallError<&'static str>>> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -150,17 +150,17 @@ fn body(request: Request<ReplayBody>) -> Request<tonic::body::Body> {
     request.map(tonic::body::Body::new)
 }
 
-/// Every gRPC request is a POST, which is sent again only when it cannot have been processed; the error of a channel
-/// does not let the retry for HTTP look for that.
+/// Every gRPC request is a POST, which is sent again only when it cannot have been processed. The error of a channel
+/// tells both retries so.
 #[tokio::test(start_paused = true)]
-async fn the_retry_for_grpc_finds_out_that_there_was_no_connection() {
+async fn a_retry_finds_out_that_there_was_no_connection() {
     let (http, grpc) = (retry(), retry());
     let stack = ServiceBuilder::new()
         .layer(http.http_layer().classify(ByGrpcStatus))
         .map_request(body)
         .service(refused());
     HealthClient::new(stack).check(whole_server()).await.unwrap_err();
-    assert_eq!((http.snapshot().retries, http.snapshot().given_up[&GiveUp::NotIdempotent]), (0, 1));
+    assert_eq!((http.snapshot().retries, http.snapshot().given_up[&GiveUp::Attempts]), (2, 1));
 
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let stack = ServiceBuilder::new()

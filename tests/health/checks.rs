@@ -393,7 +393,7 @@ async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuits_it_c
         let breaker = breaker.clone();
         move || {
             let breaker = breaker.clone();
-            async move { breaker.call(pending::<Result<(), String>>()).await }
+            async move { breaker.call(pending::<Result<(), std::io::Error>>()).await }
         }
     };
     let every = exactly().timeout(Duration::from_millis(500));

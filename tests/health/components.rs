@@ -43,7 +43,7 @@ async fn p50_a_breaker_speaks_for_the_component_of_its_name() {
     let half_open = breaker
         .call(async {
             let seen = component();
-            Ok::<_, ()>((seen.status, seen.reasons[0].kind))
+            Ok::<_, &str>((seen.status, seen.reasons[0].kind))
         })
         .await;
     assert_eq!(half_open, Ok((Status::Degraded, ReasonKind::CircuitHalfOpen)));

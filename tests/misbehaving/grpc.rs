@@ -28,7 +28,7 @@ fn client(stack: &Stack, server: &Server) -> Client {
     Grpc::new(
         ServiceBuilder::new()
             .map_response(|response: http::Response<_>| response.map(Body::new))
-            .map_err(Status::from_error)
+            .map_err(|error: tonic::transport::Error| Status::from_error(error.into()))
             .layer(stack.queue.http_layer().classify(ByGrpcStatus))
             .layer(stack.retry.grpc_layer())
             .layer(stack.breaker.grpc_layer())

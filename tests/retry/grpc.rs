@@ -1,5 +1,6 @@
 //! The layer for gRPC.
 
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -243,7 +244,7 @@ async fn p10_a_refusal_by_ones_own_breaker_is_not_retried_and_that_of_another_is
 
 #[tokio::test(start_paused = true)]
 async fn a_classifier_of_ones_own_decides() {
-    let not_found = |result: Result<&http::response::Parts, &BoxError>| match result {
+    let not_found = |result: Result<&http::response::Parts, &(dyn Error + 'static)>| match result {
         Ok(head) if head.headers["grpc-status"] == "5" => Outcome::Failure(FailureKind::Error),
         _ => Outcome::Success,
     };

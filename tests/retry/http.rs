@@ -1,6 +1,7 @@
 //! The layer for HTTP.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -135,7 +136,8 @@ async fn p10_a_refusal_by_a_breaker_is_not_retried() {
     let breaker = CircuitBreaker::builder("payments").build().unwrap();
     breaker.force_open();
     let retry = retry();
-    let all_fail = |_: Result<&http::response::Parts, &BoxError>| Outcome::Failure(FailureKind::Error);
+    let all_fail =
+        |_: Result<&http::response::Parts, &(dyn Error + 'static)>| Outcome::Failure(FailureKind::Error);
     let inner = Inner::new([]);
     let began = Instant::now();
     let service = ServiceBuilder::new()
@@ -496,7 +498,7 @@ async fn a_span_for_each_attempt_can_have_its_resend_count() {
 #[tokio::test(start_paused = true)]
 async fn a_classifier_of_ones_own_decides() {
     let inner = Inner::new([status(404), status(200)]);
-    let not_found = |result: Result<&http::response::Parts, &BoxError>| match result {
+    let not_found = |result: Result<&http::response::Parts, &(dyn Error + 'static)>| match result {
         Ok(head) if head.status == StatusCode::NOT_FOUND => Outcome::Failure(FailureKind::Error),
         _ => Outcome::Success,
     };

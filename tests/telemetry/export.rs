@@ -87,6 +87,30 @@ fn p34_an_exporter_that_hangs_costs_a_counter() {
 
 #[cfg(feature = "prometheus")]
 #[test]
+fn what_waits_is_bounded_by_bytes_too() {
+    in_time(|| {
+        let gate = Gate::default();
+        let mut batch = campanile::telemetry::BatchSettings::default();
+        (batch.queue, batch.queue_bytes) = (10_000, 1_000_000);
+        let builder = Telemetry::builder("test").variables(|_| None).prometheus();
+        let telemetry = builder.batch(batch).span_exporter(gate.clone()).build().unwrap();
+        let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+        let text = "x".repeat(4_000);
+        tracing::subscriber::with_default(subscriber, || {
+            (0..2_000).for_each(|_| drop(info_span!("span", text)));
+        });
+        let lost = dropped(&telemetry, "queue_full");
+        // One queue waits, and the worker may have taken as much before it was stuck.
+        let kept = 2_000.0 - lost;
+        assert!((1_000_000.0 / 5_000.0..=2.0 * 1_000_000.0 / 4_000.0).contains(&kept), "{kept}");
+        gate.open();
+        assert!(telemetry.force_flush(LONG));
+        assert_eq!(gate.exported.load(Ordering::Relaxed) as f64, kept, "each is exported or counted");
+    });
+}
+
+#[cfg(feature = "prometheus")]
+#[test]
 fn p34_an_exporter_that_panics_or_fails_costs_a_counter() {
     #[derive(Debug)]
     struct Faulty(AtomicUsize);

@@ -29,6 +29,8 @@ mod sampling;
 mod scenarios;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod scripted;
+#[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
+mod sizes;
 mod spans;
 mod trees;
 mod variables;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use campanile::Telemetry;
 use campanile::telemetry::{OtlpCompression, OtlpProtocol, OtlpSettings, TelemetryBuilder, TelemetryError};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -20,7 +21,7 @@ use crate::support::{LONG, in_time};
 type Set = Vec<(&'static str, String)>;
 
 /// Spans alone, so that every request is one of them.
-fn builder(endpoint: &str, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
+pub(crate) fn builder(endpoint: &str, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
     let mut set: Set = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
@@ -40,20 +41,31 @@ fn span(telemetry: &Telemetry) {
     tracing::subscriber::with_default(subscriber, || drop(info_span!("order")));
 }
 
-fn number(telemetry: &Telemetry, name: &str, label: (&str, &str)) -> f64 {
+pub(crate) fn number(telemetry: &Telemetry, name: &str, label: (&str, &str)) -> f64 {
     crate::red::value(&telemetry.prometheus_text(), name, &[label]).unwrap_or_default()
 }
 
-fn lost(telemetry: &Telemetry, reason: &str) -> f64 {
+pub(crate) fn lost(telemetry: &Telemetry, reason: &str) -> f64 {
     number(telemetry, "campanile_telemetry_spans_dropped_total", ("reason", reason))
 }
 
-fn failures(telemetry: &Telemetry) -> f64 {
+pub(crate) fn failures(telemetry: &Telemetry) -> f64 {
     number(telemetry, "campanile_telemetry_export_failures_total", ("signal", "traces"))
 }
 
 /// The names of the spans in a request.
 fn names(request: &Request) -> Vec<String> {
+    spans(request).into_iter().map(|span| span.name).collect()
+}
+
+pub(crate) fn spans(request: &Request) -> Vec<Span> {
+    let message = ExportTraceServiceRequest::decode(&message(request)[..]).unwrap();
+    let scopes = message.resource_spans.into_iter().flat_map(|it| it.scope_spans);
+    scopes.flat_map(|it| it.spans).collect()
+}
+
+/// The message in a request, without frame and compression.
+pub(crate) fn message(request: &Request) -> Vec<u8> {
     let mut body = request.body.to_vec();
     let mut gzip = request.headers.get("content-encoding").is_some_and(|it| it == "gzip");
     if request.headers["content-type"] == "application/grpc" {
@@ -66,12 +78,10 @@ fn names(request: &Request) -> Vec<String> {
         let packed = std::mem::take(&mut body);
         flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut body).unwrap();
     }
-    let message = ExportTraceServiceRequest::decode(&body[..]).unwrap();
-    let scopes = message.resource_spans.into_iter().flat_map(|it| it.scope_spans);
-    scopes.flat_map(|it| it.spans).map(|span| span.name).collect()
+    body
 }
 
-fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+pub(crate) fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
     match (protocol, fine) {
         ("grpc", true) => grpc(0),
         ("grpc", false) => grpc(14),
@@ -80,7 +90,7 @@ fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<byt
     }
 }
 
-const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+pub(crate) const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
 #[test]
 fn headers_and_compression_are_those_of_the_variables() {

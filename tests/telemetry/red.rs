@@ -75,10 +75,11 @@ fn p30_a_span_of_work_that_is_given_up_for_time_has_failed() {
     use campanile::Retry;
     use tracing::Instrument;
 
-    let limit = Duration::from_millis(100);
+    // A paused clock would be one for the whole process, also for threads that end.
+    let limit = Duration::from_millis(1);
     let pipeline = Pipeline::with(|builder| builder.prometheus());
     pipeline.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.unwrap().block_on(async {
             let retry = Retry::builder().max_attempts(2).attempt_timeout(limit).build().unwrap();
             let hangs = || {
@@ -110,6 +111,21 @@ fn p30_a_name_or_component_that_comes_late_counts() {
     assert!(pipeline.telemetry.health().snapshot().component(env!("CARGO_CRATE_NAME")).is_none());
 }
 
+#[derive(Debug)]
+struct Broke(std::io::Error);
+
+impl std::fmt::Display for Broke {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broke")
+    }
+}
+
+impl std::error::Error for Broke {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 #[test]
 fn failures_are_told_apart_by_kind() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
@@ -117,6 +133,11 @@ fn failures_are_told_apart_by_kind() {
         let late = std::io::Error::other("late");
         info_span!("call").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
         info_span!("call").in_scope(|| error!(error.type = "timeout", "it took too long"));
+        // By the causes of an error of any type, and else by its own type.
+        let late = Broke(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        info_span!("chain").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
+        let broke = Broke(std::io::Error::other("full"));
+        info_span!("chain").in_scope(|| error!(error = &broke as &dyn std::error::Error, "it failed"));
         drop(info_span!("call", error.type = "429"));
         let span = info_span!("call", error.type = tracing::field::Empty);
         span.record("error.type", "503");
@@ -130,6 +151,9 @@ fn failures_are_told_apart_by_kind() {
     let own = env!("CARGO_CRATE_NAME");
     for kind in ["std::io::error::Error", "timeout", "429", "503", ""] {
         assert_eq!(calls(&pipeline, own, "call", kind), 1.0, "{kind}");
+    }
+    for kind in ["timeout", "Broke"] {
+        assert_eq!(calls(&pipeline, own, "chain", kind), 1.0, "{kind}");
     }
     assert_eq!(calls(&pipeline, own, "call", "_OTHER"), 0.0);
     let other = calls(&pipeline, own, "flood", "_OTHER");

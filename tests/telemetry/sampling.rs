@@ -169,3 +169,79 @@ fn the_buffer_is_bounded_and_gives_up_the_oldest() {
     assert!((1..=80).contains(&whole), "{whole}");
     assert!(pipeline.telemetry.tail_evicted() >= 1_000 - 80, "{}", pipeline.telemetry.tail_evicted());
 }
+
+/// 100 open traces with a leaf each, then whatever `meanwhile` does, then all of them fail: how many were kept whole.
+fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) -> usize {
+    pipeline.run(|| {
+        let open: Vec<Span> = (0..100)
+            .map(|n| {
+                let root = info_span!("root", n);
+                root.in_scope(&leaf);
+                root
+            })
+            .collect();
+        meanwhile();
+        open.iter().for_each(|root| root.in_scope(|| error!("it failed")));
+    });
+    pipeline.spans().iter().filter(|span| span.name == "leaf").count()
+}
+
+#[test]
+fn a_trace_too_large_for_the_buffer_gives_up_itself() {
+    for large in [(|| (0..5_000).for_each(|_| drop(info_span!("crowd")))) as fn(), || {
+        (0..500).for_each(|_| drop(info_span!("crowd", text = "x".repeat(4_000))))
+    }] {
+        let pipeline = tail(TailSampling::new().spans(8 * 1_000).bytes(8 * 1_000_000));
+        let leaf = || drop(info_span!("leaf"));
+        let whole = whole_of_100(&pipeline, leaf, || info_span!("large").in_scope(large));
+        assert_eq!(whole, 100, "no other trace goes for it");
+        assert_eq!(pipeline.telemetry.tail_evicted(), 1);
+        assert!(!pipeline.spans().iter().any(|span| span.name == "crowd"));
+    }
+}
+
+#[test]
+fn the_buffer_is_bounded_by_bytes() {
+    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
+    let (text, leaf) = ("x".repeat(4_000), tracing::field::Empty);
+    let leaf = || {
+        // 32 kB in eight values.
+        drop(info_span!(
+            "leaf",
+            a = text,
+            b = text,
+            c = text,
+            d = text,
+            e = text,
+            f = text,
+            g = text,
+            h = text,
+            i = leaf
+        ));
+    };
+    let whole = whole_of_100(&pipeline, leaf, || {});
+    assert!((8..=8 * 3).contains(&whole), "{whole}");
+    assert!(pipeline.telemetry.tail_evicted() >= 100 - 24);
+}
+
+#[test]
+fn a_trace_that_matters_does_not_wait_for_its_root() {
+    let pipeline = tail(TailSampling::new().spans(80));
+    pipeline.run(|| {
+        let root = info_span!("root");
+        root.in_scope(|| {
+            drop(info_span!("before"));
+            assert!(pipeline.spans().is_empty());
+            info_span!("fails").in_scope(|| error!("it failed"));
+            assert_eq!(names(&pipeline.spans()), ["before", "fails"]);
+            // More than the buffer holds, and other traces that crowd it.
+            (0..200).for_each(|_| drop(info_span!("after")));
+        });
+        let others: Vec<Span> = (0..1_000).map(|_| info_span!("other")).collect();
+        root.in_scope(|| drop(info_span!("last")));
+        drop((root, others));
+    });
+    let spans = pipeline.spans();
+    assert_eq!(spans.len(), 2 + 200 + 2);
+    assert_eq!(names(&spans)[202..], ["last", "root"]);
+}

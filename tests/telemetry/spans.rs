@@ -131,9 +131,41 @@ fn an_error_brings_its_causes() {
     };
     assert_eq!(get(0, "exception.message").as_deref(), Some("no order"));
     assert_eq!(get(0, "exception.stacktrace").as_deref(), Some("no order\ncaused by: connection refused"));
-    assert_eq!(get(0, "exception.type"), None);
+    assert_eq!(get(0, "exception.type").as_deref(), Some("Outer"));
     assert_eq!(get(1, "exception.type").as_deref(), Some("std::io::error::Error"));
     assert_eq!(span.status, Status::error("full"));
+}
+
+/// It is its own source.
+#[derive(Debug)]
+struct Ring;
+
+impl fmt::Display for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ring")
+    }
+}
+
+impl Error for Ring {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self)
+    }
+}
+
+#[test]
+fn an_error_that_is_its_own_source_has_an_end() {
+    let mut unlimited = campanile::telemetry::SpanLimits::default();
+    unlimited.value_length = usize::MAX;
+    let pipeline = Pipeline::with(|builder| builder.limits(unlimited));
+    pipeline.run(|| {
+        let _span = info_span!("order", error = &Ring as &(dyn Error + 'static)).entered();
+        error!(error = &Ring as &(dyn Error + 'static), "giving up");
+    });
+    let span = pipeline.span("order");
+    for attributes in [&span.attributes, &span.events[0].attributes] {
+        let told = attributes.iter().find(|it| it.key.as_str() == "exception.stacktrace").unwrap();
+        assert_eq!(told.value.as_str().matches("caused by: ring").count(), 127);
+    }
 }
 
 #[tracing::instrument(err)]

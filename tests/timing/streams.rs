@@ -21,7 +21,7 @@ type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Infallible>>;
 /// A response of a good head whose body the test sends.
 async fn stream<C>(layer: HttpTimingLayer<C>) -> (impl Body + Unpin, Frames)
 where
-    C: Classify<Parts, Infallible> + Clone,
+    C: Classify<Parts> + Clone,
 {
     let (frames, receiver) = mpsc::unbounded_channel();
     let receiver = std::sync::Mutex::new(Some(receiver));
@@ -45,7 +45,7 @@ fn poll(body: &mut (impl Body + Unpin)) -> bool {
 /// What a timing counts when the reader of a stream leaves that was silent for so long.
 async fn left_after<C>(timing: &Timing, layer: HttpTimingLayer<C>, silent: Duration) -> TimingSnapshot
 where
-    C: Classify<Parts, Infallible> + Clone,
+    C: Classify<Parts> + Clone,
 {
     let (mut body, frames) = stream(layer).await;
     frames.send(Ok(Frame::data(Bytes::from_static(b"half")))).unwrap();
@@ -61,7 +61,7 @@ where
 
 async fn check<C>(layer: impl Fn(&Timing) -> HttpTimingLayer<C>)
 where
-    C: Classify<Parts, Infallible> + Clone,
+    C: Classify<Parts> + Clone,
 {
     let timing = Timing::new("streams");
     let seen = left_after(&timing, layer(&timing), Duration::from_millis(1_001)).await;

@@ -10,8 +10,8 @@ use super::snapshot::KeyedSnapshot;
 use crate::breaker::handle::CircuitBreaker;
 use crate::breaker::settings::BreakerSettings;
 use crate::breaker::transition::Transitions;
-use crate::error::{CallError, ConfigError};
-use crate::outcome::{ByResult, Classify};
+use crate::error::{CallError, Cause, ConfigError};
+use crate::outcome::{ByCause, ByResult, Classify};
 use crate::roll::Roll;
 use crate::signal;
 
@@ -127,16 +127,16 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         KeyedLayer::new(self.clone())
     }
 
-    /// Runs `work` if the circuit of `key` lets it, for code that is no service.
+    /// Runs `work` if the circuit of `key` lets it, for code that is no service: see [`CircuitBreaker::call`].
     ///
     /// # Errors
     /// [`CallError::Rejected`] when the circuit refused, [`CallError::Inner`] when the work failed.
-    pub async fn call<T, E, W>(&self, key: K, work: W) -> Result<T, CallError<E>>
+    pub async fn call<T, E, W, M>(&self, key: K, work: W) -> Result<T, CallError<E>>
     where
         W: Future<Output = Result<T, E>>,
-        E: 'static,
+        E: Cause<M>,
     {
-        self.circuit(key).call_with(ByResult, work).await
+        self.circuit(key).call_with(ByCause::new(ByResult), work).await
     }
 
     /// [`KeyedBreaker::call`] with a rule of one's own for what failed.

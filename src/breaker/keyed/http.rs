@@ -14,9 +14,10 @@ use super::handle::KeyedBreaker;
 #[cfg(feature = "grpc")]
 use crate::breaker::http::refuse_grpc;
 use crate::breaker::http::{HttpResponseFuture, Refuse, ResponseBody, refuse_http};
+use crate::error::{ByError, Cause};
 #[cfg(feature = "grpc")]
 use crate::outcome::ByGrpcStatus;
-use crate::outcome::{ByHttpStatus, Classify};
+use crate::outcome::{ByCause, ByHttpStatus, Classify};
 
 impl<K: Key, F: Clone> KeyedBreaker<K, F> {
     /// A layer for services of `http::Request` and `http::Response`, on servers (axum's `Router::layer` takes it as it
@@ -25,8 +26,8 @@ impl<K: Key, F: Clone> KeyedBreaker<K, F> {
     /// A refusal is a response, as with [`CircuitBreaker::http_layer`](crate::CircuitBreaker::http_layer).
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_layer(&self) -> KeyedHttpLayer<K, F, ByHttpStatus> {
-        KeyedHttpLayer { breaker: self.clone(), classifier: ByHttpStatus, refuse: refuse_http }
+    pub fn http_layer<M>(&self) -> KeyedHttpLayer<K, F, ByHttpStatus, M> {
+        KeyedHttpLayer { breaker: self.clone(), classifier: ByCause::new(ByHttpStatus), refuse: refuse_http }
     }
 
     /// A layer for gRPC services over HTTP, such as tonic's, on servers and on clients.
@@ -35,27 +36,30 @@ impl<K: Key, F: Clone> KeyedBreaker<K, F> {
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_layer(&self) -> KeyedHttpLayer<K, F, ByGrpcStatus> {
-        KeyedHttpLayer { breaker: self.clone(), classifier: ByGrpcStatus, refuse: refuse_grpc }
+    pub fn grpc_layer<M>(&self) -> KeyedHttpLayer<K, F, ByGrpcStatus, M> {
+        KeyedHttpLayer { breaker: self.clone(), classifier: ByCause::new(ByGrpcStatus), refuse: refuse_grpc }
     }
 }
 
 /// Puts an HTTP or gRPC service behind a circuit for each key: see [`KeyedBreaker::http_layer`].
-pub struct KeyedHttpLayer<K, F, C = ByHttpStatus> {
+///
+/// `M` is inferred: see [`Cause`](crate::error::Cause).
+pub struct KeyedHttpLayer<K, F, C = ByHttpStatus, M = ByError> {
     breaker: KeyedBreaker<K, F>,
-    classifier: C,
+    classifier: ByCause<C, M>,
     refuse: Refuse,
 }
 
-impl<K, F, C> KeyedHttpLayer<K, F, C> {
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts, S::Error>`.
-    pub fn classify<D>(self, classifier: D) -> KeyedHttpLayer<K, F, D> {
+impl<K, F, C, M> KeyedHttpLayer<K, F, C, M> {
+    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> KeyedHttpLayer<K, F, D, M> {
+        let classifier = self.classifier.with(classifier);
         KeyedHttpLayer { breaker: self.breaker, classifier, refuse: self.refuse }
     }
 }
 
-impl<S, K, F: Clone, C: Clone> Layer<S> for KeyedHttpLayer<K, F, C> {
-    type Service = KeyedHttpService<S, K, F, C>;
+impl<S, K, F: Clone, C: Clone, M> Layer<S> for KeyedHttpLayer<K, F, C, M> {
+    type Service = KeyedHttpService<S, K, F, C, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
         KeyedHttpService {
@@ -66,36 +70,37 @@ impl<S, K, F: Clone, C: Clone> Layer<S> for KeyedHttpLayer<K, F, C> {
     }
 }
 
-impl<K, F: Clone, C: Clone> Clone for KeyedHttpLayer<K, F, C> {
+impl<K, F: Clone, C: Clone, M> Clone for KeyedHttpLayer<K, F, C, M> {
     fn clone(&self) -> Self {
         Self { breaker: self.breaker.clone(), classifier: self.classifier.clone(), refuse: self.refuse }
     }
 }
 
-impl<K, F, C> fmt::Debug for KeyedHttpLayer<K, F, C> {
+impl<K, F, C, M> fmt::Debug for KeyedHttpLayer<K, F, C, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedHttpLayer").field("breaker", &self.breaker).finish_non_exhaustive()
     }
 }
 
 /// An HTTP or gRPC service behind a circuit for each key.
-pub struct KeyedHttpService<S, K, F, C = ByHttpStatus> {
+pub struct KeyedHttpService<S, K, F, C = ByHttpStatus, M = ByError> {
     gate: Gate<S, K, F>,
-    classifier: C,
+    classifier: ByCause<C, M>,
     refuse: Refuse,
 }
 
-impl<S, K, F, C, ReqBody, ResBody> Service<Request<ReqBody>> for KeyedHttpService<S, K, F, C>
+impl<S, K, F, C, M, ReqBody, ResBody> Service<Request<ReqBody>> for KeyedHttpService<S, K, F, C, M>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S::Error: Cause<M>,
     ResBody: Body,
     K: Key,
     F: Fn(&Request<ReqBody>) -> K,
-    C: Classify<Parts, S::Error> + Clone,
+    C: Classify<Parts> + Clone,
 {
-    type Response = Response<ResponseBody<ResBody, C>>;
+    type Response = Response<ResponseBody<ResBody, C, M>>;
     type Error = S::Error;
-    type Future = HttpResponseFuture<S::Future, C>;
+    type Future = HttpResponseFuture<S::Future, ByCause<C, M>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -108,13 +113,13 @@ where
     }
 }
 
-impl<S: Clone, K, F: Clone, C: Clone> Clone for KeyedHttpService<S, K, F, C> {
+impl<S: Clone, K, F: Clone, C: Clone, M> Clone for KeyedHttpService<S, K, F, C, M> {
     fn clone(&self) -> Self {
         Self { gate: self.gate.clone(), classifier: self.classifier.clone(), refuse: self.refuse }
     }
 }
 
-impl<S: fmt::Debug, K, F, C> fmt::Debug for KeyedHttpService<S, K, F, C> {
+impl<S: fmt::Debug, K, F, C, M> fmt::Debug for KeyedHttpService<S, K, F, C, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedHttpService").field("gate", &self.gate).finish_non_exhaustive()
     }

@@ -13,14 +13,14 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
 use super::kept::{Kept, of_head};
-use crate::attempts::{Record, Said, shown};
+use crate::attempts::{MESSAGE, Record, Said};
 use crate::clock;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
-use crate::dead_letter::failure::{Ended, Failure, classified};
+use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
-use crate::outcome::BoxingErrors;
-use crate::outcome::{ByGrpcStatus, Classify, Outcome, kind_of};
+use crate::error::{ByError, Cause};
+use crate::outcome::{ByCause, ByGrpcStatus, Classify, FailureKind, Outcome, shown};
 use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -33,7 +33,6 @@ impl DeadLetterQueue {
     /// - **What is kept** are the messages of the call as they went over the wire, up to
     ///   [`Builder::body_cap`](crate::dead_letter::Builder::body_cap), and its metadata. A secret inside of a message
     ///   is not seen: see [`Builder::opaque_bodies`](crate::dead_letter::Builder::opaque_bodies).
-    /// - The error type becomes [`tower::BoxError`]: only so can that of a tonic channel be asked for its causes.
     ///
     /// [`DeadLetterQueue::redrive_http`] sends calls again, and takes any code but `OK` for a failure.
     ///
@@ -58,67 +57,68 @@ impl DeadLetterQueue {
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_layer(&self) -> GrpcDeadLetterLayer {
-        GrpcDeadLetterLayer { core: Arc::clone(self.core()), classifier: ByGrpcStatus }
+    pub fn grpc_layer<K>(&self) -> GrpcDeadLetterLayer<ByGrpcStatus, K> {
+        GrpcDeadLetterLayer { core: Arc::clone(self.core()), classifier: ByCause::new(ByGrpcStatus) }
     }
 }
 
 /// Parks the calls that a gRPC service fails: see [`DeadLetterQueue::grpc_layer`].
-#[derive(Clone)]
-pub struct GrpcDeadLetterLayer<C = ByGrpcStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct GrpcDeadLetterLayer<C = ByGrpcStatus, K = ByError> {
     core: Arc<Core>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<C> GrpcDeadLetterLayer<C> {
+cloned! { GrpcDeadLetterLayer<C; K> { core, classifier } }
+
+impl<C, K> GrpcDeadLetterLayer<C, K> {
     /// Lets `classifier` decide what failed, in place of [`ByGrpcStatus`]: a
-    /// [`Classify`]`<http::response::Parts, BoxError>`.
-    pub fn classify<D>(self, classifier: D) -> GrpcDeadLetterLayer<D> {
-        GrpcDeadLetterLayer { core: self.core, classifier }
+    /// [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> GrpcDeadLetterLayer<D, K> {
+        GrpcDeadLetterLayer { core: self.core, classifier: self.classifier.with(classifier) }
     }
 }
 
-impl<S, C: Clone> Layer<S> for GrpcDeadLetterLayer<C> {
-    type Service = GrpcDeadLetter<BoxingErrors<S>, C>;
+impl<S, C: Clone, K> Layer<S> for GrpcDeadLetterLayer<C, K> {
+    type Service = GrpcDeadLetter<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        GrpcDeadLetter {
-            inner: BoxingErrors::new(inner),
-            core: Arc::clone(&self.core),
-            classifier: self.classifier.clone(),
-        }
+        GrpcDeadLetter { inner, core: Arc::clone(&self.core), classifier: self.classifier.clone() }
     }
 }
 
-impl<C> fmt::Debug for GrpcDeadLetterLayer<C> {
+impl<C, K> fmt::Debug for GrpcDeadLetterLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcDeadLetterLayer").field("queue", &self.core.name).finish_non_exhaustive()
     }
 }
 
 /// A gRPC service whose failed calls are parked.
-#[derive(Clone)]
-pub struct GrpcDeadLetter<S, C = ByGrpcStatus> {
+pub struct GrpcDeadLetter<S, C = ByGrpcStatus, K = ByError> {
     inner: S,
     core: Arc<Core>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<S, C, B, R> Service<Request<B>> for GrpcDeadLetter<S, C>
+cloned! { GrpcDeadLetter<S, C; K> { inner, core, classifier } }
+
+impl<S, C, K, B, R> Service<Request<B>> for GrpcDeadLetter<S, C, K>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>, Error = BoxError>,
-    C: Classify<Parts, BoxError> + Clone,
+    S: Service<Request<ReplayBody>, Response = Response<R>>,
+    S::Error: Cause<K>,
+    C: Classify<Parts> + Clone,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     R: Body,
-    R::Error: fmt::Display + 'static,
+    R::Error: fmt::Display,
 {
-    type Response = Response<GrpcDeadLetterBody<R, C>>;
-    type Error = BoxError;
-    type Future = DeadLetterFuture<S::Future, GrpcKept<C>, Result<Self::Response, BoxError>>;
+    type Response = Response<GrpcDeadLetterBody<R, C, K>>;
+    type Error = S::Error;
+    type Future = DeadLetterFuture<S::Future, GrpcKept<C, K>, Result<Self::Response, S::Error>>;
 
     #[inline]
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
@@ -129,7 +129,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, C> fmt::Debug for GrpcDeadLetter<S, C> {
+impl<S: fmt::Debug, C, K> fmt::Debug for GrpcDeadLetter<S, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcDeadLetter")
             .field("queue", &self.core.name)
@@ -141,41 +141,42 @@ impl<S: fmt::Debug, C> fmt::Debug for GrpcDeadLetter<S, C> {
 /// What is kept of a call.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct GrpcKept<C>(Kept<C>);
+pub struct GrpcKept<C, K>(Kept<ByCause<C, K>>);
 
-impl<C> Awaits for GrpcKept<C> {
+impl<C, K> Awaits for GrpcKept<C, K> {
     fn awaits_caller(&self) -> bool {
         self.0.awaits_caller()
     }
 }
 
-type Answer<R, C> = Result<Response<GrpcDeadLetterBody<R, C>>, BoxError>;
+type Answer<R, C, K, E> = Result<Response<GrpcDeadLetterBody<R, C, K>>, E>;
 
-impl<R, C> Examine<Result<Response<R>, BoxError>, Answer<R, C>> for GrpcKept<C>
+impl<R, C, K, E> Examine<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcKept<C, K>
 where
     R: Body,
-    R::Error: fmt::Display + 'static,
-    C: Classify<Parts, BoxError>,
+    R::Error: fmt::Display,
+    E: Cause<K>,
+    C: Classify<Parts>,
 {
-    fn pass(result: Result<Response<R>, BoxError>) -> Answer<R, C> {
+    fn pass(result: Result<Response<R>, E>) -> Answer<R, C, K, E> {
         let bare = |body| GrpcDeadLetterBody { body: Some(body), watch: None, held: None, parking: None };
         result.map(|response| response.map(bare))
     }
 
-    fn judge(&self, output: Answer<R, C>) -> (Answer<R, C>, Option<Box<Failure>>) {
+    fn judge(&self, output: Answer<R, C, K, E>) -> (Answer<R, C, K, E>, Option<Box<Failure>>) {
         match output {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                let mut outcome = self.0.classifier.classify(Ok(&head));
+                let classifier: &dyn Classify<Parts, E> = &self.0.classifier;
+                let mut outcome = classifier.classify(Ok(&head));
                 if outcome == Outcome::Success && body.is_end_stream() {
-                    outcome = self.0.classifier.classify_end(Some(&head.headers));
+                    outcome = classifier.classify_end(Some(&head.headers));
                 }
                 let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
                 (Ok(Response::from_parts(head, body)), failure)
             }
             Err(error) => {
-                let failure = classified(&self.0.classifier, &error)
-                    .map(|kind| Box::new(Failure::of_error(kind, error.as_ref())));
+                let failure = self.0.of_error(&error);
                 (Err(error), failure)
             }
         }
@@ -186,10 +187,10 @@ where
     }
 
     /// The head tells of no failure; the trailers may.
-    fn go_on(mut self, mut output: Answer<R, C>) -> Answer<R, C> {
+    fn go_on(mut self, mut output: Answer<R, C, K, E>) -> Answer<R, C, K, E> {
         match &mut output {
             Ok(response) if !response.body().is_end_stream() => {
-                let end = <C as Classify<Parts, BoxError>>::classify_end;
+                let end = <ByCause<C, K> as Classify<Parts, E>>::classify_end;
                 response.body_mut().watch = Some(Watch { kept: self.0, end });
             }
             _ => self.0.let_go(),
@@ -199,12 +200,12 @@ where
 }
 
 /// A call whose end is not known yet.
-struct Watch<C> {
-    kept: Kept<C>,
-    end: fn(&C, Option<&HeaderMap>) -> Outcome,
+struct Watch<C, K> {
+    kept: Kept<ByCause<C, K>>,
+    end: fn(&ByCause<C, K>, Option<&HeaderMap>) -> Outcome,
 }
 
-impl<C> Watch<C> {
+impl<C, K> Watch<C, K> {
     fn park(mut self, failure: Option<Failure>) -> Option<Step> {
         let Some(failure) = failure else {
             self.kept.let_go();
@@ -220,30 +221,30 @@ type Held<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
 pin_project! {
     /// The body of a response that passed a [`GrpcDeadLetter`]: the same frames. Trailers that tell of a failure wait
     /// until the call is parked.
-    pub struct GrpcDeadLetterBody<B, C>
+    pub struct GrpcDeadLetterBody<B, C, K = ByError>
     where
         B: Body,
     {
         #[pin]
         body: Option<B>,
-        watch: Option<Watch<C>>,
+        watch: Option<Watch<C, K>>,
         // What comes next once the call is parked.
         held: Option<Held<B>>,
         parking: Option<Step>,
     }
 }
 
-impl<B: Body, C> Default for GrpcDeadLetterBody<B, C> {
+impl<B: Body, C, K> Default for GrpcDeadLetterBody<B, C, K> {
     /// An empty body: layers further out that answer by themselves want one.
     fn default() -> Self {
         Self { body: None, watch: None, held: None, parking: None }
     }
 }
 
-impl<B, C> Body for GrpcDeadLetterBody<B, C>
+impl<B, C, K> Body for GrpcDeadLetterBody<B, C, K>
 where
     B: Body,
-    B::Error: fmt::Display + 'static,
+    B::Error: fmt::Display,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -271,7 +272,7 @@ where
                     let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
                     judged(trailers).map(|kind| Failure::said(kind, said))
                 }
-                Some(Err(error)) => Some(Failure::new(kind_of(error), "body", &shown(error))),
+                Some(Err(error)) => Some(Failure::new(FailureKind::Error, "body", &shown(error, MESSAGE))),
                 None => judged(None).map(|kind| Failure::said(kind, no_status())),
             };
             *this.parking = watch.park(failure);
@@ -297,7 +298,7 @@ fn no_status() -> Said {
     Said::new("UNKNOWN", "the response ended without a status")
 }
 
-impl<B: Body, C> fmt::Debug for GrpcDeadLetterBody<B, C> {
+impl<B: Body, C, K> fmt::Debug for GrpcDeadLetterBody<B, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcDeadLetterBody").field("watched", &self.watch.is_some()).finish_non_exhaustive()
     }

@@ -18,8 +18,8 @@ use crate::dead_letter::failure::{Ended, Failure, classified};
 use crate::dead_letter::future::{Awaits, Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
-use crate::error::Rejected;
-use crate::outcome::{Classify, FailureKind, is_for_time, within};
+use crate::error::{Cause, Rejected};
+use crate::outcome::{ByCause, Classify, FailureKind, is_for_time, within};
 use crate::panics::caught;
 use crate::replay::{Captured, ReplayBody, Upload};
 use crate::signal::TraceIds;
@@ -223,10 +223,18 @@ fn traceparent(headers: &HeaderMap) -> Option<TraceIds> {
         .then(|| TraceIds { trace_id: trace_id.to_owned(), span_id: span_id.to_owned() })
 }
 
-impl<C, B, E> Examine<Result<Response<B>, E>, Result<Response<B>, E>> for Kept<C>
+impl<C: Classify<response::Parts>, K> Kept<ByCause<C, K>> {
+    /// Why a call failed that ended with this error, if it did.
+    pub(super) fn of_error<E: Cause<K>>(&self, error: &E) -> Option<Box<Failure>> {
+        let kind = classified(&self.classifier, error)?;
+        Some(Box::new(error.ask(|error| Failure::of_error(kind, error))))
+    }
+}
+
+impl<C, K, B, E> Examine<Result<Response<B>, E>, Result<Response<B>, E>> for Kept<ByCause<C, K>>
 where
-    E: fmt::Display + 'static,
-    C: Classify<response::Parts, E>,
+    E: Cause<K>,
+    C: Classify<response::Parts>,
 {
     #[inline]
     fn pass(result: Result<Response<B>, E>) -> Result<Response<B>, E> {
@@ -237,13 +245,12 @@ where
         match output {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                let outcome = self.classifier.classify(Ok(&head));
+                let outcome = Classify::<_, E>::classify(&self.classifier, Ok(&head));
                 let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
                 (Ok(Response::from_parts(head, body)), failure)
             }
             Err(error) => {
-                let failure =
-                    classified(&self.classifier, &error).map(|kind| Box::new(Failure::of_any(kind, &error)));
+                let failure = self.of_error(&error);
                 (Err(error), failure)
             }
         }

@@ -21,7 +21,8 @@ use tower::{BoxError, Layer, Service};
 use super::DeadLetterQueue;
 use super::core::Core;
 use super::future::DeadLetterFuture;
-use crate::outcome::{ByHttpStatus, Classify};
+use crate::error::{ByError, Cause};
+use crate::outcome::{ByCause, ByHttpStatus, Classify};
 use crate::replay::ReplayBody;
 
 /// The header by which a server knows that it has seen a request before.
@@ -71,58 +72,62 @@ impl DeadLetterQueue {
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_layer(&self) -> HttpDeadLetterLayer {
-        HttpDeadLetterLayer { core: Arc::clone(self.core()), classifier: ByHttpStatus }
+    pub fn http_layer<K>(&self) -> HttpDeadLetterLayer<ByHttpStatus, K> {
+        HttpDeadLetterLayer { core: Arc::clone(self.core()), classifier: ByCause::new(ByHttpStatus) }
     }
 }
 
 /// Parks the HTTP requests that a service fails: see [`DeadLetterQueue::http_layer`].
-#[derive(Clone)]
-pub struct HttpDeadLetterLayer<C = ByHttpStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct HttpDeadLetterLayer<C = ByHttpStatus, K = ByError> {
     core: Arc<Core>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<C> HttpDeadLetterLayer<C> {
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts, S::Error>`.
-    pub fn classify<D>(self, classifier: D) -> HttpDeadLetterLayer<D> {
-        HttpDeadLetterLayer { core: self.core, classifier }
+cloned! { HttpDeadLetterLayer<C; K> { core, classifier } }
+
+impl<C, K> HttpDeadLetterLayer<C, K> {
+    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> HttpDeadLetterLayer<D, K> {
+        HttpDeadLetterLayer { core: self.core, classifier: self.classifier.with(classifier) }
     }
 }
 
-impl<S, C: Clone> Layer<S> for HttpDeadLetterLayer<C> {
-    type Service = HttpDeadLetter<S, C>;
+impl<S, C: Clone, K> Layer<S> for HttpDeadLetterLayer<C, K> {
+    type Service = HttpDeadLetter<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpDeadLetter { inner, core: Arc::clone(&self.core), classifier: self.classifier.clone() }
     }
 }
 
-impl<C> fmt::Debug for HttpDeadLetterLayer<C> {
+impl<C, K> fmt::Debug for HttpDeadLetterLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpDeadLetterLayer").field("queue", &self.core.name).finish_non_exhaustive()
     }
 }
 
 /// An HTTP service whose failed requests are parked.
-#[derive(Clone)]
-pub struct HttpDeadLetter<S, C = ByHttpStatus> {
+pub struct HttpDeadLetter<S, C = ByHttpStatus, K = ByError> {
     inner: S,
     core: Arc<Core>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<S, C, B, ResB> Service<Request<B>> for HttpDeadLetter<S, C>
+cloned! { HttpDeadLetter<S, C; K> { inner, core, classifier } }
+
+impl<S, C, K, B, ResB> Service<Request<B>> for HttpDeadLetter<S, C, K>
 where
     S: Service<Request<ReplayBody>, Response = Response<ResB>>,
-    S::Error: fmt::Display + 'static,
-    C: Classify<response::Parts, S::Error> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<response::Parts> + Clone,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<ResB>;
     type Error = S::Error;
-    type Future = DeadLetterFuture<S::Future, Kept<C>, Result<Response<ResB>, S::Error>>;
+    type Future = DeadLetterFuture<S::Future, Kept<ByCause<C, K>>, Result<Response<ResB>, S::Error>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -136,7 +141,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, C> fmt::Debug for HttpDeadLetter<S, C> {
+impl<S: fmt::Debug, C, K> fmt::Debug for HttpDeadLetter<S, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpDeadLetter")
             .field("queue", &self.core.name)

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 use tower::Service;
 
-use super::request::{Meaning, Redrivable, Redriven, Verdict};
+use super::request::{Meaning, Redrivable, Redriven, Verdict, described, of_error};
 use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
 #[cfg(feature = "grpc")]
 use crate::attempts::Said;
@@ -19,8 +20,8 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::http::{IDEMPOTENCY_KEY, LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
-use crate::error::{Rejected, as_error};
-use crate::outcome::{ByHttpStatus, Classify, FailureKind, kind_of};
+use crate::error::{Cause, Rejected};
+use crate::outcome::{ByHttpStatus, Classify, FailureKind};
 #[cfg(feature = "grpc")]
 use crate::outcome::{Outcome, code_in, grpc_outcome};
 use crate::replay::ReplayBody;
@@ -39,15 +40,19 @@ impl DeadLetterQueue {
     /// # Errors
     /// As [`DeadLetterQueue::redrive`].
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub async fn redrive_http<S, B>(&self, service: S, redrive: Redrive) -> Result<RedriveReport, StoreError>
+    pub async fn redrive_http<S, B, K>(
+        &self,
+        service: S,
+        redrive: Redrive,
+    ) -> Result<RedriveReport, StoreError>
     where
         S: Service<Request<ReplayBody>, Response = Response<B>>,
-        S::Error: Display + 'static,
+        S::Error: Cause<K>,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Display,
     {
-        self.redrive::<S, Request<ReplayBody>, HttpRedrive>(service, redrive).await
+        self.redrive::<S, Request<ReplayBody>, HttpRedrive<K>>(service, redrive).await
     }
 
     /// [`DeadLetterQueue::redrive_automatically`] for services that take HTTP requests with any body.
@@ -55,28 +60,28 @@ impl DeadLetterQueue {
     /// # Errors
     /// As [`DeadLetterQueue::redrive_automatically`].
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn redrive_automatically_http<S, B>(
+    pub fn redrive_automatically_http<S, B, K>(
         &self,
         service: S,
         settings: AutoRedrive,
     ) -> Result<AutoRedriveHandle, StoreError>
     where
         S: Service<Request<ReplayBody>, Response = Response<B>, Future: Send> + Send + 'static,
-        S::Error: Display + 'static,
+        S::Error: Cause<K>,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Display,
     {
-        self.redrive_automatically::<S, Request<ReplayBody>, HttpRedrive>(service, settings)
+        self.redrive_automatically::<S, Request<ReplayBody>, HttpRedrive<K>>(service, settings)
     }
 }
 
 /// The way of an HTTP request.
 #[doc(hidden)]
 #[derive(Debug)]
-pub enum HttpRedrive {}
+pub struct HttpRedrive<K>(Infallible, PhantomData<fn() -> K>);
 
-impl<B: From<Bytes>> Redrivable<HttpRedrive> for Request<B> {
+impl<B: From<Bytes>, K> Redrivable<HttpRedrive<K>> for Request<B> {
     fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String> {
         let Payload::Http(kept) = &letter.payload else {
             return Err("it holds a plain request".to_owned());
@@ -122,25 +127,22 @@ fn headers<B>(letter: &Letter, kept: &HttpRequest, request: &mut Request<B>) -> 
     Ok(())
 }
 
-impl<B, E> Judge<Response<B>, E> for HttpRedrive
+impl<B, E, K> Judge<Response<B>, E> for HttpRedrive<K>
 where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Display,
-    E: Display + 'static,
+    E: Cause<K>,
 {
     fn judge(result: Result<Response<B>, E>) -> Verdict {
         match result {
             Ok(response) => Verdict::Later(Box::pin(of_response(response))),
-            Err(error) => Verdict::Now(match as_error(&error).and_then(Rejected::find) {
-                Some(rejected) => Meaning::Refused(rejected.retry_after()),
-                None => Meaning::Failed(Failure::of_any(kind_of(&error), &error)),
-            }),
+            Err(error) => Verdict::Now(error.ask(of_error)),
         }
     }
 
     fn describe(error: E) -> String {
-        error.to_string()
+        error.ask(described)
     }
 }
 
@@ -150,7 +152,7 @@ where
     B::Error: Display,
 {
     let (head, body) = response.into_parts();
-    let outcome = Classify::<_, Infallible>::classify(&ByHttpStatus, Ok(&head));
+    let outcome = Classify::<_>::classify(&ByHttpStatus, Ok(&head));
     let refused = head.extensions.get::<Rejected>().map(Rejected::retry_after);
     let is_grpc = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(GRPC));
     let read = read(body, if is_grpc { u64::MAX } else { READ }).await;

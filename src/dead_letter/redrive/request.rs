@@ -1,5 +1,6 @@
 //! From a letter to a request, and from a result to a verdict.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,11 +11,12 @@ use serde::de::DeserializeOwned;
 use tower::BoxError;
 
 use super::address;
+use crate::attempts::MESSAGE;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::{Letter, Payload};
 use crate::error::Rejected;
-use crate::outcome::kind_of;
+use crate::outcome::{kind_of, line};
 use crate::store::LetterId;
 
 /// A request that can be made from a letter.
@@ -117,12 +119,12 @@ impl<Res, E: Into<BoxError>> Judge<Res, E> for PlainRequest {
     fn judge(result: Result<Res, E>) -> Verdict {
         Verdict::Now(match result {
             Ok(_) => Meaning::Success,
-            Err(error) => of_error(&error.into()),
+            Err(error) => of_error(error.into().as_ref()),
         })
     }
 
     fn describe(error: E) -> String {
-        error.into().to_string()
+        described(error.into().as_ref())
     }
 }
 
@@ -135,9 +137,15 @@ impl fmt::Debug for Verdict {
     }
 }
 
-fn of_error(error: &BoxError) -> Meaning {
-    match Rejected::find(error.as_ref()) {
+/// What an error says of a letter on its way.
+pub(super) fn of_error(error: &(dyn Error + 'static)) -> Meaning {
+    match Rejected::find(error) {
         Some(rejected) => Meaning::Refused(rejected.retry_after()),
-        None => Meaning::Failed(Failure::of_error(kind_of(error), error.as_ref())),
+        None => Meaning::Failed(Failure::of_error(kind_of(error), error)),
     }
+}
+
+/// An error and its causes in one line.
+pub(super) fn described(error: &(dyn Error + 'static)) -> String {
+    line(error, MESSAGE)
 }

@@ -1,4 +1,6 @@
-use std::fmt::Display;
+use tower::BoxError;
+
+use super::words::causes;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +33,11 @@ impl IntoFinding for () {
     }
 }
 
-impl<T: IntoFinding, E: Display> IntoFinding for Result<T, E> {
+impl<T: IntoFinding, E: Into<BoxError>> IntoFinding for Result<T, E> {
     fn into_finding(self) -> Finding {
         match self {
             Ok(found) => found.into_finding(),
-            Err(error) => Finding::Fail(error.to_string()),
+            Err(error) => Finding::Fail(causes(error.into().as_ref())),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Pools of connections.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tower::BoxError;
 
-use super::words::short;
+use super::words::causes;
 use super::{Check, Finding, patience};
 use crate::clock;
 use crate::error::ConfigError;
@@ -46,7 +46,7 @@ use crate::outcome::within;
 /// ```
 pub trait Pool: Send + Sync + 'static {
     /// Why a query fails. Health shows it, so that it should not tell secrets.
-    type Error: Display;
+    type Error: Into<BoxError>;
 
     /// Connections that are open, taken or not.
     fn size(&self) -> u64;
@@ -144,7 +144,7 @@ impl<P: Pool> Check for PoolCheck<P> {
             Ok(Err(error)) => {
                 return Finding::Fail(format!(
                     "a query failed: {}; {}",
-                    short(&error.to_string()),
+                    causes(error.into().as_ref()),
                     fill.figures()
                 ));
             }

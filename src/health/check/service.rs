@@ -44,12 +44,13 @@ pub struct ServiceCheck<S, R, C> {
 
 impl<S, R, C> ServiceCheck<S, R, C> {
     /// Calls `service` with what `request` makes, and asks `classifier` what came of it:
-    /// [`ByResult`](crate::outcome::ByResult), or a function of the result.
+    /// [`ByResult`](crate::outcome::ByResult), or a function of the result with its error in a box.
     pub fn new<Req>(service: S, request: R, classifier: C) -> Self
     where
         S: Service<Req>,
+        S::Error: Into<BoxError>,
         R: Fn() -> Req,
-        C: Classify<S::Response, S::Error>,
+        C: Classify<S::Response, BoxError>,
     {
         Self { service, request, classifier }
     }
@@ -61,17 +62,17 @@ where
     S::Future: Send,
     S::Error: Into<BoxError> + Send,
     R: Fn() -> Req + Send + Sync + 'static,
-    C: Classify<S::Response, S::Error> + Send + Sync + 'static,
+    C: Classify<S::Response, BoxError> + Send + Sync + 'static,
 {
     async fn check(&self) -> Finding {
         let mut service = self.service.clone();
-        let result = match poll_fn(|cx| service.poll_ready(cx)).await {
-            Ok(()) => service.call((self.request)()).await,
-            Err(error) => Err(error),
+        let result: Result<_, BoxError> = match poll_fn(|cx| service.poll_ready(cx)).await {
+            Ok(()) => service.call((self.request)()).await.map_err(Into::into),
+            Err(error) => Err(error.into()),
         };
         match (self.classifier.classify(result.as_ref()).failure(), result) {
             (None, _) => Finding::Pass,
-            (Some(_), Err(error)) => Finding::Fail(causes(&*error.into())),
+            (Some(_), Err(error)) => Finding::Fail(causes(&*error)),
             (Some(kind), Ok(_)) => Finding::Fail(format!("it answered, with a failure: {}", kind.as_str())),
         }
     }

@@ -1,29 +1,16 @@
 //! What checks say of others' errors.
 
 use std::error::Error;
-use std::fmt::Write;
 
 use crate::cut::shorten;
+use crate::outcome::line;
 
 /// More of what somebody else says would fill the pages of who looks at health.
 const LONGEST: usize = 240;
 
-/// An error and its causes in one line; nobody's words twice.
+/// An error and its causes in one line.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            // A `String` takes everything.
-            let _ = write!(text, ": {words}");
-        }
-        if text.len() > LONGEST {
-            break;
-        }
-        next = cause.source();
-    }
-    short(&text)
+    short(&line(error, LONGEST))
 }
 
 /// As much of it as fits into a line.

@@ -133,7 +133,7 @@ impl Action {
             Box::pin(async move {
                 match queue.redrive::<S, Req, Via>(service, redrive).await {
                     Ok(report) => said_by(&report),
-                    Err(error) => Finding::Fail(error.to_string()),
+                    failed => failed.map(|_| ()).into_finding(),
                 }
             })
         };

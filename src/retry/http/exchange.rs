@@ -13,8 +13,8 @@ use tower::{BoxError, Service};
 use super::body::RetryBody;
 use super::repeat::{Protocol, Reading, is_idempotent, never_sent};
 use crate::attempts::Said;
-use crate::error::{Rejected, TimedOut, as_error};
-use crate::outcome::{Classify, FailureKind, Outcome};
+use crate::error::{Cause, Rejected, TimedOut};
+use crate::outcome::{ByCause, Classify, FailureKind, Outcome};
 use crate::replay::Upload;
 use crate::retry::ReplayBody;
 use crate::retry::course::{Attempt, Judged, Rules};
@@ -60,16 +60,16 @@ impl Kept {
     }
 }
 
-pub(super) struct Exchange<S, C, R> {
+pub(super) struct Exchange<S, C, K, R> {
     /// For the attempts after the first. Most calls have none, and should not be larger for it.
     service: Option<Box<S>>,
-    classifier: C,
+    classifier: ByCause<C, K>,
     protocol: Protocol,
     response: PhantomData<fn() -> R>,
 }
 
-impl<S, C, R> Exchange<S, C, R> {
-    pub(super) fn new(classifier: C, protocol: Protocol) -> Self {
+impl<S, C, K, R> Exchange<S, C, K, R> {
+    pub(super) fn new(classifier: ByCause<C, K>, protocol: Protocol) -> Self {
         Self { service: None, classifier, protocol, response: PhantomData }
     }
 }
@@ -83,11 +83,11 @@ where
     service.call(Request::from_parts(kept.head, kept.body))
 }
 
-impl<S, C, R> Target for Exchange<S, C, R>
+impl<S, C, K, R> Target for Exchange<S, C, K, R>
 where
     S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
-    S::Error: 'static,
-    C: Classify<Parts, S::Error>,
+    S::Error: Cause<K>,
+    C: Classify<Parts>,
 {
     type Link = Arc<Shared<S>>;
     type Service = S;
@@ -133,7 +133,9 @@ where
         match result {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                let reading = self.protocol.read(&head, self.classifier.classify(Ok(&head)));
+                let outcome =
+                    <ByCause<C, K> as Classify<Parts, S::Error>>::classify(&self.classifier, Ok(&head));
+                let reading = self.protocol.read(&head, outcome);
                 let Reading { outcome, not_done, forbidden, asked } = reading;
                 let veto = match outcome.failure() {
                     // A circuit breaker marks its refusals so; one of another process is a plain 503.
@@ -165,7 +167,7 @@ where
     fn say(&self, output: &Self::Output) -> Said {
         match output {
             Ok(answer) => Said::by_head(answer.status(), answer.headers(), answer.extensions()),
-            Err(error) => Said::by_type(error),
+            Err(error) => error.ask(Said::by_error),
         }
     }
 
@@ -181,14 +183,15 @@ where
     }
 }
 
-fn judge_error<T, E: 'static, C: Classify<Parts, E>>(
-    classifier: &C,
+fn judge_error<T, E: Cause<K>, K, C: Classify<Parts>>(
+    classifier: &ByCause<C, K>,
     error: E,
     kept: Option<&Kept>,
 ) -> Judged<Result<T, E>> {
     let outcome = classifier.classify(Err(&error));
-    let cause = as_error(&error);
-    let refused = cause.is_some_and(|cause| Rejected::find(cause).is_some());
-    let veto = refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(cause.is_some_and(never_sent)));
+    let veto = error.ask(|error| {
+        let refused = Rejected::find(error).is_some();
+        refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(never_sent(error)))
+    });
     Judged { output: Err(error), outcome, veto, asked: None }
 }

@@ -10,8 +10,8 @@ use tower::Layer;
 
 use super::repeat::{Protocol, Reading, retry_after};
 use super::service::HttpRetrying;
-use crate::error::TimedOut;
-use crate::outcome::{BoxingErrors, ByGrpcStatus, FailureKind, Outcome, code_in};
+use crate::error::{ByError, TimedOut};
+use crate::outcome::{ByCause, ByGrpcStatus, FailureKind, Outcome, code_in};
 use crate::retry::Retry;
 use crate::retry::course::{Asked, Attempt, Rules};
 
@@ -32,8 +32,6 @@ impl Retry {
     ///   forbids another attempt.
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
     /// - When the time is up without a response, the caller gets `DEADLINE_EXCEEDED`.
-    /// - The error type becomes [`tower::BoxError`]: only so can that of a tonic channel be asked whether there was a
-    ///   connection.
     ///
     /// The rules are those of gRFC A6, but for a connection that breaks off: to A6 that is one more `UNAVAILABLE`.
     ///
@@ -62,44 +60,42 @@ impl Retry {
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-    pub fn grpc_layer(&self) -> GrpcRetryLayer {
-        GrpcRetryLayer { rules: Arc::clone(&self.rules), classifier: ByGrpcStatus }
+    pub fn grpc_layer<K>(&self) -> GrpcRetryLayer<ByGrpcStatus, K> {
+        GrpcRetryLayer { rules: Arc::clone(&self.rules), classifier: ByCause::new(ByGrpcStatus) }
     }
 }
 
 /// Retries the calls of a gRPC service: see [`Retry::grpc_layer`].
-#[derive(Clone)]
-pub struct GrpcRetryLayer<C = ByGrpcStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct GrpcRetryLayer<C = ByGrpcStatus, K = ByError> {
     rules: Arc<Rules>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<C> GrpcRetryLayer<C> {
+cloned! { GrpcRetryLayer<C; K> { rules, classifier } }
+
+impl<C, K> GrpcRetryLayer<C, K> {
     /// Lets `classifier` decide what failed, in place of [`ByGrpcStatus`]: a
-    /// [`Classify`](crate::Classify)`<http::response::Parts, tower::BoxError>`, which a closure is too.
+    /// [`Classify`](crate::Classify)`<http::response::Parts>`, which a closure is too.
     ///
     /// What it calls a success or permanent is tried again nevertheless if its code is one of
     /// [`RetrySettings::grpc_codes`](crate::retry::RetrySettings::grpc_codes).
-    pub fn classify<D>(self, classifier: D) -> GrpcRetryLayer<D> {
-        GrpcRetryLayer { rules: self.rules, classifier }
+    pub fn classify<D>(self, classifier: D) -> GrpcRetryLayer<D, K> {
+        GrpcRetryLayer { rules: self.rules, classifier: self.classifier.with(classifier) }
     }
 }
 
-impl<S: Clone, C: Clone> Layer<S> for GrpcRetryLayer<C> {
-    type Service = HttpRetrying<BoxingErrors<S>, C>;
+impl<S: Clone, C: Clone, K> Layer<S> for GrpcRetryLayer<C, K> {
+    type Service = HttpRetrying<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let protocol = Protocol::Grpc(Codes::new(&self.rules.settings.grpc_codes));
-        HttpRetrying::new(
-            BoxingErrors::new(inner),
-            Arc::clone(&self.rules),
-            self.classifier.clone(),
-            protocol,
-        )
+        HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone(), protocol)
     }
 }
 
-impl<C> fmt::Debug for GrpcRetryLayer<C> {
+impl<C, K> fmt::Debug for GrpcRetryLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcRetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
     }

@@ -7,7 +7,8 @@ use tower::Layer;
 
 use super::repeat::Protocol;
 use super::service::HttpRetrying;
-use crate::outcome::ByHttpStatus;
+use crate::error::ByError;
+use crate::outcome::{ByCause, ByHttpStatus};
 use crate::retry::Retry;
 use crate::retry::course::Rules;
 
@@ -46,37 +47,40 @@ impl Retry {
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn http_layer(&self) -> HttpRetryLayer {
-        HttpRetryLayer { rules: Arc::clone(&self.rules), classifier: ByHttpStatus }
+    pub fn http_layer<K>(&self) -> HttpRetryLayer<ByHttpStatus, K> {
+        HttpRetryLayer { rules: Arc::clone(&self.rules), classifier: ByCause::new(ByHttpStatus) }
     }
 }
 
 /// Retries the calls of an HTTP service: see [`Retry::http_layer`].
-#[derive(Clone)]
-pub struct HttpRetryLayer<C = ByHttpStatus> {
+///
+/// `K` is inferred: see [`Cause`](crate::error::Cause).
+pub struct HttpRetryLayer<C = ByHttpStatus, K = ByError> {
     rules: Arc<Rules>,
-    classifier: C,
+    classifier: ByCause<C, K>,
 }
 
-impl<C> HttpRetryLayer<C> {
+cloned! { HttpRetryLayer<C; K> { rules, classifier } }
+
+impl<C, K> HttpRetryLayer<C, K> {
     /// Lets `classifier` decide what failed and is worth another try, in place of [`ByHttpStatus`]: a
-    /// [`Classify`](crate::Classify)`<http::response::Parts, Error>`, which a closure is too.
+    /// [`Classify`](crate::Classify)`<http::response::Parts>`, which a closure is too.
     ///
     /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever it says.
-    pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D> {
-        HttpRetryLayer { rules: self.rules, classifier }
+    pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D, K> {
+        HttpRetryLayer { rules: self.rules, classifier: self.classifier.with(classifier) }
     }
 }
 
-impl<S: Clone, C: Clone> Layer<S> for HttpRetryLayer<C> {
-    type Service = HttpRetrying<S, C>;
+impl<S: Clone, C: Clone, K> Layer<S> for HttpRetryLayer<C, K> {
+    type Service = HttpRetrying<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone(), Protocol::Plain)
     }
 }
 
-impl<C> fmt::Debug for HttpRetryLayer<C> {
+impl<C, K> fmt::Debug for HttpRetryLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode, request};
 
 #[cfg(feature = "grpc")]
 use super::grpc::Codes;
-use crate::error::TimedOut;
+use crate::error::{TimedOut, causes};
 use crate::outcome::{self, Outcome};
 use crate::retry::course::{Asked, Attempt};
 
@@ -83,22 +83,22 @@ pub(super) fn is_idempotent(head: &request::Parts) -> bool {
 }
 
 /// Whether the request cannot have reached a server: there was no connection to send it on.
+///
+/// That is so where the name was not found, where the connection was refused, and where the handshake of TLS failed: all
+/// of these are errors of the connector in the clients of hyper-util, and in what stands on them, such as reqwest and
+/// tonic. Of any other client a refusal by the operating system tells it.
 pub(super) fn never_sent(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(client) = error.downcast_ref::<hyper_util::client::legacy::Error>()
-            && client.is_connect()
-        {
+    causes(error).any(|error| {
+        let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        // The kernel has these two from `connect` only. An unreachable host may have been reached before.
+        let refused = matches!(io, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable));
+        let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
+        #[cfg(feature = "grpc")]
+        if error.is::<tonic::ConnectError>() {
             return true;
         }
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::ConnectionRefused
-        {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+        refused || client.is_some_and(hyper_util::client::legacy::Error::is_connect)
+    })
 }
 
 /// The wait that a response asks for by `Retry-After`, on 429 and 503 only, where it speaks of this request. On a redirect
@@ -132,6 +132,7 @@ mod tests {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(never_sent(&refused()));
         assert!(never_sent(&crate::CallError::Inner(refused())));
+        assert!(never_sent(&io::Error::other(refused())));
         assert!(!never_sent(&io::Error::from(io::ErrorKind::ConnectionReset)));
     }
 }

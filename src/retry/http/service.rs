@@ -16,39 +16,42 @@ use tower::{BoxError, Service};
 use super::body::RetryBody;
 use super::exchange::{Exchange, Kept, send};
 use super::repeat::Protocol;
-use crate::outcome::{ByHttpStatus, Classify};
+use crate::error::{ByError, Cause};
+use crate::outcome::{ByCause, ByHttpStatus, Classify};
 use crate::retry::ReplayBody;
 use crate::retry::course::Rules;
 use crate::retry::drive::Drive;
 use crate::retry::spare::{Shared, Spare};
 
 /// An HTTP or gRPC service whose failed requests are sent again.
-#[derive(Clone, Debug)]
-pub struct HttpRetrying<S, C = ByHttpStatus> {
+#[derive(Debug)]
+pub struct HttpRetrying<S, C = ByHttpStatus, K = ByError> {
     inner: S,
     shared: Arc<Shared<S>>,
-    classifier: C,
+    classifier: ByCause<C, K>,
     protocol: Protocol,
 }
 
-impl<S: Clone, C> HttpRetrying<S, C> {
-    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C, protocol: Protocol) -> Self {
+cloned! { HttpRetrying<S, C; K> { inner, shared, classifier, protocol } }
+
+impl<S: Clone, C, K> HttpRetrying<S, C, K> {
+    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: ByCause<C, K>, protocol: Protocol) -> Self {
         let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
         Self { inner, shared, classifier, protocol }
     }
 }
 
-impl<S, C, B, R> Service<Request<B>> for HttpRetrying<S, C>
+impl<S, C, K, B, R> Service<Request<B>> for HttpRetrying<S, C, K>
 where
     S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
-    S::Error: 'static,
-    C: Classify<Parts, S::Error> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<Parts> + Clone,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<RetryBody<R>>;
     type Error = S::Error;
-    type Future = HttpRetryFuture<S, C, R>;
+    type Future = HttpRetryFuture<S, C, K, R>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -67,23 +70,23 @@ where
 
 pin_project! {
     /// The future of [`HttpRetrying`].
-    pub struct HttpRetryFuture<S, C, R>
+    pub struct HttpRetryFuture<S, C, K, R>
     where
         S: Service<Request<ReplayBody>, Response = Response<R>>,
         S: Clone,
-        S::Error: 'static,
-        C: Classify<Parts, S::Error>,
+        S::Error: Cause<K>,
+        C: Classify<Parts>,
     {
         #[pin]
-        drive: Drive<Exchange<S, C, R>>,
+        drive: Drive<Exchange<S, C, K, R>>,
     }
 }
 
-impl<S, C, R> Future for HttpRetryFuture<S, C, R>
+impl<S, C, K, R> Future for HttpRetryFuture<S, C, K, R>
 where
     S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
-    S::Error: 'static,
-    C: Classify<Parts, S::Error>,
+    S::Error: Cause<K>,
+    C: Classify<Parts>,
 {
     type Output = Result<Response<RetryBody<R>>, S::Error>;
 
@@ -92,11 +95,11 @@ where
     }
 }
 
-impl<S, C, R> fmt::Debug for HttpRetryFuture<S, C, R>
+impl<S, C, K, R> fmt::Debug for HttpRetryFuture<S, C, K, R>
 where
     S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
-    S::Error: 'static,
-    C: Classify<Parts, S::Error>,
+    S::Error: Cause<K>,
+    C: Classify<Parts>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRetryFuture").finish_non_exhaustive()

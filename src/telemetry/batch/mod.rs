@@ -30,12 +30,16 @@ use self::queue::{Queue, Refused};
 pub use self::settings::BatchSettings;
 use self::worker::{Message, Worker};
 use super::counters::{Counters, Lost, Signal, Waiting};
+use super::size;
 use super::waiting::ask;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is exported in batches.
 pub(super) trait Item: Send + Sync + 'static {
     const SIGNAL: Signal;
+
+    /// How much memory it takes, about.
+    fn bytes(&self) -> usize;
 }
 
 /// Where batches go.
@@ -64,7 +68,7 @@ impl<T: Item> Batch<T> {
         settings: BatchSettings,
         counters: Arc<Counters>,
     ) -> std::io::Result<Self> {
-        let queue = Queue::new(settings.queue);
+        let queue = Queue::new(settings.queue, settings.queue_bytes);
         let shared = Arc::new(Shared { queue, settings, told: AtomicBool::new(false), counters });
         let waiting: Arc<dyn Waiting> = Arc::clone(&shared) as _;
         shared.counters.watch(&waiting);
@@ -79,9 +83,12 @@ impl<T: Item> Batch<T> {
     #[inline]
     pub(super) fn push(&self, item: T) {
         let shared = &*self.shared;
-        match shared.queue.push(item) {
+        let bytes = item.bytes();
+        match shared.queue.push(item, bytes) {
             Ok(waiting) => {
-                if waiting >= shared.settings.full() && !shared.told.swap(true, Ordering::AcqRel) {
+                let full = waiting.items >= shared.settings.full()
+                    || waiting.bytes >= shared.settings.queue_bytes / 2;
+                if full && !shared.told.swap(true, Ordering::AcqRel) {
                     // Without the worker the queue fills up and counts.
                     let _ = self.messages.send(Message::Full);
                 }
@@ -130,6 +137,10 @@ impl<T> fmt::Debug for Batch<T> {
 
 impl Item for SpanData {
     const SIGNAL: Signal = Signal::Traces;
+
+    fn bytes(&self) -> usize {
+        size::of_span(self)
+    }
 }
 
 impl<E: SpanExporter + 'static> Export<SpanData> for E {

@@ -2,17 +2,25 @@
 
 use crate::sync::Mutex;
 
-/// A bounded queue: many put in, one takes out everything.
+/// A queue bounded by items and by bytes: many put in, one takes out everything.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    capacity: usize,
+    room: Waiting,
 }
 
 #[derive(Debug)]
 struct State<T> {
     waiting: Vec<T>,
+    bytes: usize,
     closed: bool,
+}
+
+/// How much waits, or may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) items: usize,
+    pub(super) bytes: usize,
 }
 
 /// Why something found no place.
@@ -23,21 +31,24 @@ pub(super) enum Refused {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { state: Mutex::new(State { waiting: Vec::new(), closed: false }), capacity }
+    pub(super) fn new(items: usize, bytes: usize) -> Self {
+        let state = State { waiting: Vec::new(), bytes: 0, closed: false };
+        Self { state: Mutex::new(state), room: Waiting { items, bytes } }
     }
 
-    /// Puts `item` in, and tells how many wait then.
+    /// Puts `item` of so many bytes in, and tells how much waits then.
     #[inline]
-    pub(super) fn push(&self, item: T) -> Result<usize, Refused> {
+    pub(super) fn push(&self, item: T, bytes: usize) -> Result<Waiting, Refused> {
         let mut state = self.state.lock();
-        let refused = match state.waiting.len() {
-            _ if state.closed => Refused::Closed,
-            waiting if waiting < self.capacity => {
-                state.waiting.push(item);
-                return Ok(waiting + 1);
-            }
-            _ => Refused::Full,
+        let then = Waiting { items: state.waiting.len() + 1, bytes: state.bytes.saturating_add(bytes) };
+        let refused = if state.closed {
+            Refused::Closed
+        } else if then.items <= self.room.items && then.bytes <= self.room.bytes {
+            state.waiting.push(item);
+            state.bytes = then.bytes;
+            return Ok(then);
+        } else {
+            Refused::Full
         };
         // Before the item is dropped: that may run anything.
         drop(state);
@@ -47,7 +58,9 @@ impl<T> Queue<T> {
     /// Takes out all that waits, and leaves room for as much.
     pub(super) fn take(&self) -> Vec<T> {
         let room = Vec::with_capacity(self.len());
-        std::mem::replace(&mut self.state.lock().waiting, room)
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        std::mem::replace(&mut state.waiting, room)
     }
 
     /// Lets nothing more in; `false` if that was so already.
@@ -70,31 +83,42 @@ mod tests {
     #[test]
     fn one_thread_has_the_whole_queue() {
         for capacity in [1, 10, 64, 100, 2_048, 5_000] {
-            let queue = Queue::new(capacity);
+            let queue = Queue::new(capacity, capacity);
             for _ in 0..2 {
                 let mut last = 0;
-                (0..capacity).for_each(|item| last = queue.push(item).unwrap());
+                (0..capacity).for_each(|item| last = queue.push(item, 1).unwrap().items);
                 assert_eq!(last, capacity);
-                assert_eq!(queue.push(0), Err(Refused::Full));
+                assert_eq!(queue.push(0, 1), Err(Refused::Full));
                 assert_eq!(queue.len(), capacity);
                 assert_eq!(queue.take(), (0..capacity).collect::<Vec<_>>());
             }
             assert!(queue.close());
             assert!(!queue.close());
-            assert_eq!(queue.push(0), Err(Refused::Closed));
+            assert_eq!(queue.push(0, 1), Err(Refused::Closed));
         }
+    }
+
+    #[test]
+    fn what_is_large_finds_no_room_and_what_is_small_still_does() {
+        let queue = Queue::new(10, 100);
+        assert_eq!(queue.push("large", 90), Ok(Waiting { items: 1, bytes: 90 }));
+        assert_eq!(queue.push("large", 11), Err(Refused::Full));
+        assert_eq!(queue.push("endless", usize::MAX), Err(Refused::Full));
+        assert_eq!(queue.push("small", 10), Ok(Waiting { items: 2, bytes: 100 }));
+        assert_eq!(queue.take(), ["large", "small"]);
+        assert_eq!(queue.push("large", 100), Ok(Waiting { items: 1, bytes: 100 }));
     }
 
     #[test]
     fn many_threads_lose_nothing_and_stay_within_the_bound() {
         const THREADS: usize = 12;
         const EACH: usize = 20_000;
-        let queue = Queue::new(1_000);
+        let queue = Queue::new(1_000, 1_000);
         let ended = AtomicBool::new(false);
         let (mut taken, mut most) = (0, 0);
         let refused: usize = thread::scope(|scope| {
             let pushers: Vec<_> = (0..THREADS)
-                .map(|_| scope.spawn(|| (0..EACH).filter(|item| queue.push(*item).is_err()).count()))
+                .map(|_| scope.spawn(|| (0..EACH).filter(|item| queue.push(*item, 1).is_err()).count()))
                 .collect();
             let taker = scope.spawn(|| {
                 let (mut taken, mut most) = (0, 0);
@@ -119,9 +143,9 @@ mod tests {
 
     #[test]
     fn a_burst_leaves_no_memory_behind() {
-        let queue = Queue::new(100_000);
+        let queue = Queue::new(100_000, usize::MAX);
         (0..100_000).for_each(|item| {
-            let _ = queue.push(item);
+            let _ = queue.push(item, 1);
         });
         (0..3).for_each(|_| drop(queue.take()));
         let kept = queue.state.lock().waiting.capacity();

@@ -17,6 +17,8 @@ use crate::telemetry::variables::Variables;
 pub struct BatchSettings {
     /// How many may wait; more are dropped and counted. 2,048.
     pub queue: usize,
+    /// How many bytes those that wait may take, as estimated by their texts; more are dropped and counted. 32 MiB.
+    pub queue_bytes: usize,
     /// How many are in one export. 512.
     pub batch: usize,
     /// The longest that one waits while the queue is short. 5 s for spans, 1 s for log records.
@@ -31,6 +33,7 @@ impl Default for BatchSettings {
     fn default() -> Self {
         Self {
             queue: 2_048,
+            queue_bytes: 32 * 1024 * 1024,
             batch: 512,
             delay: Duration::from_secs(5),
             export_timeout: Duration::from_secs(30),
@@ -56,6 +59,8 @@ impl BatchSettings {
 
     pub(in crate::telemetry) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(self.queue > 0, "batch.queue", self.queue, "at least 1")?;
+        let bytes = self.queue_bytes;
+        ConfigError::check(bytes >= 64 * 1024, "batch.queue_bytes", bytes, "at least 65536")?;
         ConfigError::check(self.batch > 0, "batch.batch", self.batch, "at least 1")?;
         ConfigError::check(!self.delay.is_zero(), "batch.delay", self.delay, "more than zero")
     }

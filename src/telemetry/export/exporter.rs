@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{Compression, Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
@@ -90,14 +90,15 @@ impl Transport {
     /// Makes the exporter of `builder` send by this transport.
     pub(super) fn carry<B: WithExportConfig + WithHttpConfig>(self: &Arc<Self>, builder: B) -> B {
         let target = &self.sender.target;
-        let builder = builder
+        builder
             // It is logged, so it has neither path nor query, which may hold a secret. The sender has all of it.
             .with_endpoint(target.origin())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(target.timeout)
             .with_retry_policy(RetryPolicy::disabled())
-            .with_shared_http_client(Arc::clone(self) as Arc<dyn HttpClient>);
-        if target.gzip { builder.with_compression(Compression::Gzip) } else { builder }
+            // The sender splits what is large, and compresses.
+            .with_max_request_body_size(usize::MAX)
+            .with_shared_http_client(Arc::clone(self) as Arc<dyn HttpClient>)
     }
 }
 
@@ -107,7 +108,7 @@ impl HttpClient for Transport {
         let sender = Arc::clone(&self.sender);
         // Aborts the task when this future is dropped.
         let mut task = JoinSet::new();
-        task.spawn_on(async move { sender.send(message).await }, &self.background.handle);
+        task.spawn_on(async move { sender.send(message.into_body()).await }, &self.background.handle);
         let sent = match task.join_next().await {
             Some(Ok(sent)) => sent,
             Some(Err(error)) => Err(OTelSdkError::InternalFailure(format!("no export: {error}"))),

@@ -36,15 +36,15 @@ pub(super) fn path(signal: Signal) -> &'static str {
 }
 
 /// The body of a call, and the headers that no other may replace.
-pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, encoding: Option<&HeaderValue>) -> Bytes {
+pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, gzip: bool) -> Bytes {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if let Some(encoding) = encoding {
-        headers.insert(HeaderName::from_static("grpc-encoding"), encoding.clone());
+    if gzip {
+        headers.insert(HeaderName::from_static("grpc-encoding"), HeaderValue::from_static("gzip"));
     }
     // "Length-Prefixed-Message" in the protocol of gRPC.
     let mut body = BytesMut::with_capacity(5 + message.len());
-    body.put_u8(encoding.is_some().into());
+    body.put_u8(gzip.into());
     body.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
     body.extend_from_slice(message);
     body.freeze()
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn a_frame_tells_its_length_and_whether_it_is_compressed() {
         let mut headers = headers([("te", "no")]);
-        assert_eq!(&call(&mut headers, &Bytes::from_static(b"abc"), None)[..], b"\0\0\0\0\x03abc");
+        assert_eq!(&call(&mut headers, &Bytes::from_static(b"abc"), false)[..], b"\0\0\0\0\x03abc");
         assert_eq!(headers["te"], "trailers");
         assert!(!headers.contains_key("grpc-encoding"));
-        let framed = call(&mut headers, &[7; 1_000][..].into(), Some(&HeaderValue::from_static("gzip")));
+        let framed = call(&mut headers, &[7; 1_000][..].into(), true);
         assert_eq!(framed[0], 1);
         assert_eq!(framed[1..5], u32::try_from(framed.len() - 5).unwrap().to_be_bytes());
         assert_eq!(headers["grpc-encoding"], "gzip");

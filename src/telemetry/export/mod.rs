@@ -31,6 +31,7 @@ mod exporter;
 mod grpc;
 mod headers;
 mod sender;
+mod split;
 mod target;
 
 use std::io;

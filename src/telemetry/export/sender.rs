@@ -2,10 +2,13 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,8 +20,10 @@ use super::answer::{Again, Failure, Rejected, of_http};
 use super::connect::{Client, client, connector};
 #[cfg(feature = "otlp-grpc")]
 use super::grpc;
+use super::split::{Part, Parts, split};
 use super::target::Target;
 use crate::backoff::Backoff;
+use crate::error::sources;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, Lost};
@@ -61,8 +66,40 @@ impl Sender {
         Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false) })
     }
 
-    /// Sends the body of `message`, on the runtime of this call.
-    pub(super) async fn send(&self, message: Request<Bytes>) -> OTelSdkResult {
+    /// Sends a message, in parts if it is too large, on the runtime of this call.
+    pub(super) async fn send(&self, message: Bytes) -> OTelSdkResult {
+        if message.len() <= self.target.message_limit {
+            return self.send_whole(message).await;
+        }
+        let Parts { parts, too_large } = split(&message, self.target.message_limit, self.target.signal)
+            .map_err(|error| OTelSdkError::InternalFailure(format!("cannot split a message: {error}")))?;
+        let (mut sent, mut lost, mut failure) = (false, 0, None);
+        for Part { body, items } in parts {
+            match self.send_whole(body).await {
+                Ok(()) => sent = true,
+                Err(error) => {
+                    lost += items;
+                    failure = failure.or(Some(error));
+                }
+            }
+        }
+        match failure {
+            // Then the caller counts all of it.
+            Some(error) if !sent => return Err(error),
+            Some(error) => {
+                self.counters.failed(self.target.signal);
+                self.counters.lost(self.target.signal, Lost::ExportFailed, lost);
+                tracing::warn!(%error, lost, "a part of the {} was not exported", self.target.signal.as_str());
+            }
+            None => {}
+        }
+        if too_large > 0 {
+            self.counters.lost(self.target.signal, Lost::TooLarge, too_large);
+        }
+        Ok(())
+    }
+
+    async fn send_whole(&self, message: Bytes) -> OTelSdkResult {
         let limit = self.target.timeout;
         let deadline = Instant::now() + limit.min(LONGEST_EXPORT);
         let (headers, body) = self.parts(message);
@@ -95,21 +132,21 @@ impl Sender {
         unreachable!("one of these tries was the last")
     }
 
-    /// The headers and the body of a request with this message. Other headers of `message` are those that
-    /// opentelemetry-otlp read from the environment; they are ignored, as the target has them, checked.
-    fn parts(&self, message: Request<Bytes>) -> (HeaderMap, Bytes) {
-        let (head, body) = message.into_parts();
+    /// The headers and the body of a request with this message.
+    fn parts(&self, message: Bytes) -> (HeaderMap, Bytes) {
         let mut headers = self.target.headers.clone();
+        let message = if self.target.gzip { gzip(&message) } else { message };
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            let body = grpc::call(&mut headers, &body, head.headers.get(CONTENT_ENCODING));
+            let body = grpc::call(&mut headers, &message, self.target.gzip);
             return (headers, body);
         }
-        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-            headers.remove(&name);
-            headers.extend(head.headers.get(&name).map(|value| (name, value.clone())));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.remove(CONTENT_ENCODING);
+        if self.target.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        (headers, body)
+        (headers, message)
     }
 
     async fn try_once(
@@ -170,15 +207,23 @@ impl Sender {
     }
 }
 
+/// In the fastest way: a better one costs twice the time for a tenth of the bytes.
+fn gzip(message: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(message, Compression::fast());
+    let mut packed = Vec::with_capacity(message.len() / 4);
+    // Reading from a slice into a vector cannot fail.
+    let _ = encoder.read_to_end(&mut packed);
+    packed.into()
+}
+
 /// No answer came. A retry may get one, unless TLS failed.
 ///
 /// What the client and hyper say is told, and the errors of the operating system and of TLS. Errors of h2 are not: they
 /// repeat what the other side wrote.
 fn unreached(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
-    let (mut next, mut again) = (Some(error), Again::After(Duration::ZERO));
-    for depth in 0.. {
-        let Some(error) = next else { break };
+    let mut again = Again::After(Duration::ZERO);
+    for (depth, error) in sources(error).enumerate() {
         if depth < 2 || error.is::<std::io::Error>() || distrust(error) {
             // Writing to a `String` cannot fail.
             let _ = write!(text, ": {error}");
@@ -186,7 +231,6 @@ fn unreached(error: &(dyn Error + 'static)) -> Failure {
         if distrust(error) {
             again = Again::Never;
         }
-        next = error.source();
     }
     Failure { text, again }
 }

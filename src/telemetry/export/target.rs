@@ -22,6 +22,8 @@ pub(super) struct Target {
     pub(super) uri: Uri,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
+    /// Bytes of a message at most, before compression.
+    pub(super) message_limit: usize,
     pub(super) headers: HeaderMap,
     pub(super) certificates: Certificates,
 }
@@ -72,6 +74,7 @@ impl Target {
             uri: uri(signal, grpc, settings, variables)?,
             timeout,
             gzip,
+            message_limit: settings.message_limit,
             headers: headers(&settings.headers, variables, &names(signal, "HEADERS"))?,
             certificates: Certificates {
                 authorities: file("CERTIFICATE", "certificate", &settings.certificate),

@@ -3,6 +3,7 @@
 //! The SDK's record is some 500 bytes with room for five attributes in it. An event fills a quarter of that and
 //! needs no more: the rest follows from its callsite, and is put in on the thread that exports.
 
+use std::mem::{size_of, size_of_val};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
@@ -15,6 +16,7 @@ use tracing::{Level, Metadata};
 use crate::telemetry::batch::{Export, Item};
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
+use crate::telemetry::size;
 
 /// What waits for its export.
 #[derive(Clone, Debug)]
@@ -27,6 +29,25 @@ pub(in crate::telemetry) enum Entry {
 
 impl Item for Entry {
     const SIGNAL: Signal = Signal::Logs;
+
+    fn bytes(&self) -> usize {
+        let own = match self {
+            Self::Event(event) => {
+                let texts = [&event.message, &event.error].into_iter().flatten().map(String::len);
+                texts.sum::<usize>() + size::of_all(&event.attributes)
+            }
+            Self::Native(native) => {
+                let record = &native.0;
+                let attribute = |(key, value): &(Key, AnyValue)| {
+                    size_of::<(Key, AnyValue)>() + key.as_str().len() + size::of_any(value)
+                };
+                size_of_val(&**native)
+                    + record.body().map_or(0, size::of_any)
+                    + record.attributes_iter().map(attribute).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + own
+    }
 }
 
 /// What an event of `tracing` was.

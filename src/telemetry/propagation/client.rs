@@ -27,7 +27,7 @@ use crate::telemetry::correlation;
 /// # Example
 /// ```
 /// use campanile::{Retry, telemetry};
-/// use tower::{ServiceBuilder, service_fn};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
 /// let client = ServiceBuilder::new()
 ///     .layer(Retry::builder().build()?.http_layer())
@@ -35,7 +35,9 @@ use crate::telemetry::correlation;
 ///     .service(service_fn(|request: http::Request<campanile::retry::ReplayBody>| async move {
 ///         Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
 ///     }));
-/// # let _ = client;
+/// # async {
+/// let response = client.oneshot(http::Request::new(axum::body::Body::empty())).await;
+/// # response };
 /// # Ok::<(), campanile::ConfigError>(())
 /// ```
 #[must_use]

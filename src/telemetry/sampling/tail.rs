@@ -1,11 +1,12 @@
 //! Keeping what matters, after all.
 //!
 //! Whether a trace is worth keeping shows when it ends, and the head has decided long before. So what the head would
-//! drop waits in this buffer until its local root closes. If a span of it failed, or the root was slow, all of it
+//! drop waits in this buffer until its local root closes. Once a span of it failed, or if the root was slow, all of it
 //! goes to the exporters; else it is gone. Other processes of the same trace know nothing of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::mem;
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, TraceFlags, TraceId};
@@ -15,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::ConfigError;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::size;
 
 /// Which traces are kept although [`Sampling`](super::Sampling) would drop them.
 ///
-/// The spans of this process wait in memory until the outermost of them closes. Then all of them go, or none. Each
-/// span costs what a sampled one costs, up to the exporter.
+/// The spans of this process wait in memory until one of them fails or the outermost closes. Then all of them go, or
+/// none. Each span costs what a sampled one costs, up to the exporter.
 ///
 /// # Example
 /// ```
@@ -43,14 +45,19 @@ pub struct TailSampling {
     /// The outermost span is kept, with all below it, when it took longer than this.
     #[serde(with = "crate::duration::option")]
     pub slower_than: Option<Duration>,
-    /// Spans that wait at most, over all traces; a trace may have an eighth of them. Of more, the oldest traces are
-    /// given up and counted. 16,384.
+    /// Spans that wait at most, over all traces. 16,384.
+    ///
+    /// The buffer has eight parts, and a trace is in one of them. When a part is full, by spans or by bytes, it gives up
+    /// the trace that has a quarter of it or more, else the oldest. Traces that are given up are counted. Spans of a
+    /// trace that matters do not wait.
     pub spans: usize,
+    /// Bytes that waiting spans take at most, as estimated by their texts. 32 MiB.
+    pub bytes: usize,
 }
 
 impl Default for TailSampling {
     fn default() -> Self {
-        Self { errors: true, slower_than: None, spans: 16_384 }
+        Self { errors: true, slower_than: None, spans: 16_384, bytes: 32 * 1024 * 1024 }
     }
 }
 
@@ -82,8 +89,16 @@ impl TailSampling {
         self
     }
 
+    /// How many bytes they may take.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
     pub(in crate::telemetry) fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::check(self.spans >= SHARDS, "tail_sampling.spans", self.spans, "at least 8")
+        ConfigError::check(self.spans >= SHARDS, "tail_sampling.spans", self.spans, "at least 8")?;
+        ConfigError::check(self.bytes >= SHARDS, "tail_sampling.bytes", self.bytes, "at least 8")
     }
 }
 
@@ -105,8 +120,12 @@ struct Shard {
     traces: HashMap<TraceId, Waiting>,
     /// In the order in which they began; some may have ended.
     order: VecDeque<TraceId>,
-    /// Spans of all of them.
+    /// Spans of all of them, and their bytes.
     spans: usize,
+    bytes: usize,
+    /// The one with the largest share of the room, and that share in 1,024ths. After that one is gone, the largest of
+    /// those that grew since.
+    largest: Option<(TraceId, usize)>,
     kept: VecDeque<TraceId>,
 }
 
@@ -114,8 +133,25 @@ struct Shard {
 struct Waiting {
     /// Spans without a parent in this process that have not closed.
     roots: usize,
+    /// Its spans are exported as they close.
     matters: bool,
     spans: Vec<SpanData>,
+    bytes: usize,
+}
+
+/// What fits into a shard.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    spans: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// The share that `waiting` has of it, in 1,024ths.
+    fn share(self, waiting: &Waiting) -> usize {
+        let of = |some: usize, all: usize| some.saturating_mul(1_024) / all.max(1);
+        of(waiting.spans.len(), self.spans).max(of(waiting.bytes, self.bytes))
+    }
 }
 
 impl Tail {
@@ -151,9 +187,10 @@ impl Tail {
             || (root && self.settings.slower_than.is_some_and(|limit| took() > limit));
         // Dropped where no lock is held.
         let mut gone = Vec::new();
+        let room = Room { spans: self.settings.spans / SHARDS, bytes: self.settings.bytes / SHARDS };
         let mut shard = self.shard(trace_id).lock();
-        let kept = shard.end(trace_id, span, root, matters, &mut gone);
-        let evicted = if kept.is_empty() { shard.evict(self.settings.spans / SHARDS, &mut gone) } else { 0 };
+        let kept = shard.end(trace_id, span, root, matters, room, &mut gone);
+        let evicted = if kept.is_empty() { shard.evict(room, &mut gone) } else { 0 };
         drop(shard);
         self.evicted.fetch_add(evicted, Ordering::Relaxed);
         let kept = kept.into_iter().map(sampled).collect::<Vec<_>>();
@@ -190,6 +227,7 @@ impl Shard {
         span: SpanData,
         root: bool,
         matters: bool,
+        room: Room,
         gone: &mut Vec<SpanData>,
     ) -> Vec<SpanData> {
         let Some(waiting) = self.traces.get_mut(&trace_id) else {
@@ -198,27 +236,44 @@ impl Shard {
         };
         waiting.matters |= matters;
         waiting.roots -= usize::from(root && waiting.roots > 0);
-        waiting.spans.push(span);
-        self.spans += 1;
         let (ended, matters) = (waiting.roots == 0, waiting.matters);
-        if !ended {
-            return Vec::new();
-        }
-        let spans = self.forget(trace_id).map(|waiting| waiting.spans).unwrap_or_default();
-        if !matters {
+        if ended || matters {
+            let mut spans = mem::take(&mut waiting.spans);
+            self.spans -= spans.len();
+            self.bytes -= mem::take(&mut waiting.bytes);
+            spans.push(span);
+            if ended {
+                self.forget(trace_id);
+            }
+            if matters {
+                return spans;
+            }
             *gone = spans;
             return Vec::new();
         }
-        if self.kept.len() == REMEMBERED {
-            self.kept.pop_front();
+        let bytes = size::of_span(&span);
+        waiting.spans.push(span);
+        waiting.bytes += bytes;
+        let share = room.share(waiting);
+        if self.largest.is_none_or(|(largest, most)| largest == trace_id || share > most) {
+            self.largest = Some((trace_id, share));
         }
-        self.kept.push_back(trace_id);
-        spans
+        self.spans += 1;
+        self.bytes += bytes;
+        Vec::new()
     }
 
     fn forget(&mut self, trace_id: TraceId) -> Option<Waiting> {
         let waiting = self.traces.remove(&trace_id)?;
         self.spans -= waiting.spans.len();
+        self.bytes -= waiting.bytes;
+        self.largest = self.largest.filter(|(largest, _)| *largest != trace_id);
+        if waiting.matters {
+            if self.kept.len() == REMEMBERED {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(trace_id);
+        }
         // What has ended goes from the front; the rest is looked at when its turn comes.
         while self.order.front().is_some_and(|first| !self.traces.contains_key(first)) {
             self.order.pop_front();
@@ -229,21 +284,28 @@ impl Shard {
         Some(waiting)
     }
 
-    /// Gives up the oldest traces until there is room; how many.
-    fn evict(&mut self, room: usize, gone: &mut Vec<SpanData>) -> u64 {
+    /// Gives up traces until there is room; how many had spans that are lost by it.
+    fn evict(&mut self, room: Room, gone: &mut Vec<SpanData>) -> u64 {
         let mut evicted = 0;
-        // A trace without spans takes room too.
-        while self.spans > room || self.traces.len() > room {
-            let Some(oldest) = self.order.front().copied() else { break };
-            match self.forget(oldest) {
+        loop {
+            let crowded = self.spans > room.spans || self.bytes > room.bytes;
+            // A trace without spans takes room too.
+            if !crowded && self.traces.len() <= room.spans {
+                return evicted;
+            }
+            let large = self.largest.filter(|(_, share)| crowded && *share >= 1_024 / 4);
+            let Some(victim) = large.map(|(largest, _)| largest).or_else(|| self.order.front().copied())
+            else {
+                return evicted;
+            };
+            match self.forget(victim) {
                 Some(waiting) => {
-                    evicted += 1;
+                    evicted += u64::from(!waiting.matters);
                     gone.extend(waiting.spans);
                 }
                 None => _ = self.order.pop_front(),
             }
         }
-        evicted
     }
 }
 

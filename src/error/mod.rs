@@ -1,12 +1,16 @@
 //! What can go wrong, said so that the reader knows what to do.
 
+mod cause;
+mod chain;
+
+pub use cause::{ByBox, ByError, ByText, Cause};
+pub(crate) use chain::{causes, find_cause, inside, sources};
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tower::BoxError;
 
 /// A call that a layer refused to pass on.
 ///
@@ -229,38 +233,6 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Causes that are looked at: a chain can be a ring.
-const DEEPEST: usize = 128;
-
-/// The first `T` among `error` and its sources; looks into boxes on the way.
-pub(crate) fn find_cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    std::iter::successors(Some(error), |&error| error.source())
-        .take(DEEPEST)
-        .find_map(|error| error.downcast_ref::<T>())
-}
-
-/// `error` as something that can be asked for its cause, where its type is known to allow it.
-///
-/// An HTTP layer passes the error type of its service through unchanged, whatever it is: `Infallible`, a box,
-/// a client's own. `Box<dyn Error>` is not itself an `Error`, so no trait bound covers all of them.
-pub(crate) fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
-    let any: &dyn std::any::Any = error;
-    if let Some(boxed) = any.downcast_ref::<BoxError>() {
-        return Some(boxed.as_ref());
-    }
-    if let Some(io) = any.downcast_ref::<std::io::Error>() {
-        return Some(io);
-    }
-    if let Some(rejected) = any.downcast_ref::<Rejected>() {
-        return Some(rejected);
-    }
-    #[cfg(feature = "http")]
-    if let Some(client) = any.downcast_ref::<hyper_util::client::legacy::Error>() {
-        return Some(client);
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,8 +253,7 @@ mod tests {
     #[test]
     fn a_cause_is_found_through_boxes_and_sources() {
         let rejected = Rejected::new("a", RejectReason::ProbesTaken, None);
-        let boxed: BoxError = Box::new(CallError::Inner(rejected.clone()));
-        assert_eq!(as_error(&boxed).and_then(Rejected::find), Some(&rejected));
-        assert!(as_error(&"text").is_none());
+        let boxed: tower::BoxError = Box::new(CallError::Inner(rejected.clone()));
+        assert_eq!(Rejected::find(boxed.as_ref()), Some(&rejected));
     }
 }

@@ -1,0 +1,6 @@
+//! Errors of any type are asked for their whole chain of causes.
+
+mod clients;
+mod inferred;
+mod reasons;
+mod types;
