@@ -24,9 +24,9 @@ where
     C: Classify<Parts> + Clone,
 {
     let (frames, receiver) = mpsc::unbounded_channel();
-    let receiver = std::sync::Mutex::new(Some(receiver));
-    let service = service_fn(|_: Request<Empty<Bytes>>| {
-        let receiver = receiver.lock().unwrap().take().unwrap();
+    let mut receiver = Some(receiver);
+    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+        let receiver = receiver.take().unwrap();
         let body = StreamBody::new(UnboundedReceiverStream::new(receiver));
         std::future::ready(Ok::<_, Infallible>(Response::new(body)))
     });
