@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::silence::Silence;
-use super::{Classify, FailureKind, Outcome, Settle, is_for_time, kind_of_any};
+use super::{Classify, FailureKind, Outcome, Settle, forget_time_out, has_timed_out, is_for_time};
 
 pin_project! {
     /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
@@ -42,8 +42,9 @@ impl<C, O: Settle> Watch<C, O> {
     }
 
     #[cold]
-    fn failed(&mut self, kind: FailureKind) {
+    fn failed(&mut self) {
         if let Some((_, mut observer)) = self.waiting.take() {
+            let kind = if has_timed_out() { FailureKind::Timeout } else { FailureKind::Error };
             observer.settle(Outcome::Failure(kind));
         }
     }
@@ -140,7 +141,6 @@ fn has_events(headers: &HeaderMap) -> bool {
 impl<B, C, O> Body for ObservedBody<B, C, O>
 where
     B: Body,
-    B::Error: 'static,
     O: Settle,
 {
     type Data = B::Data;
@@ -155,6 +155,7 @@ where
             return Poll::Ready(None);
         };
         this.watch.in_user_code(true);
+        forget_time_out();
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
         let Poll::Ready(frame) = polled else {
@@ -169,7 +170,7 @@ where
                     this.watch.ended(frame.trailers_ref());
                 }
             }
-            Some(Err(error)) => this.watch.failed(kind_of_any(error)),
+            Some(Err(_)) => this.watch.failed(),
             None => this.watch.ended(None),
         }
         Poll::Ready(frame)

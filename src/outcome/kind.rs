@@ -25,17 +25,6 @@ pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
     found
 }
 
-/// The kind of failure that the error of a body tells, where its type lets one ask: `Body` has no place for what tells
-/// the types apart.
-#[cfg(feature = "http")]
-pub(crate) fn kind_of_any<E: 'static>(error: &E) -> FailureKind {
-    let any: &dyn std::any::Any = error;
-    if let Some(boxed) = any.downcast_ref::<tower::BoxError>() {
-        return kind_of(boxed.as_ref());
-    }
-    any.downcast_ref::<io::Error>().map_or(FailureKind::Error, |io| kind_of(io))
-}
-
 fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
     if error.is::<Rejected>() {
         return FailureKind::Rejected;

@@ -79,7 +79,11 @@ pub(crate) use given_up::Timed;
 pub(crate) use given_up::by_caller;
 #[cfg(feature = "breaker")]
 pub(crate) use given_up::is_by_caller;
+#[cfg(all(feature = "http", feature = "retry"))]
+pub(crate) use given_up::time_out;
 pub(crate) use given_up::{for_time, is_for_time, within};
+#[cfg(feature = "http")]
+pub(crate) use given_up::{forget_time_out, has_timed_out};
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;
 #[cfg(feature = "grpc")]
@@ -89,8 +93,6 @@ pub use guarded::Judged;
 #[cfg(feature = "http")]
 pub use guarded::Streamed;
 pub(crate) use kind::kind_of;
-#[cfg(feature = "http")]
-pub(crate) use kind::kind_of_any;
 #[cfg(any(feature = "http", feature = "otlp"))]
 pub(crate) use retry_after::retry_after;
 #[cfg(feature = "http")]

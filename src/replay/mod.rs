@@ -13,8 +13,10 @@ use http_body_util::BodyExt;
 use tower::BoxError;
 
 mod buffer;
+mod upload;
 
 use buffer::{Buffer, Place, Step};
+pub(crate) use upload::Upload;
 
 /// A request body that can be sent again, for as long as it is small enough.
 ///
@@ -43,17 +45,6 @@ pub struct ReplayBody {
     /// None: the body is empty.
     buffer: Option<Arc<Buffer>>,
     place: Place,
-}
-
-/// How far the caller is with a body.
-#[derive(Debug)]
-pub(crate) struct Upload(Option<Arc<Buffer>>);
-
-impl Upload {
-    /// Whether a reader waits for the caller to go on.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.0.as_ref().is_some_and(|buffer| buffer.is_awaited())
-    }
 }
 
 /// What is known of a body.
@@ -127,7 +118,7 @@ impl ReplayBody {
 
     /// How far its caller is with it.
     pub(crate) fn upload(&self) -> Upload {
-        Upload(self.buffer.clone())
+        Upload::of(self.buffer.clone())
     }
 
     /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body

@@ -235,19 +235,6 @@ async fn p07_a_body_that_stalls_counts_for_its_key() {
     assert_eq!(totals.failures[FailureKind::Cancelled.index()], 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn p07_an_error_of_a_body_tells_whether_the_time_was_up() {
-    let breaker = breaker();
-    for kind in [io::ErrorKind::TimedOut, io::ErrorKind::ConnectionReset] {
-        let (body, frames) = stream(breaker.http_layer(), plain()).await;
-        frames.send(Err(kind.into())).unwrap();
-        assert!(body.collect().await.is_err());
-    }
-    let failures = breaker.snapshot().totals.failures;
-    assert_eq!(failures[FailureKind::Timeout.index()], 1);
-    assert_eq!(failures[FailureKind::Error.index()], 1);
-}
-
 proptest! {
     /// Each stream counts once, never as a success; and as a failure where its reader waited at last for longer than
     /// the limit, and longer than ever before.

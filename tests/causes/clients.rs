@@ -33,7 +33,7 @@ async fn post<S, B, K>(client: S, uri: String) -> Seen
 where
     S: Service<Request<ReplayBody>, Response = Response<B>> + Clone,
     S::Error: campanile::error::Cause<K> + fmt::Debug,
-    B: http_body::Body<Error: 'static>,
+    B: http_body::Body,
 {
     let (queue, timing) = (DeadLetterQueue::in_memory(10), Timing::new("client"));
     let retry = Retry::builder()

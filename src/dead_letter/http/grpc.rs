@@ -20,7 +20,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
 use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByGrpcStatus, Classify, Outcome, kind_of_any, shown};
+use crate::outcome::{ByCause, ByGrpcStatus, Classify, FailureKind, Outcome, shown};
 use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -111,7 +111,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     R: Body,
-    R::Error: fmt::Display + 'static,
+    R::Error: fmt::Display,
 {
     type Response = Response<GrpcDeadLetterBody<R, C, K>>;
     type Error = S::Error;
@@ -154,7 +154,7 @@ type Answer<R, C, K, E> = Result<Response<GrpcDeadLetterBody<R, C, K>>, E>;
 impl<R, C, K, E> Examine<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcKept<C, K>
 where
     R: Body,
-    R::Error: fmt::Display + 'static,
+    R::Error: fmt::Display,
     E: Cause<K>,
     C: Classify<Parts>,
 {
@@ -244,7 +244,7 @@ impl<B: Body, C, K> Default for GrpcDeadLetterBody<B, C, K> {
 impl<B, C, K> Body for GrpcDeadLetterBody<B, C, K>
 where
     B: Body,
-    B::Error: fmt::Display + 'static,
+    B::Error: fmt::Display,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -272,7 +272,7 @@ where
                     let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
                     judged(trailers).map(|kind| Failure::said(kind, said))
                 }
-                Some(Err(error)) => Some(Failure::new(kind_of_any(error), "body", &shown(error, MESSAGE))),
+                Some(Err(error)) => Some(Failure::new(FailureKind::Error, "body", &shown(error, MESSAGE))),
                 None => judged(None).map(|kind| Failure::said(kind, no_status())),
             };
             *this.parking = watch.park(failure);
