@@ -135,7 +135,8 @@ impl Core {
         self.logs.trim_for_span(&mut fields);
         let carries = fields.error.is_some();
         let description = match (failure, fields.error.take()) {
-            (true, error) => error.or_else(|| fields.message.clone()).or(Some(String::new())),
+            (true, Some(told)) => Some(told.text),
+            (true, None) => Some(fields.message.clone().unwrap_or_default()),
             (false, _) => None,
         };
         let exception = carries && self.exception_events;
