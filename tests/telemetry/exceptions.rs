@@ -86,7 +86,8 @@ fn a_description_alone_is_a_failure() {
         });
         let health = pipeline.telemetry.health().snapshot();
         let component = health.component(env!("CARGO_CRATE_NAME")).unwrap();
-        println!("{component:?}");
+        let calls = component.calls.as_ref().unwrap();
+        assert_eq!((calls.total, calls.failed), (4, 2), "{sampling:?}");
         if sampling == Sampling::AlwaysOn {
             for (name, status) in [
                 ("described", Status::error("teapot")),
