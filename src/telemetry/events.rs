@@ -133,12 +133,16 @@ impl Core {
         let metadata = event.metadata();
         let kind = if failure { error_type(event, &self.secrets) } else { None };
         self.logs.trim_for_span(&mut fields);
-        let carries = fields.error.is_some();
-        let description = match (failure, fields.error.take()) {
-            (true, error) => error.or_else(|| fields.message.clone()).or(Some(String::new())),
+        let told = fields.error.take();
+        let exception = self.exception_events && told.is_some();
+        if let (true, Some(told)) = (exception, &told) {
+            name_exception(&mut fields, &told.text);
+        }
+        let description = match (failure, told) {
+            (true, Some(told)) => Some(told.text),
+            (true, None) => Some(fields.message.clone().unwrap_or_default()),
             (false, _) => None,
         };
-        let exception = carries && self.exception_events;
         let name = match fields.message.take() {
             message if exception => {
                 message.into_iter().for_each(|message| fields.add("message", message));
@@ -181,6 +185,14 @@ impl Core {
         if self.places {
             origin.tell(|key, value| fields.add(key, value));
         }
+    }
+}
+
+/// Says what an error said, also where the event is none of the level `ERROR`.
+#[cold]
+fn name_exception(fields: &mut EventFields<'_>, text: &str) {
+    if !fields.attributes.iter().any(|attribute| attribute.key.as_str() == "exception.message") {
+        fields.add("exception.message", text.to_owned());
     }
 }
 

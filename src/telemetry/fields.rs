@@ -181,6 +181,15 @@ impl Take for SpanFields<'_> {
     }
 }
 
+/// What an event says about an error.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) text: String,
+    /// How well the field is known to tell of an error.
+    rank: u8,
+    exception: Vec<KeyValue>,
+}
+
 /// What the fields of an event say.
 #[derive(Debug)]
 pub(super) struct EventFields<'a> {
@@ -190,11 +199,8 @@ pub(super) struct EventFields<'a> {
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) message: Option<String>,
-    /// The text of the error that the event carries, if it carries one.
-    pub(super) error: Option<String>,
-    /// How well the field that gave it is known to tell of an error.
-    rank: u8,
-    exception: Vec<KeyValue>,
+    /// What the event says about an error, if it carries one.
+    pub(super) error: Option<Box<Told>>,
     /// For an event from the `log` crate.
     pub(super) call: Option<Box<Call>>,
 }
@@ -212,12 +218,10 @@ impl<'a> EventFields<'a> {
             dropped: 0,
             message: None,
             error: None,
-            rank: 0,
-            exception: Vec::new(),
             call: is_log(metadata).then(Box::default),
         };
         event.record(&mut fields);
-        if !fields.exception.is_empty() {
+        if fields.error.is_some() {
             fields.add_exception();
         }
         fields
@@ -226,7 +230,8 @@ impl<'a> EventFields<'a> {
     /// Adds what is known about the error, in the place of attributes of the same names.
     #[cold]
     fn add_exception(&mut self) {
-        for KeyValue { key, value, .. } in std::mem::take(&mut self.exception) {
+        let exception = self.error.as_mut().map(|told| std::mem::take(&mut told.exception));
+        for KeyValue { key, value, .. } in exception.into_iter().flatten() {
             match self.attributes.iter_mut().find(|old| old.key == key) {
                 Some(old) => old.value = value,
                 None => self.add(key, value),
@@ -255,10 +260,8 @@ impl<'a> EventFields<'a> {
     /// before one whose type does.
     #[cold]
     fn tell(&mut self, rank: u8, text: &str, exception: impl FnOnce() -> Vec<KeyValue>) {
-        if rank >= self.rank {
-            self.rank = rank;
-            self.error = Some(text.to_owned());
-            self.exception = exception();
+        if self.error.as_ref().is_none_or(|told| rank >= told.rank) {
+            self.error = Some(Box::new(Told { text: text.to_owned(), rank, exception: exception() }));
         }
     }
 }

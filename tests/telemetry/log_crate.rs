@@ -142,7 +142,9 @@ fn a_target_is_a_text_like_any_other() {
             outcome.console
         );
         let records = outcome.logs.get_emitted_logs().unwrap();
-        assert!(!records[0].record.target().unwrap().contains("abc"));
+        let target = records[0].record.target().unwrap();
+        assert!(target.starts_with("auth") && !target.contains("abc"), "{target}");
+        assert!(outcome.console.contains("auth\\n2026 ERROR root"), "{}", outcome.console);
     }
 }
 

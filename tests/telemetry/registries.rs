@@ -16,7 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, reload};
 
-use crate::support::{Pipeline, assert_child, attribute, names, remote};
+use crate::support::{Pipeline, assert_child, attribute, names, remote, runtime};
 
 fn two(pipeline: &Pipeline) -> [Dispatch; 2] {
     [pipeline.dispatch(), pipeline.dispatch()]
@@ -67,8 +67,24 @@ fn p31_subscribers_inside_each_other_keep_their_spans_apart() {
     }
 }
 
-#[tokio::test]
-async fn p31_futures_of_different_subscribers_take_turns_on_one_thread() {
+#[test]
+fn p31_futures_of_different_subscribers_take_turns_on_one_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(requests_of_four_subscribers());
+}
+
+#[test]
+fn p31_futures_of_different_subscribers_wander_from_thread_to_thread() {
+    let pipeline = Pipeline::new();
+    runtime(&pipeline.dispatch()).block_on(async {
+        for _ in 0..10 {
+            requests_of_four_subscribers().await;
+        }
+    });
+    assert!(pipeline.spans().is_empty(), "the subscriber of the threads has heard nothing");
+}
+
+async fn requests_of_four_subscribers() {
     let pipeline = Pipeline::new();
     let work = |number: usize| {
         async move {

@@ -474,6 +474,10 @@ fn p33_code_of_a_value_that_misbehaves_harms_nothing() {
         };
     }
     check!(Ring, "again");
+    let pipeline = Pipeline::new();
+    pipeline.run(|| drop(info_span!("ring", error = &Ring as &(dyn Error + 'static))));
+    let chain = attribute(&pipeline.span("ring"), "exception.stacktrace").unwrap().to_string();
+    assert_eq!(chain.matches("again").count(), 17, "itself and 16 causes: {chain}");
     check!(Panics, "(it panicked)");
     check!(Endless, "more and more");
 }

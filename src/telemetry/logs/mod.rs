@@ -130,7 +130,7 @@ impl Logs {
             at,
             span: around.attached.or(span),
             message: keep(&mut fields.message, shared),
-            error: (*metadata.level() == Level::ERROR).then(|| keep(&mut fields.error, shared)).flatten(),
+            error: if *metadata.level() == Level::ERROR { error(fields, shared) } else { None },
             attributes: keep(&mut fields.attributes, shared),
             dropped: fields.dropped,
             correlation_id: around.correlation_id,
@@ -150,7 +150,8 @@ impl Logs {
         let SpanLimits { event_attributes, value_length, .. } = self.of_spans;
         if event_attributes < self.visit.event_attributes || value_length < self.visit.value_length {
             trim(&mut fields.attributes, &mut fields.dropped, event_attributes, value_length);
-            fields.message.iter_mut().chain(&mut fields.error).for_each(|text| shorten(text, value_length));
+            let error = fields.error.as_mut().map(|told| &mut told.text);
+            fields.message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
     }
 
@@ -160,6 +161,15 @@ impl Logs {
             others.iter().for_each(|batch| batch.push(entry.clone()));
             last.push(entry);
         }
+    }
+}
+
+/// The text of the error of an event. It stays in `fields` if it is `shared`.
+#[cold]
+fn error(fields: &mut EventFields<'_>, shared: bool) -> Option<String> {
+    match shared {
+        true => fields.error.as_ref().map(|told| told.text.clone()),
+        false => fields.error.take().map(|told| told.text),
     }
 }
 
