@@ -433,6 +433,13 @@ fn scopes_share_a_family_and_other_streams_of_a_name_do_too() {
     let streams: BTreeSet<_> = orders.iter().map(|it| it.split('}').next()).collect();
     assert_eq!(streams.len(), 4, "{streams:?}");
     assert!(orders.iter().all(|it| it.contains("{otel_scope_name=shop,otel_stream=")), "{orders:?}");
+    let found = exposed(|meters| {
+        for (scope, value) in [("", 1), ("a", 2)] {
+            meters.meter(scope).u64_counter("late").build().add(value, &[]);
+        }
+    });
+    // Without a label, the scope that has no name would go on as the other, if that was alone before.
+    assert!(found.iter().all(|it| it.contains("otel_stream=")), "{found:?}");
 }
 
 #[test]
