@@ -24,16 +24,22 @@ use crate::error::ConfigError;
 /// - Calls that ended well while the circuit was closed count, nothing else: no failure, no probe.
 /// - A call that took more than twice the limit in force is no normal traffic of any kind and is not counted. One
 ///   between the limit and its double is: so a service that became somewhat slower for good is learned.
-/// - Calls are collected for a period, and counted when it is over. If the circuit opened meanwhile, or half as
-///   many calls failed as it takes to open it, they are thrown away: the minute before an outage teaches nothing.
-/// - In one period the limit moves by at most 1/32 of itself, so that no outage is learned before it opens the
-///   circuit; to double takes it 22 minutes. Only the first learned limit may be reached at once, when it is lower
-///   than the configured one. A decline that is slower than this is followed up to the ceiling, and no further:
-///   **set that to what you would not accept from the service at any hour**.
+/// - Calls are collected for a period, and counted when it is over. They are thrown away if the circuit opened meanwhile,
+///   if a tenth as many calls failed as it takes to open it, or if more failed than usual: a bad time teaches nothing. A
+///   share of failures that is higher for good, but below that tenth, is usual after an hour.
+/// - In one period the limit falls by at most 1/32 of itself and rises by at most 1/128: to halve takes it 22 minutes,
+///   to double 90. Only the first learned limit may be reached at once, when it is lower than the configured one. A
+///   decline that is slower than this is followed up to the ceiling, and no further: **set that to what you would not
+///   accept from the service at any hour**.
 /// - What was learned loses a quarter of its weight in each period with traffic; without traffic nothing changes.
+/// - While slow calls that end well keep the circuit open, the limit gives way at the pace at which it rises, up to
+///   [`SlowCall::limit`]. A service that is five times as slow for good is let through again after about two hours. What
+///   is slower than the configured limit is an outage for as long as it lasts.
 ///
-/// Slowness that opens the circuit again and again is never learned: by the settings it is an outage. If it is
-/// here to stay, raise [`SlowCall::limit`].
+/// # What it sees
+/// The limit is at least twice the p95, so slowness opens the circuit when the share [`SlowCall::rate`] of the calls
+/// takes longer than that. A service whose p95 is twice its median, as is common, has to become four times as slow for
+/// a rate of 0.5, and three times for 0.3. One that becomes twice as slow opens nothing: the limit follows it.
 ///
 /// # Example
 /// ```
@@ -59,8 +65,9 @@ use crate::error::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adaptive {
-    /// The limit is never less: more than zero, at most [`SlowCall::limit`]. Below it nobody minds how slow a call
-    /// is. Default: a quarter of [`SlowCall::limit`].
+    /// The limit is never less: more than zero, at most [`SlowCall::limit`]. Default: 10 ms, or [`SlowCall::limit`] where
+    /// that is less. The p95 of the service times the factor is a floor that goes with the service; one of its own is
+    /// for those who do not mind how slow a call is below it.
     #[serde(with = "crate::duration::option")]
     pub floor: Option<Duration>,
     /// The limit is never more: at least [`SlowCall::limit`]. Default: four times [`SlowCall::limit`].
@@ -77,6 +84,9 @@ pub struct Adaptive {
     pub period: Duration,
 }
 
+/// A scheduler alone makes calls of less take as long.
+const FLOOR: Duration = Duration::from_millis(10);
+
 impl Default for Adaptive {
     fn default() -> Self {
         Self { floor: None, ceiling: None, factor: 2.0, warm_up_calls: 500, period: Duration::from_secs(60) }
@@ -86,7 +96,7 @@ impl Default for Adaptive {
 impl Adaptive {
     /// The bounds in nanoseconds, where `limit` is the configured one.
     pub(super) fn bounds(&self, limit: Duration) -> (u64, u64) {
-        let floor = self.floor.unwrap_or(limit / 4);
+        let floor = self.floor.unwrap_or(limit.min(FLOOR));
         let ceiling = self.ceiling.unwrap_or(limit.saturating_mul(4));
         (nanos(floor).max(1), nanos(ceiling).max(1))
     }

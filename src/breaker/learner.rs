@@ -1,8 +1,8 @@
 //! Learns the slow-call limit of one circuit; [`Adaptive`] says what is learned and what is not.
 //!
 //! Durations are counted in buckets that grow with them, eight to each power of two, so that the p95 is wrong by
-//! at most 1/16 (6.3 %) of itself. There are only buckets for what can make a difference, from floor to ceiling:
-//! 35 with the default bounds, 280 bytes, and about 100 more for the rest.
+//! at most 1/16 (6.3 %) of itself. There are only buckets for what can make a difference, from floor to ceiling: 81
+//! for a limit of two seconds with the default bounds, 648 bytes, and about 110 more for the rest.
 
 use std::time::Duration;
 
@@ -17,13 +17,25 @@ const TURN: u32 = 128;
 /// The clock is read once in so many calls.
 const LOOK: u32 = 32;
 
-/// In a period the limit moves by this part of itself.
-const MOVE: u64 = 32;
+/// In a period the limit falls by this part of itself at most, and rises by that: a service that is quick can be believed,
+/// and one that is slow may be ill.
+const FALL: u64 = 32;
+const RISE: u64 = 128;
 /// A turn moves it by no more than so many periods would, however long it took to fill.
 const LONGEST: u64 = 8;
 
 /// What is kept is counted in such parts of a call, so that decay does not eat the few calls of a small bucket.
 const PARTS: u64 = 16;
+
+/// Calls of which this part of the share fails that opens the circuit, or more, teach nothing.
+const QUIET: f64 = 0.1;
+/// What is taken for usual before the first turn, as a part of that again.
+const PRIOR: f64 = 0.2;
+/// The usual share of failures follows a turn that is learned from by this part, and one that is not by the other.
+const FOLLOW: f64 = 1.0 / 16.0;
+const DOUBT: f64 = 1.0 / 64.0;
+/// The share of failures of late is that of about so many calls.
+const OF_LATE: f32 = 64.0;
 
 /// The learner of a circuit, used under its lock.
 #[derive(Debug)]
@@ -32,8 +44,9 @@ pub(super) struct Learner {
     ceiling: u64,
     factor: f64,
     period: u64,
-    /// The limit in force.
+    /// The limit in force, and the configured one.
     limit: u64,
+    configured: u64,
     /// Calls that are missing before the first limit is learned.
     missing: u32,
     /// The number of the first bucket, which takes all smaller ones too, as the last takes all larger ones.
@@ -43,6 +56,12 @@ pub(super) struct Learner {
     since: Tick,
     calls: u32,
     failures: u32,
+    /// The usual share of failures, once there was a turn.
+    usual: Option<f32>,
+    /// The share of failures of late, whatever became of the turn.
+    of_late: f32,
+    /// When the limit moved last, or stayed though it could have moved.
+    moved: Tick,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,12 +86,16 @@ impl Learner {
             factor: adaptive.factor,
             period: nanos(adaptive.period).max(1),
             limit: nanos(limit),
+            configured: nanos(limit),
             missing: adaptive.warm_up_calls,
             first,
             buckets: vec![Bucket::default(); last - first + 1].into_boxed_slice(),
             since: now,
             calls: 0,
             failures: 0,
+            usual: None,
+            of_late: 0.0,
+            moved: now,
         }
     }
 
@@ -97,6 +120,12 @@ impl Learner {
         } else {
             None
         }
+    }
+
+    /// A call of a closed circuit ended.
+    #[inline]
+    pub(super) fn see(&mut self, failed: bool) {
+        self.of_late += (f32::from(u8::from(failed)) - self.of_late) / OF_LATE;
     }
 
     /// A call of a closed circuit failed.
@@ -127,8 +156,8 @@ impl Learner {
         if periods == 0 {
             return None;
         }
-        let (calls, failures) = (self.calls, self.failures);
-        if f64::from(failures) >= failure_rate / 2.0 * (f64::from(calls) + f64::from(failures)) {
+        let calls = self.calls;
+        if !self.is_quiet(failure_rate) {
             self.discard(now);
             return None;
         }
@@ -136,13 +165,50 @@ impl Learner {
         let p95 = self.keep();
         let is_first = self.missing > 0;
         self.missing = self.missing.saturating_sub(calls);
+        self.moved = now;
         if self.missing > 0 {
             return None;
         }
-        let most = (self.limit / MOVE).max(1) * periods.min(LONGEST);
+        let most = |part: u64| (self.limit / part).max(1) * periods.min(LONGEST);
         let wanted = scaled(p95, self.factor);
-        let lowest = if is_first { 0 } else { self.limit.saturating_sub(most) };
-        let limit = wanted.clamp(lowest, self.limit.saturating_add(most)).clamp(self.floor, self.ceiling);
+        let lowest = if is_first { 0 } else { self.limit.saturating_sub(most(FALL)) };
+        self.move_to(wanted.clamp(lowest, self.limit.saturating_add(most(RISE))))
+    }
+
+    /// Whether no more calls of the turn failed than usual, but for chance.
+    #[allow(clippy::cast_possible_truncation)] // A share needs no more digits.
+    fn is_quiet(&mut self, failure_rate: f64) -> bool {
+        let (failures, most) = (f64::from(self.failures), failure_rate * QUIET);
+        let all = f64::from(self.calls) + failures;
+        let (share, usual) = (failures / all, self.usual.map_or(most * PRIOR, f64::from));
+        let expected = usual * all;
+        let is_quiet = share < most && failures <= expected + 3.0 * (expected + 1.0).sqrt();
+        if share < most {
+            // One that fails a little more for good is as usual again after some time.
+            self.usual = Some((usual + if is_quiet { FOLLOW } else { DOUBT } * (share - usual)) as f32);
+        }
+        is_quiet
+    }
+
+    /// Calls were slow enough to open the circuit, or to open it again. Gives the new limit when few of them failed of
+    /// late, so that it gives way: as slowly as it rises otherwise, and no further than the configured one. So what is
+    /// slower for good is not shut out for ever.
+    pub(super) fn give_way(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
+        if f64::from(self.of_late) >= failure_rate * QUIET {
+            return None;
+        }
+        self.moved = self.moved.min(now);
+        let periods = nanos(now.since(self.moved)) / self.period;
+        if periods == 0 || self.limit >= self.configured {
+            return None;
+        }
+        self.moved = now;
+        let most = (self.limit / RISE).max(1) * periods.min(LONGEST);
+        self.move_to(self.limit.saturating_add(most).min(self.configured))
+    }
+
+    fn move_to(&mut self, limit: u64) -> Option<u64> {
+        let limit = limit.clamp(self.floor, self.ceiling);
         (std::mem::replace(&mut self.limit, limit) != limit).then_some(limit)
     }
 
@@ -190,9 +256,9 @@ mod tests {
 
     #[test]
     fn it_is_as_small_as_it_says() {
-        let learner = learner(Adaptive::default());
-        assert_eq!(size_of_val(&*learner.buckets), 280);
-        assert!(size_of_val(&learner) <= 112, "{}", size_of_val(&learner));
+        let learner = Learner::new(&Adaptive::default(), Duration::from_secs(2), Tick(MINUTE));
+        assert_eq!(size_of_val(&*learner.buckets), 648);
+        assert!(size_of_val(&learner) <= 120, "{}", size_of_val(&learner));
     }
 
     #[test]
@@ -251,7 +317,7 @@ mod tests {
                     let before = learner.limit;
                     let told = learner.learn(elapsed >> shift, 0.5, || Tick(now));
                     prop_assert_eq!(told.unwrap_or(before), learner.limit);
-                    prop_assert!((25_000_000..=400_000_000).contains(&learner.limit));
+                    prop_assert!((10_000_000..=400_000_000).contains(&learner.limit));
                     let moved = learner.limit.abs_diff(before);
                     prop_assert!(moved <= before / 4 || is_first);
                     is_first &= moved == 0;

@@ -8,6 +8,7 @@ mod http;
 mod keyed;
 mod keyed_eviction;
 mod keyed_probe;
+mod learning;
 mod permits;
 mod settings;
 mod simulation;

@@ -48,7 +48,7 @@
 //! costs one. A request without a key needs one all the same, `"none"` say: such requests share a circuit.
 //!
 //! A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
-//! limit that each circuit learns ([`Adaptive`](super::Adaptive)) costs about 400 bytes more.
+//! limit that each circuit learns ([`Adaptive`](super::Adaptive)) costs about 800 bytes more.
 //!
 //! A [health probe](KeyedBuilder::health_probe) costs an open circuit a task, and each circuit its key once more.
 //!

@@ -267,6 +267,9 @@ impl Core {
             self.totals.would_open += u64::from(opens && !would_open);
         } else if let Some(cause) = verdict.filter(|_| opens) {
             if self.place.take() {
+                if matches!(cause, Cause::SlowCallRate(_)) {
+                    self.give_way(machine, now());
+                }
                 self.open(machine, cause, now());
             } else {
                 self.totals.kept_closed += 1;
@@ -278,6 +281,7 @@ impl Core {
     #[inline]
     fn learn(&mut self, machine: &Machine, ended: Ended, failed: bool, outage: bool, now: impl Fn() -> Tick) {
         let Some(learner) = &mut self.learner else { return };
+        learner.see(failed);
         if outage {
             learner.discard(now());
         } else if failed {
@@ -285,6 +289,15 @@ impl Core {
         } else if let Some(elapsed) = ended.elapsed
             && let Some(limit) = learner.learn(nanos(elapsed), self.settings.failure_rate, now)
         {
+            machine.slow_limit.store(limit, Ordering::Relaxed);
+        }
+    }
+
+    /// The circuit opens for slowness: were calls that end well slow for ever, none would ever be let through.
+    #[cold]
+    fn give_way(&mut self, machine: &Machine, now: Tick) {
+        let failure_rate = self.settings.failure_rate;
+        if let Some(limit) = self.learner.as_mut().and_then(|learner| learner.give_way(failure_rate, now)) {
             machine.slow_limit.store(limit, Ordering::Relaxed);
         }
     }
@@ -319,6 +332,9 @@ impl Core {
         let failing = share(self.probes.failures) >= self.settings.failure_rate;
         let slowing = self.settings.slow_call.is_some_and(|limit| share(self.probes.slow) >= limit.rate);
         if failing || slowing {
+            if self.probes.failures == 0 {
+                self.give_way(machine, now);
+            }
             self.open(machine, Cause::ProbesFailed, now);
         } else if self.probes.calls >= permits {
             self.forget_waits();
