@@ -179,6 +179,18 @@ async fn p21_letters_on_their_way_are_bounded_by_their_bytes() {
     assert_eq!((queue.snapshot().parked, queue.snapshot().parking_bytes), (20, 0));
 }
 
+#[test]
+fn p20_a_letter_that_is_dropped_with_its_runtime_is_counted_and_takes_no_room() {
+    let queue = moody(Mood::Hangs);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(fail(&queue, 1));
+    let snapshot = queue.snapshot();
+    assert!(snapshot.parking == 1 && snapshot.parking_bytes > 0, "{snapshot:?}");
+    drop(runtime);
+    assert_accounted(&queue, 1, 0, Some((DropReason::Runtime, 1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn p21_a_store_that_fails_or_panics_changes_nothing_for_the_caller() {
     for (mood, reason) in [

@@ -63,6 +63,7 @@ pub(crate) fn assert_accounted(
         "{snapshot:?}"
     );
     assert_eq!((snapshot.failures, snapshot.parked), (failures, parked), "{snapshot:?}");
+    assert!(snapshot.parking > 0 || snapshot.parking_bytes == 0, "{snapshot:?}");
     assert_eq!(snapshot.dropped_total(), dropped.map_or(0, |(_, count)| count), "{snapshot:?}");
     if let Some((reason, count)) = dropped {
         assert_eq!(snapshot.dropped(reason), count, "{snapshot:?}");

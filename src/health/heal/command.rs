@@ -151,11 +151,15 @@ impl Ends {
     async fn end_of(&mut self, _: &mut Child, group: &mut Group) {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
 
+        /// How often to look where no signal tells.
+        const LOOK: Duration = Duration::from_secs(1);
+
         let Some(leader) = group.leader else { return };
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         // An error means that it is gone.
         while let Ok(None) = waitid(WaitId::Pid(leader), look) {
-            self.children.recv().await;
+            // The signal may be blocked, or handled by other code of the process.
+            let _ = timeout(LOOK, self.children.recv()).await;
         }
     }
 
