@@ -6,7 +6,7 @@
 mod live;
 mod wire;
 
-pub(crate) use live::{LiveSketch, Summary};
+pub(crate) use live::{Counts, LiveSketch, Summary};
 
 use std::time::Duration;
 
@@ -153,6 +153,18 @@ impl Sketch {
     fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let of_row = |row: &Row| (row.first..).zip(row.counts);
         self.rows.iter().flat_map(of_row).filter(|(_, count)| *count > 0)
+    }
+
+    /// Adds `count` durations of one bucket, whose sum follows by [`Self::add_sum`].
+    pub(crate) fn add_bucket(&mut self, bucket: u16, count: u64) {
+        let middle = middle_of(bucket);
+        self.add(count, Duration::ZERO, middle, middle);
+        self.add_to(bucket, count);
+    }
+
+    /// Adds the nanoseconds of durations that were added by [`Self::add_bucket`].
+    pub(crate) fn add_sum(&mut self, nanos: u128) {
+        self.sum = self.sum.saturating_add(live::duration_of(nanos));
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
+use super::shape::shape;
 use crate::attempts::{MESSAGE, Record, Said, Tried};
 use crate::cut::shorten;
 use crate::outcome::{Classify, FailureKind};
@@ -57,8 +58,8 @@ impl Failure {
 
     /// The same for every failure of this cause.
     pub(super) fn fingerprint(&self, component: &str) -> Fingerprint {
-        let message = generalised(&self.message);
-        let root = self.causes.last().map(|cause| generalised(cause)).unwrap_or_default();
+        let message = shape(&self.message);
+        let root = self.causes.last().map(|cause| shape(cause)).unwrap_or_default();
         Fingerprint::of([component, self.kind.as_str(), &self.error_type, &message, &root])
     }
 }
@@ -97,26 +98,6 @@ impl Ended {
             message: failure.message.clone(),
         })
     }
-}
-
-/// A message without what differs from one time to the next: every word with a digit in it.
-fn generalised(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    let mut word = String::new();
-    let flush = |word: &mut String, out: &mut String| {
-        out.push_str(if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
-        word.clear();
-    };
-    for c in message.chars() {
-        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') {
-            word.push(c);
-        } else {
-            flush(&mut word, &mut out);
-            out.push(c);
-        }
-    }
-    flush(&mut word, &mut out);
-    out
 }
 
 #[cfg(test)]

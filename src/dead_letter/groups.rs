@@ -48,7 +48,7 @@ impl LetterGroup {
         &self.example.error_type
     }
 
-    /// What the error of the example said; those of the others differ in numbers and ids.
+    /// What the error of the example said; those of the others differ in ids, numbers, names, addresses, times and lists.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.example.message

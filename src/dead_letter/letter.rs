@@ -36,8 +36,9 @@ pub struct Letter {
     pub message: String,
     /// What its causes said, outermost first.
     pub causes: Vec<String>,
-    /// The same for all letters that failed from the same cause: a hash over component, kind, error type and
-    /// message, numbers and ids left out.
+    /// The same for all letters that failed from the same cause: a hash over component, kind, error type, message and
+    /// innermost cause, of which ids, numbers, names, addresses, times and lists are left out. Codes stay, such as the
+    /// status of HTTP and `os error 111`. A letter keeps it, also when a later version would make another.
     pub fingerprint: Fingerprint,
     /// How often it was tried, in the call that parked it and in redrives, by the retries inside of them too.
     pub tries: u32,

@@ -83,6 +83,7 @@ mod redact;
 mod redrive;
 mod service;
 mod settings;
+mod shape;
 mod snapshot;
 
 pub use crate::store::{

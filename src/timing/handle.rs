@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lane::{Lane, Reading};
 use super::layer::TimingLayer;
-use super::rate::LOOK_BACK;
+use super::minute::LOOK_BACK;
 #[cfg(feature = "http")]
 use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
@@ -89,14 +89,12 @@ impl Meter {
         self.lanes.own(|| Lane::new(&self.shared))
     }
 
-    #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
     fn snapshot(&self) -> TimingSnapshot {
         let now = clock::now();
         let mut reading = Reading::default();
         self.lanes.iter().for_each(|lane| lane.read(now, &mut reading));
         let over = now.since(self.began).min(Duration::from_secs(LOOK_BACK)).as_secs_f64();
-        let per_second = if over > 0.0 { reading.recent as f64 / over } else { 0.0 };
-        TimingSnapshot::new(Arc::clone(&self.shared.name), per_second, reading)
+        TimingSnapshot::new(Arc::clone(&self.shared.name), over, reading)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::handle::Shared;
-use super::rate::Rate;
+use super::minute::{Failures, Minute, Recent};
 use crate::clock::{self, Tick};
 use crate::outcome::{FailureKind, Outcome};
 use crate::sketch::{LiveSketch, Sketch};
@@ -14,8 +14,8 @@ use crate::sync::atomic::{AtomicU64, Ordering, fence};
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Lane {
-    rate: Rate,
-    failures: [AtomicU64; FailureKind::ALL.len()],
+    minute: Minute,
+    failures: Failures,
     ignored: AtomicU64,
     pub(super) shared: Arc<Shared>,
     durations: LiveSketch,
@@ -24,7 +24,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(shared: &Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
-            rate: Rate::new(),
+            minute: Minute::new(),
             failures: [const { AtomicU64::new(0) }; FailureKind::ALL.len()],
             ignored: AtomicU64::new(0),
             shared: Arc::clone(shared),
@@ -37,12 +37,13 @@ impl Lane {
     pub(super) fn end(&self, started: Tick, outcome: Outcome) -> u64 {
         let now = clock::now();
         let elapsed = now.0.saturating_sub(started.0);
+        // Before it is counted anywhere: the first call of a second is not of the one before.
+        self.minute.tick(now, &self.durations, &self.failures);
         if let Some(kind) = outcome.failure() {
             self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
         } else if outcome == Outcome::Ignored {
             self.ignored.fetch_add(1, Ordering::Relaxed);
         }
-        self.rate.tick(now, || self.durations.count());
         self.durations.record(elapsed);
         elapsed
     }
@@ -58,7 +59,7 @@ impl Lane {
             *sum += failures.load(Ordering::Relaxed);
         }
         reading.ignored += self.ignored.load(Ordering::Relaxed);
-        reading.recent += self.rate.recent(now, durations.count());
+        self.minute.read(now, &self.durations, &self.failures, &mut reading.recent);
         reading.durations.merge(&durations);
     }
 
@@ -72,7 +73,7 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) in_flight: u64,
-    pub(super) recent: u64,
+    pub(super) recent: Recent,
     pub(super) failures: [u64; FailureKind::ALL.len()],
     pub(super) ignored: u64,
     pub(super) durations: Sketch,

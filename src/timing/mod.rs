@@ -49,7 +49,7 @@ mod handle;
 mod http;
 mod lane;
 mod layer;
-mod rate;
+mod minute;
 #[cfg(feature = "http")]
 mod recorders;
 #[cfg(feature = "http")]
@@ -65,5 +65,5 @@ pub use handle::Timing;
 #[cfg(feature = "http")]
 pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};
 pub use layer::{Timed, TimingLayer};
-pub use snapshot::TimingSnapshot;
+pub use snapshot::{LastMinute, TimingSnapshot};
 pub use stopwatch::Stopwatch;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::lane::Reading;
+use super::minute::Recent;
 use crate::outcome::FailureKind;
 use crate::sketch::{Sketch, Summary};
 
-/// The calls of one [`Timing`](crate::Timing) since it was made.
+/// The calls of one [`Timing`](crate::Timing) since it was made, and those of the last minute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TimingSnapshot {
@@ -26,8 +27,6 @@ pub struct TimingSnapshot {
     /// though it did not stall, and those that the classifier ignored.
     #[serde(default)]
     pub ignored: u64,
-    /// Calls a second over the last minute, or since the handle was made if that is shorter.
-    pub per_second: f64,
     /// The shortest call.
     #[serde(with = "crate::duration")]
     pub min: Duration,
@@ -48,18 +47,65 @@ pub struct TimingSnapshot {
     pub p99: Duration,
     /// All durations, by size: what the seven above are told from.
     pub durations: Sketch,
+    /// The calls of the last minute alone: what is so now, however long it was otherwise.
+    pub last_minute: LastMinute,
+}
+
+/// The calls of one [`Timing`](crate::Timing) that ended in the last 60 seconds, the current one included.
+///
+/// # Example
+/// ```
+/// use campanile::Timing;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let timing = Timing::new("orders");
+/// let service = timing.layer().layer(service_fn(|fine: bool| async move { if fine { Ok(()) } else { Err("no") } }));
+/// for fine in [true, true, true, false] {
+///     let _ = service.clone().oneshot(fine).await;
+/// }
+/// let now = timing.snapshot().last_minute;
+/// assert_eq!((now.calls, now.success_rate()), (4, Some(0.75)));
+/// println!("{:.1} calls a second, p95 {:?}", now.per_second, now.p95);
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LastMinute {
+    /// Calls that ended, cancelled ones included.
+    pub calls: u64,
+    /// Calls that failed, by [`FailureKind::index`]; a cancelled call is among them.
+    pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls a second, over the minute, or since the handle was made if that is shorter.
+    pub per_second: f64,
+    /// The mean; zero without a call, as are the percentiles.
+    #[serde(with = "crate::duration")]
+    pub mean: Duration,
+    /// Half of the calls were faster; like the other percentiles right to 1/32 of its value.
+    #[serde(with = "crate::duration")]
+    pub p50: Duration,
+    /// 95 % of the calls were faster.
+    #[serde(with = "crate::duration")]
+    pub p95: Duration,
+    /// 99 % of the calls were faster.
+    #[serde(with = "crate::duration")]
+    pub p99: Duration,
+    /// All durations, by size: what the mean and the percentiles are told from. Its shortest and its longest are as
+    /// right as a percentile is.
+    pub durations: Sketch,
 }
 
 impl TimingSnapshot {
-    pub(super) fn new(name: Arc<str>, per_second: f64, reading: Reading) -> Self {
-        let Reading { in_flight, recent: _, failures, ignored, durations } = reading;
+    /// `over` are the seconds of the last minute that the handle has been there.
+    pub(super) fn new(name: Arc<str>, over: f64, reading: Reading) -> Self {
+        let Reading { in_flight, recent, failures, ignored, durations } = reading;
         let mut snapshot = Self {
             name,
             calls: 0,
             in_flight,
             failures,
             ignored,
-            per_second,
             min: Duration::ZERO,
             mean: Duration::ZERO,
             max: Duration::ZERO,
@@ -67,6 +113,7 @@ impl TimingSnapshot {
             p95: Duration::ZERO,
             p99: Duration::ZERO,
             durations,
+            last_minute: LastMinute::new(over, recent),
         };
         snapshot.tell();
         snapshot
@@ -79,11 +126,9 @@ impl TimingSnapshot {
     pub fn merge(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.ignored = self.ignored.saturating_add(other.ignored);
-        self.per_second += other.per_second;
-        for (sum, failures) in self.failures.iter_mut().zip(&other.failures) {
-            *sum = sum.saturating_add(*failures);
-        }
+        add(&mut self.failures, &other.failures);
         self.durations.merge(&other.durations);
+        self.last_minute.merge(&other.last_minute);
         self.tell();
     }
 
@@ -98,4 +143,55 @@ impl TimingSnapshot {
     pub fn failed(&self) -> u64 {
         self.failures.iter().sum()
     }
+
+    /// The share of calls that did not fail, from 0 to 1; none without a call.
+    #[must_use]
+    pub fn success_rate(&self) -> Option<f64> {
+        share(self.calls, self.failed())
+    }
+}
+
+impl LastMinute {
+    #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
+    fn new(over: f64, recent: Recent) -> Self {
+        let Recent { failures, durations } = recent;
+        let per_second = if over > 0.0 { durations.count() as f64 / over } else { 0.0 };
+        let mut minute = Self { failures, per_second, durations, ..Self::default() };
+        minute.tell();
+        minute
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.per_second += other.per_second;
+        add(&mut self.failures, &other.failures);
+        self.durations.merge(&other.durations);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let Summary { count, mean, p50, p95, p99, .. } = Summary::from(&self.durations);
+        (self.calls, self.mean, self.p50, self.p95, self.p99) = (count, mean, p50, p95, p99);
+    }
+
+    /// Calls that failed, of any kind.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+
+    /// The share of calls that did not fail, from 0 to 1; none without a call.
+    #[must_use]
+    pub fn success_rate(&self) -> Option<f64> {
+        share(self.calls, self.failed())
+    }
+}
+
+/// Adds up failures by kind.
+pub(super) fn add(sum: &mut [u64; FailureKind::ALL.len()], failures: &[u64; FailureKind::ALL.len()]) {
+    sum.iter_mut().zip(failures).for_each(|(sum, failures)| *sum = sum.saturating_add(*failures));
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
+fn share(calls: u64, failed: u64) -> Option<f64> {
+    (calls > 0).then(|| calls.saturating_sub(failed) as f64 / calls as f64)
 }

@@ -8,13 +8,13 @@ mod bodies;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod letters;
-#[cfg(feature = "sqlite")]
 #[path = "../support/long.rs"]
 mod long;
 mod memory;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http")]
 mod conventions;
+mod minute;
 mod names;
 mod sketch;
 #[cfg(feature = "http")]
@@ -40,13 +41,17 @@ async fn a_snapshot_counts_times_and_kinds_of_failure() {
         assert!(error <= 1.0 / 32.0, "{percentile:?} for {exact} s");
     }
     // 100 calls over the 5.05 seconds since the handle was made.
-    assert!((snapshot.per_second - 100.0 / 5.05).abs() < 1e-6, "{}", snapshot.per_second);
+    assert!(
+        (snapshot.last_minute.per_second - 100.0 / 5.05).abs() < 1e-6,
+        "{}",
+        snapshot.last_minute.per_second
+    );
     // Later the last minute counts.
     tokio::time::advance(Duration::from_secs(600)).await;
     for _ in 0..30 {
         service.ready().await.unwrap().call(0).await.unwrap();
     }
-    assert_eq!(timing.snapshot().per_second, 0.5);
+    assert_eq!(timing.snapshot().last_minute.per_second, 0.5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -135,11 +135,11 @@ async fn snapshots_of_two_processes_add_up() {
     let mut one = seen("orders", &low).await;
     let sent = serde_json::to_string(&seen("elsewhere", &high).await).unwrap();
     let other: TimingSnapshot = serde_json::from_str(&sent).unwrap();
-    let rate = one.per_second + other.per_second;
+    let rate = one.last_minute.per_second + other.last_minute.per_second;
     one.merge(&other);
     assert_eq!((&*one.name, one.calls, one.failed(), one.in_flight), ("orders", 100, 10, 0));
     assert_eq!((one.min, one.max), (Duration::from_millis(1), Duration::from_millis(100)));
-    assert_eq!((one.mean, one.per_second), (Duration::from_micros(50_500), rate));
+    assert_eq!((one.mean, one.last_minute.per_second), (Duration::from_micros(50_500), rate));
     let nanos: Vec<u64> = (1..=100).map(|millis| millis * 1_000_000).collect();
     assert_within_the_error(&one.durations, &nanos);
     assert_eq!(Some(one.p99), one.durations.quantile(0.99));

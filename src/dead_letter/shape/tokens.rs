@@ -1,0 +1,185 @@
+//! The words of a message, and what stands between them.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// A part of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// White space.
+    Gap,
+    Mark(&'a str),
+    Word(&'a str),
+    /// A URL, a path of files, or the address of a host.
+    Address(&'a str),
+    /// The quote, and what stands in it.
+    Quoted(&'a str, &'a str),
+    /// The whole, and what stands in brackets or parentheses.
+    Bracketed(&'a str, &'a str),
+}
+
+/// Bytes of a text in quotes or brackets that are looked for an end of it.
+const LONGEST: usize = 2 * 1024;
+
+/// The tokens of a message.
+pub(super) struct Tokens<'a> {
+    rest: &'a str,
+    /// The character before.
+    before: char,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn new(message: &'a str) -> Self {
+        Self { rest: message, before: ' ' }
+    }
+
+    /// What comes after the last token.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    /// Leaves out the next `length` bytes.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.cut(length);
+    }
+
+    fn cut(&mut self, length: usize) -> &'a str {
+        let (token, rest) = self.rest.split_at(length);
+        self.before = token.chars().next_back().unwrap_or(self.before);
+        self.rest = rest;
+        token
+    }
+
+    pub(super) fn next(&mut self) -> Option<Token<'a>> {
+        let first = self.rest.chars().next()?;
+        if first.is_whitespace() {
+            let end = self.rest.find(|c: char| !c.is_whitespace()).unwrap_or(self.rest.len());
+            self.cut(end);
+            return Some(Token::Gap);
+        }
+        if let Some(length) = address(self.rest) {
+            return Some(Token::Address(self.cut(length)));
+        }
+        if matches!(first, '"' | '`' | '\'' | '“' | '‘' | '«')
+            && let Some(length) = self.quoted(first)
+        {
+            let quote = first.len_utf8();
+            let whole = self.cut(length);
+            let end = whole.chars().next_back().map_or(quote, char::len_utf8);
+            return Some(Token::Quoted(&whole[..quote], &whole[quote..whole.len() - end]));
+        }
+        if matches!(first, '[' | '(')
+            && let Some(length) = closed(self.rest, first)
+        {
+            let whole = self.cut(length);
+            return Some(Token::Bracketed(whole, &whole[1..whole.len() - 1]));
+        }
+        if is_mark(first) {
+            let double = ["==", "=>", "!=", ">=", "<=", "->"].iter().any(|mark| self.rest.starts_with(mark));
+            return Some(Token::Mark(self.cut(if double { 2 } else { first.len_utf8() })));
+        }
+        let end = self.rest.find(|c: char| c.is_whitespace() || is_mark(c)).unwrap_or(self.rest.len());
+        // What ends a sentence or a part of it is no part of the word.
+        let word = self.rest[..end].trim_end_matches(['.', ':', '\'', '-']);
+        let length = if word.is_empty() { first.len_utf8() } else { word.len() };
+        let word = self.cut(length);
+        Some(if word.chars().any(char::is_alphanumeric) { Token::Word(word) } else { Token::Mark(word) })
+    }
+
+    /// The length of a text in quotes that begins here. An apostrophe within a word is none.
+    fn quoted(&self, first: char) -> Option<usize> {
+        let last = match first {
+            '“' => '”',
+            '‘' => '’',
+            '«' => '»',
+            same => same,
+        };
+        if self.before.is_alphanumeric() {
+            return None;
+        }
+        let text = crate::cut::cut(self.rest, LONGEST);
+        let mut escaped = false;
+        let mut inside = text.char_indices().skip(1).peekable();
+        while let Some((at, c)) = inside.next() {
+            let ends = c == last
+                && !escaped
+                && (last != '\'' || !inside.peek().is_some_and(|(_, next)| next.is_alphanumeric()));
+            if ends {
+                return Some(at + last.len_utf8());
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        None
+    }
+}
+
+fn is_mark(c: char) -> bool {
+    matches!(
+        c,
+        ',' | ';'
+            | '('
+            | ')'
+            | '{'
+            | '}'
+            | '['
+            | ']'
+            | '<'
+            | '>'
+            | '='
+            | '|'
+            | '!'
+            | '?'
+            | '"'
+            | '`'
+            | '%'
+            | '&'
+            | '*'
+            | '“'
+            | '”'
+            | '«'
+            | '»'
+    )
+}
+
+/// The length of a text in brackets that begins here, with those inside it.
+fn closed(text: &str, first: char) -> Option<usize> {
+    let last = if first == '[' { ']' } else { ')' };
+    let mut open = 0_u32;
+    for (at, c) in crate::cut::cut(text, LONGEST).char_indices() {
+        if c == first {
+            open += 1;
+        } else if c == last {
+            open -= 1;
+            if open == 0 {
+                return Some(at + 1);
+            }
+        }
+    }
+    None
+}
+
+/// The length of an address that begins here: of a URL, a path, or a host with its port.
+fn address(text: &str) -> Option<usize> {
+    let end = text
+        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '`' | '\'' | ',' | ';' | ')' | '>'))
+        .unwrap_or(text.len());
+    let whole = &text[..end];
+    let trimmed = whole.trim_end_matches(['.', ':', '!', '?']);
+    if let Some((scheme, _)) = whole.split_once("://") {
+        let is_scheme =
+            !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        return is_scheme.then_some(trimmed.len());
+    }
+    let is_path = ["/", "./", "../", "~/"].iter().any(|start| whole.starts_with(start))
+        || (whole.as_bytes().get(1) == Some(&b':') && whole.as_bytes().get(2) == Some(&b'\\'));
+    if is_path {
+        return Some(trimmed.len());
+    }
+    let is_ip = trimmed.parse::<SocketAddr>().is_ok() || trimmed.parse::<IpAddr>().is_ok();
+    let has_port = || {
+        let (host, port) = trimmed.rsplit_once(':')?;
+        let is_host =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        (is_host && port.parse::<u16>().is_ok()).then_some(())
+    };
+    (is_ip || has_port().is_some()).then_some(trimmed.len())
+}
