@@ -98,6 +98,8 @@ fn traffic_that_falls_or_rises_is_no_change_of_durations() {
     }
 }
 
+type Change = fn(Load) -> Load;
+
 /// What is wrong is seen all the same, on days with all that noise.
 #[test]
 fn changes_are_seen_on_days_as_they_are() {
@@ -112,7 +114,7 @@ fn changes_are_seen_on_days_as_they_are() {
                 world
             })
             .collect();
-        let changes: [(&str, fn(Load) -> Load); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("all calls fail", |load| Load { errors: 1.0, ..load }),
             ("calls take five times as long", |load| Load { mean: 5.0 * load.mean, ..load }),
             ("calls take twice as long", |load| Load { mean: 2.0 * load.mean, ..load }),
