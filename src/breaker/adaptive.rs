@@ -33,7 +33,7 @@ use crate::error::ConfigError;
 ///   accept from the service at any hour**.
 /// - What was learned loses a quarter of its weight in each period with traffic; without traffic nothing changes.
 /// - While slow calls that end well keep the circuit open, the limit gives way at the pace at which it rises, up to
-///   [`SlowCall::limit`]. A service that is five times as slow for good is let through again after about two hours. What
+///   [`SlowCall::limit`]. A service that is five times as slow for good is let through again after one to three hours. What
 ///   is slower than the configured limit is an outage for as long as it lasts.
 ///
 /// # What it sees

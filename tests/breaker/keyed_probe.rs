@@ -1,8 +1,7 @@
 //! A check for each key that decides when its open circuit tries again.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::breaker::{Cause, KeyedBuilder};
@@ -11,10 +10,10 @@ use campanile::{CircuitState, HalfOpen};
 use crate::OPEN_FOR;
 use crate::keyed::{KeyOf, Numbered, breaks, call, keyed, state};
 
-/// What checks were asked, and what they answer.
-#[derive(Default)]
+/// How often checks were asked.
 struct Checks {
-    asked: Mutex<BTreeMap<u64, usize>>,
+    /// By key.
+    asked: Vec<AtomicUsize>,
     /// The checks that run now, and the most that ever did.
     running: AtomicUsize,
     most: AtomicUsize,
@@ -39,11 +38,11 @@ impl Drop for Running {
 
 impl Checks {
     fn of(&self, key: u64) -> usize {
-        self.asked.lock().unwrap().get(&key).copied().unwrap_or(0)
+        self.asked[key as usize].load(Ordering::SeqCst)
     }
 
     fn all(&self) -> usize {
-        self.asked.lock().unwrap().values().sum()
+        self.asked.iter().map(|asked| asked.load(Ordering::SeqCst)).sum()
     }
 
     fn running(&self) -> usize {
@@ -55,11 +54,12 @@ impl Checks {
 fn checked(
     answer: impl Fn(u64) -> Answer + Send + Sync + 'static,
 ) -> (KeyedBuilder<u64, KeyOf>, Arc<Checks>) {
-    let checks = Arc::new(Checks::default());
+    let asked = (0..1_100).map(|_| AtomicUsize::new(0)).collect();
+    let checks = Arc::new(Checks { asked, running: AtomicUsize::new(0), most: AtomicUsize::new(0) });
     let asked = Arc::clone(&checks);
     let builder = keyed().half_open(HalfOpen { permits: 2, max_wait: Duration::from_secs(3) }).health_probe(
         move |key| {
-            *asked.asked.lock().unwrap().entry(key).or_default() += 1;
+            asked.asked[key as usize].fetch_add(1, Ordering::SeqCst);
             let running = asked.running.fetch_add(1, Ordering::SeqCst) + 1;
             asked.most.fetch_max(running, Ordering::SeqCst);
             let running = Running(Arc::clone(&asked));

@@ -101,6 +101,8 @@ fn traffic_that_falls_or_rises_is_no_change_of_durations() {
     }
 }
 
+type Change = fn(Load) -> Load;
+
 /// What is wrong is seen all the same, on days with all that noise.
 #[test]
 fn changes_are_seen_on_days_as_they_are() {
