@@ -8,9 +8,6 @@ use super::delays_from;
 use super::world::{DAY, HOUR, Load, QUIET, ROUND, World};
 use crate::health::outlook::VitalSign;
 
-/// What changes the load for good.
-type Change = fn(Load) -> Load;
-
 /// Seeds in the usual run, and where there is time.
 fn seeds(usual: u64, long: u64) -> u64 {
     if std::env::var_os("CAMPANILE_TEST_LONG").is_some() { long } else { usual }
