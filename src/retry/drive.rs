@@ -102,11 +102,19 @@ pin_project! {
     #[project = Projection]
     #[project_replace = Replaced]
     enum State<F, R, U> {
-        Called { #[pin] call: F, kept: Option<R>, upload: U },
+        Called { #[pin] call: F, kept: Kept<R, U> },
         Waiting { request: R },
         Readying { request: R },
         Done,
     }
+}
+
+/// What is kept of a request while it is sent.
+enum Kept<R, U> {
+    /// All of it, for another attempt.
+    Request(R),
+    /// There is no other: how far its caller is with it.
+    Upload(U),
 }
 
 impl<T: Target> Drive<T> {
@@ -144,13 +152,15 @@ fn attempt<T: Target>(
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
 ) -> State<T::Call, T::Request, T::Upload> {
-    let upload = T::upload(&request);
     let copy = if course.is_last(rules) { None } else { T::copy(&request) };
     let (sent, kept) = match copy {
-        Some(copy) => (copy, Some(request)),
-        None => (request, None),
+        Some(copy) => (copy, Kept::Request(request)),
+        None => {
+            let upload = T::upload(&request);
+            (request, Kept::Upload(upload))
+        }
     };
-    State::Called { call: call(sent, course.attempt()), kept, upload }
+    State::Called { call: call(sent, course.attempt()), kept }
 }
 
 impl<T: Target> Future for Drive<T> {
@@ -264,7 +274,7 @@ impl<T: Target> Future for Drive<T> {
 #[inline]
 fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
     match state.project_replace(State::Done) {
-        Replaced::Called { kept, .. } => kept,
+        Replaced::Called { kept: Kept::Request(request), .. } => Some(request),
         _ => None,
     }
 }
@@ -274,12 +284,12 @@ fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
 fn give_up_attempt<T: Target>(
     mut state: Pin<&mut State<T::Call, T::Request, T::Upload>>,
 ) -> Option<T::Request> {
-    if let Projection::Called { upload, .. } = state.as_mut().project()
-        && T::awaits_caller(upload)
-    {
-        return by_caller(|| end_attempt(state));
-    }
-    end_attempt(state)
+    let awaits_caller = match state.as_mut().project() {
+        Projection::Called { kept: Kept::Request(request), .. } => T::awaits_caller(&T::upload(request)),
+        Projection::Called { kept: Kept::Upload(upload), .. } => T::awaits_caller(upload),
+        _ => false,
+    };
+    if awaits_caller { by_caller(|| end_attempt(state)) } else { end_attempt(state) }
 }
 
 /// Ready at `until`; sets the timer up when it is asked for the first time.
