@@ -7,11 +7,14 @@ use std::task::{Context, Poll, ready};
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower::BoxError;
 
-use super::{Classify, FailureKind, Outcome, Settle, StreamEnd};
+use super::{Classify, FailureKind, Outcome, Settle, StreamEnd, kind_of};
 
 pin_project! {
     /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
+    ///
+    /// An error of the body is boxed, so that its causes tell of what kind the failure is.
     ///
     /// The end of the stream, an error and a drop midway each count, whichever comes first. It is empty when
     /// the layer refused the call.
@@ -38,9 +41,9 @@ impl<C, O: Settle> Watch<C, O> {
         }
     }
 
-    fn failed(&mut self) {
+    fn failed(&mut self, kind: FailureKind) {
         if let Some((_, mut observer)) = self.waiting.take() {
-            observer.settle(Outcome::Failure(FailureKind::Error));
+            observer.settle(Outcome::Failure(kind));
         }
     }
 
@@ -106,9 +109,14 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     }
 }
 
-impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
+impl<B, C, O> Body for ObservedBody<B, C, O>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+    O: Settle,
+{
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -121,7 +129,7 @@ impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
         this.watch.in_user_code(true);
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
-        let frame = ready!(polled);
+        let frame = ready!(polled).map(|frame| frame.map_err(Into::into));
         match &frame {
             Some(Ok(frame)) => {
                 // A reader that trusts `is_end_stream` does not poll again.
@@ -130,7 +138,7 @@ impl<B: Body, C, O: Settle> Body for ObservedBody<B, C, O> {
                     this.watch.ended(StreamEnd::Complete(trailers));
                 }
             }
-            Some(Err(_)) => this.watch.failed(),
+            Some(Err(error)) => this.watch.failed(kind_of(error.as_ref())),
             None => this.watch.ended(StreamEnd::Complete(None)),
         }
         Poll::Ready(frame)
