@@ -115,7 +115,7 @@ async fn a_timeout_of_the_body_belongs_inside() {
     let limit = ResponseBodyTimeoutLayer::new(secs(1));
     let stack = ServiceBuilder::new().layer(outside.http_layer()).layer(limit.clone()).service_fn(stalls);
     assert_eq!(read(stack).await, (StatusCode::OK, false));
-    assert_eq!(failures(&outside, FailureKind::Error), 1);
+    assert_eq!(failures(&outside, FailureKind::Timeout), 1);
     // Outside of the breaker it only looks as if the reader had lost interest.
     let stack = ServiceBuilder::new().layer(limit).layer(inside.http_layer()).service_fn(stalls);
     assert_eq!(read(stack).await, (StatusCode::OK, false));
