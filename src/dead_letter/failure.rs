@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use super::shape::shape;
 use crate::attempts::{MESSAGE, Record, Said, Tried};
 use crate::cut::shorten;
+#[cfg(feature = "http")]
+use crate::outcome::kind_of;
 use crate::outcome::{Classify, FailureKind};
 use crate::panics;
 use crate::store::Fingerprint;
@@ -34,6 +36,14 @@ impl Failure {
     /// From an error.
     pub(super) fn of_error(kind: FailureKind, error: &(dyn Error + 'static)) -> Self {
         Self::said(kind, Said::by_error(error))
+    }
+
+    /// From an error of the body of a response, which broke off.
+    #[cfg(feature = "http")]
+    pub(super) fn of_body(error: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::of_error(kind_of(error), error);
+        failure.error_type = "body".to_owned();
+        failure
     }
 
     /// From what a panic carried.

@@ -8,15 +8,17 @@ use http::response::Parts;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower::BoxError;
 
 use super::silence::Silence;
-use super::{Classify, FailureKind, Outcome, Settle, forget_time_out, has_timed_out, is_for_time};
+use super::{Classify, FailureKind, Outcome, Settle, is_for_time, kind_of};
 
 pin_project! {
     /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
     ///
     /// The end of the stream, an error and a drop midway each count, whichever comes first: see
-    /// [outcomes of streams](crate::outcome#streams). It is empty when the layer refused the call.
+    /// [outcomes of streams](crate::outcome#streams). An error of the body is boxed, so that its causes tell of what kind
+    /// the failure is. It is empty when the layer refused the call.
     pub struct ObservedBody<B, C, O: Settle> {
         #[pin]
         body: Option<B>,
@@ -42,9 +44,8 @@ impl<C, O: Settle> Watch<C, O> {
     }
 
     #[cold]
-    fn failed(&mut self) {
+    fn failed(&mut self, kind: FailureKind) {
         if let Some((_, mut observer)) = self.waiting.take() {
-            let kind = if has_timed_out() { FailureKind::Timeout } else { FailureKind::Error };
             observer.settle(Outcome::Failure(kind));
         }
     }
@@ -141,10 +142,11 @@ fn has_events(headers: &HeaderMap) -> bool {
 impl<B, C, O> Body for ObservedBody<B, C, O>
 where
     B: Body,
+    B::Error: Into<BoxError>,
     O: Settle,
 {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -155,7 +157,6 @@ where
             return Poll::Ready(None);
         };
         this.watch.in_user_code(true);
-        forget_time_out();
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
         let Poll::Ready(frame) = polled else {
@@ -163,6 +164,7 @@ where
             return Poll::Pending;
         };
         this.watch.silence.ends();
+        let frame = frame.map(|frame| frame.map_err(Into::into));
         match &frame {
             Some(Ok(frame)) => {
                 // A reader that trusts `is_end_stream` does not poll again.
@@ -170,7 +172,7 @@ where
                     this.watch.ended(frame.trailers_ref());
                 }
             }
-            Some(Err(_)) => this.watch.failed(),
+            Some(Err(error)) => this.watch.failed(kind_of(error.as_ref())),
             None => this.watch.ended(None),
         }
         Poll::Ready(frame)

@@ -18,8 +18,6 @@ use tokio::time::timeout;
 
 thread_local! {
     static FOR_TIME: Cell<bool> = const { Cell::new(false) };
-    #[cfg(feature = "http")]
-    static TIMED_OUT: Cell<bool> = const { Cell::new(false) };
     #[cfg(any(feature = "breaker", feature = "retry", feature = "dead-letters"))]
     static BY_CALLER: Cell<bool> = const { Cell::new(false) };
 }
@@ -34,26 +32,6 @@ pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
 #[inline]
 pub(crate) fn is_for_time() -> bool {
     FOR_TIME.try_with(Cell::get).unwrap_or(false)
-}
-
-/// Notes that a body ends with an error because its time is over, for the observer that is polling it: the type of an
-/// error of a body need not allow to ask.
-#[cfg(all(feature = "http", feature = "retry"))]
-pub(crate) fn time_out() {
-    let _ = TIMED_OUT.try_with(|timed_out| timed_out.set(true));
-}
-
-/// A body is about to be polled.
-#[cfg(feature = "http")]
-#[inline]
-pub(crate) fn forget_time_out() {
-    let _ = TIMED_OUT.try_with(|timed_out| timed_out.set(false));
-}
-
-/// Whether the body that was polled has ended because its time is over.
-#[cfg(feature = "http")]
-pub(crate) fn has_timed_out() -> bool {
-    TIMED_OUT.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Runs `end`, which drops a call that waits for the rest of its caller's request.

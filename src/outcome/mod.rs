@@ -79,11 +79,7 @@ pub(crate) use given_up::Timed;
 pub(crate) use given_up::by_caller;
 #[cfg(feature = "breaker")]
 pub(crate) use given_up::is_by_caller;
-#[cfg(all(feature = "http", feature = "retry"))]
-pub(crate) use given_up::time_out;
 pub(crate) use given_up::{for_time, is_for_time, within};
-#[cfg(feature = "http")]
-pub(crate) use given_up::{forget_time_out, has_timed_out};
 #[cfg(feature = "grpc")]
 pub(crate) use grpc::code_in;
 #[cfg(feature = "grpc")]

@@ -34,6 +34,7 @@ where
     S: Service<Request<ReplayBody>, Response = Response<B>> + Clone,
     S::Error: campanile::error::Cause<K> + fmt::Debug,
     B: http_body::Body,
+    B::Error: Into<tower::BoxError>,
 {
     let (queue, timing) = (DeadLetterQueue::in_memory(10), Timing::new("client"));
     let retry = Retry::builder()

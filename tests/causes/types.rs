@@ -1,5 +1,6 @@
 //! Error types: of one's own, boxed, a text, and such that misbehave.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -15,7 +16,8 @@ use campanile::{
     Backoff, CallError, CircuitBreaker, DeadLetterQueue, FailureKind, RejectReason, Rejected, Retry, Timing,
 };
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 /// An error of one's own with a source.
@@ -107,6 +109,49 @@ async fn every_layer_sees_the_causes_of_every_type_of_error() {
     assert_eq!(kinds(|| "a text").await, all(FailureKind::Error));
     assert_eq!(kinds(|| "a text".to_owned()).await, all(FailureKind::Error));
     assert_eq!(kinds(|| payment("a text")).await, all(FailureKind::Error));
+}
+
+/// A response whose body breaks off.
+async fn breaks_off<B>(
+    _: Request<B>,
+) -> Result<Response<impl Body<Data = Bytes, Error = Payment>>, Infallible> {
+    let frames = [Ok(Frame::data(Bytes::from("a"))), Err(payment(timed_out()))];
+    Ok(Response::new(StreamBody::new(tokio_stream::iter(frames))))
+}
+
+/// The same without a message before it.
+async fn breaks_off_at_once<B>(
+    _: Request<B>,
+) -> Result<Response<impl Body<Data = Bytes, Error = Payment> + Send>, Infallible> {
+    Ok(Response::new(StreamBody::new(tokio_stream::iter([Err::<Frame<Bytes>, _>(payment(timed_out()))]))))
+}
+
+#[tokio::test]
+async fn every_layer_sees_the_causes_of_an_error_of_a_body() {
+    let place = FailureKind::Timeout.index();
+    let (timing, breaker) = (Timing::new("body"), CircuitBreaker::builder("body").build().unwrap());
+    let service = ServiceBuilder::new()
+        .layer(timing.http_client_layer())
+        .layer(breaker.http_layer())
+        .service(service_fn(breaks_off));
+    let response = service.oneshot(Request::new(Full::<Bytes>::default())).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
+    assert!(error.is::<Payment>(), "it is the error of the body, in one box: {error:?}");
+    assert_eq!(timing.snapshot().failures[place], 1);
+    assert_eq!(breaker.snapshot().totals.failures[place], 1);
+
+    let queue = DeadLetterQueue::in_memory(10);
+    let service = queue.grpc_layer().layer(service_fn(breaks_off_at_once));
+    let response = service.oneshot(Request::new(Full::<Bytes>::default())).await.unwrap();
+    response.into_body().collect().await.unwrap_err();
+    queue.redrive_http(service_fn(breaks_off_at_once), Redrive::all().dry_run(false)).await.unwrap();
+    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    assert_eq!((letter.kind, letter.error_type.as_str()), (FailureKind::Timeout, "body"));
+    assert_eq!(
+        (letter.attempts[0].kind, letter.attempts[1].kind),
+        (FailureKind::Timeout, FailureKind::Timeout)
+    );
+    assert_eq!(letter.causes.last().unwrap(), "timed out");
 }
 
 fn quick_retry() -> Retry {

@@ -115,7 +115,7 @@ async fn a_timeout_of_the_body_belongs_inside() {
     let limit = ResponseBodyTimeoutLayer::new(secs(1));
     let stack = ServiceBuilder::new().layer(outside.http_layer()).layer(limit).service_fn(stalls);
     assert_eq!(read(stack).await, (StatusCode::OK, false));
-    assert_eq!(failures(&outside, FailureKind::Error), 1);
+    assert_eq!(failures(&outside, FailureKind::Timeout), 1);
     // Outside of the breaker it looks as if the reader had lost interest: it counts where that took too long.
     for (limit, failed) in [(secs(1) / 2, 0), (secs(2), 1)] {
         let inside = breaker();

@@ -91,7 +91,8 @@ mod streams {
     where
         S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
         S::Error: std::fmt::Debug,
-        B: Body<Data = Bytes, Error = Infallible>,
+        B: Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
     {
         for _ in 0..10 {
             let response = service.ready().await.unwrap().call(Request::new(Empty::new())).await.unwrap();

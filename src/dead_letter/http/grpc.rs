@@ -13,14 +13,14 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
 use super::kept::{Kept, of_head};
-use crate::attempts::{MESSAGE, Record, Said};
+use crate::attempts::{Record, Said};
 use crate::clock;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
 use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByGrpcStatus, Classify, FailureKind, Outcome, shown};
+use crate::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
 use crate::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -111,7 +111,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: Into<BoxError>,
 {
     type Response = Response<GrpcDeadLetterBody<R, C, K>>;
     type Error = S::Error;
@@ -154,7 +154,7 @@ type Answer<R, C, K, E> = Result<Response<GrpcDeadLetterBody<R, C, K>>, E>;
 impl<R, C, K, E> Examine<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcKept<C, K>
 where
     R: Body,
-    R::Error: fmt::Display,
+    R::Error: Into<BoxError>,
     E: Cause<K>,
     C: Classify<Parts>,
 {
@@ -216,7 +216,7 @@ impl<C, K> Watch<C, K> {
     }
 }
 
-type Held<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
+type Held<B> = Option<Result<Frame<<B as Body>::Data>, BoxError>>;
 
 pin_project! {
     /// The body of a response that passed a [`GrpcDeadLetter`]: the same frames. Trailers that tell of a failure wait
@@ -244,21 +244,21 @@ impl<B: Body, C, K> Default for GrpcDeadLetterBody<B, C, K> {
 impl<B, C, K> Body for GrpcDeadLetterBody<B, C, K>
 where
     B: Body,
-    B::Error: fmt::Display,
+    B::Error: Into<BoxError>,
 {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
         if this.held.is_none() {
             let Some(body) = this.body.as_pin_mut() else {
                 return Poll::Ready(None);
             };
-            let frame = ready!(body.poll_frame(cx));
+            let frame = ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into));
             let Some(watch) = this.watch.take() else {
                 return Poll::Ready(frame);
             };
@@ -272,7 +272,7 @@ where
                     let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
                     judged(trailers).map(|kind| Failure::said(kind, said))
                 }
-                Some(Err(error)) => Some(Failure::new(FailureKind::Error, "body", &shown(error, MESSAGE))),
+                Some(Err(error)) => Some(Failure::of_body(error.as_ref())),
                 None => judged(None).map(|kind| Failure::said(kind, no_status())),
             };
             *this.parking = watch.park(failure);

@@ -1,7 +1,6 @@
 //! HTTP requests on their way back.
 
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::pin;
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
-use tower::Service;
+use tower::{BoxError, Service};
 
 use super::request::{Meaning, Redrivable, Redriven, Verdict, described, of_error};
 use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
@@ -51,7 +50,7 @@ impl DeadLetterQueue {
         S::Error: Cause<K>,
         B: Body + Send + 'static,
         B::Data: Send,
-        B::Error: Display,
+        B::Error: Into<BoxError>,
     {
         self.redrive::<S, Request<ReplayBody>, HttpRedrive<K>>(service, redrive).await
     }
@@ -71,7 +70,7 @@ impl DeadLetterQueue {
         S::Error: Cause<K>,
         B: Body + Send + 'static,
         B::Data: Send,
-        B::Error: Display,
+        B::Error: Into<BoxError>,
     {
         self.redrive_automatically::<S, Request<ReplayBody>, HttpRedrive<K>>(service, settings)
     }
@@ -142,7 +141,7 @@ impl<B, E, K> Judge<Response<B>, E> for HttpRedrive<K>
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Display,
+    B::Error: Into<BoxError>,
     E: Cause<K>,
 {
     fn judge(result: Result<Response<B>, E>) -> Verdict {
@@ -160,7 +159,7 @@ where
 async fn of_response<B>(response: Response<B>) -> Meaning
 where
     B: Body,
-    B::Error: Display,
+    B::Error: Into<BoxError>,
 {
     let (head, body) = response.into_parts();
     let outcome = Classify::<_>::classify(&ByHttpStatus, Ok(&head));
@@ -177,7 +176,7 @@ where
     match (outcome.failure(), read) {
         (Some(kind), _) => Meaning::Failed(of_head(kind, &head)),
         (None, _) if head.status.as_u16() >= 400 => Meaning::Failed(of_head(FailureKind::Error, &head)),
-        (None, Err(error)) => Meaning::Failed(Failure::new(FailureKind::Error, "body", &error)),
+        (None, Err(error)) => Meaning::Failed(Failure::of_body(error.as_ref())),
         (None, Ok(_)) => Meaning::Success,
     }
 }
@@ -197,17 +196,17 @@ fn of_grpc(head: &http::response::Parts, trailers: Option<&http::HeaderMap>) -> 
 }
 
 /// Reads up to `limit` bytes; gives the trailers, if it came to them.
-async fn read<B>(body: B, limit: u64) -> Result<Option<http::HeaderMap>, String>
+async fn read<B>(body: B, limit: u64) -> Result<Option<http::HeaderMap>, BoxError>
 where
     B: Body,
-    B::Error: Display,
+    B::Error: Into<BoxError>,
 {
     let mut body = pin!(body);
     let mut read = 0;
     while read < limit
         && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
     {
-        let frame = frame.map_err(|error| format!("the response broke off: {error}"))?;
+        let frame = frame.map_err(Into::into)?;
         read += frame.data_ref().map_or(0, |data| bytes::Buf::remaining(data) as u64);
         if let Ok(trailers) = frame.into_trailers() {
             return Ok(Some(trailers));

@@ -16,7 +16,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
-use crate::outcome::{for_time, time_out};
+use crate::outcome::for_time;
 
 /// Bounds the time of response bodies: `attempt_timeout` and `deadline` of a [`Retry`](crate::Retry) end with the head
 /// of a response.
@@ -252,7 +252,6 @@ fn ended<D>(why: TimedOut, grpc: bool) -> Result<Frame<D>, BoxError> {
         trailers.remove(header::CONTENT_TYPE);
         return Ok(Frame::trailers(trailers));
     }
-    time_out();
     Err(why.into())
 }
 
