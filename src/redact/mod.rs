@@ -42,22 +42,40 @@
 //! # }
 //! ```
 
+mod beside;
+mod body;
 mod cards;
 mod credentials;
+mod defaults;
+mod doubt;
 mod emails;
+mod ibans;
+mod json;
 mod keyed;
+mod lines;
+mod multipart;
 mod names;
+mod numbers;
 mod pairs;
 mod redactor;
 mod scan;
 mod settings;
+mod spoken;
+mod steps;
+#[cfg(test)]
+mod tests;
 mod text;
+mod tokens;
 mod urls;
 mod values;
+mod words;
 
 pub use keyed::HashKey;
 pub use redactor::Redactor;
 pub use settings::{RedactionSettings, Treatment};
+pub(crate) use body::Body;
+pub(crate) use names::Rule;
+pub(crate) use spoken::{is_name_of, is_value_of};
 pub(crate) use text::Sort;
 
 /// What stands where a secret stood.

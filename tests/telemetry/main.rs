@@ -5,6 +5,7 @@
 
 mod support;
 
+mod carriers;
 mod console;
 #[cfg(feature = "http")]
 mod correlation;
@@ -13,6 +14,7 @@ mod each_variable;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
+mod hostile;
 mod logs;
 #[cfg(feature = "prometheus")]
 mod metrics;
