@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::names::Rule;
 use super::settings::Treatment;
-use super::steps::{ahead, behind, find};
+use super::steps::{ahead, find, find3};
 use super::text::Search;
 use super::values::{Place, is_blank, is_name, is_quote};
 
@@ -31,39 +31,40 @@ impl Search<'_> {
     fn pairs_of_two(&mut self) {
         let bytes = self.bytes;
         let mut from = 0;
-        while let Some(comma) = find(b',', bytes, from) {
-            from = comma + 1;
-            let Some(quote) = comma.checked_sub(1).map(|at| bytes[at]).filter(|byte| is_quote(*byte)) else { continue };
-            let end = behind(bytes, comma - 1, 8, |byte| byte == b'\\');
-            let name = behind(bytes, end, BACK, |byte| byte != quote && byte != b'\n' && byte != b'\\');
-            let open = behind(bytes, name, 9, |byte| byte == quote || byte == b'\\');
-            if name == end || open == name || !bytes[name..end].iter().all(|byte| is_name(*byte) || *byte == b' ') {
-                continue;
-            }
-            let is_argument = bytes[name..end].starts_with(b"--");
-            let before = behind(bytes, open, 8, |byte| is_blank(byte) || byte == b'\n' || byte == b'b');
-            let in_brackets = before > 0 && matches!(bytes[before - 1], b'(' | b'[');
-            if !(in_brackets || is_argument) {
-                continue;
-            }
-            let Some(rule) = self.secret_name(&bytes[name..end]) else { continue };
-            let start = ahead(bytes, comma + 1, 64, |byte| byte.is_ascii_whitespace());
+        while let Some(bracket) = find3([b'(', b'[', b'['], bytes, from) {
+            from = bracket + 1;
+            let Some((name, after)) = self.text_of_list(from) else { continue };
+            let Some(rule) = self.secret_name(&bytes[name.clone()]) else { continue };
+            let start = ahead(bytes, after, 64, |byte| byte.is_ascii_whitespace());
             let open = ahead(bytes, start, 9, |byte| matches!(byte, b'\\' | b'b'));
             let value = if bytes.get(open).is_some_and(|byte| is_quote(*byte)) {
                 self.value(if bytes[start] == b'b' { open } else { start }, Place::Colon).place
-            } else if is_argument {
-                continue;
+            } else if bytes[start..].starts_with(b"Some(\"") {
+                self.value(start + "Some(".len(), Place::Colon).place
             } else {
-                start..ahead(bytes, start, BACK, |byte| !matches!(byte, b')' | b']' | b',' | b'\n'))
+                // A number; other values without quotes are code.
+                start..ahead(bytes, start, BACK, |byte| byte.is_ascii_digit())
             };
             let after = ahead(bytes, value.end, 16, |byte| is_quote(byte) || byte == b'\\');
             let after = ahead(bytes, after, 64, |byte| byte.is_ascii_whitespace() || byte == b',');
+            let after = after + usize::from(bytes[start..].starts_with(b"Some("));
             let closes = bytes.get(after).is_none_or(|byte| matches!(byte, b')' | b']'));
             from = from.max(value.end);
-            if (closes || is_argument) && !value.is_empty() && rule.hides(&bytes[value.clone()]) {
-                self.named(value, rule, name..end);
+            if closes && !value.is_empty() && rule.hides(&bytes[value.clone()]) {
+                self.named(value, rule, name);
             }
         }
+    }
+
+    /// A short text in quotes that begins at `from` and has a comma after it: where it stands, and where the comma ends.
+    fn text_of_list(&self, from: usize) -> Option<(Range<usize>, usize)> {
+        let bytes = self.bytes;
+        let quote = ahead(bytes, from, 8, |byte| byte == b'\\');
+        let sign = *bytes.get(quote).filter(|byte| is_quote(**byte))?;
+        let end = ahead(bytes, quote + 1, BACK, |byte| is_name(byte) || byte == b' ');
+        let closed = ahead(bytes, end, 8, |byte| byte == b'\\');
+        let is_text = bytes.get(closed) == Some(&sign) && bytes.get(closed + 1) == Some(&b',');
+        is_text.then_some((quote + 1..end, closed + 2))
     }
 
     /// What follows an argument that is the name of a secret.
@@ -78,6 +79,23 @@ impl Search<'_> {
                 continue;
             }
             let end = ahead(bytes, start, BACK, is_name);
+            // In a list of arguments each is a text of its own.
+            let list = dash.checked_sub(1).filter(|quote| is_quote(bytes[*quote]));
+            if let Some(quote) = list
+                && let Some((name, after)) = self.text_of_list(quote)
+            {
+                let value = ahead(bytes, after, 64, |byte| byte.is_ascii_whitespace());
+                if let Some(rule) = self.secret_name(&bytes[name.clone()])
+                    && bytes.get(value).is_some_and(|byte| is_quote(*byte))
+                {
+                    let value = self.value(value, Place::Colon).place;
+                    if !value.is_empty() && rule.hides(&bytes[value.clone()]) {
+                        from = value.end;
+                        self.named(value, rule, name);
+                    }
+                }
+                continue;
+            }
             let gap = ahead(bytes, end, 2, is_blank);
             // Two blanks separate an argument from what a help text says about it.
             if start == end || gap != end + 1 {

@@ -83,7 +83,9 @@ fn in_token(byte: u8) -> bool {
 
 /// Whether this is the base64 of a name, a colon and a password.
 fn names_a_user(token: &[u8]) -> bool {
-    let (mut bits, mut length) = (0_u32, 0);
+    let (mut bits, mut length, mut colon) = (0_u32, 0, false);
+    // A word of a sentence may be base64 too: what it means is hardly ever a text.
+    let word = token.iter().all(u8::is_ascii_alphabetic);
     count(token.len());
     for byte in token {
         let value = match byte {
@@ -98,12 +100,15 @@ fn names_a_user(token: &[u8]) -> bool {
         length += 6;
         if length >= 8 {
             length -= 8;
-            if (bits >> length) as u8 == b':' {
-                return true;
+            match (bits >> length) as u8 {
+                b':' if !word => return true,
+                b':' => colon = true,
+                byte if word && !byte.is_ascii_graphic() => return false,
+                _ => {}
             }
         }
     }
-    false
+    colon
 }
 
 #[cfg(test)]

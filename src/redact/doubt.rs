@@ -163,6 +163,9 @@ pub(super) fn is_open(
     if spaced && is_small && bytes.get(value.place.end) == Some(&b';') {
         return true;
     }
+    if spaced && (declares(bytes, pair) || compares(bytes, pair)) && !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return true;
+    }
     let after = ahead(bytes, value.place.end, 4, is_blank);
     let in_code = matches!(bytes.get(after), Some(b'}' | b',' | b')')) && colon;
     (colon && (is_line(name, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
@@ -252,8 +255,39 @@ fn is_line(name: &[u8], text: &str) -> bool {
         && text.split([':', ' ', ')', ',']).next().is_some_and(|line| line.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Whether the name is that of a variable of a program, whose texts have quotes: `let token = other`.
+fn declares(bytes: &[u8], pair: &Pair) -> bool {
+    let before = bytes[..pair.name.start].trim_ascii_end();
+    let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
+    before.len() < pair.name.start && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
+}
+
+/// Whether the sign is one that compares: `token == OTHER`.
+fn compares(bytes: &[u8], pair: &Pair) -> bool {
+    bytes[pair.sign..pair.after] == *b"=="
+}
+
+/// A type that is no common one: `LazyLock<String>`, `&Secrets`, `mio::Token`.
+fn is_own_type(text: &str) -> bool {
+    let text = text.split(" = ").next().unwrap_or(text).trim_end_matches(['=', ' ', ',', ';']);
+    let borrowed = text.strip_prefix('&').map(|text| text.strip_prefix("mut ").unwrap_or(text));
+    let (path, generic) = text.trim_start_matches(['&', '*']).trim_start_matches("mut ").split_once('<').map_or_else(
+        || (text.trim_start_matches(['&', '*']).trim_start_matches("mut "), false),
+        |(path, rest)| (path, rest.ends_with('>')),
+    );
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let mut words = path.split("::");
+    let last = words.clone().last().unwrap_or_default();
+    words.all(is_word)
+        && last.starts_with(|c: char| c.is_ascii_uppercase())
+        && (generic || (!text.contains('<') && (borrowed.is_some() || path.contains("::"))))
+}
+
 /// A type: `&str`, `Option<String>`, `string;`.
 fn is_type(text: &str) -> bool {
+    if is_own_type(text) || text.starts_with("impl ") || text.starts_with("dyn ") || text.starts_with("&dyn ") {
+        return true;
+    }
     let text = text.trim_start_matches(['&', '*', '?', ' ']);
     let text = text.strip_prefix("'a ").or_else(|| text.strip_prefix("'static ")).unwrap_or(text);
     let text = text.strip_prefix("mut ").unwrap_or(text);
@@ -290,6 +324,11 @@ fn is_code(text: &str) -> bool {
     if matches!(first, "await" | "new" | "async" | "match" | "if" | "self" | "lambda" | "function" | "typeof" | "yield")
         && (text.len() > first.len() || first != "self")
     {
+        return true;
+    }
+    // A value that is wrapped, and made by other code: `Some(Token::new(other))`.
+    let inner = text.strip_prefix("Some(").or_else(|| text.strip_prefix("Ok("));
+    if inner.is_some_and(|inner| !inner.contains(['"', '\'']) && (inner.contains("::") || inner.contains("(") || inner == ")" || inner == "())")) {
         return true;
     }
     let text = text.trim_start_matches(['&', '*', '!', '(']);

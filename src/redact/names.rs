@@ -88,6 +88,7 @@ struct Known {
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     nodes: Vec<Node>,
+    known: Vec<Known>,
     /// The nodes of first bytes; 0 where there is none.
     first: Box<[u16; 256]>,
     /// Bytes of the shortest name.
@@ -96,17 +97,24 @@ pub(super) struct Names {
     exceptions: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+/// A byte of a name. What stands for another node or a name is its place, and 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    next: Vec<(u8, u16)>,
-    known: Option<Known>,
+    byte: u8,
+    /// Another byte in the same place.
+    other: u16,
+    /// The next byte.
+    next: u16,
+    /// The name that ends here, its place and one.
+    known: u16,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        // The first node is none, so that 0 can stand for none.
         Self {
+            // The first node is none.
             nodes: vec![Node::default()],
+            known: Vec::new(),
             first: Box::new([0; 256]),
             shortest: usize::MAX,
             exceptions: false,
@@ -130,36 +138,48 @@ impl Names {
     fn insert(&mut self, name: &str, known: Known) -> bool {
         let words = Words::of(name.as_bytes());
         let squashed = words.all();
+        let room = usize::from(u16::MAX) - self.nodes.len().max(self.known.len());
         let Some((first, rest)) = squashed.split_first() else { return false };
-        if squashed.len() > SHORT {
+        if squashed.len() > SHORT.min(room.saturating_sub(1)) {
             return false;
         }
-        let root = self.first[usize::from(*first)];
-        let Some(mut at) = self.node(root) else { return false };
-        self.first[usize::from(*first)] = at;
+        let mut at = self.first[usize::from(*first)];
+        if at == 0 {
+            at = self.node(*first);
+            self.first[usize::from(*first)] = at;
+        }
         for byte in rest {
-            let node = &self.nodes[usize::from(at)];
-            let old = node.next.iter().find_map(|(of, node)| (of == byte).then_some(*node)).unwrap_or(0);
-            let Some(next) = self.node(old) else { return false };
-            if old == 0 {
-                self.nodes[usize::from(at)].next.push((*byte, next));
-            }
+            let next = match self.child(at, *byte) {
+                0 => {
+                    let new = self.node(*byte);
+                    self.nodes[usize::from(new)].other = self.nodes[usize::from(at)].next;
+                    self.nodes[usize::from(at)].next = new;
+                    new
+                }
+                next => next,
+            };
             at = next;
         }
-        self.nodes[usize::from(at)].known = Some(known);
+        self.known.push(known);
+        self.nodes[usize::from(at)].known = self.known.len() as u16;
         self.shortest = self.shortest.min(squashed.len());
         self.exceptions |= known.rule.treatment == Treatment::Leave;
         true
     }
 
-    /// The node `old`, or a new one if that is none; none at all if there are too many.
-    fn node(&mut self, old: u16) -> Option<u16> {
-        if old != 0 {
-            return Some(old);
+    fn node(&mut self, byte: u8) -> u16 {
+        self.nodes.push(Node { byte, ..Node::default() });
+        (self.nodes.len() - 1) as u16
+    }
+
+    /// The node after `at` that is `byte`.
+    #[inline]
+    fn child(&self, at: u16, byte: u8) -> u16 {
+        let mut child = self.nodes[usize::from(at)].next;
+        while child != 0 && self.nodes[usize::from(child)].byte != byte {
+            child = self.nodes[usize::from(child)].other;
         }
-        let new = u16::try_from(self.nodes.len()).ok()?;
-        self.nodes.push(Node::default());
-        Some(new)
+        child
     }
 
     /// Whether any are known.
@@ -174,14 +194,12 @@ impl Names {
         let mut at = from + 1;
         let mut node = self.first[usize::from(bytes[from])];
         while node != 0 {
-            let here = &self.nodes[usize::from(node)];
-            if let Some(known) = &here.known
-                && words.is_edge(at)
-            {
-                each(known, at);
+            let here = self.nodes[usize::from(node)];
+            if here.known != 0 && words.is_edge(at) {
+                each(&self.known[usize::from(here.known) - 1], at);
             }
             let Some(byte) = bytes.get(at) else { break };
-            node = here.next.iter().find_map(|(of, next)| (of == byte).then_some(*next)).unwrap_or(0);
+            node = self.child(node, *byte);
             at += 1;
         }
         count(at - from);

@@ -16,7 +16,7 @@ pub(super) struct Traits {
     pub(super) scheme: bool,
     /// What may be the beginning of a token of a known kind, or of a key in PEM.
     pub(super) token: bool,
-    /// A quote and a comma, as in a pair of texts.
+    /// A bracket and a quote, as before a pair of texts.
     pub(super) pair: bool,
     /// Two dashes, as before an argument.
     pub(super) argument: bool,
@@ -87,25 +87,30 @@ fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
             let (byte, next) = (first[place], second[place]);
             let (fourth, fifth) = (fourth[place] | 0x20, fifth[place] | 0x20);
             let mask = |yes: bool, bit: u8| if yes { bit } else { 0 };
-            let b = mask(byte | 0x20 == b'b', SCHEME | TOKEN);
-            bits[place] |= mask(byte == b'=', SIGN)
-                | mask(byte == b':', SIGN)
-                | mask(byte == b'>', SIGN)
-                | mask(byte == b'@', AT)
-                | mask(byte == b'%', AT)
-                | (b & ((mask(fourth == b'r', SCHEME) & mask(fifth == b'e', SCHEME))
-                    | (mask(fourth == b'i', SCHEME) & mask(fifth == b'c', SCHEME))))
-                // `github_pat_` and `sk_live_`, `sk_test_`.
-                | (mask(next == b'_', TOKEN)
-                    & ((b & mask(fourth == b'a', TOKEN))
-                        | (mask(byte == b'k', TOKEN) & (mask(fifth == b'v', TOKEN) | mask(fifth == b's', TOKEN)))))
-                // `eyJ`, `AKIA`, `ghp_`, `xoxb-`, `-----BEGIN`.
-                | (mask(byte == b'y', TOKEN) & mask(next == b'J', TOKEN))
-                | (mask(byte == b'I', TOKEN) & mask(next == b'A', TOKEN))
-                | (mask(byte == b'g', TOKEN) & mask(fourth == b'_' | 0x20, TOKEN))
-                | (mask(byte == b'x', TOKEN) & mask(fifth == b'-', TOKEN))
-                | (mask(byte == b'-', TOKEN | ARGUMENT) & (mask(next == b'B', TOKEN) | mask(next == b'-', ARGUMENT)))
-                | (mask(next == b',', PAIR) & (mask(byte == b'"', PAIR) | mask(byte == b'\'', PAIR)));
+            let is = |yes: bool| if yes { u8::MAX } else { 0 };
+            let b = is(byte | 0x20 == b'b');
+            // `:` and `>` differ in one bit.
+            let sign = is(byte == b'=') | is(byte & !4 == b':');
+            let at = is(byte == b'@') | is(byte == b'%');
+            let scheme = b & ((is(fourth == b'r') & is(fifth == b'e')) | (is(fourth == b'i') & is(fifth == b'c')));
+            // `github_pat_` and `sk_live_`, `sk_test_`; `eyJ`, `AKIA`, `ghp_`, `xoxb-`, `-----BEGIN`.
+            let words = is(next == b'_')
+                & ((b & is(fourth == b'a')) | (is(byte == b'k') & (is(fifth == b'v') | is(fifth == b's'))));
+            let dash = is(byte == b'-');
+            let token = words
+                | (is(byte == b'y') & is(next == b'J'))
+                | (is(byte == b'I') & is(next == b'A'))
+                | (is(byte == b'g') & is(fourth == b'_' | 0x20))
+                | (is(byte == b'x') & is(fifth == b'-'))
+                | (dash & is(next == b'B'));
+            let pair = (is(byte == b'(') | is(byte == b'['))
+                & (is(next == b'"') | is(next == b'\'') | is(next == b'\\'));
+            bits[place] |= (sign & SIGN)
+                | (at & AT)
+                | (scheme & SCHEME)
+                | (token & TOKEN)
+                | (pair & PAIR)
+                | (dash & mask(next == b'-', ARGUMENT));
         }
     }
 }
@@ -121,7 +126,8 @@ fn short(text: &[u8]) -> u8 {
         table[b'%' as usize] = AT;
         table[b'b' as usize] = SCHEME;
         table[b'B' as usize] = SCHEME;
-        table[b',' as usize] = PAIR;
+        table[b'(' as usize] = PAIR;
+        table[b'[' as usize] = PAIR;
         table[b'-' as usize] = ARGUMENT;
         table
     };
@@ -130,7 +136,7 @@ fn short(text: &[u8]) -> u8 {
         bits &= !SCHEME;
     }
     if bits & (PAIR | ARGUMENT) != 0 {
-        let pair = text.windows(2).any(|two| matches!(two, [b'"' | b'\'', b',']));
+        let pair = text.windows(2).any(|two| matches!(two, [b'(' | b'[', b'"' | b'\'' | b'\\']));
         let argument = text.windows(2).any(|two| two == b"--");
         bits &= !(if pair { 0 } else { PAIR } | if argument { 0 } else { ARGUMENT });
     }
@@ -211,7 +217,7 @@ mod tests {
                 assert!(["@", "%40"].iter().all(|what| with(what).at), "{at}");
                 assert!(["Bearer abcdefgh", "bASIC abcdefgh"].iter().all(|what| with(what).scheme), "{at}");
                 assert!(["4222222222222", "4242 4242-4242 4242", "0417164300"].iter().all(|what| with(what).digits));
-                assert!(with("\"a\",").pair && with("'a', ").pair && with("--pwd x").argument, "{at}");
+                assert!(with("(\"a\",").pair && with("['a', ").pair && with("--pwd x").argument, "{at}");
                 for token in [
                     "AKIAIOSFODNN7EXAMPLE",
                     "eyJhbGciOiJIUzI1NiJ9.e30.abcdefgh",

@@ -35,12 +35,14 @@ fn is_one(name: &[u8], names: &[&[u8]]) -> bool {
 
 /// Whether a member's value is a name.
 pub(crate) fn is_name_of(name: &[u8]) -> bool {
-    (2..=9).contains(&name.len()) && is_one(name, NAMES)
+    (2..=9).contains(&name.len())
+        && matches!(name[0] | 0x20, b'a' | b'f' | b'h' | b'i' | b'k' | b'n' | b'p' | b'v')
+        && is_one(name, NAMES)
 }
 
 /// Whether a member is the value of what another names.
 pub(crate) fn is_value_of(name: &[u8]) -> bool {
-    name.len() <= 7 && is_one(name, VALUES)
+    (1..=7).contains(&name.len()) && matches!(name[0] | 0x20, b'c' | b'd' | b'v') && is_one(name, VALUES)
 }
 
 impl Spoken {
@@ -50,7 +52,7 @@ impl Spoken {
         let name = &bytes[pair.name.clone()];
         let (names, values) = (is_name_of(name), is_value_of(name));
         let tag = bytes[pair.sign] == b'>';
-        if bytes[pair.sign] == b'=' && pair.after >= search.read {
+        if search.traits.at && bytes[pair.sign] == b'=' && pair.after >= search.read {
             let end = ahead(bytes, pair.after, usize::MAX, |byte| {
                 !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
             });

@@ -52,6 +52,9 @@ const DEPTH: u8 = 3;
 /// How often a text is searched at most: again after secrets were hidden in it.
 const MOST: usize = 8;
 
+/// How deep documents lie within each other so that the ends of their quotes are still told apart.
+pub(super) const LEVELS: usize = 5;
+
 /// The search of one text.
 pub(super) struct Search<'a> {
     pub(super) rules: &'a Rules,
@@ -59,8 +62,8 @@ pub(super) struct Search<'a> {
     pub(super) traits: Traits,
     findings: Vec<Finding>,
     depth: u8,
-    /// From where on no quote of each kind ends anything, by the number of backslashes before the first one.
-    pub(super) unclosed: [[usize; 3]; 16],
+    /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
+    pub(super) unclosed: [[usize; 3]; LEVELS],
     /// Up to where writings within this one were read.
     pub(super) read: usize,
     /// Whether an element of XML may still end.
@@ -147,7 +150,7 @@ impl<'a> Search<'a> {
             traits,
             findings: Vec::new(),
             depth,
-            unclosed: [[usize::MAX; 3]; 16],
+            unclosed: [[usize::MAX; 3]; LEVELS],
             read: 0,
             elements: true,
             token: (0, None),

@@ -36,6 +36,7 @@ impl Search<'_> {
             return end;
         }
         if rules.hooks
+            && matches!(bytes.get(start), Some(b'h' | b'e'))
             && let Some(hook) = HOOKS.iter().find(|hook| bytes[start..].starts_with(hook))
         {
             let start = start + hook.len();

@@ -78,8 +78,10 @@ impl Search<'_> {
             b'\'' => 1,
             _ => 2,
         };
-        // Where it is not known, or the documents lie too deep, no quote ends it.
-        if self.unclosed.get(escapes).is_none_or(|unclosed| from >= unclosed[kind]) {
+        // A level deeper, there are twice as many backslashes and one more. Where documents lie too deep, no quote ends
+        // it.
+        let level = (usize::BITS - escapes.leading_zeros()) as usize;
+        if self.unclosed.get(level).is_none_or(|unclosed| from >= unclosed[kind]) {
             return None;
         }
         let mut at = from;
@@ -91,7 +93,7 @@ impl Search<'_> {
             }
             at = place + 1;
         }
-        self.unclosed[escapes][kind] = from;
+        self.unclosed[level][kind] = from;
         None
     }
 
