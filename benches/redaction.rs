@@ -16,7 +16,8 @@ const VALUES: &[&str] = &[
     "connection refused by the other side",
 ];
 
-const LOG: &str = "2026-11-21T16:32:09Z INFO shop: order=17 took=3ms status=200 path=/orders/17?page=2&size=50\n";
+const LOG: &str =
+    "2026-11-21T16:32:09Z INFO shop: order=17 took=3ms status=200 path=/orders/17?page=2&size=50\n";
 
 fn values(c: &mut Criterion) {
     let redactor = RedactionSettings::default().build().expect("defaults");

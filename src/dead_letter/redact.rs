@@ -119,7 +119,10 @@ impl LetterRedactor {
                         clean.extend([name, "=", &gone]);
                     }
                     _ => {
-                        let pair = self.uri.redact(pair, Sort::Query, &mut |name| note(found, name)).unwrap_or_else(|| pair.to_owned());
+                        let pair = self
+                            .uri
+                            .redact(pair, Sort::Query, &mut |name| note(found, name))
+                            .unwrap_or_else(|| pair.to_owned());
                         clean.push_str(&pair);
                     }
                 }
@@ -170,7 +173,8 @@ impl Content {
                     content.kind = value.to_vec();
                 }
                 "content-encoding" => {
-                    content.sealed |= !value.trim_ascii().eq_ignore_ascii_case(b"identity") && !value.is_empty();
+                    content.sealed |=
+                        !value.trim_ascii().eq_ignore_ascii_case(b"identity") && !value.is_empty();
                 }
                 _ => {}
             }

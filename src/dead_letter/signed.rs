@@ -44,7 +44,9 @@ impl Signed {
     pub(super) fn verdict(&self, name: &str) -> Option<bool> {
         let mut verdict = None;
         for (signature, others, kept) in &self.schemes {
-            if signature.eq_ignore_ascii_case(name) || others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if signature.eq_ignore_ascii_case(name)
+                || others.iter().any(|other| other.eq_ignore_ascii_case(name))
+            {
                 verdict = Some(verdict.unwrap_or(true) && *kept);
             }
         }

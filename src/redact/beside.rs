@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::names::Rule;
+use super::rule::Rule;
 use super::settings::Treatment;
 use super::steps::{ahead, find, find3};
 use super::text::Search;
@@ -74,7 +74,8 @@ impl Search<'_> {
         while let Some(dash) = find(b'-', bytes, from) {
             let start = ahead(bytes, dash, usize::MAX, |byte| byte == b'-');
             from = start.max(dash + 1);
-            let begins = dash == 0 || matches!(bytes[dash - 1], b' ' | b'\t' | b'\n' | b'"' | b'\'' | b'`' | b'=' | b'[' | b'(');
+            let begins = dash == 0
+                || matches!(bytes[dash - 1], b' ' | b'\t' | b'\n' | b'"' | b'\'' | b'`' | b'=' | b'[' | b'(');
             if start - dash != 2 || !begins {
                 continue;
             }
@@ -105,16 +106,40 @@ impl Search<'_> {
             let word = ahead(bytes, gap, 64, |byte| byte.is_ascii_alphabetic());
             let begins = bytes.get(gap).copied().unwrap_or(b'-');
             let sentence = bytes.get(word) == Some(&b' ')
-                && matches!(&bytes[gap..word], b"is" | b"or" | b"and" | b"was" | b"must" | b"flag" | b"option" | b"for" | b"to" | b"with" | b"cannot" | b"requires" | b"instead" | b"argument" | b"in" | b"if" | b"has");
+                && matches!(
+                    &bytes[gap..word],
+                    b"is"
+                        | b"or"
+                        | b"and"
+                        | b"was"
+                        | b"must"
+                        | b"flag"
+                        | b"option"
+                        | b"for"
+                        | b"to"
+                        | b"with"
+                        | b"cannot"
+                        | b"requires"
+                        | b"instead"
+                        | b"argument"
+                        | b"in"
+                        | b"if"
+                        | b"has"
+                );
             if matches!(begins, b'-' | b'<' | b'[' | b'$' | b'{' | b'|' | b')' | b']') || sentence {
                 continue;
             }
             let place = if is_quote(begins) {
                 self.value(gap, Place::Assigned).place
             } else {
-                gap..ahead(bytes, gap, usize::MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`'))
+                gap..ahead(bytes, gap, usize::MAX, |byte| {
+                    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`')
+                })
             };
-            if !place.is_empty() && rule.hides(&bytes[place.clone()]) && !is_meta(bytes, &bytes[start..end], &place) {
+            if !place.is_empty()
+                && rule.hides(&bytes[place.clone()])
+                && !is_meta(bytes, &bytes[start..end], &place)
+            {
                 from = place.end;
                 self.named(place, rule, start..end);
             }
@@ -129,5 +154,7 @@ fn is_meta(bytes: &[u8], name: &[u8], place: &Range<usize>) -> bool {
     let last = name.rsplit(|byte| matches!(byte, b'-' | b'_')).next().unwrap_or(name);
     let table = bytes[place.end..].starts_with(b"  ");
     let upper = |name: &[u8]| value == name.to_ascii_uppercase();
-    upper(name) || upper(last) || (table && matches!(value, b"string" | b"str" | b"text" | b"value" | b"file"))
+    upper(name)
+        || upper(last)
+        || (table && matches!(value, b"string" | b"str" | b"text" | b"value" | b"file"))
 }

@@ -45,8 +45,26 @@ const SEALED: &[&[u8]] = &[
 
 /// The beginnings of names of charsets whose bytes below 128 are those of ASCII, or nearly.
 const CHARSETS: &[&[u8]] = &[
-    b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-", b"iso8859", b"latin", b"windows-125", b"cp125", b"koi8-",
-    b"gb2312", b"gbk", b"gb18030", b"big5", b"euc-", b"shift_jis", b"shift-jis", b"sjis", b"windows-31j", b"tis-620",
+    b"utf-8",
+    b"utf8",
+    b"us-ascii",
+    b"ascii",
+    b"iso-8859-",
+    b"iso8859",
+    b"latin",
+    b"windows-125",
+    b"cp125",
+    b"koi8-",
+    b"gb2312",
+    b"gbk",
+    b"gb18030",
+    b"big5",
+    b"euc-",
+    b"shift_jis",
+    b"shift-jis",
+    b"sjis",
+    b"windows-31j",
+    b"tis-620",
     b"macintosh",
 ];
 
@@ -76,7 +94,11 @@ impl Rules {
         if !is_text(body, text) {
             return Body::Unsearchable;
         }
-        let sort = if kind.starts_with(b"application/x-www-form-urlencoded") { Sort::Query } else { json::sort(body) };
+        let sort = if kind.starts_with(b"application/x-www-form-urlencoded") {
+            Sort::Query
+        } else {
+            json::sort(body)
+        };
         self.clean(body, sort, found).map_or(Body::Clean, Body::Changed)
     }
 }
@@ -116,7 +138,8 @@ pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             continue;
         }
         let this = header[from..sign].trim_ascii();
-        let start = sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let start =
+            sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let (value, end) = if header.get(start) == Some(&b'"') {
             let end = find(b'"', header, start + 1).unwrap_or(header.len());
             (&header[start + 1..end], end)
@@ -125,7 +148,9 @@ pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             (header[start..end].trim_ascii(), end)
         };
         // `name*=UTF-8''…`, as RFC 2231 has it.
-        if this.eq_ignore_ascii_case(name) || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name)) {
+        if this.eq_ignore_ascii_case(name)
+            || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name))
+        {
             return Some(value);
         }
         from = find(b';', header, end.min(header.len()))? + 1;

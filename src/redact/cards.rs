@@ -123,7 +123,9 @@ fn separator(rest: &[u8]) -> &[u8] {
 /// Whether groups are as long as people write them: those with other separators than blanks and dashes only in the
 /// ways that are printed on cards, since lists of numbers have such separators too.
 fn usual(separator: &[u8], groups: &[usize]) -> bool {
-    matches!(separator, b" " | b"-" | b"") || groups.len() == 1 || matches!(groups, [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
+    matches!(separator, b" " | b"-" | b"")
+        || groups.len() == 1
+        || matches!(groups, [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
 }
 
 /// Whether these digits are no part of a fraction, of a longer list and of no id in hexadecimal.
@@ -134,8 +136,8 @@ fn alone(bytes: &[u8], from: usize, to: usize, separator: &[u8]) -> bool {
     let longer = lists && (before.ends_with(separator) || after.starts_with(separator));
     let left = from - behind(bytes, from, 64, |byte| byte.is_ascii_alphanumeric());
     let right = ahead(bytes, to, 64, |byte| byte.is_ascii_alphanumeric()) - to;
-    let hexadecimal = left + right > 0
-        && bytes[from - left..from].iter().chain(&after[..right]).all(u8::is_ascii_hexdigit);
+    let hexadecimal =
+        left + right > 0 && bytes[from - left..from].iter().chain(&after[..right]).all(u8::is_ascii_hexdigit);
     !fraction && !longer && !hexadecimal
 }
 

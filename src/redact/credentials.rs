@@ -51,7 +51,9 @@ fn scheme(bytes: &[u8]) -> Option<(usize, bool)> {
 fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Range<usize>> {
     // A blank, or one as a URL writes it.
     let start = match bytes[from..] {
-        [b' ' | b'\t' | b'+', ..] => ahead(bytes, from, usize::MAX, |byte| matches!(byte, b' ' | b'\t' | b'+')),
+        [b' ' | b'\t' | b'+', ..] => {
+            ahead(bytes, from, usize::MAX, |byte| matches!(byte, b' ' | b'\t' | b'+'))
+        }
         [b'%', b'2', b'0', ..] => from + 3,
         _ => return None,
     };

@@ -1,6 +1,7 @@
 //! Which names are those of secrets unless settings say otherwise.
 
-use super::names::{Form, Names, Place};
+use super::names::{Names, Place};
+use super::rule::Form;
 
 /// What is secret wherever it stands in a name, whatever its value.
 const SECRET: &[&str] = &[

@@ -49,7 +49,9 @@ fn is_local(byte: u8) -> bool {
 fn domain(bytes: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut labels, mut end) = (from, 0, None);
     while at - from < DOMAIN {
-        let length = ahead(bytes, at, DOMAIN, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..)) - at;
+        let length =
+            ahead(bytes, at, DOMAIN, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..))
+                - at;
         if length == 0 || bytes[at] == b'-' {
             break;
         }

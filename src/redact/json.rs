@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::names::Rule;
+use super::cards;
+use super::rule::Rule;
 use super::settings::Treatment;
 use super::spoken::{is_name_of, is_value_of};
 use super::steps::{ahead, count, find};
 use super::text::{Finding, Search, Sort, What};
-use super::cards;
 
 /// How deep documents may lie: those of `serde_json` lie no deeper.
 const DEEPEST: usize = 128;
@@ -64,7 +64,8 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
                 if hidden.is_none()
                     && let Some(Level { rule: Some(rule), member, .. }) = levels.last()
                 {
-                    hidden = Some(Hidden { rule: *rule, name: member.clone(), start: at, depth: levels.len() });
+                    hidden =
+                        Some(Hidden { rule: *rule, name: member.clone(), start: at, depth: levels.len() });
                 }
                 let object = byte == b'{';
                 levels.push(Level { object, member: 0..0, rule: None, named: None, value: None });
@@ -111,7 +112,9 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
                         }
                         continue;
                     }
-                    (Next::Value | Next::First, level) if hidden.is_none() => value(search, level, place, Some(escaped)),
+                    (Next::Value | Next::First, level) if hidden.is_none() => {
+                        value(search, level, place, Some(escaped))
+                    }
                     (Next::Value | Next::First, _) => {}
                     _ => return false,
                 }
@@ -164,7 +167,8 @@ fn string(bytes: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
 fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>, string: Option<bool>) {
     let bytes = search.bytes;
     let text = &bytes[place.clone()];
-    let is_number = string.is_none() && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
+    let is_number =
+        string.is_none() && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
     if string.is_none() && !is_number {
         return;
     }
@@ -191,7 +195,13 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
             let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
             let treatment = search.rules.cards;
             if treatment != Treatment::Leave && number.is_some_and(cards::is_card) {
-                search.add(Finding { place, treatment, what: What::Shape("card"), quoted: true, meant: None });
+                search.add(Finding {
+                    place,
+                    treatment,
+                    what: What::Shape("card"),
+                    quoted: true,
+                    meant: None,
+                });
             }
         }
     }
@@ -201,7 +211,8 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
 fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule, name: Range<usize>) {
     let (treatment, what) = (rule.treatment, What::Named(name));
     let text = &search.bytes[place.clone()];
-    let meant = (treatment == Treatment::Hash && !quoted && text.contains(&b'\\')).then(|| decoded(text).0.into());
+    let meant =
+        (treatment == Treatment::Hash && !quoted && text.contains(&b'\\')).then(|| decoded(text).0.into());
     search.add(Finding { place, treatment, what, quoted, meant });
 }
 

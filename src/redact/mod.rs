@@ -53,6 +53,7 @@
 mod beside;
 mod body;
 mod cards;
+mod code;
 mod credentials;
 mod defaults;
 mod doubt;
@@ -66,6 +67,7 @@ mod names;
 mod numbers;
 mod pairs;
 mod redactor;
+mod rule;
 mod scan;
 mod settings;
 mod spoken;
@@ -78,11 +80,11 @@ mod urls;
 mod values;
 mod words;
 
+pub(crate) use body::Body;
 pub use keyed::HashKey;
 pub use redactor::Redactor;
+pub(crate) use rule::Rule;
 pub use settings::{RedactionSettings, Treatment};
-pub(crate) use body::Body;
-pub(crate) use names::Rule;
 pub(crate) use spoken::{is_name_of, is_value_of};
 pub(crate) use text::Sort;
 

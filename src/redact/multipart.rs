@@ -38,10 +38,16 @@ pub(super) fn clean(rules: &Rules, kind: &[u8], body: &[u8], found: &mut dyn FnM
             continue;
         }
         let coded = header(headers, b"content-transfer-encoding").is_some_and(|coding| {
-            !["7bit", "8bit", "binary"].iter().any(|plain| coding.trim_ascii().eq_ignore_ascii_case(plain.as_bytes()))
+            !["7bit", "8bit", "binary"]
+                .iter()
+                .any(|plain| coding.trim_ascii().eq_ignore_ascii_case(plain.as_bytes()))
         }) || header(headers, b"content-encoding").is_some();
         let kind = header(headers, b"content-type").unwrap_or_default();
-        let clean = if coded && !text.is_empty() { Body::Unsearchable } else { rules.part(kind, text, found, depth + 1) };
+        let clean = if coded && !text.is_empty() {
+            Body::Unsearchable
+        } else {
+            rules.part(kind, text, found, depth + 1)
+        };
         match clean {
             Body::Clean => {}
             Body::Changed(clean) => put(place, &clean),
@@ -94,7 +100,11 @@ fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
             // A head that was cut off, or none: all of it is searched.
             (None, None) => 0,
         };
-        let end = if next == body.len() { next } else { next - usize::from(part.ends_with(b"\n")) - usize::from(part.ends_with(b"\r\n")) };
+        let end = if next == body.len() {
+            next
+        } else {
+            next - usize::from(part.ends_with(b"\n")) - usize::from(part.ends_with(b"\r\n"))
+        };
         let start = (first + head).min(next);
         parts.push(Part { head: first..start, body: start..end.max(start) });
         at = next;

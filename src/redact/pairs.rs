@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use super::MARKER;
 use super::doubt;
-use super::names::Rule;
+use super::keyed::LENGTH as HASH;
+use super::rule::Rule;
 use super::settings::Treatment;
 use super::spoken::Spoken;
 use super::steps::{ahead, behind, char_start, continues, count, find_text, find3};
 use super::text::{Search, Sort, is_gone};
-use super::MARKER;
-use super::keyed::LENGTH as HASH;
 use super::urls;
 use super::values::{Place, Value, is_blank, is_name, is_quote};
 

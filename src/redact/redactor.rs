@@ -7,9 +7,10 @@ use std::sync::Arc;
 #[cfg(feature = "telemetry")]
 use regex_automata::meta::Regex;
 
-use super::keyed::{HashKey, Keyed};
 use super::body::Body;
-use super::names::{Names, Rule};
+use super::keyed::{HashKey, Keyed};
+use super::names::Names;
+use super::rule::Rule;
 use super::settings::{RedactionSettings, Treatment};
 use super::text::Sort;
 use super::urls::SIGNATURES;
@@ -174,7 +175,10 @@ impl Redactor {
     pub(crate) fn redact(&self, text: &str, sort: Sort, found: &mut dyn FnMut(&str)) -> Option<String> {
         let clean = self.rules.clean(text.as_bytes(), sort, found)?;
         // Secrets begin and end where characters do. If one did not, what is left of the character is of no use.
-        Some(String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Some(
+            String::from_utf8(clean)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )
     }
 
     /// What becomes of the body of a message whose `Content-Type` is `kind`; `found` hears as in [`Self::redact`].

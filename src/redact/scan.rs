@@ -92,7 +92,8 @@ fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
             // `:` and `>` differ in one bit.
             let sign = is(byte == b'=') | is(byte & !4 == b':');
             let at = is(byte == b'@') | is(byte == b'%');
-            let scheme = b & ((is(fourth == b'r') & is(fifth == b'e')) | (is(fourth == b'i') & is(fifth == b'c')));
+            let scheme =
+                b & ((is(fourth == b'r') & is(fifth == b'e')) | (is(fourth == b'i') & is(fifth == b'c')));
             // `github_pat_` and `sk_live_`, `sk_test_`; `eyJ`, `AKIA`, `ghp_`, `xoxb-`, `-----BEGIN`.
             let words = is(next == b'_')
                 & ((b & is(fourth == b'a')) | (is(byte == b'k') & (is(fifth == b'v') | is(fifth == b's'))));
@@ -168,7 +169,8 @@ fn digits(text: &[u8]) -> bool {
         }
         let from = behind(text, place, FEWEST, in_number);
         let to = ahead(text, place, usize::MAX, in_number);
-        if to - from >= FEWEST && text[from..to].iter().filter(|byte| byte.is_ascii_digit()).count() >= FEWEST {
+        if to - from >= FEWEST && text[from..to].iter().filter(|byte| byte.is_ascii_digit()).count() >= FEWEST
+        {
             return true;
         }
         // What stands at `to` is in no number.
@@ -216,7 +218,11 @@ mod tests {
                 assert!(["=", ":", ">"].iter().all(|what| with(what).sign), "{at}");
                 assert!(["@", "%40"].iter().all(|what| with(what).at), "{at}");
                 assert!(["Bearer abcdefgh", "bASIC abcdefgh"].iter().all(|what| with(what).scheme), "{at}");
-                assert!(["4222222222222", "4242 4242-4242 4242", "0417164300"].iter().all(|what| with(what).digits));
+                assert!(
+                    ["4222222222222", "4242 4242-4242 4242", "0417164300"]
+                        .iter()
+                        .all(|what| with(what).digits)
+                );
                 assert!(with("(\"a\",").pair && with("['a', ").pair && with("--pwd x").argument, "{at}");
                 for token in [
                     "AKIAIOSFODNN7EXAMPLE",

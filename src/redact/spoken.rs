@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::names::Rule;
 use super::pairs::{Pair, gone};
+use super::rule::Rule;
 use super::settings::Treatment;
 use super::steps::{ahead, count, find_text};
 use super::text::Search;
@@ -54,7 +54,8 @@ impl Spoken {
         let tag = bytes[pair.sign] == b'>';
         if search.traits.at && bytes[pair.sign] == b'=' && pair.after >= search.read {
             let end = ahead(bytes, pair.after, usize::MAX, |byte| {
-                !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
+                !byte.is_ascii_whitespace()
+                    && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
             });
             search.percent(pair.after..end);
         }
@@ -71,7 +72,11 @@ impl Spoken {
                 // Names are short: what goes on is none, and is not read to its end here.
                 let from = ahead(bytes, from, 4, |byte| matches!(byte, b'\\' | b'"' | b'\''));
                 from..ahead(bytes, from, LONGEST, |byte| {
-                    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'\\' | b',' | b'&' | b';' | b'}' | b'=' | b':' | b'>')
+                    !byte.is_ascii_whitespace()
+                        && !matches!(
+                            byte,
+                            b'"' | b'\'' | b'\\' | b',' | b'&' | b';' | b'}' | b'=' | b':' | b'>'
+                        )
                 })
             } else {
                 from..from

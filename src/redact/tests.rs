@@ -96,7 +96,18 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
     let fill = |part: &[u8]| part.iter().copied().cycle().take(length).collect::<Vec<u8>>();
     let mut texts = Vec::new();
     let mut add = |what: String, text: Vec<u8>| texts.push((what, text));
-    for before in ["", "token=", "token: ", "pin=", "{\"token\":\"", "--token ", "<token>", "http://a:b", "eyJ", "(\"token\", "] {
+    for before in [
+        "",
+        "token=",
+        "token: ",
+        "pin=",
+        "{\"token\":\"",
+        "--token ",
+        "<token>",
+        "http://a:b",
+        "eyJ",
+        "(\"token\", ",
+    ] {
         // Every sign, and some of each other class of bytes.
         for byte in (0..=u8::MAX).filter(|byte| byte.is_ascii_punctuation() || byte % 16 == 1) {
             let mut text = before.as_bytes().to_vec();
@@ -105,7 +116,10 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
         }
     }
     let parts = PARTS.lines().flat_map(|line| [line.to_owned(), format!("{line}\n"), format!("{line} ")]);
-    for part in parts.chain(["basic+", "eyJ-", "a://", "\\\"", "'", "pwd:\n", " pwd:\n  ", "pin:\n   ", "[{", "{\"a\":"].map(str::to_owned)) {
+    for part in parts.chain(
+        ["basic+", "eyJ-", "a://", "\\\"", "'", "pwd:\n", " pwd:\n  ", "pin:\n   ", "[{", "{\"a\":"]
+            .map(str::to_owned),
+    ) {
         add(format!("{part:?} again and again"), fill(part.as_bytes()));
         for after in ["'", "\"", "}", ")", "@", "</", "\\", "(", "{"] {
             add(format!("{part:?} and {after:?} in turn"), fill(format!("{part}{after}").as_bytes()));

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::keyed::is_hash;
-use super::names::Rule;
 use super::redactor::Rules;
+use super::rule::Rule;
 use super::scan::Traits;
 use super::settings::Treatment;
 use super::steps::count;
@@ -84,7 +84,13 @@ impl Rules {
     }
 
     #[inline(never)]
-    fn search(&self, text: &[u8], sort: Sort, traits: Traits, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
+    fn search(
+        &self,
+        text: &[u8],
+        sort: Sort,
+        traits: Traits,
+        found: &mut dyn FnMut(&str),
+    ) -> Option<Vec<u8>> {
         let mut clean = self.once(text, sort, traits, found)?;
         // What was hidden may have kept something else from being seen, as a number beside an address does.
         for _ in 1..MOST {

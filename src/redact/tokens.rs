@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use super::steps::{ahead, count, find_text};
 
-/// How tokens begin, what follows, and at least how much of it.
-const TOKENS: &[(&[u8], fn(u8) -> bool, usize)] = &[
+/// How a token begins, what follows, and at least how much of it.
+type Token = (&'static [u8], fn(u8) -> bool, usize);
+
+const TOKENS: &[Token] = &[
     (b"AKIA", is_upper, 16),
     (b"ASIA", is_upper, 16),
     (b"sk_live_", is_alphanumeric, 16),
@@ -61,7 +63,8 @@ fn apart(bytes: &[u8], at: usize) -> bool {
 
 /// The `n` of a line break in a text that is printed by its `Debug`, and what a URL writes for a byte.
 fn after_escape(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes[..at], [.., b'\\', b'n' | b't' | b'r']) || matches!(bytes[..at], [.., b'%', b'0'..=b'9', _])
+    matches!(bytes[..at], [.., b'\\', b'n' | b't' | b'r'])
+        || matches!(bytes[..at], [.., b'%', b'0'..=b'9', _])
 }
 
 fn token(bytes: &[u8], at: usize) -> Option<usize> {
@@ -112,7 +115,8 @@ fn private_key(bytes: &[u8], at: usize) -> Option<usize> {
         return None;
     }
     let label = at + BEGIN.len();
-    let end = ahead(bytes, label, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+    let end =
+        ahead(bytes, label, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
     let kind = &bytes[label..end];
     if !kind.windows(11).any(|window| window == b"PRIVATE KEY") || !bytes[end..].starts_with(b"-----") {
         return None;
@@ -120,7 +124,9 @@ fn private_key(bytes: &[u8], at: usize) -> Option<usize> {
     const END: &[u8] = b"-----END ";
     // A key without an end was cut off.
     let Some(last) = find_text(END, bytes, end) else { return Some(bytes.len()) };
-    let last = ahead(bytes, last + END.len(), 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+    let last = ahead(bytes, last + END.len(), 64, |byte| {
+        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
+    });
     Some(ahead(bytes, last, 5, |byte| byte == b'-'))
 }
 

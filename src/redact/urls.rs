@@ -55,13 +55,15 @@ impl Search<'_> {
     /// Where the user's name and password stand in the URL whose authority begins at `start`.
     fn user(&mut self, start: usize) -> Option<Range<usize>> {
         let bytes = self.bytes;
-        let end = ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'/' | b'?' | b'#') && !outside(byte));
+        let end =
+            ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'/' | b'?' | b'#') && !outside(byte));
         if let Some(at) = find_last(b'@', bytes, start, end) {
             return (at > start).then_some(start..at);
         }
         // `user:pass/word@host`: what follows the colon is no port, so the authority goes on.
         let host = ahead(bytes, start, end - start, |byte| byte != b':');
-        let port = bytes[(host + 1).min(end)..end].iter().all(u8::is_ascii_digit) || bytes.get(start) == Some(&b'[');
+        let port =
+            bytes[(host + 1).min(end)..end].iter().all(u8::is_ascii_digit) || bytes.get(start) == Some(&b'[');
         if host == end || port {
             return None;
         }

@@ -70,11 +70,17 @@ async fn p39_a_secret_in_json_goes_and_every_other_byte_stays() {
             r#"{"raw":"{\"token\":\"a\\\"b\",\"n\":1.0}","url":"http:\/\/u:p@h\/"}"#,
             r#"{"raw":"{\"token\":\"[redacted]\",\"n\":1.0}","url":"http:\/\/[redacted]@h\/"}"#,
         ),
-        ("{\"token\":\"a\"}\n{\"token\":\"b\",\"n\":1}\n", "{\"token\":\"[redacted]\"}\n{\"token\":\"[redacted]\",\"n\":1}\n"),
+        (
+            "{\"token\":\"a\"}\n{\"token\":\"b\",\"n\":1}\n",
+            "{\"token\":\"[redacted]\"}\n{\"token\":\"[redacted]\",\"n\":1}\n",
+        ),
         // Cut off, and none.
         (r#"{"n":1,"password":"x y, z"#, r#"{"n":1,"password":"[redacted]"#),
         (r#"{"n":1 "password":"x"}"#, r#"{"n":1 "password":"[redacted]"}"#),
-        (r#"{"has_password":true,"token":null,"secret":""}"#, r#"{"has_password":true,"token":null,"secret":""}"#),
+        (
+            r#"{"has_password":true,"token":null,"secret":""}"#,
+            r#"{"has_password":true,"token":null,"secret":""}"#,
+        ),
     ] {
         let clean = left("application/json", before.as_bytes()).await.unwrap();
         assert_eq!(String::from_utf8(clean).unwrap(), after);
@@ -86,10 +92,22 @@ async fn p39_one_byte_that_is_not_utf8_switches_nothing_off() {
     for (kind, before, after) in [
         ("text/plain", &b"caf\xe9 password=hunter2 x"[..], &b"caf\xe9 password=[redacted] x"[..]),
         ("text/plain; charset=iso-8859-1", b"\xfc token: a b", b"\xfc token: [redacted]"),
-        ("application/x-www-form-urlencoded", b"name=M\xfcller&password=a%20b", b"name=M\xfcller&password=[redacted]"),
-        ("application/json", b"{\"n\":\"\xff\",\"password\":\"x\"}", b"{\"n\":\"\xff\",\"password\":\"[redacted]\"}"),
+        (
+            "application/x-www-form-urlencoded",
+            b"name=M\xfcller&password=a%20b",
+            b"name=M\xfcller&password=[redacted]",
+        ),
+        (
+            "application/json",
+            b"{\"n\":\"\xff\",\"password\":\"x\"}",
+            b"{\"n\":\"\xff\",\"password\":\"[redacted]\"}",
+        ),
         // Cut off within a character.
-        ("application/unknown", "password=x \u{e9}".as_bytes().split_last().unwrap().1, b"password=[redacted] \xc3"),
+        (
+            "application/unknown",
+            "password=x \u{e9}".as_bytes().split_last().unwrap().1,
+            b"password=[redacted] \xc3",
+        ),
     ] {
         let clean = left(kind, before).await;
         assert_eq!(clean.as_deref(), Some(after), "{kind}: {}", String::from_utf8_lossy(before));
@@ -121,9 +139,8 @@ async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
         let request = Request::post("/a").header("content-encoding", encoding);
         let (queue, letter) = letter(builder(), request.body(Full::new(Bytes::from("abc"))).unwrap()).await;
         assert_eq!(kept(&letter).body_state, BodyState::Unsearched(3), "{encoding}");
-        let never = service_fn(|_: Request<ReplayBody>| async {
-            Err::<Response<Empty<Bytes>>, _>("it was sent")
-        });
+        let never =
+            service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("it was sent") });
         assert_eq!(queue.redrive_http(never, Redrive::all()).await.unwrap().skipped, 1);
     }
     // Of two types at once.
@@ -132,7 +149,9 @@ async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
     head.headers.append("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
     let (_, letter) = letter(builder(), Request::from_parts(head, body)).await;
     assert_eq!(kept(&letter).body_state, BodyState::Unsearched(2));
-    for (kind, body) in [("text/plain", &b""[..]), ("application/grpc", &[0, 0, 0, 0, 0]), ("image/svg+xml", b"<svg/>")] {
+    for (kind, body) in
+        [("text/plain", &b""[..]), ("application/grpc", &[0, 0, 0, 0, 0]), ("image/svg+xml", b"<svg/>")]
+    {
         assert_eq!(left(kind, body).await.as_deref(), Some(body), "{kind}");
     }
 }
@@ -156,18 +175,24 @@ async fn p39_each_part_of_a_multipart_body_is_searched() {
         assert_eq!(String::from_utf8_lossy(&clean), String::from_utf8_lossy(after), "{kind}");
     }
     let nested = b"--o\n\n--i\nContent-Disposition: form-data; name=\"x\"\n\nsecret: hunter2\n--i--\n--o--";
-    let inner = String::from_utf8_lossy(nested).replace("\n\n--i\n", "\ncontent-type: multipart/mixed; boundary=i\n\n--i\n");
+    let inner = String::from_utf8_lossy(nested)
+        .replace("\n\n--i\n", "\ncontent-type: multipart/mixed; boundary=i\n\n--i\n");
     let clean = left("multipart/mixed; boundary=o", inner.as_bytes()).await.unwrap();
     assert!(!String::from_utf8_lossy(&clean).contains("hunter2"), "{}", String::from_utf8_lossy(&clean));
     // Cut off.
     let cut = &before[..60];
-    assert!(!String::from_utf8_lossy(&left("multipart/form-data; boundary=\"X y\"", cut).await.unwrap()).contains("hunter2"));
+    assert!(
+        !String::from_utf8_lossy(&left("multipart/form-data; boundary=\"X y\"", cut).await.unwrap())
+            .contains("hunter2")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_password_longer_than_any_window_goes_to_its_end() {
     let long = "p".repeat(5000);
-    for text in [format!("see http://u:{long}@h/x"), format!("http://u:{long}/a@h/x"), format!("x http://u:{long}")] {
+    for text in
+        [format!("see http://u:{long}@h/x"), format!("http://u:{long}/a@h/x"), format!("x http://u:{long}")]
+    {
         let clean = left("text/plain", text.as_bytes()).await.unwrap();
         assert!(!String::from_utf8(clean).unwrap().contains("ppp"), "{}", &text[..20]);
     }
@@ -209,7 +234,12 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         }
     }
     // Who names one of them has all of them removed.
-    for (name, query) in [("X-Amz-Signature", SIGNED[0]), ("x-amz-credential", SIGNED[0]), ("signature", SIGNED[1]), ("sig", SIGNED[2])] {
+    for (name, query) in [
+        ("X-Amz-Signature", SIGNED[0]),
+        ("x-amz-credential", SIGNED[0]),
+        ("signature", SIGNED[1]),
+        ("sig", SIGNED[2]),
+    ] {
         let request = Request::get(format!("https://h/a?x=1&{query}")).body(Full::default()).unwrap();
         let (_, letter) = letter(builder().redact([name]), request).await;
         let uri = &kept(&letter).uri;

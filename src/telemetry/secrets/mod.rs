@@ -74,7 +74,9 @@ impl Secrets {
     #[cold]
     fn meet(&self, name: &str) -> Mark {
         match self.redactor.rule(name) {
-            Rule { treatment: Treatment::Leave, .. } if matches!(name, "url.query" | "http.query") => Mark::Query,
+            Rule { treatment: Treatment::Leave, .. } if matches!(name, "url.query" | "http.query") => {
+                Mark::Query
+            }
             Rule { treatment: Treatment::Leave, .. } => Mark::None,
             rule => Mark::Secret(rule),
         }

@@ -50,7 +50,9 @@ impl Secrets {
                 Value::String(text) => self.clean_text(mark, text.as_str()),
                 value if matches!(mark, Mark::Secret(_)) => self.clean_text(mark, &value.as_str()),
                 Value::I64(number) => self.clean_card(*number),
-                Value::Array(Array::I64(numbers)) => numbers.iter().find_map(|number| self.clean_card(*number)),
+                Value::Array(Array::I64(numbers)) => {
+                    numbers.iter().find_map(|number| self.clean_card(*number))
+                }
                 _ => None,
             };
             if let Some(clean) = clean {
@@ -108,12 +110,14 @@ impl Secrets {
             AnyValue::Int(number) => self.clean_text(mark, &number.to_string()).map(AnyValue::String),
             AnyValue::Double(number) => self.clean_number(mark, number),
             AnyValue::Boolean(yes) => self.clean_number(mark, yes),
-            AnyValue::Bytes(bytes) => self.clean_number(mark, &String::from_utf8_lossy(bytes)).or_else(|| {
-                match self.redactor.bytes(bytes) {
-                    Cow::Owned(clean) => Some(AnyValue::Bytes(Box::new(clean))),
-                    Cow::Borrowed(_) => None,
-                }
-            }),
+            AnyValue::Bytes(bytes) => {
+                self.clean_number(mark, &String::from_utf8_lossy(bytes)).or_else(|| {
+                    match self.redactor.bytes(bytes) {
+                        Cow::Owned(clean) => Some(AnyValue::Bytes(Box::new(clean))),
+                        Cow::Borrowed(_) => None,
+                    }
+                })
+            }
             _ => None,
         }
     }
