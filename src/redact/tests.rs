@@ -117,12 +117,32 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
     }
     let parts = PARTS.lines().flat_map(|line| [line.to_owned(), format!("{line}\n"), format!("{line} ")]);
     for part in parts.chain(
-        ["basic+", "eyJ-", "a://", "\\\"", "'", "pwd:\n", " pwd:\n  ", "pin:\n   ", "[{", "{\"a\":"]
-            .map(str::to_owned),
+        [
+            "basic+",
+            "eyJ-",
+            "a://",
+            "a=b%=",
+            "http://a:b/",
+            "http://a:b/?",
+            "\\\"",
+            "'",
+            "pwd:\n",
+            " pwd:\n  ",
+            "pin:\n   ",
+            "[{",
+            "{\"a\":",
+        ]
+        .map(str::to_owned),
     ) {
-        add(format!("{part:?} again and again"), fill(part.as_bytes()));
+        let mut text = fill(part.as_bytes());
+        add(format!("{part:?} again and again"), text.clone());
+        text.extend(b" x y");
+        add(format!("{part:?} again and again, and more"), text);
         for after in ["'", "\"", "}", ")", "@", "</", "\\", "(", "{"] {
-            add(format!("{part:?} and {after:?} in turn"), fill(format!("{part}{after}").as_bytes()));
+            // What ends with the text hides all of it at once: something else stands behind.
+            let mut text = fill(format!("{part}{after}").as_bytes());
+            text.extend(b" x y");
+            add(format!("{part:?} and {after:?} in turn"), text);
         }
     }
     // Ever deeper.
