@@ -165,6 +165,9 @@ pub enum BodyState {
     Partial,
     /// Nothing: it is larger than the cap. This many bytes were read.
     TooLarge(u64),
+    /// Nothing: it could not be searched for secrets, and
+    /// [`opaque_bodies`](super::DeadLetterSettings::opaque_bodies) is off. It had this many bytes.
+    Unsearched(u64),
 }
 
 /// Something that was removed from a letter.
@@ -180,6 +183,31 @@ pub enum Redaction {
     Body(String),
     /// A field of a plain request.
     Field(String),
+}
+
+impl Payload {
+    /// Whether it has more than `most` bytes, near enough: the search for secrets in it takes as long.
+    pub(super) fn is_larger_than(&self, most: usize) -> bool {
+        match self {
+            Self::Http(request) => {
+                let headers = request.headers.iter().map(|(name, value)| name.len() + value.as_bytes().len());
+                request.body.len() + request.uri.len() + headers.sum::<usize>() > most
+            }
+            Self::Value(value) => left_of(most, value).is_none(),
+        }
+    }
+}
+
+/// What is left of `most` bytes after `value`, if it has no more of them.
+fn left_of(most: usize, value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => most.checked_sub(text.len() + 2),
+        Value::Array(items) => items.iter().try_fold(most.checked_sub(2)?, left_of),
+        Value::Object(fields) => fields.iter().try_fold(most.checked_sub(2)?, |left, (name, value)| {
+            left_of(left.checked_sub(name.len() + 4)?, value)
+        }),
+        _ => most.checked_sub(4),
+    }
 }
 
 impl HeaderText {

@@ -3,7 +3,7 @@
 //! # Why
 //! When every retry has failed, the caller gets an error and the request is gone, along with the order, mail or
 //! payment it carried. A [`DeadLetterQueue`] parks it first: the whole request, how it failed and when, with
-//! secrets removed. Later somebody lists what is there, sends it again or throws it away.
+//! secrets removed. Later you list what is there, send it again or throw it away.
 //!
 //! # One handle, many layers
 //! The layer goes outside of retry, so that it sees only final failures.
@@ -44,7 +44,8 @@
 //!   error of `poll_ready`: no request was handed over.
 //! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded. Any number of
 //!   redrives may run at once, in any number of processes: no letter is sent by two of them.
-//! - **Secrets are removed before anything is stored**: see [`Builder::redact`].
+//! - **Secrets are removed before anything is stored**: see [`Builder::redact`]. A body that cannot be searched for
+//!   them is not stored: see [`Builder::opaque_bodies`].
 //!
 //! # When the store is away or full
 //! [`Builder::when_full`] says what a full queue does. With [`Builder::spill`], letters that the store does not take,
@@ -84,6 +85,7 @@ mod redrive;
 mod service;
 mod settings;
 mod shape;
+mod signed;
 mod snapshot;
 
 pub use crate::store::{

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tokio::time::{Sleep, sleep};
 
 use super::asking::Operation;
@@ -28,6 +29,10 @@ use crate::store::{Put, StoreError};
 
 /// How long a store may take before its letter is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// Bytes of a request that are searched for secrets on the thread of its caller; more of them go to a thread for work
+/// that blocks.
+const AT_ONCE: usize = 64 * 1024;
 
 /// What a caller waits for.
 pub(super) struct Parking {
@@ -188,6 +193,15 @@ async fn deliver(
 ) {
     let core = Arc::clone(&ticket.core);
     let written = match payload.await {
+        Ok(payload) if payload.is_larger_than(AT_ONCE) => {
+            let core = Arc::clone(&core);
+            match spawn_blocking(move || core.letter(draft, payload).into_entry()).await {
+                Ok(written) => written.map_err(|error| error.to_string()),
+                Err(error) if error.is_panic() => Err("the search for secrets panicked".to_owned()),
+                // The runtime ends.
+                Err(_) => return,
+            }
+        }
         Ok(payload) => core.letter(draft, payload).into_entry().map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };

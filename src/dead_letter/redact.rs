@@ -2,15 +2,20 @@
 
 use serde_json::Value;
 
-use super::letter::{HeaderText, HttpRequest, Redaction};
+use super::letter::{BodyState, HeaderText, HttpRequest, Redaction};
 use super::settings::DeadLetterSettings;
+use super::signed;
 use crate::error::ConfigError;
-use crate::redact::{MARKER, Redactor, Sort, Treatment};
+use crate::redact::{Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is_name_of, is_value_of};
 
 /// Removes secrets from requests and from what errors said.
 #[derive(Clone, Debug)]
 pub(super) struct LetterRedactor {
     redactor: Redactor,
+    /// For the URI of a request, which is of no use without its signature.
+    uri: Redactor,
+    /// What the settings name beside the defaults.
+    asked: Redactor,
     /// Whether bodies are stored that cannot be searched.
     opaque: bool,
 }
@@ -20,28 +25,29 @@ impl LetterRedactor {
         let mut redaction = settings.redaction.clone().mask(settings.redact.iter().cloned());
         redaction.defaults &= settings.redact_defaults;
         let redactor = redaction.build().map_err(|error| error.within("redaction"))?;
-        // A URL that lost its signature is of no use when the request is sent again.
-        Ok(Self { redactor: redactor.without_signatures(), opaque: settings.opaque_bodies })
+        let asked = redaction.names.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
+        let asked = RedactionSettings::off().mask(asked.map(|(name, _)| name.clone())).build()?;
+        Ok(Self { uri: redactor.without_signatures(), redactor, asked, opaque: settings.opaque_bodies })
     }
 
     /// Redacts the fields of `value` at any depth; their names go into `found`.
     pub(super) fn value(&self, value: &mut Value, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
+                // `{"name": "password", "value": …}`
+                let named = fields.iter().find_map(|(name, value)| {
+                    let secret = value.as_str().filter(|_| is_name_of(name.as_bytes()))?;
+                    let rule = self.redactor.rule(secret);
+                    (rule.treatment != Treatment::Leave).then(|| (rule, secret.to_owned()))
+                });
                 for (name, field) in fields {
-                    if field.is_null() {
-                        continue;
-                    }
-                    match self.redactor.treatment(name) {
-                        Treatment::Leave => self.value(field, found),
-                        treatment => {
-                            let redacted = match &*field {
-                                Value::String(text) => self.redactor.replacement(treatment, text),
-                                field => self.redactor.replacement(treatment, &field.to_string()),
-                            };
-                            *field = Value::String(redacted.into_owned());
-                            note(found, name);
+                    let rule = self.redactor.rule(name);
+                    match &named {
+                        _ if self.hide(rule, field) => note(found, name),
+                        Some((rule, secret)) if is_value_of(name.as_bytes()) && self.hide(*rule, field) => {
+                            note(found, secret);
                         }
+                        _ => self.value(field, found),
                     }
                 }
             }
@@ -62,7 +68,27 @@ impl LetterRedactor {
         }
     }
 
-    /// Redacts whatever looks like a secret in a text.
+    /// Hides a field if `rule` says so; whether it did.
+    fn hide(&self, rule: Rule, field: &mut Value) -> bool {
+        let text = match &mut *field {
+            _ if rule.treatment == Treatment::Leave => return false,
+            // Nothing and a truth are no secrets.
+            Value::Null | Value::Bool(_) => return false,
+            Value::String(text) if text.is_empty() => return false,
+            Value::String(text) => std::mem::take(text),
+            other => other.to_string(),
+        };
+        if !rule.hides(text.as_bytes()) {
+            if let Value::String(field) = field {
+                *field = text;
+            }
+            return false;
+        }
+        *field = Value::String(self.redactor.replacement(rule.treatment, text.as_bytes()).into_owned());
+        true
+    }
+
+    /// Redacts all that looks like a secret in a text.
     pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
         self.redactor.redact(text, Sort::Text, &mut |name| note(found, name))
     }
@@ -72,59 +98,88 @@ impl LetterRedactor {
         self.redactor.value(name, value).into_owned()
     }
 
-    /// Redacts `name=value` pairs that stand between `&`, as a query and a form have them.
-    fn pairs(&self, pairs: &str, found: &mut Vec<String>) -> Option<String> {
-        self.redactor.redact(pairs, Sort::Query, &mut |name| note(found, name))
-    }
-
-    /// Redacts the user's part and the query of a URI.
+    /// Redacts the user's part and the query of the URI of a request.
     fn uri(&self, uri: &str, found: &mut Vec<String>) -> Option<String> {
         let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
-        let clean_path = self.text(path, found);
-        let clean_query = query.and_then(|query| self.pairs(query, found));
-        if clean_path.is_none() && clean_query.is_none() {
-            return None;
-        }
-        let mut clean = clean_path.unwrap_or_else(|| path.to_owned());
+        let before = found.len();
+        let mut clean = self
+            .uri
+            .redact(path, Sort::Text, &mut |name| note(found, name))
+            .unwrap_or_else(|| path.to_owned());
         if let Some(query) = query {
-            clean.push('?');
-            clean.push_str(clean_query.as_deref().unwrap_or(query));
+            let signed = signed::Signed::of(query, |name| self.asked.treatment(name) != Treatment::Leave);
+            for (place, pair) in query.split('&').enumerate() {
+                clean.push(if place == 0 { '?' } else { '&' });
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                match signed.verdict(name) {
+                    Some(true) => clean.push_str(pair),
+                    Some(false) if !value.is_empty() => {
+                        note(found, name);
+                        let gone = self.redactor.replacement(Treatment::Mask, value.as_bytes());
+                        clean.extend([name, "=", &gone]);
+                    }
+                    _ => {
+                        let pair = self
+                            .uri
+                            .redact(pair, Sort::Query, &mut |name| note(found, name))
+                            .unwrap_or_else(|| pair.to_owned());
+                        clean.push_str(&pair);
+                    }
+                }
+            }
         }
-        Some(clean)
+        (found.len() > before).then_some(clean)
     }
 
-    /// Redacts a body by what it is: JSON, a form, or text. Other bytes are left as they are.
-    fn body(&self, content_type: &str, body: &[u8], found: &mut Vec<String>) -> Option<Vec<u8>> {
-        let content_type = content_type.to_ascii_lowercase();
-        let text = std::str::from_utf8(body).ok();
-        if content_type.starts_with("multipart/") {
-            // The name stands apart from the value, and the value may be anything: all of it goes.
-            let body = String::from_utf8_lossy(body);
-            let names = body.split("name=").skip(1).map(|rest| rest.trim_start_matches('"'));
-            let names = names.map(|rest| rest.split(['"', ';', '\r', '\n']).next().unwrap_or_default());
-            let secret: Vec<&str> =
-                names.filter(|name| self.redactor.treatment(name) != Treatment::Leave).collect();
-            secret.iter().for_each(|name| note(found, name));
-            return (!secret.is_empty()).then(|| MARKER.as_bytes().to_vec());
+    /// Redacts a header or a trailer; whether there was anything to redact.
+    fn header(&self, name: &str, value: &mut HeaderText) -> bool {
+        let rule = self.redactor.rule(name);
+        if rule.hides(value.as_bytes()) && !value.as_bytes().is_empty() {
+            let gone = self.redactor.replacement(rule.treatment, value.as_bytes());
+            *value = HeaderText::Text(gone.into_owned());
+            return true;
         }
-        if content_type.starts_with("application/x-www-form-urlencoded") {
-            return self.pairs(text?, found).map(String::into_bytes);
+        // Such as the query of a referrer, which need not be UTF-8.
+        match self.redactor.redact_bytes(value.as_bytes(), &mut |_| ()) {
+            Some(clean) => *value = HeaderText::from(clean.as_slice()),
+            None => return false,
         }
-        if let Ok(mut value) = serde_json::from_slice::<Value>(body) {
-            let before = found.len();
-            self.value(&mut value, found);
-            if found.len() > before {
-                return serde_json::to_vec(&value).ok();
-            }
-            // Of a field that stands twice only the last was seen; the text shows both.
-        }
-        self.text(text?, found).map(String::into_bytes)
+        true
     }
 }
 
 fn note(found: &mut Vec<String>, name: &str) {
     if !found.iter().any(|known| known == name) {
         found.push(name.to_owned());
+    }
+}
+
+/// What the headers of a request say about its body.
+#[derive(Default)]
+struct Content {
+    kind: Vec<u8>,
+    /// Whether it is compressed, or of two types at once: what it is then depends on the reader.
+    sealed: bool,
+}
+
+impl Content {
+    fn of(headers: &[(String, HeaderText)]) -> Self {
+        let mut content = Self::default();
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            match name.as_str() {
+                "content-type" => {
+                    content.sealed |= !content.kind.is_empty() && content.kind != value;
+                    content.kind = value.to_vec();
+                }
+                "content-encoding" => {
+                    content.sealed |=
+                        !value.trim_ascii().eq_ignore_ascii_case(b"identity") && !value.is_empty();
+                }
+                _ => {}
+            }
+        }
+        content
     }
 }
 
@@ -135,43 +190,39 @@ impl HttpRequest {
             self.uri = uri;
         }
         redacted.extend(found.drain(..).map(Redaction::Uri));
-        let (mut content_type, mut is_encoded) = ("", false);
+        let content = Content::of(&self.headers);
         for (name, value) in self.headers.iter_mut().chain(&mut self.trailers) {
-            let treatment = redactor.redactor.treatment(name);
-            if treatment != Treatment::Leave {
-                let secret = String::from_utf8_lossy(value.as_bytes());
-                *value = HeaderText::Text(redactor.redactor.replacement(treatment, &secret).into_owned());
+            if redactor.header(name, value) {
                 redacted.push(Redaction::Header(name.clone()));
-            } else if let HeaderText::Text(text) = value {
-                // Such as the query of a referrer.
-                if let Some(clean) = redactor.text(text, &mut found) {
-                    *text = clean;
-                    redacted.push(Redaction::Header(name.clone()));
-                }
-                match name.as_str() {
-                    "content-type" => content_type = text,
-                    "content-encoding" => is_encoded |= text != "identity",
-                    _ => {}
-                }
             }
         }
-        found.clear();
-        let is_opaque = is_encoded || std::str::from_utf8(&self.body).is_err();
-        if is_opaque && !redactor.opaque && !self.body.is_empty() {
-            self.body = MARKER.as_bytes().to_vec();
-            redacted.push(Redaction::Body("all of it".to_owned()));
+        if self.body.is_empty() {
             return;
         }
-        if let Some(body) = redactor.body(content_type, &self.body, &mut found) {
-            self.body = body;
+        let searched = if content.sealed {
+            Body::Unsearchable
+        } else {
+            redactor.redactor.body(&content.kind, &self.body, &mut |name| note(&mut found, name))
+        };
+        match searched {
+            Body::Clean => {}
+            Body::Changed(clean) => {
+                self.body = clean;
+                redacted.extend(found.into_iter().map(Redaction::Body));
+            }
+            Body::Unsearchable if redactor.opaque => {}
+            Body::Unsearchable => {
+                self.body_state = BodyState::Unsearched(self.body.len() as u64);
+                self.body = Vec::new();
+            }
         }
-        redacted.extend(found.into_iter().map(Redaction::Body));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::MARKER;
     use serde_json::json;
 
     fn redactor() -> LetterRedactor {
@@ -208,14 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_redacted_by_what_it_is() {
+    fn a_body_is_redacted_by_what_it_is_in_place() {
         let redactor = redactor();
         let of = |kind: &str, body: &[u8]| {
-            redactor.body(kind, body, &mut Vec::new()).map(|body| String::from_utf8(body).unwrap())
+            let body = redactor.redactor.body(kind.as_bytes(), body, &mut |_| ());
+            match body {
+                Body::Changed(body) => Some(String::from_utf8(body).unwrap()),
+                Body::Clean => None,
+                Body::Unsearchable => Some("unsearchable".to_owned()),
+            }
         };
         assert_eq!(
-            of("application/json", br#"{"password":"x","b":1}"#).as_deref(),
-            Some(r#"{"b":1,"password":"[redacted]"}"#)
+            of("application/json", br#" {"z": 1.50,  "password":"x","b":1e3,"a":"\u00e9"}"#).as_deref(),
+            Some(r#" {"z": 1.50,  "password":"[redacted]","b":1e3,"a":"\u00e9"}"#)
         );
         assert_eq!(of("application/json", br#"{"b": 1, "token": null}"#), None);
         let twice = of("application/json", br#"{"password": "x", "password": null}"#);
@@ -224,9 +280,7 @@ mod tests {
             of("application/x-www-form-urlencoded", b"a=1&pwd=x").as_deref(),
             Some("a=1&pwd=[redacted]")
         );
-        let multipart = b"--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x--";
-        assert_eq!(of("multipart/form-data; boundary=x", multipart).as_deref(), Some(MARKER));
-        assert_eq!(of("application/octet-stream", &[0xff, 0xfe, 1]), None);
+        assert_eq!(of("application/octet-stream", &[0xff, 0xfe, 1]).as_deref(), Some("unsearchable"));
         assert_eq!(of("text/plain", b"token=abc").as_deref(), Some("token=[redacted]"));
     }
 }

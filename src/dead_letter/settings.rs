@@ -74,8 +74,9 @@ pub struct DeadLetterSettings {
     pub redaction: RedactionSettings,
     /// The most bytes of an HTTP body that are kept: at most 64 MiB. Default 64 KiB.
     pub body_cap: usize,
-    /// Whether bodies are stored in which no secret could be found: those with a `content-encoding`, and those that
-    /// are no text. Default: yes.
+    /// Whether bodies are stored that cannot be searched for secrets: those with a `content-encoding`, those in a
+    /// charset that is not known, and those that are no text, such as messages of gRPC. Default: no. A letter without
+    /// its body tells so in [`HttpRequest::body_state`](super::HttpRequest::body_state), and is not redriven.
     pub opaque_bodies: bool,
     /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer. Default: no.
     pub park_cancelled: bool,
@@ -101,7 +102,7 @@ impl Default for DeadLetterSettings {
             redact_defaults: true,
             redaction: RedactionSettings::names_only(),
             body_cap: 64 * 1024,
-            opaque_bodies: true,
+            opaque_bodies: false,
             park_cancelled: false,
             idempotency_keys: false,
         }
@@ -244,29 +245,31 @@ impl Builder {
     /// More names of headers, query parameters and fields whose values are not stored.
     ///
     /// A name is compared word by word, whatever its style: `token`, which is one of the defaults, is found in
-    /// `X-Auth-Token`, `access_token` and `accessToken`, and not in `max_tokens`. Headers, the query, JSON and
-    /// form bodies, text, messages of errors and the fields of plain requests are searched; bodies that are
-    /// not text are not.
+    /// `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Headers, the query, JSON, forms, the
+    /// parts of multipart bodies, text, messages of errors and the fields of plain requests are searched. A body that
+    /// cannot be searched is not stored: see [`Builder::opaque_bodies`].
     pub fn redact<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.redact.extend(names.into_iter().map(Into::into));
         self
     }
 
     setters! {
-        /// Whether the default names are redacted: `authorization`, `cookie`, `set-cookie`, `password`, `passwd`,
-        /// `pwd`, `passphrase`, `secret`, `token`, `jwt`, `api-key`, `access-key`, `private-key`, `credential`,
-        /// `credentials`.
+        /// Whether the default names are redacted: see [`RedactionSettings::defaults`].
         pub fn redact_defaults(yes: bool) { settings.redact_defaults = yes; }
         /// What else is redacted, and whether a hash stands in its place; [`RedactionSettings::names_only`] unless set.
         ///
-        /// Signatures in queries stay in any case, since the request could not be sent again without them.
+        /// The signature in the query of a request's own URI stays with all that belongs to it (of SigV4 the credential
+        /// and the security token too), since the request could not be sent again without one of them. If the settings
+        /// name one of these parameters, all of them go, and the letter is not redriven.
         pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
         /// The most bytes of an HTTP body that are kept. The letter of a larger one has no body and is not redriven.
         pub fn body_cap(bytes: usize) { settings.body_cap = bytes; }
-        /// Whether bodies are stored in which no secret could be found; they are unless told otherwise.
+        /// Whether bodies are stored that cannot be searched for secrets; they are not unless set.
         ///
-        /// What is compressed, or is no text, is not searched: gRPC messages for one. Where such bodies must not lie on
-        /// a disk, say `false`: their letters tell everything else, and are not redriven.
+        /// What is compressed, encrypted, in a charset that is not known or no text cannot be searched: gRPC messages
+        /// for one. Without this setting the letters of such requests tell everything else, their `body_state` is
+        /// [`BodyState::Unsearched`](super::BodyState::Unsearched), and they are not redriven. Say `true` where such
+        /// bodies may lie on a disk in clear.
         pub fn opaque_bodies(stored: bool) { settings.opaque_bodies = stored; }
         /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless
         /// told otherwise.

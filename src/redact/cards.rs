@@ -4,7 +4,8 @@
 //! one of its lengths, and ends with a check digit (ISO/IEC 7812, Luhn). What lies inside a longer number, a
 //! fraction or an id in hexadecimal is none.
 
-use super::scan::{self, SHORTEST};
+use super::scan::SHORTEST;
+use super::steps::{ahead, behind};
 
 /// Digits of the longest number.
 const LONGEST: usize = 19;
@@ -67,100 +68,88 @@ pub(super) fn is_card(number: u64) -> bool {
     is_number(&digits[first..])
 }
 
-/// The next card's number from `from` on.
-pub(super) fn next(text: &[u8], from: usize) -> Option<(usize, usize)> {
-    let mut place = from + SHORTEST - 1;
-    while let Some(byte) = text.get(place) {
-        if !scan::in_number(*byte) {
-            place += SHORTEST;
-            continue;
-        }
-        let (start, end) = scan::run(text, place);
-        if let Some(found) = in_run(text, start.max(from), end) {
-            return Some(found);
-        }
-        place = end + SHORTEST;
-    }
-    None
-}
-
-/// A number in `text[from..end]`, which are digits and separators.
-fn in_run(text: &[u8], from: usize, end: usize) -> Option<(usize, usize)> {
-    if end - from < SHORTEST {
-        return None;
-    }
-    let mut group = from;
-    while group < end {
-        let after = group + digits(&text[group..end]);
-        if after > group {
-            if let Some(to) = from_group(text, group, end) {
-                return Some((group, to));
-            }
-            group = after;
-        }
-        group += 1;
-    }
-    None
-}
-
-/// Where the number ends that begins with the group of digits at `start`.
-fn from_group(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    let first = digits(&text[start..end]);
+/// Where the number of a card ends that begins with the group of digits at `start`, which has `first` digits.
+///
+/// It is in one piece or in groups of digits with the same separator between them.
+pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
     // In one piece, or in groups: four digits, some of three to six, and a last one.
     if first != 4 && !(SHORTEST..=LONGEST).contains(&first) {
         return None;
     }
     let mut number = [0; LONGEST];
     let (mut length, mut at, mut found) = (0, start, None);
-    let separator = text.get(start + first).copied();
-    loop {
-        let group = digits(&text[at..end]);
+    let separator = separator(&bytes[start + first..]);
+    let mut groups = [0; 5];
+    for place in 0..groups.len() {
+        let group = ahead(bytes, at, LONGEST + 1, |byte| byte.is_ascii_digit()) - at;
         if group == 0 || length + group > LONGEST || (at > start && group > 6) {
-            return found;
+            break;
         }
-        for (place, byte) in text[at..at + group].iter().enumerate() {
+        for (place, byte) in bytes[at..at + group].iter().enumerate() {
             number[length + place] = byte - b'0';
         }
+        groups[place] = group;
         length += group;
         at += group;
-        if length >= SHORTEST && is_number(&number[..length]) && alone(text, start, at) {
+        if length >= SHORTEST
+            && is_number(&number[..length])
+            && usual(separator, &groups[..=place])
+            && alone(bytes, start, at, if place == 0 { b"" } else { separator })
+        {
             found = Some(at);
         }
         // The last group may be shorter, none of the others.
-        if group < 3 || first != 4 || at >= end || Some(text[at]) != separator {
-            return found;
+        if group < 3 || first != 4 || separator.is_empty() || !bytes[at..].starts_with(separator) {
+            break;
         }
-        at += 1;
+        at += separator.len();
     }
+    found
 }
 
-fn digits(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+/// What separates two groups of digits: at most one character, or one as a URL writes it.
+fn separator(rest: &[u8]) -> &[u8] {
+    let length = match rest {
+        [b'%', b'2', b'0' | b'D' | b'd', ..] => 3,
+        [0xC2, 0xA0, ..] => 2,
+        // Dashes and thin blanks.
+        [0xE2, 0x80, 0x80..=0x95 | 0xAF, ..] | [0xE2, 0x88, 0x92, ..] => 3,
+        [b' ' | b'-' | b'.' | b'/' | b'_' | b'+' | b'*' | b'|' | b':' | b';' | b',' | b'~' | b'\t', ..] => 1,
+        _ => 0,
+    };
+    &rest[..length]
 }
 
-/// Whether these digits are no part of a fraction and of no id in hexadecimal.
-fn alone(text: &[u8], from: usize, to: usize) -> bool {
-    let (before, after) = (&text[..from], &text[to..]);
+/// Whether groups are as long as people write them: those with other separators than blanks and dashes only in the
+/// ways that are printed on cards, since lists of numbers have such separators too.
+fn usual(separator: &[u8], groups: &[usize]) -> bool {
+    matches!(separator, b" " | b"-" | b"")
+        || groups.len() == 1
+        || matches!(groups, [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
+}
+
+/// Whether these digits are no part of a fraction, of a longer list and of no id in hexadecimal.
+fn alone(bytes: &[u8], from: usize, to: usize, separator: &[u8]) -> bool {
+    let (before, after) = (&bytes[..from], &bytes[to..]);
     let fraction = matches!(before, [.., b'0'..=b'9', b'.']) || matches!(after, [b'.', b'0'..=b'9', ..]);
-    let left = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric());
-    let right = after.iter().take_while(|byte| byte.is_ascii_alphanumeric());
-    let mut around = left.chain(right).take(64).peekable();
-    let hexadecimal = around.peek().is_some() && around.all(u8::is_ascii_hexdigit);
-    !fraction && !hexadecimal
+    let lists = !matches!(separator, b" " | b"-" | b"");
+    let longer = lists && (before.ends_with(separator) || after.starts_with(separator));
+    let left = from - behind(bytes, from, 64, |byte| byte.is_ascii_alphanumeric());
+    let right = ahead(bytes, to, 64, |byte| byte.is_ascii_alphanumeric()) - to;
+    let hexadecimal =
+        left + right > 0 && bytes[from - left..from].iter().chain(&after[..right]).all(u8::is_ascii_hexdigit);
+    !fraction && !longer && !hexadecimal
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers;
     use super::*;
 
     fn found(text: &str) -> Vec<&str> {
-        let mut from = 0;
-        std::iter::from_fn(|| {
-            let (start, end) = next(text.as_bytes(), from)?;
-            from = end;
-            Some(&text[start..end])
-        })
-        .collect()
+        let mut found = Vec::new();
+        numbers::each(text.as_bytes(), |place, _| found.push(&text[place]));
+        found
     }
 
     /// The numbers that networks and their banks give out for tests.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::steps::{ahead, count};
+
 /// Credentials are no shorter.
 const SHORTEST: usize = 8;
 
@@ -16,23 +18,25 @@ const WORDS: &[&str] = &[
     "credentials",
 ];
 
-/// The next credentials from `from` on.
-pub(super) fn next(text: &str, from: usize) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let mut at = from;
+/// So much of what follows `basic` is read to tell whether it names a user: names are shorter.
+const NAME: usize = 256;
+
+/// Calls `each` with the place of all credentials.
+pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
+    let (mut at, mut run) = (0, 0);
     while let Some(place) = memchr::memchr2(b'b', b'B', &bytes[at..]) {
+        count(place + 1);
         let start = at + place;
         at = start + 1;
         let apart = start == 0 || !bytes[start - 1].is_ascii_alphanumeric();
-        let found = match scheme(&bytes[start..]) {
-            Some((length, basic)) if apart => token(text, start + length, basic),
-            _ => None,
-        };
-        if found.is_some() {
-            return found;
+        if apart
+            && let Some((length, basic)) = scheme(&bytes[start..])
+            && let Some(found) = token(bytes, start + length, basic, &mut run)
+        {
+            at = found.end;
+            each(found);
         }
     }
-    None
 }
 
 /// The length of the scheme's name, and whether it is `Basic`.
@@ -42,26 +46,36 @@ fn scheme(bytes: &[u8]) -> Option<(usize, bool)> {
 }
 
 /// The credentials after a scheme's name that ends at `from`.
-fn token(text: &str, from: usize, basic: bool) -> Option<Range<usize>> {
-    let bytes = &text.as_bytes()[from..];
+///
+/// `run` is the end of the last run of their bytes that was looked at: many may begin in one.
+fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Range<usize>> {
     // A blank, or one as a URL writes it.
-    let gap = match bytes {
+    let start = match bytes[from..] {
         [b' ' | b'\t' | b'+', ..] => {
-            bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'+')).count()
+            ahead(bytes, from, usize::MAX, |byte| matches!(byte, b' ' | b'\t' | b'+'))
         }
-        [b'%', b'2', b'0', ..] => 3,
+        [b'%', b'2', b'0', ..] => from + 3,
         _ => return None,
     };
-    let bytes = &bytes[gap..];
-    let length = bytes.iter().take_while(|byte| in_token(**byte)).count();
-    let token = &text[from + gap..from + gap + length];
-    let secret = length >= SHORTEST
+    if *run <= start {
+        *run = ahead(bytes, start, usize::MAX, in_token);
+    }
+    let token = &bytes[start..*run];
+    let secret = token.len() >= SHORTEST
         && if basic {
-            names_a_user(token.as_bytes())
+            names_a_user(&token[..token.len().min(NAME)])
         } else {
-            !WORDS.iter().any(|word| token.trim_end_matches('.').eq_ignore_ascii_case(word))
+            let dots = token.iter().rev().take_while(|byte| **byte == b'.').take(4).count();
+            let word = &token[..token.len() - dots];
+            !WORDS.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes())) && !is_pair(token)
         };
-    secret.then_some(from + gap..from + gap + length)
+    secret.then_some(start..*run)
+}
+
+/// Whether this is the next pair of a list: `token_type=bearer expires_in=3600`.
+fn is_pair(token: &[u8]) -> bool {
+    let name = ahead(token, 0, 64, |byte| byte.is_ascii_lowercase() || byte == b'_');
+    token[name..].strip_prefix(b"=").is_some_and(|value| !matches!(value, [] | [b'=', ..]))
 }
 
 /// `token68` of RFC 9110, and what URLs write for the rest of base64.
@@ -71,7 +85,10 @@ fn in_token(byte: u8) -> bool {
 
 /// Whether this is the base64 of a name, a colon and a password.
 fn names_a_user(token: &[u8]) -> bool {
-    let (mut bits, mut count) = (0_u32, 0);
+    let (mut bits, mut length, mut colon) = (0_u32, 0, false);
+    // A word of a sentence may be base64 too: what it means is hardly ever a text.
+    let word = token.iter().all(u8::is_ascii_alphabetic);
+    count(token.len());
     for byte in token {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -82,15 +99,18 @@ fn names_a_user(token: &[u8]) -> bool {
             _ => return false,
         };
         bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            if (bits >> count) as u8 == b':' {
-                return true;
+        length += 6;
+        if length >= 8 {
+            length -= 8;
+            match (bits >> length) as u8 {
+                b':' if !word => return true,
+                b':' => colon = true,
+                byte if word && !byte.is_ascii_graphic() => return false,
+                _ => {}
             }
         }
     }
-    false
+    colon
 }
 
 #[cfg(test)]
@@ -99,7 +119,11 @@ mod tests {
 
     #[test]
     fn credentials_are_told_from_words() {
-        let found = |text: &'static str| next(text, 0).map(|found| &text[found]);
+        let found = |text: &'static str| {
+            let mut found = None;
+            each(text.as_bytes(), |place| found = Some(&text[place]));
+            found
+        };
         for (text, secret) in [
             ("sent Bearer abcdefghijk to it", Some("abcdefghijk")),
             ("BEARER a.b-c_d~e+f/g==", Some("a.b-c_d~e+f/g==")),

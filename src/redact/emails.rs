@@ -1,16 +1,19 @@
 //! E-mail addresses.
 
-use super::values::{char_start, is_name};
+use std::ops::Range;
+
+use super::steps::{ahead, behind, char_start, continues, count};
+use super::values::is_name;
 
 /// The longest parts that mail may have (RFC 5321).
 const LOCAL: usize = 64;
 const DOMAIN: usize = 255;
 
-/// The next address from `from` on; its `@` may be written `%40`, as in a URL.
-pub(super) fn next(text: &str, from: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let mut at = from;
+/// Calls `each` with the place of every address; its `@` may be written `%40`, as in a URL.
+pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
+    let (mut done, mut at) = (0, 0);
     while let Some(place) = memchr::memchr2(b'@', b'%', &bytes[at..]) {
+        count(place + 1);
         let sign = at + place;
         let after = match &bytes[sign..] {
             [b'@', ..] => sign + 1,
@@ -20,27 +23,22 @@ pub(super) fn next(text: &str, from: usize) -> Option<(usize, usize)> {
                 continue;
             }
         };
-        let start = local(text, from, sign);
-        let end = domain(bytes, after);
-        if start < sign
-            && let Some(end) = end
-        {
-            return Some((start, char_start(text, end)));
-        }
         at = after;
+        let start = local(bytes, done, sign);
+        if start < sign
+            && let Some(end) = domain(bytes, after)
+        {
+            let end = char_start(bytes, end);
+            each(start..end);
+            (done, at) = (end, end);
+        }
     }
-    None
 }
 
 /// Where the part before the sign begins.
-fn local(text: &str, from: usize, sign: usize) -> usize {
-    let bytes = &text.as_bytes()[from..sign];
-    let length = bytes.iter().rev().take(LOCAL).take_while(|byte| is_local(**byte)).count();
-    let mut start = char_start(text, sign - length);
-    while start < sign && matches!(text.as_bytes()[start], b'.' | b'\'') {
-        start += 1;
-    }
-    start
+fn local(bytes: &[u8], from: usize, sign: usize) -> usize {
+    let start = behind(bytes, sign, LOCAL.min(sign - from), is_local);
+    ahead(bytes, start, sign - start, |byte| matches!(byte, b'.' | b'\'') || continues(byte))
 }
 
 fn is_local(byte: u8) -> bool {
@@ -51,17 +49,15 @@ fn is_local(byte: u8) -> bool {
 fn domain(bytes: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut labels, mut end) = (from, 0, None);
     while at - from < DOMAIN {
-        let label = &bytes[at..];
-        let length = label
-            .iter()
-            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..))
-            .count();
-        if length == 0 || label[0] == b'-' {
+        let length =
+            ahead(bytes, at, DOMAIN, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | 0x80..))
+                - at;
+        if length == 0 || bytes[at] == b'-' {
             break;
         }
         labels += 1;
+        let top = &bytes[at..at + length];
         at += length;
-        let top = &label[..length];
         if labels > 1 && length > 1 && top.iter().all(|byte| !byte.is_ascii_digit()) {
             end = Some(at);
         }
@@ -80,7 +76,9 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Option<&str> {
-        next(text, 0).map(|(start, end)| &text[start..end])
+        let mut found = None;
+        each(text.as_bytes(), |place| found = Some(&text[place]));
+        found
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::sync::Arc;
 #[cfg(feature = "telemetry")]
 use regex_automata::meta::Regex;
 
+use super::body::Body;
 use super::keyed::{HashKey, Keyed};
-use super::names::{DEFAULT, Names, OPEN};
+use super::names::Names;
+use super::rule::Rule;
 use super::settings::{RedactionSettings, Treatment};
 use super::text::Sort;
 use super::urls::SIGNATURES;
-use super::{MARKER, cards};
+use super::{MARKER, cards, defaults};
 use crate::error::ConfigError;
 
 /// Takes secrets out of texts and values; from [`RedactionSettings::build`]. Clones share everything.
@@ -46,6 +48,8 @@ pub(super) struct Rules {
     pub(super) emails: Treatment,
     pub(super) credentials: Treatment,
     pub(super) urls: Treatment,
+    /// Whether the URLs of webhooks are secret.
+    pub(super) hooks: bool,
     #[cfg(feature = "telemetry")]
     pub(super) patterns: Vec<(Regex, Treatment)>,
     keyed: Option<Keyed>,
@@ -58,12 +62,7 @@ impl Redactor {
     ) -> Result<Self, ConfigError> {
         let mut names = Names::default();
         if settings.defaults {
-            DEFAULT.iter().for_each(|name| {
-                names.set(name, Treatment::Mask);
-            });
-            OPEN.iter().for_each(|name| {
-                names.set(name, Treatment::Leave);
-            });
+            defaults::add(&mut names);
         }
         for (name, treatment) in &settings.names {
             if !names.set(name, *treatment) {
@@ -82,7 +81,7 @@ impl Redactor {
             (None, Some(hashed)) => {
                 let key = variable(RedactionSettings::KEY_VARIABLE).ok_or_else(|| {
                     let allowed = format!(
-                        "`{hashed}` is to be hashed: set a key of at least 16 bytes that nobody can guess, here or \
+                        "`{hashed}` is to be hashed: set a key of at least 16 bytes that cannot be guessed, here or \
                          in the variable {}",
                         RedactionSettings::KEY_VARIABLE
                     );
@@ -100,6 +99,7 @@ impl Redactor {
             emails: settings.emails,
             credentials: settings.credentials,
             urls: settings.urls,
+            hooks: settings.credentials != Treatment::Leave,
             #[cfg(feature = "telemetry")]
             patterns: patterns(settings)?,
             keyed,
@@ -116,9 +116,9 @@ impl Redactor {
         Ok(Self { rules: Arc::new(rules) })
     }
 
-    /// Leaves the signatures in queries: without them a request that is parked could not be sent again.
-    pub(crate) fn without_signatures(self) -> Self {
-        let rules = Rules { signatures: Names::default(), ..Rules::clone(&self.rules) };
+    /// Leaves in a URL what gives the right to send a request there: its signature, or the URL of a webhook itself.
+    pub(crate) fn without_signatures(&self) -> Self {
+        let rules = Rules { signatures: Names::default(), hooks: false, ..Rules::clone(&self.rules) };
         Self { rules: Arc::new(rules) }
     }
 
@@ -126,6 +126,12 @@ impl Redactor {
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.redact(text, Sort::Text, &mut |_| ()).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// `text` without the secrets in it, where it need not be UTF-8.
+    #[must_use]
+    pub fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        self.rules.clean(text, Sort::Text, &mut |_| ()).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     /// The query of a URL, or a form, without the secrets in it: `name=value` pairs with `&` between them.
@@ -138,34 +144,64 @@ impl Redactor {
     /// secrets in it.
     #[must_use]
     pub fn value<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
-        match self.treatment(name) {
-            Treatment::Leave => self.text(value),
-            _ if value.is_empty() => Cow::Borrowed(value),
-            treatment => self.replacement(treatment, value),
+        let rule = self.rule(name);
+        if value.is_empty() || !rule.hides(value.as_bytes()) {
+            return self.text(value);
         }
+        self.replacement(rule.treatment, value.as_bytes())
     }
 
     /// What is done with the values that go by `name`.
+    ///
+    /// Of some names, such as `pin` and `tokens`, only with those of a certain form: see
+    /// [`RedactionSettings::defaults`].
     #[must_use]
     pub fn treatment(&self, name: &str) -> Treatment {
-        self.rules.treatment(name, false)
+        self.rule(name).treatment
+    }
+
+    /// What is done with the values that go by `name`, and with which of them.
+    pub(crate) fn rule(&self, name: &str) -> Rule {
+        self.rules.rule(name.as_bytes(), false)
     }
 
     /// What stands in the place of `secret`.
-    pub(crate) fn replacement(&self, treatment: Treatment, secret: &str) -> Cow<'static, str> {
+    pub(crate) fn replacement(&self, treatment: Treatment, secret: &[u8]) -> Cow<'static, str> {
         self.rules.replacement(treatment, secret)
     }
 
     /// `text` without the secrets in it, or `None` if there are none; `found` hears the name of each, or what
     /// shape it has.
     pub(crate) fn redact(&self, text: &str, sort: Sort, found: &mut dyn FnMut(&str)) -> Option<String> {
-        self.rules.clean(text, sort, found)
+        let clean = self.rules.clean(text.as_bytes(), sort, found)?;
+        // Secrets begin and end where characters do. If one did not, what is left of the character is of no use.
+        Some(
+            String::from_utf8(clean)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )
+    }
+
+    /// What becomes of the body of a message whose `Content-Type` is `kind`; `found` hears as in [`Self::redact`].
+    pub(crate) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
+        self.rules.body(kind, body, found)
+    }
+
+    /// As [`Self::redact`], for what need not be UTF-8.
+    pub(crate) fn redact_bytes(&self, text: &[u8], found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
+        self.rules.clean(text, Sort::Text, found)
     }
 
     /// What stands in the place of a number that goes by no name of a secret, if that is the number of a card.
     pub(crate) fn number(&self, number: u64) -> Option<Cow<'static, str>> {
         (self.rules.cards != Treatment::Leave && cards::is_card(number))
-            .then(|| self.replacement(self.rules.cards, &number.to_string()))
+            .then(|| self.replacement(self.rules.cards, number.to_string().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+impl Redactor {
+    pub(super) fn rules_for_tests(&self) -> &Rules {
+        &self.rules
     }
 }
 
@@ -189,14 +225,14 @@ fn patterns(settings: &RedactionSettings) -> Result<Vec<(Regex, Treatment)>, Con
 }
 
 impl Rules {
-    pub(super) fn treatment(&self, name: &str, in_query: bool) -> Treatment {
-        match self.names.treatment(name) {
-            Treatment::Leave if in_query => self.signatures.treatment(name),
-            treatment => treatment,
+    pub(super) fn rule(&self, name: &[u8], in_query: bool) -> Rule {
+        match self.names.rule(name) {
+            Rule { treatment: Treatment::Leave, .. } if in_query => self.signatures.rule(name),
+            rule => rule,
         }
     }
 
-    pub(super) fn replacement(&self, treatment: Treatment, secret: &str) -> Cow<'static, str> {
+    pub(super) fn replacement(&self, treatment: Treatment, secret: &[u8]) -> Cow<'static, str> {
         match (treatment, &self.keyed) {
             (Treatment::Hash, Some(keyed)) => Cow::Owned(keyed.hash(secret)),
             _ => Cow::Borrowed(MARKER),

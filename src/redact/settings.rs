@@ -31,13 +31,13 @@ pub enum Treatment {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings: RedactionSettings = serde_json::from_str(
 ///     r#"{
-///         "names": { "iban": "mask", "customer": "hash", "page_token": "leave" },
+///         "names": { "account": "mask", "customer": "hash", "page_token": "leave" },
 ///         "emails": "hash",
 ///         "key": "0123456789abcdef0123456789abcdef"
 ///     }"#,
 /// )?;
 /// let redactor = settings.build()?;
-/// assert_eq!(redactor.text("iban=DE02120300000000202051"), "iban=[redacted]");
+/// assert_eq!(redactor.text("account=17-4711"), "account=[redacted]");
 /// # Ok(())
 /// # }
 /// ```
@@ -45,25 +45,39 @@ pub enum Treatment {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedactionSettings {
-    /// Whether the default names are secret: `authorization`, `cookie`, `set-cookie`, `password`, `passwd`,
-    /// `pwd`, `passphrase`, `secret`, `token`, `jwt`, `api-key`, `access-key`, `private-key`, `credential`,
-    /// `credentials`, and not `token-type`, `token-count`, `token-endpoint`, `authorization-endpoint`. Default:
-    /// yes.
+    /// Whether the default names are secret. Default: yes. They are:
+    ///
+    /// - `authorization`, `cookie`, `set-cookie`, `password`, `passwords`, `passwd`, `pgpassword`, `passphrase`,
+    ///   `passcode`, `pwd`, `secret`, `secrets`, `client-secret`, `secret-key`, `token`, `access-token`, `auth-token`,
+    ///   `refresh-token`, `id-token`, `jwt`, `api-key`, `api-keys`, `private-key`, `access-key`, `account-key`,
+    ///   `signing-key`, `encryption-key`, `ocp-apim-subscription-key`, `x-functions-key`, `session-id`, `credential`,
+    ///   `credentials`, wherever they stand in a name;
+    /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `ftp`, `mysql` and `redis`, where they end a
+    ///   name;
+    /// - `tokens` where a name ends with it and the value is no count (a number of at most 9 digits), and `pass` as a
+    ///   whole name with a value that is no number of at most 3 digits;
+    /// - where a name ends with them and the value has as many digits: `pin` (4 to 12), `otp` (4 to 10), `ssn` (4 to 9),
+    ///   `cvv`, `cvv2`, `cvc` and `csc` (3 or 4).
+    ///
+    /// Names that go on with a word that describes a secret are none: `token_type`, `token_endpoint`, `password_policy`,
+    /// `secret_name`, `cookie_domain` and the like.
     pub defaults: bool,
     /// What is done with the values of more names, or of default ones. A name is found in longer ones, word by
     /// word; of several the longest decides.
     pub names: BTreeMap<String, Treatment>,
-    /// What is done with numbers of payment cards. Default: a marker.
+    /// What is done with numbers of payment cards and of bank accounts (IBAN). Default: a marker.
     pub cards: Treatment,
     /// What is done with e-mail addresses. Default: a marker.
     pub emails: Treatment,
-    /// What is done with `Bearer` and `Basic` credentials. Default: a marker.
+    /// What is done with credentials that their shape gives away: `Bearer` and `Basic`, JWTs, private keys in PEM, keys
+    /// of AWS, Stripe, GitHub and Slack, and the URLs of webhooks of Slack and PagerDuty. Default: a marker.
     pub credentials: Treatment,
     /// What is done with the user's part of URLs, and with the signatures in the queries of those that were
     /// signed (`sig`, `Signature`, `X-Goog-Signature`, `AWSAccessKeyId`). Default: a marker.
     pub urls: Treatment,
     /// What is done with what these regular expressions find: with their first group if they have one. Their
-    /// syntax is that of the crate `regex`. They need the feature `telemetry`.
+    /// syntax is that of the crate `regex`. They need the feature `telemetry`. One that can run to the end of a text and
+    /// then fall back costs the square of its length: such a pattern does not belong here.
     pub patterns: BTreeMap<String, Treatment>,
     /// The key of hashes, of at least 16 bytes. The variable `CAMPANILE_REDACTION_KEY` stands in for one that is
     /// absent. It is never written.
@@ -139,7 +153,7 @@ impl RedactionSettings {
         self
     }
 
-    /// What is done with numbers of payment cards.
+    /// What is done with numbers of payment cards and of bank accounts.
     #[must_use]
     pub fn cards(mut self, treatment: Treatment) -> Self {
         self.cards = treatment;
@@ -153,7 +167,7 @@ impl RedactionSettings {
         self
     }
 
-    /// What is done with `Bearer` and `Basic` credentials.
+    /// What is done with credentials that their shape gives away.
     #[must_use]
     pub fn credentials(mut self, treatment: Treatment) -> Self {
         self.credentials = treatment;
@@ -176,7 +190,7 @@ impl RedactionSettings {
         self
     }
 
-    /// The key of hashes: any text of at least 16 bytes that nobody can guess.
+    /// The key of hashes: any text of at least 16 bytes that cannot be guessed.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(HashKey::new(key));

@@ -138,7 +138,7 @@ async fn what_stands_after_a_body_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_compressed_body_comes_back_as_it_was() {
-    let queue = DeadLetterQueue::in_memory(10);
+    let queue = DeadLetterQueue::builder("orders").opaque_bodies(true).build().unwrap();
     let service = queue
         .http_layer()
         .layer(service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(unavailable()) }));

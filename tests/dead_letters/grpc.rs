@@ -23,6 +23,11 @@ use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{Mood, MoodyStore};
 
+/// A queue that stores messages, in which no secret can be found.
+fn storing() -> DeadLetterQueue {
+    DeadLetterQueue::builder("calls").capacity(10).opaque_bodies(true).build().unwrap()
+}
+
 /// The codes that the calls to come end with; nothing is left is fine.
 type Codes = Arc<Mutex<VecDeque<Code>>>;
 
@@ -69,7 +74,7 @@ fn kept(letter: &Letter) -> &HttpRequest {
 
 #[tokio::test]
 async fn p20_calls_are_parked_by_their_status_on_both_sides_and_sent_again() {
-    let (client_side, server_side) = (DeadLetterQueue::in_memory(10), DeadLetterQueue::in_memory(10));
+    let (client_side, server_side) = (storing(), storing());
     let codes = codes([Code::Unavailable, Code::Unavailable, Code::NotFound, Code::Internal]);
     let address = serve(&server_side, Arc::clone(&codes)).await;
     let pause =
@@ -162,7 +167,7 @@ async fn p20_a_status_in_the_trailers_is_parked_before_they_go_on_unless_a_messa
         (|| vec![message(), Err("torn".into())], None),
     ];
     for (number, (frames, failure)) in cases.into_iter().enumerate() {
-        let queue = DeadLetterQueue::in_memory(10);
+        let queue = storing();
         let service = queue.grpc_layer().layer(service_fn(move |_: Request<ReplayBody>| async move {
             Ok::<_, BoxError>(answer(frames()))
         }));

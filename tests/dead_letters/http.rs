@@ -195,7 +195,7 @@ fn failing(
 
 #[tokio::test(start_paused = true)]
 async fn p23_a_request_comes_back_as_it_was() {
-    let queue = DeadLetterQueue::in_memory(10);
+    let queue = DeadLetterQueue::builder("orders").opaque_bodies(true).build().unwrap();
     let request = Request::put("https://host:8443/a/b?c=d%20e")
         .version(http::Version::HTTP_2)
         .header("x-many", "1")

@@ -20,6 +20,8 @@ mod long;
 mod memory;
 mod parking;
 mod redaction;
+#[cfg(feature = "http")]
+mod redaction_http;
 mod redrive;
 mod redrive_automatic;
 mod redrive_care;

@@ -143,25 +143,3 @@ async fn p24_no_secret_is_in_the_spill() {
     assert_eq!(queue.snapshot().parked, BODIES.len() as u64 + 1);
     assert_clean(folder.path());
 }
-
-#[tokio::test(start_paused = true)]
-async fn p24_a_body_that_cannot_be_searched_is_stored_unless_told_otherwise() {
-    for stored in [true, false] {
-        let queue = DeadLetterQueue::builder("orders").opaque_bodies(stored).build().unwrap();
-        let service = ServiceBuilder::new()
-            .layer(queue.http_layer())
-            .service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
-        let send = |encoding: &str, body: &'static [u8]| {
-            let request = Request::post("/").header("content-encoding", encoding);
-            service.clone().oneshot(request.body(Full::new(Bytes::from_static(body))).unwrap())
-        };
-        send("gzip", b"pretend that this is compressed").await.unwrap_err();
-        send("identity", &[0xff, 1]).await.unwrap_err();
-        for (plain, body) in [("identity", &b"text"[..]), ("gzip", b"")] {
-            send(plain, body).await.unwrap_err();
-        }
-        let whole: Vec<_> =
-            queue.list(Filter::all()).await.unwrap().iter().map(|letter| letter.is_whole()).collect();
-        assert_eq!(whole, [stored, stored, true, true]);
-    }
-}

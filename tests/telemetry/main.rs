@@ -3,10 +3,9 @@
 #![cfg(feature = "telemetry")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
-#[path = "../support/long.rs"]
-mod long;
 mod support;
 
+mod carriers;
 mod console;
 #[cfg(feature = "http")]
 mod correlation;
@@ -25,8 +24,11 @@ mod exposition_real;
 mod expositions;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 mod headers;
+mod hostile;
 mod log_crate;
 mod logs;
+#[path = "../support/long.rs"]
+mod long;
 #[cfg(feature = "prometheus")]
 mod metrics;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]

@@ -32,7 +32,8 @@ impl DeadLetterQueue {
     ///   reached the caller, the call is its own.
     /// - **What is kept** are the messages of the call as they went over the wire, up to
     ///   [`Builder::body_cap`](crate::dead_letter::Builder::body_cap), and its metadata. A secret inside of a message
-    ///   is not seen: see [`Builder::opaque_bodies`](crate::dead_letter::Builder::opaque_bodies).
+    ///   cannot be found, so messages are stored, and calls redriven, only with
+    ///   [`Builder::opaque_bodies(true)`](crate::dead_letter::Builder::opaque_bodies).
     ///
     /// [`DeadLetterQueue::redrive_http`] sends calls again, and takes any code but `OK` for a failure.
     ///
@@ -46,7 +47,7 @@ impl DeadLetterQueue {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
-    /// let queue = DeadLetterQueue::in_memory(1_000);
+    /// let queue = DeadLetterQueue::builder("calls").opaque_bodies(true).build().expect("fine settings");
     /// let channel = ServiceBuilder::new()
     ///     .layer(queue.grpc_layer())
     ///     .map_request(|request: http::Request<ReplayBody>| request.map(tonic::body::Body::new))

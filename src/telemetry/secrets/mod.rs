@@ -13,7 +13,7 @@ pub(super) use self::values::Values;
 use super::pipeline::Telemetry;
 use super::variables::Variables;
 use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Redactor, Treatment};
+use crate::redact::{RedactionSettings, Redactor, Rule, Treatment};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows what fields must not say. See the [module](self).
@@ -31,7 +31,7 @@ enum Mark {
     None,
     /// It is the query of a URL.
     Query,
-    Secret(Treatment),
+    Secret(Rule),
 }
 
 /// As a power of two.
@@ -73,10 +73,12 @@ impl Secrets {
 
     #[cold]
     fn meet(&self, name: &str) -> Mark {
-        match self.redactor.treatment(name) {
-            Treatment::Leave if matches!(name, "url.query" | "http.query") => Mark::Query,
-            Treatment::Leave => Mark::None,
-            treatment => Mark::Secret(treatment),
+        match self.redactor.rule(name) {
+            Rule { treatment: Treatment::Leave, .. } if matches!(name, "url.query" | "http.query") => {
+                Mark::Query
+            }
+            Rule { treatment: Treatment::Leave, .. } => Mark::None,
+            rule => Mark::Secret(rule),
         }
     }
 
@@ -91,7 +93,7 @@ impl Secrets {
         match mark {
             Mark::None => self.redactor.text(text),
             Mark::Query => self.redactor.query(text),
-            Mark::Secret(treatment) => self.hide(treatment, text),
+            Mark::Secret(rule) => self.hide(rule, text),
         }
     }
 
@@ -99,7 +101,7 @@ impl Secrets {
     #[inline]
     pub(super) fn hidden(&self, name: &'static str, value: &dyn fmt::Display) -> Option<Cow<'static, str>> {
         match self.mark(name) {
-            Mark::Secret(treatment) => Some(self.redactor.replacement(treatment, &value.to_string())),
+            Mark::Secret(rule) => self.hidden_text(rule, &value.to_string()),
             _ => None,
         }
     }
@@ -108,16 +110,26 @@ impl Secrets {
     #[inline]
     pub(super) fn number(&self, name: &'static str, number: i128) -> Option<Cow<'static, str>> {
         match self.mark(name) {
-            Mark::Secret(treatment) => Some(self.redactor.replacement(treatment, &number.to_string())),
+            Mark::Secret(rule) => self.hidden_text(rule, &number.to_string()),
             _ => self.redactor.number(u64::try_from(number).ok()?),
         }
     }
 
-    fn hide(&self, treatment: Treatment, text: &str) -> Cow<'static, str> {
+    /// What stands for a value whose name is that of a secret, unless the value is none of its form.
+    fn hidden_text(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
+        rule.hides(text.as_bytes()).then(|| self.redactor.replacement(rule.treatment, text.as_bytes()))
+    }
+
+    fn hide<'a>(&self, rule: Rule, text: &'a str) -> Cow<'a, str> {
+        self.instead(rule, text).unwrap_or_else(|| self.redactor.text(text))
+    }
+
+    /// What stands for a text whose name is that of a secret; none where it says that there is no value, or has not
+    /// the form.
+    fn instead(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
         match unquoted(text) {
-            // Nothing is no secret.
-            "" | "None" => Cow::Owned(text.to_owned()),
-            text => self.redactor.replacement(treatment, text),
+            "" | "None" => None,
+            text => self.hidden_text(rule, text),
         }
     }
 }

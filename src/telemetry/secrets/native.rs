@@ -1,4 +1,4 @@
-//! What is made through the OpenTelemetry API: finished before anybody could look at its fields.
+//! What is made through the OpenTelemetry API: it is finished before its fields can be looked at.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,7 +36,7 @@ impl Secrets {
 
     pub(in crate::telemetry) fn clean_attributes(&self, attributes: &mut [KeyValue]) {
         for KeyValue { key, value, .. } in attributes {
-            // Keys of these may be made while the program runs, so that nobody remembers them.
+            // Keys of these may be made while the program runs: they are not remembered.
             let mark = self.meet(key.as_str());
             let clean = match &mut *value {
                 Value::Array(Array::String(texts)) => {
@@ -49,9 +49,9 @@ impl Secrets {
                 }
                 Value::String(text) => self.clean_text(mark, text.as_str()),
                 value if matches!(mark, Mark::Secret(_)) => self.clean_text(mark, &value.as_str()),
-                Value::I64(number) => {
-                    let number = u64::try_from(*number).ok();
-                    number.and_then(|number| self.redactor.number(number)).map(StringValue::from)
+                Value::I64(number) => self.clean_card(*number),
+                Value::Array(Array::I64(numbers)) => {
+                    numbers.iter().find_map(|number| self.clean_card(*number))
                 }
                 _ => None,
             };
@@ -61,9 +61,16 @@ impl Secrets {
         }
     }
 
+    fn clean_card(&self, number: i64) -> Option<StringValue> {
+        self.redactor.number(u64::try_from(number).ok()?).map(StringValue::from)
+    }
+
     fn clean_text(&self, mark: Mark, text: &str) -> Option<StringValue> {
         let sort = match mark {
-            Mark::Secret(treatment) => return Some(StringValue::from(self.hide(treatment, text))),
+            Mark::Secret(rule) => match self.instead(rule, text) {
+                Some(hidden) => return Some(hidden.into()),
+                None => Sort::Text,
+            },
             Mark::Query => Sort::Query,
             Mark::None => Sort::Text,
         };
@@ -103,13 +110,20 @@ impl Secrets {
             AnyValue::Int(number) => self.clean_text(mark, &number.to_string()).map(AnyValue::String),
             AnyValue::Double(number) => self.clean_number(mark, number),
             AnyValue::Boolean(yes) => self.clean_number(mark, yes),
-            AnyValue::Bytes(bytes) => self.clean_number(mark, &String::from_utf8_lossy(bytes)),
+            AnyValue::Bytes(bytes) => {
+                self.clean_number(mark, &String::from_utf8_lossy(bytes)).or_else(|| {
+                    match self.redactor.bytes(bytes) {
+                        Cow::Owned(clean) => Some(AnyValue::Bytes(Box::new(clean))),
+                        Cow::Borrowed(_) => None,
+                    }
+                })
+            }
             _ => None,
         }
     }
 
     fn clean_number(&self, mark: Mark, value: &dyn fmt::Display) -> Option<AnyValue> {
-        let Mark::Secret(treatment) = mark else { return None };
-        Some(AnyValue::String(self.hide(treatment, &value.to_string()).into()))
+        let Mark::Secret(rule) = mark else { return None };
+        self.hidden_text(rule, &value.to_string()).map(|hidden| AnyValue::String(hidden.into()))
     }
 }

@@ -40,8 +40,11 @@ impl Values<'_> {
     #[inline]
     fn string(&self, name: &'static str, text: &str) -> Value {
         match self.secrets.mark(name) {
-            // The marker needs no memory of its own.
-            Mark::Secret(treatment) => Value::from(self.secrets.hide(treatment, text)),
+            Mark::Secret(rule) => match self.secrets.instead(rule, text) {
+                // The marker needs no memory of its own.
+                Some(hidden) => Value::from(hidden),
+                None => Value::from(self.marked(Mark::None, text).into_owned()),
+            },
             mark => Value::from(self.marked(mark, text).into_owned()),
         }
     }

@@ -1,0 +1,158 @@
+//! Secrets in the body of a message, by what its type says that it is.
+
+use super::json;
+use super::multipart;
+use super::redactor::Rules;
+use super::steps::{count, find};
+use super::text::Sort;
+
+/// What becomes of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// There is no secret in it.
+    Clean,
+    /// This is what is left of it.
+    Changed(Vec<u8>),
+    /// It cannot be searched: it is no text, or in a writing that is not known.
+    Unsearchable,
+}
+
+/// Types whose bodies are texts even where their bytes are no UTF-8.
+const TEXTS: &[&[u8]] = &[
+    b"text/",
+    b"application/json",
+    b"application/xml",
+    b"application/javascript",
+    b"application/x-www-form-urlencoded",
+    b"application/yaml",
+    b"application/x-yaml",
+    b"application/x-ndjson",
+    b"application/graphql",
+];
+
+/// Types whose bodies are encrypted, or in a binary form that holds no names.
+const SEALED: &[&[u8]] = &[
+    b"application/grpc",
+    b"application/pkcs7",
+    b"application/x-pkcs7",
+    b"application/pgp-encrypted",
+    b"application/jose",
+    b"multipart/encrypted",
+    b"application/protobuf",
+    b"application/x-protobuf",
+    b"application/vnd.google.protobuf",
+];
+
+/// The beginnings of names of charsets whose bytes below 128 are those of ASCII, or nearly.
+const CHARSETS: &[&[u8]] = &[
+    b"utf-8",
+    b"utf8",
+    b"us-ascii",
+    b"ascii",
+    b"iso-8859-",
+    b"iso8859",
+    b"latin",
+    b"windows-125",
+    b"cp125",
+    b"koi8-",
+    b"gb2312",
+    b"gbk",
+    b"gb18030",
+    b"big5",
+    b"euc-",
+    b"shift_jis",
+    b"shift-jis",
+    b"sjis",
+    b"windows-31j",
+    b"tis-620",
+    b"macintosh",
+];
+
+/// How deep parts may lie within parts.
+const DEEPEST: u8 = 4;
+
+impl Rules {
+    /// `found` hears the name of each secret, or what shape it has.
+    pub(super) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
+        self.part(kind, body, found, 0)
+    }
+
+    pub(super) fn part(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
+        // A message of gRPC that has no field is five zeros.
+        if body.iter().all(|byte| *byte == 0) {
+            return Body::Clean;
+        }
+        let kind = kind.trim_ascii().to_ascii_lowercase();
+        let is = |known: &[&[u8]]| known.iter().any(|known| kind.starts_with(known));
+        if is(SEALED) || !known_charset(&kind) || depth > DEEPEST {
+            return Body::Unsearchable;
+        }
+        if kind.starts_with(b"multipart/") {
+            return multipart::clean(self, &kind, body, found, depth);
+        }
+        let text = is(TEXTS) || kind.is_empty() || has(&kind, b"+json") || has(&kind, b"+xml");
+        if !is_text(body, text) {
+            return Body::Unsearchable;
+        }
+        let sort = if kind.starts_with(b"application/x-www-form-urlencoded") {
+            Sort::Query
+        } else {
+            json::sort(body)
+        };
+        self.clean(body, sort, found).map_or(Body::Clean, Body::Changed)
+    }
+}
+
+/// Whether bytes can be read as a text that is written as ASCII is. `likely` says that their type is that of texts.
+fn is_text(body: &[u8], likely: bool) -> bool {
+    count(body.len());
+    let odd = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
+    // Texts in UTF-16 and UTF-32 have zeros, and what is compressed or encrypted has all bytes.
+    if body.iter().any(odd) || body.starts_with(b"\xFF\xFE") || body.starts_with(b"\xFE\xFF") {
+        return false;
+    }
+    match std::str::from_utf8(body) {
+        Ok(_) => true,
+        // Cut off within a character.
+        Err(error) => error.error_len().is_none() || likely,
+    }
+}
+
+fn known_charset(kind: &[u8]) -> bool {
+    parameter(kind, b"charset").is_none_or(|charset| CHARSETS.iter().any(|known| charset.starts_with(known)))
+}
+
+fn has(kind: &[u8], part: &[u8]) -> bool {
+    kind.windows(part.len()).any(|window| window == part)
+}
+
+/// The parameter `name`, in lower case, of the value of a header, in any case: `; name=value` or `; name="value"`.
+pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut from = find(b';', header, 0)? + 1;
+    loop {
+        let rest = header.get(from..)?;
+        let sign = from + rest.iter().position(|byte| matches!(byte, b'=' | b';'))?;
+        count(sign - from + 1);
+        if header[sign] == b';' {
+            from = sign + 1;
+            continue;
+        }
+        let this = header[from..sign].trim_ascii();
+        let start =
+            sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (value, end) = if header.get(start) == Some(&b'"') {
+            let end = find(b'"', header, start + 1).unwrap_or(header.len());
+            (&header[start + 1..end], end)
+        } else {
+            let end = find(b';', header, start).unwrap_or(header.len());
+            (header[start..end].trim_ascii(), end)
+        };
+        // `name*=UTF-8''…`, as RFC 2231 has it.
+        if this.eq_ignore_ascii_case(name)
+            || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name))
+        {
+            return Some(value);
+        }
+        from = find(b';', header, end.min(header.len()))? + 1;
+    }
+}

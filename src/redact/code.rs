@@ -1,0 +1,172 @@
+//! What stands beside the name of a secret in source code and is none: a type, a call, another variable.
+
+use super::pairs::Pair;
+use super::steps::{ahead, behind};
+use super::values::is_name;
+
+/// Types as source code names them after a colon.
+const TYPES: &[&str] = &[
+    "any",
+    "bool",
+    "boolean",
+    "box",
+    "bytes",
+    "char",
+    "cow",
+    "dyn",
+    "impl",
+    "int",
+    "list",
+    "number",
+    "object",
+    "option",
+    "optional",
+    "secretstring",
+    "self",
+    "str",
+    "string",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "usize",
+    "vec",
+    "void",
+];
+
+/// The ends of names of files whose lines are counted: `token.rs:12:5`.
+const FILES: &[&str] = &[
+    "c", "cc", "conf", "cpp", "cs", "css", "ex", "go", "h", "hpp", "html", "ini", "java", "js", "json",
+    "jsx", "kt", "log", "md", "mjs", "php", "py", "rb", "rs", "scala", "sh", "sql", "swift", "toml", "ts",
+    "tsx", "txt", "vue", "xml", "yaml", "yml",
+];
+
+/// Where in a file something is: `token.rs:12:5`.
+pub(super) fn is_line(name: &[u8], text: &str) -> bool {
+    let dot = name.iter().rposition(|byte| *byte == b'.');
+    let ending = dot.and_then(|dot| std::str::from_utf8(&name[dot + 1..]).ok()).unwrap_or_default();
+    FILES.binary_search(&ending).is_ok()
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+        && text
+            .split([':', ' ', ')', ','])
+            .next()
+            .is_some_and(|line| line.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A type that is no common one: `LazyLock<String>`, `&Secrets`, `mio::Token`.
+fn is_own_type(text: &str) -> bool {
+    let text = text.split(" = ").next().unwrap_or(text).trim_end_matches(['=', ' ', ',', ';']);
+    let borrowed = text.strip_prefix('&').map(|text| text.strip_prefix("mut ").unwrap_or(text));
+    let (path, generic) =
+        text.trim_start_matches(['&', '*']).trim_start_matches("mut ").split_once('<').map_or_else(
+            || (text.trim_start_matches(['&', '*']).trim_start_matches("mut "), false),
+            |(path, rest)| (path, rest.ends_with('>')),
+        );
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let mut words = path.split("::");
+    let last = words.clone().last().unwrap_or_default();
+    words.all(is_word)
+        && last.starts_with(|c: char| c.is_ascii_uppercase())
+        && (generic || (!text.contains('<') && (borrowed.is_some() || path.contains("::"))))
+}
+
+/// A type: `&str`, `Option<String>`, `string;`.
+pub(super) fn is_type(text: &str) -> bool {
+    if is_own_type(text) || text.starts_with("impl ") || text.starts_with("dyn ") || text.starts_with("&dyn ")
+    {
+        return true;
+    }
+    let text = text.trim_start_matches(['&', '*', '?', ' ']);
+    let text = text.strip_prefix("'a ").or_else(|| text.strip_prefix("'static ")).unwrap_or(text);
+    let text = text.strip_prefix("mut ").unwrap_or(text);
+    let word = ahead(text.as_bytes(), 0, 24, |byte| byte.is_ascii_alphanumeric());
+    let (word, rest) = text.split_at(word);
+    let known = TYPES.binary_search(&word.to_ascii_lowercase().as_str()).is_ok();
+    known
+        && (rest.is_empty() || rest.starts_with(['<', '[', ',', ';', ')', ' ', '|', '=', '?', '}', '>', '!']))
+        && (rest.len() < 2 || rest.starts_with(['<', '[', ' ', ')', ',', ';', '=', '|']))
+        && !rest.trim_start().bytes().any(|byte| byte.is_ascii_digit())
+        && (!rest.starts_with(' ') || rest.trim_start().starts_with(['=', '|', '{', '/', '#', '+', '-', ')']))
+}
+
+/// Words of languages whose statements end with a colon: `if token:`.
+pub(super) fn follows_a_keyword(bytes: &[u8], pair: &Pair) -> bool {
+    let before = bytes[..pair.name.start].trim_ascii_end();
+    let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
+    before.len() < pair.name.start
+        && matches!(
+            &before[word..],
+            b"if" | b"elif" | b"while" | b"class" | b"case" | b"not" | b"struct" | b"enum"
+        )
+}
+
+/// Whether the name is that of a variable of a program, whose texts have quotes: `let token = other`.
+pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
+    let before = bytes[..pair.name.start].trim_ascii_end();
+    let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
+    before.len() < pair.name.start
+        && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
+}
+
+/// Whether the sign is one that compares: `token == OTHER`.
+pub(super) fn compares(bytes: &[u8], pair: &Pair) -> bool {
+    bytes[pair.sign..pair.after] == *b"=="
+}
+
+/// Code whose value is made when it runs: a call, a word of the language.
+pub(super) fn is_code(text: &str) -> bool {
+    let first = text.split([' ', '(']).next().unwrap_or_default();
+    if matches!(
+        first,
+        "await" | "new" | "async" | "match" | "if" | "self" | "lambda" | "function" | "typeof" | "yield"
+    ) && (text.len() > first.len() || first != "self")
+    {
+        return true;
+    }
+    // A value that is wrapped, and made by other code: `Some(Token::new(other))`.
+    let inner = text.strip_prefix("Some(").or_else(|| text.strip_prefix("Ok("));
+    if inner.is_some_and(|inner| {
+        !inner.contains(['"', '\''])
+            && (inner.contains("::") || inner.contains("(") || inner == ")" || inner == "())")
+    }) {
+        return true;
+    }
+    let text = text.trim_start_matches(['&', '*', '!', '(']);
+    let path = ahead(text.as_bytes(), 0, usize::MAX, |byte| {
+        is_name(byte) && byte < 0x80 && byte != b'%' || matches!(byte, b':' | b'>' | b'$')
+    });
+    let (path, rest) = text.split_at(path);
+    let calls = rest.starts_with('(')
+        || (rest.starts_with('[') && path.contains('.'))
+        || (rest.starts_with('<') && path.ends_with("::"));
+    let lower = path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if !calls || !(lower || path.contains('.') || path.contains("::")) {
+        return false;
+    }
+    // What it is given: a text in it may be the secret, unless it is a name in its turn.
+    let mut parts = rest.split(['"', '\'']);
+    let mut inside = parts.by_ref().skip(1).step_by(2);
+    inside.all(|text| {
+        text.len() <= 40
+            && !text.is_empty()
+            && text.bytes().all(|byte| {
+                byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-') || byte.is_ascii_lowercase()
+            })
+            && (path.contains("env")
+                || path.contains("get")
+                || path.contains("req")
+                || path.contains("header")
+                || path.contains("param")
+                || path.contains("config"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_sorted() {
+        assert!(TYPES.is_sorted() && FILES.is_sorted());
+    }
+}

@@ -1,0 +1,286 @@
+//! Secrets in a document of JSON, found where they stand, so that all other bytes stay as they are.
+
+use std::ops::Range;
+
+use super::cards;
+use super::rule::Rule;
+use super::settings::Treatment;
+use super::spoken::{is_name_of, is_value_of};
+use super::steps::{ahead, count, find};
+use super::text::{Finding, Search, Sort, What};
+
+/// How deep documents may lie: those of `serde_json` lie no deeper.
+const DEEPEST: usize = 128;
+
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Value,
+    /// A value, or the end of a list that has none.
+    First,
+    /// A name, or the end of an object that has none.
+    FirstName,
+    Name,
+    Colon,
+    /// A comma, or the end of what is open.
+    Comma,
+}
+
+/// An object or a list that is open.
+struct Level {
+    object: bool,
+    /// The name of the member whose value comes next, and what is done with it.
+    member: Range<usize>,
+    rule: Option<Rule>,
+    /// The name of a secret that is a value, and the value of what may be named so.
+    named: Option<(Rule, Range<usize>)>,
+    value: Option<(Range<usize>, bool)>,
+}
+
+/// A list or an object that is secret as a whole.
+struct Hidden {
+    rule: Rule,
+    name: Range<usize>,
+    start: usize,
+    depth: usize,
+}
+
+/// Finds secrets in what the search is about; `false` if it is no JSON, or stops in the middle.
+pub(super) fn read(search: &mut Search<'_>) -> bool {
+    let bytes = search.bytes;
+    let mut levels: Vec<Level> = Vec::new();
+    let mut hidden: Option<Hidden> = None;
+    let mut next = Next::Value;
+    let (mut at, mut any) = (0, false);
+    loop {
+        at = ahead(bytes, at, usize::MAX, |byte| byte.is_ascii_whitespace());
+        let Some(byte) = bytes.get(at).copied() else { return levels.is_empty() && any };
+        let is_value = matches!(next, Next::Value | Next::First);
+        match byte {
+            b'{' | b'[' if is_value => {
+                if levels.len() == DEEPEST {
+                    return false;
+                }
+                if hidden.is_none()
+                    && let Some(Level { rule: Some(rule), member, .. }) = levels.last()
+                {
+                    hidden =
+                        Some(Hidden { rule: *rule, name: member.clone(), start: at, depth: levels.len() });
+                }
+                let object = byte == b'{';
+                levels.push(Level { object, member: 0..0, rule: None, named: None, value: None });
+                next = if object { Next::FirstName } else { Next::First };
+                at += 1;
+            }
+            b'}' | b']' => {
+                let fits = matches!(next, Next::Comma | Next::First | Next::FirstName);
+                let Some(level) = levels.pop().filter(|level| fits && level.object == (byte == b'}')) else {
+                    return false;
+                };
+                at += 1;
+                match &hidden {
+                    Some(whole) if whole.depth == levels.len() => {
+                        let Hidden { rule, name, start, .. } = whole;
+                        // Nothing is no secret.
+                        if at - start > 2 {
+                            member(search, *start..at, true, *rule, name.clone());
+                        }
+                        hidden = None;
+                    }
+                    None => {
+                        if let (Some((rule, name)), Some((place, quoted))) = (level.named, level.value)
+                            && rule.hides(&bytes[place.clone()])
+                        {
+                            member(search, place, quoted, rule, name);
+                        }
+                    }
+                    Some(_) => {}
+                }
+                (next, any) = (Next::Comma, true);
+            }
+            b'"' => {
+                let Some((place, escaped)) = string(bytes, at) else { return false };
+                at = place.end + 1;
+                match (next, levels.last_mut()) {
+                    (Next::Name | Next::FirstName, Some(level)) => {
+                        let rule = search.rules.rule(&bytes[place.clone()], false);
+                        level.rule = (rule.treatment != Treatment::Leave).then_some(rule);
+                        level.member = place.clone();
+                        next = Next::Colon;
+                        if hidden.is_none() {
+                            inner(search, place, escaped);
+                        }
+                        continue;
+                    }
+                    (Next::Value | Next::First, level) if hidden.is_none() => {
+                        value(search, level, place, Some(escaped))
+                    }
+                    (Next::Value | Next::First, _) => {}
+                    _ => return false,
+                }
+                (next, any) = (Next::Comma, true);
+            }
+            b':' if next == Next::Colon => (next, at) = (Next::Value, at + 1),
+            b',' if next == Next::Comma && !levels.is_empty() => {
+                next = if levels.last().is_some_and(|level| level.object) { Next::Name } else { Next::Value };
+                at += 1;
+            }
+            _ if is_value || (next == Next::Comma && levels.is_empty()) => {
+                let end = ahead(bytes, at, usize::MAX, |byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+                });
+                if end == at || !is_value {
+                    // A stream of documents has one after the other.
+                    if levels.is_empty() && matches!(byte, b'{' | b'[') && next == Next::Comma {
+                        next = Next::Value;
+                        continue;
+                    }
+                    return false;
+                }
+                if hidden.is_none() {
+                    value(search, levels.last_mut(), at..end, None);
+                }
+                (at, next, any) = (end, Next::Comma, true);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The inside of the string that begins at `at`, and whether anything in it is escaped.
+fn string(bytes: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
+    let (start, mut from, mut escaped) = (at + 1, at + 1, false);
+    loop {
+        let quote = find(b'"', bytes, from)?;
+        let slashes = quote - super::steps::behind(bytes, quote, quote - from, |byte| byte == b'\\');
+        escaped |= slashes > 0;
+        if slashes % 2 == 0 {
+            escaped |= bytes[start..quote].contains(&b'\\');
+            count(quote - start);
+            return Some((start..quote, escaped));
+        }
+        from = quote + 1;
+    }
+}
+
+/// Takes in a value that is a string, escaped or not, or else a number, a truth or nothing.
+fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>, string: Option<bool>) {
+    let bytes = search.bytes;
+    let text = &bytes[place.clone()];
+    let is_number =
+        string.is_none() && text.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
+    if string.is_none() && !is_number {
+        return;
+    }
+    if let Some(level) = level.filter(|level| level.object) {
+        if let Some(rule) = level.rule
+            && rule.hides(text)
+            && !text.is_empty()
+        {
+            return member(search, place, is_number, rule, level.member.clone());
+        }
+        let name = &bytes[level.member.clone()];
+        if string.is_some() && is_name_of(name) {
+            let rule = search.rules.rule(text, false);
+            if rule.treatment != Treatment::Leave {
+                level.named = Some((rule, place.clone()));
+            }
+        } else if is_value_of(name) && !text.is_empty() {
+            level.value = Some((place.clone(), is_number));
+        }
+    }
+    match string {
+        Some(escaped) => inner(search, place, escaped),
+        None => {
+            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            let treatment = search.rules.cards;
+            if treatment != Treatment::Leave && number.is_some_and(cards::is_card) {
+                search.add(Finding {
+                    place,
+                    treatment,
+                    what: What::Shape("card"),
+                    quoted: true,
+                    meant: None,
+                });
+            }
+        }
+    }
+}
+
+/// Hides the value of a member.
+fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule, name: Range<usize>) {
+    let (treatment, what) = (rule.treatment, What::Named(name));
+    let text = &search.bytes[place.clone()];
+    let meant =
+        (treatment == Treatment::Hash && !quoted && text.contains(&b'\\')).then(|| decoded(text).0.into());
+    search.add(Finding { place, treatment, what, quoted, meant });
+}
+
+/// Searches a string: a document inside of one hides secrets as well as one outside.
+fn inner(search: &mut Search<'_>, place: Range<usize>, escaped: bool) {
+    let bytes = search.bytes;
+    if !search.reads_deeper() {
+        return;
+    }
+    let (from, text) = (place.start, &bytes[place]);
+    if escaped {
+        let (text, places) = decoded(text);
+        search.within(&text, sort(&text), |place| places.get(place).map(|place| from + place));
+    } else {
+        search.within(text, sort(text), |place| Some(from + place));
+    }
+}
+
+/// Whether a text is a document of JSON by its first byte.
+pub(super) fn sort(text: &[u8]) -> Sort {
+    match text.trim_ascii_start() {
+        [b'{' | b'[', ..] => Sort::Json,
+        _ => Sort::Text,
+    }
+}
+
+/// What a string means, and where each of its bytes stands in it, and where it ends.
+fn decoded(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut out, mut places) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+    let mut at = 0;
+    while let Some(byte) = text.get(at).copied() {
+        let (c, length) = match (byte, text.get(at + 1)) {
+            (b'\\', Some(b'u')) => unicode(text, at),
+            (b'\\', Some(b'n')) => ('\n', 2),
+            (b'\\', Some(b'r')) => ('\r', 2),
+            (b'\\', Some(b't')) => ('\t', 2),
+            (b'\\', Some(b'b' | b'f')) => (' ', 2),
+            (b'\\', Some(next)) if next.is_ascii() => (char::from(*next), 2),
+            _ => {
+                out.push(byte);
+                places.push(at);
+                at += 1;
+                continue;
+            }
+        };
+        let mut bytes = [0; 4];
+        for byte in c.encode_utf8(&mut bytes).bytes() {
+            out.push(byte);
+            places.push(at);
+        }
+        at += length;
+    }
+    places.push(text.len());
+    (out, places)
+}
+
+/// The character that `\uXXXX` at `at` stands for, or two of them together, and how long they are.
+fn unicode(text: &[u8], at: usize) -> (char, usize) {
+    let unit = |at: usize| {
+        let digits = std::str::from_utf8(text.get(at..at + 6)?).ok()?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    match (unit(at), unit(at + 6)) {
+        (Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)) => {
+            let c = char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00));
+            (c.unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+        }
+        (Some(unit), _) => (char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
+        (None, _) => ('u', 2),
+    }
+}

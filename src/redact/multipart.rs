@@ -1,0 +1,148 @@
+//! Bodies of several parts (RFC 2046): each is searched by its own name and type.
+
+use std::ops::Range;
+
+use super::MARKER;
+use super::body::{Body, parameter};
+use super::redactor::Rules;
+use super::settings::Treatment;
+use super::steps::{ahead, find, find_text};
+
+/// A part: its headers, and what comes after them.
+struct Part {
+    head: Range<usize>,
+    body: Range<usize>,
+}
+
+/// `kind` is the type of the whole, which names the line between parts.
+pub(super) fn clean(rules: &Rules, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
+    let Some(parts) = parts(kind, body) else { return Body::Unsearchable };
+    let (mut out, mut done, mut changed) = (Vec::with_capacity(body.len()), 0, false);
+    let mut put = |place: Range<usize>, instead: &[u8]| {
+        out.extend(&body[done..place.start]);
+        out.extend(instead);
+        (done, changed) = (place.end, true);
+    };
+    for Part { head, body: place } in parts {
+        let (text, headers) = (&body[place.clone()], &body[head.clone()]);
+        let disposition = header(headers, b"content-disposition").unwrap_or_default();
+        let name = parameter(disposition, b"name").unwrap_or_default();
+        // What the header itself says may be one, such as the name of a file.
+        if let Some(clean) = rules.clean(headers, super::Sort::Text, found) {
+            put(head, &clean);
+        }
+        let rule = rules.rule(name, true);
+        if rule.treatment != Treatment::Leave && !text.is_empty() && rule.hides(text.trim_ascii()) {
+            found(&String::from_utf8_lossy(name));
+            put(place, rules.replacement(rule.treatment, text).as_bytes());
+            continue;
+        }
+        let coded = header(headers, b"content-transfer-encoding").is_some_and(|coding| {
+            !["7bit", "8bit", "binary"]
+                .iter()
+                .any(|plain| coding.trim_ascii().eq_ignore_ascii_case(plain.as_bytes()))
+        }) || header(headers, b"content-encoding").is_some();
+        let kind = header(headers, b"content-type").unwrap_or_default();
+        let clean = if coded && !text.is_empty() {
+            Body::Unsearchable
+        } else {
+            rules.part(kind, text, found, depth + 1)
+        };
+        match clean {
+            Body::Clean => {}
+            Body::Changed(clean) => put(place, &clean),
+            Body::Unsearchable => {
+                found(if name.is_empty() { "part" } else { "file" });
+                put(place, MARKER.as_bytes());
+            }
+        }
+    }
+    if !changed {
+        return Body::Clean;
+    }
+    out.extend(&body[done..]);
+    Body::Changed(out)
+}
+
+/// The parts, and what stands before and after them as parts without a head; none if there is no line between them.
+fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
+    // Boundaries are read as they stand in the body: the type is in lower case here, and they may not be.
+    let start = if body.starts_with(b"--") { 0 } else { find_text(b"\n--", body, 0)? + 1 };
+    let end = ahead(body, start, 256, |byte| !matches!(byte, b'\r' | b'\n'));
+    let line = body[start..end].trim_ascii_end();
+    if let Some(boundary) = parameter(kind, b"boundary")
+        && !line[2..].eq_ignore_ascii_case(boundary)
+        && !line.get(2..2 + boundary.len()).is_some_and(|line| line.eq_ignore_ascii_case(boundary))
+    {
+        return None;
+    }
+    let line = line.strip_suffix(b"--").filter(|line| line.len() > 2).unwrap_or(line);
+    if line.len() < 3 {
+        return None;
+    }
+    let mut parts = vec![Part { head: 0..0, body: 0..start }];
+    let mut at = start;
+    while at < body.len() {
+        // After the line between parts.
+        let first = find(b'\n', body, at).map_or(body.len(), |end| end + 1);
+        if body[at + line.len()..].starts_with(b"--") {
+            parts.push(Part { head: first..first, body: first..body.len() });
+            break;
+        }
+        let next = next_line(line, body, first);
+        let part = &body[first..next];
+        let head = match (find_text(b"\r\n\r\n", part, 0), find_text(b"\n\n", part, 0)) {
+            _ if part.starts_with(b"\r\n") => 2,
+            _ if part.starts_with(b"\n") => 1,
+            (Some(windows), Some(unix)) if unix < windows => unix + 2,
+            (Some(windows), _) => windows + 4,
+            (None, Some(unix)) => unix + 2,
+            // A head that was cut off, or none: all of it is searched.
+            (None, None) => 0,
+        };
+        let end = if next == body.len() {
+            next
+        } else {
+            next - usize::from(part.ends_with(b"\n")) - usize::from(part.ends_with(b"\r\n"))
+        };
+        let start = (first + head).min(next);
+        parts.push(Part { head: first..start, body: start..end.max(start) });
+        at = next;
+    }
+    Some(parts)
+}
+
+/// Where the next line between parts begins, from `from` on.
+fn next_line(line: &[u8], body: &[u8], from: usize) -> usize {
+    if body[from..].starts_with(line) {
+        return from;
+    }
+    let mut at = from;
+    while let Some(found) = find_text(line, body, at) {
+        if found > 0 && body[found - 1] == b'\n' {
+            return found;
+        }
+        at = found + 1;
+    }
+    body.len()
+}
+
+/// The value of the header `name`, which is in lower case.
+fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut from = 0;
+    while from < headers.len() {
+        let mut end = find(b'\n', headers, from).unwrap_or(headers.len());
+        // A line that begins with a blank goes on with the one before.
+        while matches!(headers.get(end + 1), Some(b' ' | b'\t')) {
+            end = find(b'\n', headers, end + 1).unwrap_or(headers.len());
+        }
+        let line = &headers[from..end];
+        if let Some(colon) = line.iter().position(|byte| *byte == b':')
+            && line[..colon].trim_ascii().eq_ignore_ascii_case(name)
+        {
+            return Some(line[colon + 1..].trim_ascii());
+        }
+        from = end + 1;
+    }
+    None
+}

@@ -1,0 +1,137 @@
+//! Names that are values themselves: `{"name": "password", "value": "…"}`.
+
+use std::ops::Range;
+
+use super::pairs::{Pair, gone};
+use super::rule::Rule;
+use super::settings::Treatment;
+use super::steps::{ahead, count, find_text};
+use super::text::Search;
+use super::values::{Place, is_blank};
+
+/// What the name of a thing goes by, and its value.
+const NAMES: &[&[u8]] =
+    &[b"attribute", b"field", b"header", b"id", b"key", b"name", b"param", b"parameter", b"variable"];
+const VALUES: &[&[u8]] = &[b"content", b"default", b"v", b"val", b"value"];
+
+/// A name is no longer.
+const LONGEST: usize = 128;
+
+/// What the last pairs of an object have said.
+#[derive(Debug, Default)]
+pub(super) struct Spoken {
+    /// The name of a secret, where it stands, and whether an element of XML holds it.
+    name: Option<(Rule, Range<usize>, bool)>,
+    /// A value whose name may follow.
+    value: Option<Range<usize>>,
+    /// Up to where brackets were looked for.
+    seen: usize,
+}
+
+/// Whether a member goes by one of `names`, in any style.
+fn is_one(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a member's value is a name.
+pub(crate) fn is_name_of(name: &[u8]) -> bool {
+    (2..=9).contains(&name.len())
+        && matches!(name[0] | 0x20, b'a' | b'f' | b'h' | b'i' | b'k' | b'n' | b'p' | b'v')
+        && is_one(name, NAMES)
+}
+
+/// Whether a member is the value of what another names.
+pub(crate) fn is_value_of(name: &[u8]) -> bool {
+    (1..=7).contains(&name.len()) && matches!(name[0] | 0x20, b'c' | b'd' | b'v') && is_one(name, VALUES)
+}
+
+impl Spoken {
+    /// Takes in a pair whose name is that of nothing secret; where the search goes on if its value is one.
+    pub(super) fn hears(&mut self, search: &mut Search<'_>, pair: &Pair) -> Option<usize> {
+        let bytes = search.bytes;
+        let name = &bytes[pair.name.clone()];
+        let (names, values) = (is_name_of(name), is_value_of(name));
+        let tag = bytes[pair.sign] == b'>';
+        if search.traits.at && bytes[pair.sign] == b'=' && pair.after >= search.read {
+            let end = ahead(bytes, pair.after, usize::MAX, |byte| {
+                !byte.is_ascii_whitespace()
+                    && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
+            });
+            search.percent(pair.after..end);
+        }
+        if !names && !values {
+            return None;
+        }
+        self.leave_objects(bytes, pair.name.start);
+        let value = if tag {
+            let end = ahead(bytes, pair.after, LONGEST, |byte| byte != b'<');
+            pair.after..end
+        } else {
+            let from = ahead(bytes, pair.after, usize::MAX, is_blank);
+            if names {
+                // Names are short: what goes on is none, and is not read to its end here.
+                let from = ahead(bytes, from, 4, |byte| matches!(byte, b'\\' | b'"' | b'\''));
+                from..ahead(bytes, from, LONGEST, |byte| {
+                    !byte.is_ascii_whitespace()
+                        && !matches!(
+                            byte,
+                            b'"' | b'\'' | b'\\' | b',' | b'&' | b';' | b'}' | b'=' | b':' | b'>'
+                        )
+                })
+            } else {
+                from..from
+            }
+        };
+        if names {
+            let rule = search.rules.rule(&bytes[value.clone()], false);
+            self.name = (rule.treatment != Treatment::Leave).then(|| (rule, value.clone(), tag));
+            if let (Some((rule, name, _)), Some(before)) = (&self.name, self.value.take())
+                && find_text(b"- ", &bytes[..pair.name.start], before.end).is_none()
+                && rule.hides(&bytes[before.clone()])
+            {
+                search.named(before, *rule, name.clone());
+                self.name = None;
+            }
+            return None;
+        }
+        let Some((rule, name, _)) = self.name.take() else {
+            if !tag && matches!(bytes.get(value.start), Some(b'"' | b'\\')) {
+                let value = search.value(value.start, Place::Colon).place;
+                // Longer ones are no fields of a form, and are not read twice.
+                self.value = (value.len() <= 4096).then_some(value);
+            }
+            return None;
+        };
+        let begins = ahead(bytes, value.start, 16, |byte| matches!(byte, b'"' | b'\'' | b'\\'));
+        if gone(bytes, begins).is_some() {
+            return None;
+        }
+        let value = if let Some(end) = rule.digits(bytes, begins) {
+            begins..end
+        } else if rule.is_count(bytes, begins) {
+            return None;
+        } else if tag {
+            pair.after..find_text(b"</", bytes, pair.after).unwrap_or(bytes.len())
+        } else {
+            let place = if bytes[pair.sign] == b':' { Place::Colon } else { Place::Assigned };
+            search.value(value.start, place).place
+        };
+        if value.is_empty() || !rule.hides(&bytes[value.clone()]) {
+            return None;
+        }
+        let end = value.end;
+        search.named(value, rule, name);
+        Some(end)
+    }
+
+    /// Forgets what objects said that ended before `to`.
+    fn leave_objects(&mut self, bytes: &[u8], to: usize) {
+        let tag = self.name.as_ref().is_some_and(|(_, _, tag)| *tag);
+        let between = &bytes[self.seen.min(to)..to];
+        count(between.len());
+        if between.iter().any(|byte| matches!(byte, b'{' | b'}') || (*byte == b'<' && !tag)) {
+            (self.name, self.value) = (None, None);
+        }
+        self.seen = to;
+    }
+}

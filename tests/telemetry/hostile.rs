@@ -1,0 +1,96 @@
+//! The search for secrets in any text: it ends, grows by little, finds the same when it is asked again, and leaves no
+//! secret that was planted.
+
+use campanile::redact::{RedactionSettings, Redactor, Treatment};
+use proptest::prelude::*;
+
+fn redactor() -> Redactor {
+    RedactionSettings::default().build().unwrap()
+}
+
+/// What texts are made of that are hard to search.
+fn piece() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "token",
+        "password",
+        "api_key",
+        "Bearer ",
+        "Basic ",
+        "https://",
+        "pin",
+        "tokens",
+        "name",
+        "value",
+        "cookie",
+        "--password ",
+        "eyJhbGciOiJIUzI1NiJ9",
+        "AKIAIOSFODNN7EXAMPLE",
+        "4242",
+        "4242 4242 4242 4242",
+        "a@b.io",
+        "%40",
+        "%3D",
+        "%25",
+        "\\u0077",
+        "::",
+        "null",
+        "must be",
+        "[redacted]",
+        "</",
+        "\\\"",
+        "\r\n",
+        "- ",
+        "hooks.slack.com/services/",
+        "-----BEGIN PRIVATE KEY-----",
+        "String",
+        "self.",
+        "DE89370400440532013000",
+    ];
+    prop_oneof![
+        4 => "[=:>@%'\"\\\\{}()\\[\\]&;,<?# \n|+/._-]",
+        2 => proptest::sample::select(WORDS).prop_map(str::to_owned),
+        1 => "[a-zé0-9]{1,6}",
+    ]
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    proptest::collection::vec(piece(), 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::long::times(1_000, 50_000)))]
+
+    #[test]
+    fn p39_a_search_ends_and_finds_nothing_the_second_time(text in hostile()) {
+        let redactor = redactor();
+        let clean = redactor.text(&text).into_owned();
+        prop_assert!(clean.len() <= 11 * text.len() + 11, "{clean:?}");
+        prop_assert_eq!(redactor.text(&clean), clean.as_str(), "{:?}", text);
+        let clean = redactor.query(&text).into_owned();
+        prop_assert_eq!(redactor.query(&clean), clean.as_str(), "{:?}", text);
+    }
+
+    #[test]
+    fn p39_bytes_of_any_kind_go_through(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let redactor = redactor();
+        let clean = redactor.bytes(&bytes).into_owned();
+        prop_assert!(clean.len() <= 11 * bytes.len() + 11);
+        prop_assert_eq!(&*redactor.bytes(&clean), clean.as_slice());
+    }
+
+    #[test]
+    fn p39_a_planted_secret_goes_whatever_stands_before_it(
+        before in hostile(),
+        name in proptest::sample::select(vec!["\npassword=", "\ntoken=", "\n&api_key=", "\nX-Api-Key: ", "\nsecret => "]),
+        secret in "[A-Za-z]{8}[0-9]{8}[A-Za-z]{8}",
+        behind in hostile(),
+        hash in any::<bool>(),
+    ) {
+        let settings = RedactionSettings::default();
+        let settings = if hash { settings.hash(["password", "token"]).key("0123456789abcdef") } else { settings };
+        let redactor = settings.cards(Treatment::Mask).build().unwrap();
+        let text = format!("{before}{name}{secret} {behind}");
+        let clean = redactor.text(&text);
+        prop_assert!(!clean.contains(&secret), "{text:?} -> {clean:?}");
+    }
+}
