@@ -116,8 +116,13 @@ impl<C, K> HttpTimingLayer<C, K> {
     ///
     /// # Example
     /// ```
-    /// let timing = campanile::Timing::new("orders");
-    /// let layer = timing.grpc_server_layer().methods(["shop.Orders/Put", "shop.Orders/Get"]);
+    /// use campanile::Timing;
+    /// use campanile::outcome::ByGrpcStatus;
+    /// use campanile::timing::HttpTimingLayer;
+    ///
+    /// let timing = Timing::new("orders");
+    /// let layer: HttpTimingLayer<ByGrpcStatus> =
+    ///     timing.grpc_server_layer().methods(["shop.Orders/Put", "shop.Orders/Get"]);
     /// # let _ = layer;
     /// ```
     #[must_use]
