@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tracing::Event;
+use tracing::dispatcher::with_default;
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
+use tracing::{Dispatch, Event};
 use tracing_subscriber::field::{RecordFields, VisitOutput as _};
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
@@ -65,6 +66,14 @@ impl<T: Sink> Take for Clean<'_, T> {
 
 visits!(Clean<'_, Line<'_>>, Clean<'_, Object>);
 
+/// Runs `action` on a thread that has no subscriber.
+///
+/// `tracing-subscriber` locks the extensions of a span while values are added to its fields. A value that logs as it is
+/// printed would wait for that lock for ever. What one logs as a span or an event begins is left out by `tracing` itself.
+fn unheard<R>(action: impl FnOnce() -> R) -> R {
+    with_default(&Dispatch::none(), action)
+}
+
 // ===== impl HumanFields =====
 
 /// `name=value` pairs of `tracing-subscriber`.
@@ -85,7 +94,7 @@ impl<'w> FormatFields<'w> for HumanFields {
         if !current.fields.is_empty() {
             current.fields.push(' ');
         }
-        self.format_fields(current.as_writer(), fields)
+        unheard(|| self.format_fields(current.as_writer(), fields))
     }
 }
 
@@ -172,7 +181,7 @@ impl<'w> FormatFields<'w> for JsonFields {
             return Ok(());
         }
         let known = serde_json::from_str(&current.fields).unwrap_or_default();
-        current.fields = of_a_span(&self.core, known, fields).to_string();
+        current.fields = unheard(|| of_a_span(&self.core, known, fields)).to_string();
         Ok(())
     }
 }

@@ -45,14 +45,26 @@ impl ConsoleIds {
         S: Subscriber + for<'a> LookupSpan<'a>,
         N: for<'a> FormatFields<'a> + 'static,
     {
-        let mut spans = cx.event_scope()?.peekable();
-        spans.peek()?;
-        let layer = match self.layer.load(Ordering::Relaxed) {
-            // It may stand in a `reload`, where it cannot be found by its type.
-            0 => self.core.layers.untold()?,
-            layer => layer,
-        };
-        spans.find_map(|span| {
+        cx.event_scope()?.next()?;
+        let layers = &self.core.layers;
+        let known = self.layer.load(Ordering::Relaxed);
+        if known != 0 {
+            let found = self.within(known, cx);
+            if found.is_some() || layers.stands(known) {
+                return found;
+            }
+        }
+        // It may stand in a `reload`, where it cannot be found by its type.
+        self.within(layers.untold()?, cx)
+    }
+
+    /// The ids of the innermost span around an event that is one of this layer.
+    fn within<S, N>(&self, layer: u64, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+        N: for<'a> FormatFields<'a> + 'static,
+    {
+        cx.event_scope()?.find_map(|span| {
             let key = Key { layer, id: span.id().into_u64() };
             let own =
                 |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());

@@ -114,7 +114,7 @@ fn ask(span: &Span, question: Question) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            return question.answer(&layer.core, layer.key(id));
+            return question.answer(&layer.core, Key { layer: layer.number(), id: id.into_u64() });
         }
         // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
         // record without any value no other layer takes notice.

@@ -63,19 +63,65 @@ impl SpanLayer {
         Self { core, number: Number::default() }
     }
 
-    /// The number that tells it apart from all others.
-    #[inline]
+    /// The number that tells it apart from all others, once it is in a subscriber.
     pub(super) fn number(&self) -> u64 {
+        self.number.get().unwrap_or_else(|| self.core.layers.begin(&self.number))
+    }
+
+    #[inline]
+    fn number_in<S>(&self, cx: &Context<'_, S>) -> u64
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
         match self.number.get() {
             Some(number) => number,
-            None => self.core.layers.take_over(&self.number, self.place()),
+            None => self.take_over(cx),
         }
     }
 
     /// The span that has this id in the registry of this layer.
     #[inline]
-    pub(super) fn key(&self, id: &Id) -> Key {
-        Key { layer: self.number(), id: id.into_u64() }
+    fn key<S>(&self, id: &Id, cx: &Context<'_, S>) -> Key
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        Key { layer: self.number_in(cx), id: id.into_u64() }
+    }
+
+    /// Takes over the number and the spans of the layer that was in this registry before, if it can be told which one
+    /// that was. Spans of it that have closed since are given up.
+    #[cold]
+    fn take_over<S>(&self, cx: &Context<'_, S>) -> u64
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Core { layers, spans, .. } = &*self.core;
+        // Asked where no lock is held: a registry may close spans that it was asked for.
+        let alive = |(key, metadata): &(Key, &'static Metadata<'static>)| {
+            cx.span(&Id::from_u64(key.id)).is_some_and(|span| std::ptr::eq(span.metadata(), *metadata))
+        };
+        let place = self.place();
+        let (mut at_its_place, mut of_its_registry) = (None, Vec::new());
+        for (number, stood) in layers.gone() {
+            let own = spans.of(number);
+            let shared = own.iter().any(alive);
+            if stood == place && (shared || own.is_empty()) {
+                at_its_place = Some(number);
+            } else if shared {
+                of_its_registry.push(number);
+            }
+        }
+        let before = match of_its_registry[..] {
+            _ if at_its_place.is_some() => at_its_place,
+            [one] => Some(one),
+            _ => None,
+        };
+        let number = layers.take_over(&self.number, before);
+        if before == Some(number) {
+            let ended = spans.of(number).into_iter().filter(|span| !alive(span));
+            ended.for_each(|(key, _)| drop(spans.remove(key)));
+        }
+        number
     }
 
     fn place(&self) -> usize {
@@ -191,7 +237,7 @@ where
         }
         let Some(around) = Core::around() else { return };
         let generation = core.spans.generation();
-        let key = self.key(id);
+        let key = self.key(id, &cx);
         let above = core.above(key.layer, attributes, id, around, &cx);
         let parent = above.context();
         let trace_id =
@@ -220,9 +266,9 @@ where
         core.spans.insert(live, generation);
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+    fn on_record(&self, id: &Id, values: &Record<'_>, cx: Context<'_, S>) {
         let core = &*self.core;
-        let key = self.key(id);
+        let key = self.key(id, &cx);
         if values.is_empty() {
             return Question::answer_pending(core, key);
         }
@@ -243,10 +289,10 @@ where
         core.apply(key, fields, labels);
     }
 
-    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+    fn on_follows_from(&self, id: &Id, follows: &Id, cx: Context<'_, S>) {
         let spans = &self.core.spans;
-        let Some(to) = spans.with(self.key(follows), |live| live.context.clone()) else { return };
-        spans.with(self.key(id), |live| {
+        let Some(to) = spans.with(self.key(follows, &cx), |live| live.context.clone()) else { return };
+        spans.with(self.key(id, &cx), |live| {
             if let Some(recording) = &mut live.recording {
                 recording.link(to, &self.core.limits);
             }
@@ -258,37 +304,37 @@ where
         if activation::silent() || of_the_pipeline(event) {
             return;
         }
-        self.core.event(self.number(), event, &cx);
+        self.core.event(self.number_in(&cx), event, &cx);
     }
 
     #[inline]
-    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, cx: Context<'_, S>) {
         if self.core.activate {
-            let key = self.key(id);
+            let key = self.key(id, &cx);
             if let Some(context) = self.core.otel_context(key) {
                 activation::enter(key, context.span().span_context().span_id(), context);
             }
         }
         if self.core.busy {
             let now = clock::now();
-            self.core.spans.with(self.key(id), |live| live.recording.as_mut().map(|it| it.enter(now)));
+            self.core.spans.with(self.key(id, &cx), |live| live.recording.as_mut().map(|it| it.enter(now)));
         }
     }
 
     #[inline]
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+    fn on_exit(&self, id: &Id, cx: Context<'_, S>) {
         if self.core.activate {
-            activation::exit(self.key(id));
+            activation::exit(self.key(id, &cx));
         }
         if self.core.busy {
             let now = clock::now();
-            self.core.spans.with(self.key(id), |live| live.recording.as_mut().map(|it| it.exit(now)));
+            self.core.spans.with(self.key(id, &cx), |live| live.recording.as_mut().map(|it| it.exit(now)));
         }
     }
 
     #[inline]
-    fn on_close(&self, id: Id, _: Context<'_, S>) {
-        self.core.close(self.key(&id));
+    fn on_close(&self, id: Id, cx: Context<'_, S>) {
+        self.core.close(self.key(&id, &cx));
     }
 }
 

@@ -1,12 +1,15 @@
 //! P32: what the pipeline logs does not come back into it. (`installed.rs` has what needs a global subscriber.)
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use campanile::telemetry::Console;
 use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use tracing::field::Empty;
 use tracing::{Level, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
@@ -91,4 +94,43 @@ fn p32_logs_of_opentelemetry_pass_through_and_leave_no_trace() {
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains("Too many contexts"), "the console has it: {text:.200}");
     });
+}
+
+/// Logs and traces while it is printed.
+struct Talks;
+
+impl fmt::Debug for Talks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let _own = info_span!("printing").entered();
+        info!("it is printed");
+        f.write_str("talks")
+    }
+}
+
+#[test]
+fn p32_a_value_may_log_and_trace_wherever_it_is_printed() {
+    for console in [Console::Off, Console::Human, Console::Json] {
+        in_time(move || {
+            let sink = Sink::default();
+            let writer = sink.clone();
+            let pipeline =
+                Pipeline::with(|builder| builder.console(console).console_writer(move || writer.clone()));
+            let subscriber = tracing_subscriber::registry()
+                .with(pipeline.telemetry.span_layer())
+                .with(pipeline.telemetry.console_layer());
+            tracing::subscriber::with_default(subscriber, || {
+                let span = info_span!("outer", first = ?Talks, late = Empty).entered();
+                // `tracing-subscriber` holds a lock of the span meanwhile.
+                span.record("late", tracing::field::debug(Talks));
+                info!(value = ?Talks, "end");
+            });
+            let outer = pipeline.span("outer");
+            assert_eq!(crate::support::attribute(&outer, "late").unwrap().as_str(), "talks");
+            let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+            assert!(
+                console == Console::Off || text.lines().last().unwrap().matches("talks").count() == 3,
+                "{text}"
+            );
+        });
+    }
 }

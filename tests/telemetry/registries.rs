@@ -14,7 +14,7 @@ use tracing::span::Attributes;
 use tracing::{Dispatch, Instrument, Span, debug_span, error, info, info_span};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::prelude::*;
-use tracing_subscriber::{Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::support::{Pipeline, assert_child, attribute, names, remote, runtime};
 
@@ -358,6 +358,72 @@ fn a_console_knows_the_layer_that_takes_the_place_of_another() {
     let shown: Vec<_> = text.lines().map(|line| line.contains("trace_id=")).collect();
     assert_eq!(shown, [true, false, true, true], "{text}");
     assert!(text.contains(" span: telemetry::registries: no blanks"), "{text}");
+}
+
+type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
+
+#[test]
+fn p31_a_layer_in_a_box_goes_on_with_the_spans_of_its_registry() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let pipeline =
+        Pipeline::with(|builder| builder.console(Console::Human).console_writer(move || writer.clone()));
+    let boxed = || -> Boxed { Box::new(pipeline.telemetry.span_layer()) };
+    // Each stands at another address than the last one, and spans of both registries have the same ids.
+    let (mine, handle) = reload::Layer::new(boxed());
+    let (other, of_the_other) = reload::Layer::new(boxed());
+    let mine =
+        Dispatch::new(tracing_subscriber::registry().with(mine).with(pipeline.telemetry.console_layer()));
+    let other = Dispatch::new(tracing_subscriber::registry().with(other));
+    let waiting = with_default(&other, || info_span!("waiting"));
+    with_default(&mine, || {
+        for _ in 0..20 {
+            let parent = info_span!("parent").entered();
+            handle.reload(boxed()).unwrap();
+            info_span!("child").in_scope(|| info!("within"));
+            drop(parent);
+            // While there is no span.
+            handle.reload(boxed()).unwrap();
+            info_span!("alone").in_scope(|| info!("alone"));
+        }
+    });
+    of_the_other.reload(boxed()).unwrap();
+    drop(waiting);
+    let spans = pipeline.spans();
+    let of = |name: &str| spans.iter().filter(|span| span.name == name).cloned().collect::<Vec<_>>();
+    assert_eq!(["parent", "child", "alone", "waiting"].map(|name| of(name).len()), [20, 20, 20, 1]);
+    for (child, parent) in of("child").iter().zip(&of("parent")) {
+        assert_child(child, parent);
+    }
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let shown = text.lines().filter(|line| line.contains("trace_id=")).count();
+    assert_eq!(shown, 40, "{text}");
+}
+
+/// What a span holds shows whether it is still in the table.
+#[derive(Debug)]
+struct Held(#[allow(dead_code)] Arc<()>);
+
+#[test]
+fn spans_that_end_while_the_layer_is_out_are_given_up() {
+    let pipeline = Pipeline::new();
+    let (layer, handle) = reload::Layer::new(Some(pipeline.telemetry.span_layer()));
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    let value = Arc::new(());
+    with_default(&dispatch, || {
+        let parent = || remote(1, 2, true).with_value(Held(Arc::clone(&value)));
+        let (open, closed) = (info_span!("open"), info_span!("closed"));
+        open.set_parent(parent());
+        closed.set_parent(parent());
+        assert_eq!(Arc::strong_count(&value), 3);
+        handle.reload(None).unwrap();
+        drop(closed);
+        handle.reload(Some(pipeline.telemetry.span_layer())).unwrap();
+        drop(info_span!(parent: &open, "child"));
+        assert_eq!(Arc::strong_count(&value), 2, "the open span holds it");
+    });
+    assert_child(&pipeline.span("child"), &pipeline.span("open"));
+    assert_eq!(Arc::strong_count(&value), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! registry has a number that no other layer of the process has, and a [`Key`] holds both.
 //!
 //! A layer gets its number when it is added to a subscriber. One that is put into a `reload` later does not hear of that.
-//! It takes over the number, and so the spans, of the layer in whose place it stands.
+//! It takes over the number, and so the spans, of the layer whose spans its registry has, or in whose place it stands.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -52,17 +52,19 @@ impl Layers {
         own.get().unwrap_or_else(|| begin(&mut layers, own))
     }
 
-    /// As [`begin`](Self::begin), but with the number of the layer that stood at the address `place` before, if there was
-    /// one.
-    #[cold]
-    pub(in crate::telemetry) fn take_over(&self, own: &Number, place: usize) -> u64 {
+    /// The layers that are gone and remembered: their numbers, and where they stood.
+    pub(in crate::telemetry) fn gone(&self) -> Vec<(u64, usize)> {
+        self.0.lock().iter().filter_map(|known| Some((known.number, known.stood?))).collect()
+    }
+
+    /// As [`begin`](Self::begin), but with the number of the layer `before`, if that is gone and has no successor.
+    pub(in crate::telemetry) fn take_over(&self, own: &Number, before: Option<u64>) -> u64 {
         let mut layers = self.0.lock();
         if let Some(number) = own.get() {
             return number;
         }
-        let Some(known) = layers.iter_mut().find(|known| known.stood == Some(place)) else {
-            return begin(&mut layers, own);
-        };
+        let left = |known: &&mut Known| known.stood.is_some() && Some(known.number) == before;
+        let Some(known) = layers.iter_mut().find(left) else { return begin(&mut layers, own) };
         known.stood = None;
         own.0.store(known.number, Ordering::Relaxed);
         known.number
@@ -94,6 +96,11 @@ impl Layers {
     pub(in crate::telemetry) fn told(&self, number: u64) {
         let mut layers = self.0.lock();
         layers.iter_mut().filter(|known| known.number == number).for_each(|known| known.told = true);
+    }
+
+    /// Whether the layer is there.
+    pub(in crate::telemetry) fn stands(&self, number: u64) -> bool {
+        self.0.lock().iter().any(|known| known.number == number && known.stood.is_none())
     }
 
     /// The layer whose console does not know it, if there is just one.

@@ -13,6 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use opentelemetry::Context;
 use opentelemetry::trace::SpanContext;
+use tracing::Metadata;
 
 pub(super) use self::anchor::Anchor;
 pub(super) use self::layers::{Key, Layers, Number};
@@ -230,17 +231,21 @@ impl Spans {
         found
     }
 
+    /// The spans of a layer.
+    pub(super) fn of(&self, layer: u64) -> Vec<(Key, &'static Metadata<'static>)> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.0.lock();
+            let own = shard.iter().filter(|live| live.key.layer == layer);
+            found.extend(own.map(|live| (live.key, live.metadata)));
+        }
+        found
+    }
+
     /// Takes the spans of a layer out that will never hear of their end.
     pub(super) fn give_up(&self, layer: u64) {
-        for shard in &self.shards {
-            // Dropped where no lock is held.
-            let _gone: Vec<_> = {
-                let mut shard = shard.0.lock();
-                let keys: Vec<_> =
-                    shard.iter().map(|live| live.key).filter(|key| key.layer == layer).collect();
-                keys.into_iter().filter_map(|key| shard.remove(key)).collect()
-            };
-        }
+        // Each is dropped where no lock is held.
+        self.of(layer).into_iter().for_each(|(key, _)| drop(self.remove(key)));
     }
 
     /// How many spans were started, and how many closed that were sampled.
