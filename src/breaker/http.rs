@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 #[cfg(feature = "grpc")]
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -171,7 +171,8 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        HttpResponseFuture::new(self.gate.call(request), &self.classifier, self.refuse)
+        let to_head = request.method() == Method::HEAD;
+        HttpResponseFuture::new(self.gate.call(request), to_head, &self.classifier, self.refuse)
     }
 }
 
@@ -193,9 +194,16 @@ pin_project! {
 
 impl<F, C: Clone> HttpResponseFuture<F, C> {
     #[inline]
-    pub(super) fn new(called: Result<(F, Permit), Box<Rejected>>, classifier: &C, refuse: Refuse) -> Self {
+    pub(super) fn new(
+        called: Result<(F, Permit), Box<Rejected>>,
+        to_head: bool,
+        classifier: &C,
+        refuse: Refuse,
+    ) -> Self {
         let state = match called {
-            Ok((future, permit)) => State::Called { call: Streamed::new(future, classifier.clone(), permit) },
+            Ok((future, permit)) => {
+                State::Called { call: Streamed::new(future, to_head, classifier.clone(), permit) }
+            }
             Err(rejected) => State::Refused { rejected: Some(rejected), refuse },
         };
         Self { state }

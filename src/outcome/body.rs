@@ -4,8 +4,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Buf;
 use http::response::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::BoxError;
@@ -32,6 +33,8 @@ struct Watch<C, O: Settle> {
     /// The body is being polled; still so after a poll, it panicked.
     polling: bool,
     silence: Silence,
+    /// The bytes that are still to come, where it is known how long the body is.
+    missing: Option<u64>,
     end: fn(&C, Option<&HeaderMap>) -> Outcome,
 }
 
@@ -53,11 +56,15 @@ impl<C, O: Settle> Watch<C, O> {
     /// Its reader left before the end.
     #[cold]
     fn left(&mut self) {
-        if let Some((_, mut observer)) = self.waiting.take() {
+        if let Some((classifier, mut observer)) = self.waiting.take() {
             let outcome = if is_for_time() {
                 Outcome::Failure(FailureKind::Timeout)
             } else if observer.patience().is_some_and(|limit| self.silence.is_stall(limit)) {
                 Outcome::Failure(FailureKind::Cancelled)
+            } else if self.missing == Some(0) && (self.end)(&classifier, None) == Outcome::Success {
+                // A server of HTTP/1 asks no more once it has the bytes that the head has promised.
+                observer.end(None);
+                Outcome::Success
             } else {
                 Outcome::Ignored
             };
@@ -75,8 +82,9 @@ impl<C, O: Settle> Watch<C, O> {
 
 impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
-        // After a panic, caught or not, the observer's own drop tells it apart from a cancellation.
-        if self.waiting.is_some() && !self.polling && !std::thread::panicking() {
+        // After a panic of the body, caught or not, the observer's own drop tells it apart from a cancellation. One of
+        // its reader is none of the service.
+        if self.waiting.is_some() && !self.polling {
             self.left();
         }
     }
@@ -96,7 +104,13 @@ impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
         let silence = Silence::default();
         Self {
             body: None,
-            watch: Watch { waiting: None, polling: false, silence, end: |_, _| Outcome::Ignored },
+            watch: Watch {
+                waiting: None,
+                polling: false,
+                silence,
+                missing: None,
+                end: |_, _| Outcome::Ignored,
+            },
         }
     }
 }
@@ -104,9 +118,10 @@ impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
 impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     /// Watches the body of `response` to its end.
     ///
-    /// A failure that the head tells is final at once, as is a response that has no body.
+    /// A failure that the head tells is final at once, as is a response that has no body; one to `HEAD` has none.
     pub(crate) fn watch<E>(
         response: http::Response<B>,
+        to_head: bool,
         classifier: C,
         mut observer: O,
     ) -> http::Response<Self>
@@ -116,7 +131,7 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
         let (mut head, body) = response.into_parts();
         observer.head(&mut head);
         let mut outcome = classifier.classify(Ok(&head));
-        let ended = body.is_end_stream();
+        let ended = to_head || has_no_content(head.status) || body.is_end_stream();
         if ended && outcome == Outcome::Success {
             outcome = classifier.classify_end(Some(&head.headers));
         }
@@ -127,9 +142,22 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
             Some((classifier, observer))
         };
         let silence = Silence::new(waiting.is_some() && has_events(&head.headers));
-        let watch = Watch { waiting, polling: false, silence, end: <C as Classify<Parts, E>>::classify_end };
+        let missing =
+            waiting.as_ref().and_then(|_| promised(&head.headers).or_else(|| body.size_hint().exact()));
+        let end = <C as Classify<Parts, E>>::classify_end;
+        let watch = Watch { waiting, polling: false, silence, missing, end };
         http::Response::from_parts(head, Self { body: Some(body), watch })
     }
+}
+
+/// Whether a response of this status ends with its head: a server sends no body then, whatever it is given.
+fn has_no_content(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The length of the body as the head says it.
+fn promised(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether it is a stream of server-sent events, which says something when something happens.
@@ -167,6 +195,9 @@ where
         let frame = frame.map(|frame| frame.map_err(Into::into));
         match &frame {
             Some(Ok(frame)) => {
+                if let (Some(missing), Some(data)) = (&mut this.watch.missing, frame.data_ref()) {
+                    *missing = missing.saturating_sub(data.remaining() as u64);
+                }
                 // A reader that trusts `is_end_stream` does not poll again.
                 if frame.is_trailers() || body.is_end_stream() {
                     this.watch.ended(frame.trailers_ref());

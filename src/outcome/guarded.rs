@@ -146,13 +146,15 @@ mod http {
         pub struct Streamed<F, C, O> {
             #[pin]
             call: Guarded<F, Option<O>>,
+            to_head: bool,
             classifier: Option<C>,
         }
     }
 
     impl<F, C, O: Settle> Streamed<F, C, O> {
-        pub(crate) fn new(inner: F, classifier: C, observer: O) -> Self {
-            Self { call: Guarded::new(inner, Some(observer)), classifier: Some(classifier) }
+        /// `to_head` tells that the request is one whose response has no body.
+        pub(crate) fn new(inner: F, to_head: bool, classifier: C, observer: O) -> Self {
+            Self { call: Guarded::new(inner, Some(observer)), to_head, classifier: Some(classifier) }
         }
     }
 
@@ -174,7 +176,7 @@ mod http {
                 return Poll::Pending;
             };
             Poll::Ready(match result {
-                Ok(response) => Ok(ObservedBody::watch(response, classifier, observer)),
+                Ok(response) => Ok(ObservedBody::watch(response, *this.to_head, classifier, observer)),
                 Err(error) => {
                     observer.settle(classifier.classify(Err(&error)));
                     Err(error)

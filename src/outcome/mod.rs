@@ -28,8 +28,9 @@
 //! often silent for other reasons, such as a gRPC `Watch`, is best put behind a breaker of its own with
 //! `Cancelled::FailureAfter` or `Cancelled::Ignored`.
 //!
-//! A caller that reads the head alone leaves before the end, unless there is no body. Who wants its calls to count as
-//! successes reads them to their end.
+//! A caller that reads the head alone leaves before the end, unless there is no body: the answer to `HEAD`, and one of
+//! status 1xx, 204 or 304, end with their head. Who wants its calls to count as successes reads them to their end, which
+//! is the last byte where `Content-Length` or the body itself tells its length.
 //!
 //! # Bodies of requests
 //! A service that does not read the body of its request hangs, and a cancelled call to it counts as above. A caller that

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http::request::Parts as RequestParts;
 use http::response::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
 
@@ -203,7 +203,8 @@ where
         let call = Call::new(self.layer.side, &parts, route);
         let tells = self.layer.server_timing.clone().filter(|_| self.layer.side == Side::HttpServer);
         let exchange = Exchange::start(&self.layer.meter, call, tells);
+        let to_head = parts.method == Method::HEAD;
         let request = Request::from_parts(parts, body);
-        Streamed::new(self.inner.call(request), self.layer.classifier.clone(), exchange)
+        Streamed::new(self.inner.call(request), to_head, self.layer.classifier.clone(), exchange)
     }
 }

@@ -235,6 +235,54 @@ async fn p07_a_body_that_stalls_counts_for_its_key() {
     assert_eq!(totals.failures[FailureKind::Cancelled.index()], 1);
 }
 
+/// Headers that promise a body of four bytes.
+fn four_bytes() -> HeaderMap {
+    HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("4"))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_body_that_has_all_its_bytes_is_whole_unless_its_reader_waits_for_more() {
+    let breaker = builder().cancelled(Cancelled::FailureAfter(SECOND)).build().unwrap();
+    let (mut body, frames) = stream(breaker.http_layer(), four_bytes()).await;
+    frames.send(data("par")).unwrap();
+    assert!(poll(&mut body));
+    drop(body);
+    assert_eq!(counted(&breaker), (0, 1, 0), "a byte is missing");
+
+    let (mut body, frames) = stream(breaker.http_layer(), four_bytes()).await;
+    frames.send(data("par")).unwrap();
+    frames.send(data("t")).unwrap();
+    assert!(poll(&mut body) && poll(&mut body));
+    advance(SECOND * 10).await;
+    drop(body);
+    assert_eq!(counted(&breaker), (1, 1, 0));
+
+    let (mut body, frames) = stream(breaker.http_layer(), four_bytes()).await;
+    frames.send(data("part")).unwrap();
+    assert!(poll(&mut body));
+    stall(body, SECOND * 2).await;
+    assert_eq!(counted(&breaker), (1, 1, 1), "its end does not come");
+
+    let (mut body, frames) = stream(breaker.grpc_layer(), four_bytes()).await;
+    frames.send(data("part")).unwrap();
+    assert!(poll(&mut body));
+    drop(body);
+    assert_eq!(counted(&breaker), (1, 2, 1), "the status is missing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p07_a_reader_that_panics_leaves_and_says_nothing_about_the_service() {
+    let breaker = builder().cancelled(Cancelled::FailureAfter(SECOND)).build().unwrap();
+    let (mut body, frames) = stream(breaker.http_layer(), plain()).await;
+    frames.send(data("part")).unwrap();
+    advance(SECOND * 10).await;
+    let reader = tokio::spawn(async move {
+        assert!(!poll(&mut body), "on purpose");
+    });
+    assert!(reader.await.unwrap_err().is_panic());
+    assert_eq!(counted(&breaker), (0, 1, 0));
+}
+
 proptest! {
     /// Each stream counts once, never as a success; and as a failure where its reader waited at last for longer than
     /// the limit, and longer than ever before.

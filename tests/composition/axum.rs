@@ -1,13 +1,17 @@
 //! axum's `Router::layer`.
 
+use std::io;
 use std::sync::mpsc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::routing::get;
+use bytes::Bytes;
 use campanile::{CircuitState, FailureKind, Rejected, Timing};
 use http::{Request, Response, StatusCode, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::support::{breaker, of_kind};
@@ -94,4 +98,44 @@ async fn the_matched_route_is_known_in_every_layer_of_a_router() {
     );
     send(&app, "/items/7").await;
     assert_eq!(told.try_recv().unwrap().as_deref(), Some("/items/{id}"));
+}
+
+/// A body that does not tell when it has ended, as one that is read from a file.
+fn file() -> Body {
+    let part = || Ok::<_, io::Error>(Bytes::from_static(b"part"));
+    Body::from_stream(tokio_stream::iter([part(), part()]))
+}
+
+#[tokio::test]
+async fn p07_what_a_server_sends_in_full_is_a_success_though_it_does_not_ask_for_the_end_of_the_body() {
+    let sized = || async { ([(header::CONTENT_LENGTH, "8")], file()) };
+    for (method, path, ends) in [
+        ("GET", "/open", "0\r\n\r\n"),
+        ("HEAD", "/open", "\r\n\r\n"),
+        ("GET", "/sized", "\r\n\r\npartpart"),
+        ("HEAD", "/sized", "\r\n\r\n"),
+        ("GET", "/none", "\r\n\r\n"),
+        ("GET", "/same", "\r\n\r\n"),
+    ] {
+        let (breaker, timing) = (breaker(), Timing::new("test"));
+        let app = Router::new()
+            .route("/open", get(|| async { file() }))
+            .route("/sized", get(sized))
+            .route("/none", get(|| async { (StatusCode::NO_CONTENT, file()) }))
+            .route("/same", get(|| async { (StatusCode::NOT_MODIFIED, file()) }))
+            .layer(breaker.http_layer())
+            .layer(timing.http_server_layer());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = tokio::spawn(axum::serve(listener, app).into_future());
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        server.abort();
+        assert!(answer.ends_with(ends), "{answer}");
+        let (totals, timed) = (breaker.snapshot().totals, timing.snapshot());
+        assert_eq!((totals.successes, totals.ignored), (1, 0), "{method} {path}");
+        assert_eq!((timed.calls, timed.ignored, timed.failed()), (1, 0, 0), "{method} {path}");
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use http::response::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
 
@@ -109,7 +109,8 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        HttpResponseFuture::new(self.gate.call(request), &self.classifier, self.refuse)
+        let to_head = request.method() == Method::HEAD;
+        HttpResponseFuture::new(self.gate.call(request), to_head, &self.classifier, self.refuse)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::cut::cut;
+
 /// A part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -19,6 +21,16 @@ pub(super) enum Token<'a> {
 
 /// Bytes of a text in quotes or brackets that are looked for an end of it.
 const LONGEST: usize = 2 * 1024;
+
+/// Bytes of a word, and of a host with its port; a longer word is several. What is looked at again from each character
+/// on has to be short, or a hostile message would take the square of its length.
+const LONGEST_WORD: usize = 512;
+
+/// Bytes of the scheme of a URL, with its mark.
+const LONGEST_SCHEME: usize = 64;
+
+/// Brackets within brackets that are looked through for the end of the outermost.
+const DEEPEST: u32 = 16;
 
 /// The tokens of a message.
 pub(super) struct Tokens<'a> {
@@ -77,9 +89,10 @@ impl<'a> Tokens<'a> {
             let double = ["==", "=>", "!=", ">=", "<=", "->"].iter().any(|mark| self.rest.starts_with(mark));
             return Some(Token::Mark(self.cut(if double { 2 } else { first.len_utf8() })));
         }
-        let end = self.rest.find(|c: char| c.is_whitespace() || is_mark(c)).unwrap_or(self.rest.len());
+        let text = cut(self.rest, LONGEST_WORD);
+        let end = text.find(|c: char| c.is_whitespace() || is_mark(c)).unwrap_or(text.len());
         // What ends a sentence or a part of it is no part of the word.
-        let word = self.rest[..end].trim_end_matches(['.', ':', '\'', '-']);
+        let word = text[..end].trim_end_matches(['.', ':', '\'', '-']);
         let length = if word.is_empty() { first.len_utf8() } else { word.len() };
         let word = self.cut(length);
         Some(if word.chars().any(char::is_alphanumeric) { Token::Word(word) } else { Token::Mark(word) })
@@ -96,7 +109,7 @@ impl<'a> Tokens<'a> {
         if self.before.is_alphanumeric() {
             return None;
         }
-        let text = crate::cut::cut(self.rest, LONGEST);
+        let text = cut(self.rest, LONGEST);
         let mut escaped = false;
         let mut inside = text.char_indices().skip(1).peekable();
         while let Some((at, c)) = inside.next() {
@@ -144,9 +157,12 @@ fn is_mark(c: char) -> bool {
 fn closed(text: &str, first: char) -> Option<usize> {
     let last = if first == '[' { ']' } else { ')' };
     let mut open = 0_u32;
-    for (at, c) in crate::cut::cut(text, LONGEST).char_indices() {
+    for (at, c) in cut(text, LONGEST).char_indices() {
         if c == first {
             open += 1;
+            if open > DEEPEST {
+                return None;
+            }
         } else if c == last {
             open -= 1;
             if open == 0 {
@@ -159,27 +175,28 @@ fn closed(text: &str, first: char) -> Option<usize> {
 
 /// The length of an address that begins here: of a URL, a path, or a host with its port.
 fn address(text: &str) -> Option<usize> {
-    let end = text
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '`' | '\'' | ',' | ';' | ')' | '>'))
-        .unwrap_or(text.len());
-    let whole = &text[..end];
-    let trimmed = whole.trim_end_matches(['.', ':', '!', '?']);
-    if let Some((scheme, _)) = whole.split_once("://") {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '`' | '\'' | ',' | ';' | ')' | '>');
+    let whole = |text: &'_ str| text.find(ends).unwrap_or(text.len());
+    let trimmed = |length: usize| text[..length].trim_end_matches(['.', ':', '!', '?']);
+    let start = cut(text, LONGEST_SCHEME);
+    if let Some((scheme, _)) = start[..whole(start)].split_once("://") {
         let is_scheme =
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-        return is_scheme.then_some(trimmed.len());
+        return is_scheme.then(|| trimmed(whole(text)).len());
     }
-    let is_path = ["/", "./", "../", "~/"].iter().any(|start| whole.starts_with(start))
-        || (whole.as_bytes().get(1) == Some(&b':') && whole.as_bytes().get(2) == Some(&b'\\'));
+    let has_drive = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_path = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start))
+        || (has_drive && text.as_bytes().get(1) == Some(&b':') && text.as_bytes().get(2) == Some(&b'\\'));
     if is_path {
-        return Some(trimmed.len());
+        return Some(trimmed(whole(text)).len());
     }
-    let is_ip = trimmed.parse::<SocketAddr>().is_ok() || trimmed.parse::<IpAddr>().is_ok();
+    let host = trimmed(whole(cut(text, LONGEST_WORD)));
+    let is_ip = host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok();
     let has_port = || {
-        let (host, port) = trimmed.rsplit_once(':')?;
+        let (host, port) = host.rsplit_once(':')?;
         let is_host =
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         (is_host && port.parse::<u16>().is_ok()).then_some(())
     };
-    (is_ip || has_port().is_some()).then_some(trimmed.len())
+    (is_ip || has_port().is_some()).then_some(host.len())
 }
