@@ -7,7 +7,6 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::telemetry::LogSettings;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
@@ -126,7 +125,7 @@ fn what_waits_is_bounded_by_bytes_too() {
 fn what_a_call_of_the_log_crate_says_of_itself_takes_room_too() {
     in_time(|| {
         let gate = Gate::default();
-        let mut logs = LogSettings::default();
+        let mut logs = campanile::telemetry::LogSettings::default();
         (logs.batch.queue, logs.batch.queue_bytes) = (10_000, 100_000);
         let builder = Telemetry::builder("test").variables(|_| None).prometheus();
         let telemetry = builder.logs(logs).log_exporter(gate.clone()).build().unwrap();
