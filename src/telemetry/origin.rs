@@ -52,6 +52,14 @@ impl Call {
     }
 }
 
+impl Call {
+    /// How much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.target, &self.module, &self.file].into_iter().flatten();
+        size_of::<Self>() + texts.map(String::len).sum::<usize>()
+    }
+}
+
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {

@@ -6,7 +6,7 @@
 use std::mem::size_of;
 
 use opentelemetry::logs::AnyValue;
-use opentelemetry::trace::Status;
+use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry::{Array, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -14,17 +14,27 @@ use opentelemetry_sdk::trace::SpanData;
 pub(super) fn of_span(span: &SpanData) -> usize {
     let events =
         span.events.iter().map(|event| size_of_val(event) + event.name.len() + of_all(&event.attributes));
-    let links = span.links.iter().map(|link| size_of_val(link) + of_all(&link.attributes));
+    let links = span
+        .links
+        .iter()
+        .map(|link| size_of_val(link) + of_context(&link.span_context) + of_all(&link.attributes));
     let status = match &span.status {
         Status::Error { description } => description.len(),
         Status::Ok | Status::Unset => 0,
     };
     size_of::<SpanData>()
+        + of_context(&span.span_context)
         + span.name.len()
         + status
         + of_all(&span.attributes)
         + events.sum::<usize>()
         + links.sum::<usize>()
+}
+
+/// The bytes of what other systems say about the trace: a caller may have sent 16 KiB, and each span has a copy.
+fn of_context(context: &SpanContext) -> usize {
+    let members = context.trace_state().into_iter();
+    members.map(|(key, value)| size_of::<(String, String)>() + key.len() + value.len()).sum()
 }
 
 /// The bytes of attributes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use campanile::Telemetry;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -41,6 +42,16 @@ impl SpanExporter for Gate {
             open = self.open.1.wait(open).unwrap();
         }
         self.exported.fetch_add(batch.len(), Ordering::Relaxed);
+        std::future::ready(Ok(()))
+    }
+}
+
+impl LogExporter for Gate {
+    fn export(&self, _: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
+        let mut open = self.open.0.lock().unwrap();
+        while !*open {
+            open = self.open.1.wait(open).unwrap();
+        }
         std::future::ready(Ok(()))
     }
 }
@@ -106,6 +117,32 @@ fn what_waits_is_bounded_by_bytes_too() {
         gate.open();
         assert!(telemetry.force_flush(LONG));
         assert_eq!(gate.exported.load(Ordering::Relaxed) as f64, kept, "each is exported or counted");
+    });
+}
+
+#[cfg(feature = "prometheus")]
+#[test]
+fn what_a_call_of_the_log_crate_says_of_itself_takes_room_too() {
+    in_time(|| {
+        let gate = Gate::default();
+        let mut logs = campanile::telemetry::LogSettings::default();
+        (logs.batch.queue, logs.batch.queue_bytes) = (10_000, 100_000);
+        let builder = Telemetry::builder("test").variables(|_| None).prometheus();
+        let telemetry = builder.logs(logs).log_exporter(gate.clone()).build().unwrap();
+        let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
+        let target = "x".repeat(1_000);
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..1_000 {
+                let mut record = log::Record::builder();
+                record.level(log::Level::Info).target(&target).args(format_args!("text"));
+                tracing_log::format_trace(&record.build()).unwrap();
+            }
+        });
+        let text = telemetry.prometheus_text();
+        let name = "campanile_telemetry_logs_dropped_total";
+        let kept = 1_000.0 - crate::red::value(&text, name, &[("reason", "queue_full")]).unwrap();
+        assert!((100_000.0 / 2_000.0..=2.0 * 100_000.0 / 1_000.0).contains(&kept), "{kept}");
+        gate.open();
     });
 }
 

@@ -225,6 +225,21 @@ fn the_buffer_is_bounded_by_bytes() {
 }
 
 #[test]
+fn what_a_caller_says_about_the_trace_takes_room_too() {
+    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
+    // 10 kB, and each span has a copy.
+    let state = (0..32).map(|n| (format!("system{n}"), "x".repeat(250)));
+    let state = TraceState::from_key_value(state).unwrap();
+    let caller = SpanContext::new(TraceId::from(1), SpanId::from(7), TraceFlags::default(), true, state);
+    pipeline.run(|| {
+        let root = info_span!("root");
+        root.set_parent(Context::new().with_remote_span_context(caller));
+        root.in_scope(|| (0..50).for_each(|_| drop(info_span!("leaf"))));
+        assert_eq!(pipeline.telemetry.tail_evicted(), 1);
+    });
+}
+
+#[test]
 fn a_trace_that_matters_does_not_wait_for_its_root() {
     let pipeline = tail(TailSampling::new().spans(80));
     pipeline.run(|| {

@@ -35,7 +35,8 @@ impl Item for Entry {
         let own = match self {
             Self::Event(event) => {
                 let texts = [&event.message, &event.error].into_iter().flatten().map(String::len);
-                texts.sum::<usize>() + size::of_all(&event.attributes)
+                let call = event.call.as_ref().map_or(0, |call| call.bytes());
+                texts.sum::<usize>() + call + size::of_all(&event.attributes)
             }
             Self::Native(native) => {
                 let record = &native.0;
