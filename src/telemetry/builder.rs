@@ -386,7 +386,7 @@ impl TelemetryBuilder {
 
     /// Which spans and events the subscriber of `install` looks at: `info,opentelemetry=warn` unless told otherwise.
     ///
-    /// What it leaves out exists for nobody: not for logs, traces, metrics or health.
+    /// What it leaves out is in no log, trace, metric or health score.
     pub fn env_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.env_filter = directives.into();
         self
