@@ -116,7 +116,7 @@ impl CircuitBreaker {
         self.circuit.snapshot()
     }
 
-    /// Refuses every call until somebody changes it.
+    /// Refuses every call until the mode is changed.
     pub fn force_open(&self) {
         self.circuit.force(CircuitState::ForcedOpen);
     }
@@ -126,12 +126,12 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::Closed);
     }
 
-    /// Lets every call pass and leaves the window alone, until somebody changes it. Totals still count.
+    /// Lets every call pass and leaves the window alone, until the mode is changed. Totals still count.
     pub fn disable(&self) {
         self.circuit.force(CircuitState::Disabled);
     }
 
-    /// Lets every call pass and counts as a closed circuit does, but never opens, until somebody changes it: to see
+    /// Lets every call pass and counts as a closed circuit does, but never opens, until the mode is changed: to see
     /// what settings would do. [`Totals::would_open`](super::Totals::would_open) tells how often it would have opened.
     pub fn metrics_only(&self) {
         self.circuit.force(CircuitState::MetricsOnly);
@@ -148,7 +148,7 @@ impl CircuitBreaker {
         self.circuit.settings()
     }
 
-    /// Puts other settings in force for every layer of this breaker, from now on.
+    /// Replaces the settings of all layers that share this breaker.
     ///
     /// The state stays, and so does the time at which an open circuit tries again. The window begins anew, and calls
     /// that are under way count in the totals alone: they began under other rules. A half-open circuit has all its

@@ -26,6 +26,9 @@ use crate::outcome::ByGrpcStatus;
 use crate::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that passed a circuit; empty when the circuit refused the call.
+///
+/// `K` is that of the layer: [`ByBox`](crate::error::ByBox) where the service has a `BoxError`. See
+/// [`Cause`](crate::error::Cause).
 pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
 
 pub(super) type Refuse = fn(&Rejected) -> Response<()>;

@@ -68,7 +68,7 @@
 //! | [`Disabled`](CircuitState::Disabled) | pass | left alone | an operator |
 //! | [`MetricsOnly`](CircuitState::MetricsOnly) | pass | counts, and what would have opened it | an operator |
 //!
-//! [`CircuitBreaker::reconfigure`] puts other settings in force in every layer at once. To try settings on live
+//! [`CircuitBreaker::reconfigure`] replaces the settings of every layer at once. To try settings on live
 //! traffic, begin with [`CircuitBreaker::metrics_only`] and look at [`Totals::would_open`].
 //!
 //! # Many of a kind

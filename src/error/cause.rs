@@ -14,9 +14,21 @@ use super::CallError;
 ///
 /// Every [`Error`] without borrowed parts is one, and so are boxes of `dyn Error`, `String` and `&str`, each also in a
 /// [`CallError`]. Such a box is not itself an [`Error`], so no bound of the standard library covers them all. `K` only
-/// tells these cases apart, and is always inferred where an error type is known. Where a type is written out, as in the
-/// field of a struct, it is [`ByError`] unless another is named; code that is generic over a service has a bound
-/// `S::Error: std::error::Error + 'static`, or `S::Error: Cause<K>`.
+/// tells these cases apart.
+///
+/// # Which `K`
+/// - **In a stack around a service** `K` is inferred from the error type of the service. A layer that is never put
+///   around a service has no `K`: the compiler asks for type annotations.
+/// - **In a type that is written out**, such as the field of a struct, `K` is [`ByError`] unless another is named. For
+///   services whose error is a [`BoxError`] name [`ByBox`]: `HttpBreakerLayer<ByHttpStatus, ByBox>`, and the same in the
+///   type of a response body.
+/// - **Code that is generic over a service** has a bound `S::Error: std::error::Error + 'static`, or a parameter `K` and
+///   a bound `S::Error: Cause<K>`. Code with the bound `S::Error: Into<BoxError>` puts
+///   `.map_err(Into::<BoxError>::into)` inside of the layers.
+/// - **A function that returns layers for any service** has a parameter `K`, which its caller's service decides.
+///
+/// Where the compiler only says that `oneshot` or `ready` "cannot be called due to unsatisfied trait bounds", call
+/// `tower::ServiceExt::<http::Request<B>>::oneshot(service, request)`: that error names the type at fault.
 ///
 /// # Example
 /// ```

@@ -267,7 +267,8 @@ impl TelemetryBuilder {
     /// | the attributes of several measurements (1 and `"1"`, or an empty text and none) | Their labels, and for each the label `otel_attributes`. |
     ///
     /// Both formats have the same names and labels. None depends on the order of things, so that the next scrape has the
-    /// same. `campanile.telemetry.prometheus.collisions` counts each collision once, and a warning names it.
+    /// same. `campanile.telemetry.prometheus.collisions` counts each collision once, from the next scrape on, and a warning
+    /// names it.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     pub fn prometheus(mut self) -> Self {
@@ -385,7 +386,7 @@ impl TelemetryBuilder {
 
     /// Which spans and events the subscriber of `install` looks at: `info,opentelemetry=warn` unless told otherwise.
     ///
-    /// What it leaves out exists for nobody: not for logs, traces, metrics or health.
+    /// What it leaves out is in no log, trace, metric or health score.
     pub fn env_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.env_filter = directives.into();
         self

@@ -20,6 +20,9 @@ use crate::outcome::ByGrpcStatus;
 use crate::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that is timed to its end.
+///
+/// `K` is that of the layer: [`ByBox`](crate::error::ByBox) where the service has a `BoxError`. See
+/// [`Cause`](crate::error::Cause).
 pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Exchange>;
 
 type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;

@@ -108,7 +108,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         self.circuits.settings()
     }
 
-    /// Puts other settings in force for all circuits, those to come too, as [`CircuitBreaker::reconfigure`] does.
+    /// Replaces the settings of all circuits, those to come too, as [`CircuitBreaker::reconfigure`] does.
     ///
     /// # Errors
     /// Names the setting that is out of its range; then nothing has changed.

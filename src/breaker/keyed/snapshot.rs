@@ -14,13 +14,13 @@ pub struct KeyedSnapshot {
     pub name: Arc<str>,
     /// Keys that have a circuit.
     pub circuits: u64,
-    /// So many keys can have one.
+    /// The most keys that can have one.
     pub max_keys: u32,
     /// Circuits by state.
     pub states: States,
     /// Circuits that are open or half-open because their calls failed.
     pub ejected: u64,
-    /// So many may be, with as many circuits as there are.
+    /// The most circuits that may be ejected at once, given their number now.
     pub max_ejected: u64,
     /// Circuits that would be open, were not as many others open as may be.
     pub kept_closed: u64,

@@ -57,6 +57,9 @@ impl HealingHandle {
     /// fail because of another one: who asks knows better. All other limits hold, and it counts as one that began by
     /// itself. When this is dropped it goes on.
     ///
+    /// The record comes when the verification is over: up to
+    /// [`verify_within`](super::HealingSettings::verify_within) after the action.
+    ///
     /// # Errors
     /// Why it did not begin.
     pub async fn run_now(&self) -> Result<Arc<HealingRecord>, Withheld> {

@@ -35,7 +35,7 @@ impl Health {
     ///
     /// | path | answer |
     /// |---|---|
-    /// | `/livez` | 200 as long as the process answers at all; asks nobody |
+    /// | `/livez` | 200 as long as the process answers at all; asks no component |
     /// | `/startupz` | 503 until the [start](Health::startup) is complete, with what it waits for; then 200 for good |
     /// | `/readyz` | 503 while the process starts or drains, or a critical component fails, which it names; else 200 |
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
@@ -67,7 +67,7 @@ impl Health {
 }
 
 impl HealthService {
-    /// Whether `?verbose` counts. Default: no, for whoever can reach a probe may ask it. Turn it on where only operators
+    /// Whether `?verbose` counts. Default: no, since every caller of a probe may ask it. Turn it on where only operators
     /// can.
     ///
     /// # Example

@@ -34,7 +34,7 @@ pub enum Sampling {
     AlwaysOff,
     /// This share of the traces, chosen by trace id as the OpenTelemetry SDKs choose.
     Ratio(f64),
-    /// So many traces a second at most, spread over the second: at least 1.
+    /// The most traces a second, spread over the second: at least 1.
     PerSecond(u32),
     /// As the parent was decided; for a span without parent, by the inner rule.
     ParentBased(Box<Sampling>),
