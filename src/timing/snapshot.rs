@@ -48,6 +48,7 @@ pub struct TimingSnapshot {
     /// All durations, by size: what the seven above are told from.
     pub durations: Sketch,
     /// The calls of the last minute alone: what is so now, however long it was otherwise.
+    #[serde(default)]
     pub last_minute: LastMinute,
 }
 

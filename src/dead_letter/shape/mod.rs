@@ -297,3 +297,26 @@ fn looks_random(word: &str) -> bool {
 fn speaks(text: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric()).any(|word| COMMON.has(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shape;
+
+    /// Runs of every byte, and of every two signs, have an end and come to no more than they were.
+    #[test]
+    fn any_message_has_a_shape() {
+        let signs: Vec<char> = (' '..='~').chain(['\n', '\0', 'é', '“', '\u{202e}']).collect();
+        for &one in &signs {
+            for &other in &signs {
+                let text: String = [one, other].iter().cycle().take(64).collect();
+                let found = shape(&text);
+                assert!(found.len() <= 2 * text.len() + 64, "{text:?}: {found:?}");
+            }
+            let long: String = std::iter::repeat_n(one, 4_096).collect();
+            assert!(shape(&long).len() <= 3 * long.len());
+        }
+        for cut in ["\":\\", "\"C:\\", "://", "((((a", "a:\"b:'c:`d", "O'"] {
+            shape(cut);
+        }
+    }
+}

@@ -74,15 +74,22 @@ impl Sender {
         let Parts { parts, too_large } = split(&message, self.target.message_limit, self.target.signal)
             .map_err(|error| OTelSdkError::InternalFailure(format!("cannot split a message: {error}")))?;
         let (mut sent, mut lost, mut failure) = (false, 0, None);
-        for Part { body, items } in parts {
+        let mut parts = parts.into_iter();
+        for Part { body, items } in parts.by_ref() {
             match self.send_whole(body).await {
                 Ok(()) => sent = true,
                 Err(error) => {
                     lost += items;
+                    let hangs = matches!(error, OTelSdkError::Timeout(_));
                     failure = failure.or(Some(error));
+                    // The other parts would wait as long, one after the other.
+                    if hangs {
+                        break;
+                    }
                 }
             }
         }
+        lost += parts.map(|part| part.items).sum::<usize>();
         match failure {
             // Then the caller counts all of it.
             Some(error) if !sent => return Err(error),
