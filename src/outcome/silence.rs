@@ -65,7 +65,7 @@ mod tests {
     async fn p07_a_stream_stalls_when_its_reader_waits_longer_than_the_limit() {
         let mut silence = Silence::default();
         advance(LIMIT * 10).await;
-        assert!(!silence.is_stall(LIMIT), "nobody waits");
+        assert!(!silence.is_stall(LIMIT), "its reader does not wait");
         silence.goes_on();
         advance(LIMIT).await;
         silence.goes_on();

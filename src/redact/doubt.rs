@@ -79,6 +79,10 @@ pub(super) fn is_open(
     if is_nothing(text) || stands_for_another(text) || is_schema(text) {
         return true;
     }
+    // A shell's working folder.
+    if matches!(own, b"PWD" | b"OLDPWD") && text.starts_with('/') {
+        return true;
+    }
     if rule.ordinary && colon && (!begins_field(bytes, pair.name.start) || name == b"PASS") {
         return true;
     }

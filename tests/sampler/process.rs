@@ -127,7 +127,8 @@ fn p41_memory_threads_and_files_agree_with_ps_and_proc() {
     drop((memory, files));
     let after = SystemSnapshot::now().process.expect("this process");
     assert!(after.memory + 200 * MIB <= ours.memory, "{ours:?} {after:?}");
-    assert!(after.memory_peak >= ours.memory_peak, "{ours:?} {after:?}");
+    // The kernel gathers what each processor counts now and then.
+    assert!(after.memory_peak.unwrap() + MIB >= ours.memory_peak.unwrap(), "{ours:?} {after:?}");
 }
 
 #[test]

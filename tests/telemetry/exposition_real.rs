@@ -42,8 +42,10 @@ async fn prometheus_scrapes_all_of_it_as_openmetrics() {
         // The second scrape counts the collisions of the first.
         drop(telemetry.openmetrics_text());
         let text = telemetry.openmetrics_text();
-        let samples: usize =
-            parse(&text, Format::OpenMetrics).unwrap().iter().map(|family| family.samples.len()).sum();
+        // What the pipeline counts about headers is counted for the process, so also by other tests.
+        let families = parse(&text, Format::OpenMetrics).unwrap();
+        let fed_ones = families.iter().filter(|family| !family.name.starts_with("campanile_"));
+        let samples: usize = fed_ones.map(|family| family.samples.len()).sum();
         let values: BTreeSet<u64> = fed.iter().map(|one| one.value.to_bits()).collect();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -58,9 +60,9 @@ async fn prometheus_scrapes_all_of_it_as_openmetrics() {
         let up = format!("up{{job=\"{job}\"}} == 1 and scrape_samples_scraped{{job=\"{job}\"}} > 0");
         prometheus.wait_for(&up, |series| !series.is_empty(), LIMIT).await;
         let scraped = prometheus.vector(&format!("scrape_samples_scraped{{job=\"{job}\"}}")).await;
-        assert_eq!(scraped[0].1, *samples as f64, "{text}");
+        assert!(scraped[0].1 >= *samples as f64, "{text}");
         // Of two samples of one series it keeps one: all are series of their own.
-        let kept = format!("count({{job=\"{job}\", __name__!~\"up|scrape_.*\"}})");
+        let kept = format!("count({{job=\"{job}\", __name__!~\"up|scrape_.*|campanile_.*\"}})");
         assert_eq!(prometheus.vector(&kept).await[0].1, *samples as f64, "{text}");
         let found = prometheus.vector(&format!("{{job=\"{job}\"}} >= {FIRST} < Inf")).await;
         let found: BTreeSet<u64> = found.iter().map(|(_, value)| value.to_bits()).collect();
