@@ -1,7 +1,6 @@
 //! Console logs.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use campanile::Telemetry;
 use campanile::telemetry::{Console, CorrelationId, Sampling, SpanExt};
@@ -10,20 +9,7 @@ use serde_json::Value;
 use tracing::{error, info, info_span, warn};
 use tracing_subscriber::prelude::*;
 
-use crate::support::Pipeline;
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{Pipeline, Sink};
 
 /// What is logged, and the ids of the inner span.
 fn logged(console: Console) -> (String, String, String) {

@@ -1,8 +1,5 @@
 //! Events of the `log` crate: what the call said takes the place of what `tracing-log` says about itself.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use campanile::telemetry::{Console, TelemetryBuilder};
 use log::{Level, Record};
 use opentelemetry::Value;
@@ -11,20 +8,7 @@ use opentelemetry_sdk::logs::InMemoryLogExporter;
 use tracing::{info_span, warn};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{LONG, Pipeline};
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{LONG, Pipeline, Sink};
 
 /// What `tracing_log::LogTracer` does with a record, without being the logger of the whole process.
 fn log(level: Level, target: &str, text: &str) {

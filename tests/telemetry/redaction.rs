@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use campanile::redact::{RedactionSettings, Treatment};
 use campanile::telemetry::{Console, TelemetryBuilder, TelemetrySettings};
@@ -17,22 +16,9 @@ use tracing::field::Empty;
 use tracing::{Dispatch, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{LONG, Pipeline, attribute};
+use crate::support::{LONG, Pipeline, Sink, attribute};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Everything that leaves the process: spans, log records, the console, metrics.
 struct Outside {

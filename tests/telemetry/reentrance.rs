@@ -1,8 +1,8 @@
 //! P32: what the pipeline logs does not come back into it. (`installed.rs` has what needs a global subscriber.)
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::telemetry::Console;
@@ -13,7 +13,7 @@ use tracing::field::Empty;
 use tracing::{Level, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{Pipeline, in_time};
+use crate::support::{Pipeline, Sink, in_time};
 
 /// Logs and traces whatever it does, as OpenTelemetry's own parts do.
 #[derive(Clone, Debug, Default)]
@@ -52,21 +52,6 @@ fn p32_a_processor_may_log_and_trace() {
         let outer = pipeline.span("outer");
         assert!(outer.events.is_empty(), "{:?}", outer.events);
     });
-}
-
-/// A log sink that is itself traced, under a lock of its own.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Several subscribers with one pipeline. Their registries count alike, so each id is that of several spans.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use campanile::telemetry::{Console, SpanExt, current_context};
@@ -16,7 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use crate::support::{Pipeline, assert_child, attribute, names, remote, runtime};
+use crate::support::{Pipeline, Sink, assert_child, attribute, names, remote, runtime};
 
 fn two(pipeline: &Pipeline) -> [Dispatch; 2] {
     [pipeline.dispatch(), pipeline.dispatch()]
@@ -278,20 +278,6 @@ fn p31_a_clone_of_a_layer_is_one_of_its_own() {
     assert_eq!(late, ["0", "0", "1", "2"], "two layers of one registry have a span each");
     assert!(pipeline.spans().iter().all(|span| span.events.len() == 1));
     assert!(!Context::current().has_active_span());
-}
-
-/// What a console writes.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
-use crate::support::{Pipeline, assert_child, attribute, in_time, names, remote};
+use crate::support::{Pipeline, Sink, assert_child, attribute, in_time, names, remote};
 
 /// Keeps the names of events, and asks about the current span at each, as a layer for logs does.
 #[derive(Clone, Default)]
@@ -252,7 +252,7 @@ fn the_last_handle_may_go_on_a_thread_without_subscriber() {
 /// then, and the span stays in its own trace.
 #[test]
 fn p31_a_span_that_was_used_takes_another_parent() {
-    let lines = Lines::default();
+    let lines = Sink::default();
     let pipeline = Pipeline::with(|builder| {
         let lines = lines.clone();
         builder.console(Console::Json).console_writer(move || lines.clone())
@@ -552,24 +552,9 @@ fn poll_to_end<F: Future>(future: F, between: impl Fn()) -> F::Output {
     }
 }
 
-/// What the console writes.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
+impl Sink {
     fn logs(&self) -> Vec<serde_json::Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A pipeline that keeps what it exports.
 
-use std::sync::mpsc;
+use std::io;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,20 @@ use tracing_subscriber::prelude::*;
 
 /// Longer than anything here may take, on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// What a console writes.
+#[derive(Clone, Default)]
+pub(crate) struct Sink(pub(crate) Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 pub(crate) struct Pipeline {
     pub(crate) telemetry: Telemetry,

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::num::{NonZeroU8, Wrapping};
-use std::sync::{Arc, Mutex};
 
 use campanile::Telemetry;
 use campanile::telemetry::{Console, Sampling};
@@ -16,20 +15,7 @@ use tracing::field::Empty;
 use tracing::{Dispatch, error, info, info_span};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{LONG, Pipeline, attribute};
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{LONG, Pipeline, Sink, attribute};
 
 impl Sink {
     fn lines(&self) -> Vec<String> {
