@@ -34,7 +34,7 @@ const PRIOR: f64 = 0.2;
 /// The usual share of failures follows a turn that is learned from by this part, and one that is not by the other.
 const FOLLOW: f64 = 1.0 / 16.0;
 const DOUBT: f64 = 1.0 / 64.0;
-/// The share of failures of late is that of about so many calls.
+/// About the number of the last calls that make up the share of failures of late.
 const OF_LATE: f32 = 64.0;
 
 /// The learner of a circuit, used under its lock.

@@ -10,13 +10,13 @@ use super::score::Evidence;
 use super::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, VitalReading};
 
-/// So many standard errors below what was found: with few calls chance alone gets there once in a hundred times.
+/// Standard errors below what was found: with few calls chance alone gets there once in a hundred times.
 const SURE: f64 = 2.326;
 
 /// Rows of failures of which chance brings fewer than this in a minute are no chance: one in a week.
 const SELDOM: f64 = 1e-4;
 
-/// The share of failures that so many of so many calls speak for at least: the lower end of Wilson's interval
+/// The least share of failures that `failures` of `calls` calls speak for: the lower end of Wilson's interval
 /// (Wilson, 1927). One of ten calls speaks for 1.3 %, a hundred of a thousand for 8 %.
 fn least_share(failures: u64, calls: u64) -> f64 {
     let (n, square) = (count(calls), SURE * SURE);

@@ -14,7 +14,7 @@ pub(super) const LOOK_BACK: u64 = 60;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Durations of so many sizes find room in the last minute without an allocation.
+/// Sizes of durations that find room in the last minute without an allocation.
 const ROOM: usize = 512;
 
 /// Failed calls by their kind.

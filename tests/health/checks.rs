@@ -412,7 +412,7 @@ fn many_things_say_how_a_check_went() {
     assert_eq!(Ok::<_, std::io::Error>(warn()).into_finding(), warn());
 }
 
-/// A check may be a call through a circuit: what hangs there was too slow, whoever says so.
+/// A check may be a call through a circuit: what hangs there was too slow, whichever layer says so.
 #[tokio::test(start_paused = true)]
 async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuits_it_calls() {
     use campanile::health::FirstOf;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::circuits::Key;
 use crate::breaker::health_probe::{Answer, HealthProbe};
 
-/// So many checks of one keyed breaker run at a time; the others wait for their turn.
+/// Checks of one keyed breaker that run at a time; the others wait for their turn.
 const AT_ONCE: usize = 64;
 
 type Check<K> = dyn Fn(K) -> Answer + Send + Sync;

@@ -17,10 +17,10 @@ const ALIKE: f64 = 0.9;
 /// Two hours of minutes that are not alike at all look as alike as this.
 const CHANCE: f64 = 0.1;
 
-/// What is taken for known before the first minute: that one minute is as alike to the next, as if so many minutes said so.
+/// What is taken for known before the first minute: that one minute is as alike to the next, as if this number of minutes said so.
 const PRIOR: (f64, f64) = (0.3, 10.0);
 
-/// So many minutes, the last of which count most, make up a stretch. The mean of a stretch varies more when minutes are
+/// Minutes of a stretch, the last of which count most. The mean of a stretch varies more when minutes are
 /// alike.
 const STRETCH: f64 = 10.0;
 

@@ -36,7 +36,7 @@ impl<T> Queue<T> {
         Self { state: Mutex::new(state), room: Waiting { items, bytes } }
     }
 
-    /// Puts `item` of so many bytes in, and tells how much waits then.
+    /// Puts in `item`, which takes `bytes`, and tells how much waits then.
     #[inline]
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<Waiting, Refused> {
         let mut state = self.state.lock();

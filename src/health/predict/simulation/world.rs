@@ -45,7 +45,7 @@ impl Random {
         count
     }
 
-    /// What the calls of the tail take, of which there are about so many, and the squares of that.
+    /// What the calls of the tail take, of which there are about `calls`, and the squares of that.
     fn tail(&mut self, calls: f64, mean: f64) -> (f64, f64) {
         let calls = if calls > 0.0 { self.poisson(calls) as u32 } else { 0 };
         (0..calls).fold((0.0, 0.0), |(sum, squares), _| {
@@ -54,7 +54,7 @@ impl Random {
         })
     }
 
-    /// How long so many calls took together, each with a lognormal duration of that mean: of many, the lognormal
+    /// How long `calls` calls took together, each with a lognormal duration of that mean: of many, the lognormal
     /// distribution with the same mean and variance.
     fn durations(&mut self, calls: f64, mean: f64, sigma: f64) -> f64 {
         if calls == 0.0 {
