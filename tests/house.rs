@@ -3,7 +3,11 @@
 #[path = "support/source.rs"]
 mod source;
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use campanile::signal::{Kind, METRICS};
 #[cfg(feature = "telemetry")]
@@ -18,7 +22,7 @@ const PROPERTIES: &[u32] =
     &[1, 2, 3, 7, 10, 12, 20, 21, 22, 23, 24, 25, 30, 31, 32, 33, 34, 35, 36, 40, 41, 42, 50, 51, 52, 53];
 
 #[test]
-fn readme_lists_the_metrics() {
+fn the_documents_list_the_metrics() {
     let mut table = String::from("| Metric | Kind | Unit | Attributes | Meaning |\n|---|---|---|---|---|\n");
     for metric in METRICS {
         let kind = match metric.kind {
@@ -33,12 +37,12 @@ fn readme_lists_the_metrics() {
         writeln!(table, "| `{name}` | {kind} | `{unit}` | {attributes} | {} |", metric.description)
             .expect("a string takes everything");
     }
-    assert_in_readme("metrics", &table);
+    assert_in("docs/metrics.md", "metrics", &table);
 }
 
 #[cfg(feature = "telemetry")]
 #[test]
-fn readme_lists_the_variables() {
+fn the_documents_list_the_variables() {
     let mut table = String::from("| Variable | Decides | Default |\n|---|---|---|\n");
     for variable in VARIABLES {
         let mut names: Vec<_> = variable.names().iter().map(|name| format!("`{name}`")).collect();
@@ -50,13 +54,13 @@ fn readme_lists_the_variables() {
         writeln!(table, "| {} | {} | {} |", names.join(" "), variable.meaning, variable.default)
             .expect("a string takes everything");
     }
-    assert_in_readme("variables", &table);
+    assert_in("docs/telemetry.md", "variables", &table);
 
     let mut table = String::from("| Variable | Why it is not read |\n|---|---|\n");
     for (name, reason) in UNREAD_VARIABLES {
         writeln!(table, "| `{name}` | {reason} |").expect("a string takes everything");
     }
-    assert_in_readme("unread variables", &table);
+    assert_in("docs/telemetry.md", "unread variables", &table);
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn readme_lists_the_features() {
             comment.clear();
         }
     }
-    assert_in_readme("features", &table);
+    assert_in("README.md", "features", &table);
 }
 
 #[test]
@@ -170,15 +174,75 @@ fn a_known_vulnerability_is_a_failure_and_a_database_out_of_reach_is_told() {
     }
 }
 
-/// The README holds this, between the markers of that name.
-fn assert_in_readme(name: &str, wanted: &str) {
-    let readme = source::read("README.md");
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let mut faults = Vec::new();
+    for page in documents() {
+        let text = prose(&source::read(&page));
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let folder = page.parent().expect("the folder of a page");
+            let target = if path.is_empty() { page.clone() } else { folder.join(path) };
+            if !source::root().join(&target).exists() {
+                faults.push(format!("{}: {link}: there is no such file", page.display()));
+            } else if !heading.is_empty() && !anchors(&source::read(&target)).contains(heading) {
+                faults.push(format!("{}: {link}: there is no such heading", page.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// The pages that people read.
+fn documents() -> Vec<PathBuf> {
+    let docs = std::fs::read_dir(source::root().join("docs")).expect("the folder of documents");
+    let docs = docs.map(|entry| Path::new("docs").join(entry.expect("an entry of a folder").file_name()));
+    let top = std::fs::read_dir(source::root()).expect("the root of the package");
+    let top = top.map(|entry| PathBuf::from(entry.expect("an entry of a folder").file_name()));
+    let mut pages: Vec<_> = docs.chain(top).filter(|path| path.extension() == Some("md".as_ref())).collect();
+    pages.sort();
+    assert!(pages.len() > 5, "{pages:?}");
+    pages
+}
+
+/// A page without its blocks of code.
+fn prose(page: &str) -> String {
+    let mut code = false;
+    let mut prose = String::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+        } else if !code {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+/// What a link to a heading of this page may name, as GitHub makes it from the heading.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = prose(page).lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    let anchor = |heading: &String| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+        kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+    };
+    headings.iter().map(anchor).collect()
+}
+
+/// The document holds this, between the markers of that name.
+fn assert_in(document: &str, name: &str, wanted: &str) {
+    let text = source::read(document);
     let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
-    let between = readme.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
-    let (found, _) = between.unwrap_or_else(|| panic!("README.md has no {start} … {end}"));
+    let between = text.split_once(&start).and_then(|(_, rest)| rest.split_once(&end));
+    let (found, _) = between.unwrap_or_else(|| panic!("{document} has no {start} … {end}"));
     assert!(
         found.trim() == wanted.trim(),
-        "README.md: between {start} and {end} belongs this:\n\n{}\n",
+        "{document}: between {start} and {end} belongs this:\n\n{}\n",
         wanted.trim()
     );
 }
