@@ -131,7 +131,10 @@ fn the_documents_tell_where_each_metric_of_the_samplers_comes_from() {
         .filter(|name| sampled.iter().any(|start| name.starts_with(start)))
         .collect();
     for name in &metrics {
-        assert!(patterns.iter().any(|pattern| told(name, pattern)), "{name} is of no source in docs/samplers.md");
+        assert!(
+            patterns.iter().any(|pattern| told(name, pattern)),
+            "{name} is of no source in docs/samplers.md"
+        );
     }
     for pattern in &patterns {
         assert!(metrics.iter().any(|name| told(name, pattern)), "{pattern} of docs/samplers.md is no metric");
