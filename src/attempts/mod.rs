@@ -37,7 +37,7 @@ pub(crate) struct Tried {
 #[derive(Debug, Default)]
 struct Log {
     /// Which retry; none once it has got through.
-    course: Option<Course>,
+    retry: Option<RetryId>,
     /// It has given up.
     over: bool,
     /// It was dropped on its way.
@@ -51,9 +51,9 @@ struct Log {
 
 /// What tells a retry from another that runs at the same time: where it is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Course(usize);
+pub(crate) struct RetryId(usize);
 
-impl Course {
+impl RetryId {
     pub(crate) fn of<T>(at: &T) -> Self {
         Self(std::ptr::from_ref(at).addr())
     }
@@ -96,7 +96,7 @@ impl Record {
 
     /// The last attempt that a retry has told of and that nobody refused on its way.
     pub(crate) fn arrived(&self) -> Option<&Tried> {
-        let log = self.0.as_ref().filter(|log| log.course.is_some())?;
+        let log = self.0.as_ref().filter(|log| log.retry.is_some())?;
         log.tried.iter().rev().find(|tried| tried.kind != FailureKind::Rejected)
     }
 
@@ -104,7 +104,7 @@ impl Record {
     /// `alone` is that attempt where no retry has told of it.
     pub(crate) fn end(self, alone: Tried) -> (Vec<Tried>, u32) {
         // Of one attempt the caller knows better.
-        let tells = |log: &Log| log.course.is_some() && !(log.over && log.count == 1);
+        let tells = |log: &Log| log.retry.is_some() && !(log.over && log.count == 1);
         let Some(mut log) = self.0.filter(|log| tells(log)) else {
             return (vec![alone], 1);
         };
@@ -157,22 +157,22 @@ pub(crate) fn wanted() -> bool {
     STATE.get() != State::Off
 }
 
-/// The attempt of `course` that began at `began` has failed; `first` is its first. Tells whether it was written down.
+/// The attempt of `retry` that began at `began` has failed; `first` is its first. Tells whether it was written down.
 #[cold]
 pub(crate) fn failed(
-    course: Course,
+    retry: RetryId,
     first: bool,
     began: Tick,
     kind: FailureKind,
     said: impl FnOnce() -> Said,
 ) -> bool {
     let mut log = swap_log(None).unwrap_or_default();
-    let is_own = log.course == Some(course);
+    let is_own = log.retry == Some(retry);
     // One that goes on is around this one, or beside it and was here before.
-    let told = is_own || log.course.is_none() || log.over || log.gone;
+    let told = is_own || log.retry.is_none() || log.over || log.gone;
     if told {
         if !is_own || first {
-            *log = Log { course: Some(course), ..Log::default() };
+            *log = Log { retry: Some(retry), ..Log::default() };
         }
         // One that nobody timed never waited.
         let took = if began == Tick::default() { Duration::ZERO } else { clock::now().since(began) };
@@ -185,36 +185,36 @@ pub(crate) fn failed(
     told
 }
 
-/// The next attempt of `course` begins, which has told of one before.
+/// The next attempt of `retry` begins, which has told of one before.
 #[cold]
-pub(crate) fn begins(course: Course, now: Tick) {
-    with(course, |log| log.under_way = Some(now));
+pub(crate) fn begins(retry: RetryId, now: Tick) {
+    with(retry, |log| log.under_way = Some(now));
 }
 
-/// `course`, which has told of an attempt, makes no other.
+/// `retry`, which has told of an attempt, makes no other.
 #[cold]
-pub(crate) fn gives_up(course: Course) {
-    with(course, |log| (log.over, log.under_way) = (true, None));
+pub(crate) fn gives_up(retry: RetryId) {
+    with(retry, |log| (log.over, log.under_way) = (true, None));
 }
 
-/// `course`, which has told of an attempt, got through.
+/// `retry`, which has told of an attempt, got through.
 #[cold]
-pub(crate) fn gets_through(course: Course) {
-    with(course, |log| *log = Log::default());
+pub(crate) fn gets_through(retry: RetryId) {
+    with(retry, |log| *log = Log::default());
 }
 
-/// `course`, which has told of an attempt, is dropped on its way.
+/// `retry`, which has told of an attempt, is dropped on its way.
 #[cold]
-pub(crate) fn is_dropped(course: Course) {
-    with(course, |log| log.gone = true);
+pub(crate) fn is_dropped(retry: RetryId) {
+    with(retry, |log| log.gone = true);
 }
 
-fn with(course: Course, change: impl FnOnce(&mut Log)) {
+fn with(retry: RetryId, change: impl FnOnce(&mut Log)) {
     if STATE.get() != State::Written {
         return;
     }
     if let Some(mut log) = swap_log(None) {
-        if log.course == Some(course) {
+        if log.retry == Some(retry) {
             change(&mut log);
         }
         swap_log(Some(log));
@@ -225,8 +225,8 @@ fn with(course: Course, change: impl FnOnce(&mut Log)) {
 mod tests {
     use super::*;
 
-    const A: Course = Course(1);
-    const B: Course = Course(2);
+    const A: RetryId = RetryId(1);
+    const B: RetryId = RetryId(2);
 
     fn alone() -> Tried {
         tried("alone")
@@ -242,9 +242,9 @@ mod tests {
         }
     }
 
-    fn fail(course: Course, number: u32) -> bool {
-        let said = || Said::new("E", &format!("{}:{number}", course.0));
-        failed(course, number == 1, Tick::default(), FailureKind::Error, said)
+    fn fail(retry: RetryId, number: u32) -> bool {
+        let said = || Said::new("E", &format!("{}:{number}", retry.0));
+        failed(retry, number == 1, Tick::default(), FailureKind::Error, said)
     }
 
     /// What is told after `work`, by the messages, and the count of all.
@@ -285,7 +285,7 @@ mod tests {
     fn of_one_inside_another_the_outer_is_told_of() {
         expect(&["1:1", "1:2"], 2, || {
             for attempt in 1..=2 {
-                let inner = Course(10 + attempt as usize);
+                let inner = RetryId(10 + attempt as usize);
                 assert_eq!(fail(inner, 1), attempt == 1);
                 fail(inner, 2);
                 gives_up(inner);
@@ -298,9 +298,9 @@ mod tests {
     #[test]
     fn of_one_after_another_the_last_that_failed_is_told_of() {
         expect(&["2:1", "2:2"], 2, || {
-            for course in [A, B] {
-                (1..=2).for_each(|number| assert!(fail(course, number)));
-                gives_up(course);
+            for retry in [A, B] {
+                (1..=2).for_each(|number| assert!(fail(retry, number)));
+                gives_up(retry);
             }
         });
         expect(&["alone"], 1, || {

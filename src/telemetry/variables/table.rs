@@ -95,8 +95,5 @@ pub static UNREAD_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_PROMETHEUS_PORT", "The crate starts no server. Your server serves `/metrics`."),
     ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "The crate has no Zipkin exporter. The collector has one."),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "The crate has no Zipkin exporter. The collector has one."),
-    (
-        "OTEL_METRICS_EXEMPLAR_FILTER",
-        "Exemplars are always those of sampled spans (`trace_based`).",
-    ),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "Exemplars are always those of sampled spans (`trace_based`)."),
 ];
