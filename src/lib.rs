@@ -63,17 +63,17 @@ pub mod error;
 pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
-mod lanes;
 mod moment;
 pub mod outcome;
 mod panics;
+mod per_thread;
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub mod redact;
+mod registry;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
 mod replay;
 #[cfg(feature = "retry")]
 pub mod retry;
-mod roll;
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
 pub mod signal;

@@ -14,7 +14,7 @@ use source::Token;
 const FLOORS: &[&[&str]] = &[
     // Floor 0, the vocabulary: what imports nothing, and what is made of that.
     &["clock", "cut", "duration", "error", "guide", "macros", "moment", "panics", "sync"],
-    &["backoff", "lanes", "outcome", "redact", "roll", "sketch", "tls", "unique", "window"],
+    &["backoff", "outcome", "per_thread", "redact", "registry", "sketch", "tls", "unique", "window"],
     &["attempts", "replay"],
     // Floor 1.
     &["signal"],

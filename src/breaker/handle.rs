@@ -16,10 +16,10 @@ use super::transition::Transitions;
 use super::wait::{Patience, poll_admit};
 use crate::error::{CallError, Cause, ConfigError, Rejected};
 use crate::outcome::{ByCause, ByResult, Classify, Guarded};
-use crate::roll::Roll;
+use crate::registry::Registry;
 use crate::signal;
 
-static REGISTRY: Roll<Circuit> = Roll::new();
+static REGISTRY: Registry<Circuit> = Registry::new();
 
 /// A circuit breaker; see the [module](crate::breaker).
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use opentelemetry::metrics::Meter;
 use super::core::Core;
 #[cfg(feature = "prometheus")]
 use super::prometheus::Collided;
-use crate::roll::Roll;
+use crate::registry::Registry;
 #[cfg(feature = "prometheus")]
 use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
@@ -66,7 +66,7 @@ pub(super) trait Waiting: Send + Sync {
 pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
-    queues: Roll<dyn Waiting>,
+    queues: Registry<dyn Waiting>,
     /// Where durations go; what nothing was recorded to does not show.
     meter: OnceLock<Meter>,
     durations: [OnceLock<BoundDuration>; 3],
@@ -86,7 +86,7 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             numbers: Default::default(),
-            queues: Roll::new(),
+            queues: Registry::new(),
             meter: OnceLock::new(),
             durations: Default::default(),
             #[cfg(feature = "prometheus")]

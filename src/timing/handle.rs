@@ -11,8 +11,8 @@ use super::minute::LOOK_BACK;
 use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
 use crate::clock::{self, Tick};
-use crate::lanes::Lanes;
 use crate::outcome::{ByResult, FailureKind, Outcome};
+use crate::per_thread::PerThread;
 use crate::signal::{self, DurationRecorder, Emit, Source};
 
 /// Times calls; see the [module](crate::timing). Clones share their counts.
@@ -25,7 +25,7 @@ pub struct Timing {
 #[derive(Debug)]
 pub(super) struct Meter {
     began: Tick,
-    lanes: Lanes<Arc<Lane>>,
+    lanes: PerThread<Arc<Lane>>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -58,7 +58,7 @@ impl Timing {
             recorders: Recorders::default(),
             name,
         });
-        let meter = Arc::new(Meter { began: clock::now(), lanes: Lanes::new(), shared });
+        let meter = Arc::new(Meter { began: clock::now(), lanes: PerThread::new(), shared });
         signal::register(&meter);
         Self { meter }
     }

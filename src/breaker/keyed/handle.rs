@@ -13,10 +13,10 @@ use crate::breaker::settings::BreakerSettings;
 use crate::breaker::transition::Transitions;
 use crate::error::{CallError, Cause, ConfigError};
 use crate::outcome::{ByCause, ByResult, Classify};
-use crate::roll::Roll;
+use crate::registry::Registry;
 use crate::signal;
 
-static REGISTRY: Roll<dyn AnyCircuits> = Roll::new();
+static REGISTRY: Registry<dyn AnyCircuits> = Registry::new();
 
 /// A breaker with a circuit for each key: see the [module](crate::breaker::keyed).
 pub struct KeyedBreaker<K, F> {

@@ -8,7 +8,7 @@ use opentelemetry::metrics::Meter;
 
 use super::LONGEST;
 use crate::cut::cut;
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
 
@@ -62,7 +62,7 @@ pub(super) struct Recorders {
 struct Recorder {
     duration: BoundDuration,
     /// Not yet with the instrument: that has one lock for all threads.
-    waiting: Lanes<Waiting>,
+    waiting: PerThread<Waiting>,
     exemplars: Option<Arc<Exemplars>>,
 }
 
@@ -196,7 +196,7 @@ impl Recorders {
             own.chain(error_type.map(|kind| ("error.type", kind)))
         };
         Recorder {
-            waiting: Lanes::new(),
+            waiting: PerThread::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
             exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
         }
