@@ -246,9 +246,9 @@ impl CallState {
     pub(super) fn timed_out(rules: &Rules, is_final: bool) -> TimedOut {
         let settings = &rules.settings;
         if is_final {
-            TimedOut::new("deadline for all attempts", settings.deadline.unwrap_or_default())
+            TimedOut::new("call with all its attempts", settings.deadline.unwrap_or_default())
         } else {
-            TimedOut::new("time for one attempt", settings.attempt_timeout.unwrap_or_default())
+            TimedOut::new("attempt", settings.attempt_timeout.unwrap_or_default())
         }
     }
 

@@ -211,12 +211,8 @@ where
             }
         }
         let why = match (*this.until, this.limits.total, this.limits.idle) {
-            (Some(until), Some(total), _) if clock::now() >= until => {
-                TimedOut::new("time for a whole response body", total)
-            }
-            (_, _, idle) => {
-                TimedOut::new("time for the next part of a response body", idle.unwrap_or_default())
-            }
+            (Some(until), Some(total), _) if clock::now() >= until => TimedOut::new("response body", total),
+            (_, _, idle) => TimedOut::new("next part of the response body", idle.unwrap_or_default()),
         };
         for_time(|| this.body.set(None));
         this.timer.set(None);
