@@ -113,6 +113,21 @@ fn only_signal_knows_the_names_of_metrics() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What a panic carries may panic when it is dropped: `src/panics.rs` deals with that.
+#[test]
+fn only_panics_catches() {
+    const WORDS: [&str; 4] = ["catch_unwind", "resume_unwind", "into_panic", "try_into_panic"];
+    let mut faults = Vec::new();
+    for file in source::rust_files("src").iter().filter(|file| *file != Path::new("panics.rs")) {
+        for (line, token) in source::tokens(&source::read(Path::new("src").join(file))) {
+            if WORDS.iter().any(|word| token.is_word(word)) {
+                faults.push(format!("src/{}:{line}: {token:?}: use `crate::panics`", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 #[test]
 fn promised_properties_have_tests() {
     let mut proven = BTreeSet::new();
