@@ -1,12 +1,15 @@
 //! Where one signal goes, and how.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
 use crate::error::ConfigError;
+use crate::redact::{RedactionSettings, Treatment};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
@@ -89,6 +92,15 @@ impl Target {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
     }
+
+    /// The first header that is a secret by its name and goes to another machine without TLS.
+    pub(super) fn in_clear(&self) -> Option<&HeaderName> {
+        if self.uri.scheme() != Some(&Scheme::HTTP) || self.uri.host().is_none_or(is_this_machine) {
+            return None;
+        }
+        let redactor = RedactionSettings::default().build().ok()?;
+        self.headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave)
+    }
 }
 
 /// The address of a signal: its own variable unchanged, else the address for all signals with the path of this one.
@@ -142,6 +154,12 @@ fn uri(
         return Ok(uri);
     }
     below(uri, path).map_err(|error| failed(error.to_string()))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    let name = host.to_ascii_lowercase();
+    ip.map_or(name == "localhost" || name.ends_with(".localhost"), |ip| ip.is_loopback())
 }
 
 /// Whether an address has a scheme: a query may hold an address that has one.
@@ -231,6 +249,27 @@ mod tests {
         }
         let own = &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/base?token=x#part")];
         assert_eq!(target(Signal::Traces, own).unwrap().uri, "http://c/base?token=x");
+    }
+
+    #[test]
+    fn a_secret_header_in_clear_is_known_by_its_name_and_the_host() {
+        for (endpoint, header, told) in [
+            ("http://collector:4318", "authorization", true),
+            ("http://10.0.0.7:4318", "x-api-key", true),
+            ("http://[2001:db8::1]:4318", "dd-api-key", true),
+            ("http://localhost.example.com", "authorization", true),
+            ("http://collector:4318", "x-scope-orgid", false),
+            ("http://localhost:4318", "authorization", false),
+            ("http://LOCALHOST:4318", "authorization", false),
+            ("http://otel.localhost", "authorization", false),
+            ("http://127.3.2.1:4318", "authorization", false),
+            ("http://[::1]:4318", "authorization", false),
+        ] {
+            let mut settings = OtlpSettings { endpoint: Some(endpoint.to_owned()), ..OtlpSettings::default() };
+            settings.headers.insert(header.to_owned(), "hunter2".to_owned());
+            let target = with(&settings, Signal::Traces, &[]).unwrap();
+            assert_eq!(target.in_clear().is_some(), told, "{endpoint} {header}");
+        }
     }
 
     #[cfg(feature = "otlp-grpc")]
