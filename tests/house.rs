@@ -162,13 +162,19 @@ fn a_known_vulnerability_is_a_failure_and_a_database_out_of_reach_is_told() {
     let tools = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(tools.path().join("bin")).expect("a folder");
     let program = tools.path().join("bin/cargo-deny");
-    for (said, status, fine, line) in [
-        ("advisories ok", 0, true, "  advisories ok "),
-        ("error[vulnerability]: a hole", 1, false, "failed: advisories"),
-        ("error[config]: no such key", 1, false, "failed: advisories"),
-        ("[ERROR] failed to fetch advisory database: no network", 1, true, "!!! 1 of 1 steps SKIPPED:"),
+    const FETCH: &str = "[ERROR] failed to fetch advisory database: no network";
+    // What it says, and what it says when it may not fetch.
+    for (said, offline, status, fine, line) in [
+        ("advisories ok", "", 0, true, "  advisories ok "),
+        ("error[vulnerability]: a hole", "", 1, false, "failed: advisories"),
+        ("error[config]: no such key", "", 1, false, "failed: advisories"),
+        ("  Advisory: [ERROR] failed to fetch advisory database", "", 1, false, "failed: advisories"),
+        (FETCH, "no copy", 1, true, "!!! 1 of 1 steps SKIPPED:"),
+        (FETCH, "error[vulnerability]: a hole", 1, false, "failed: advisories"),
     ] {
-        let script = format!("#!/bin/sh\necho '{said}' >&2\nexit {status}\n");
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in *' --offline '*) echo '{offline}' ;; *) echo '{said}' ;; esac >&2\nexit {status}\n"
+        );
         std::fs::write(&program, script).expect("a file");
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("rights");
         let ran = Command::new("bash")

@@ -33,19 +33,54 @@ const BYTES: &str = "104, 117, 110, 116, 101, 114, 50";
 
 /// Places that are shown, since what belongs there is none: names, paths of files, patterns and texts to look for.
 const SHOWN: &[&str] = &[
+    "AutoRedrive/filter/component",
     "DeadLetterSettings/component",
     "DeadLetterSettings/correlation_headers",
     "DeadLetterSettings/redact",
-    "DeadLetterSettings/redaction/names",
-    "DeadLetterSettings/redaction/patterns",
     "DeadLetterSettings/service",
     "DeadLetterSettings/service_version",
-    "DeadLetterSettings/spill/path",
+    "DeadLetterSettings/spill",
+    "GpuSettings/library",
+    "GrpcCheckSettings/ca_file",
+    "GrpcCheckSettings/client_certificate",
+    "GrpcCheckSettings/service",
+    "HttpCheckSettings/ca_file",
+    "HttpCheckSettings/client_certificate",
+    "HttpCheckSettings/contains",
+    "HttpCheckSettings/json",
+    "OtlpSettings/certificate",
+    "OtlpSettings/client_certificate",
+    "OtlpSettings/client_key",
+    "RedisSettings/ca_file",
+    "RedisSettings/client_certificate",
+    "Redrive/filter/component",
+    "SamplerSettings/gpu/library",
+    "SamplerSettings/system/disks",
+    "SamplerSettings/system/file_system_types",
+    "SamplerSettings/system/file_systems",
+    "SamplerSettings/system/interfaces",
+    "SamplerSettings/system/sources",
+    "SpillSettings/path",
+    "SqliteCheckSettings/path",
+    "SystemSettings/disks",
+    "SystemSettings/file_system_types",
+    "SystemSettings/file_systems",
+    "SystemSettings/interfaces",
+    "SystemSettings/sources",
+    "TcpCheckSettings/address",
+    "TcpCheckSettings/expect",
+    "TelemetrySettings/attributes",
+    "TelemetrySettings/env_filter",
+    "TelemetrySettings/otlp_settings/certificate",
+    "TelemetrySettings/otlp_settings/client_certificate",
+    "TelemetrySettings/otlp_settings/client_key",
+    "TelemetrySettings/service_name",
+    "TelemetrySettings/span_metric_fields",
 ];
 
 struct Places {
     seen: BTreeSet<String>,
-    faults: Vec<String>,
+    faults: BTreeSet<String>,
 }
 
 impl Places {
@@ -61,10 +96,10 @@ impl Places {
                 json!(SECRET),
                 json!([SECRET]),
                 json!({ "name": SECRET }),
-                json!({ SECRET: "mask" }),
                 json!({ "path": SECRET }),
             ];
-            for text in texts {
+            // Not the whole of it, which is no text.
+            for text in texts.into_iter().filter(|_| !place.is_empty()) {
                 let mut changed = whole.clone();
                 let Some(at) = changed.pointer_mut(&place) else { continue };
                 *at = text;
@@ -74,7 +109,7 @@ impl Places {
                 let shown = shown.contains("hunter2") || shown.contains(&BYTES.replace(' ', ""));
                 self.seen.insert(place.clone());
                 if shown && !SHOWN.contains(&&*place) {
-                    self.faults.push(place);
+                    self.faults.insert(place);
                 }
             }
         }
@@ -83,7 +118,7 @@ impl Places {
 
 #[test]
 fn the_debug_of_settings_shows_no_secret() {
-    let mut places = Places { seen: BTreeSet::new(), faults: Vec::new() };
+    let mut places = Places { seen: BTreeSet::new(), faults: BTreeSet::new() };
     let mut checked = BTreeSet::new();
     macro_rules! default_of {
         ($($settings:ident)*) => { $(
@@ -101,7 +136,7 @@ fn the_debug_of_settings_shows_no_secret() {
     places.check("SpillSettings", &SpillSettings::new("spill.db"));
     places.check("TelemetrySettings", &TelemetrySettings::new("shop"));
 
-    assert!(places.faults.is_empty(), "these show what may be a secret:\n{}", places.faults.join("\n"));
+    assert!(places.faults.is_empty(), "these show what may be a secret:\n{}", places.faults.iter().cloned().collect::<Vec<_>>().join("\n"));
     let stale: Vec<_> = SHOWN.iter().filter(|place| !places.seen.contains(**place)).collect();
     assert!(stale.is_empty(), "no such places: {stale:?}");
     for place in ["HttpCheckSettings/headers", "OtlpSettings/headers", "RedisSettings/url", "TcpCheckSettings/send"]
