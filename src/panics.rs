@@ -105,7 +105,10 @@ mod tests {
             Err::<(), _>("Panic(Some(\"on purpose\"))".to_owned())
         });
         let again = catch(|| catch(|| panic!("on purpose")).map_err(Panic::resume));
-        assert_eq!(again.err().and_then(|panic| panic.said().map(str::to_owned)).as_deref(), Some("on purpose"));
+        assert_eq!(
+            again.err().and_then(|panic| panic.said().map(str::to_owned)).as_deref(),
+            Some("on purpose")
+        );
     }
 
     #[test]

@@ -114,8 +114,7 @@ mod letters {
         let fails = || Err::<(), _>(BoxError::from("broken"));
         let service = queue.layer().layer(service_fn(move |_: Unwritable| async move { fails() }));
         assert_eq!(service.oneshot(Unwritable).await.unwrap_err().to_string(), "broken");
-        let service =
-            queue.layer().classify(Judges).layer(service_fn(move |_: u32| async move { fails() }));
+        let service = queue.layer().classify(Judges).layer(service_fn(move |_: u32| async move { fails() }));
         assert_eq!(service.oneshot(7).await.unwrap_err().to_string(), "broken");
         assert_eq!(queue.len().await.unwrap(), 1);
     }
@@ -124,7 +123,9 @@ mod letters {
     async fn a_call_is_parked_and_its_panic_reaches_the_caller_or_ends_with_it() {
         let queue = DeadLetterQueue::builder("bombs").on(Bombs { hangs: true }).unwrap();
         let layer = queue.layer();
-        let service = layer.layer(service_fn(|number: u32| async move { if number > 0 { bang() } else { Ok::<_, BoxError>(()) } }));
+        let service = layer.layer(service_fn(|number: u32| async move {
+            if number > 0 { bang() } else { Ok::<_, BoxError>(()) }
+        }));
         // The store hangs: the caller leaves while the panic waits.
         let call = tokio::time::timeout(Duration::from_millis(1), service.clone().oneshot(7));
         assert!(call.await.is_err());
@@ -337,7 +338,8 @@ mod health {
 
         let health = Health::standalone();
         health.register(Component::new("bombs")).unwrap();
-        let healing = Healing::new("mend", "bombs").when(When::custom(|_| bang())).action(Action::new(breaks));
+        let healing =
+            Healing::new("mend", "bombs").when(When::custom(|_| bang())).action(Action::new(breaks));
         let handle = health.heal(healing.verify(false).escalate(|_| breaks())).unwrap();
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;

@@ -27,7 +27,9 @@ const LONGEST: usize = 1_024;
 /// A text of any kind and length that a URI may hold.
 fn word(random: &mut Rng) -> String {
     let length = if random.u8(..) == 0 { random.usize(..3_000) } else { random.usize(1..40) };
-    (0..length).map(|_| char::from(*random.choice(b"abcdefghijklmnopqrstuvwxyz0123456789-._~%22").unwrap_or(&b'a'))).collect()
+    (0..length)
+        .map(|_| char::from(*random.choice(b"abcdefghijklmnopqrstuvwxyz0123456789-._~%22").unwrap_or(&b'a')))
+        .collect()
 }
 
 fn request(random: &mut Rng, number: usize) -> Request<Body> {
@@ -36,7 +38,14 @@ fn request(random: &mut Rng, number: usize) -> Request<Body> {
         1 => Method::POST,
         _ => Method::from_bytes(format!("X{number}").as_bytes()).unwrap(),
     };
-    let uri = format!("http://h{number}.{}:{}/{}/{}?{}", "a", random.u16(1..), word(random), word(random), word(random));
+    let uri = format!(
+        "http://h{number}.{}:{}/{}/{}?{}",
+        "a",
+        random.u16(1..),
+        word(random),
+        word(random),
+        word(random)
+    );
     let version = *random.choice(&[Version::HTTP_10, Version::HTTP_11, Version::HTTP_2]).unwrap();
     let header = HeaderValue::from_str(&word(random)).unwrap();
     let request = Request::builder().method(method).uri(uri).version(version);
@@ -93,13 +102,24 @@ async fn what_strangers_send_fills_no_label_without_bound() {
         let [one, two, three, four] = requests;
         timing.http_server_layer::<campanile::error::ByError>().layer(refused()).oneshot(one).await.unwrap();
         timing.grpc_server_layer::<campanile::error::ByError>().layer(refused()).oneshot(two).await.unwrap();
-        clients.http_client_layer::<campanile::error::ByError>().layer(refused()).oneshot(three).await.unwrap();
-        clients.grpc_client_layer::<campanile::error::ByError>().layer(refused()).oneshot(four).await.unwrap();
+        clients
+            .http_client_layer::<campanile::error::ByError>()
+            .layer(refused())
+            .oneshot(three)
+            .await
+            .unwrap();
+        clients
+            .grpc_client_layer::<campanile::error::ByError>()
+            .layer(refused())
+            .oneshot(four)
+            .await
+            .unwrap();
         let (name, component, tenant) = (word(&mut random), word(&mut random), word(&mut random));
         let span = tracing::info_span!("span", otel.name = %name, component = %component, tenant = %tenant);
         span.in_scope(|| tracing::error!(error.kind = %word(&mut random), "{}", word(&mut random)));
         drop(span);
-        let failed: Result<(), CallError<String>> = keyed.call(word(&mut random), async { Err(word(&mut random)) }).await;
+        let failed: Result<(), CallError<String>> =
+            keyed.call(word(&mut random), async { Err(word(&mut random)) }).await;
         drop(failed);
     }
     let text = telemetry.prometheus_text();
@@ -115,7 +135,11 @@ async fn what_strangers_send_fills_no_label_without_bound() {
     let methods = text.lines().filter(|line| line.starts_with("rpc_server")).filter_map(|line| {
         line.split_once("rpc_method=\"").map(|(_, rest)| rest.split('"').next().unwrap_or_default())
     });
-    assert_eq!(methods.collect::<BTreeSet<_>>(), BTreeSet::from(["_OTHER"]), "no call of a made-up method went well");
+    assert_eq!(
+        methods.collect::<BTreeSet<_>>(),
+        BTreeSet::from(["_OTHER"]),
+        "no call of a made-up method went well"
+    );
     for label in ["server_address", "rpc_method", "component", "span_name", "tenant", "error_type"] {
         let count = values(label);
         assert!((1..=SERIES).contains(&count), "{label} has {count} values");

@@ -92,12 +92,8 @@ impl Places {
             if let Value::Object(map) = here {
                 open.extend(map.keys().map(|key| format!("{place}/{key}")));
             }
-            let texts = [
-                json!(SECRET),
-                json!([SECRET]),
-                json!({ "name": SECRET }),
-                json!({ "path": SECRET }),
-            ];
+            let texts =
+                [json!(SECRET), json!([SECRET]), json!({ "name": SECRET }), json!({ "path": SECRET })];
             // Not the whole of it, which is no text.
             for text in texts.into_iter().filter(|_| !place.is_empty()) {
                 let mut changed = whole.clone();
@@ -136,10 +132,15 @@ fn the_debug_of_settings_shows_no_secret() {
     places.check("SpillSettings", &SpillSettings::new("spill.db"));
     places.check("TelemetrySettings", &TelemetrySettings::new("shop"));
 
-    assert!(places.faults.is_empty(), "these show what may be a secret:\n{}", places.faults.iter().cloned().collect::<Vec<_>>().join("\n"));
+    assert!(
+        places.faults.is_empty(),
+        "these show what may be a secret:\n{}",
+        places.faults.iter().cloned().collect::<Vec<_>>().join("\n")
+    );
     let stale: Vec<_> = SHOWN.iter().filter(|place| !places.seen.contains(**place)).collect();
     assert!(stale.is_empty(), "no such places: {stale:?}");
-    for place in ["HttpCheckSettings/headers", "OtlpSettings/headers", "RedisSettings/url", "TcpCheckSettings/send"]
+    for place in
+        ["HttpCheckSettings/headers", "OtlpSettings/headers", "RedisSettings/url", "TcpCheckSettings/send"]
     {
         assert!(places.seen.contains(place), "{place} was not tried");
     }

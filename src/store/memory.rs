@@ -108,7 +108,11 @@ impl Queue {
         }
         let mut cause = entry.fingerprint;
         if !self.failures.contains_key(&(now, cause))
-            && self.failures.range((now, Fingerprint::from_bits(0))..=(now, Fingerprint::from_bits(u64::MAX))).count() >= CAUSES
+            && self
+                .failures
+                .range((now, Fingerprint::from_bits(0))..=(now, Fingerprint::from_bits(u64::MAX)))
+                .count()
+                >= CAUSES
         {
             cause = Fingerprint::OTHER;
         }

@@ -159,13 +159,17 @@ async fn what_a_stranger_put_into_a_shared_folder_is_refused_and_not_changed() {
     std::fs::remove_file(&path).unwrap();
 
     // A file whose owner could read what is written to it, whatever its rights.
-    for (suffix, rights) in [("", 0o666), ("", 0o600), ("-wal", 0o666), ("-shm", 0o600), ("-journal", 0o666)] {
+    for (suffix, rights) in [("", 0o666), ("", 0o600), ("-wal", 0o666), ("-shm", 0o600), ("-journal", 0o666)]
+    {
         let planted = beside(&path, suffix);
         std::fs::write(&planted, "").unwrap();
         allow(&planted, rights);
         assert!(give_away(&planted));
         let why = refused(&path).await;
-        assert!(why.contains("it belongs to another user") && why.contains(&format!("letters.db{suffix}`")), "{why}");
+        assert!(
+            why.contains("it belongs to another user") && why.contains(&format!("letters.db{suffix}`")),
+            "{why}"
+        );
         assert_eq!(mode(&planted), rights);
         std::fs::remove_file(&planted).unwrap();
     }

@@ -186,7 +186,13 @@ impl Pages {
 
     fn claim(&self) -> Claim {
         let now = moment::now();
-        Claim { owner: self.owner, now, lease: self.lease, due_by: self.due.then_some(now), bytes: self.asked_bytes }
+        Claim {
+            owner: self.owner,
+            now,
+            lease: self.lease,
+            due_by: self.due.then_some(now),
+            bytes: self.asked_bytes,
+        }
     }
 
     fn renew(&mut self) {

@@ -97,8 +97,7 @@ where
         }
         run.sends();
         let began = clock::now();
-        let call =
-            REDRIVING.sync_scope(address(core), || catch(|| service.call(request)));
+        let call = REDRIVING.sync_scope(address(core), || catch(|| service.call(request)));
         let at = address(core);
         flight.push(async move {
             let sent = lineage::sending(letter.id, async {

@@ -78,16 +78,14 @@ impl When {
             Matter::Status(status) => component.status >= *status,
             Matter::Reason(kind) => component.reasons.iter().any(|reason| reason.kind == *kind),
             Matter::Risk(risk) => component.outlook.as_ref().is_some_and(|outlook| outlook.risk > *risk),
-            Matter::Custom(holds) => {
-                catch(|| holds(component)).unwrap_or_else(|_| {
-                    tracing::error!(
-                        target: "campanile::health",
-                        component = &*component.name,
-                        "the condition of a healing panicked, and counts as one that does not hold"
-                    );
-                    false
-                })
-            }
+            Matter::Custom(holds) => catch(|| holds(component)).unwrap_or_else(|_| {
+                tracing::error!(
+                    target: "campanile::health",
+                    component = &*component.name,
+                    "the condition of a healing panicked, and counts as one that does not hold"
+                );
+                false
+            }),
         }
     }
 

@@ -265,7 +265,8 @@ mod tests {
             ("http://127.3.2.1:4318", "authorization", false),
             ("http://[::1]:4318", "authorization", false),
         ] {
-            let mut settings = OtlpSettings { endpoint: Some(endpoint.to_owned()), ..OtlpSettings::default() };
+            let mut settings =
+                OtlpSettings { endpoint: Some(endpoint.to_owned()), ..OtlpSettings::default() };
             settings.headers.insert(header.to_owned(), "hunter2".to_owned());
             let target = with(&settings, Signal::Traces, &[]).unwrap();
             assert_eq!(target.in_clear().is_some(), told, "{endpoint} {header}");
