@@ -88,8 +88,9 @@ impl Action {
         Self(Kind::Command(Program { arguments, ..Program::default() }))
     }
 
-    /// Sets a variable in the environment of a [command](Self::command). An action that is no command is refused with
-    /// it by [`Health::heal`](crate::Health::heal).
+    /// Sets a variable in the environment of a [command](Self::command). A program without a slash in its name is looked
+    /// for in `PATH`, in the one that is set here if there is one. An action that is no command is refused with it by
+    /// [`Health::heal`](crate::Health::heal).
     pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.with_program(|program| program.variables.push((name.into(), value.into())))
     }

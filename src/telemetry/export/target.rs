@@ -1,10 +1,8 @@
 //! Where one signal goes, and how.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
@@ -14,7 +12,7 @@ use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, is_in_clear};
 
 /// Where one signal goes, and how.
 #[derive(Debug)]
@@ -95,7 +93,7 @@ impl Target {
 
     /// The first header that is a secret by its name and goes to another machine without TLS.
     pub(super) fn in_clear(&self) -> Option<&HeaderName> {
-        if self.uri.scheme() != Some(&Scheme::HTTP) || self.uri.host().is_none_or(is_this_machine) {
+        if !is_in_clear(&self.uri) {
             return None;
         }
         let redactor = RedactionSettings::default().build().ok()?;
@@ -154,12 +152,6 @@ fn uri(
         return Ok(uri);
     }
     below(uri, path).map_err(|error| failed(error.to_string()))
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    let name = host.to_ascii_lowercase();
-    ip.map_or(name == "localhost" || name.ends_with(".localhost"), |ip| ip.is_loopback())
 }
 
 /// Whether an address has a scheme: a query may hold an address that has one.
