@@ -113,6 +113,21 @@ fn only_signal_knows_the_names_of_metrics() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What a panic carries may panic when it is dropped: `src/panics.rs` deals with that.
+#[test]
+fn only_panics_catches() {
+    const WORDS: [&str; 4] = ["catch_unwind", "resume_unwind", "into_panic", "try_into_panic"];
+    let mut faults = Vec::new();
+    for file in source::rust_files("src").iter().filter(|file| *file != Path::new("panics.rs")) {
+        for (line, token) in source::tokens(&source::read(Path::new("src").join(file))) {
+            if WORDS.iter().any(|word| token.is_word(word)) {
+                faults.push(format!("src/{}:{line}: {token:?}: use `crate::panics`", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 #[test]
 fn properties_have_tests_and_tests_have_properties() {
     let page = source::read("docs/properties.md");
@@ -174,13 +189,19 @@ fn a_known_vulnerability_is_a_failure_and_a_database_out_of_reach_is_told() {
     let tools = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(tools.path().join("bin")).expect("a folder");
     let program = tools.path().join("bin/cargo-deny");
-    for (said, status, fine, line) in [
-        ("advisories ok", 0, true, "  advisories ok "),
-        ("error[vulnerability]: a hole", 1, false, "failed: advisories"),
-        ("error[config]: no such key", 1, false, "failed: advisories"),
-        ("[ERROR] failed to fetch advisory database: no network", 1, true, "!!! 1 of 1 steps SKIPPED:"),
+    const FETCH: &str = "[ERROR] failed to fetch advisory database: no network";
+    // What it says, and what it says when it may not fetch.
+    for (said, offline, status, fine, line) in [
+        ("advisories ok", "", 0, true, "  advisories ok "),
+        ("error[vulnerability]: a hole", "", 1, false, "failed: advisories"),
+        ("error[config]: no such key", "", 1, false, "failed: advisories"),
+        ("  Advisory: [ERROR] failed to fetch advisory database", "", 1, false, "failed: advisories"),
+        (FETCH, "no copy", 1, true, "!!! 1 of 1 steps SKIPPED:"),
+        (FETCH, "error[vulnerability]: a hole", 1, false, "failed: advisories"),
     ] {
-        let script = format!("#!/bin/sh\necho '{said}' >&2\nexit {status}\n");
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in *' --offline '*) echo '{offline}' ;; *) echo '{said}' ;; esac >&2\nexit {status}\n"
+        );
         std::fs::write(&program, script).expect("a file");
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("rights");
         let ran = Command::new("bash")

@@ -355,13 +355,13 @@ mod tests {
     #[test]
     fn a_panic_leaves_nothing_behind() {
         let mut record = Record::default();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let panicked = crate::panics::catch(|| {
             record.during(|| {
                 fail(A, 1);
                 begins(A, Tick::default());
                 panic!("on purpose");
             });
-        }));
+        });
         assert!(panicked.is_err() && !wanted());
         assert_eq!(record.end(alone()).1, 2);
     }

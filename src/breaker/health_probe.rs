@@ -16,6 +16,7 @@ use super::circuit::Circuit;
 use super::machine::Observer;
 use crate::clock;
 use crate::outcome::{Timed, line};
+use crate::panics::Panic;
 use crate::sync::Mutex;
 
 /// The result of a check.
@@ -77,7 +78,11 @@ impl HealthProbe {
         let mut asked = Asked(Timed::spawn(async move { check().await }));
         match timeout(limit, &mut asked.0.task).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(broken)) => Err(broken.to_string()),
+            Ok(Err(broken)) => {
+                let why = broken.to_string();
+                drop(Panic::of_task(broken));
+                Err(why)
+            }
             Err(_) => {
                 asked.0.give_up();
                 Err(format!("no answer within {limit:?}"))

@@ -1,11 +1,11 @@
 //! What a queue tells whoever asks how it stands.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use super::core::Core;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::moment;
+use crate::panics::catch;
 use crate::signal::{
     Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
     LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
@@ -28,12 +28,12 @@ impl Core {
 
     /// The store may be anyone's, and whoever collects metrics must live.
     fn depth(&self) -> Depth {
-        catch_unwind(AssertUnwindSafe(|| self.store.depth(&self.name))).unwrap_or_default()
+        catch(|| self.store.depth(&self.name)).unwrap_or_default()
     }
 
     /// Tells the store of the queue, whatever it makes of it.
     pub(super) fn attach(&self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.store.attach(&self.name, self.limits())));
+        let _ = catch(|| self.store.attach(&self.name, self.limits()));
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +23,7 @@ use super::draft::Draft;
 use super::letter::Payload;
 use super::snapshot::DropReason;
 use crate::outcome::for_time;
+use crate::panics::{Panic, catch};
 use crate::store::error::Kind;
 use crate::store::{Put, StoreError};
 
@@ -63,7 +63,7 @@ impl Parking {
         // It may need the runtime's clock, wherever its caller is polled.
         let runtime = waiting.runtime.enter();
         // A panic has dropped the ticket, which has counted it; the result that the caller is owed goes on.
-        let delivered = catch_unwind(AssertUnwindSafe(|| waiting.delivery.as_mut().poll(cx)));
+        let delivered = catch(|| waiting.delivery.as_mut().poll(cx));
         if matches!(delivered, Ok(Poll::Pending)) {
             if waiting.limit.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -150,7 +150,7 @@ impl Core {
     /// Parks a plain request.
     pub(super) fn park_value<Req: Serialize>(self: &Arc<Self>, request: &Req, draft: Draft) -> Parking {
         // Code of the user, and its panic must not replace the result that the caller is owed.
-        let written = catch_unwind(AssertUnwindSafe(|| serde_json::to_value(request)));
+        let written = catch(|| serde_json::to_value(request));
         let value: Result<Value, String> = match written {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(error.to_string()),
@@ -197,9 +197,11 @@ async fn deliver(
             let core = Arc::clone(&core);
             match spawn_blocking(move || core.letter(draft, payload).into_entry()).await {
                 Ok(written) => written.map_err(|error| error.to_string()),
-                Err(error) if error.is_panic() => Err("the search for secrets panicked".to_owned()),
-                // The runtime ends.
-                Err(_) => return,
+                Err(broken) => match Panic::of_task(broken) {
+                    Some(_) => Err("the search for secrets panicked".to_owned()),
+                    // The runtime ends.
+                    None => return,
+                },
             }
         }
         Ok(payload) => core.letter(draft, payload).into_entry().map_err(|error| error.to_string()),

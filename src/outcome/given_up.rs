@@ -151,9 +151,8 @@ mod task {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use super::*;
+    use crate::panics::catch;
 
     #[test]
     fn p07_only_what_is_dropped_inside_is_given_up_for_time() {
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn p07_a_drop_that_panics_ends_it_too() {
-        let panicked = catch_unwind(AssertUnwindSafe(|| for_time(|| panic!("on purpose"))));
+        let panicked = catch(|| for_time(|| panic!("on purpose")));
         assert!(panicked.is_err() && !is_for_time());
     }
 

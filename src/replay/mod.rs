@@ -444,9 +444,7 @@ mod tests {
         }
         let body = ReplayBody::new(Panics, 10);
         let mut first = body.try_clone().unwrap();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            task::spawn(first.frame()).poll().is_ready()
-        }));
+        let panicked = crate::panics::catch(|| task::spawn(first.frame()).poll().is_ready());
         assert!(panicked.is_err());
         assert!(body.try_clone().is_none());
     }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::group::{self, by_frequency, by_size, first_minute, minute};
+use super::group::{self, CAUSES, by_frequency, by_size, first_minute, minute};
 use super::{
     Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LONGEST_LOOK_BACK, LetterId, Limits, Owner,
     PURGES_KEPT, Pending, PurgeRecord, Put, Settled, Store, WhenFull,
@@ -106,7 +106,17 @@ impl Queue {
         while self.failures.first_key_value().is_some_and(|((minute, _), _)| *minute < oldest) {
             self.failures.pop_first();
         }
-        let failures = self.failures.entry((now, entry.fingerprint)).or_insert_with(|| Failures {
+        let mut cause = entry.fingerprint;
+        if !self.failures.contains_key(&(now, cause))
+            && self
+                .failures
+                .range((now, Fingerprint::from_bits(0))..=(now, Fingerprint::from_bits(u64::MAX)))
+                .count()
+                >= CAUSES
+        {
+            cause = Fingerprint::OTHER;
+        }
+        let failures = self.failures.entry((now, cause)).or_insert_with(|| Failures {
             component: Arc::clone(&entry.component),
             kind: entry.kind,
             count: 0,
@@ -226,7 +236,13 @@ impl Store for MemoryStore {
                     && claim.due_by.is_none_or(|by| entry.due.is_none_or(|due| due <= by))
                     && queue.held.get(&entry.id).is_none_or(|(_, until)| *until <= claim.now)
             });
-            let claimed: Vec<Entry> = free.take(filter.limit.unwrap_or(usize::MAX)).cloned().collect();
+            let mut bytes = 0;
+            let few = free.take(filter.limit.unwrap_or(usize::MAX)).take_while(|entry| {
+                let room = bytes < claim.bytes;
+                bytes = bytes.saturating_add(entry.size());
+                room
+            });
+            let claimed: Vec<Entry> = few.cloned().collect();
             let until = moment::later(claim.now, claim.lease);
             queue.held.extend(claimed.iter().map(|entry| (entry.id, (claim.owner, until))));
             claimed
@@ -319,12 +335,15 @@ mod tests {
             body: Vec::new(),
         };
         queue.count_failure(&entry);
-        entry.last_failed = now;
-        for cause in 0..FAILURES as u64 {
-            entry.fingerprint = Fingerprint::from_bits(cause);
-            queue.count_failure(&entry);
+        let causes = CAUSES as u64;
+        for minute in 0..FAILURES as u64 / causes + 1 {
+            entry.last_failed = now + Duration::from_secs(60 * minute);
+            for cause in 1..=causes {
+                entry.fingerprint = Fingerprint::from_bits(cause);
+                queue.count_failure(&entry);
+            }
         }
         assert_eq!(queue.failures.len(), FAILURES);
-        assert!(queue.failures.keys().all(|(at, _)| *at == minute(now)), "the oldest goes first");
+        assert!(queue.failures.keys().all(|(at, _)| *at >= minute(now)), "the oldest goes first");
     }
 }

@@ -88,13 +88,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>>;
 
     /// How often something failed within `last`, to the minute, the most frequent first. It looks back
-    /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought.
+    /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought. Causes
+    /// beyond 256 of a minute share one: [`Fingerprint::OTHER`].
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>>;
 
     /// Gives the oldest entries that `filter` lets through and nobody holds to an owner, and holds them for it. No
     /// entry is ever held by two.
     ///
-    /// What has expired is left out, and so is what is set aside unless the filter asks for it.
+    /// What has expired is left out, and so is what is set aside unless the filter asks for it. [`Claim::bytes`] bounds
+    /// what the answer takes of the memory.
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>>;
 
     /// Holds `ids` for another lease from now; gives those that the owner still holds.

@@ -8,10 +8,13 @@ use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
-use crate::store::{Claim, Filter, Owner, Settled, StoreError};
+use crate::store::{Claim, Entry, Filter, Owner, Settled, StoreError};
 
 /// Letters that are changed at once.
 const PAGE: usize = 256;
+
+/// The bytes of a page, to which the last letter may add.
+const BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long a page may take.
 const LEASE: Duration = Duration::from_secs(30);
@@ -23,10 +26,11 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
     let mut changed = 0;
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
-        let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None };
+        let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None, bytes: BYTES };
         let page = rest.clone().limit(size);
         let entries = core.ask(Operation::Claim, |store| store.claim(&core.name, &page, claim)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
+        let bytes: u64 = entries.iter().map(Entry::size).sum();
         let settled = entries.into_iter().map(|entry| {
             let id = entry.id;
             let letter = Letter::from_entry(entry).map(|mut letter| {
@@ -43,7 +47,7 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
         let meant: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
         let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
         changed += done.into_iter().zip(meant).filter(|(done, meant)| *done && *meant).count() as u64;
-        if found < size || rest.limit == Some(found) {
+        if (found < size && bytes < BYTES) || rest.limit == Some(found) {
             core.redrives.schedule.note(Some(moment::now()));
             return Ok(changed);
         }

@@ -3,9 +3,7 @@
 //! All of it is one future: letters that are under way, the page that comes next, what became of letters, and the
 //! leases are polled side by side, so that whoever drops it stops it all.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,7 +30,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
-use crate::panics::caught;
+use crate::panics::{Panic, catch, caught};
 use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
 
 /// What a run is to do.
@@ -99,14 +97,12 @@ where
         }
         run.sends();
         let began = clock::now();
-        let call =
-            REDRIVING.sync_scope(address(core), || catch_unwind(AssertUnwindSafe(|| service.call(request))));
+        let call = REDRIVING.sync_scope(address(core), || catch(|| service.call(request)));
         let at = address(core);
         flight.push(async move {
             let sent = lineage::sending(letter.id, async {
                 // A panic of the service is a failure of its letter, not the end of the redrive.
-                let panicked =
-                    |panic: Box<dyn Any + Send>| Meaning::Failed(Failure::of_panic(panic.as_ref()));
+                let panicked = |panic: Panic| Meaning::Failed(Failure::of_panic(&panic));
                 let call = match call {
                     Ok(call) => call,
                     Err(panic) => return panicked(panic),

@@ -14,7 +14,6 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,6 +24,7 @@ use self::source::{Note, Scheduled, State};
 use super::latest::Latest;
 use super::probe::{Plan, ProbeError};
 use crate::clock::{self, Tick};
+use crate::panics::catch;
 use crate::sync::{Mutex, MutexGuard};
 
 /// A reader that is busy with one source for longer does not get to the others: another one takes over.
@@ -245,10 +245,7 @@ impl Shared {
 
 /// What panics here has nothing to do with what is read.
 fn forget_panic(user: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(user)) {
-        // A payload may panic again when it is dropped, outside of any catch.
-        std::mem::forget(panic);
-    }
+    drop(catch(user));
 }
 
 // ===== the board =====

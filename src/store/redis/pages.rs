@@ -223,6 +223,8 @@ impl RedisStore {
         let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), micros(claim.now).to_string());
         let due_by = claim.due_by.map(|by| micros(by).to_string()).unwrap_or_default();
         let mut entries = Vec::new();
+        // A page has up to 1 MiB and a letter.
+        let mut bytes = 0_u64;
         let mut more = search.limit > 0;
         while more {
             let args = texts([&owner, &lease, &now, &due_by]).into_iter().chain(search.args()).collect();
@@ -235,7 +237,8 @@ impl RedisStore {
                 Err(error) => return Err(error),
             };
             let page = rows::entries(&queue, rows)?;
-            more = search.go_on(cursor, page.len());
+            bytes = page.iter().fold(bytes, |bytes, entry| bytes.saturating_add(entry.size()));
+            more = search.go_on(cursor, page.len()) && bytes < claim.bytes;
             entries.extend(page);
         }
         Ok(entries)

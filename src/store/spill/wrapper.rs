@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +12,7 @@ use tokio::sync::Notify;
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
 use crate::outcome::within;
+use crate::panics::catch;
 use crate::store::error::Kind;
 use crate::store::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
@@ -278,7 +278,7 @@ impl Store for SpillStore {
 
     fn depth(&self, queue: &str) -> Depth {
         // What lies here can be told whatever the store does.
-        let depth = catch_unwind(AssertUnwindSafe(|| self.store().depth(queue))).unwrap_or_default();
+        let depth = catch(|| self.store().depth(queue)).unwrap_or_default();
         let spill = self.shared.spill.depth(queue);
         let evicted = self.shared.queues.lock().get(queue).map_or(0, |queue| queue.evicted);
         let file_size = match (depth.file_size, spill.file_size) {

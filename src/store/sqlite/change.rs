@@ -100,7 +100,13 @@ impl<'c> Change<'c> {
             return Ok(Vec::new());
         };
         let limit = filter.limit.unwrap_or(usize::MAX);
-        let found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
+        let mut found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
+        let mut bytes = 0_u64;
+        found.retain(|found| {
+            let room = bytes < claim.bytes;
+            bytes = bytes.saturating_add(found.size.max(0).cast_unsigned());
+            room
+        });
         let until = micros(moment::later(claim.now, claim.lease));
         let mut hold = self.connection.prepare_cached(
             "UPDATE letters SET holder = ?4, held_until = ?5 WHERE queue = ?1 AND lane = ?2 AND id = ?3",

@@ -23,7 +23,7 @@ const CHECKED: u64 = 32 * 1024 * 1024;
 
 /// The connection that writes.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
-    file::secure(path)?;
+    file::admit(path)?;
     let failed = |error| explain(path, "open", error);
     let connection = connect(path).map_err(failed)?;
     // SQLite opens what it may not write all the same.
@@ -90,6 +90,7 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
         );
         return Err(StoreError::new(Kind::Foreign, message));
     }
+    file::secure(path)?;
     if header.version > VERSION {
         return Err(newer(path, header.version));
     }
@@ -105,6 +106,8 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
 
     let version = migrate(&mut connection).map_err(failed)?;
+    // Once more: what lies beside the file is there by now.
+    file::secure(path)?;
     if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
 }
 

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{fingerprint, kind, micros, newest, oldest};
 use crate::outcome::FailureKind;
-use crate::store::group::minute;
+use crate::store::group::{CAUSES, minute};
 use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
 
 /// The sums that one transaction touches.
@@ -211,6 +211,11 @@ impl Tally {
                 None => forget.execute([cause.id])?,
             };
         }
+        let mut again = connection.prepare_cached(
+            "UPDATE failures SET failures = failures + ?4 WHERE queue = ?1 AND minute = ?2 AND fingerprint = ?3",
+        )?;
+        let mut causes =
+            connection.prepare_cached("SELECT count(*) FROM failures WHERE queue = ?1 AND minute = ?2")?;
         let mut fail = connection.prepare_cached(
             "INSERT INTO failures (queue, minute, fingerprint, component, kind, failures)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -219,14 +224,14 @@ impl Tally {
         let mut prune = connection.prepare_cached("DELETE FROM failures WHERE queue = ?1 AND minute < ?2")?;
         for ((queue, minute, fingerprint), Failures { component, kind, count }) in self.failures {
             let minute = minute.cast_signed();
-            fail.execute(params![
-                queue,
-                minute,
-                fingerprint.to_bits().cast_signed(),
-                &*component,
-                kind.as_str(),
-                count
-            ])?;
+            let mut cause = fingerprint.to_bits().cast_signed();
+            if again.execute((queue, minute, cause, count))? > 0 {
+                continue;
+            }
+            if causes.query_row((queue, minute), |row| row.get::<_, i64>(0))? >= CAUSES as i64 {
+                cause = Fingerprint::OTHER.to_bits().cast_signed();
+            }
+            fail.execute(params![queue, minute, cause, &*component, kind.as_str(), count])?;
             prune.execute((queue, minute - LONGEST_LOOK_BACK.as_secs().cast_signed() / 60))?;
         }
         let mut resize =

@@ -79,8 +79,14 @@ local function remove(id)
     return l
 end
 
+-- Causes beyond so many of a minute are counted together, by a fingerprint of zeros. The field `#` counts the causes.
+local CAUSES = 256
+
 local function count_failure(key, field, until_second)
-    redis.call('HINCRBY', key, field, 1)
+    if redis.call('HINCRBY', key, field, 1) == 1 and redis.call('HINCRBY', key, '#', 1) > CAUSES then
+        redis.call('HDEL', key, field)
+        redis.call('HINCRBY', key, string.gsub(field, '^%x+', string.rep('0', 16)), 1)
+    end
     redis.call('EXPIREAT', key, until_second)
 end
 
