@@ -109,9 +109,9 @@ pub(super) fn some_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<L
 /// the index.
 pub(super) fn places_of(shown: LetterId) -> Vec<(&'static str, Vec<Value>)> {
     let bytes = shown.to_bytes();
-    let mut places = Vec::new();
     let before = u128::from_be_bytes(bytes).saturating_sub(1).to_be_bytes();
-    places.push(("id > ? AND id < ?", vec![Value::Blob(before.to_vec()), Value::Blob(bytes.to_vec())]));
+    let range = vec![Value::Blob(before.to_vec()), Value::Blob(bytes.to_vec())];
+    let mut places = vec![("id > ? AND id < ? AND length(id) > 16", range)];
     for length in (0..16).rev().take_while(|length| bytes[*length] == 0) {
         places.push(("id = ?", vec![Value::Blob(bytes[..length].to_vec())]));
     }

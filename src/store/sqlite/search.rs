@@ -225,8 +225,10 @@ impl<'a> Search<'a> {
              AND (?3 IS NULL OR kind = ?3) AND fingerprint = ?4",
         )?;
         let kind = kind.map(|kind| kind.as_str());
-        let read =
-            |row: &Row<'_>| Ok(Cause { id: row.get(0)?, letters: row.get::<_, i64>(1)?.cast_unsigned() });
+        let read = |row: &Row<'_>| {
+            let letters = columns::number(row, 1)?.unwrap_or_default().cast_unsigned();
+            Ok(Cause { id: row.get(0)?, letters })
+        };
         let causes: rusqlite::Result<Vec<Cause>> = match fingerprint {
             Some(fingerprint) => by_fingerprint
                 .query_map((self.queue, component, kind, fingerprint.to_bits().cast_signed()), read)?
