@@ -111,7 +111,15 @@ impl Core {
 
     /// The letter that is stored: complete, and without secrets.
     pub(super) fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
-        let Draft { ended: Ended { mut failure, took, record }, at, trace, correlation, origin, id, evidence } = draft;
+        let Draft {
+            ended: Ended { mut failure, took, record },
+            at,
+            trace,
+            correlation,
+            origin,
+            id,
+            evidence,
+        } = draft;
         let mut redacted = Vec::new();
         match &mut payload {
             Payload::Value(value) => {

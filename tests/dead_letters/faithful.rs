@@ -86,8 +86,10 @@ async fn whatever_serde_can_say_comes_back_the_same_or_is_evidence() {
 async fn a_number_comes_back_to_the_last_bit() {
     let queue = DeadLetterQueue::in_memory(10);
     let mut rng = fastrand::Rng::with_seed(4);
-    let mut numbers: Vec<f64> =
-        std::iter::repeat_with(|| f64::from_bits(rng.u64(..))).filter(|n| n.is_finite()).take(2_000).collect();
+    let mut numbers: Vec<f64> = std::iter::repeat_with(|| f64::from_bits(rng.u64(..)))
+        .filter(|n| n.is_finite())
+        .take(2_000)
+        .collect();
     numbers.extend([-0.0, f64::MIN_POSITIVE, 5e-324, f64::MAX]);
     let arrived = there_and_back(&queue, numbers.clone()).await.unwrap();
     let other = numbers.iter().zip(&arrived).filter(|(a, b)| a.to_bits() != b.to_bits()).count();

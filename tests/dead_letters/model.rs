@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde::ser::{
-    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
-    SerializeTupleVariant, Serializer,
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +131,8 @@ impl Shape {
             8 => Self::Tuple(some(rng)),
             9 => Self::TupleStruct(some(rng)),
             10 => {
-                let key = if rng.u8(..8) > 0 { Box::new(Self::Plain(rng.u8(..Plain::KINDS))) } else { shape(rng) };
+                let key =
+                    if rng.u8(..8) > 0 { Box::new(Self::Plain(rng.u8(..Plain::KINDS))) } else { shape(rng) };
                 Self::Map(key, shape(rng))
             }
             11..=12 => Self::Struct(some(rng)),
@@ -146,7 +149,8 @@ impl Shape {
     }
 
     pub(crate) fn value(&self, rng: &mut fastrand::Rng) -> Tree {
-        let all = |shapes: &[Self], rng: &mut fastrand::Rng| shapes.iter().map(|shape| shape.value(rng)).collect();
+        let all =
+            |shapes: &[Self], rng: &mut fastrand::Rng| shapes.iter().map(|shape| shape.value(rng)).collect();
         match self {
             Self::Plain(number) => Tree::Plain(Plain::random(*number, rng)),
             Self::Bytes => Tree::Bytes((0..rng.usize(..5)).map(|_| rng.u8(..)).collect()),
@@ -187,7 +191,9 @@ impl Tree {
             Self::Newtype(value) => format!("new {}", value.told()),
             Self::NewtypeVariant(place, value) => format!("{place} {}", value.told()),
             Self::Seq(values) => format!("[{}]", all(values)),
-            Self::Tuple(values) | Self::TupleStruct(values) | Self::Struct(values) => format!("({})", all(values)),
+            Self::Tuple(values) | Self::TupleStruct(values) | Self::Struct(values) => {
+                format!("({})", all(values))
+            }
             Self::TupleVariant(place, values) | Self::StructVariant(place, values) => {
                 format!("{place}({})", all(values))
             }
@@ -231,8 +237,12 @@ impl Serialize for Tree {
             Self::Option(None) => serializer.serialize_none(),
             Self::Option(Some(value)) => serializer.serialize_some(value),
             Self::Newtype(value) => serializer.serialize_newtype_struct("N", value),
-            Self::Seq(values) => each!(serializer.serialize_seq(Some(values.len()))?, serialize_element, values),
-            Self::Tuple(values) => each!(serializer.serialize_tuple(values.len())?, serialize_element, values),
+            Self::Seq(values) => {
+                each!(serializer.serialize_seq(Some(values.len()))?, serialize_element, values)
+            }
+            Self::Tuple(values) => {
+                each!(serializer.serialize_tuple(values.len())?, serialize_element, values)
+            }
             Self::TupleStruct(values) => {
                 each!(serializer.serialize_tuple_struct("T", values.len())?, serialize_field, values)
             }
@@ -275,7 +285,9 @@ impl<'de> DeserializeSeed<'de> for &Shape {
             Shape::Newtype(_) => deserializer.deserialize_newtype_struct("N", Read(self)),
             Shape::Seq(_) => deserializer.deserialize_seq(Read(self)),
             Shape::Tuple(shapes) => deserializer.deserialize_tuple(shapes.len(), Read(self)),
-            Shape::TupleStruct(shapes) => deserializer.deserialize_tuple_struct("T", shapes.len(), Read(self)),
+            Shape::TupleStruct(shapes) => {
+                deserializer.deserialize_tuple_struct("T", shapes.len(), Read(self))
+            }
             Shape::Map(..) => deserializer.deserialize_map(Read(self)),
             Shape::Struct(shapes) => deserializer.deserialize_struct("S", &NAMES[..shapes.len()], Read(self)),
             Shape::Enum(variants) => deserializer.deserialize_enum("E", &NAMES[..variants.len()], Read(self)),

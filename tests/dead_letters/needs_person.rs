@@ -132,7 +132,8 @@ async fn what_no_version_can_send_is_set_aside_at_once() {
     let broken = service_fn(|_: Option<f64>| async { Err::<(), _>(BoxError::from("broken")) });
     queue.layer().layer(broken).oneshot(Some(f64::NAN)).await.unwrap_err();
     let snapshot = queue.snapshot();
-    let of = [Unsendable::Redacted, Unsendable::EvidenceOnly, Unsendable::Body].map(|why| snapshot.unsendable(why));
+    let of = [Unsendable::Redacted, Unsendable::EvidenceOnly, Unsendable::Body]
+        .map(|why| snapshot.unsendable(why));
     assert_eq!((of, snapshot.set_aside), ([1, 1, 0], 0));
 
     let service = service_fn(|_: Login| async { Ok::<_, BoxError>(()) });
@@ -140,7 +141,8 @@ async fn what_no_version_can_send_is_set_aside_at_once() {
     sleep(86_400 * SECOND).await;
     let report = running.stop(SECOND).await;
     assert_eq!((report.skipped, report.set_aside, report.redriven), (2, 2, 0));
-    let why: Vec<_> = queue.list(Filter::all()).await.unwrap().iter().map(|l| (l.set_aside, l.unsendable)).collect();
+    let why: Vec<_> =
+        queue.list(Filter::all()).await.unwrap().iter().map(|l| (l.set_aside, l.unsendable)).collect();
     assert_eq!(why, [(true, Some(Unsendable::Redacted)), (true, Some(Unsendable::EvidenceOnly))]);
 }
 
@@ -176,7 +178,10 @@ async fn a_panic_while_a_letter_is_read_ends_no_redrive() {
     for number in 1..=3 {
         fail(&queue, number).await;
     }
-    let service = service_fn(|touchy: Touchy| async move { if touchy.0 > 0 { Ok(()) } else { Err(BoxError::from("no")) } });
+    let service =
+        service_fn(
+            |touchy: Touchy| async move { if touchy.0 > 0 { Ok(()) } else { Err(BoxError::from("no")) } },
+        );
     let dry = queue.redrive(service, Redrive::all().dry_run(true)).await.unwrap();
     assert_eq!((dry.matched, dry.skipped), (3, 1));
     let running = queue.redrive_automatically(service, patient(3)).unwrap();

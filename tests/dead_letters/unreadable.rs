@@ -36,7 +36,12 @@ mod forward {
         fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
             self.0.claim(queue, filter, claim)
         }
-        fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
+        fn renew<'a>(
+            &'a self,
+            queue: &'a str,
+            ids: &'a [LetterId],
+            claim: Claim,
+        ) -> Pending<'a, Vec<LetterId>> {
             self.0.renew(queue, ids, claim)
         }
         fn settle<'a>(&'a self, queue: &'a str, owner: Owner, all: Vec<Settled>) -> Pending<'a, Vec<bool>> {
@@ -119,7 +124,12 @@ mod sqlite {
             (format!("DELETE FROM contents {OF}"), false),
             (format!("UPDATE causes SET component = x'ffff', kind = 7 {CAUSE}"), true),
             (format!("UPDATE causes SET kind = 'melted' {CAUSE}"), true),
-            (format!("UPDATE causes SET fingerprint = 'text', letters = 'many', first_seen = x'00' {CAUSE}"), true),
+            (
+                format!(
+                    "UPDATE causes SET fingerprint = 'text', letters = 'many', first_seen = x'00' {CAUSE}"
+                ),
+                true,
+            ),
             (format!("DELETE FROM causes {CAUSE}"), true),
             (row("cause = 'none'"), true),
             (row("size = 'large', first_failed = 'then', last_failed = x'00'"), true),
@@ -167,7 +177,9 @@ mod sqlite {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_letter_without_an_id_can_be_seen_and_purged() {
-        for stored in ["x'01'", "x''", "id || x'00'", "substr(id, 1, 15)", "'text'", "CAST(x'ff' AS TEXT)", "7", "0.5"] {
+        for stored in
+            ["x'01'", "x''", "id || x'00'", "substr(id, 1, 15)", "'text'", "CAST(x'ff' AS TEXT)", "7", "0.5"]
+        {
             for by_id in [false, true] {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join("letters.db");

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn what_json_holds_is_kept() {
         kept(&(1.0_f64, -0.0_f64, f64::MIN_POSITIVE, 5e-324_f64, f64::MAX, 0.1_f32, f32::MAX));
-        kept(&(u64::MAX, i64::MIN, u128::from(u64::MAX), i128::from(i64::MIN), 'é', "a\0b", ()));
+        kept(&(u64::MAX, i64::MIN, u128::from(u64::MAX), i128::from(i64::MIN), 'é', "a\0b".to_owned(), ()));
         kept(&[Some(1_u8), None]);
         kept(&BTreeMap::from([(i128::from(i64::MIN), true), (7, false)]));
         kept(&[Kind::Unit, Kind::New(None), Kind::New(Some(0.1)), Kind::Two(1, 0.1), Kind::Named { id: 7 }]);
@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(evidence(&Some(())), json!({"Some": null}));
         assert_eq!(evidence(&Kind::Named { id: u128::MAX }), json!({"Named": {"id": u128::MAX.to_string()}}));
         assert_eq!(evidence(&Kind::New(Some(f64::NEG_INFINITY))), json!({"New": "-inf"}));
-        assert_eq!(evidence(&BTreeMap::from([(Key { a: 1 }, "x")].map(|(key, x)| (key, x.to_owned())))), json!({"{\"a\":1}": "x"}));
+        assert_eq!(
+            evidence(&BTreeMap::from([(Key { a: 1 }, "x")].map(|(key, x)| (key, x.to_owned())))),
+            json!({"{\"a\":1}": "x"})
+        );
         assert_eq!(evidence(&Flat { rest: BTreeMap::from([(7, 1)]) }), json!({"7": 1}));
     }
 

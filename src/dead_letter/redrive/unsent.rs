@@ -85,7 +85,8 @@ impl Unsent {
         known.first += met.first.values().sum::<u64>();
         known.aside += met.aside;
         let doubled = |before: u64, now: u64| now.checked_ilog2() > before.checked_ilog2();
-        (doubled(before.0, known.first) || doubled(before.1, known.aside)).then_some((known.first, known.aside))
+        (doubled(before.0, known.first) || doubled(before.1, known.aside))
+            .then_some((known.first, known.aside))
     }
 }
 

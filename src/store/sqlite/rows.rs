@@ -235,9 +235,8 @@ pub(super) fn entries(
         let (fingerprint, component, kind) = match causes.get(&found.cause) {
             Some(cause) => cause.clone(),
             None => {
-                let read = |row: &Row<'_>| {
-                    Ok((fingerprint(row, 0)?, columns::text(row, 1)?.into(), kind(row, 2)?))
-                };
+                let read =
+                    |row: &Row<'_>| Ok((fingerprint(row, 0)?, columns::text(row, 1)?.into(), kind(row, 2)?));
                 let nothing = || (Fingerprint::from_bits(0), "".into(), FailureKind::Error);
                 let cause = cause_of.query_row([found.cause], read).optional()?.unwrap_or_else(nothing);
                 causes.insert(found.cause, cause.clone());
