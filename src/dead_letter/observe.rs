@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use super::core::Core;
 use super::snapshot::{DropReason, QueueSnapshot};
+use super::unsendable::Unsendable;
 use crate::moment;
 use crate::panics::catch;
 use crate::signal::{
     Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
     LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
-    Sign, Source,
+    LETTERS_UNSENDABLE, Sign, Source,
 };
 use crate::store::{Depth, SpillReason};
 
@@ -58,7 +59,15 @@ impl Source for Core {
         emit(&LETTERS_PURGED, snapshot.purged as f64, &[queue]);
         emit(&LETTERS_REDRIVEN, snapshot.redriven as f64, &[queue, ("outcome", "success")]);
         emit(&LETTERS_REDRIVEN, snapshot.redrive_failures as f64, &[queue, ("outcome", "failure")]);
-        emit(&LETTERS_SET_ASIDE, snapshot.set_aside as f64, &[queue]);
+        let unsendable = snapshot.set_aside_unsendable;
+        let too_often = snapshot.set_aside.saturating_sub(unsendable);
+        emit(&LETTERS_SET_ASIDE, too_often as f64, &[queue, ("reason", "failures")]);
+        emit(&LETTERS_SET_ASIDE, unsendable as f64, &[queue, ("reason", "unsendable")]);
+        // Of the other reasons nothing is known before a redrive.
+        for reason in [Unsendable::EvidenceOnly, Unsendable::Redacted, Unsendable::Body] {
+            let letters = snapshot.unsendable(reason) as f64;
+            emit(&LETTERS_UNSENDABLE, letters, &[queue, ("reason", reason.as_str())]);
+        }
         for reason in DropReason::ALL {
             emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
         }

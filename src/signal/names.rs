@@ -132,8 +132,10 @@ metrics! {
         "Parked letters that were given up: for newer ones in a full queue, or because their time was over.";
     LETTERS_REDRIVEN "campanile.dead_letter.redriven" Counter "{letter}" ["queue" "outcome"]
         "Letters sent again, by outcome.";
-    LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue"]
-        "Letters that were set aside, because redrives failed them too often.";
+    LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue" "reason"]
+        "Letters that were set aside, because redrives failed them too often or cannot send them.";
+    LETTERS_UNSENDABLE "campanile.dead_letter.unsendable" Counter "{letter}" ["queue" "reason"]
+        "Parked letters that no redrive can send as they were: JSON does not hold the request, a secret was removed, or the body is missing.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     LETTERS_SPILLED "campanile.dead_letter.spilled" Counter "{letter}" ["queue" "reason"]

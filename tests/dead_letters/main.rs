@@ -8,6 +8,7 @@ mod bodies;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+mod faithful;
 mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -18,6 +19,8 @@ mod letters;
 #[path = "../support/long.rs"]
 mod long;
 mod memory;
+mod model;
+mod needs_person;
 mod parking;
 mod redaction;
 #[cfg(feature = "http")]
@@ -55,3 +58,6 @@ mod sqlite_rights;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
+mod unreadable;
+#[path = "../support/unreadable.rs"]
+mod unreadable_checks;

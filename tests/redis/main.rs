@@ -17,3 +17,6 @@ mod secrets;
 mod store_checks;
 #[path = "../support/mod.rs"]
 mod support;
+mod unreadable;
+#[path = "../support/unreadable.rs"]
+mod unreadable_checks;

@@ -91,6 +91,11 @@ impl AutoRedrive {
         /// to a minute. At least 1. Default 10.
         pub fn rest_after(failures: u32) { rest_after = failures; }
         /// Sets a letter aside when this many redrives have failed it. Default 10; zero sets none aside.
+        ///
+        /// One that cannot be sent is set aside too: at once where nothing can change that, and where another version of
+        /// the program may be able to send it ([`OtherType`](crate::dead_letter::Unsendable::OtherType),
+        /// [`Unreadable`](crate::dead_letter::Unsendable::Unreadable)), when this process has looked at it as often.
+        /// Between two looks it waits as long as between two redrives that fail.
         pub fn set_aside_after(redrives: u32) { set_aside_after = redrives; }
         /// How long each letter waits: for the first time when it is parked, and longer with each redrive that fails
         /// it. Default: ten seconds, doubling up to an hour, with equal jitter.

@@ -33,15 +33,12 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
         let bytes: u64 = entries.iter().map(Entry::size).sum();
         let settled = entries.into_iter().map(|entry| {
             let id = entry.id;
-            let letter = Letter::from_entry(entry).map(|mut letter| {
-                letter.set_aside = false;
-                letter.redrives = 0;
-                letter.due = None;
-                letter
-            });
-            // One that cannot be read stays as it is.
-            let entry = letter.ok().and_then(|letter| letter.into_entry().ok());
-            entry.map_or(Settled::Released(id), Settled::Changed)
+            let mut letter = Letter::from_entry(entry);
+            letter.set_aside = false;
+            letter.redrives = 0;
+            letter.due = None;
+            letter.unsendable = letter.flaw();
+            letter.into_entry().map_or(Settled::Released(id), Settled::Changed)
         });
         let settled: Vec<Settled> = settled.collect();
         let meant: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();

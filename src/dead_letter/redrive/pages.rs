@@ -73,8 +73,6 @@ struct Renewing {
 /// What there is to send.
 pub(super) enum Next {
     Letter(Box<Letter>),
-    /// It is held, and cannot be read.
-    Unreadable(LetterId, StoreError),
     /// The store is to answer first.
     Wait,
     /// Nothing more.
@@ -147,10 +145,8 @@ impl Pages {
                 continue;
             }
             self.looked_at += u64::from(entry.is_some());
-            match again.map(Ok).or_else(|| entry.map(|entry| Letter::from_entry(entry).map(Box::new))) {
-                Some(Ok(letter)) => return Next::Letter(letter),
-                Some(Err(error)) => return Next::Unreadable(id, error),
-                None => {}
+            if let Some(letter) = again.or_else(|| entry.map(|entry| Box::new(Letter::from_entry(entry)))) {
+                return Next::Letter(letter);
             }
         }
     }

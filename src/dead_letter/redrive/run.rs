@@ -18,10 +18,11 @@ use super::flight::Flight;
 use super::pace::Pace;
 use super::pages::{Next, Pages};
 use super::progress::{Listed, Progress};
-use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};
+use super::request::{Judge, Meaning, Redrivable, Verdict};
 use super::settings::Redrive;
 use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
+use super::unsent::{self, Met};
 use super::{REDRIVING, StopReason, address};
 use crate::attempts::Record;
 use crate::clock;
@@ -75,10 +76,12 @@ where
     let mut run = Run::new(core, course, filter);
     let mut flight = Flight::new();
     while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut flight)).await {
-        let request = match Req::from_letter(&letter, Redriven::new(core, &letter)) {
-            Ok(request) if letter.is_whole() => request,
-            _ => {
-                run.skip(letter.id);
+        let request = match unsent::request::<Req, Via>(core, &letter) {
+            Ok(request) => request,
+            Err(why) => {
+                run.skip(letter, why);
+                // Else a queue of nothing else would keep its thread from others.
+                consume_budget().await;
                 continue;
             }
         };
@@ -159,6 +162,8 @@ pub(super) struct Run<'a> {
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) stopped: Option<StopReason>,
     pub(super) error: Option<StoreError>,
+    /// The letters that could not be sent.
+    pub(super) met: Met,
     /// How many letters were looked at as of the last report.
     pub(super) reported: u64,
     /// Where what is left is put right when this is dropped midway.
@@ -178,6 +183,7 @@ impl<'a> Run<'a> {
             timer: Box::pin(sleep_until(Instant::now())),
             stopped: None,
             error: None,
+            met: Met::default(),
             reported: 0,
             runtime: Handle::try_current().ok(),
             core: Arc::clone(core),
@@ -212,10 +218,6 @@ impl<'a> Run<'a> {
             }
             match self.pages.next() {
                 Next::Letter(letter) => return Poll::Ready(Some(letter)),
-                Next::Unreadable(id, error) => {
-                    tracing::warn!(queue = &*self.core.name, "skipped a dead letter: {error}");
-                    self.skip(id);
-                }
                 Next::End if flight.len() == 0 => return Poll::Ready(None),
                 Next::End => return Poll::Pending,
                 Next::Wait => {
@@ -248,12 +250,6 @@ impl<'a> Run<'a> {
             self.course.progress.pause(None);
         }
         self.pauses.sent();
-    }
-
-    /// A letter waits as before: it cannot be sent.
-    fn skip(&mut self, id: LetterId) {
-        self.course.progress.update(|report| report.skipped += 1);
-        self.settling.push(Settled::Released(id), End::Released);
     }
 
     /// Takes in all that has happened.
@@ -328,6 +324,7 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Result<Option<StopReason>, StoreError> {
         // Whatever could not be written is free when its lease is over.
         self.runtime = None;
+        self.tell_of_unsent();
         let (matched, total) = (self.newly_matched(), self.course.progress.total());
         let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
         let stopped = self.stopped.take();

@@ -29,7 +29,9 @@ pub(super) enum End {
     Redriven,
     Failed,
     SetAside,
-    /// It waits as before.
+    /// It cannot be sent, and is set aside.
+    Unsendable,
+    /// It waits on.
     Released,
 }
 

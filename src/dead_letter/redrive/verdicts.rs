@@ -108,8 +108,10 @@ impl Run<'_> {
             self.pages.let_go(*id);
         }
         let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
-        let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
-        let failed = count(End::Failed) + set_aside;
+        let (redriven, too_often, unsendable) =
+            (count(End::Redriven), count(End::SetAside), count(End::Unsendable));
+        let (failed, set_aside) = (count(End::Failed) + too_often, too_often + unsendable);
+        self.needs_person(unsendable);
         let matched = self.newly_matched();
         self.course.progress.update(|report| {
             report.matched += matched;
@@ -121,6 +123,7 @@ impl Run<'_> {
             counts.redriven += redriven;
             counts.redrive_failures += failed;
             counts.set_aside += set_aside;
+            counts.set_aside_unsendable += unsendable;
         });
     }
 }

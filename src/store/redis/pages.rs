@@ -71,7 +71,7 @@ impl RedisStore {
             let args = std::iter::once(by.as_bytes().to_vec()).chain(some).collect();
             let (asked, letters): (usize, Vec<Vec<u8>>) =
                 self.run(&scripts::FETCH, queue, Vec::new(), args).await?;
-            entries.extend(rows::entries(queue, letters)?);
+            entries.extend(rows::entries(queue, letters));
             wanted.drain(..asked.clamp(1, wanted.len()));
         }
         Ok(entries)
@@ -83,7 +83,7 @@ impl RedisStore {
         let mut more = search.limit > 0;
         while more {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "letters", &search).await?;
-            let page = rows::entries(&queue, rows)?;
+            let page = rows::entries(&queue, rows);
             more = search.go_on(cursor, page.len());
             entries.extend(page);
         }
@@ -138,7 +138,7 @@ impl RedisStore {
         loop {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "metas", &search).await?;
             for row in rows.chunks_exact(2) {
-                known.push(rows::read_meta(&queue, &row[0], &row[1])?);
+                known.extend(rows::read_meta(&queue, &row[0], &row[1]));
             }
             if !search.go_on(cursor, 0) {
                 break;
@@ -236,7 +236,7 @@ impl RedisStore {
                 Err(_) if !entries.is_empty() => break,
                 Err(error) => return Err(error),
             };
-            let page = rows::entries(&queue, rows)?;
+            let page = rows::entries(&queue, rows);
             bytes = page.iter().fold(bytes, |bytes, entry| bytes.saturating_add(entry.size()));
             more = search.go_on(cursor, page.len()) && bytes < claim.bytes;
             entries.extend(page);

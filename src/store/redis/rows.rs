@@ -31,10 +31,11 @@ pub(super) fn meta(entry: &Entry) -> String {
     )
 }
 
-/// A letter without its bytes.
-pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entry, StoreError> {
+/// A letter without its bytes; none where its id is none. Where what is known of it cannot be read, it is shown with
+/// what its id tells: one damaged letter must not hide the others.
+pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Option<Entry> {
+    let id: LetterId = std::str::from_utf8(id).ok()?.parse().ok()?;
     let read = || {
-        let id = std::str::from_utf8(id).ok()?.parse().ok()?;
         let mut fields = std::str::from_utf8(meta).ok()?.split('|').skip(1);
         let mut next = || fields.next();
         let moment = |text: &str| text.parse().ok().map(from_micros);
@@ -53,22 +54,32 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entr
             body: Vec::new(),
         })
     };
-    read().ok_or_else(|| {
-        let id = String::from_utf8_lossy(id);
-        StoreError::new(Kind::Other, format!("what Redis keeps of the letter {id} cannot be read"))
-    })
+    Some(read().unwrap_or_else(|| Entry {
+        id,
+        queue: Arc::clone(queue),
+        component: "".into(),
+        kind: FailureKind::Error,
+        fingerprint: Fingerprint::from_bits(0),
+        first_failed: id.made_at(),
+        last_failed: id.made_at(),
+        due: None,
+        expires: None,
+        set_aside: false,
+        head: Vec::new(),
+        body: Vec::new(),
+    }))
 }
 
 /// Rows of id, what is known, head and body.
-pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
     while let (Some(id), Some(meta), Some(head), Some(body)) =
         (rows.next(), rows.next(), rows.next(), rows.next())
     {
-        entries.push(Entry { head, body, ..read_meta(queue, &id, &meta)? });
+        entries.extend(read_meta(queue, &id, &meta).map(|entry| Entry { head, body, ..entry }));
     }
-    Ok(entries)
+    entries
 }
 
 pub(super) fn depth((waiting, bytes, oldest): Stands) -> Depth {

@@ -82,7 +82,7 @@ impl<'c> Change<'c> {
 
     fn remove(&mut self, queue: i64, found: &[Found]) -> rusqlite::Result<()> {
         for found in found {
-            rows::delete(self.connection, queue, found.lane, found.id)?;
+            rows::delete(self.connection, queue, found.lane, &found.key())?;
             rows::forget(self.connection, found.content)?;
             self.tally.go(self.connection, queue, found.cause, found.size)?;
         }
@@ -168,7 +168,7 @@ impl<'c> Change<'c> {
             && place.held_until.is_some_and(|until| until > now);
         match settled {
             Settled::Delivered(_) => {
-                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
                 rows::forget(self.connection, place.content)?;
                 self.tally.go(self.connection, queue, place.cause, place.size)?;
             }
@@ -180,7 +180,7 @@ impl<'c> Change<'c> {
                 if matches!(settled, Settled::Failed(_)) {
                     self.tally.fail(queue, entry);
                 }
-                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
                 rows::rewrite(self.connection, place.content, entry)?;
                 rows::insert(self.connection, queue, cause, place.content, entry)?;
             }

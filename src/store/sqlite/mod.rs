@@ -5,6 +5,7 @@
 //! is kept waiting by that: those who read have connections of their own, and so have other processes.
 
 mod change;
+mod columns;
 mod depths;
 mod file;
 mod job;

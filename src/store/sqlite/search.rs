@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
+use super::columns;
 use super::rows::{AGAIN, ASIDE, COLUMNS, DUE, FRESH, Found, SLACK, first_at, last_at, micros, number};
 use crate::store::{Claim, Filter, LetterId};
 
@@ -98,11 +99,38 @@ impl<'a> Search<'a> {
                 }
             }
         }
+        if found.is_empty()
+            && let (Some(id), None) = (self.filter.id, self.claim)
+        {
+            self.find_odd(connection, id, &mut found)?;
+        }
         if looks > 1 {
             found.sort_unstable_by_key(|found| found.id);
             found.truncate(limit);
         }
         Ok(found)
+    }
+
+    /// Letters whose id is damaged, by what is shown in its place. They are found by that alone.
+    fn find_odd(
+        &self,
+        connection: &Connection,
+        id: LetterId,
+        found: &mut Vec<Found>,
+    ) -> rusqlite::Result<()> {
+        for &lane in self.lanes() {
+            for (place, values) in columns::places_of(id) {
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM letters WHERE queue = ? AND lane = {lane} AND {place} ORDER BY id",
+                ))?;
+                let values = std::iter::once(Value::Integer(self.queue)).chain(values);
+                let mut rows = statement.query(params_from_iter(values))?;
+                while let Some(row) = rows.next()? {
+                    found.extend(Some(Found::read(lane, row)?).filter(|row| row.id == id));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How many letters are meant.
@@ -148,7 +176,8 @@ impl<'a> Search<'a> {
                 connection.prepare_cached(&format!("SELECT cause, id FROM letters WHERE {condition}"))?;
             let mut rows = statement.query(params_from_iter(values))?;
             while let Some(row) = rows.next()? {
-                let (cause, id) = (row.get(0)?, LetterId::from_bytes(row.get(1)?));
+                let cause = columns::number(row, 0)?.unwrap_or_default();
+                let (id, _) = columns::id(row, 1)?;
                 if only.as_ref().is_none_or(|only| only.contains(&cause)) {
                     let group = groups.entry(cause).or_insert((0, id));
                     group.0 += 1;
@@ -196,8 +225,10 @@ impl<'a> Search<'a> {
              AND (?3 IS NULL OR kind = ?3) AND fingerprint = ?4",
         )?;
         let kind = kind.map(|kind| kind.as_str());
-        let read =
-            |row: &Row<'_>| Ok(Cause { id: row.get(0)?, letters: row.get::<_, i64>(1)?.cast_unsigned() });
+        let read = |row: &Row<'_>| {
+            let letters = columns::number(row, 1)?.unwrap_or_default().cast_unsigned();
+            Ok(Cause { id: row.get(0)?, letters })
+        };
         let causes: rusqlite::Result<Vec<Cause>> = match fingerprint {
             Some(fingerprint) => by_fingerprint
                 .query_map((self.queue, component, kind, fingerprint.to_bits().cast_signed()), read)?
@@ -284,6 +315,10 @@ impl<'a> Search<'a> {
 
         // The number of the lane is written out: only then the index of one lane is considered.
         let mut sql = format!("queue = ? AND lane = {lane}");
+        if self.claim.is_some() {
+            // What becomes of a letter is written down by its id.
+            sql.push_str(" AND typeof(id) = 'blob' AND length(id) = 16");
+        }
         let mut values = vec![Value::Integer(self.queue)];
         let mut and = |part: &str, value: Option<Value>| {
             if let Some(value) = value {

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::columns;
 use super::rows::{fingerprint, kind, micros, newest, oldest};
 use crate::outcome::FailureKind;
 use crate::store::group::{CAUSES, minute};
@@ -155,9 +156,14 @@ impl Tally {
             None => {
                 let mut statement =
                     connection.prepare_cached("SELECT fingerprint FROM causes WHERE id = ?1")?;
-                let key = (queue, statement.query_row([id], |row| fingerprint(row, 0))?);
-                self.keys.insert(id, key);
-                key
+                let found = statement.query_row([id], |row| fingerprint(row, 0)).optional()?;
+                let Some(found) = found else {
+                    // A damaged row: it can go nevertheless.
+                    self.resize(queue, -1, -size);
+                    return Ok(());
+                };
+                self.keys.insert(id, (queue, found));
+                (queue, found)
             }
         };
         let group = self.group(connection, key)?;
@@ -270,12 +276,13 @@ fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
          WHERE queue = ?1 AND fingerprint = ?2",
     )?;
     let read = |row: &Row<'_>| {
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         Ok(Cause {
             id: row.get(0)?,
-            component: row.get::<_, String>(1)?.into(),
+            component: columns::text(row, 1)?.into(),
             kind: kind(row, 2)?,
-            letters: row.get(3)?,
-            seen: Some((row.get(4)?, row.get(5)?)),
+            letters: number(3)?,
+            seen: Some((number(4)?, number(5)?)),
             changed: false,
         })
     };
