@@ -109,7 +109,7 @@ impl Core {
                 self.redactor.value(value, &mut found);
                 redacted.extend(found.into_iter().map(Redaction::Field));
             }
-            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
+            Payload::Http(request) => request.redact(&self.name, &self.redactor, &mut redacted),
         }
         self.clean(&mut failure);
         let (tried, tries) = Ended::attempts(record, &failure, at, took);
