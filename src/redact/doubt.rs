@@ -116,14 +116,14 @@ pub(super) fn is_open(
 }
 
 /// Nothing, a truth, or what three bytes of punctuation are.
-fn is_nothing(text: &str) -> bool {
+pub(super) fn is_nothing(text: &str) -> bool {
     let bare = text.trim_end_matches([',', ';', '.']);
     NOTHING.iter().any(|nothing| bare.eq_ignore_ascii_case(nothing))
         || (text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_punctuation()))
 }
 
 /// What stands for a value that is elsewhere: `${TOKEN}`, `{token}`, `%s`, `<token>`, `****`.
-fn stands_for_another(text: &str) -> bool {
+pub(super) fn stands_for_another(text: &str) -> bool {
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -170,7 +170,7 @@ fn begins_field(bytes: &[u8], start: usize) -> bool {
 }
 
 /// Whether this is a sentence about the secret: words alone, of which the first one says something.
-fn says(text: &str, name: &[u8]) -> bool {
+pub(super) fn says(text: &str, name: &[u8]) -> bool {
     let text = text.trim_start_matches(['[', '"', '\'', '\\', ' ']);
     let plain = |word: &str| word.len() <= 3 || word.bytes().all(|byte| !byte.is_ascii_digit());
     let mut words = text.split([' ', '\n', '\t']);

@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod arguments;
 mod beside;
 mod body;
 mod cards;
@@ -79,6 +80,7 @@ mod tokens;
 mod urls;
 mod values;
 mod words;
+mod writings;
 
 pub(crate) use body::Body;
 pub use keyed::HashKey;

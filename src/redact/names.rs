@@ -1,6 +1,6 @@
 //! Which names are those of secrets.
 
-use super::defaults::DESCRIBES;
+use super::defaults::{DESCRIBES, ENDINGS, SHORTEST_ENDING};
 use super::rule::{Form, Rule};
 use super::settings::Treatment;
 use super::steps::count;
@@ -158,11 +158,9 @@ impl Names {
         let words = Words::of(name);
         let length = words.all().len();
         let (mut found, mut longest, mut left) = (None, 0, 0);
-        let mut next = words.start_from(0);
-        while let Some(from) = next {
-            next = words.start_from(from + 1);
+        let mut look = |from: usize| {
             if self.first[usize::from(words.all()[from])] == 0 {
-                continue;
+                return;
             }
             if self.exceptions {
                 self.walk(&words, from, |known, to| {
@@ -186,6 +184,15 @@ impl Names {
                     found = Some((*known, to));
                 }
             });
+        };
+        let mut next = words.start_from(0);
+        while let Some(from) = next {
+            next = words.start_from(from + 1);
+            look(from);
+            // `dbpassword` is one word.
+            if let Some(from) = ending(words.all(), from, next.unwrap_or(length)) {
+                look(from);
+            }
         }
         match found {
             // Such as `token_type`: the default names do not mean what describes a secret.
@@ -197,6 +204,18 @@ impl Names {
             None => Rule::LEAVE,
         }
     }
+}
+
+/// Where a name of a secret begins that the word at `from..to` ends with, as in `dbpassword` and `JSESSIONID`.
+#[inline]
+fn ending(word: &[u8], from: usize, to: usize) -> Option<usize> {
+    let word = &word[from..to];
+    if !matches!(word.last(), Some(b'd' | b'e' | b'n' | b't' | b'y')) || word.len() <= SHORTEST_ENDING {
+        return None;
+    }
+    count(word.len());
+    let length = ENDINGS.iter().find(|ending| word.ends_with(ending))?.len();
+    (length < word.len()).then(|| to - length)
 }
 
 #[cfg(test)]
@@ -247,6 +266,11 @@ mod tests {
             "secret",
             "мой_Пароль",
             "größe_token",
+            "dbpassword",
+            "JSESSIONID",
+            "csrfmiddlewaretoken",
+            "userpassword2",
+            "appsecret",
         ] {
             assert!(names.rule(secret.as_bytes()).hides(b"abc"), "{secret}");
         }
@@ -263,6 +287,8 @@ mod tests {
             "password_min_length",
             "x-auth-user",
             "compass",
+            "dbpasswordfile_path",
+            "csrftoken_url",
             "größe",
             "_",
             "%",
@@ -276,6 +302,8 @@ mod tests {
             ("otp", "123 456", "true"),
             ("user.ssn", "078-05-1120", "unknown"),
             ("pass", "hunter2", "12"),
+            ("connect.sid", "a8Fk29xQ01Zb", "started"),
+            ("auth", "YW5uOmh1bnRlcjI=", "oauth2-required"),
         ] {
             let rule = names.rule(name.as_bytes());
             assert!(rule.hides(secret.as_bytes()) && !rule.hides(open.as_bytes()), "{name}");

@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::settings::Treatment;
 use super::spoken::Spoken;
 use super::steps::{ahead, behind, char_start, continues, count, find_text, find3};
-use super::text::{Search, Sort, is_gone};
+use super::text::{Search, is_gone};
 use super::urls;
 use super::values::{Place, Value, is_blank, is_name, is_quote};
 
@@ -147,38 +147,6 @@ impl Search<'_> {
         self.named(place, rule, pair.name.clone());
         Some(end)
     }
-
-    /// Reads a value of a query that is percent-encoded, as a URL within a URL is.
-    pub(super) fn percent(&mut self, value: Range<usize>) {
-        let bytes = self.bytes;
-        self.read = self.read.max(value.end);
-        count(value.len());
-        if !self.reads_deeper() || !bytes[value.clone()].contains(&b'%') {
-            return;
-        }
-        let (mut text, mut places) = (Vec::with_capacity(value.len()), Vec::with_capacity(value.len() + 1));
-        let mut at = value.start;
-        while at < value.end {
-            places.push(at);
-            let (byte, length) = match bytes[at..value.end] {
-                [b'%', high, low, ..] => match (hex(high), hex(low)) {
-                    (Some(high), Some(low)) => (high << 4 | low, 3),
-                    _ => (b'%', 1),
-                },
-                [b'+', ..] => (b' ', 1),
-                [byte, ..] => (byte, 1),
-                [] => break,
-            };
-            text.push(byte);
-            at += length;
-        }
-        places.push(value.end);
-        self.within(&text, Sort::Encoded, |place| places.get(place).copied());
-    }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
 /// The end of the name that a sign belongs to, which may be quoted, the quotes escaped where a document lies in

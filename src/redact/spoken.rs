@@ -52,13 +52,6 @@ impl Spoken {
         let name = &bytes[pair.name.clone()];
         let (names, values) = (is_name_of(name), is_value_of(name));
         let tag = bytes[pair.sign] == b'>';
-        if search.traits.at && bytes[pair.sign] == b'=' && pair.after >= search.read {
-            let end = ahead(bytes, pair.after, usize::MAX, |byte| {
-                !byte.is_ascii_whitespace()
-                    && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
-            });
-            search.percent(pair.after..end);
-        }
         if !names && !values {
             return None;
         }

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::keyed::is_hash;
 use super::redactor::Rules;
 use super::rule::Rule;
-use super::scan::Traits;
+use super::scan::{ARGUMENT, AT, DIGITS, ESCAPE, KEY, PAIR, QUOTED, SCHEME, SIGN, TOKEN, Traits};
 use super::settings::Treatment;
 use super::steps::count;
-use super::{MARKER, credentials, emails, json, numbers, tokens};
+use super::{MARKER, credentials, emails, json, numbers, tokens, urls, writings};
 
 /// A secret, what is done with it, and what gave it away.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ pub(crate) enum Sort {
     Query,
     /// A document of JSON, or several.
     Json,
-    /// What was percent-encoded, and may be so once more.
-    Encoded,
 }
 
 /// How many writings within writings are read: a URL in a parameter of a URL, JSON in a string of JSON.
@@ -64,8 +62,6 @@ pub(super) struct Search<'a> {
     depth: u8,
     /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
     pub(super) unclosed: [[usize; 3]; LEVELS],
-    /// Up to where writings within this one were read.
-    pub(super) read: usize,
     /// Whether an element of XML may still end.
     pub(super) elements: bool,
     /// The end of the last token that was looked at for an `@`, and the last `@` in it.
@@ -157,7 +153,6 @@ impl<'a> Search<'a> {
             findings: Vec::new(),
             depth,
             unclosed: [[usize::MAX; 3]; LEVELS],
-            read: 0,
             elements: true,
             token: (0, None),
         }
@@ -168,10 +163,6 @@ impl<'a> Search<'a> {
             Sort::Text => self.text(),
             Sort::Query => {
                 self.form();
-                self.text();
-            }
-            Sort::Encoded => {
-                self.percent(0..self.bytes.len());
                 self.text();
             }
             // What is no JSON, or stops in the middle, is searched as text too.
@@ -188,26 +179,46 @@ impl<'a> Search<'a> {
 
     fn text(&mut self) {
         let (rules, bytes, traits) = (self.rules, self.bytes, self.traits);
-        if rules.signs && traits.sign {
+        if rules.signs && traits.has(SIGN) {
             self.at_signs();
         }
-        if rules.signs && (traits.pair || traits.argument) {
-            self.beside();
+        if rules.signs && traits.has(PAIR) {
+            self.pairs_of_two();
         }
-        if traits.scheme && rules.credentials != Treatment::Leave {
-            credentials::each(bytes, |place| self.shape(place, rules.credentials, "credentials"));
+        if rules.signs && traits.has(ARGUMENT) {
+            self.arguments();
         }
-        if traits.token && rules.credentials != Treatment::Leave {
-            tokens::each(bytes, |place| self.shape(place, rules.credentials, "credentials"));
+        if rules.signs && traits.has(QUOTED) {
+            self.quoted();
         }
-        if traits.at && rules.emails != Treatment::Leave {
+        if rules.credentials != Treatment::Leave {
+            let mut add = |place| self.shape(place, rules.credentials, "credentials");
+            if traits.has(SCHEME) {
+                credentials::each(bytes, &mut add);
+            }
+            if traits.has(KEY) {
+                tokens::each_key(bytes, &mut add);
+            }
+            if traits.has(TOKEN) {
+                tokens::each(bytes, rules.hooks, &mut add);
+            }
+        }
+        if traits.has(AT) && rules.urls != Treatment::Leave {
+            urls::each_user(bytes, |place| self.shape(place, rules.urls, "user"));
+        }
+        if traits.has(AT) && rules.emails != Treatment::Leave {
             emails::each(bytes, |place| self.shape(place, rules.emails, "e-mail"));
         }
-        if traits.digits && rules.cards != Treatment::Leave {
+        if traits.has(DIGITS) && rules.cards != Treatment::Leave {
             numbers::each(bytes, |place, what| self.shape(place, rules.cards, what));
         }
         #[cfg(feature = "telemetry")]
         self.patterns();
+        if traits.has(AT | ESCAPE) && self.depth < DEPTH
+            && let Some(meaning) = writings::of_any(bytes)
+        {
+            self.within(&meaning.text, Sort::Text, |place| meaning.place(place));
+        }
     }
 
     #[cfg(feature = "telemetry")]
@@ -282,8 +293,6 @@ impl<'a> Search<'a> {
                 let rule = self.rules.rule(&bytes[name.clone()], true);
                 if rule.hides(&bytes[value.clone()]) {
                     self.named(value, rule, name);
-                } else {
-                    self.percent(value);
                 }
             }
             from = end + 1;
