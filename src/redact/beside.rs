@@ -48,7 +48,7 @@ impl Search<'_> {
     }
 
     /// The quote of the text that begins at `from`, which may be wrapped, and how often it is.
-    fn wrapped(&self, from: usize) -> Option<(usize, usize)> {
+    pub(super) fn wrapped(&self, from: usize) -> Option<(usize, usize)> {
         let bytes = self.bytes;
         let mut at = from;
         for wrappers in 0..=WRAPPERS {

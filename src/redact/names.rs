@@ -1,6 +1,6 @@
 //! Which names are those of secrets.
 
-use super::defaults::{DESCRIBES, ENDINGS, SHORTEST_ENDING};
+use super::defaults::{DESCRIBES, ENDINGS, OPEN, SHORTEST_ENDING};
 use super::rule::{Form, Rule};
 use super::settings::Treatment;
 use super::steps::count;
@@ -69,6 +69,12 @@ impl Names {
     pub(super) fn set(&mut self, name: &str, treatment: Treatment) -> bool {
         let rule = Rule { treatment, form: Form::Any, ordinary: false };
         self.insert(name, Known { rule, place: Place::Anywhere, default: false })
+    }
+
+    /// Adds a whole name whose values have a form.
+    pub(super) fn set_whole(&mut self, name: &str, treatment: Treatment, form: Form) {
+        let rule = Rule { treatment, form, ordinary: true };
+        self.insert(name, Known { rule, place: Place::Whole, default: true });
     }
 
     /// Adds one of the defaults.
@@ -200,6 +206,7 @@ impl Names {
                 let (start, last) = words.last();
                 if start >= to && DESCRIBES.binary_search(&last).is_ok() { Rule::LEAVE } else { known.rule }
             }
+            Some((known, _)) if known.default && OPEN.contains(&words.all()) => Rule::LEAVE,
             Some((known, _)) => known.rule,
             None => Rule::LEAVE,
         }

@@ -62,6 +62,8 @@ pub(super) struct Search<'a> {
     depth: u8,
     /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
     pub(super) unclosed: [[usize; 3]; LEVELS],
+    /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
+    pub(super) data: bool,
     /// Whether an element of XML may still end.
     pub(super) elements: bool,
     /// The end of the last token that was looked at for an `@`, and the last `@` in it.
@@ -153,6 +155,7 @@ impl<'a> Search<'a> {
             findings: Vec::new(),
             depth,
             unclosed: [[usize::MAX; 3]; LEVELS],
+            data: false,
             elements: true,
             token: (0, None),
         }
@@ -167,7 +170,9 @@ impl<'a> Search<'a> {
             }
             // What is no JSON, or stops in the middle, is searched as text too.
             Sort::Json => {
-                if !json::read(&mut self) {
+                if json::read(&mut self) {
+                    self.kubernetes();
+                } else {
                     self.text();
                 }
                 #[cfg(feature = "telemetry")]
@@ -181,6 +186,9 @@ impl<'a> Search<'a> {
         let (rules, bytes, traits) = (self.rules, self.bytes, self.traits);
         if rules.signs && traits.has(SIGN) {
             self.at_signs();
+            if self.data {
+                self.kubernetes();
+            }
         }
         if rules.signs && traits.has(PAIR) {
             self.pairs_of_two();

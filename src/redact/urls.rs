@@ -12,6 +12,9 @@ use super::values::is_name;
 /// name for `url.full`.
 pub(super) const SIGNATURES: &[&str] = &["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
+/// Parameters with a code that is exchanged for a token, or a key, where their value looks as if chosen by chance.
+pub(super) const CODES: &[&str] = &["code", "key"];
+
 /// URLs that are secrets themselves: who knows one may post there.
 const HOOKS: &[&[u8]] = &[
     b"hooks.slack.com/services/",
