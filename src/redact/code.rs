@@ -15,8 +15,18 @@ const TYPES: &[&str] = &[
     "char",
     "cow",
     "dyn",
+    "extern",
+    "f32",
+    "f64",
+    "handle",
+    "i128",
+    "i16",
+    "i32",
+    "i64",
+    "i8",
     "impl",
     "int",
+    "isize",
     "list",
     "number",
     "object",
@@ -26,10 +36,12 @@ const TYPES: &[&str] = &[
     "self",
     "str",
     "string",
+    "u128",
     "u16",
     "u32",
     "u64",
     "u8",
+    "unsafe",
     "usize",
     "vec",
     "void",
@@ -80,6 +92,9 @@ pub(super) fn is_type(text: &str) -> bool {
     let text = text.trim_start_matches(['&', '*', '?', ' ']);
     let text = text.strip_prefix("'a ").or_else(|| text.strip_prefix("'static ")).unwrap_or(text);
     let text = text.strip_prefix("mut ").unwrap_or(text);
+    if text.starts_with("const ") || text.starts_with("mut ") || text.starts_with("unsafe ") {
+        return true;
+    }
     let word = ahead(text.as_bytes(), 0, 24, |byte| byte.is_ascii_alphanumeric());
     let (word, rest) = text.split_at(word);
     let known = TYPES.binary_search(&word.to_ascii_lowercase().as_str()).is_ok();
@@ -108,6 +123,15 @@ pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
     before.len() < pair.name.start
         && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
+}
+
+/// Whether this is a field of a struct, a constant or a variable with its type: `pub token: Kind`.
+pub(super) fn has_a_type(bytes: &[u8], pair: &Pair, text: &str) -> bool {
+    let before = bytes[..pair.name.start].trim_ascii_end();
+    let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
+    before.len() < pair.name.start
+        && matches!(&before[word..], b"pub" | b"let" | b"mut" | b"const" | b"static")
+        && !text.contains(['"', '\''])
 }
 
 /// Whether the sign is one that compares: `token == OTHER`.
@@ -142,6 +166,10 @@ pub(super) fn is_code(text: &str) -> bool {
         is_name(byte) && byte < 0x80 && byte != b'%' || matches!(byte, b':' | b'>' | b'$')
     });
     let (path, rest) = text.split_at(path);
+    // A macro.
+    if rest.starts_with("![") || rest.starts_with("!(") {
+        return !rest.contains(['"', '\'']);
+    }
     let field = rest.starts_with('[') && (path.contains('.') || path.starts_with("$_"));
     let calls = rest.starts_with('(') || field || (rest.starts_with('<') && path.ends_with("::"));
     let lower = path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'$'));

@@ -2,7 +2,7 @@
 //!
 //! Only what can be told for sure from a short value is left: the rest is hidden.
 
-use super::code::{compares, declares, follows_a_keyword, is_code, is_line, is_type};
+use super::code::{compares, declares, follows_a_keyword, has_a_type, is_code, is_line, is_type};
 use super::pairs::Pair;
 use super::rule::Rule;
 use super::steps::{ahead, behind, count};
@@ -93,8 +93,11 @@ pub(super) fn is_open(
         return true;
     }
     let spaced = bytes[pair.sign - 1] == b' ' && bytes.get(pair.after) == Some(&b' ');
-    // `let token = 5;`
-    let is_small = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    // `let token = 5;`, `TOKEN = 12u32;`
+    let is_small = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit())
+        || ["u32", "i32", "u64", "u8"].iter().any(|kind| {
+            text.strip_suffix(kind).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        });
     if spaced && is_small && bytes.get(value.place.end) == Some(&b';') {
         return true;
     }
@@ -111,8 +114,10 @@ pub(super) fn is_open(
     let after = ahead(bytes, value.place.end, 4, is_blank);
     let in_code = matches!(bytes.get(after), Some(b'}' | b',' | b')')) && colon;
     (colon
-        && (is_line(name, text) || lists_code(text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
+        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
         || is_same_name(text, own, colon || spaced)
+        // A parameter of a type: `token: T`.
+        || (in_code && !text.is_empty() && text.len() <= 2 && text.starts_with(|c: char| c.is_ascii_uppercase()))
         || (in_code
             && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
             && is_secret(text.as_bytes()))
@@ -134,7 +139,7 @@ fn lists_code(text: &str) -> bool {
     let Some(first) = text.strip_prefix('[') else { return false };
     let word = ahead(first.as_bytes(), 0, 32, |byte| byte.is_ascii_alphanumeric());
     first.starts_with(|c: char| c.is_ascii_uppercase())
-        && matches!(first.as_bytes().get(word), Some(b'(' | b' ' | b','))
+        && matches!(first.as_bytes().get(word), Some(b'(' | b','))
         && first[..word].bytes().all(|byte| !byte.is_ascii_digit())
 }
 
