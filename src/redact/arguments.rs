@@ -51,8 +51,23 @@ const USERS: &[&[u8]] = &[b"user", b"proxy-user"];
 
 /// Words after a name with dashes in a sentence about it: `--token is required`.
 const WORDS: &[&[u8]] = &[
-    b"and", b"argument", b"cannot", b"flag", b"for", b"has", b"if", b"in", b"instead", b"is", b"must",
-    b"option", b"or", b"requires", b"to", b"was", b"with",
+    b"and",
+    b"argument",
+    b"cannot",
+    b"flag",
+    b"for",
+    b"has",
+    b"if",
+    b"in",
+    b"instead",
+    b"is",
+    b"must",
+    b"option",
+    b"or",
+    b"requires",
+    b"to",
+    b"was",
+    b"with",
 ];
 
 /// The program of the line that is read.
@@ -70,7 +85,9 @@ impl Line {
             let start = self.read;
             let end = ahead(bytes, start, to - start, |byte| is_name(byte));
             let word = &bytes[start..end];
-            if let Some(program) = PROGRAMS.iter().find(|(name, ..)| *name == word) {
+            // `https://…` calls no program.
+            let is_word = bytes.get(end).is_some_and(|byte| is_blank(*byte));
+            if let Some(program) = PROGRAMS.iter().find(|(name, ..)| is_word && *name == word) {
                 self.program = Some(program);
             }
             // What ends a command.
@@ -104,10 +121,10 @@ impl Search<'_> {
                     let gap = ahead(bytes, name.end, 1, |byte| is_blank(byte) || byte == b'=');
                     (curl && gap > name.end).then(|| self.after(gap, b':')).flatten()
                 })
-            } else if name.len() > 1 && self.is_secret(&bytes[name.clone()]).is_some() {
-                self.long(name.clone())
             } else {
-                line.program(bytes, dash).and_then(|(_, letters, short)| self.short(letters, short, &name))
+                let long = if name.len() > 1 { self.long(name.clone()) } else { None };
+                let program = if long.is_none() { line.program(bytes, dash) } else { None };
+                long.or_else(|| program.and_then(|(_, letters, short)| self.short(letters, short, &name)))
             };
             from = from.max(found.unwrap_or(0));
         }

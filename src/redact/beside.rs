@@ -82,7 +82,8 @@ impl Search<'_> {
     /// Hides the text in the brackets at `bracket` after the name of a type, as in `Password("…")`; where it ends.
     fn newtype(&mut self, from: usize, bracket: usize) -> Option<usize> {
         let bytes = self.bytes;
-        let (quote, wrappers) = self.wrapped(ahead(bytes, bracket + 1, 64, |byte| byte.is_ascii_whitespace()))?;
+        let (quote, wrappers) =
+            self.wrapped(ahead(bytes, bracket + 1, 64, |byte| byte.is_ascii_whitespace()))?;
         let start = behind(bytes, bracket, BACK.min(bracket - from), |byte| byte.is_ascii_alphanumeric());
         let name = start..bracket;
         // Not `token("…")`, which is code, nor `InvalidToken("…")`, which speaks of one.
@@ -109,8 +110,8 @@ impl Search<'_> {
         let sign = *bytes.get(quote).filter(|byte| is_quote(**byte))?;
         let end = ahead(bytes, quote + 1, BACK, |byte| is_name(byte) || byte == b' ');
         let closed = ahead(bytes, end, 8, |byte| byte == b'\\');
-        let is_text =
-            bytes.get(closed) == Some(&sign) && bytes.get(closed + 1).is_some_and(|byte| signs.contains(byte));
+        let is_text = bytes.get(closed) == Some(&sign)
+            && bytes.get(closed + 1).is_some_and(|byte| signs.contains(byte));
         is_text.then_some((quote + 1..end, closed + 2))
     }
 
@@ -126,7 +127,8 @@ impl Search<'_> {
             let name = start..blank;
             let of_header = ends_with(&bytes[name.clone()], b"authorization");
             let strong = of_header || STRONG.iter().any(|known| ends_with(&bytes[name.clone()], known));
-            let by = bytes[name.clone()].eq_ignore_ascii_case(b"by") && ends_with(&bytes[..start], b"identified ");
+            let by =
+                bytes[name.clone()].eq_ignore_ascii_case(b"by") && ends_with(&bytes[..start], b"identified ");
             let rule = match self.is_secret(&bytes[name.clone()]) {
                 Some(rule) if strong => rule,
                 _ if by => Rule::MASK,
@@ -146,10 +148,12 @@ impl Search<'_> {
     fn beside(&mut self, value: Range<usize>, rule: Rule, name: Range<usize>) -> Option<usize> {
         let bytes = self.bytes;
         let end = value.end;
-        let text = std::str::from_utf8(&bytes[value.clone()]).unwrap_or("?!?!");
-        let open = text.len() <= 160
-            && (is_nothing(text) || stands_for_another(text) || says(text, &bytes[name.clone()]));
-        if !value.is_empty() && !open && rule.hides(text.as_bytes()) {
+        let secret = &bytes[value.clone()];
+        let open = std::str::from_utf8(secret).is_ok_and(|text| {
+            text.len() <= 160
+                && (is_nothing(text) || stands_for_another(text) || says(text, &bytes[name.clone()]))
+        });
+        if !secret.is_empty() && !open && rule.hides(secret) {
             self.named(value, rule, name);
         }
         Some(end)
@@ -158,12 +162,25 @@ impl Search<'_> {
 
 /// First words of names of types that speak of a secret.
 const SPEAKS: &[&[u8]] = &[
-    b"Bad", b"Duplicate", b"Empty", b"Expected", b"Expired", b"Invalid", b"Malformed", b"Missing", b"No",
-    b"Unexpected", b"Unknown", b"Unsupported", b"Weak", b"Wrong",
+    b"Bad",
+    b"Duplicate",
+    b"Empty",
+    b"Expected",
+    b"Expired",
+    b"Invalid",
+    b"Malformed",
+    b"Missing",
+    b"No",
+    b"Unexpected",
+    b"Unknown",
+    b"Unsupported",
+    b"Weak",
+    b"Wrong",
 ];
 
 /// Names after which a text in quotes is the secret itself, and not the name of one.
-const STRONG: &[&[u8]] = &[b"password", b"passwd", b"passphrase", b"pwd", b"api-key", b"api_key", b"auth-token"];
+const STRONG: &[&[u8]] =
+    &[b"password", b"passwd", b"passphrase", b"pwd", b"api-key", b"api_key", b"auth-token"];
 
 fn ends_with(text: &[u8], end: &[u8]) -> bool {
     text.len().checked_sub(end.len()).is_some_and(|start| text[start..].eq_ignore_ascii_case(end))

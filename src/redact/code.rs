@@ -172,12 +172,14 @@ pub(super) fn is_code(text: &str) -> bool {
     }
     let field = rest.starts_with('[') && (path.contains('.') || path.starts_with("$_"));
     let calls = rest.starts_with('(') || field || (rest.starts_with('<') && path.ends_with("::"));
-    let lower = path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'$'));
+    let lower =
+        path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'$'));
     if !calls || !(lower || path.contains('.') || path.contains("::")) {
         return false;
     }
     // What it is given: a text in it may be the secret, unless it is a sign, or a name in its turn.
-    let reads = ["env", "get", "req", "header", "param", "config", "$_"].iter().any(|word| path.contains(word));
+    let reads =
+        ["env", "get", "req", "header", "param", "config", "$_"].iter().any(|word| path.contains(word));
     let mut parts = rest.split(['"', '\'']);
     let mut inside = parts.by_ref().skip(1).step_by(2);
     inside.all(|text| {

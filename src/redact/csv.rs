@@ -22,7 +22,8 @@ pub(super) fn clean(
 ) -> Option<Vec<u8>> {
     let head = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let separator = separators.iter().max_by_key(|sign| head.iter().filter(|byte| byte == sign).count())?;
-    let (mut columns, mut out, mut changed) = (Vec::<Option<(Rule, &[u8])>>::new(), Vec::with_capacity(body.len()), false);
+    let (mut columns, mut out, mut changed) =
+        (Vec::<Option<(Rule, &[u8])>>::new(), Vec::with_capacity(body.len()), false);
     let (mut at, mut row, mut column) = (0, 0, 0);
     while at < body.len() {
         let end = cell(body, at, *separator);
@@ -81,7 +82,10 @@ mod tests {
     fn the_columns_of_secrets_are_masked() {
         let redactor = RedactionSettings::default().build().unwrap();
         for (table, clean) in [
-            ("id,user,password\n1,ann,hunter2\n2,bob,\n", Some("id,user,password\n1,ann,[redacted]\n2,bob,\n")),
+            (
+                "id,user,password\n1,ann,hunter2\n2,bob,\n",
+                Some("id,user,password\n1,ann,[redacted]\n2,bob,\n"),
+            ),
             ("token;\"n\"\r\n\"a;\"\"\nb\";7\r\nc", Some("token;\"n\"\r\n[redacted];7\r\n[redacted]")),
             ("id,name\n1,ann\n", None),
             ("password\n[redacted]\n", None),

@@ -91,7 +91,6 @@ pub(super) const ENDINGS: &[&[u8]] = &[
 /// Bytes of the shortest of them.
 pub(super) const SHORTEST_ENDING: usize = 5;
 
-
 /// What is secret where a name ends with it, if the value has the form.
 const LAST: &[(&str, Form)] = &[
     ("tokens", Form::NoCount(9)),
@@ -121,12 +120,8 @@ const LAST: &[(&str, Form)] = &[
 ];
 
 /// What is secret as a whole name, if the value has the form.
-const WHOLE: &[(&str, Form)] = &[
-    ("pass", Form::NoCount(3)),
-    ("passin", Form::Any),
-    ("passout", Form::Any),
-    ("auth", Form::Random(8)),
-];
+const WHOLE: &[(&str, Form)] =
+    &[("pass", Form::NoCount(3)), ("passin", Form::Any), ("passout", Form::Any), ("auth", Form::Random(8))];
 
 /// Last words of names that describe a secret and hold none: `token_type`, `password_min_length`. Sorted.
 pub(super) const DESCRIBES: &[&[u8]] = &[

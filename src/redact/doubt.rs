@@ -236,9 +236,10 @@ fn follows_a_parser(bytes: &[u8], pair: &Pair, text: &str) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 16, |byte| byte.is_ascii_alphabetic());
     let word = before[word..].to_ascii_lowercase();
-    let words = matches!(word.as_slice(), b"unexpected" | b"expected" | b"illegal" | b"next" | b"last" | b"previous")
-        && text.len() <= 24
-        && !text.bytes().any(|byte| byte.is_ascii_digit());
+    let words =
+        matches!(word.as_slice(), b"unexpected" | b"expected" | b"illegal" | b"next" | b"last" | b"previous")
+            && text.len() <= 24
+            && !text.bytes().any(|byte| byte.is_ascii_digit());
     // `cost per token: 0.002`
     words || (word == b"per" && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }

@@ -213,8 +213,8 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
 fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule, name: Range<usize>) {
     let (treatment, what) = (rule.treatment, What::Named(name));
     let text = &search.bytes[place.clone()];
-    let meant =
-        (treatment == Treatment::Hash && !quoted && text.contains(&b'\\')).then(|| writings::of_json(text).text.into());
+    let meant = (treatment == Treatment::Hash && !quoted && text.contains(&b'\\'))
+        .then(|| writings::of_json(text).text.into());
     search.add(Finding { place, treatment, what, quoted, meant });
 }
 

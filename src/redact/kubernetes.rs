@@ -32,7 +32,13 @@ impl Search<'_> {
                     let end = place.end;
                     if place.len() > 2 {
                         let what = What::Named(name);
-                        self.add(Finding { place, treatment: rule.treatment, what, quoted: true, meant: None });
+                        self.add(Finding {
+                            place,
+                            treatment: rule.treatment,
+                            what,
+                            quoted: true,
+                            meant: None,
+                        });
                     }
                     end
                 }

@@ -42,7 +42,8 @@ impl Search<'_> {
             }
             let after = ahead(bytes, sign, usize::MAX, |byte| matches!(byte, b'=' | b':' | b'>'));
             let Some(pair) = self.pair(from, sign, after) else {
-                let hidden = (bytes[sign] == b'>').then(|| self.element(&mut tag, &mut spoken, sign)).flatten();
+                let hidden =
+                    (bytes[sign] == b'>').then(|| self.element(&mut tag, &mut spoken, sign)).flatten();
                 from = hidden.unwrap_or(after);
                 continue;
             };
@@ -150,12 +151,9 @@ impl Search<'_> {
         if rule.is_count(bytes, begins) {
             return None;
         }
-        // The value of a name that is an ordinary word is short, and is not looked for further.
-        if let Some(end) = rule.digits(bytes, begins) {
-            let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if let Some(end) = rule.end(bytes, begins) {
             let quoted = begins > pair.after && is_quote(bytes[begins - 1]);
-            let place = begins..if goes_on { begins } else { end };
-            return self.hide(pair, rule, Value { place, quoted });
+            return self.hide(pair, rule, Value { place: begins..end, quoted });
         }
         if bytes[pair.sign] == b'>' {
             let end = if self.elements { find_text(b"</", bytes, pair.after) } else { None };

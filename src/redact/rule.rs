@@ -31,15 +31,23 @@ impl Rule {
     /// Every value is masked.
     pub(super) const MASK: Self = Self { treatment: Treatment::Mask, form: Form::Any, ordinary: false };
 
-    /// The value that begins at `from` if it can only be a few digits: where those end.
-    pub(super) fn digits(self, bytes: &[u8], from: usize) -> Option<usize> {
+    /// Where the value ends that begins at `from`, if its form tells so without what stands around it.
+    pub(super) fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
         match self.form {
             Form::Digits(_, most) => {
                 let most = 2 * usize::from(most);
                 let end = ahead(bytes, from, most, |byte| {
                     byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b'.')
                 });
-                Some(behind(bytes, end, end - from, |byte| !byte.is_ascii_digit()))
+                let end = behind(bytes, end, end - from, |byte| !byte.is_ascii_digit());
+                let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+                Some(if goes_on { from } else { end })
+            }
+            Form::Random(_) => {
+                let end = ahead(bytes, from, LOOK, in_random);
+                // The rest of one that is not random is not read.
+                let random = end - from == LOOK && is_random(&bytes[from..end]);
+                Some(if random { ahead(bytes, end, usize::MAX, in_random) } else { end })
             }
             _ => None,
         }
@@ -75,15 +83,18 @@ impl Rule {
     }
 }
 
-/// No credential of that kind is longer.
-const LONGEST: usize = 4096;
+/// So many bytes of a value tell whether it is random.
+const LOOK: usize = 48;
+
+fn in_random(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'~' | b'%' | b':')
+}
 
 /// Whether letters and digits follow each other as by chance, and this is no UUID: those tell things apart.
 fn is_random(value: &[u8]) -> bool {
-    let value = value.strip_prefix(b"s%3A").or_else(|| value.strip_prefix(b"s:")).unwrap_or(value);
-    if value.len() > LONGEST {
-        return false;
-    }
+    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|place| value[*place] == b'-');
+    let value = &value[..value.len().min(LOOK)];
     count(value.len());
     let (mut digits, mut letters, mut turns, mut before) = (0, 0, 0, 0);
     for byte in value {
@@ -91,7 +102,7 @@ fn is_random(value: &[u8]) -> bool {
             b'0'..=b'9' => 1,
             b'a'..=b'z' => 2,
             b'A'..=b'Z' => 3,
-            b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'~' | b'%' => continue,
+            byte if in_random(*byte) => continue,
             _ => return false,
         };
         digits += usize::from(kind == 1);
@@ -99,7 +110,6 @@ fn is_random(value: &[u8]) -> bool {
         turns += usize::from(before != kind && before != 0);
         before = kind;
     }
-    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|place| value[*place] == b'-');
     digits > 0 && letters > 0 && 4 * turns >= digits + letters && !uuid
 }
 
@@ -109,12 +119,20 @@ mod tests {
 
     #[test]
     fn chance_is_told_from_words_and_ids() {
-        for random in ["YW5uOmh1bnRlcjI=", "9f86d081884c7d65", "a8Fk29xQ01Zb", "s%3AhM4tQ9ab2", "4/0AX4XfWh1b2C3d4"] {
+        for random in
+            ["YW5uOmh1bnRlcjI=", "9f86d081884c7d65", "a8Fk29xQ01Zb", "s%3AhM4tQ9ab2", "4/0AX4XfWh1b2C3d4"]
+        {
             assert!(is_random(random.as_bytes()), "{random}");
         }
-        for other in
-            ["started", "oauth2", "order-2026-11-21-17", "20261121", "550e8400-e29b-41d4-a716-446655440000", "a b1", ""]
-        {
+        for other in [
+            "started",
+            "oauth2",
+            "order-2026-11-21-17",
+            "20261121",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "a b1",
+            "",
+        ] {
             assert!(!is_random(other.as_bytes()), "{other}");
         }
     }

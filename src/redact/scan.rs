@@ -121,6 +121,14 @@ fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
 /// The same for a text that is too short for the quick way.
 #[inline]
 fn short(text: &[u8]) -> u8 {
+    // Most have none of these bytes at all.
+    let bits = text.iter().fold(0, |bits, byte| bits | FIRST[usize::from(*byte)]);
+    let room = text.len() >= SCHEMES;
+    if bits == 0 || (bits == SCHEME as u8 && !room) { 0 } else { of_two(text) }
+}
+
+/// The bits of a text, of which most take two bytes that follow each other.
+fn of_two(text: &[u8]) -> u8 {
     let Some(last) = text.last() else { return 0 };
     let pairs = text.iter().zip(&text[1..]);
     let bits = pairs.fold(FIRST[usize::from(*last)] & ALONE, |bits, (byte, next)| {
@@ -129,8 +137,11 @@ fn short(text: &[u8]) -> u8 {
     if bits & SCHEME as u8 != 0 && !scheme(text) { bits & !(SCHEME as u8) } else { bits }
 }
 
+/// Bytes of the shortest credentials with their scheme.
+const SCHEMES: usize = "basic 12345678".len();
+
 fn scheme(text: &[u8]) -> bool {
-    text.windows("basic 12345678".len()).any(|window| {
+    text.windows(SCHEMES).any(|window| {
         window[0] | 0x20 == b'b'
             && matches!([window[3] | 0x20, window[4] | 0x20], [b'r', b'e'] | [b'i', b'c'])
     })

@@ -42,7 +42,9 @@ pub(crate) fn is_name_of(name: &[u8]) -> bool {
 
 /// Whether a member is the value of what another names.
 pub(crate) fn is_value_of(name: &[u8]) -> bool {
-    (1..=7).contains(&name.len()) && matches!(name[0] | 0x20, b'c' | b'd' | b's' | b'v') && is_one(name, VALUES)
+    (1..=7).contains(&name.len())
+        && matches!(name[0] | 0x20, b'c' | b'd' | b's' | b'v')
+        && is_one(name, VALUES)
 }
 
 impl Spoken {
@@ -110,7 +112,7 @@ impl Spoken {
         if gone(bytes, begins).is_some() {
             return None;
         }
-        let value = if let Some(end) = rule.digits(bytes, begins) {
+        let value = if let Some(end) = rule.end(bytes, begins) {
             begins..end
         } else if rule.is_count(bytes, begins) {
             return None;
@@ -151,7 +153,8 @@ fn part(bytes: &[u8], header: usize, end: usize) -> Option<Range<usize>> {
     if !bytes[..header].ends_with(b"form-data; ") {
         return None;
     }
-    let quote = if bytes[end..].starts_with(b"\\\"") { end + 2 } else { ahead(bytes, end, 1, |byte| byte == b'"') };
+    let quote =
+        if bytes[end..].starts_with(b"\\\"") { end + 2 } else { ahead(bytes, end, 1, |byte| byte == b'"') };
     // As they are, and as `Debug` prints them.
     let lines = [&b"\r\n\r\n"[..], b"\n\n", b"\\r\\n\\r\\n"];
     let start = quote + lines.iter().find(|lines| bytes[quote..].starts_with(lines))?.len();

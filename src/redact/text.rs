@@ -44,11 +44,14 @@ pub(crate) enum Sort {
     Json,
 }
 
-/// How many writings within writings are read: a URL in a parameter of a URL, JSON in a string of JSON.
+/// How many documents within documents are read: JSON in a string of JSON.
 const DEPTH: u8 = 3;
 
+/// How many writings within writings are read, as a URL in a parameter of a URL is.
+const WRITINGS: u8 = 2;
+
 /// How often a text is searched at most: again after secrets were hidden in it.
-const MOST: usize = 8;
+const MOST: usize = 4;
 
 /// How deep documents lie within each other so that the ends of their quotes are still told apart.
 pub(super) const LEVELS: usize = 5;
@@ -59,7 +62,9 @@ pub(super) struct Search<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) traits: Traits,
     findings: Vec<Finding>,
+    /// How many documents, and how many writings, this one lies in.
     depth: u8,
+    writings: u8,
     /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
     pub(super) unclosed: [[usize; 3]; LEVELS],
     /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
@@ -101,7 +106,7 @@ impl Rules {
     }
 
     fn once(&self, text: &[u8], sort: Sort, traits: Traits, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
-        let mut findings = Search::new(self, text, traits, 0).all(sort);
+        let mut findings = Search::new(self, text, traits).all(sort);
         if findings.is_empty() {
             return None;
         }
@@ -147,13 +152,14 @@ impl Rules {
 }
 
 impl<'a> Search<'a> {
-    fn new(rules: &'a Rules, bytes: &'a [u8], traits: Traits, depth: u8) -> Self {
+    fn new(rules: &'a Rules, bytes: &'a [u8], traits: Traits) -> Self {
         Self {
             rules,
             bytes,
             traits,
             findings: Vec::new(),
-            depth,
+            depth: 0,
+            writings: 0,
             unclosed: [[usize::MAX; 3]; LEVELS],
             data: false,
             elements: true,
@@ -222,9 +228,11 @@ impl<'a> Search<'a> {
         }
         #[cfg(feature = "telemetry")]
         self.patterns();
-        if traits.has(AT | ESCAPE) && self.depth < DEPTH
+        if traits.has(AT | ESCAPE)
+            && self.writings < WRITINGS
             && let Some(meaning) = writings::of_any(bytes)
         {
+            self.writings += 1;
             self.within(&meaning.text, Sort::Text, |place| meaning.place(place));
         }
     }
@@ -274,7 +282,8 @@ impl<'a> Search<'a> {
         if !traits.any() {
             return;
         }
-        for finding in Search::new(self.rules, text, traits, self.depth + 1).all(sort) {
+        let (depth, writings) = (self.depth + 1, self.writings);
+        for finding in (Search { depth, writings, ..Search::new(self.rules, text, traits) }).all(sort) {
             let Range { start, end } = finding.place;
             let (Some(from), Some(to)) = (place(start), place(end)) else { continue };
             let what = match finding.what {

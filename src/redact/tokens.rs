@@ -167,9 +167,8 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
     let before = &bytes[..run.start];
     match before.last()? {
         b'.' => {
-            let (begins, _) = DOTTED
-                .iter()
-                .find(|(begins, least)| before.ends_with(begins) && run.len() >= *least)?;
+            let (begins, _) =
+                DOTTED.iter().find(|(begins, least)| before.ends_with(begins) && run.len() >= *least)?;
             let start = run.start - begins.len();
             apart(bytes, start)
                 .then(|| start..ahead(bytes, run.end, usize::MAX, |byte| in_run(byte) || byte == b'.'))

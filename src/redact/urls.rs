@@ -133,7 +133,8 @@ pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     while let Some(at) = find(b'@', bytes, from) {
         let before = from;
         from = at + 1;
-        let host = ahead(bytes, from, HOST, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+        let host =
+            ahead(bytes, from, HOST, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
         let name = &bytes[from..host];
         let is_host = match bytes.get(host) {
             Some(b'(') => matches!(name, b"tcp" | b"unix"),

@@ -124,7 +124,8 @@ fn console_of(console: Console, sampling: Sampling, tell: impl FnOnce()) -> Stri
 
 #[test]
 fn p67_no_text_ends_a_line_or_steers_a_terminal() {
-    const FORGED: &str = "bob\n2026-01-01T00:00:00Z ERROR auth: root logged in\r\u{1b}[31m\u{9b}2K\u{7f}\u{85}\0";
+    const FORGED: &str =
+        "bob\n2026-01-01T00:00:00Z ERROR auth: root logged in\r\u{1b}[31m\u{9b}2K\u{7f}\u{85}\0";
     for console in [Console::Human, Console::Json] {
         let text = console_of(console, Sampling::AlwaysOn, || {
             let _span = info_span!("login", user = %FORGED, text = FORGED, debug = ?FORGED).entered();
@@ -140,6 +141,15 @@ fn p67_no_text_ends_a_line_or_steers_a_terminal() {
             assert_eq!(second["message"], FORGED, "it says what was said");
             assert_eq!(second["spans"][0]["user"], FORGED);
         }
+    }
+}
+
+#[test]
+fn a_secret_is_not_seen_where_a_text_is_cut() {
+    let text = format!("{} 4242 4242 4242 4242", ".".repeat(64 * 1024 - 10));
+    for console in [Console::Human, Console::Json] {
+        let line = console_of(console, Sampling::AlwaysOff, || info!(value = %text));
+        assert!(line.len() > 64 * 1024 && !line.contains("4242"), "{}", &line[line.len() - 99..]);
     }
 }
 
