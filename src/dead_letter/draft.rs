@@ -127,7 +127,7 @@ impl Core {
                 self.redactor.value(value, &mut found);
                 redacted.extend(found.into_iter().map(Redaction::Field));
             }
-            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
+            Payload::Http(request) => request.redact(&self.name, &self.redactor, &mut redacted),
             Payload::Unreadable(_) => {}
         }
         self.clean(&mut failure);

@@ -268,8 +268,8 @@ impl Builder {
         ///
         /// What is compressed, encrypted, in a charset that is not known or no text cannot be searched: gRPC messages
         /// for one. Without this setting the letters of such requests tell everything else, their `body_state` is
-        /// [`BodyState::Unsearched`](super::BodyState::Unsearched), and they are not redriven. Say `true` where such
-        /// bodies may lie on a disk in clear.
+        /// [`BodyState::Unsearched`](super::BodyState::Unsearched), and they are not redriven; a warning in the log says so
+        /// at the first one and each time their number doubles. Say `true` where such bodies may lie on a disk in clear.
         pub fn opaque_bodies(stored: bool) { settings.opaque_bodies = stored; }
         /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless
         /// told otherwise.
