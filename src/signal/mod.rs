@@ -6,6 +6,7 @@
 //! Only distributions of durations are pushed, through a recorder that is bound to the pipeline of
 //! the moment.
 
+pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]

@@ -13,7 +13,7 @@ use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// More combinations of one side than this share one, whose free attribute is `_OTHER`.
-const CAPACITY: usize = 1_000;
+const CAPACITY: usize = signal::capacity::CALLS;
 
 type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 

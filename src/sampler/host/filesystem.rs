@@ -1,27 +1,38 @@
 //! The space of file systems, by `statvfs` of what `/proc/self/mountinfo` lists.
 //!
-//! Asking a file system about its space may hang, as with a server that is away or a disk that does not answer: so
-//! this is a source of its own, and what comes over a network is not asked unless the settings say so. The list is
-//! taken apart only when it changed.
+//! Shown is what `df` shows of local disks, each space once. What a mount hides, and what the settings leave out, goes
+//! first; of the mounts that remain of one file system one is chosen: a folder before a single file, one that can be
+//! written before one that cannot, all of it before a part, the short path before the long one. The list is taken apart
+//! only when it changed, with a number of steps that grows as the list does.
+//!
+//! Asking a file system about its space may hang, as with a server that is away: so this is a source of its own, what
+//! comes over a network is not asked unless the settings say so, and then each for itself.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use procfs::process::MountInfo;
 
+use super::disk::too_many;
 use super::filters::NameFilter;
+use super::mount_tree::{MountTree, Node};
+use super::space::{Space, Spaces};
 use crate::sampler::count;
 use crate::sampler::files::Files;
 use crate::sampler::mounts::mounts;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, Watched};
+use crate::sampler::probe::{Failures, Labels, Probe, ProbeError, Sample, Watched};
 use crate::sampler::snapshot::FileSystemSnapshot;
+use crate::signal::capacity::DEVICES;
 use crate::signal::{SYSTEM_FILESYSTEM_LIMIT, SYSTEM_FILESYSTEM_USAGE, SYSTEM_FILESYSTEM_UTILIZATION};
 
 /// Types without a block device of their own that are local disks all the same.
 const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
 /// Types on a block device that are images, full by nature.
 const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
+/// The type of what mounts something when it is asked.
+const AUTOMOUNT: &str = "autofs";
 
 /// Reads the file systems.
 #[derive(Debug, Default)]
@@ -32,6 +43,9 @@ pub(in crate::sampler) struct FileSystems {
     /// The list as it was when it was taken apart.
     list: String,
     mounts: Vec<Mount>,
+    /// Whether some of them found no room.
+    too_many: bool,
+    spaces: Spaces,
 }
 
 /// A file system that is reported.
@@ -47,6 +61,9 @@ struct Mount {
 /// A line of the list.
 #[derive(Debug)]
 struct Entry {
+    id: i64,
+    /// The mount that it lies on.
+    parent: i64,
     /// Major and minor number; the major one is 0 where there is no block device.
     device: (u32, u32),
     /// Whether all of the file system is mounted there, and not a part of it.
@@ -57,32 +74,52 @@ struct Entry {
     source: String,
 }
 
+/// What is found where a file system is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Folder,
+    File,
+    /// Nothing, or nothing that this process may look at, or another file system.
+    Nothing,
+}
+
 impl FileSystems {
     pub(in crate::sampler) fn below(root: &Path, by_mount_point: NameFilter, by_type: NameFilter) -> Self {
-        Self { files: Files::below(root), by_mount_point, by_type, list: String::new(), mounts: Vec::new() }
+        Self { files: Files::below(root), by_mount_point, by_type, ..Self::default() }
     }
 
-    fn refresh(&mut self) -> Result<&[Mount], ProbeError> {
+    fn refresh(&mut self) -> Result<(), ProbeError> {
         let list = self.files.read("proc/self/mountinfo")?;
         if list != self.list {
             self.list = list.into_owned();
-            let entries = reported(&self.list, &self.by_mount_point, &self.by_type);
-            self.mounts = entries.into_iter().filter(is_there).map(Mount::new).collect();
+            let mut entries = reported(&self.list, &self.by_mount_point, &self.by_type, look);
+            self.too_many = entries.len() > DEVICES;
+            entries.truncate(DEVICES);
+            self.mounts = entries.into_iter().map(Mount::new).collect();
         }
-        Ok(&self.mounts)
+        Ok(())
+    }
+
+    /// The space of each. One that cannot be asked, because it is just being unmounted or not ours to see, has none.
+    fn ask(&mut self, failures: &mut Failures) -> Result<Vec<Option<Space>>, ProbeError> {
+        self.refresh()?;
+        let paths = self.mounts.iter().map(|mount| (&mount.which, mount.entry.may_hang()));
+        Ok(self.spaces.ask(paths, failures))
     }
 
     pub(in crate::sampler) fn snapshots(&mut self) -> Vec<FileSystemSnapshot> {
-        self.refresh()
-            .map_or(Vec::new(), |mounts| mounts.iter().filter_map(|mount| mount.entry.ask()).collect())
+        let spaces = self.ask(&mut Failures::default()).unwrap_or_default();
+        let all = self.mounts.iter().zip(spaces);
+        all.filter_map(|(mount, space)| Some(mount.entry.snapshot(space?))).collect()
     }
 }
 
 impl Probe for FileSystems {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        for mount in self.refresh()? {
-            // One that cannot be asked, because it is just being unmounted or not ours to see, is not there.
-            let Some(space) = mount.entry.ask() else { continue };
+        let spaces = self.ask(&mut sample.failures)?;
+        too_many(self.too_many, "file systems", &mut sample.failures);
+        for (mount, space) in self.mounts.iter().zip(spaces) {
+            let Some(space) = space.map(|space| mount.entry.snapshot(space)) else { continue };
             let reserved = space.limit.saturating_sub(space.used).saturating_sub(space.free);
             sample.with(&SYSTEM_FILESYSTEM_LIMIT, count(space.limit), &mount.whole);
             for (bytes, labels) in [space.used, space.free, reserved].into_iter().zip(&mount.states) {
@@ -121,40 +158,76 @@ impl Mount {
     }
 }
 
-/// Whether the path leads to this file system, and not to a single file or to what was mounted over it.
-fn is_there(entry: &Entry) -> bool {
-    let Ok(metadata) = std::fs::metadata(&entry.path) else { return false };
+/// Looks whether the path leads to this file system, and not to what was mounted over it meanwhile.
+fn look(entry: &Entry) -> Found {
+    if entry.may_hang() {
+        // It is asked later, where that holds up nothing else.
+        return Found::Folder;
+    }
+    let Ok(metadata) = std::fs::metadata(&entry.path) else { return Found::Nothing };
     let device = metadata.dev();
     let same = (rustix::fs::major(device), rustix::fs::minor(device)) == entry.device;
     // Those without a block device may give each part of themselves a number.
-    metadata.is_dir() && (same || entry.device.0 == 0)
+    match (same || entry.device.0 == 0, metadata.is_dir()) {
+        (false, _) => Found::Nothing,
+        (true, true) => Found::Folder,
+        (true, false) => Found::File,
+    }
 }
 
-/// What the settings take, each file system once: where all of it is mounted, else at the shortest path.
-fn reported(list: &str, by_mount_point: &NameFilter, by_type: &NameFilter) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for entry in mounts(list).filter_map(Entry::new) {
-        // The later one hides the earlier one.
-        entries.retain(|other| other.path != entry.path);
-        entries.push(entry);
-    }
-    entries.retain(|entry| {
+/// The file systems that are reported, in the order of the list; `look` looks at a mount.
+fn reported(
+    list: &str,
+    by_mount_point: &NameFilter,
+    by_type: &NameFilter,
+    mut look: impl FnMut(&Entry) -> Found,
+) -> Vec<Entry> {
+    let entries: Vec<Entry> = mounts(list).filter_map(Entry::new).collect();
+    let tree = MountTree::new(entries.iter().map(Entry::node));
+    let taken = |entry: &Entry| {
         by_mount_point
             .decide(&entry.path)
             .or_else(|| by_type.decide(&entry.kind))
             .unwrap_or_else(|| entry.is_local())
-    });
-    let mut chosen: Vec<Entry> = Vec::new();
-    for entry in entries {
-        match chosen.iter_mut().find(|other| other.is_same(&entry)) {
-            None => chosen.push(entry),
-            Some(other) if (!entry.whole, entry.path.len()) < (!other.whole, other.path.len()) => {
-                *other = entry
-            }
-            Some(_) => {}
+    };
+    // An automount point has no space, and to ask it for some may mount what is there.
+    let wanted: Vec<bool> = entries
+        .iter()
+        .map(|entry| entry.kind != AUTOMOUNT && taken(entry) && tree.is_reached(entry.node()))
+        .collect();
+    drop(tree);
+    // Mounts of one file system, which have one space.
+    let mut places: HashMap<Identity, usize> = HashMap::new();
+    let mut same: Vec<Vec<Entry>> = Vec::new();
+    for (entry, _) in entries.into_iter().zip(wanted).filter(|(_, wanted)| *wanted) {
+        let place = *places.entry(entry.identity()).or_insert(same.len());
+        match same.get_mut(place) {
+            Some(mounts) => mounts.push(entry),
+            None => same.push(vec![entry]),
         }
     }
-    chosen
+    same.into_iter()
+        .filter_map(|mut mounts| {
+            mounts.sort_by_key(|entry| (entry.read_only, !entry.whole, entry.path.len()));
+            let mut file = None;
+            for entry in mounts {
+                match look(&entry) {
+                    Found::Folder => return Some(entry),
+                    Found::File => _ = file.get_or_insert(entry),
+                    Found::Nothing => {}
+                }
+            }
+            file
+        })
+        .collect()
+}
+
+/// What tells file systems apart.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    Device(u32, u32),
+    /// A subvolume of btrfs has a number of its own, and the device of all.
+    Source(String),
 }
 
 impl Entry {
@@ -163,6 +236,8 @@ impl Entry {
         // The kernel says `none` where there is no source.
         let source = mount.mount_source.as_deref().unwrap_or("none");
         Some(Self {
+            id: mount.mnt_id.into(),
+            parent: mount.pid.into(),
             device: (major.parse().ok()?, minor.parse().ok()?),
             whole: mount.root == "/",
             path: mount.mount_point.to_str()?.to_owned(),
@@ -173,20 +248,27 @@ impl Entry {
         })
     }
 
-    /// Its space in bytes. `None` where it cannot be asked, and for one that holds nothing by nature.
-    fn ask(&self) -> Option<FileSystemSnapshot> {
-        let space = rustix::fs::statvfs(&*self.path).ok().filter(|space| space.f_blocks > 0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-        Some(FileSystemSnapshot {
+    fn node(&self) -> Node<'_> {
+        Node { id: self.id, parent: self.parent, path: &self.path }
+    }
+
+    fn identity(&self) -> Identity {
+        match &*self.kind {
+            "btrfs" => Identity::Source(self.source.clone()),
+            _ => Identity::Device(self.device.0, self.device.1),
+        }
+    }
+
+    fn snapshot(&self, space: Space) -> FileSystemSnapshot {
+        FileSystemSnapshot {
             mount_point: self.path.clone(),
             device: self.source.clone(),
             kind: self.kind.clone(),
             read_only: self.read_only,
-            limit: bytes(space.f_blocks.max(space.f_bfree)),
-            used: bytes(space.f_blocks.saturating_sub(space.f_bfree)),
-            // Some count what is free for all larger than what is free.
-            free: bytes(space.f_bavail.min(space.f_bfree)),
-        })
+            limit: space.limit,
+            used: space.used,
+            free: space.free,
+        }
     }
 
     fn is_local(&self) -> bool {
@@ -197,10 +279,9 @@ impl Entry {
             || LOCAL.contains(&kind)
     }
 
-    /// Whether both are one file system, and have one space.
-    fn is_same(&self, other: &Self) -> bool {
-        // A subvolume has a number of its own, and the device of all.
-        if self.kind == "btrfs" { self.source == other.source } else { self.device == other.device }
+    /// Whether it may take for ever to answer: what has no disk may have a server, or a program.
+    fn may_hang(&self) -> bool {
+        self.device.0 == 0 && !LOCAL.contains(&&*self.kind) && self.path != "/"
     }
 }
 
@@ -211,7 +292,7 @@ mod tests {
     /// Path, device, type and source of what is reported.
     fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
         let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
-        reported(list, &filter(by_mount_point), &filter(by_type))
+        reported(list, &filter(by_mount_point), &filter(by_type), |_| Found::Folder)
             .iter()
             .map(|entry| format!("{} {} {}", entry.path, entry.kind, entry.source))
             .collect()
@@ -273,7 +354,8 @@ mod tests {
     fn the_mount_on_top_counts() {
         let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
         assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
-        assert!(reported(list, &NameFilter::default(), &NameFilter::default())[0].read_only);
+        let none = NameFilter::default();
+        assert!(reported(list, &none, &none, |_| Found::Folder)[0].read_only);
     }
 
     #[test]
@@ -293,23 +375,105 @@ mod tests {
     }
 
     #[test]
-    fn a_file_or_what_lies_beneath_another_mount_is_not_there() {
+    fn p12_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
+        // What the container was given of one volume: three files, a folder that cannot be written, and its data.
+        let list = "600 500 0:55 / / rw - overlay overlay rw
+604 600 254:1 /c/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
+605 600 254:1 /c/1/name /etc/hostname rw - ext4 /dev/vda1 rw
+606 600 254:1 /config /cfg ro - ext4 /dev/vda1 rw
+607 600 254:1 /volumes/data /var/lib/data rw - ext4 /dev/vda1 rw
+608 600 8:1 / /a rw - xfs /dev/sda1 rw
+609 600 8:1 / /a/longer rw - xfs /dev/sda1 rw
+610 600 0:60 / /a rw - tmpfs tmpfs rw
+";
+        let none = NameFilter::default();
+        let files = |entry: &Entry| match entry.path.starts_with("/etc/") {
+            true => Found::File,
+            false => Found::Folder,
+        };
+        let chosen = |list: &str, look: &dyn Fn(&Entry) -> Found| {
+            let chosen = reported(list, &none, &none, look);
+            chosen.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
+        };
+        // `/a` is hidden, and so is what lies on it: `/a/longer` lies on the root, below the one on top.
+        let without = list.replace("609 600", "609 608");
+        assert_eq!(chosen(list, &files), ["/", "/var/lib/data"]);
+        assert_eq!(chosen(&without, &files), ["/", "/var/lib/data"]);
+        // The data are not there, or not ours to see.
+        let missing = |entry: &Entry| match &*entry.path {
+            "/var/lib/data" => Found::Nothing,
+            _ => files(entry),
+        };
+        assert_eq!(chosen(list, &missing), ["/", "/cfg"]);
+        // As `df` shows it: the volume is there, if only in a file.
+        let only_files = list
+            .lines()
+            .filter(|line| line.contains("/etc/"))
+            .fold(String::new(), |text, line| text + line + "\n");
+        assert_eq!(chosen(&only_files, &files), ["/etc/hosts"]);
+        // Left out by name, the others stand for the volume.
+        let filter = NameFilter::new(["!/var/*"]);
+        let kept = reported(list, &filter, &none, files);
+        assert_eq!(kept.last().unwrap().path, "/cfg");
+    }
+
+    #[test]
+    fn p12_automounts_are_not_asked_and_what_they_mount_is() {
+        let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 0:40 / /net rw - autofs auto rw
+3 2 0:41 / /net/a\\040b rw - nfs4 server:/a rw
+4 1 0:42 / /direct rw - autofs auto rw
+5 4 8:2 / /direct rw - xfs /dev/sda2 rw
+";
+        assert_eq!(
+            chosen(list, &[], &["*"]),
+            ["/ ext4 /dev/sda1", "/net/a b nfs4 server:/a", "/direct xfs /dev/sda2"]
+        );
+    }
+
+    #[test]
+    fn p12_the_steps_grow_as_the_list_does() {
+        let steps = |mounts: usize| {
+            let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
+            for mount in 2..mounts {
+                // Volumes of pods: binds of the same disk, and disks of their own.
+                let device = if mount % 2 == 0 { "8:1".to_owned() } else { format!("9:{mount}") };
+                list += &format!("{mount} 1 {device} /v/{mount} /pods/{mount}/volume rw - ext4 /dev/x rw\n");
+            }
+            let none = NameFilter::default();
+            let mut looks = 0;
+            let entries: Vec<_> = mounts_of(&list);
+            let tree = MountTree::new(entries.iter().map(Entry::node));
+            assert!(entries.iter().all(|entry| tree.is_reached(entry.node())));
+            let chosen = reported(&list, &none, &none, |_| {
+                looks += 1;
+                Found::Folder
+            });
+            assert_eq!(looks, chosen.len(), "one look for each");
+            (tree.steps.get() + looks) / mounts
+        };
+        assert_eq!(steps(200), steps(20_000));
+    }
+
+    fn mounts_of(list: &str) -> Vec<Entry> {
+        mounts(list).filter_map(Entry::new).collect()
+    }
+
+    #[test]
+    fn a_folder_a_file_and_what_lies_beneath_another_mount_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = std::fs::metadata(folder.path()).unwrap();
         let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let entry = |path: &Path, device| Entry {
-            device,
-            whole: true,
-            path: path.to_str().unwrap().to_owned(),
-            read_only: false,
-            kind: "ext4".into(),
-            source: "/dev/x".into(),
+        let look = |path: &Path, device: (u32, u32)| {
+            let line =
+                format!("1 0 {}:{} / {} rw - ext4 /dev/x rw", device.0, device.1, path.to_str().unwrap());
+            look(&mounts_of(&line)[0])
         };
-        assert!(is_there(&entry(folder.path(), device)));
-        assert!(!is_there(&entry(&file, device)));
-        assert!(!is_there(&entry(folder.path(), (device.0 + 1, 7))));
-        assert!(!is_there(&entry(&folder.path().join("absent"), device)));
+        assert_eq!(look(folder.path(), device), Found::Folder);
+        assert_eq!(look(&file, device), Found::File);
+        assert_eq!(look(folder.path(), (device.0 + 1, 7)), Found::Nothing);
+        assert_eq!(look(&folder.path().join("absent"), (8, 1)), Found::Nothing);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use procfs::{CpuInfo, FromBufRead};
 
 use crate::sampler::count;
-use crate::sampler::cpu_list::numbers;
+use crate::sampler::cpu_list::online;
 use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
@@ -46,13 +46,13 @@ impl Probe for Processes {
 pub(in crate::sampler) struct Clocks {
     files: Files,
     by_core: bool,
-    /// By the list of those that are online.
-    physical: (String, Option<u64>),
+    /// By those that are online.
+    physical: (Vec<u64>, Option<u64>),
 }
 
 impl Clocks {
     pub(in crate::sampler) fn below(root: &Path, by_core: bool) -> Self {
-        Self { files: Files::below(root), by_core, physical: (String::new(), None) }
+        Self { files: Files::below(root), by_core, physical: (Vec::new(), None) }
     }
 
     /// Every processor and its clock in Hertz.
@@ -72,7 +72,7 @@ impl Clocks {
     }
 
     fn clocks_without_governor(&mut self) -> Option<Vec<(u64, f64)>> {
-        let info = CpuInfo::from_buf_read(self.files.read("proc/cpuinfo").ok()?.as_bytes()).ok()?;
+        let info = CpuInfo::from_buf_read(self.files.read_once("proc/cpuinfo")?.as_bytes()).ok()?;
         let clock = |place| {
             let mhz = info.get_field(place, "cpu MHz")?.parse::<f64>().ok()?;
             let core = info.get_field(place, "processor")?.parse().ok()?;
@@ -86,7 +86,7 @@ impl Clocks {
         let mut physical = 0;
         for core in online {
             let file = format!("sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
-            let siblings = self.files.read(&file).ok()?;
+            let siblings = self.files.read_once(&file)?;
             let first = siblings.split(|sign: char| !sign.is_ascii_digit()).next()?;
             physical += u64::from(first.parse::<u64>().ok()? == *core);
         }
@@ -96,11 +96,10 @@ impl Clocks {
 
 impl Probe for Clocks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let Ok(list) = self.files.read("sys/devices/system/cpu/online") else { return Ok(()) };
-        let list = list.into_owned();
-        let online = numbers(&list);
-        if self.physical.0 != list {
-            self.physical = (list, self.physical(&online));
+        let online = online(&mut self.files);
+        if self.physical.0 != online {
+            let physical = self.physical(&online);
+            self.physical = (online.clone(), physical);
         }
         sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, self.physical.1.map(count));
         let clocks = self.clocks(&online);

@@ -9,6 +9,7 @@ use opentelemetry::metrics::Meter;
 use super::LONGEST;
 use crate::cut::cut;
 use crate::lanes::Lanes;
+use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
 
@@ -120,7 +121,7 @@ impl Recorder {
 /// The `error.type` of a failure that nobody has given one, as the conventions have it.
 const OTHER: &str = "_OTHER";
 /// Kinds of failures that a series tells apart.
-const KINDS: usize = 16;
+const KINDS: usize = FAILURES;
 
 impl Recorders {
     pub(super) fn new<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<Self> {
