@@ -68,7 +68,8 @@ async fn p16_components_and_checks_all_show() {
 
 #[test]
 fn p16_every_span_name_shows_with_each_of_its_failures() {
-    const NAMES: usize = 900;
+    // The name in the code takes the last of 900 places.
+    const NAMES: usize = 899;
     const KINDS: usize = 4;
     let telemetry = pipeline();
     let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
@@ -122,7 +123,7 @@ async fn p16_every_method_with_every_code_and_every_route_shows() {
         series(&text, metric, "") - series(&text, metric, "http_route"),
         methods.len() * codes().count()
     );
-    assert_eq!(series(&text, metric, "http_route"), 1_000 - methods.len() * codes().count() + 1);
+    assert_eq!(series(&text, metric, "http_route"), 1_000 + 1);
     assert_eq!(series(&text, metric, "http_route=\"_OTHER\""), 1, "what is more than a thousand");
 }
 

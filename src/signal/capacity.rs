@@ -56,8 +56,8 @@ pub(crate) fn series(metric: &Metric, span_names: usize) -> Option<usize> {
         // Those that are registered, the host and its GPUs come on top.
         2 * COMPONENTS * STATES
     } else if OF_CALLS.iter().any(|attribute| has(attribute)) {
-        // Those with `_OTHER` come on top.
-        4 * CALLS
+        // Each handle has that many, and those with `_OTHER`.
+        10 * CALLS
     } else if NAMES.iter().any(|attribute| has(attribute)) {
         MADE
     } else {

@@ -188,7 +188,7 @@ fn p14_what_no_device_can_be_is_not_told_and_the_rest_is() {
         ("utilization", "utilization", narrow, 50),
         ("encoder", "encoder_utilization", narrow, 0),
         ("decoder", "decoder_utilization", narrow, 0),
-        ("memory_total", "memory", u64::MAX, 80 << 30),
+        ("memory_total", "memory", u64::MAX, 80_u64 << 30),
         ("memory_used", "memory", u64::MAX, 20 << 30),
         ("memory_used", "memory", 81 << 30, 20 << 30),
         ("memory_reserved", "memory", u64::MAX, 1 << 30),

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::Duration;
 
 use campanile::Telemetry;
 use campanile::health::{ReasonKind, Status};
@@ -68,9 +67,10 @@ fn text(telemetry: &Telemetry, wanted: impl Fn(&str) -> bool) -> String {
 
 /// The values of the series of `metric` that have these texts in their labels.
 fn values(text: &str, metric: &str, labels: &[&str]) -> Vec<f64> {
-    let start = format!("{metric}{{");
     text.lines()
-        .filter(|line| line.starts_with(&start) && labels.iter().all(|label| line.contains(label)))
+        .filter(|line| {
+            line.split(['{', ' ']).next() == Some(metric) && labels.iter().all(|label| line.contains(label))
+        })
         .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
         .collect()
 }
@@ -85,14 +85,14 @@ fn p12_what_df_shows_is_shown() {
     // A mount in a folder with a blank, one that is hidden by another with all that lies on it, one that is mounted a
     // second time, and one that can be reached at a single file only.
     let prepare = r#"
-        mkdir "$ROOT/with blank" "$ROOT/covered" "$ROOT/twice" "$ROOT/away"
+        mkdir "$ROOT/with blank" "$ROOT/covered" "$ROOT/mounted twice" "$ROOT/away"
         mount -t tmpfs -o size=1m spaced "$ROOT/with blank"
         mount -t tmpfs -o size=2m below "$ROOT/covered"
         mkdir "$ROOT/covered/deep"
         mount -t tmpfs -o size=3m deeper "$ROOT/covered/deep"
         mount -t tmpfs -o size=4m above "$ROOT/covered"
         mkdir "$ROOT/covered/deep"
-        mount --bind "$ROOT/with blank" "$ROOT/twice"
+        mount --bind "$ROOT/with blank" "$ROOT/mounted twice"
         mount -t tmpfs -o size=5m file "$ROOT/away"
         echo text > "$ROOT/away/file"; : > "$ROOT/file"
         mount --bind "$ROOT/away/file" "$ROOT/file"
@@ -211,7 +211,7 @@ fn p13_a_process_without_a_descriptor_left_is_read_all_the_same() {
     // But for the clocks and the number of processes, which are read once a minute.
     let lost: Vec<_> = series(&before).difference(&series(&during)).copied().collect();
     assert_eq!(lost, [""; 0]);
-    assert_eq!(values(&during, "process_unix_file_descriptor_count", &[]), [128.0]);
+    assert_eq!(values(&during, "process_unix_file_descriptor", &[]), [128.0]);
     let failed = |text: &str| values(text, "campanile_sampler_failures_total", &[]).iter().sum::<f64>();
     assert_eq!(failed(&during), 0.0, "{during}");
     drop(telemetry);

@@ -1,10 +1,12 @@
 //! What costs more than the rest and changes rarely: how many processes there are, and the clock of the processors.
 //! Once a minute is enough for both.
 
-use std::fs;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use procfs::{CpuInfo, FromBufRead};
+use rustix::fs::Dir;
 
 use crate::sampler::count;
 use crate::sampler::cpu_list::online;
@@ -12,27 +14,42 @@ use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
 
-/// Counts the processes: by their names in `/proc`, none of which is opened.
+/// Counts the processes: by their names in `/proc`, none of which is opened. The folder stays open.
 #[derive(Debug)]
-pub(in crate::sampler) struct Processes(PathBuf);
+pub(in crate::sampler) struct Processes {
+    proc: PathBuf,
+    open: Option<Dir>,
+}
 
 impl Processes {
     pub(in crate::sampler) fn below(root: &Path) -> Self {
-        Self(root.join("proc"))
+        Self { proc: root.join("proc"), open: None }
+    }
+
+    /// How many there are, and whether the first one is among them.
+    fn count(&mut self) -> io::Result<(u64, bool)> {
+        let mut list = match self.open.take() {
+            Some(list) => list,
+            None => Dir::new(File::open(&self.proc)?)?,
+        };
+        list.rewind();
+        let (mut found, mut first) = (0, false);
+        while let Some(entry) = list.read() {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            if let Some(process) = name.and_then(|name| name.parse::<u32>().ok()) {
+                found += 1;
+                first |= process == 1;
+            }
+        }
+        self.open = Some(list);
+        Ok((found, first))
     }
 }
 
 impl Probe for Processes {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let failed = |error| ProbeError(format!("/proc: {error}").into());
-        let (mut found, mut first) = (0, false);
-        for entry in fs::read_dir(&self.0).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) {
-                found += 1;
-                first |= process == 1;
-            }
-        }
+        let (found, first) = self.count().map_err(|error| ProbeError(format!("/proc: {error}").into()))?;
         // Where others' processes are hidden, the first one is too, and the number says nothing.
         if first {
             sample.value(&SYSTEM_PROCESSES, count(found));
@@ -72,7 +89,7 @@ impl Clocks {
     }
 
     fn clocks_without_governor(&mut self) -> Option<Vec<(u64, f64)>> {
-        let info = CpuInfo::from_buf_read(self.files.read_once("proc/cpuinfo")?.as_bytes()).ok()?;
+        let info = CpuInfo::from_buf_read(self.files.read("proc/cpuinfo").ok()?.as_bytes()).ok()?;
         let clock = |place| {
             let mhz = info.get_field(place, "cpu MHz")?.parse::<f64>().ok()?;
             let core = info.get_field(place, "processor")?.parse().ok()?;
@@ -130,7 +147,10 @@ mod tests {
             ("proc/9x", ""),
             ("proc/stat", ""),
         ]);
-        assert_eq!(read(&mut Processes::below(root.path())), [(SYSTEM_PROCESSES.name.to_owned(), 2.0)]);
+        let mut processes = Processes::below(root.path());
+        assert_eq!(read(&mut processes), [(SYSTEM_PROCESSES.name.to_owned(), 2.0)]);
+        std::fs::create_dir(root.path().join("proc/99")).unwrap();
+        assert_eq!(read(&mut processes), [(SYSTEM_PROCESSES.name.to_owned(), 3.0)]);
         let hidden = tree(&[("proc/17/", "")]);
         assert_eq!(read(&mut Processes::below(hidden.path())), []);
         assert!(Processes::below(&root.path().join("absent")).sample(&mut Sample::default()).is_err());
