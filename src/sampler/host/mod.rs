@@ -16,14 +16,10 @@ mod filters;
 mod machine;
 mod memory;
 #[cfg(target_os = "linux")]
-mod mount_tree;
-#[cfg(target_os = "linux")]
 mod network;
 mod settings;
 #[cfg(target_os = "linux")]
 mod slow;
-#[cfg(target_os = "linux")]
-mod space;
 
 use std::sync::Arc;
 use std::time::Duration;
