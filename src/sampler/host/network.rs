@@ -264,7 +264,6 @@ mod tests {
         assert_eq!(received(4_000_000_000_000).await, 4_000_000_000_000);
         assert_eq!(received(700).await, 4_000_000_000_000);
         assert_eq!(received(1_700).await, 4_000_000_001_000);
-        drop(received);
         let (root, mut networks) = self::networks(&["eth0"], &[], &[]);
         let mut received = async |bytes: u64| {
             write(&root, "proc/net/dev", &format!("eth0: {bytes} 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n"));
