@@ -4,6 +4,7 @@
 //! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are
 //! collected too. Only durations are pushed, through a recorder that is bound to the current pipeline.
 
+pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]

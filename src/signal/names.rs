@@ -167,6 +167,8 @@ metrics! {
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
         "How long exports took, failed or not, waits and repetitions included.";
+    METRICS_OVERFLOWED "campanile.telemetry.metrics.overflowed" Counter "{instrument}" []
+        "Instruments of which more series came than are kept, each once; what is more is counted together, as `otel.metric.overflow`, and a log line names each.";
     PROMETHEUS_COLLISIONS "campanile.telemetry.prometheus.collisions" Counter "{collision}" ["kind"]
         "Names, labels, series and descriptions that were the same for Prometheus, each once; a log line names each.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
@@ -208,7 +210,7 @@ metrics! {
     SYSTEM_LOAD "campanile.system.load" Gauge "{thread}" ["period"]
         "Load average over 1m, 5m and 15m.";
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
-        "Memory by state.";
+        "Memory by state; used is what is not available, as `free` has it.";
     SYSTEM_MEMORY_LIMIT "system.memory.limit" UpDownCounter "By" []
         "Memory of the machine.";
     SYSTEM_MEMORY_UTILIZATION "system.memory.utilization" Gauge "1" ["system.memory.state"]
@@ -383,6 +385,6 @@ metrics! {
         "How old the last good sample of a source is; its values are reported for three intervals.";
     SAMPLER_DURATION "campanile.sampler.duration" Gauge "s" ["source"]
         "How long the last sample of a source took.";
-    SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source"]
-        "Samples of a source that failed.";
+    SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source" "part"]
+        "Samples of a source that failed, or of which a part failed, such as a file: then that is named.";
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::capacity::COMPONENTS;
 use super::minute::{Calls, Minute};
 use crate::clock::{self, Tick, nanos};
 use crate::per_thread::PerThread;
@@ -26,7 +27,7 @@ pub(crate) struct Vitals {
 
 impl Vitals {
     /// Further components share the last one, named `other`.
-    pub(crate) const CAPACITY: usize = 1_000;
+    pub(crate) const CAPACITY: usize = COMPONENTS;
 
     /// The vital signs of the component `name`.
     pub(crate) fn component(&self, name: &str) -> Arc<Vital> {

@@ -13,7 +13,7 @@ use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The most combinations of one side. The others share one, whose free attribute is `_OTHER`.
-const CAPACITY: usize = 1_000;
+const CAPACITY: usize = signal::capacity::CALLS;
 
 type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 

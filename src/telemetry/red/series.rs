@@ -9,6 +9,7 @@ use opentelemetry::metrics::Meter;
 use super::LONGEST;
 use crate::cut::cut;
 use crate::per_thread::PerThread;
+use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
 
@@ -120,7 +121,7 @@ impl Recorder {
 /// The `error.type` of a failure without a type, by the conventions.
 const OTHER: &str = "_OTHER";
 /// The maximum number of types of failures per series.
-const KINDS: usize = 16;
+const KINDS: usize = FAILURES;
 
 impl Recorders {
     pub(super) fn new<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<Self> {
