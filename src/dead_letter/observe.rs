@@ -7,9 +7,9 @@ use super::core::Core;
 use super::snapshot::{DropReason, QueueSnapshot};
 use crate::moment;
 use crate::signal::{
-    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
-    LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
-    Sign, Source,
+    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_LOST, LETTERS_OLDEST,
+    LETTERS_PARKED, LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH,
+    LETTERS_SPILLED, LETTERS_STORE_REPAIRS, Sign, Source,
 };
 use crate::store::{Depth, SpillReason};
 
@@ -23,6 +23,8 @@ impl Core {
         snapshot.bytes = depth.bytes;
         snapshot.spilled = depth.spilled;
         snapshot.file_size = depth.file_size;
+        snapshot.lost = depth.lost;
+        snapshot.store_repairs = depth.repairs;
         snapshot
     }
 
@@ -59,6 +61,8 @@ impl Source for Core {
         emit(&LETTERS_REDRIVEN, snapshot.redriven as f64, &[queue, ("outcome", "success")]);
         emit(&LETTERS_REDRIVEN, snapshot.redrive_failures as f64, &[queue, ("outcome", "failure")]);
         emit(&LETTERS_SET_ASIDE, snapshot.set_aside as f64, &[queue]);
+        emit(&LETTERS_LOST, snapshot.lost as f64, &[queue]);
+        emit(&LETTERS_STORE_REPAIRS, snapshot.store_repairs as f64, &[queue]);
         for reason in DropReason::ALL {
             emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
         }

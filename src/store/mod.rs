@@ -195,4 +195,8 @@ pub struct Depth {
     pub evicted: u64,
     /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
     pub file_size: Option<u64>,
+    /// How often this process found that a part of the queue was lost, and put what is left in order.
+    pub repairs: u64,
+    /// Entries that it found lost then, in whole or in part.
+    pub lost: u64,
 }

@@ -8,8 +8,10 @@ mod cluster;
 mod contract;
 mod crash;
 mod flow;
+mod full;
 #[path = "../support/long.rs"]
 mod long;
+mod losses;
 mod orders;
 mod outage;
 mod secrets;

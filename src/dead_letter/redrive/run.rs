@@ -284,8 +284,8 @@ impl<'a> Run<'a> {
 
     fn write_and_hold(&mut self, cx: &mut Context<'_>) -> bool {
         let mut news = false;
-        if let Poll::Ready((ends, written)) = self.settling.poll(cx) {
-            self.written(&ends, written);
+        if let Poll::Ready(written) = self.settling.poll(cx) {
+            self.written(written);
             news = true;
         }
         match self.pages.poll(cx) {
