@@ -39,6 +39,8 @@ mod settings;
 #[cfg(feature = "sqlite")]
 mod spill;
 #[cfg(feature = "sqlite")]
+mod spill_identity;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_contract;
@@ -51,7 +53,11 @@ mod sqlite_model;
 #[cfg(feature = "sqlite")]
 mod sqlite_processes;
 #[cfg(all(feature = "sqlite", unix))]
+mod sqlite_replaced;
+#[cfg(all(feature = "sqlite", unix))]
 mod sqlite_rights;
+#[cfg(feature = "sqlite")]
+mod sqlite_visitors;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

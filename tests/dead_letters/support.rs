@@ -89,7 +89,7 @@ pub(crate) enum Mood {
 
 #[derive(Clone, Debug)]
 pub(crate) struct MoodyStore {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn Store>,
     mood: Arc<Mutex<Mood>>,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
@@ -101,8 +101,13 @@ pub(crate) struct MoodyStore {
 
 impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
+        Self::over(MemoryStore::default(), mood)
+    }
+
+    /// One whose letters are in another store.
+    pub(crate) fn over(store: impl Store, mood: Mood) -> Self {
         Self {
-            inner: Arc::default(),
+            inner: Arc::new(store),
             mood: Arc::new(Mutex::new(mood)),
             settles: Arc::new(AtomicBool::new(true)),
             settle_time: Arc::default(),

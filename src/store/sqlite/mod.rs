@@ -10,11 +10,15 @@ mod file;
 mod job;
 mod log;
 mod open;
+mod open_file;
+mod place;
 mod readers;
+mod registry;
 mod report;
 mod rows;
 mod schema;
 mod search;
+mod seat;
 mod tally;
 mod tidy;
 mod writer;
@@ -26,12 +30,15 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+
+pub(crate) use self::open_file::Leaving;
+#[cfg(feature = "checks")]
+pub(crate) use self::registry::is_replaced;
 
 use self::change::Change;
-use self::depths::Depths;
-use self::job::{Job, Task};
-use self::readers::Readers;
+use self::job::Task;
+use self::open_file::OpenFile;
 use self::search::Search;
 use super::error::Kind;
 use super::group::first_minute;
@@ -74,10 +81,8 @@ const BYTES: u64 = 4_096;
 #[derive(Clone)]
 pub struct SqliteStore {
     path: Arc<Path>,
-    // Before the jobs: the writer must be the last to let go of the file, to clear its log away.
-    readers: Arc<Readers>,
-    jobs: mpsc::Sender<Box<dyn Job>>,
-    depths: Arc<Depths>,
+    /// All handles on one file in this process have the same.
+    file: Arc<OpenFile>,
 }
 
 impl SqliteStore {
@@ -98,17 +103,37 @@ impl SqliteStore {
             Ok(absolute) => absolute.into(),
             Err(error) => return Err(open::unwritable(&path, error)),
         };
-        let (jobs, inbox) = mpsc::channel(WAITING);
         let (opened, answer) = oneshot::channel();
         let at = Arc::clone(&path);
         std::thread::Builder::new()
             .name("campanile-letters".to_owned())
-            .spawn(move || writer::run(&at, inbox, opened))
+            .spawn(move || writer::run(at, opened))
             .map_err(|error| {
                 StoreError::new(Kind::Other, "cannot start the thread that writes letters").with_source(error)
             })?;
-        let (reader, depths) = answer.await.map_err(|_| closed(&path))??;
-        Ok(Self { readers: Readers::new(Arc::clone(&path), reader), path, jobs, depths })
+        let file = answer.await.map_err(|_| closed(&path))??;
+        let store = Self { path, file };
+        store.look().await?;
+        Ok(store)
+    }
+
+    /// Whether both keep letters in the same file, whatever they call it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+    }
+
+    /// Says that letters are on their way to another store, until what this gives is dropped.
+    pub(crate) fn leaving(&self, ids: Vec<LetterId>) -> Leaving {
+        Leaving::new(Arc::clone(&self.file), ids)
+    }
+
+    /// Sees to it that what is read next is in the file that is at the path now.
+    async fn look(&self) -> Result<(), StoreError> {
+        if self.file.shared.stands() {
+            return Ok(());
+        }
+        // The writer looks after each commit.
+        self.write(0, |_| Ok(()), Task::fleeting).await
     }
 
     /// The file, as an absolute path.
@@ -130,7 +155,7 @@ impl SqliteStore {
     {
         let (reply, answer) = oneshot::channel();
         let task = Box::new(set(Task::new(weight, work, reply)));
-        self.jobs.send(task).await.map_err(|_| closed(&self.path))?;
+        self.file.jobs.send(task).await.map_err(|_| closed(&self.path))?;
         answer.await.map_err(|_| closed(&self.path))?
     }
 
@@ -138,10 +163,11 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = self.readers.permit().await.ok_or_else(|| closed(&self.path))?;
+        self.look().await?;
+        let permit = self.file.shared.readers.permit().await.ok_or_else(|| closed(&self.path))?;
         // A handle of its own, so that the writer outlives a read that nobody waits for any more.
         let store = self.clone();
-        let read = move || store.readers.read(permit, read);
+        let read = move || store.file.shared.readers.read(permit, read);
         match Handle::try_current() {
             Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|_| closed(&self.path))?,
             Err(_) => read(),
@@ -149,14 +175,22 @@ impl SqliteStore {
     }
 }
 
+/// Why a letter of the spill cannot be put where it comes from.
+const LEADS_BACK: &str = "the store of this spill is the spill itself, by another way; give the spill a file of its own";
+
 fn closed(path: &Path) -> StoreError {
     StoreError::new(Kind::Closed, format!("the letters in `{}` have been closed", path.display()))
 }
 
 impl Store for SqliteStore {
     fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
-        let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
-        Box::pin(self.write(weight, move |change| change.put(&entry, limits), Task::optional))
+        Box::pin(async move {
+            if self.file.is_leaving(entry.id) {
+                return Err(StoreError::new(Kind::Setting, LEADS_BACK));
+            }
+            let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
+            self.write(weight, move |change| change.put(&entry, limits), Task::optional).await
+        })
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
@@ -266,7 +300,7 @@ impl Store for SqliteStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        self.depths.of(queue)
+        self.file.shared.depths.of(queue)
     }
 }
 
