@@ -8,6 +8,7 @@ mod bodies;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+mod disk_emptied;
 mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -31,6 +32,7 @@ mod redrive_http;
 #[cfg(feature = "sqlite")]
 mod redrive_sqlite;
 mod redrive_stack;
+mod redrive_unrecorded;
 #[cfg(all(feature = "http", feature = "sqlite"))]
 mod secrets;
 #[cfg(feature = "http")]

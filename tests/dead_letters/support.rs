@@ -93,6 +93,8 @@ pub(crate) struct MoodyStore {
     mood: Arc<Mutex<Mood>>,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
+    /// How many of those that failed again it takes at once, where removals are taken.
+    pub(crate) failures_taken: Arc<AtomicU64>,
     /// How long it takes to write that down, in milliseconds.
     settle_time: Arc<AtomicU64>,
     /// How long it takes to prolong a lease, in milliseconds.
@@ -110,6 +112,7 @@ impl MoodyStore {
             inner: Arc::new(store),
             mood: Arc::new(Mutex::new(mood)),
             settles: Arc::new(AtomicBool::new(true)),
+            failures_taken: Arc::new(AtomicU64::new(u64::MAX)),
             settle_time: Arc::default(),
             renew_time: Arc::default(),
         }
@@ -205,7 +208,9 @@ impl Store for MoodyStore {
     }
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-        if self.settles.load(Ordering::SeqCst) {
+        let failures = settled.iter().filter(|settled| matches!(settled, Settled::Failed(_))).count() as u64;
+        let taken = failures <= self.failures_taken.load(Ordering::SeqCst);
+        if self.settles.load(Ordering::SeqCst) && taken {
             Box::pin(async move {
                 let time = self.settle_time.load(Ordering::SeqCst);
                 if time > 0 {

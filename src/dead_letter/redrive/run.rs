@@ -371,7 +371,7 @@ impl Drop for Run<'_> {
                 held.extend(claiming.await.unwrap_or_default().iter().map(|entry| entry.id));
             }
             settled.extend(held.into_iter().map(Settled::Released));
-            let _ = settling::write(&core, owner, settled).await;
+            let _ = settling::write(&core, owner, settled, &Arc::default()).await;
         });
         self.core.redrives.leave(leftover);
     }

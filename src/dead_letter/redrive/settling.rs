@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(super) struct Settling {
     /// The bytes of those that wait.
     bytes: u64,
     writing: Option<Writing>,
+    /// Whether the write that is under way has failed before.
+    in_trouble: Arc<AtomicBool>,
 }
 
 /// A write that is under way.
@@ -70,7 +73,14 @@ struct Writing {
 
 impl Settling {
     pub(super) fn new(core: &Arc<Core>, owner: Owner) -> Self {
-        Self { core: Arc::clone(core), owner, waiting: Vec::new(), bytes: 0, writing: None }
+        Self {
+            core: Arc::clone(core),
+            owner,
+            waiting: Vec::new(),
+            bytes: 0,
+            writing: None,
+            in_trouble: Arc::default(),
+        }
     }
 
     pub(super) fn push(&mut self, settled: Settled, end: End) {
@@ -78,9 +88,9 @@ impl Settling {
         self.waiting.push((settled, end));
     }
 
-    /// Whether no more letters should end for now.
+    /// Whether no more letters should end for now: each that gets through while the store takes nothing is sent twice.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= BATCH || self.bytes >= BYTES
+        self.waiting.len() >= BATCH || self.bytes >= BYTES || self.in_trouble.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -115,7 +125,8 @@ impl Settling {
             })
             .unzip();
         self.bytes -= settled.iter().map(bytes).sum::<u64>();
-        self.writing = Some(Writing { ends, answer: write(&self.core, self.owner, settled) });
+        self.writing =
+            Some(Writing { ends, answer: write(&self.core, self.owner, settled, &self.in_trouble) });
     }
 
     /// The write that is under way, and what waits for the next; none of it is here any more.
@@ -134,24 +145,23 @@ fn bytes(settled: &Settled) -> u64 {
 }
 
 /// Writes to the store, whoever holds the answer.
-pub(super) fn write(core: &Arc<Core>, owner: Owner, settled: Vec<Settled>) -> Answer {
+pub(super) fn write(
+    core: &Arc<Core>,
+    owner: Owner,
+    settled: Vec<Settled>,
+    in_trouble: &Arc<AtomicBool>,
+) -> Answer {
     let store = Writer { core: Arc::clone(core), owner };
+    let in_trouble = Arc::clone(in_trouble);
     Box::pin(async move {
         // The store keeps what it is given, and it may be needed again.
         if store.settle(settled.clone()).await.is_ok() {
             return None;
         }
-        let is_small = |settled: &Settled| matches!(settled, Settled::Delivered(_) | Settled::Released(_));
-        let (small, rest): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_small);
-        let refused = store.insist(small).await;
-        if refused.is_some() {
-            // A store that removes nothing takes nothing.
-            return and(refused, rest);
-        }
-        match store.insist(rest.clone()).await {
-            Some((all, _)) if all.len() > 1 => store.one_by_one(rest).await,
-            refused => refused,
-        }
+        in_trouble.store(true, Ordering::Relaxed);
+        let refused = store.in_parts(settled).await;
+        in_trouble.store(false, Ordering::Relaxed);
+        refused
     })
 }
 
@@ -171,6 +181,21 @@ impl Writer {
     async fn settle(&self, settled: Vec<Settled>) -> Result<Vec<bool>, StoreError> {
         let core = &self.core;
         core.ask(Operation::Settle, |store| store.settle(&core.name, self.owner, settled)).await
+    }
+
+    /// Tries a write again that has failed.
+    async fn in_parts(&self, settled: Vec<Settled>) -> Refused {
+        let is_small = |settled: &Settled| matches!(settled, Settled::Delivered(_) | Settled::Released(_));
+        let (small, rest): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_small);
+        let refused = self.insist(small).await;
+        if refused.is_some() {
+            // A store that removes nothing takes nothing.
+            return and(refused, rest);
+        }
+        match self.insist(rest.clone()).await {
+            Some((all, _)) if all.len() > 1 => self.one_by_one(rest).await,
+            refused => refused,
+        }
     }
 
     /// Tries a few times.

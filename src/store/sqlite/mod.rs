@@ -15,6 +15,7 @@ mod place;
 mod readers;
 mod registry;
 mod report;
+mod reserve;
 mod rows;
 mod schema;
 mod search;
@@ -24,6 +25,7 @@ mod tidy;
 mod writer;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -54,6 +56,9 @@ const WAITING: usize = 1_024;
 /// Letters that are removed in one transaction, so that nobody who parks waits for a million of them to go.
 const PART: usize = 1_000;
 
+/// Letters that are removed in one transaction where there is little room for its log.
+const FEW: usize = 16;
+
 /// Bytes that cost a commit about as much as one letter more.
 const BYTES: u64 = 4_096;
 
@@ -61,6 +66,10 @@ const BYTES: u64 = 4_096;
 ///
 /// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
 /// machine and user may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+///
+/// A file beside it, whose name ends in `-reserve`, keeps room on the disk: as much as the log takes, 512 KiB at least.
+/// When there is no more, no letter is parked, and that room is for what claims, removes and changes letters. A backup does
+/// not need it, and it may be removed.
 ///
 /// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
 /// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
@@ -176,7 +185,8 @@ impl SqliteStore {
 }
 
 /// Why a letter of the spill cannot be put where it comes from.
-const LEADS_BACK: &str = "the store of this spill is the spill itself, by another way; give the spill a file of its own";
+const LEADS_BACK: &str =
+    "the store of this spill is the spill itself, by another way; give the spill a file of its own";
 
 fn closed(path: &Path) -> StoreError {
     StoreError::new(Kind::Closed, format!("the letters in `{}` have been closed", path.display()))
@@ -189,7 +199,8 @@ impl Store for SqliteStore {
                 return Err(StoreError::new(Kind::Setting, LEADS_BACK));
             }
             let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
-            self.write(weight, move |change| change.put(&entry, limits), Task::optional).await
+            let set = |task: Task<_, _>| task.optional().growing();
+            self.write(weight, move |change| change.put(&entry, limits), set).await
         })
     }
 
@@ -250,28 +261,51 @@ impl Store for SqliteStore {
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
         let (queue, now): (Arc<str>, SystemTime) = (queue.into(), moment::now());
-        let weight = settled.len();
-        let work = move |change: &mut Change<'_>| change.settle(&queue, owner, &settled, now);
-        Box::pin(self.write(weight, work, |task| task))
+        let (letters, settled): (usize, Arc<[Settled]>) = (settled.len(), settled.into());
+        let settle = move |some: Range<usize>| {
+            let (queue, settled, weight) = (Arc::clone(&queue), Arc::clone(&settled), some.len());
+            let work = move |change: &mut Change<'_>| {
+                change.settle(&queue, owner, settled.get(some.clone()).unwrap_or_default(), now)
+            };
+            self.write(weight, work, |task| task)
+        };
+        Box::pin(async move {
+            match settle(0..letters).await {
+                Err(error) if error.is_disk_full() && letters > FEW => {}
+                done => return done,
+            }
+            // A few at a time may do with the room that there is.
+            let mut done = Vec::with_capacity(letters);
+            for from in (0..letters).step_by(FEW) {
+                done.extend(settle(from..letters.min(from + FEW)).await?);
+            }
+            Ok(done)
+        })
     }
 
     fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
         let queue: Arc<str> = queue.into();
         Box::pin(async move {
             let mut left = record.filter.clone();
-            let mut of = Err(record.clone());
+            let (mut of, mut most) = (Err(record.clone()), PART);
             loop {
                 let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
                 let work = move |change: &mut Change<'_>| {
-                    change.purge(&queue, &filter, PART, known.as_ref().copied())
+                    change.purge(&queue, &filter, most, known.as_ref().copied())
                 };
-                let part = self.write(PART, work, |task| task).await?;
+                let part = match self.write(most, work, |task| task).await {
+                    Err(error) if error.is_disk_full() && most > FEW => {
+                        most = FEW;
+                        continue;
+                    }
+                    part => part?,
+                };
                 record.purged += part.purged;
                 let purged = usize::try_from(part.purged).unwrap_or(usize::MAX);
                 left.limit = left.limit.map(|limit| limit.saturating_sub(purged));
                 left.up_to = part.up_to;
                 of = Ok(part.record);
-                if purged < PART {
+                if purged < most {
                     return Ok(record);
                 }
             }
@@ -286,13 +320,19 @@ impl Store for SqliteStore {
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
         let queue: Arc<str> = queue.into();
         Box::pin(async move {
-            let mut expired = 0;
+            let (mut expired, mut most) = (0, PART);
             loop {
                 let queue = Arc::clone(&queue);
-                let work = move |change: &mut Change<'_>| change.expire(&queue, now, PART);
-                let part = self.write(PART, work, |task| task).await?;
+                let work = move |change: &mut Change<'_>| change.expire(&queue, now, most);
+                let part = match self.write(most, work, |task| task).await {
+                    Err(error) if error.is_disk_full() && most > FEW => {
+                        most = FEW;
+                        continue;
+                    }
+                    part => part?,
+                };
                 expired += part;
-                if part < PART as u64 {
+                if part < most as u64 {
                     return Ok(expired);
                 }
             }

@@ -178,6 +178,14 @@ pub(super) fn refused(path: &Path, why: &str) -> StoreError {
     StoreError::new(Kind::Unwritable, message)
 }
 
+pub(super) fn no_room(path: &Path, doing: &str) -> StoreError {
+    let shown = path.display();
+    let message = format!(
+        "cannot {doing} `{shown}`: there is no room on its disk; make some, or send or purge letters"
+    );
+    StoreError::new(Kind::DiskFull, message)
+}
+
 /// What an error of SQLite means for the one who reads it.
 pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
     let shown = path.display();
@@ -194,9 +202,7 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> Store
                 "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
             ),
         ),
-        Some(ErrorCode::DiskFull) => {
-            (Kind::DiskFull, format!("cannot {doing} `{shown}`: there is no room on its disk; make some"))
-        }
+        Some(ErrorCode::DiskFull) => return no_room(path, doing).with_source(error),
         _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
     };
     StoreError::new(kind, message).with_source(error)

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 
 use super::log::Log;
 use super::place::{FileId, Files, Gone};
+use super::reserve::Reserve;
 use super::{open, tidy};
 use crate::store::StoreError;
 use crate::store::error::Kind;
@@ -18,6 +19,7 @@ const TRIES: u32 = 3;
 pub(super) struct Seat {
     pub(super) connection: Connection,
     pub(super) log: Log,
+    pub(super) reserve: Reserve,
     pub(super) files: Arc<Files>,
 }
 
@@ -31,7 +33,7 @@ impl Seat {
             let connection = open::writer(path)?;
             let files = Files::at(path).map_err(failed)?;
             let log = Log::open(files.log()).map_err(failed)?;
-            let seat = Self { connection, log, files: Arc::new(files) };
+            let seat = Self { connection, log, reserve: Reserve::open(path), files: Arc::new(files) };
             if *seat.files.database() == before && seat.files.look().is_ok() {
                 return Ok(seat);
             }
@@ -52,7 +54,8 @@ impl Seat {
             // the log may be gone.
             let emptied = tidy::empty(&self.connection);
             if gone == Gone::Companion && !matches!(emptied, Ok(true)) {
-                let error = StoreError::new(Kind::Locked, "the log of the letters was removed, and others read it");
+                let error =
+                    StoreError::new(Kind::Locked, "the log of the letters was removed, and others read it");
                 return Err((self, error));
             }
         }

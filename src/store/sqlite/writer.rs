@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +18,7 @@ use super::readers::Readers;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
-use super::{WAITING, open, registry, rows};
+use super::{WAITING, open, registry, reserve, rows};
 use crate::store::error::Kind;
 use crate::store::{Depth, StoreError};
 use crate::sync::Mutex;
@@ -28,6 +28,9 @@ const GROUP: usize = 256;
 
 /// The most letters in one commit, if it is of more than one job.
 const LETTERS: usize = 1_024;
+
+/// Bytes of the log that a letter takes beside its own, at most.
+const PER_LETTER: u64 = 8 * 1024;
 
 /// Commits between two looks at a file that is never left alone for long enough to be tidied.
 const BUSY: u32 = 256;
@@ -91,7 +94,11 @@ fn open_or_join(path: Arc<Path>) -> Result<Opened, StoreError> {
     if let Some(file) = held.upgrade() {
         return Ok(Opened::There(file));
     }
-    let seat = Seat::open(&path)?;
+    let seat = match Seat::open(&path) {
+        // Opening takes some room too.
+        Err(error) if error.is_disk_full() && reserve::release(&path) => Seat::open(&path)?,
+        seat => seat?,
+    };
     let reader = open::reader(&path)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StoreError::other)?;
@@ -178,6 +185,11 @@ impl Writer {
                 _ => Tidy::Done,
             };
             self.untidy = !matches!(tidied, Tidy::Done);
+            if let Some(seat) = &mut self.seat
+                && !self.untidy
+            {
+                seat.reserve.shrink();
+            }
             self.quiet = tidied.pause();
             self.shared.depths.weigh(&self.shared.path);
         }
@@ -185,7 +197,24 @@ impl Writer {
 
     /// Commits a group and answers each of its jobs.
     fn write(&mut self, group: &mut Vec<Box<dyn Job>>) {
-        let error = match self.commit(group) {
+        // What was taken in need comes back before anything else takes room.
+        let grown: usize = group.iter().filter(|job| job.grows()).map(|job| job.weight()).sum();
+        if let Some(seat) = &mut self.seat
+            && !seat.reserve.covers(seat.log.size().saturating_add(grown as u64 * PER_LETTER))
+        {
+            self.refuse_growing(group, None);
+        }
+        if group.is_empty() {
+            return;
+        }
+        let mut committed = self.commit(group);
+        if let Err(Failed::Commit(error)) = &committed
+            && is_full(error)
+        {
+            self.refuse_growing(group, committed.err());
+            committed = self.commit_in_need(group);
+        }
+        let error = match committed {
             Ok(()) => {
                 for job in group.drain(..) {
                     job.answer(Ok(()));
@@ -205,6 +234,50 @@ impl Writer {
         };
         for job in group.drain(..) {
             job.answer(Err(error.again()));
+        }
+    }
+
+    /// Answers the jobs of a group that take room, of which there is none.
+    fn refuse_growing(&self, group: &mut Vec<Box<dyn Job>>, why: Option<Failed>) {
+        let error = match why {
+            Some(Failed::Commit(error)) => open::explain(&self.shared.path, "write to", error),
+            Some(Failed::File(error)) => error,
+            None => open::no_room(&self.shared.path, "write to"),
+        };
+        for job in group.extract_if(.., |job| job.grows()) {
+            job.answer(Err(error.again()));
+        }
+    }
+
+    /// Commits a group although the disk is full, with the room that can be had: that of the log, and the reserve.
+    fn commit_in_need(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        self.empty_log();
+        match self.commit(group) {
+            Err(Failed::Commit(error)) if is_full(&error) => {
+                if !self.seat.as_mut().is_some_and(|seat| seat.reserve.release()) {
+                    return Err(Failed::Commit(error));
+                }
+            }
+            committed => return committed,
+        }
+        self.empty_log();
+        let committed = self.commit(group);
+        // In the file it takes no room that is not there already, so that the reserve is back for the next one.
+        self.empty_log();
+        if let Some(seat) = &mut self.seat {
+            seat.reserve.covers(0);
+        }
+        committed
+    }
+
+    fn empty_log(&self) {
+        if let Some(seat) = &self.seat
+            && seat.files.look().is_ok()
+        {
+            let _ = tidy::truncate(&seat.connection);
         }
     }
 
@@ -237,7 +310,8 @@ impl Writer {
             }
             return Ok(());
         }
-        let message = format!("cannot write to `{}`: it is replaced again and again", self.shared.path.display());
+        let message =
+            format!("cannot write to `{}`: it is replaced again and again", self.shared.path.display());
         Err(Failed::File(StoreError::new(Kind::Unwritable, message)))
     }
 
@@ -317,6 +391,12 @@ fn depths(connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
         }
     }
     Ok(depths)
+}
+
+/// Whether there was no room on the disk, or the log may not be any larger.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE)
 }
 
 /// Whether an error concerns the job alone, not the file.
