@@ -25,6 +25,8 @@ local function number(text)
     return text and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
+-- How many letters there are, and the sum of their bytes, if it is known.
+local count_before, bytes_before
 -- Whether the sum of bytes can be added to: it is one, or there is no letter.
 local summed
 
@@ -35,7 +37,8 @@ do
     local groups, entries, bytes = probe(GROUPS, 'HLEN'), probe(STREAM, 'XLEN'), probe(BYTES, 'GET')
     if foreign then return redis.error_reply('WRONGTYPE ' .. foreign) end
     n = n or 0
-    summed = number(bytes) ~= nil or (not bytes and n == 0)
+    count_before, bytes_before = n, number(bytes)
+    summed = bytes_before ~= nil or (not bytes and n == 0)
     if (metas or n) ~= n or (heads or n) ~= n or (bodies or 0) > n or (members or 4 * n) ~= 4 * n or (dues or n) ~= n
         or (expiries or 0) > n or (entries or n) ~= n or (groups and ((groups == 0) ~= (n == 0) or groups > n))
         or not summed or (n == 0 and bytes and bytes ~= '0') then
@@ -54,9 +57,8 @@ end
 local function parse(meta)
     local l = {}
     l.sid, l.kind, l.print, l.first, l.last, l.due, l.expires, l.aside, l.size, l.component =
-        string.match(meta, '^([%d%-]*)|([^|]*)|(%x+)|(%d+)|(%d+)|(%d*)|(%d*)|([01])|(%d+)|(.*)$')
-    if l.sid and #l.print <= 16 and #l.first <= 19 and #l.last <= 19 and #l.size <= 15
-        and (l.sid == '' or string.find(l.sid, '^%d+%-%d+$')) then return l end
+        string.match(meta, '^(%d*%-?%d*)|([^|]*)|(%x+)|(%d+)|(%d+)|(%d*)|(%d*)|([01])|(%d+)|(.*)$')
+    if l.sid and #l.print <= 16 and #l.first <= 19 and #l.last <= 19 and #l.size <= 15 then return l end
 end
 
 -- What is known of a letter, less its place in the stream.

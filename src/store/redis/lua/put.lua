@@ -5,8 +5,7 @@ if redis.call('HEXISTS', META, id) == 1 then return {stands(), 'kept', 0} end
 local l = parse('|' .. rest)
 local size, evicted = tonumber(l.size), 0
 -- Where the sum of bytes is lost, what is known of it counts.
-local before = stands()
-local count, bytes = before[1], tonumber(before[2])
+local count, bytes = count_before, bytes_before or tonumber(stands()[2])
 while count >= capacity or bytes + size > most do
     -- Dropping all others would not make room for one that is larger than all there is.
     if not drops or size > most or count == 0 then return {stands(), 'full', evicted} end
