@@ -14,6 +14,9 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "sqlite")]
+#[path = "../support/kill.rs"]
+mod kill;
 mod letters;
 #[path = "../support/long.rs"]
 mod long;
