@@ -59,7 +59,7 @@ mod sqlite_processes;
 mod sqlite_replaced;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite_rights;
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", unix))]
 mod sqlite_visitors;
 #[path = "../support/store.rs"]
 mod store_checks;

@@ -8,6 +8,8 @@ mod cluster;
 mod contract;
 mod crash;
 mod flow;
+#[path = "../support/kill.rs"]
+mod kill;
 #[path = "../support/long.rs"]
 mod long;
 mod orders;
