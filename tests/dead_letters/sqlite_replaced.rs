@@ -59,7 +59,9 @@ struct Process {
 impl Process {
     fn start(path: &Path, spill: Option<&Path>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "sqlite_replaced::child", "--nocapture", "--test-threads=1"]).env(PATH, path);
+        command
+            .args(["--exact", "sqlite_replaced::child", "--nocapture", "--test-threads=1"])
+            .env(PATH, path);
         if let Some(spill) = spill {
             command.env(SPILL, spill);
         }
@@ -118,7 +120,11 @@ async fn p22_letters_are_there_after_the_file_was_removed_under_the_process() {
         assert_eq!(process.park(2), parked(22));
         process.kill();
         let there = waiting(&open(&path).await).await;
-        assert_eq!(there, (11..=22).collect::<Vec<_>>(), "those that were removed with the file: {suffixes:?}");
+        assert_eq!(
+            there,
+            (11..=22).collect::<Vec<_>>(),
+            "those that were removed with the file: {suffixes:?}"
+        );
     }
 }
 

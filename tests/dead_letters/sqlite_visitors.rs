@@ -33,7 +33,10 @@ fn child() {
             match number % 3 {
                 0 => drop(SqliteStore::open(&path).await.unwrap()),
                 #[cfg(feature = "checks")]
-                1 => assert_eq!(campanile::health::Check::check(&check).await, campanile::health::Finding::Pass),
+                1 => assert_eq!(
+                    campanile::health::Check::check(&check).await,
+                    campanile::health::Finding::Pass
+                ),
                 _ => {}
             }
         }
@@ -113,8 +116,7 @@ async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
 async fn those_who_open_a_new_file_at_the_same_time_share_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
-    let opening: Vec<_> =
-        (0..16).map(|_| tokio::spawn(SqliteStore::open(path.clone()))).collect();
+    let opening: Vec<_> = (0..16).map(|_| tokio::spawn(SqliteStore::open(path.clone()))).collect();
     let queue = "orders".into();
     let mut stores = Vec::new();
     for store in opening {

@@ -197,7 +197,10 @@ impl Ledger {
     /// was killed.
     pub fn assert_accounted(&self) {
         assert!(self.parked.is_disjoint(&self.dropped));
-        let open = self.tried.iter().filter(|number| !self.parked.contains(number) && !self.dropped.contains(number));
+        let open = self
+            .tried
+            .iter()
+            .filter(|number| !self.parked.contains(number) && !self.dropped.contains(number));
         let mut callers = BTreeSet::new();
         for number in open {
             assert!(callers.insert((number / EACH, number % CALLERS)), "{number} was counted nowhere");
@@ -208,7 +211,8 @@ impl Ledger {
     /// What was parked is there, or was delivered.
     pub fn assert_kept(&self, there: &BTreeSet<u32>, round: u32) {
         self.assert_accounted();
-        let lost: Vec<_> = self.parked.difference(&self.delivered).filter(|number| !there.contains(number)).collect();
+        let lost: Vec<_> =
+            self.parked.difference(&self.delivered).filter(|number| !there.contains(number)).collect();
         assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
         let unknown: Vec<_> = there.difference(&self.tried).collect();
         assert!(unknown.is_empty(), "round {round}: letters of no request: {unknown:?}");

@@ -193,7 +193,8 @@ impl SqliteStore {
 }
 
 /// Why a letter of the spill cannot be put where it comes from.
-const LEADS_BACK: &str = "the store of this spill is the spill itself, by another way; give the spill a file of its own";
+const LEADS_BACK: &str =
+    "the store of this spill is the spill itself, by another way; give the spill a file of its own";
 
 fn closed(path: &Path) -> StoreError {
     StoreError::new(Kind::Closed, format!("the letters in `{}` have been closed", path.display()))

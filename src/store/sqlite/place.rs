@@ -113,8 +113,7 @@ impl Files {
     /// Whether another has begun a log since ours is gone.
     pub(super) fn has_other_log(&self) -> bool {
         let (path, ours) = &self.log;
-        FileId::at(path).is_ok_and(|id| id != *ours)
-            && std::fs::metadata(path).is_ok_and(|log| log.len() > 0)
+        FileId::at(path).is_ok_and(|id| id != *ours) && std::fs::metadata(path).is_ok_and(|log| log.len() > 0)
     }
 
     /// As the file is now.

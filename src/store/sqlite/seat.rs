@@ -112,7 +112,12 @@ impl Seat {
         match gone {
             // It may have another name by now, and what is in the log goes there with it.
             Gone::Database => _ = tidy::truncate(&self.connection),
-            Gone::Companion if self.files.has_other_log() => {}
+            Gone::Companion if self.files.has_other_log() => tracing::error!(
+                target: "campanile::dead_letter",
+                file = %self.files.path().display(),
+                "the log of the letters was removed, and another process has begun a new one: what was not yet in the file \
+                 is lost"
+            ),
             // The descriptor has all of the log still.
             Gone::Companion => {
                 if !tidy::empty(&self.connection).is_ok_and(|empty| empty) {

@@ -228,7 +228,8 @@ impl Writer {
             }
             return Ok(());
         }
-        let message = format!("cannot write to `{}`: it is replaced again and again", self.shared.path.display());
+        let message =
+            format!("cannot write to `{}`: it is replaced again and again", self.shared.path.display());
         Err(Failed::File(StoreError::new(Kind::Unwritable, message)))
     }
 
