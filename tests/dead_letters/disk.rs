@@ -6,7 +6,7 @@
 //! both files at once, and not by the error that says so. Each test prints which it was.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -329,14 +329,11 @@ fn builder(folder: &TempDir) -> Builder {
         .spill(folder.path().join("spill.db"))
 }
 
-/// Writes over all pages of a file but the first.
+/// Damages a file that is in use, with all of its log in it.
 fn damage(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    let mut file = File::options().write(true).open(path).unwrap();
-    let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
-    file.seek(SeekFrom::Start(4_096)).unwrap();
-    file.write_all(&vec![0xa5; length - 4_096]).unwrap();
+    crate::support::damage(path);
     // A change by another makes everyone read anew.
     connection.pragma_update(None, "cache_size", 5_000).unwrap();
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

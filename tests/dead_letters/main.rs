@@ -15,6 +15,9 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "sqlite")]
+#[path = "../support/kill.rs"]
+mod kill;
 mod letters;
 #[path = "../support/long.rs"]
 mod long;
@@ -58,7 +61,7 @@ mod sqlite_processes;
 mod sqlite_replaced;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite_rights;
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", unix))]
 mod sqlite_visitors;
 #[path = "../support/store.rs"]
 mod store_checks;

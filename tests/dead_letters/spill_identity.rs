@@ -30,7 +30,10 @@ async fn a_spill_that_is_the_store_is_refused_by_any_path() {
         let directly = SpillStore::open(store.clone(), SpillSettings::new(&other)).await.unwrap_err();
         for error in [by_path, by_hand, directly] {
             let said = error.to_string();
-            assert!(error.is_setting() && said.contains("spill.path") && said.contains("another file"), "{said}");
+            assert!(
+                error.is_setting() && said.contains("spill.path") && said.contains("another file"),
+                "{said}"
+            );
             assert!(said.contains(other.to_str().unwrap()), "{said}");
         }
     }
@@ -45,7 +48,8 @@ async fn a_spill_that_is_the_store_is_refused_by_any_path() {
 async fn a_spill_of_a_spill_needs_a_file_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let inner = SpillStore::open(SqliteStore::open(at("a.db")).await.unwrap(), SpillSettings::new(at("b.db")));
+    let inner =
+        SpillStore::open(SqliteStore::open(at("a.db")).await.unwrap(), SpillSettings::new(at("b.db")));
     let inner = inner.await.unwrap();
     for name in ["a.db", "b.db"] {
         let error = SpillStore::open(inner.clone(), SpillSettings::new(at(name))).await.unwrap_err();

@@ -59,7 +59,9 @@ struct Process {
 impl Process {
     fn start(path: &Path, spill: Option<&Path>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "sqlite_replaced::child", "--nocapture", "--test-threads=1"]).env(PATH, path);
+        command
+            .args(["--exact", "sqlite_replaced::child", "--nocapture", "--test-threads=1"])
+            .env(PATH, path);
         if let Some(spill) = spill {
             command.env(SPILL, spill);
         }
@@ -118,7 +120,11 @@ async fn p22_letters_are_there_after_the_file_was_removed_under_the_process() {
         assert_eq!(process.park(2), parked(22));
         process.kill();
         let there = waiting(&open(&path).await).await;
-        assert_eq!(there, (11..=22).collect::<Vec<_>>(), "those that were removed with the file: {suffixes:?}");
+        assert_eq!(
+            there,
+            (11..=22).collect::<Vec<_>>(),
+            "those that were removed with the file: {suffixes:?}"
+        );
     }
 }
 
@@ -171,6 +177,87 @@ async fn p22_a_backup_in_its_place_is_gone_on_with() {
     process.kill();
     let there = waiting(&open(&path).await).await;
     assert_eq!(there, (1..=5).chain(11..=20).collect::<Vec<_>>());
+}
+
+/// What another process reads just now cannot be cleared away.
+#[tokio::test]
+async fn p22_a_log_that_belongs_to_the_file_before_is_not_applied_to_a_backup() {
+    let (folder, path) = folder();
+    let mut process = Process::start(&path, None);
+    process.park(5);
+    let backup = folder.path().join("backup.db");
+    back_up(&path, &backup);
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM letters").unwrap();
+    process.park(40);
+    std::fs::rename(&backup, &path).unwrap();
+    assert_eq!(process.park(10), parked(55));
+    process.kill();
+    drop(reader);
+    let there = waiting(&open(&path).await).await;
+    assert_eq!(there, (1..=5).chain(46..=55).collect::<Vec<_>>());
+}
+
+/// Copies over a file that is open, as `cp` does: its inode stays. From another process, or this one would give up its
+/// locks.
+fn copy_over(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn p22_a_backup_that_is_copied_over_the_file_is_noticed() {
+    for (with_log, letters) in [(true, 5), (true, 40), (false, 5), (false, 40)] {
+        let (folder, path) = folder();
+        let mut process = Process::start(&path, None);
+        process.park(5);
+        let backup = folder.path().join("backup.db");
+        back_up(&path, &backup);
+        process.park(letters);
+        copy_over(&backup, &path);
+        if !with_log {
+            remove(&path, &["-wal", "-shm"]);
+        }
+        let last = u64::from(letters) + 15;
+        assert_eq!(process.park(10), parked(last));
+        process.kill();
+        let there = waiting(&open(&path).await).await;
+        assert!(there.ends_with(&(last - 9..=last).collect::<Vec<_>>()), "{with_log} {letters}: {there:?}");
+        assert!(there.starts_with(&[1, 2, 3, 4, 5]), "{with_log} {letters}: {there:?}");
+    }
+}
+
+#[tokio::test]
+async fn p22_a_file_that_is_cut_to_nothing_is_begun_anew() {
+    let (_folder, path) = folder();
+    let mut process = Process::start(&path, None);
+    process.park(10);
+    copy_over(Path::new("/dev/null"), &path);
+    assert_eq!(process.park(10), parked(20));
+    process.kill();
+    assert_eq!(waiting(&open(&path).await).await, (11..=20).collect::<Vec<_>>());
+}
+
+/// Brings the log into the file, as SQLite does now and then.
+fn checkpoint(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[tokio::test]
+async fn p20_letters_for_a_file_that_is_overwritten_with_nonsense_are_counted() {
+    let (folder, path) = folder();
+    let nonsense = folder.path().join("nonsense");
+    std::fs::write(&nonsense, vec![0xa5; 40_960]).unwrap();
+    let mut process = Process::start(&path, None);
+    assert_eq!(process.park(10), parked(10));
+    checkpoint(&path);
+    assert_eq!(process.park(1), parked(11));
+    copy_over(&nonsense, &path);
+    assert_eq!(process.park(10), Counts { parked: 11, spilled: 0, dropped: 10 });
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(process.park(10), Counts { parked: 21, spilled: 0, dropped: 10 });
+    process.kill();
+    assert_eq!(waiting(&open(&path).await).await, (22..=31).collect::<Vec<_>>());
 }
 
 #[tokio::test]

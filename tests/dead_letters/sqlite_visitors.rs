@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -32,7 +33,10 @@ fn child() {
             match number % 3 {
                 0 => drop(SqliteStore::open(&path).await.unwrap()),
                 #[cfg(feature = "checks")]
-                1 => assert_eq!(campanile::health::Check::check(&check).await, campanile::health::Finding::Pass),
+                1 => assert_eq!(
+                    campanile::health::Check::check(&check).await,
+                    campanile::health::Finding::Pass
+                ),
                 _ => {}
             }
         }
@@ -60,12 +64,15 @@ async fn p22_who_comes_and_goes_takes_no_letter_along() {
             }
         });
         let mut parked = BTreeSet::from([heard.recv().expect("the child ended by itself")]);
+        let log = || std::fs::metadata(folder.path().join("letters.db-wal")).unwrap().ino();
+        let first = log();
         // What `sqlite3 letters.db "SELECT …"` does, which removes the log when it seems to be the last one.
         for _ in 0..20 {
             let visitor = Connection::open(&path).unwrap();
             let count = visitor.query_row("SELECT count(*) FROM letters", [], |row| row.get::<_, i64>(0));
             assert!(count.unwrap() >= parked.len() as i64);
             visitor.close().unwrap();
+            assert_eq!(log(), first, "it was taken for the last one who has the file open");
             parked.insert(heard.recv().expect("the child ended by itself"));
         }
         child.kill().unwrap();
@@ -77,7 +84,6 @@ async fn p22_who_comes_and_goes_takes_no_letter_along() {
     }
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,8 +116,7 @@ async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
 async fn those_who_open_a_new_file_at_the_same_time_share_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
-    let opening: Vec<_> =
-        (0..16).map(|_| tokio::spawn(SqliteStore::open(path.clone()))).collect();
+    let opening: Vec<_> = (0..16).map(|_| tokio::spawn(SqliteStore::open(path.clone()))).collect();
     let queue = "orders".into();
     let mut stores = Vec::new();
     for store in opening {

@@ -70,6 +70,29 @@ pub(crate) fn assert_accounted(
     }
 }
 
+/// Writes over all pages of a file but the first, which tells what the file is. Another process does it: this one would give
+/// up its locks on the file.
+#[cfg(feature = "sqlite")]
+#[cfg_attr(not(unix), allow(dead_code))]
+pub(crate) fn damage(path: &std::path::Path) {
+    let length = usize::try_from(std::fs::metadata(path).unwrap().len()).unwrap();
+    let nonsense = path.with_extension("nonsense");
+    std::fs::write(&nonsense, vec![0xa5; length - 4_096]).unwrap();
+    let mut dd = std::process::Command::new("dd");
+    dd.args(["bs=4096", "seek=1", "conv=notrunc", "status=none"]);
+    dd.arg(format!("if={}", nonsense.display())).arg(format!("of={}", path.display()));
+    assert!(dd.status().unwrap().success());
+    std::fs::remove_file(nonsense).unwrap();
+}
+
+/// The bytes of a file that may be open here: another process reads them, as this one would give up its locks on it. Nothing
+/// where it is gone.
+#[cfg(feature = "sqlite")]
+pub(crate) fn bytes(path: &std::path::Path) -> Option<Vec<u8>> {
+    let read = std::process::Command::new("cat").arg(path).output().unwrap();
+    read.status.success().then_some(read.stdout)
+}
+
 /// What a store does in place of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {

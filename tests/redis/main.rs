@@ -9,6 +9,8 @@ mod contract;
 mod crash;
 mod flow;
 mod full;
+#[path = "../support/kill.rs"]
+mod kill;
 #[path = "../support/long.rs"]
 mod long;
 mod losses;

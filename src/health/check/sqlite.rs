@@ -127,7 +127,9 @@ fn look(settings: &SqliteCheckSettings, running: &Mutex<Running>) -> Result<(), 
     }
     if is_replaced(path) {
         let shown = path.display();
-        return Err(format!("`{shown}` was replaced under the dead letters of this process, which have it open"));
+        return Err(format!(
+            "`{shown}` was replaced under the dead letters of this process, which have it open"
+        ));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;

@@ -186,9 +186,9 @@ fn leads_to(store: &dyn Any, spill: &SqliteStore) -> bool {
     if let Some(store) = store.downcast_ref::<SqliteStore>() {
         return store.is_same(spill);
     }
-    store.downcast_ref::<SpillStore>().is_some_and(|SpillStore { shared }| {
-        shared.spill.is_same(spill) || leads_to(&*shared.store, spill)
-    })
+    store
+        .downcast_ref::<SpillStore>()
+        .is_some_and(|SpillStore { shared }| shared.spill.is_same(spill) || leads_to(&*shared.store, spill))
 }
 
 impl Shared {

@@ -64,8 +64,25 @@ const BYTES: u64 = 4_096;
 
 /// Keeps letters in a SQLite file, each on the disk before its caller hears of it.
 ///
-/// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
-/// machine and user may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+/// Cheap to clone; clones share one writing thread, which ends with the last of them, and so do all that are opened on the
+/// same file in one process, by whatever path. Other processes of the same machine and user may read and write the same
+/// file; on a file system that is shared over a network, SQLite's locks do not hold.
+///
+/// # A file that is removed or replaced
+/// A letter is acknowledged when it is on the disk in the file that is at the path. Before it is, the writer looks whether
+/// that is the file it has open, by device and inode. If the file was removed, a new one is made; if another lies there, such
+/// as a backup, that one is gone on with. The letters of the moment go there, letters from before stay in the file that was
+/// removed. If only the log (`-wal`) or its index (`-shm`) was removed, no letter is lost. Where no file can be opened, the
+/// store fails until one can. All of that is logged.
+///
+/// A copy over the file that leaves its inode (`cp backup letters.db`) is noticed by a time of change that no checkpoint
+/// of SQLite explains: a file of up to 32 MiB is checked for damage then, and a damaged one is opened anew without its log,
+/// which is kept beside it with the suffix `-wal-old`. What is not noticed: a copy over a larger file, and one that fits
+/// the log, whose letters may come back or be gone. So restore with the processes stopped, or by `mv`, or by SQLite's own
+/// `.restore`.
+///
+/// No other code of the process may open the file but SQLite, and no other copy of SQLite in it: POSIX takes away all locks
+/// of a process on a file when it closes any descriptor of that.
 ///
 /// A file beside it, whose name ends in `-reserve`, keeps room on the disk: as much as the log takes, 512 KiB at least.
 /// When there is no more, no letter is parked, and that room is for what claims, removes and changes letters. A backup does

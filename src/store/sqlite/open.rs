@@ -7,7 +7,6 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::file;
 use super::schema::{APPLICATION, VERSION, migrate};
 use crate::store::StoreError;
 use crate::store::error::Kind;
@@ -21,9 +20,8 @@ const STATEMENTS: usize = 128;
 /// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
 const CHECKED: u64 = 32 * 1024 * 1024;
 
-/// The connection that writes.
+/// The connection that writes, to a file that is there.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
-    file::secure(path)?;
     let failed = |error| explain(path, "open", error);
     let connection = connect(path).map_err(failed)?;
     // SQLite opens what it may not write all the same.
@@ -131,7 +129,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Looks for damage: everywhere in a small file, at what is always read in a large one.
-fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let size = std::fs::metadata(path).map_err(|error| unwritable(path, error))?.len();
     if size > CHECKED {
         return Ok(());

@@ -2,11 +2,12 @@
 //!
 //! A path is only a name. The file behind it can be removed, renamed or replaced while it is open, and what is written to
 //! it then is gone with its last descriptor. So a file is known by its device and inode, and the writer looks at the
-//! paths before each commit and before it acknowledges it: six calls of `stat` beside the sync of the log.
+//! paths before each commit and before it acknowledges it: eight calls of `stat` beside the sync of the log.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::file;
 
@@ -47,6 +48,21 @@ pub(super) enum Gone {
     Database,
     /// The file is there, but its log or the index of that was removed or replaced.
     Companion,
+    /// The file is there, but it was written to past SQLite.
+    Content,
+}
+
+/// What the folder tells of a file that was written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    pub(super) fn is_empty(self) -> bool {
+        self.length == 0
+    }
 }
 
 /// The file, its log and the index of its log, as they were opened.
@@ -71,6 +87,10 @@ impl Files {
         Ok(Self { path: path.to_owned(), database: FileId::at(path)?, log, index })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn database(&self) -> &FileId {
         &self.database
     }
@@ -93,17 +113,27 @@ impl Files {
     /// Whether another has begun a log since ours is gone.
     pub(super) fn has_other_log(&self) -> bool {
         let (path, ours) = &self.log;
-        FileId::at(path).is_ok_and(|id| id != *ours)
-            && std::fs::metadata(path).is_ok_and(|log| log.len() > 0)
+        FileId::at(path).is_ok_and(|id| id != *ours) && std::fs::metadata(path).is_ok_and(|log| log.len() > 0)
     }
 
-    /// Removes the log and its index where they are still ours. They belong to a file that is no longer at the path:
-    /// SQLite would apply the log to the file that is there now.
-    pub(super) fn remove_companions(&self) {
+    /// As the file is now.
+    pub(super) fn stamp(&self) -> Stamp {
+        let stamp = |file: Metadata| Stamp { length: file.len(), modified: file.modified().ok() };
+        std::fs::metadata(&self.path).map_or_else(|_| Stamp::default(), stamp)
+    }
+
+    /// Takes the log and its index away where they are still ours. They belong to what is no longer at the path: SQLite
+    /// would apply the log to what is there now. A log with something in it is kept, by another name.
+    pub(super) fn set_companions_aside(&self) {
         for (path, ours) in [&self.log, &self.index] {
             if FileId::at(path).is_ok_and(|id| id == *ours) {
-                // What cannot be removed is looked at again once the file is open.
-                let _ = std::fs::remove_file(path);
+                let is_log = *path == self.log.0 && std::fs::metadata(path).is_ok_and(|log| log.len() > 0);
+                // What stays is found again when the file is opened.
+                let _ = if is_log {
+                    std::fs::rename(path, file::beside(path, "-old"))
+                } else {
+                    std::fs::remove_file(path)
+                };
             }
         }
     }

@@ -46,6 +46,7 @@ pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     if let Some(slot) = same_file.or_else(|| open().find(|slot| slot.real == real)) {
         return Ok(slot);
     }
+    file::warn_of_names(path);
     let slot = Arc::new(Slot { real, database: Mutex::new(Some(id)), file: Mutex::default() });
     slots.push(Arc::downgrade(&slot));
     Ok(slot)

@@ -1,4 +1,8 @@
 //! The file as the writer has it open, and the way out of one that is no longer at its path.
+//!
+//! What is written into the file past SQLite, such as a backup that is copied over it, leaves its inode as it is. With a
+//! write-ahead log only a checkpoint writes to the file, and each one says in the log's index how far it came. So a time
+//! of change that no checkpoint explains is a reason to look at the whole file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +11,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::log::Log;
-use super::place::{FileId, Files, Gone};
+use super::place::{FileId, Files, Gone, Stamp};
 use super::reserve::Reserve;
 use super::{open, tidy};
 use crate::store::StoreError;
@@ -21,6 +25,31 @@ pub(super) struct Seat {
     pub(super) log: Log,
     pub(super) reserve: Reserve,
     pub(super) files: Arc<Files>,
+    written: Stamp,
+    progress: Progress,
+}
+
+/// How far the log has grown, and how much of it is in the file: in pages.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    log: i64,
+    copied: i64,
+}
+
+impl Progress {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut progress = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+        progress.query_row([], |row| Ok(Self { log: row.get(1)?, copied: row.get(2)? }))
+    }
+
+    /// Whether a checkpoint has written to the file since `before`. None has when it cannot be told.
+    fn is_after_checkpoint(self, before: Self) -> bool {
+        if self.log >= before.log {
+            return self.copied > before.copied;
+        }
+        // The log was begun anew, which needs all of it to be in the file.
+        before.copied < before.log || self.copied > 0
+    }
 }
 
 impl Seat {
@@ -33,7 +62,10 @@ impl Seat {
             let connection = open::writer(path)?;
             let files = Files::at(path).map_err(failed)?;
             let log = Log::open(files.log()).map_err(failed)?;
-            let seat = Self { connection, log, reserve: Reserve::open(path), files: Arc::new(files) };
+            let (written, progress) = (files.stamp(), Progress::default());
+            let (reserve, files) = (Reserve::open(path), Arc::new(files));
+            let mut seat = Self { connection, log, reserve, files, written, progress };
+            seat.note();
             if *seat.files.database() == before && seat.files.look().is_ok() {
                 return Ok(seat);
             }
@@ -43,26 +75,65 @@ impl Seat {
         Err(StoreError::new(Kind::Unwritable, message))
     }
 
+    /// What became of the files.
+    pub(super) fn look(&mut self) -> Result<(), Gone> {
+        let looked = self.files.look();
+        if looked == Err(Gone::Database) {
+            return looked;
+        }
+        let (written, before) = (self.files.stamp(), self.progress);
+        self.progress = Progress::of(&self.connection).unwrap_or(before);
+        if written != self.written && !self.progress.is_after_checkpoint(before) {
+            // Without its log, or cut to nothing, it must not be opened beside.
+            let is_other = looked.is_err() || written.is_empty() || self.is_damaged();
+            if is_other {
+                return Err(Gone::Content);
+            }
+        }
+        self.written = written;
+        looked
+    }
+
+    /// The file was written to by this connection.
+    pub(super) fn note(&mut self) {
+        self.written = self.files.stamp();
+        self.progress = Progress::of(&self.connection).unwrap_or(self.progress);
+    }
+
+    /// Whether the file and its log do not fit together, as one sees them who has nothing of them in memory.
+    fn is_damaged(&self) -> bool {
+        let path = self.files.path();
+        let looked = open::reader(path).and_then(|connection| open::check(path, &connection));
+        looked.is_err_and(|error| error.is_corrupt())
+    }
+
     /// Leaves files that are no longer at their paths, so that those which are can be opened. No reader may have them open.
     ///
     /// # Errors
     /// With itself, when that cannot be done for now without the loss of letters.
-    pub(super) fn leave(self, gone: Gone) -> Result<(), (Self, StoreError)> {
-        let own_log = gone == Gone::Database || !self.files.has_other_log();
-        if own_log {
-            // All of what is in the log goes into the file it belongs to: that file may have another name by now, or only
-            // the log may be gone.
-            let emptied = tidy::empty(&self.connection);
-            if gone == Gone::Companion && !matches!(emptied, Ok(true)) {
-                let error =
-                    StoreError::new(Kind::Locked, "the log of the letters was removed, and others read it");
-                return Err((self, error));
+    pub(super) fn leave(self, gone: Gone) -> Result<(), Box<(Self, StoreError)>> {
+        match gone {
+            // It may have another name by now, and what is in the log goes there with it.
+            Gone::Database => _ = tidy::truncate(&self.connection),
+            Gone::Companion if self.files.has_other_log() => tracing::error!(
+                target: "campanile::dead_letter",
+                file = %self.files.path().display(),
+                "the log of the letters was removed, and another process has begun a new one: what was not yet in the file \
+                 is lost"
+            ),
+            // The descriptor has all of the log still.
+            Gone::Companion => {
+                if !tidy::empty(&self.connection).is_ok_and(|empty| empty) {
+                    let message = "the log of the letters was removed, and others read it";
+                    return Err(Box::new((self, StoreError::new(Kind::Locked, message))));
+                }
             }
+            Gone::Content => {}
         }
         let files = Arc::clone(&self.files);
         self.abandon();
-        if gone == Gone::Database {
-            files.remove_companions();
+        if gone != Gone::Companion {
+            files.set_companions_aside();
         }
         Ok(())
     }

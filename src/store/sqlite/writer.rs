@@ -10,7 +10,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::change::Change;
-use super::depths::Depths;
+use super::depths;
 use super::job::Job;
 use super::open_file::{OpenFile, Shared};
 use super::place::Gone;
@@ -54,6 +54,9 @@ struct Writer {
     /// Whether it was told that the file cannot be opened again.
     told: bool,
 }
+
+/// The depth of each queue that is meant.
+type Depths = Vec<(Arc<str>, Depth)>;
 
 enum Failed {
     /// The transaction failed.
@@ -105,7 +108,7 @@ fn open_or_join(path: Arc<Path>) -> Result<Opened, StoreError> {
     let shared = Arc::new(Shared {
         readers: Readers::new(Arc::clone(&path), reader),
         path,
-        depths: Depths::default(),
+        depths: depths::Depths::default(),
         files: Mutex::default(),
         slot: Arc::clone(&slot),
     });
@@ -143,8 +146,8 @@ impl Writer {
         }
         // The connection that writes is the last one to go: it clears the log away.
         self.shared.readers.forget();
-        if let Some(seat) = &self.seat
-            && seat.files.look().is_ok()
+        if let Some(seat) = &mut self.seat
+            && seat.look().is_ok()
         {
             // Another process may have the file open still: it keeps the log, but not its size.
             let _ = tidy::truncate(&seat.connection);
@@ -154,7 +157,7 @@ impl Writer {
     /// Begins with a file.
     fn take(&mut self, seat: Seat) -> Result<(), StoreError> {
         let depths =
-            depths(&seat.connection).map_err(|error| open::explain(&self.shared.path, "read", error))?;
+            all_depths(&seat.connection).map_err(|error| open::explain(&self.shared.path, "read", error))?;
         self.shared.depths.replace(depths);
         self.shared.depths.weigh(&self.shared.path);
         self.shared.has_open(Some(Arc::clone(&seat.files)));
@@ -177,13 +180,7 @@ impl Writer {
                 self.quiet = tidy::QUIET;
                 return next;
             }
-            let tidied = match &self.seat {
-                // What cannot be tidied now can be later.
-                Some(seat) if seat.files.look().is_ok() => {
-                    tidy::step(&seat.connection, &seat.log, self.quiet).unwrap_or(Tidy::Done)
-                }
-                _ => Tidy::Done,
-            };
+            let tidied = self.seat.as_mut().map_or(Tidy::Done, |seat| seat.tidy(self.quiet));
             self.untidy = !matches!(tidied, Tidy::Done);
             if let Some(seat) = &mut self.seat
                 && !self.untidy
@@ -273,11 +270,12 @@ impl Writer {
         committed
     }
 
-    fn empty_log(&self) {
-        if let Some(seat) = &self.seat
-            && seat.files.look().is_ok()
+    fn empty_log(&mut self) {
+        if let Some(seat) = &mut self.seat
+            && seat.look().is_ok()
         {
             let _ = tidy::truncate(&seat.connection);
+            seat.note();
         }
     }
 
@@ -288,13 +286,7 @@ impl Writer {
                 self.open_again(None)?;
                 continue;
             };
-            // Before it writes to a file that is no longer the one; and after the commit is on the disk, before anyone
-            // hears of it.
-            let done = seat.files.look().map(|()| seat.commit(group)).and_then(|done| {
-                seat.files.look()?;
-                Ok(done)
-            });
-            let depths = match done {
+            let depths = match seat.write(group) {
                 Ok(done) => done?,
                 Err(gone) => {
                     self.open_again(Some(gone))?;
@@ -327,6 +319,7 @@ impl Writer {
                     gone = gone.map(|gone| match gone {
                         Gone::Database => "file",
                         Gone::Companion => "log",
+                        Gone::Content => "content",
                     }),
                     "the file of the letters, or its log, was removed or replaced while it was open; letters go to the \
                      file that is there now"
@@ -353,8 +346,9 @@ impl Writer {
             return Err(StoreError::new(Kind::Locked, message));
         };
         if let (Some(seat), Some(gone)) = (self.seat.take(), gone)
-            && let Err((seat, error)) = seat.leave(gone)
+            && let Err(kept) = seat.leave(gone)
         {
+            let (seat, error) = *kept;
             self.seat = Some(seat);
             return Err(error);
         }
@@ -364,8 +358,28 @@ impl Writer {
 }
 
 impl Seat {
+    /// Commits a group, unless the file is no longer the one; nor is it acknowledged then.
+    fn write(&mut self, group: &mut [Box<dyn Job>]) -> Result<rusqlite::Result<Depths>, Gone> {
+        self.look()?;
+        let done = self.commit(group);
+        // The commit is on the disk, and no one has heard of it.
+        self.look()?;
+        Ok(done)
+    }
+
+    /// Tidies the file a little, if it is still the one.
+    fn tidy(&mut self, quiet: Duration) -> Tidy {
+        if self.look().is_err() {
+            return Tidy::Done;
+        }
+        // What cannot be tidied now can be later.
+        let tidied = tidy::step(&self.connection, &self.log, quiet).unwrap_or(Tidy::Done);
+        self.note();
+        tidied
+    }
+
     /// Commits a group; gives the depths of the queues that it changed.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Depths> {
         let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut change = Change::new(&transaction);
@@ -382,7 +396,7 @@ impl Seat {
 }
 
 /// The depth of each queue in the file.
-fn depths(connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
+fn all_depths(connection: &Connection) -> rusqlite::Result<Depths> {
     let mut tally = Tally::default();
     let mut depths = Vec::new();
     for name in rows::names(connection)? {
