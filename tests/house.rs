@@ -97,6 +97,46 @@ fn files_hold_one_idea() {
     assert!(long.is_empty(), "\n{}", long.join("\n"));
 }
 
+/// POSIX takes away all locks that a process has on a file when the process closes any descriptor of it: what SQLite has
+/// open, only SQLite may open. A new file is made before it opens it, and its log has no locks. The reserve is no database.
+#[test]
+fn no_database_is_opened_but_by_sqlite() {
+    const OPENS: &[(&str, &[&str])] = &[
+        ("File", &["create", "create_new", "open", "options"]),
+        ("OpenOptions", &["new"]),
+        ("fs", &["copy", "hard_link", "read", "read_to_string", "write"]),
+    ];
+    let of_sqlite = |file: &&std::path::PathBuf| {
+        let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+        parts.iter().any(|part| ["sqlite", "sqlite.rs", "spill"].contains(&&**part))
+    };
+    let files = source::rust_files("src");
+    let mut found = Vec::new();
+    for file in files.iter().filter(of_sqlite) {
+        let tokens: Vec<_> = source::tokens(&source::read(Path::new("src").join(file)));
+        for (at, three) in tokens.windows(3).enumerate() {
+            let [(line, Token::Word(of)), (_, Token::Path), (_, Token::Word(call))] = three else { continue };
+            if OPENS.iter().any(|(name, calls)| name == of && calls.contains(&call.as_str())) {
+                let rest: Vec<_> = tokens[at..].iter().take(20).map(|(_, token)| token).collect();
+                let makes = rest.iter().any(|token| token.is_word("create_new"));
+                let log = rest.windows(3).any(|three| {
+                    *three[0] == Token::Sign('(') && three[1].is_word("log") && *three[2] == Token::Sign(')')
+                });
+                found.push((file.display().to_string(), *line, makes, log));
+            }
+        }
+    }
+    let is_fine = |(file, _, makes, log): &&(String, usize, bool, bool)| {
+        (file == "store/sqlite/file.rs" && *makes)
+            || (file == "store/sqlite/log.rs" && *log)
+            || file == "store/sqlite/reserve.rs"
+    };
+    let others: Vec<_> = found.iter().filter(|found| !is_fine(found)).collect();
+    assert!(others.is_empty(), "opened past SQLite: {others:?}");
+    let opened = found.iter().filter(|(file, ..)| file != "store/sqlite/reserve.rs").count();
+    assert_eq!(opened, 2, "one makes the file, one opens its log: {found:?}");
+}
+
 #[test]
 fn only_signal_knows_the_names_of_metrics() {
     let mut faults = Vec::new();

@@ -8,9 +8,9 @@ use super::unsendable::Unsendable;
 use crate::moment;
 use crate::panics::catch;
 use crate::signal::{
-    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
-    LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
-    LETTERS_UNSENDABLE, Sign, Source,
+    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_LOST, LETTERS_OLDEST,
+    LETTERS_PARKED, LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH,
+    LETTERS_SPILLED, LETTERS_STORE_REPAIRS, LETTERS_UNSENDABLE, Sign, Source,
 };
 use crate::store::{Depth, SpillReason};
 
@@ -24,6 +24,8 @@ impl Core {
         snapshot.bytes = depth.bytes;
         snapshot.spilled = depth.spilled;
         snapshot.file_size = depth.file_size;
+        snapshot.lost = depth.lost;
+        snapshot.store_repairs = depth.repairs;
         snapshot
     }
 
@@ -68,6 +70,8 @@ impl Source for Core {
             let letters = snapshot.unsendable(reason) as f64;
             emit(&LETTERS_UNSENDABLE, letters, &[queue, ("reason", reason.as_str())]);
         }
+        emit(&LETTERS_LOST, snapshot.lost as f64, &[queue]);
+        emit(&LETTERS_STORE_REPAIRS, snapshot.store_repairs as f64, &[queue]);
         for reason in DropReason::ALL {
             emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
         }

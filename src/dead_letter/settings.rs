@@ -1,7 +1,7 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -352,16 +352,6 @@ impl Builder {
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let path: PathBuf = path.into();
-        if let Some(spill) = &self.settings.spill {
-            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            ConfigError::check(
-                whole(&spill.path) != whole(&path),
-                "spill.path",
-                &spill.path,
-                "another file than that of the letters",
-            )?;
-        }
         self.open(SqliteStore::open(path).await?).await
     }
 

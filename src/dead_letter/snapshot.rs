@@ -75,6 +75,10 @@ pub struct QueueSnapshot {
     pub set_aside_unsendable: u64,
     /// Letters that a purge removed.
     pub purged: u64,
+    /// Parked letters that the store lost, in whole or in part, as this process found out.
+    pub lost: u64,
+    /// How often this process found that the store had lost a part of the queue, and put what is left in order.
+    pub store_repairs: u64,
     /// Letters that wait, as far as this process knows.
     pub waiting: u64,
     /// When the oldest of them was parked.

@@ -142,6 +142,10 @@ metrics! {
         "Parked letters that went to the spill, because their store was full, failed or did not answer in time.";
     LETTERS_SPILL_DEPTH "campanile.dead_letter.spill.depth" UpDownCounter "{letter}" ["queue"]
         "Letters that wait in the spill.";
+    LETTERS_LOST "campanile.dead_letter.lost" Counter "{letter}" ["queue"]
+        "Parked letters that the store lost, in whole or in part, as this process found out.";
+    LETTERS_STORE_REPAIRS "campanile.dead_letter.store.repairs" Counter "{repair}" ["queue"]
+        "How often this process found that the store had lost a part of the queue, and put what is left in order.";
     LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
         "How long the store took to answer.";
     // ----- spans -----

@@ -50,7 +50,10 @@ pub use spill::SpillStore;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;
+#[cfg(all(feature = "checks", feature = "sqlite"))]
+pub(crate) use sqlite::is_replaced;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -68,7 +71,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// the thread that polls it.
 ///
 /// Every filter's limit is the most entries that are meant, the oldest first; for groups it is the most groups.
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub trait Store: Any + fmt::Debug + Send + Sync {
     /// Keeps `entry`, and answers when it is as safe as it will ever be. An id that is there already is the same
     /// entry, put twice: the one that is there stays.
     ///
@@ -197,4 +200,8 @@ pub struct Depth {
     pub evicted: u64,
     /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
     pub file_size: Option<u64>,
+    /// How often this process found that a part of the queue was lost, and put what is left in order.
+    pub repairs: u64,
+    /// Entries that it found lost then, in whole or in part.
+    pub lost: u64,
 }

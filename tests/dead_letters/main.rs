@@ -8,6 +8,8 @@ mod bodies;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk_emptied;
 mod faithful;
 mod groups;
 #[cfg(feature = "grpc")]
@@ -15,6 +17,9 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "sqlite")]
+#[path = "../support/kill.rs"]
+mod kill;
 mod letters;
 #[path = "../support/long.rs"]
 mod long;
@@ -34,6 +39,7 @@ mod redrive_http;
 #[cfg(feature = "sqlite")]
 mod redrive_sqlite;
 mod redrive_stack;
+mod redrive_unrecorded;
 #[cfg(all(feature = "http", feature = "sqlite"))]
 mod secrets;
 #[cfg(feature = "http")]
@@ -41,6 +47,8 @@ mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod spill;
+#[cfg(feature = "sqlite")]
+mod spill_identity;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
@@ -54,7 +62,11 @@ mod sqlite_model;
 #[cfg(feature = "sqlite")]
 mod sqlite_processes;
 #[cfg(all(feature = "sqlite", unix))]
+mod sqlite_replaced;
+#[cfg(all(feature = "sqlite", unix))]
 mod sqlite_rights;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_visitors;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;

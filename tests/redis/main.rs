@@ -8,8 +8,12 @@ mod cluster;
 mod contract;
 mod crash;
 mod flow;
+mod full;
+#[path = "../support/kill.rs"]
+mod kill;
 #[path = "../support/long.rs"]
 mod long;
+mod losses;
 mod orders;
 mod outage;
 mod secrets;

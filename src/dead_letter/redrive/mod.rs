@@ -84,8 +84,12 @@ impl DeadLetterQueue {
     /// their extensions; only a status below 400 is a success, because a 401 or 404 for a letter means that it
     /// did not do what it was meant to do.
     ///
+    /// What the store does not take is tried again for about two seconds. Where it removes letters and does not take that
+    /// others failed, the redrive goes on and counts those in [`RedriveReport::unrecorded`].
+    ///
     /// # Errors
-    /// When the store fails, or a setting is out of its range.
+    /// When the store fails, so that no letters can be had or those that got through cannot be removed, or a setting is
+    /// out of its range.
     ///
     /// # Example
     /// ```

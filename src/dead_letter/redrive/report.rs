@@ -25,6 +25,9 @@ pub struct RedriveReport {
     pub skipped: u64,
     /// Those, by reason.
     pub skipped_by: BTreeMap<Unsendable, u64>,
+    /// Letters that were sent, and whose end the store did not take: those that got through are sent again by a later
+    /// redrive, and those that failed wait without this attempt. Each is free when its lease is over.
+    pub unrecorded: u64,
     /// Letters that were meant, and that somebody else held or dealt with meanwhile. Unknown, and thus 0, when it
     /// ended early.
     pub held: u64,
@@ -38,7 +41,7 @@ pub struct RedriveReport {
 impl RedriveReport {
     /// Letters that are dealt with.
     pub(super) fn done(&self) -> u64 {
-        self.redriven + self.failed + self.skipped + self.held
+        self.redriven + self.failed + self.skipped + self.unrecorded + self.held
     }
 }
 

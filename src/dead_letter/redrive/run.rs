@@ -276,8 +276,8 @@ impl<'a> Run<'a> {
 
     fn write_and_hold(&mut self, cx: &mut Context<'_>) -> bool {
         let mut news = false;
-        if let Poll::Ready((ends, written)) = self.settling.poll(cx) {
-            self.written(&ends, written);
+        if let Poll::Ready(written) = self.settling.poll(cx) {
+            self.written(written);
             news = true;
         }
         match self.pages.poll(cx) {
@@ -364,7 +364,7 @@ impl Drop for Run<'_> {
                 held.extend(claiming.await.unwrap_or_default().iter().map(|entry| entry.id));
             }
             settled.extend(held.into_iter().map(Settled::Released));
-            let _ = settling::write(&core, owner, settled).await;
+            let _ = settling::write(&core, owner, settled, &Arc::default()).await;
         });
         self.core.redrives.leave(leftover);
     }

@@ -27,7 +27,7 @@ const MINUTES: usize = 240;
 /// The longest lease, in milliseconds; the scripts know it too.
 const LONGEST_LEASE: u128 = 2_592_000_000;
 
-fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+pub(super) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).into()
 }
 
@@ -342,8 +342,10 @@ impl RedisStore {
         let now = micros(now).to_string();
         let mut expired = 0;
         loop {
-            let (some, more): (u64, Value) =
-                self.run(&scripts::EXPIRE, queue, Vec::new(), texts([&now])).await?;
+            let looked_at = self.shared.repairs.looked_at(queue);
+            let (some, more, looked_at): (u64, Value, String) =
+                self.run(&scripts::EXPIRE, queue, Vec::new(), texts([&now, &looked_at])).await?;
+            self.shared.repairs.look_on(queue, looked_at);
             expired += some;
             if more != Value::Int(1) {
                 return Ok(expired);

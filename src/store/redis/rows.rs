@@ -11,14 +11,20 @@ use crate::outcome::FailureKind;
 use crate::store::error::Kind;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
-/// How a queue stands: letters, bytes, the oldest id. Every script tells it.
-pub(super) type Stands = (u64, u64, String);
+/// How a queue stands: letters, bytes, the oldest id, and what contradicts something else. Every script tells it.
+pub(super) type Stands = (u64, u64, String, String);
 
 /// What is known of a letter, less its place in the stream; the scripts read it too.
 pub(super) fn meta(entry: &Entry) -> String {
+    let (before, component) = around_size(entry);
+    format!("{before}|{}|{component}", entry.size())
+}
+
+/// What is known of a letter, before and after its size.
+pub(super) fn around_size(entry: &Entry) -> (String, String) {
     let moment = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
-    format!(
-        "{}|{}|{}|{}|{}|{}|{}|{}|{}",
+    let before = format!(
+        "{}|{}|{}|{}|{}|{}|{}",
         entry.kind.as_str(),
         entry.fingerprint,
         micros(entry.first_failed),
@@ -26,9 +32,8 @@ pub(super) fn meta(entry: &Entry) -> String {
         moment(entry.due),
         moment(entry.expires),
         u8::from(entry.set_aside),
-        entry.size(),
-        escaped(&entry.component),
-    )
+    );
+    (before, escaped(&entry.component))
 }
 
 /// A letter without its bytes; none where its id is none. Where what is known of it cannot be read, it is shown with
@@ -82,7 +87,7 @@ pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Vec<Entry> {
     entries
 }
 
-pub(super) fn depth((waiting, bytes, oldest): Stands) -> Depth {
+pub(super) fn depth((waiting, bytes, oldest): (u64, u64, &str)) -> Depth {
     let oldest = oldest.parse::<LetterId>().ok().map(LetterId::made_at);
     Depth { waiting, bytes, oldest, ..Depth::default() }
 }

@@ -190,6 +190,7 @@ impl Shared {
         batch: Vec<Entry>,
     ) -> Result<Moved, StoreError> {
         let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
+        let _leaving = self.spill.leaving(ids.clone());
         let began = clock::now();
         let puts = batch.into_iter().map(|entry| async move {
             match within(PATIENCE, guarded(|| self.store.put(entry, for_store(limits)))).await {

@@ -125,6 +125,24 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
+/// SQLite keeps the log under the name by which a file is opened: two processes that open it by two names, or one after the
+/// other's crash, do not see each other's log.
+#[cfg(unix)]
+pub(super) fn warn_of_names(path: &Path) {
+    let names = std::fs::metadata(path).map_or(1, |file| std::os::unix::fs::MetadataExt::nlink(&file));
+    if names > 1 {
+        tracing::warn!(
+            target: "campanile::dead_letter",
+            file = %path.display(),
+            names,
+            "a file of letters has more than one name (hard links): open it by this one alone, or letters are lost"
+        );
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn warn_of_names(_: &Path) {}
+
 /// Takes all rights to `file` from its group and from others.
 #[cfg(unix)]
 fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {

@@ -11,28 +11,37 @@ mod file;
 mod job;
 mod log;
 mod open;
+mod open_file;
+mod place;
 mod readers;
+mod registry;
 mod report;
+mod reserve;
 mod rows;
 mod schema;
 mod search;
+mod seat;
 mod tally;
 mod tidy;
 mod writer;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+
+pub(crate) use self::open_file::Leaving;
+#[cfg(feature = "checks")]
+pub(crate) use self::registry::is_replaced;
 
 use self::change::Change;
-use self::depths::Depths;
-use self::job::{Job, Task};
-use self::readers::Readers;
+use self::job::Task;
+use self::open_file::OpenFile;
 use self::search::Search;
 use super::error::Kind;
 use super::group::first_minute;
@@ -48,13 +57,37 @@ const WAITING: usize = 1_024;
 /// Letters that are removed in one transaction, so that nobody who parks waits for a million of them to go.
 const PART: usize = 1_000;
 
+/// Letters that are removed in one transaction where there is little room for its log.
+const FEW: usize = 16;
+
 /// Bytes that cost a commit about as much as one letter more.
 const BYTES: u64 = 4_096;
 
 /// Keeps letters in a SQLite file, each on the disk before its caller hears of it.
 ///
-/// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
-/// machine and user may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+/// Cheap to clone; clones share one writing thread, which ends with the last of them, and so do all that are opened on the
+/// same file in one process, by whatever path. Other processes of the same machine and user may read and write the same
+/// file; on a file system that is shared over a network, SQLite's locks do not hold.
+///
+/// # A file that is removed or replaced
+/// A letter is acknowledged when it is on the disk in the file that is at the path. Before it is, the writer looks whether
+/// that is the file it has open, by device and inode. If the file was removed, a new one is made; if another lies there, such
+/// as a backup, that one is gone on with. The letters of the moment go there, letters from before stay in the file that was
+/// removed. If only the log (`-wal`) or its index (`-shm`) was removed, no letter is lost. Where no file can be opened, the
+/// store fails until one can. All of that is logged.
+///
+/// A copy over the file that leaves its inode (`cp backup letters.db`) is noticed by a time of change that no checkpoint
+/// of SQLite explains: a file of up to 32 MiB is checked for damage then, and a damaged one is opened anew without its log,
+/// which is kept beside it with the suffix `-wal-old`. What is not noticed: a copy over a larger file, and one that fits
+/// the log, whose letters may come back or be gone. So restore with the processes stopped, or by `mv`, or by SQLite's own
+/// `.restore`.
+///
+/// No other code of the process may open the file but SQLite, and no other copy of SQLite in it: POSIX takes away all locks
+/// of a process on a file when it closes any descriptor of that.
+///
+/// A file beside it, whose name ends in `-reserve`, keeps room on the disk: as much as the log takes, 512 KiB at least.
+/// When there is no more, no letter is parked, and that room is for what claims, removes and changes letters. A backup does
+/// not need it, and it may be removed.
 ///
 /// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
 /// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
@@ -75,10 +108,8 @@ const BYTES: u64 = 4_096;
 #[derive(Clone)]
 pub struct SqliteStore {
     path: Arc<Path>,
-    // Before the jobs: the writer must be the last to let go of the file, to clear its log away.
-    readers: Arc<Readers>,
-    jobs: mpsc::Sender<Box<dyn Job>>,
-    depths: Arc<Depths>,
+    /// All handles on one file in this process have the same.
+    file: Arc<OpenFile>,
 }
 
 impl SqliteStore {
@@ -99,17 +130,37 @@ impl SqliteStore {
             Ok(absolute) => absolute.into(),
             Err(error) => return Err(open::unwritable(&path, error)),
         };
-        let (jobs, inbox) = mpsc::channel(WAITING);
         let (opened, answer) = oneshot::channel();
         let at = Arc::clone(&path);
         std::thread::Builder::new()
             .name("campanile-letters".to_owned())
-            .spawn(move || writer::run(&at, inbox, opened))
+            .spawn(move || writer::run(at, opened))
             .map_err(|error| {
                 StoreError::new(Kind::Other, "cannot start the thread that writes letters").with_source(error)
             })?;
-        let (reader, depths) = answer.await.map_err(|_| closed(&path))??;
-        Ok(Self { readers: Readers::new(Arc::clone(&path), reader), path, jobs, depths })
+        let file = answer.await.map_err(|_| closed(&path))??;
+        let store = Self { path, file };
+        store.look().await?;
+        Ok(store)
+    }
+
+    /// Whether both keep letters in the same file, whatever they call it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+    }
+
+    /// Says that letters are on their way to another store, until what this gives is dropped.
+    pub(crate) fn leaving(&self, ids: Vec<LetterId>) -> Leaving {
+        Leaving::new(Arc::clone(&self.file), ids)
+    }
+
+    /// Sees to it that what is read next is in the file that is at the path now.
+    async fn look(&self) -> Result<(), StoreError> {
+        if self.file.shared.stands() {
+            return Ok(());
+        }
+        // The writer looks after each commit.
+        self.write(0, |_| Ok(()), Task::fleeting).await
     }
 
     /// The file, as an absolute path.
@@ -131,7 +182,7 @@ impl SqliteStore {
     {
         let (reply, answer) = oneshot::channel();
         let task = Box::new(set(Task::new(weight, work, reply)));
-        self.jobs.send(task).await.map_err(|_| closed(&self.path))?;
+        self.file.jobs.send(task).await.map_err(|_| closed(&self.path))?;
         answer.await.map_err(|_| closed(&self.path))?
     }
 
@@ -139,10 +190,11 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = self.readers.permit().await.ok_or_else(|| closed(&self.path))?;
+        self.look().await?;
+        let permit = self.file.shared.readers.permit().await.ok_or_else(|| closed(&self.path))?;
         // A handle of its own, so that the writer outlives a read that nobody waits for any more.
         let store = self.clone();
-        let read = move || store.readers.read(permit, read);
+        let read = move || store.file.shared.readers.read(permit, read);
         match Handle::try_current() {
             Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|_| closed(&self.path))?,
             Err(_) => read(),
@@ -150,14 +202,24 @@ impl SqliteStore {
     }
 }
 
+/// Why a letter of the spill cannot be put where it comes from.
+const LEADS_BACK: &str =
+    "the store of this spill is the spill itself, by another way; give the spill a file of its own";
+
 fn closed(path: &Path) -> StoreError {
     StoreError::new(Kind::Closed, format!("the letters in `{}` have been closed", path.display()))
 }
 
 impl Store for SqliteStore {
     fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
-        let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
-        Box::pin(self.write(weight, move |change| change.put(&entry, limits), Task::optional))
+        Box::pin(async move {
+            if self.file.is_leaving(entry.id) {
+                return Err(StoreError::new(Kind::Setting, LEADS_BACK));
+            }
+            let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
+            let set = |task: Task<_, _>| task.optional().growing();
+            self.write(weight, move |change| change.put(&entry, limits), set).await
+        })
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
@@ -217,28 +279,51 @@ impl Store for SqliteStore {
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
         let (queue, now): (Arc<str>, SystemTime) = (queue.into(), moment::now());
-        let weight = settled.len();
-        let work = move |change: &mut Change<'_>| change.settle(&queue, owner, &settled, now);
-        Box::pin(self.write(weight, work, |task| task))
+        let (letters, settled): (usize, Arc<[Settled]>) = (settled.len(), settled.into());
+        let settle = move |some: Range<usize>| {
+            let (queue, settled, weight) = (Arc::clone(&queue), Arc::clone(&settled), some.len());
+            let work = move |change: &mut Change<'_>| {
+                change.settle(&queue, owner, settled.get(some.clone()).unwrap_or_default(), now)
+            };
+            self.write(weight, work, |task| task)
+        };
+        Box::pin(async move {
+            match settle(0..letters).await {
+                Err(error) if error.is_disk_full() && letters > FEW => {}
+                done => return done,
+            }
+            // A few at a time may do with the room that there is.
+            let mut done = Vec::with_capacity(letters);
+            for from in (0..letters).step_by(FEW) {
+                done.extend(settle(from..letters.min(from + FEW)).await?);
+            }
+            Ok(done)
+        })
     }
 
     fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
         let queue: Arc<str> = queue.into();
         Box::pin(async move {
             let mut left = record.filter.clone();
-            let mut of = Err(record.clone());
+            let (mut of, mut most) = (Err(record.clone()), PART);
             loop {
                 let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
                 let work = move |change: &mut Change<'_>| {
-                    change.purge(&queue, &filter, PART, known.as_ref().copied())
+                    change.purge(&queue, &filter, most, known.as_ref().copied())
                 };
-                let part = self.write(PART, work, |task| task).await?;
+                let part = match self.write(most, work, |task| task).await {
+                    Err(error) if error.is_disk_full() && most > FEW => {
+                        most = FEW;
+                        continue;
+                    }
+                    part => part?,
+                };
                 record.purged += part.purged;
                 let purged = usize::try_from(part.purged).unwrap_or(usize::MAX);
                 left.limit = left.limit.map(|limit| limit.saturating_sub(purged));
                 left.up_to = part.up_to;
                 of = Ok(part.record);
-                if purged < PART {
+                if purged < most {
                     return Ok(record);
                 }
             }
@@ -253,13 +338,19 @@ impl Store for SqliteStore {
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
         let queue: Arc<str> = queue.into();
         Box::pin(async move {
-            let mut expired = 0;
+            let (mut expired, mut most) = (0, PART);
             loop {
                 let queue = Arc::clone(&queue);
-                let work = move |change: &mut Change<'_>| change.expire(&queue, now, PART);
-                let part = self.write(PART, work, |task| task).await?;
+                let work = move |change: &mut Change<'_>| change.expire(&queue, now, most);
+                let part = match self.write(most, work, |task| task).await {
+                    Err(error) if error.is_disk_full() && most > FEW => {
+                        most = FEW;
+                        continue;
+                    }
+                    part => part?,
+                };
                 expired += part;
-                if part < PART as u64 {
+                if part < most as u64 {
                     return Ok(expired);
                 }
             }
@@ -267,7 +358,7 @@ impl Store for SqliteStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        self.depths.of(queue)
+        self.file.shared.depths.of(queue)
     }
 }
 

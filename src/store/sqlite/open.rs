@@ -21,9 +21,8 @@ const STATEMENTS: usize = 128;
 /// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
 const CHECKED: u64 = 32 * 1024 * 1024;
 
-/// The connection that writes.
+/// The connection that writes, to a file that is there.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
-    file::admit(path)?;
     let failed = |error| explain(path, "open", error);
     let connection = connect(path).map_err(failed)?;
     // SQLite opens what it may not write all the same.
@@ -134,7 +133,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Looks for damage: everywhere in a small file, at what is always read in a large one.
-fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let size = std::fs::metadata(path).map_err(|error| unwritable(path, error))?.len();
     if size > CHECKED {
         return Ok(());
@@ -181,6 +180,14 @@ pub(super) fn refused(path: &Path, why: &str) -> StoreError {
     StoreError::new(Kind::Unwritable, message)
 }
 
+pub(super) fn no_room(path: &Path, doing: &str) -> StoreError {
+    let shown = path.display();
+    let message = format!(
+        "cannot {doing} `{shown}`: there is no room on its disk; make some, or send or purge letters"
+    );
+    StoreError::new(Kind::DiskFull, message)
+}
+
 /// What an error of SQLite means for the one who reads it.
 pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
     let shown = path.display();
@@ -197,9 +204,7 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> Store
                 "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
             ),
         ),
-        Some(ErrorCode::DiskFull) => {
-            (Kind::DiskFull, format!("cannot {doing} `{shown}`: there is no room on its disk; make some"))
-        }
+        Some(ErrorCode::DiskFull) => return no_room(path, doing).with_source(error),
         _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
     };
     StoreError::new(kind, message).with_source(error)

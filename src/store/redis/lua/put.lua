@@ -4,15 +4,16 @@ if redis.call('HEXISTS', META, id) == 1 then return {stands(), 'kept', 0} end
 
 local l = parse('|' .. rest)
 local size, evicted = tonumber(l.size), 0
-local count, bytes = redis.call('ZCARD', IDS), tonumber(redis.call('GET', BYTES) or '0')
+-- Where the sum of bytes is lost, what is known of it counts.
+local count, bytes = count_before, bytes_before or tonumber(stands()[2])
 while count >= capacity or bytes + size > most do
     -- Dropping all others would not make room for one that is larger than all there is.
     if not drops or size > most or count == 0 then return {stands(), 'full', evicted} end
     if evicted == REMOVALS then return {stands(), 'more', evicted} end
     local oldest = remove(redis.call('ZRANGE', IDS, 0, 0)[1])
-    count, bytes, evicted = count - 1, bytes - oldest.size, evicted + 1
+    count, bytes, evicted = count - 1, bytes - (oldest and oldest.size or 0), evicted + 1
 end
-l.sid = redis.call('XADD', STREAM, '*', 'letter', id)
+l.sid = enter(id, #body)
 write(id, l, rest, head, body)
 count_failure(KEYS[12], ARGV[8], ARGV[9])
 return {stands(), 'kept', evicted}
