@@ -2,7 +2,7 @@
 //!
 //! A path is only a name. The file behind it can be removed, renamed or replaced while it is open, and what is written to
 //! it then is gone with its last descriptor. So a file is known by its device and inode, and the writer looks at the
-//! paths before each commit and before it acknowledges it: eight calls of `stat` beside the sync of the log.
+//! paths before each commit and before it acknowledges it: seven calls of `stat` beside the sync of the log.
 
 use std::fs::Metadata;
 use std::io;
