@@ -63,7 +63,7 @@ impl Seat {
             let (written, progress) = (files.stamp(), Progress::default());
             let mut seat = Self { connection, log, files: Arc::new(files), written, progress };
             seat.note();
-            if *seat.files.database() == before && seat.files.look().is_ok() {
+            if *seat.files.database() == before && seat.files.look().1.is_ok() {
                 return Ok(seat);
             }
             seat.abandon();
@@ -74,11 +74,11 @@ impl Seat {
 
     /// What became of the files.
     pub(super) fn look(&mut self) -> Result<(), Gone> {
-        let looked = self.files.look();
+        let (written, looked) = self.files.look();
         if looked == Err(Gone::Database) {
             return looked;
         }
-        let (written, before) = (self.files.stamp(), self.progress);
+        let before = self.progress;
         self.progress = Progress::of(&self.connection).unwrap_or(before);
         if written != self.written && !self.progress.is_after_checkpoint(before) {
             // Without its log, or cut to nothing, it must not be opened beside.

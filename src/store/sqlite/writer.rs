@@ -314,7 +314,7 @@ impl Seat {
         let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Other processes that lost the log as well cannot go on with a new one while this one holds the lock.
-        if let Err(gone) = self.files.look() {
+        if let Err(gone) = self.files.look_ahead() {
             return Ok(Err(gone));
         }
         let mut change = Change::new(&transaction);
