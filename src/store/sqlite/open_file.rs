@@ -30,7 +30,7 @@ impl Shared {
     /// Whether the files that are open are those at the path.
     pub(super) fn stands(&self) -> bool {
         let files = self.files.lock().clone();
-        files.is_some_and(|files| files.look().is_ok())
+        files.is_some_and(|files| files.look().1.is_ok())
     }
 
     pub(super) fn has_open(&self, files: Option<Arc<Files>>) {

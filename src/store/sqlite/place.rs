@@ -2,7 +2,7 @@
 //!
 //! A path is only a name. The file behind it can be removed, renamed or replaced while it is open, and what is written to
 //! it then is gone with its last descriptor. So a file is known by its device and inode, and the writer looks at the
-//! paths before each commit and before it acknowledges it: eight calls of `stat` beside the sync of the log.
+//! paths before each commit and before it acknowledges it: five calls of `stat` beside the sync of the log.
 
 use std::fs::Metadata;
 use std::io;
@@ -60,6 +60,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self { length: file.len(), modified: file.modified().ok() }
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.length == 0
     }
@@ -100,14 +104,29 @@ impl Files {
         &self.log.0
     }
 
-    /// Whether they are still there. One that cannot be looked at is not: a commit to it cannot be acknowledged.
-    pub(super) fn look(&self) -> Result<(), Gone> {
-        let is_there = |path: &Path, id: &FileId| FileId::at(path).is_ok_and(|found| found == *id);
-        if !is_there(&self.path, &self.database) {
-            return Err(Gone::Database);
-        }
-        let mut companions = [&self.log, &self.index].into_iter();
-        if companions.all(|(path, id)| is_there(path, id)) { Ok(()) } else { Err(Gone::Companion) }
+    /// Whether the file and its log are still there, for one who is about to write. One that cannot be looked at is not.
+    pub(super) fn look_ahead(&self) -> Result<(), Gone> {
+        self.look_at_database().1?;
+        Self::look_at(&self.log)
+    }
+
+    /// Whether all of them are still there, and how the file was written to last. One that cannot be looked at is not there:
+    /// a commit to it cannot be acknowledged.
+    pub(super) fn look(&self) -> (Stamp, Result<(), Gone>) {
+        let (stamp, looked) = self.look_at_database();
+        (stamp, looked.and_then(|()| Self::look_at(&self.log)).and_then(|()| Self::look_at(&self.index)))
+    }
+
+    fn look_at_database(&self) -> (Stamp, Result<(), Gone>) {
+        let Ok(file) = std::fs::metadata(&self.path) else {
+            return (Stamp::default(), Err(Gone::Database));
+        };
+        let is_ours = FileId::of(&self.path, &file).is_ok_and(|id| id == self.database);
+        (Stamp::of(&file), if is_ours { Ok(()) } else { Err(Gone::Database) })
+    }
+
+    fn look_at((path, ours): &(PathBuf, FileId)) -> Result<(), Gone> {
+        if FileId::at(path).is_ok_and(|id| id == *ours) { Ok(()) } else { Err(Gone::Companion) }
     }
 
     /// Whether another has begun a log since ours is gone.
@@ -118,8 +137,7 @@ impl Files {
 
     /// As the file is now.
     pub(super) fn stamp(&self) -> Stamp {
-        let stamp = |file: Metadata| Stamp { length: file.len(), modified: file.modified().ok() };
-        std::fs::metadata(&self.path).map_or_else(|_| Stamp::default(), stamp)
+        self.look_at_database().0
     }
 
     /// Takes the log and its index away where they are still ours. They belong to what is no longer at the path: SQLite

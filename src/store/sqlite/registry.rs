@@ -25,6 +25,8 @@ pub(super) struct Slot {
     database: Mutex<Option<FileId>>,
     /// Held by the one who opens it: others wait for what comes of that.
     pub(super) file: Mutex<Weak<OpenFile>>,
+    /// Held by the thread that writes: the one before it has closed the file.
+    pub(super) writer: Mutex<()>,
 }
 
 impl Slot {
@@ -47,7 +49,12 @@ pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
         return Ok(slot);
     }
     file::warn_of_names(path);
-    let slot = Arc::new(Slot { real, database: Mutex::new(Some(id)), file: Mutex::default() });
+    let slot = Arc::new(Slot {
+        real,
+        database: Mutex::new(Some(id)),
+        file: Mutex::default(),
+        writer: Mutex::default(),
+    });
     slots.push(Arc::downgrade(&slot));
     Ok(slot)
 }

@@ -66,7 +66,7 @@ impl Seat {
             let (reserve, files) = (Reserve::open(path), Arc::new(files));
             let mut seat = Self { connection, log, reserve, files, written, progress };
             seat.note();
-            if *seat.files.database() == before && seat.files.look().is_ok() {
+            if *seat.files.database() == before && seat.files.look().1.is_ok() {
                 return Ok(seat);
             }
             seat.abandon();
@@ -77,11 +77,11 @@ impl Seat {
 
     /// What became of the files.
     pub(super) fn look(&mut self) -> Result<(), Gone> {
-        let looked = self.files.look();
+        let (written, looked) = self.files.look();
         if looked == Err(Gone::Database) {
             return looked;
         }
-        let (written, before) = (self.files.stamp(), self.progress);
+        let before = self.progress;
         self.progress = Progress::of(&self.connection).unwrap_or(before);
         if written != self.written && !self.progress.is_after_checkpoint(before) {
             // Without its log, or cut to nothing, it must not be opened beside.
@@ -107,35 +107,39 @@ impl Seat {
         looked.is_err_and(|error| error.is_corrupt())
     }
 
-    /// Leaves files that are no longer at their paths, so that those which are can be opened. No reader may have them open.
+    /// Brings what is only in the log into the file it belongs to. No reader may have them open.
     ///
     /// # Errors
-    /// With itself, when that cannot be done for now without the loss of letters.
-    pub(super) fn leave(self, gone: Gone) -> Result<(), Box<(Self, StoreError)>> {
+    /// When that cannot be done for now, and letters would be lost if the files were left.
+    pub(super) fn rescue(&self, gone: Gone) -> Result<(), StoreError> {
         match gone {
-            // It may have another name by now, and what is in the log goes there with it.
+            // It may have another name by now.
             Gone::Database => _ = tidy::truncate(&self.connection),
             Gone::Companion if self.files.has_other_log() => tracing::error!(
                 target: "campanile::dead_letter",
                 file = %self.files.path().display(),
-                "the log of the letters was removed, and another process has begun a new one: what was not yet in the file \
-                 is lost"
+                "the log of the letters was removed, and another process has begun a new one: what was in the log and not \
+                 in the file by then may be lost"
             ),
             // The descriptor has all of the log still.
             Gone::Companion => {
                 if !tidy::empty(&self.connection).is_ok_and(|empty| empty) {
                     let message = "the log of the letters was removed, and others read it";
-                    return Err(Box::new((self, StoreError::new(Kind::Locked, message))));
+                    return Err(StoreError::new(Kind::Locked, message));
                 }
             }
             Gone::Content => {}
         }
+        Ok(())
+    }
+
+    /// Leaves files that are no longer at their paths, so that those which are can be opened.
+    pub(super) fn leave(self, gone: Gone) {
         let files = Arc::clone(&self.files);
         self.abandon();
         if gone != Gone::Companion {
             files.set_companions_aside();
         }
-        Ok(())
     }
 
     /// Closes the file as it is. SQLite would remove the log at its path, which may be another's.

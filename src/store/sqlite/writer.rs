@@ -15,6 +15,7 @@ use super::job::Job;
 use super::open_file::{OpenFile, Shared};
 use super::place::Gone;
 use super::readers::Readers;
+use super::registry::Slot;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
@@ -75,28 +76,30 @@ impl From<rusqlite::Error> for Failed {
 /// handle is gone.
 pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>, StoreError>>) {
     // The one who asked may have gone; then no one needs to know.
-    let (writer, inbox) = match open_or_join(path) {
-        Ok(Opened::There(file)) => return drop(opened.send(Ok(file))),
-        Ok(Opened::New(file, writer, inbox)) => {
-            let _ = opened.send(Ok(file));
-            (writer, inbox)
-        }
-        Err(error) => return drop(opened.send(Err(error))),
+    let tell = |end| drop(opened.send(end));
+    let slot = match registry::slot(&path) {
+        Ok(slot) => slot,
+        Err(error) => return tell(Err(error)),
     };
-    writer.run(inbox);
-}
-
-enum Opened {
-    There(Arc<OpenFile>),
-    New(Arc<OpenFile>, Box<Writer>, mpsc::Receiver<Box<dyn Job>>),
-}
-
-fn open_or_join(path: Arc<Path>) -> Result<Opened, StoreError> {
-    let slot = registry::slot(&path)?;
-    let mut held = slot.file.lock();
-    if let Some(file) = held.upgrade() {
-        return Ok(Opened::There(file));
+    let mut known = slot.file.lock();
+    if let Some(file) = known.upgrade() {
+        return tell(Ok(file));
     }
+    let _alone = slot.writer.lock();
+    match open(path, &slot) {
+        Ok((file, writer, inbox)) => {
+            *known = Arc::downgrade(&file);
+            drop(known);
+            tell(Ok(file));
+            writer.run(inbox);
+        }
+        Err(error) => tell(Err(error)),
+    }
+}
+
+type Inbox = mpsc::Receiver<Box<dyn Job>>;
+
+fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inbox), StoreError> {
     let seat = match Seat::open(&path) {
         // Opening takes some room too.
         Err(error) if error.is_disk_full() && reserve::release(&path) => Seat::open(&path)?,
@@ -110,7 +113,7 @@ fn open_or_join(path: Arc<Path>) -> Result<Opened, StoreError> {
         path,
         depths: depths::Depths::default(),
         files: Mutex::default(),
-        slot: Arc::clone(&slot),
+        slot: Arc::clone(slot),
     });
     let mut writer = Writer {
         shared: Arc::clone(&shared),
@@ -123,14 +126,11 @@ fn open_or_join(path: Arc<Path>) -> Result<Opened, StoreError> {
     };
     writer.take(seat)?;
     let (jobs, inbox) = mpsc::channel(WAITING);
-    let file = Arc::new(OpenFile::new(shared, jobs));
-    *held = Arc::downgrade(&file);
-    drop(held);
-    Ok(Opened::New(file, Box::new(writer), inbox))
+    Ok((Arc::new(OpenFile::new(shared, jobs)), writer, inbox))
 }
 
 impl Writer {
-    fn run(mut self, mut inbox: mpsc::Receiver<Box<dyn Job>>) {
+    fn run(mut self, mut inbox: Inbox) {
         let mut group = Vec::with_capacity(GROUP);
         while let Some(first) = self.next(&mut inbox) {
             let mut weight = first.weight();
@@ -167,7 +167,7 @@ impl Writer {
     }
 
     /// The next job; tidies the file while there is none.
-    fn next(&mut self, inbox: &mut mpsc::Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+    fn next(&mut self, inbox: &mut Inbox) -> Option<Box<dyn Job>> {
         loop {
             match inbox.try_recv() {
                 Ok(job) => return Some(job),
@@ -345,12 +345,14 @@ impl Writer {
             let message = format!("cannot open `{}` again: the one before it is being read", path.display());
             return Err(StoreError::new(Kind::Locked, message));
         };
-        if let (Some(seat), Some(gone)) = (self.seat.take(), gone)
-            && let Err(kept) = seat.leave(gone)
+        if let Some(gone) = gone
+            && let Some(seat) = self.seat.take()
         {
-            let (seat, error) = *kept;
-            self.seat = Some(seat);
-            return Err(error);
+            if let Err(error) = seat.rescue(gone) {
+                self.seat = Some(seat);
+                return Err(error);
+            }
+            seat.leave(gone);
         }
         self.shared.has_open(None);
         self.take(Seat::open(path)?)
@@ -360,11 +362,14 @@ impl Writer {
 impl Seat {
     /// Commits a group, unless the file is no longer the one; nor is it acknowledged then.
     fn write(&mut self, group: &mut [Box<dyn Job>]) -> Result<rusqlite::Result<Depths>, Gone> {
-        self.look()?;
         let done = self.commit(group);
-        // The commit is on the disk, and no one has heard of it.
+        // A commit is on the disk by now, and no one has heard of it.
         self.look()?;
-        Ok(done)
+        match done {
+            Ok(Err(gone)) => Err(gone),
+            Ok(Ok(depths)) => Ok(Ok(depths)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Tidies the file a little, if it is still the one.
@@ -379,9 +384,13 @@ impl Seat {
     }
 
     /// Commits a group; gives the depths of the queues that it changed.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Depths> {
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<Depths, Gone>> {
         let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Other processes that lost the log as well cannot go on with a new one while this one holds the lock.
+        if let Err(gone) = self.files.look_ahead() {
+            return Ok(Err(gone));
+        }
         let mut change = Change::new(&transaction);
         for job in group {
             job.run(&mut change)?;
@@ -391,7 +400,7 @@ impl Seat {
         if durable {
             self.log.sync()?;
         }
-        Ok(depths)
+        Ok(Ok(depths))
     }
 }
 
