@@ -86,6 +86,8 @@
 #![cfg_attr(feature = "heal", doc = include_str!("heal/guide.md"))]
 #![cfg_attr(feature = "predict", doc = include_str!("predict/figures.md"))]
 
+#[cfg(feature = "checks")]
+mod awake;
 mod blame;
 mod cache;
 #[cfg(feature = "checks")]
@@ -97,6 +99,7 @@ mod costs;
 mod handle;
 #[cfg(feature = "heal")]
 mod heal;
+mod hold;
 mod ledger;
 mod look;
 mod machine;

@@ -7,6 +7,8 @@
 //! the moment.
 
 #[cfg(feature = "telemetry")]
+mod beat;
+#[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]
 mod gathered;
@@ -24,6 +26,8 @@ mod vital_of;
 #[cfg(feature = "telemetry")]
 mod vitals;
 
+#[cfg(feature = "telemetry")]
+pub(crate) use beat::PERIOD as BEAT;
 #[cfg(feature = "telemetry")]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
 pub(crate) use identity::{Identity, identify, identity};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::beat::Beat;
 use super::minute::{Calls, Minute};
 use crate::clock::{self, Tick, nanos};
 use crate::lanes::Lanes;
@@ -22,6 +23,7 @@ pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
     components: RwLock<BTreeMap<Arc<str>, Arc<Vital>>>,
+    beat: Arc<Beat>,
 }
 
 impl Vitals {
@@ -38,7 +40,12 @@ impl Vitals {
             Self::expire(&mut components);
         }
         let name = if components.len() >= Self::CAPACITY { "other" } else { name };
-        Arc::clone(components.entry(name.into()).or_default())
+        Arc::clone(components.entry(name.into()).or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.beat)))))
+    }
+
+    /// Whether this process ran all the time.
+    pub(crate) fn beat(&self) -> &Beat {
+        &self.beat
     }
 
     /// Tells every component with its vital signs, in the order of their names.
@@ -91,6 +98,7 @@ pub(crate) struct Vital {
     made: Tick,
     /// Whether it expired: nobody reads it any more.
     gone: AtomicBool,
+    beat: Arc<Beat>,
 }
 
 /// What some threads count; on cache lines of its own.
@@ -159,31 +167,47 @@ impl Lot {
     }
 }
 
+#[cfg(test)]
 impl Default for Vital {
     fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl Vital {
+    fn new(beat: Arc<Beat>) -> Self {
         Self {
             lanes: Lanes::new(),
             durations: Mutex::default(),
             consecutive_failures: AtomicU64::new(0),
             made: clock::now(),
             gone: AtomicBool::new(false),
+            beat,
         }
     }
-}
 
-impl Vital {
     /// Takes in one call that ended at `now`; `false` if it expired before.
+    ///
+    /// One that was under way while this process stood still counts for the totals, and neither its failure nor its
+    /// duration is held against the component.
     #[inline]
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
         let nanos = nanos(duration);
+        let missed = self.beat.missed(Tick(now.0.saturating_sub(nanos)), now);
         if failed {
-            self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+            if !missed {
+                self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+            }
         } else if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
             self.consecutive_failures.store(0, Ordering::Relaxed);
         }
         let full = {
             let mut tally = self.lanes.own(Box::default).0.lock();
-            tally.recent.record(now, nanos, failed);
+            if missed {
+                tally.recent.last = tally.recent.last.max(now);
+            } else {
+                tally.recent.record(now, nanos, failed);
+            }
             tally.calls += 1;
             tally.failures += u64::from(failed);
             tally.waiting.add(nanos)

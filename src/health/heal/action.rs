@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinError;
-use tokio::time::timeout;
 use tower::Service;
 
 use super::command::Program;
@@ -18,6 +17,7 @@ use super::record::HealingOutcome;
 use crate::breaker::{CircuitBreaker, CircuitState};
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
 use crate::error::ConfigError;
+use crate::health::awake::within;
 use crate::health::check::{Finding, IntoFinding};
 use crate::outcome::Timed;
 use crate::panics;
@@ -203,14 +203,14 @@ impl Action {
 
 async fn run_task(task: Timed<Finding>, limit: Duration) -> Done {
     let mut task = AbortOnDrop(task);
-    match timeout(limit, &mut task.0.task).await {
-        Ok(Ok(Finding::Pass)) => Done::default(),
-        Ok(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
-        Ok(Ok(Finding::Fail(why))) => Done::failed(why),
-        Ok(Err(broken)) => {
+    match within(limit, &mut task.0.task).await.ended {
+        Some(Ok(Finding::Pass)) => Done::default(),
+        Some(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
+        Some(Ok(Finding::Fail(why))) => Done::failed(why),
+        Some(Err(broken)) => {
             Done { outcome: Err(HealingOutcome::Panicked(said_in(broken))), ..Done::default() }
         }
-        Err(_) => {
+        None => {
             task.0.give_up();
             Done { outcome: Err(HealingOutcome::TimedOut), rest: Some(task), ..Done::default() }
         }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
 use crate::error::ConfigError;
+use crate::health::awake::within;
 
 /// What a program wrote is waited for so long after its end: a process that it left behind may never close the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -98,7 +99,7 @@ impl Program {
         };
         let mut group = Group::of(&child);
         let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
-        let in_time = timeout(limit, output.until(ends.end_of(&mut child, &mut group))).await.is_ok();
+        let in_time = within(limit, output.until(ends.end_of(&mut child, &mut group))).await.ended.is_some();
         group.kill();
         if !in_time {
             let _ = child.start_kill();

@@ -17,7 +17,8 @@ use super::run::Turn;
 use super::settings::HealingLimits;
 use crate::clock::{self, Tick};
 use crate::error::ConfigError;
-use crate::health::handle::Inner;
+use crate::health::handle::{Health, Inner};
+use crate::health::round::Round;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
 use crate::health::texts::Texts;
 use crate::signal::Emit;
@@ -36,10 +37,10 @@ pub(in crate::health) struct Healers {
 
 impl Healers {
     /// Looks whether a component needs one of them.
-    pub(in crate::health) fn after_round(&self, snapshot: &Arc<HealthSnapshot>) {
+    pub(in crate::health) fn after_round(&self, snapshot: &Arc<HealthSnapshot>, round: Round) {
         // Outside the lock: conditions are code of others.
         for healer in self.all() {
-            healer.look(snapshot);
+            healer.look(snapshot, round);
         }
     }
 
@@ -70,6 +71,7 @@ impl Healers {
             runtime: Handle::try_current().ok(),
             texts,
             paused: AtomicBool::new(false),
+            stale: Arc::default(),
             course: Mutex::default(),
             records: Mutex::default(),
             counts: Counts::default(),
@@ -104,23 +106,47 @@ pub(super) struct Healer {
     runtime: Option<Handle>,
     pub(super) texts: Texts,
     paused: AtomicBool,
+    /// Whether this process stood still and what is known of the component is from before.
+    stale: Arc<AtomicBool>,
     pub(super) course: Mutex<Course>,
     records: Mutex<VecDeque<Arc<HealingRecord>>>,
     pub(super) counts: Counts,
 }
 
 impl Healer {
-    fn look(self: &Arc<Self>, snapshot: &HealthSnapshot) {
+    fn look(self: &Arc<Self>, snapshot: &HealthSnapshot, round: Round) {
         let Healing { component, when, settings, .. } = &self.healing;
         let component = snapshot.component(component).filter(|component| when.holds(component));
         let now = clock::now();
-        let called_for = self.course.lock().look(component.is_some(), when.for_at_least, now, settings);
+        let called_for = self.course.lock().look(component.is_some(), when.for_at_least, round.ran, settings);
+        if round.woke && component.is_some() {
+            self.look_anew();
+        }
         let Some(component) = component.filter(|_| called_for) else { return };
+        if self.stale.load(Ordering::Acquire) {
+            return;
+        }
         match self.begin_by_itself(component, now) {
             // While it runs, what calls for it is still there.
             Ok(_) | Err(Withheld::Running) => {}
             Err(withheld) => self.withhold(withheld),
         }
+    }
+
+    /// Runs the checks of the component. Until they have run, the healing does not begin by itself.
+    fn look_anew(&self) {
+        let (Some(runtime), Some(health)) = (self.runtime(), self.health.upgrade().map(Health::of)) else {
+            return;
+        };
+        if self.stale.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (checks, component) = (Arc::clone(health.checks()), Arc::clone(&self.healing.component));
+        let known = Known(Arc::clone(&self.stale));
+        runtime.spawn(async move {
+            let _known = known;
+            checks.run(&component).await;
+        });
     }
 
     fn begin_by_itself(
@@ -204,6 +230,15 @@ impl Healer {
 
     pub(super) fn runtime(&self) -> Option<Handle> {
         Handle::try_current().ok().or_else(|| self.runtime.clone())
+    }
+}
+
+/// Says that something newer is known, also when its runtime ends.
+struct Known(Arc<AtomicBool>);
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -1,0 +1,68 @@
+//! Time limits that count only the time in which we ran.
+//!
+//! A process that was stopped or suspended, or whose runtime was kept busy by other code, wakes with every timer due at
+//! once: what it waited for had no chance to come. So a limit is waited for in short steps, and of a step that ends late
+//! only its length counts.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::clock;
+
+/// The length of a step.
+const STEP: Duration = Duration::from_millis(200);
+
+/// The timers of a busy machine are late by less.
+pub(super) const LATE: Duration = Duration::from_millis(100);
+
+/// What came of waiting.
+pub(super) struct Waited<T> {
+    /// What was waited for; `None` when it did not come within the limit.
+    pub(super) ended: Option<T>,
+    /// The time meanwhile in which we did not run.
+    pub(super) stood: Duration,
+}
+
+/// Waits for `work` for no longer than `limit`, not counting the time in which we did not run.
+pub(super) async fn within<F: Future>(limit: Duration, work: F) -> Waited<F::Output> {
+    let mut work = pin!(work);
+    let (mut left, mut stood) = (limit, Duration::ZERO);
+    loop {
+        let (began, step) = (clock::now(), left.min(STEP));
+        let ended = timeout(step, work.as_mut()).await.ok();
+        let took = clock::now().since(began);
+        let late = Some(took.saturating_sub(step)).filter(|late| *late > LATE).unwrap_or_default();
+        stood += late;
+        left = left.saturating_sub(took - late);
+        if ended.is_some() || left.is_zero() {
+            return Waited { ended, stood };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_in_which_we_ran_counts() {
+        let seconds = Duration::from_secs;
+        let begin = |work: u64| tokio::spawn(within(seconds(5), sleep(seconds(work))));
+        let (hangs, ends) = (begin(3_600), begin(20));
+        sleep(seconds(1)).await;
+        advance(seconds(18)).await;
+        sleep(seconds(2)).await;
+        assert!(ends.is_finished() && !hangs.is_finished());
+        sleep(seconds(2)).await;
+        let (hung, ended) = (hangs.await.unwrap(), ends.await.unwrap());
+        assert!(hung.ended.is_none() && ended.ended.is_some());
+        for waited in [hung, ended] {
+            assert!(waited.stood > seconds(17) && waited.stood <= seconds(18), "{:?}", waited.stood);
+        }
+        assert_eq!(within(seconds(5), sleep(seconds(4))).await.stood, Duration::ZERO);
+    }
+}
