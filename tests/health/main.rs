@@ -26,6 +26,7 @@ mod recorder;
 mod root_cause;
 mod settings;
 mod spans;
+mod standstill;
 
 /// Whether it comes to that. A look of another test may hold for a moment longer what this one has let go.
 fn comes_to(holds: impl Fn() -> bool) -> bool {
