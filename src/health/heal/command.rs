@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
+#[cfg(unix)]
+use super::strays::Mark;
 use crate::error::ConfigError;
 use crate::health::awake::within;
 
@@ -79,12 +81,16 @@ impl Program {
         Some(command)
     }
 
-    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then, and when this is
-    /// dropped.
+    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then. When it is killed,
+    /// or this is dropped, those that left the group are too.
     pub(super) async fn run(&self, limit: Duration) -> Done {
         let Some(mut command) = self.command() else {
             return Done::failed("there is no program");
         };
+        #[cfg(unix)]
+        let mark = Mark::new();
+        #[cfg(unix)]
+        command.envs([mark.variable()]);
         // Before it starts, so that its end cannot go by unseen.
         let mut ends = match Ends::watch() {
             Ok(ends) => ends,
@@ -97,11 +103,17 @@ impl Program {
                 return Done::failed(format!("`{program}` cannot be started: {error}"));
             }
         };
-        let mut group = Group::of(&child);
+        let mut group = Group::of(
+            &child,
+            #[cfg(unix)]
+            mark,
+        );
         let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
         let in_time = within(limit, output.until(ends.end_of(&mut child, &mut group))).await.ended.is_some();
-        group.kill();
-        if !in_time {
+        if in_time {
+            group.kill();
+        } else {
+            group.kill_all();
             let _ = child.start_kill();
         }
         let status = timeout(DYING, output.until(child.wait())).await;
@@ -181,13 +193,15 @@ impl Ends {
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
+    #[cfg(unix)]
+    mark: Mark,
 }
 
 impl Group {
     #[cfg(unix)]
-    fn of(child: &Child) -> Self {
+    fn of(child: &Child, mark: Mark) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
+        Self { leader: id.and_then(rustix::process::Pid::from_raw), mark }
     }
 
     #[cfg(not(unix))]
@@ -203,6 +217,16 @@ impl Group {
         }
     }
 
+    /// Those that left the group too: their time was that of the command.
+    fn kill_all(&self) {
+        #[cfg(unix)]
+        if let Some(leader) = self.leader {
+            // While the leader lives, it is known who comes from it.
+            self.mark.kill(leader);
+        }
+        self.kill();
+    }
+
     /// It was asked how its leader ended: from now on the number may be that of another.
     fn is_gone(&mut self) {
         #[cfg(unix)]
@@ -214,7 +238,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        self.kill_all();
     }
 }
 

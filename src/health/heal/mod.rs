@@ -17,6 +17,8 @@ mod hour;
 mod record;
 mod run;
 mod settings;
+#[cfg(unix)]
+mod strays;
 mod when;
 
 use std::sync::Arc;
