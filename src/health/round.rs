@@ -11,9 +11,9 @@ use super::status::Status;
 #[cfg(feature = "predict")]
 use super::watched::Watched;
 use crate::clock::{self, Tick};
-use crate::signal::{BEAT, Vitals};
 #[cfg(feature = "predict")]
 use crate::signal::LOOK_BACK;
+use crate::signal::{BEAT, Vitals};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of one component.
@@ -221,8 +221,10 @@ mod tests {
     fn a_round_is_due_once_however_many_ask_and_none_is_made_up_for() {
         let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
         let start = Tick(0) + Duration::from_secs(1_000);
-        let mut due =
-            |millis: u64| kept.keep(start + Duration::from_millis(millis), Duration::ZERO, &mut found(&["a"]), &settings).is_some();
+        let mut due = |millis: u64| {
+            kept.keep(start + Duration::from_millis(millis), Duration::ZERO, &mut found(&["a"]), &settings)
+                .is_some()
+        };
         assert!(due(0), "the first look is a round");
         assert!((1..10_000).step_by(100).all(|millis| !due(millis)), "a flood is none");
         assert!(due(10_500) && !due(10_501));

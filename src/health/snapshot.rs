@@ -261,8 +261,8 @@ pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{Component, HealthSettings};
     use crate::health::score::tests::calls;
+    use crate::health::{Component, HealthSettings};
     use proptest::prelude::*;
 
     /// A component that fails in so many of 100 calls; nothing is known of it when that is `None`.

@@ -40,7 +40,9 @@ impl Vitals {
             Self::expire(&mut components);
         }
         let name = if components.len() >= Self::CAPACITY { "other" } else { name };
-        Arc::clone(components.entry(name.into()).or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.beat)))))
+        Arc::clone(
+            components.entry(name.into()).or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.beat)))),
+        )
     }
 
     /// Whether this process ran all the time.

@@ -9,9 +9,11 @@ mod checks_kinds;
 mod checks_seen;
 mod checks_threads;
 mod components;
+mod day;
 mod healing;
 #[cfg(unix)]
 mod healing_commands;
+mod healing_restarts;
 mod hysteresis;
 mod outlook;
 #[cfg(feature = "http")]
@@ -24,6 +26,7 @@ mod probes_flood;
 mod probes_startup;
 mod recorder;
 mod root_cause;
+mod seldom;
 mod settings;
 mod spans;
 mod standstill;

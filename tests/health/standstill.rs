@@ -48,7 +48,14 @@ async fn a_run_that_a_standstill_fell_into_fails_for_no_limit_of_anyone() {
     // Takes a second, within a limit of its own and one beyond that for its duration.
     let check = move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        async { timeout(seconds(4), async { for _ in 0..10 { sleep(millis(100)).await } }).await }
+        async {
+            timeout(seconds(4), async {
+                for _ in 0..10 {
+                    sleep(millis(100)).await
+                }
+            })
+            .await
+        }
     };
     let every = Every::seconds(30).jitter(0.0).timeout(seconds(5));
     let check = health.check("stood-still", every, check.fail_after(seconds(2))).unwrap();
@@ -88,7 +95,11 @@ async fn what_hangs_while_we_run_is_found_and_so_is_what_fails_after_a_standstil
     let asked = Arc::clone(&fails);
     let check = move || {
         let fails = asked.load(Ordering::Relaxed);
-        async move { if fails { std::future::pending().await } }
+        async move {
+            if fails {
+                std::future::pending().await
+            }
+        }
     };
     let every = Every::seconds(30).jitter(0.0).timeout(seconds(5));
     let check = health.check("hangs", every, check).unwrap();
@@ -364,7 +375,9 @@ fn stopped_and_continued() {
         };
         let every = Every::interval(millis(100)).jitter(0.0).timeout(millis(900));
         let check = health
-            .check("stopped", every, move || async move { timeout(millis(700), ask()).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string()) })
+            .check("stopped", every, move || async move {
+                timeout(millis(700), ask()).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+            })
             .unwrap();
         check.run().await;
         // Calls with a limit, always some under way.

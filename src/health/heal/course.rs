@@ -69,6 +69,11 @@ impl Course {
         Ok(())
     }
 
+    /// It began so long before `now` in an earlier process.
+    pub(super) fn recall(&mut self, now: Tick, ages: &[Duration]) {
+        self.began.recall(now, ages);
+    }
+
     pub(super) fn begin(&mut self, now: Tick) {
         self.began.begin(now);
         self.running = true;

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use tokio::time::sleep;
 
 use super::action::{Done, LONGEST, said_in};
-use super::healers::{Healer, Seat};
+use super::floor::Seat;
+use super::healers::Healer;
 use super::record::{HealingOutcome, HealingRecord};
 use crate::clock::{self, Tick};
 use crate::cut::boundary_from;
@@ -65,6 +66,7 @@ impl Turn {
     pub(super) async fn run(mut self) -> Arc<HealingRecord> {
         let healer = Arc::clone(&self.healer);
         let settings = &healer.healing.settings;
+        healer.remember().await;
         let done = if settings.dry_run {
             Done { outcome: Err(HealingOutcome::DryRun), ..Done::default() }
         } else {

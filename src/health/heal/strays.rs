@@ -56,7 +56,8 @@ mod linux {
             }
             for id in found {
                 // From here on the number cannot be that of another.
-                let Some(Ok(process)) = Pid::from_raw(id).map(|id| pidfd_open(id, PidfdFlags::empty())) else {
+                let Some(Ok(process)) = Pid::from_raw(id).map(|id| pidfd_open(id, PidfdFlags::empty()))
+                else {
                     continue;
                 };
                 if has(variable, id) || strays(variable, leader.as_raw_pid()).contains(&id) {
