@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
-#[cfg(unix)]
 use super::strays::Mark;
 use crate::error::ConfigError;
 use crate::health::awake::within;
@@ -87,10 +86,10 @@ impl Program {
         let Some(mut command) = self.command() else {
             return Done::failed("there is no program");
         };
-        #[cfg(unix)]
         let mark = Mark::new();
-        #[cfg(unix)]
-        command.envs([mark.variable()]);
+        if cfg!(unix) {
+            command.envs([mark.variable()]);
+        }
         // Before it starts, so that its end cannot go by unseen.
         let mut ends = match Ends::watch() {
             Ok(ends) => ends,
@@ -103,11 +102,7 @@ impl Program {
                 return Done::failed(format!("`{program}` cannot be started: {error}"));
             }
         };
-        let mut group = Group::of(
-            &child,
-            #[cfg(unix)]
-            mark,
-        );
+        let mut group = Group::of(&child, mark);
         let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
         let in_time = within(limit, output.until(ends.end_of(&mut child, &mut group))).await.ended.is_some();
         if in_time {
@@ -193,7 +188,7 @@ impl Ends {
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
-    #[cfg(unix)]
+    #[cfg_attr(not(unix), allow(dead_code))]
     mark: Mark,
 }
 
@@ -205,8 +200,8 @@ impl Group {
     }
 
     #[cfg(not(unix))]
-    fn of(_: &Child) -> Self {
-        Self {}
+    fn of(_: &Child, mark: Mark) -> Self {
+        Self { mark }
     }
 
     fn kill(&self) {

@@ -19,7 +19,6 @@ mod memory;
 mod record;
 mod run;
 mod settings;
-#[cfg(unix)]
 mod strays;
 mod when;
 
