@@ -43,6 +43,14 @@ pub(super) async fn within<F: Future>(limit: Duration, work: F) -> Waited<F::Out
     }
 }
 
+/// What a wall clock that went `on` says of `ran` by the monotonic one, which stands still while Linux is suspended.
+pub(super) fn suspended(on: Duration, ran: Duration) -> Duration {
+    /// It is set by less, as a rule.
+    const AHEAD: Duration = Duration::from_secs(1);
+
+    Some(on.saturating_sub(ran)).filter(|ahead| *ahead > AHEAD).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +72,15 @@ mod tests {
             assert!(waited.stood > seconds(17) && waited.stood <= seconds(18), "{:?}", waited.stood);
         }
         assert_eq!(within(seconds(5), sleep(seconds(4))).await.stood, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_a_little_or_back_tells_of_nothing() {
+        let millis = Duration::from_millis;
+        for (on, ran, expected) in
+            [(5_000, 5_000, 0), (5_900, 5_000, 0), (0, 5_000, 0), (65_000, 5_000, 60_000)]
+        {
+            assert_eq!(suspended(millis(on), millis(ran)), millis(expected));
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::status::Status;
 #[cfg(feature = "predict")]
 use super::watched::Watched;
 use crate::clock::{self, Tick};
+use crate::moment;
 #[cfg(feature = "predict")]
 use crate::signal::LOOK_BACK;
 use crate::signal::{BEAT, Vitals};
@@ -186,7 +187,7 @@ impl Drop for Running {
 async fn look(inner: Weak<Inner>, running: Running) {
     let beat = running.vitals.beat();
     loop {
-        beat.came(clock::now());
+        beat.came(clock::now(), moment::micros(moment::now()));
         let Some(pause) = inner.upgrade().map(|inner| inner.round()) else { return };
         // A look may take its time.
         beat.plan(clock::now());
@@ -242,7 +243,7 @@ mod tests {
         };
         assert_eq!(round(1_000, 0), Some((0, false)));
         assert_eq!((round(1_009, 0), round(1_010, 0)), (None, Some((10, false))));
-        assert_eq!((round(1_052, 35), round(1_060, 35)), (Some((7, true)), Some((8, false))));
+        assert_eq!((round(1_052, 35), round(1_062, 35)), (Some((7, true)), Some((10, false))));
     }
 
     #[test]

@@ -153,7 +153,7 @@ async fn day(seed: u64) {
         }
         sleep(Duration::from_millis(random.u64(1..60_000))).await;
     }
-    let began = began.lock().unwrap();
+    let began = began.lock().unwrap().clone();
     assert!(steps > 300 && began.len() > 20, "{steps} steps, {} actions", began.len());
     at_most_in_an_hour(&began, 12);
     for handle in &handles {

@@ -18,7 +18,8 @@ use super::entry::{Ended, Entry};
 use super::rhythm::Rhythm;
 use crate::clock;
 use crate::health::CheckOutcome;
-use crate::health::awake::{LATE, Waited, within};
+use crate::health::awake::{LATE, Waited, suspended, within};
+use crate::moment;
 use crate::outcome::Timed;
 
 /// So many runs in a row may prove nothing. Where the process never runs for long, the next one counts.
@@ -77,10 +78,13 @@ impl Driver {
             waited = clock::now().since(began).saturating_sub(earlier.stood);
         }
         let left = limit.saturating_sub(waited);
+        let begins = (clock::now(), moment::now());
         let mut run = Run::begin(&self.entry, &self.check, left);
         let Waited { ended: result, stood } = within(left, &mut run.0.task).await;
         // A check that keeps the only thread of its runtime keeps us from running: that is its own doing.
         let alone = Handle::current().metrics().num_workers() < 2;
+        let on = moment::now().duration_since(begins.1).unwrap_or_default();
+        let slept = suspended(on, clock::now().since(begins.0));
         let stood = if alone { stood.saturating_sub(self.entry.polling.kept()) } else { stood };
         let ended = match result {
             Some(Ok((_, took))) if took.saturating_sub(stood) > limit => {
@@ -105,7 +109,7 @@ impl Driver {
                 timed_out(format!("no answer within {limit:?}"))
             }
         };
-        Some((ended, stood))
+        Some((ended, stood + slept))
     }
 }
 
