@@ -21,7 +21,7 @@ enum Below {
 /// then the one that most are to blame on.
 ///
 /// Only components that are not healthy are followed, and those of which nothing is known: whether they are to blame,
-/// those below them tell.
+/// those below them tell. One of which nothing is known while it [cannot work](is_stranded) names the failing ones.
 pub(super) fn blame(components: &mut [ComponentHealth]) -> Vec<Arc<str>> {
     if components.iter().all(|component| !is_bad(component)) {
         return Vec::new();
@@ -43,9 +43,38 @@ pub(super) fn blame(components: &mut [ComponentHealth]) -> Vec<Arc<str>> {
         let names = roots.iter().map(|root| Arc::clone(&components[*root].name)).collect();
         components[place].because_of = names;
     }
+    for place in 0..components.len() {
+        let component = &components[place];
+        if component.status == Status::Unknown
+            && !component.depends_on.is_empty()
+            && is_stranded(place, components)
+        {
+            let roots = roots_below(place, components, &mut below).to_vec();
+            roots.iter().for_each(|root| needed[*root] |= component.critical);
+            components[place].because_of =
+                roots.iter().map(|root| Arc::clone(&components[*root].name)).collect();
+        }
+    }
     let mut roots: Vec<usize> = (0..components.len()).filter(|place| needed[*place]).collect();
     roots.sort_by_key(|place| (Reverse(components[*place].status), Reverse(blamed_by[*place])));
     roots.into_iter().map(|place| Arc::clone(&components[place].name)).collect()
+}
+
+/// Whether the component in that place, of which nothing is known, depends on one that fails: itself, or through others
+/// of which nothing is known.
+fn is_stranded(place: usize, components: &[ComponentHealth]) -> bool {
+    let mut seen = vec![false; components.len()];
+    let mut open = vec![place];
+    while let Some(next) = open.pop() {
+        for dependency in dependencies(&components[next], components) {
+            match components[dependency].status {
+                status if status.is_failing() => return true,
+                Status::Unknown if !std::mem::replace(&mut seen[dependency], true) => open.push(dependency),
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 fn is_bad(component: &ComponentHealth) -> bool {

@@ -19,14 +19,18 @@ impl Inner {
         let said = self.said();
         let mut evidence = kept.room();
         self.collect(&said.components, &mut evidence);
-        let due = kept.keep(now, &mut evidence, &said.settings);
-        let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, &said.settings));
-        kept.remember(&snapshot, evidence);
+        let stood = self.vitals.beat().stood(now);
+        let round = kept.keep(now, stood, &mut evidence, &said.settings);
+        let judge = |place, evidence: &Evidence| kept.judge(place, now, evidence, &said.settings);
+        let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, judge));
+        kept.keep_room(evidence);
         drop(kept);
         #[cfg(feature = "heal")]
-        if due {
-            self.healers.after_round(&snapshot);
+        if let Some(round) = round {
+            self.healers.after_round(&snapshot, round);
         }
+        #[cfg(not(feature = "heal"))]
+        let _ = round;
         snapshot
     }
 

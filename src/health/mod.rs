@@ -61,6 +61,16 @@
 //! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at
 //! its limits is degraded or unhealthy, and serves; it takes readiness away only when it is registered as critical.
 //!
+//! A component that fails because of its calls, and came back to that within ten minutes, fails for a while after those
+//! calls have left the minute: a minute for each time that it came back, five at most, unless later calls say otherwise. So
+//! a component that is called seldom does not flap, and one that gets no calls since the process is not ready is tried
+//! again. A check of the component tells sooner, for it needs no calls.
+//!
+//! Time in which this process did not run, since it was stopped, suspended, or kept from its runtime by other code, is held
+//! against no component: calls that were under way count for the totals alone, time limits of checks do not count it, and
+//! until a check has run again its last verdict stands. Where other code keeps the runtime of a check busy, those who ask
+//! from another thread are told so after a minute.
+//!
 //! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
 //! `Critical`. A better status than the last one takes 0.05 more than that, a worse one is had at once: a score that
 //! moves about a threshold does not make the status do so. A component with fewer than five calls in the last minute, no
@@ -75,7 +85,7 @@
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
 //! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
-//! starts, while a critical component fails, which it names, and for good when the process is on its way out. Over gRPC
+//! starts, while a critical component fails, or was never called while one that it depends on fails, which it names, and for good when the process is on its way out. Over gRPC
 //! (feature `grpc`), `Health::grpc_service` says the same by `grpc.health.v1`, and tells those who watch.
 //!
 //! - The start is over when every [gate](Health::starting) is done and every check of a critical component has passed
@@ -86,6 +96,8 @@
 #![cfg_attr(feature = "heal", doc = include_str!("heal/guide.md"))]
 #![cfg_attr(feature = "predict", doc = include_str!("predict/figures.md"))]
 
+#[cfg(feature = "checks")]
+mod awake;
 mod blame;
 mod cache;
 #[cfg(feature = "checks")]
@@ -97,6 +109,7 @@ mod costs;
 mod handle;
 #[cfg(feature = "heal")]
 mod heal;
+mod hold;
 mod ledger;
 mod look;
 mod machine;

@@ -1,16 +1,20 @@
-//! What is kept of each component from one look to the next, and who looks when nobody asks.
+//! What is kept of each component from one look to the next, and the task that looks when no one asks.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::handle::Inner;
-use super::score::Evidence;
+use super::hold::Hold;
+use super::score::{Evidence, Verdict};
 use super::settings::HealthSettings;
-use super::snapshot::HealthSnapshot;
 use super::status::Status;
 #[cfg(feature = "predict")]
 use super::watched::Watched;
 use crate::clock::{self, Tick};
+use crate::moment;
+#[cfg(feature = "predict")]
+use crate::signal::LOOK_BACK;
+use crate::signal::{BEAT, Vitals};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of one component.
@@ -18,6 +22,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Kept {
     /// What it was last: a status is left at another score than it is entered at.
     status: Option<Status>,
+    hold: Hold,
     #[cfg(feature = "predict")]
     watched: Watched,
 }
@@ -32,45 +37,88 @@ pub(super) struct KeptOfAll {
     /// When the first round was, and when the next one is due.
     first: Option<Tick>,
     next: Tick,
+    /// When the last round was, and for how long this process had stood still by then.
+    last: Option<Tick>,
+    stood: Duration,
+    /// Until when the calls of the last minute are no measure of a minute.
+    #[cfg(feature = "predict")]
+    uneven_until: Tick,
+}
+
+/// A round that was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    /// The time since the last one in which this process ran.
+    pub(super) ran: Duration,
+    /// Whether it stood still since.
+    pub(super) woke: bool,
 }
 
 impl KeptOfAll {
-    /// Brings it up to date with what was found, and tells what follows from before; whether a round was due.
+    /// Brings it up to date with what was found, and tells what follows from before; the round, if one was due. `stood`
+    /// is all the time that this process stood still.
     ///
     /// Whoever asks, what is watched is measured once a round: a flood of questions must not look like a crowd
     /// of measurements.
     pub(super) fn keep(
         &mut self,
         now: Tick,
+        stood: Duration,
         evidence: &mut [(Arc<str>, Evidence)],
         settings: &HealthSettings,
-    ) -> bool {
+    ) -> Option<Round> {
         let alike = |((name, _), (kept, _)): (&(Arc<str>, _), &(Arc<str>, _))| {
             Arc::ptr_eq(name, kept) || name == kept
         };
         if self.all.len() != evidence.len() || !evidence.iter().zip(&self.all).all(alike) {
             self.follow(evidence);
         }
-        let due = now >= self.next;
+        let round = (now >= self.next).then(|| {
+            let stood_since = stood.saturating_sub(std::mem::replace(&mut self.stood, stood));
+            let since = self.last.replace(now).map_or(Duration::ZERO, |last| now.since(last));
+            Round { ran: since.saturating_sub(stood_since), woke: !stood_since.is_zero() }
+        });
         let first = *self.first.get_or_insert(now);
+        #[cfg(feature = "predict")]
+        let measured = {
+            if round.is_some_and(|round| round.woke) {
+                self.uneven_until = now + LOOK_BACK;
+            }
+            round.is_some() && now >= self.uneven_until
+        };
         #[cfg(feature = "predict")]
         let hour = hour_of_week(SystemTime::now());
         for ((_, evidence), (_, kept)) in evidence.iter_mut().zip(&mut self.all) {
             #[cfg(feature = "predict")]
             {
-                if due {
+                if measured {
                     kept.watched.round(now.since(first), hour, evidence, settings);
                 }
                 evidence.outlook = kept.watched.outlook();
             }
             evidence.before = kept.status;
         }
-        if due {
+        if round.is_some() {
             // On a grid, unless whole rounds were missed.
             let on_grid = self.next + settings.round;
             self.next = if on_grid > now { on_grid } else { now + settings.round };
         }
-        due
+        round
+    }
+
+    /// The verdict on the component in that place, which was found as `evidence` says.
+    pub(super) fn judge(
+        &mut self,
+        place: usize,
+        now: Tick,
+        evidence: &Evidence,
+        settings: &HealthSettings,
+    ) -> Verdict {
+        let verdict = evidence.judge(settings);
+        let Some((_, kept)) = self.all.get_mut(place) else { return verdict };
+        let verdict = kept.hold.apply(now, verdict, evidence.vital.as_ref(), settings);
+        kept.status = Some(verdict.status);
+        verdict
     }
 
     /// Room for what is found.
@@ -78,11 +126,8 @@ impl KeptOfAll {
         std::mem::take(&mut self.room)
     }
 
-    /// Keeps what became of them, and the room for the next time.
-    pub(super) fn remember(&mut self, snapshot: &HealthSnapshot, mut room: Vec<(Arc<str>, Evidence)>) {
-        for ((_, kept), component) in self.all.iter_mut().zip(&snapshot.components) {
-            kept.status = Some(component.status);
-        }
+    /// Keeps the room for the next time.
+    pub(super) fn keep_room(&mut self, mut room: Vec<(Arc<str>, Evidence)>) {
         room.clear();
         self.room = room;
     }
@@ -121,25 +166,32 @@ impl Rounds {
         if self.running.swap(true, Ordering::AcqRel) {
             return;
         }
-        let running = Running(Arc::clone(&self.running));
+        let running = Running { running: Arc::clone(&self.running), vitals: Arc::clone(&inner.vitals) };
         runtime.spawn(look(Arc::downgrade(inner), running));
     }
 }
 
 /// Says so when the task ends, also by the end of its runtime: another may begin then.
-struct Running(Arc<AtomicBool>);
+struct Running {
+    running: Arc<AtomicBool>,
+    vitals: Arc<Vitals>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.vitals.beat().stops();
+        self.running.store(false, Ordering::Release);
     }
 }
 
 async fn look(inner: Weak<Inner>, running: Running) {
-    let _running = running;
+    let beat = running.vitals.beat();
     loop {
+        beat.came(clock::now(), moment::micros(moment::now()));
         let Some(pause) = inner.upgrade().map(|inner| inner.round()) else { return };
-        tokio::time::sleep(pause).await;
+        // A look may take its time.
+        beat.plan(clock::now());
+        tokio::time::sleep(pause.min(BEAT)).await;
     }
 }
 
@@ -170,8 +222,10 @@ mod tests {
     fn a_round_is_due_once_however_many_ask_and_none_is_made_up_for() {
         let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
         let start = Tick(0) + Duration::from_secs(1_000);
-        let mut due =
-            |millis: u64| kept.keep(start + Duration::from_millis(millis), &mut found(&["a"]), &settings);
+        let mut due = |millis: u64| {
+            kept.keep(start + Duration::from_millis(millis), Duration::ZERO, &mut found(&["a"]), &settings)
+                .is_some()
+        };
         assert!(due(0), "the first look is a round");
         assert!((1..10_000).step_by(100).all(|millis| !due(millis)), "a flood is none");
         assert!(due(10_500) && !due(10_501));
@@ -181,11 +235,23 @@ mod tests {
     }
 
     #[test]
+    fn a_round_tells_how_much_of_the_time_since_the_last_one_this_process_ran() {
+        let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
+        let mut round = |at: u64, stood: u64| {
+            let (at, stood) = (Tick(0) + Duration::from_secs(at), Duration::from_secs(stood));
+            kept.keep(at, stood, &mut found(&["a"]), &settings).map(|round| (round.ran.as_secs(), round.woke))
+        };
+        assert_eq!(round(1_000, 0), Some((0, false)));
+        assert_eq!((round(1_009, 0), round(1_010, 0)), (None, Some((10, false))));
+        assert_eq!((round(1_052, 35), round(1_062, 35)), (Some((7, true)), Some((10, false))));
+    }
+
+    #[test]
     fn as_much_is_kept_as_there_are_components() {
         let (mut kept, settings) = (KeptOfAll::default(), HealthSettings::default());
         let mut keep = |names: &[&str], statuses: &[Option<Status>]| {
             let mut evidence = found(names);
-            kept.keep(Tick(1), &mut evidence, &settings);
+            kept.keep(Tick(1), Duration::ZERO, &mut evidence, &settings);
             let before: Vec<_> = evidence.iter().map(|(_, evidence)| evidence.before).collect();
             assert_eq!(before, statuses);
             kept.all.iter_mut().for_each(|(_, kept)| kept.status = Some(Status::Degraded));

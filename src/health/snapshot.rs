@@ -11,8 +11,7 @@ use super::component::Components;
 use super::numbers::seconds;
 use super::outlook::Outlook;
 use super::reason::Reason;
-use super::score::{Evidence, WHOLE, score};
-use super::settings::HealthSettings;
+use super::score::{Evidence, Verdict, WHOLE, score};
 use super::status::Status;
 use crate::signal::VitalReading;
 
@@ -20,7 +19,8 @@ use crate::signal::VitalReading;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HealthSnapshot {
-    /// As bad as the worst critical component; `Degraded` when another one that is not optional is degraded or
+    /// As bad as the worst critical component, where one of which nothing is known but that one that it depends on fails
+    /// is `Unhealthy`; `Degraded` when another one that is not optional is degraded or
     /// worse; `Unknown` when nothing is known of any.
     pub status: Status,
     /// The weighted mean of the scores of all components that are known and not optional, in 0..=1.
@@ -67,7 +67,8 @@ pub struct ComponentHealth {
     /// What it does not work without.
     pub depends_on: Arc<[Arc<str>]>,
     /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
-    /// to blame: look at these first. Empty while the component is healthy.
+    /// to blame: look at these first. Empty while the component is healthy. One of which nothing is known names them
+    /// when one that it depends on fails, itself or through others of which nothing is known: it cannot work.
     pub because_of: Vec<Arc<str>>,
     /// Its calls, if it was called.
     pub calls: Option<Calls>,
@@ -137,6 +138,18 @@ impl From<&VitalReading> for Calls {
     }
 }
 
+impl ComponentHealth {
+    /// Whether it does its work, as far as anything is known.
+    pub(super) fn serves(&self) -> bool {
+        !self.status.is_failing() && !self.is_stranded()
+    }
+
+    /// Whether nothing is known of it but that one that it depends on fails.
+    fn is_stranded(&self) -> bool {
+        self.status == Status::Unknown && !self.because_of.is_empty()
+    }
+}
+
 impl HealthSnapshot {
     /// The component of that name.
     #[must_use]
@@ -145,28 +158,30 @@ impl HealthSnapshot {
         self.components.get(place)
     }
 
-    /// Whether no critical component fails.
+    /// Whether no critical component fails, or cannot work.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.missing().next().is_none()
     }
 
-    /// The critical components that fail: as long as there is one, the service is not ready.
+    /// The critical components that fail, and those of which nothing is known but that one that they
+    /// [depend on](ComponentHealth::because_of) fails: as long as there is one, the service is not ready.
     pub fn missing(&self) -> impl Iterator<Item = &ComponentHealth> {
-        self.components.iter().filter(|component| component.critical && component.status.is_failing())
+        self.components.iter().filter(|component| component.critical && !component.serves())
     }
 
+    /// Of what was found of each, and what `judge` says of that: it is given the place among them, too.
     pub(super) fn new(
         evidence: &[(Arc<str>, Evidence)],
         registered: &Components,
-        settings: &HealthSettings,
+        mut judge: impl FnMut(usize, &Evidence) -> Verdict,
     ) -> Self {
         let mut points = Vec::with_capacity(evidence.len());
         let mut components = Vec::with_capacity(evidence.len());
         // Both are in the order of their names, and each that is registered is among the evidence.
         let mut registered = registered.iter().peekable();
-        for (name, evidence) in evidence {
-            let verdict = evidence.judge(settings);
+        for (place, (name, evidence)) in evidence.iter().enumerate() {
+            let verdict = judge(place, evidence);
             points.push(verdict.points);
             let said = registered.next_if(|said| Arc::ptr_eq(&said.name, name) || said.name == *name);
             components.push(ComponentHealth {
@@ -205,6 +220,7 @@ impl HealthSnapshot {
                 .map(|(component, _)| {
                     if component.critical { component.status } else { component.status.min(Status::Degraded) }
                 })
+                .chain(self.missing().map(|missing| missing.status.max(Status::Unhealthy)))
                 .max()
                 .unwrap_or(Status::Unknown);
         let weights: Vec<f64> = counted.iter().map(|(component, _)| component.weight).collect();
@@ -245,8 +261,8 @@ pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Component;
     use crate::health::score::tests::calls;
+    use crate::health::{Component, HealthSettings};
     use proptest::prelude::*;
 
     /// A component that fails in so many of 100 calls; nothing is known of it when that is `None`.
@@ -260,7 +276,8 @@ mod tests {
             evidence.insert(name, found.unwrap_or_default());
         }
         let evidence: Vec<_> = evidence.into_iter().collect();
-        HealthSnapshot::new(&evidence, &registered, &HealthSettings::default())
+        let settings = HealthSettings::default();
+        HealthSnapshot::new(&evidence, &registered, |_, evidence| evidence.judge(&settings))
     }
 
     fn new(name: &str) -> Component {

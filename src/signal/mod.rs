@@ -4,6 +4,8 @@
 //! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are
 //! collected too. Only durations are pushed, through a recorder that is bound to the current pipeline.
 
+#[cfg(feature = "telemetry")]
+mod beat;
 pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
@@ -23,6 +25,8 @@ mod vital_of;
 #[cfg(feature = "telemetry")]
 mod vitals;
 
+#[cfg(feature = "telemetry")]
+pub(crate) use beat::PERIOD as BEAT;
 #[cfg(feature = "telemetry")]
 pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
 pub(crate) use identity::{Identity, identify, identity};

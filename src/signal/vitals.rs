@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::beat::Beat;
 use super::capacity::COMPONENTS;
 use super::minute::{Calls, Minute};
 use crate::clock::{self, Tick, nanos};
@@ -23,6 +24,7 @@ pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
     components: RwLock<BTreeMap<Arc<str>, Arc<Vital>>>,
+    beat: Arc<Beat>,
 }
 
 impl Vitals {
@@ -39,7 +41,14 @@ impl Vitals {
             Self::expire(&mut components);
         }
         let name = if components.len() >= Self::CAPACITY { "other" } else { name };
-        Arc::clone(components.entry(name.into()).or_default())
+        Arc::clone(
+            components.entry(name.into()).or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.beat)))),
+        )
+    }
+
+    /// Whether this process ran all the time.
+    pub(crate) fn beat(&self) -> &Beat {
+        &self.beat
     }
 
     /// Calls `tell` with each component and its vital signs, ordered by name.
@@ -92,6 +101,7 @@ pub(crate) struct Vital {
     made: Tick,
     /// Whether it expired.
     gone: AtomicBool,
+    beat: Arc<Beat>,
 }
 
 /// The counts of some threads, on cache lines of their own.
@@ -160,31 +170,47 @@ impl Lot {
     }
 }
 
+#[cfg(test)]
 impl Default for Vital {
     fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl Vital {
+    fn new(beat: Arc<Beat>) -> Self {
         Self {
             lanes: PerThread::new(),
             durations: Mutex::default(),
             consecutive_failures: AtomicU64::new(0),
             made: clock::now(),
             gone: AtomicBool::new(false),
+            beat,
         }
     }
-}
 
-impl Vital {
     /// Counts a call that ended at `now`; `false` if the component has expired.
+    ///
+    /// A call during which this process stood still counts in the totals only: neither its failure nor its duration is
+    /// held against the component.
     #[inline]
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
         let nanos = nanos(duration);
+        let missed = self.beat.missed(Tick(now.0.saturating_sub(nanos)), now);
         if failed {
-            self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+            if !missed {
+                self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+            }
         } else if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
             self.consecutive_failures.store(0, Ordering::Relaxed);
         }
         let full = {
             let mut tally = self.lanes.own(Box::default).0.lock();
-            tally.recent.record(now, nanos, failed);
+            if missed {
+                tally.recent.last = tally.recent.last.max(now);
+            } else {
+                tally.recent.record(now, nanos, failed);
+            }
             tally.calls += 1;
             tally.failures += u64::from(failed);
             tally.waiting.add(nanos)

@@ -78,11 +78,13 @@ async fn environment(change: impl FnOnce(Action) -> Action) -> BTreeMap<String, 
     let healing = Healing::new("command", "commanded").action(action).verify(false);
     let record = Health::standalone().heal(healing).unwrap().run_now().await.unwrap();
     let output = record.output.clone().unwrap();
-    output
+    let mut all: BTreeMap<String, String> = output
         .lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.into(), value.into()))
-        .collect()
+        .collect();
+    assert!(all.remove("CAMPANILE_HEALING").is_some(), "what it is known by");
+    all
 }
 
 #[tokio::test]
@@ -208,6 +210,33 @@ async fn what_leaves_the_group_of_a_command_runs_on_and_is_not_waited_for() {
     let left = ids(record.output.as_ref().unwrap());
     assert!(!is_gone(left[0]), "it may be what was to be started");
     assert!(std::process::Command::new("kill").arg(left[0].to_string()).status().unwrap().success());
+}
+
+/// A program that starts others, which leave its group: one whose parent stays, one whose parent ends, and one that forgets
+/// its environment. It waits until they have told their ids into `folder`, tells them, and waits for ever.
+fn strays(folder: &Path) -> String {
+    let told = |name: &str| folder.join(name).display().to_string();
+    let inner = |name: &str| format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told(name));
+    let all = ["a", "b", "c"].map(&told).join(" ");
+    format!(
+        "setsid sh -c '{}' & (setsid sh -c '{}' &) ; env -i PATH=\"$PATH\" setsid sh -c '{}' & \
+         for each in {all}; do while [ ! -e $each ]; do :; done; cat $each; done; wait",
+        inner("a"),
+        inner("b"),
+        inner("c"),
+    )
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn what_leaves_the_group_of_a_command_ends_when_its_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let handle = heal(&["sh", "-c", &strays(folder.path())], Duration::from_secs(2));
+    let record = handle.run_now().await.unwrap();
+    assert_eq!(record.outcome, HealingOutcome::TimedOut);
+    let ids = ids(record.output.as_ref().unwrap());
+    assert_eq!(ids.len(), 3);
+    all_gone(&ids).await;
 }
 
 #[test]

@@ -9,9 +9,11 @@ mod checks_kinds;
 mod checks_seen;
 mod checks_threads;
 mod components;
+mod day;
 mod healing;
 #[cfg(unix)]
 mod healing_commands;
+mod healing_restarts;
 mod hysteresis;
 mod outlook;
 #[cfg(feature = "http")]
@@ -24,8 +26,10 @@ mod probes_flood;
 mod probes_startup;
 mod recorder;
 mod root_cause;
+mod seldom;
 mod settings;
 mod spans;
+mod standstill;
 
 /// Whether it comes to that. A look of another test may hold for a moment longer what this one has let go.
 fn comes_to(holds: impl Fn() -> bool) -> bool {

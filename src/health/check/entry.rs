@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::Every;
+use super::polling::Polling;
 use super::telling::{presentable, tell};
 use crate::clock::{self, Tick};
 use crate::health::texts::Texts;
@@ -19,6 +20,13 @@ use crate::sync::Mutex;
 /// A result that is due may come so much later before it counts as missing.
 const LATE: Duration = Duration::from_secs(1);
 
+/// A result that is overdue though the check holds no thread is our own fault: the process stood still, or other code
+/// keeps the runtime busy. Until that has been seen for so long, what was known counts.
+const FORSAKEN: Duration = Duration::from_secs(60);
+
+/// Of the time between two looks that both saw it, no more than this counts: the process may have stood still.
+const SEEN: Duration = Duration::from_secs(15);
+
 /// See the [module](self).
 pub(super) struct Entry {
     pub(super) every: Every,
@@ -27,6 +35,7 @@ pub(super) struct Entry {
     progress: watch::Sender<Progress>,
     /// Somebody wants a run.
     wake: Notify,
+    pub(super) polling: Polling,
     driver: Mutex<Option<AbortHandle>>,
     recorders: Mutex<[Option<Arc<DurationRecorder>>; OUTCOMES.len()]>,
     /// Told when what counts has changed.
@@ -44,6 +53,10 @@ struct State {
     running: bool,
     /// When the next result is here at the latest.
     expected: Tick,
+    /// Who looked last and saw it overdue, and for how long that has been seen.
+    overdue: Option<(Tick, Duration)>,
+    /// Whether a look was told that it is missing.
+    told_missing: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -99,12 +112,15 @@ impl Entry {
             wanted: false,
             running: false,
             expected: Tick(u64::MAX),
+            overdue: None,
+            told_missing: false,
         };
         Self {
             every,
             state: Mutex::new(state),
             progress: watch::Sender::default(),
             wake: Notify::new(),
+            polling: Polling::default(),
             driver: Mutex::default(),
             recorders: Mutex::default(),
             changed,
@@ -116,11 +132,23 @@ impl Entry {
 
     /// What is known at `now`.
     pub(super) fn report(&self, now: Tick) -> Arc<CheckReport> {
-        let state = self.state.lock();
-        match now.since(state.expected).checked_sub(LATE) {
-            Some(late) if !late.is_zero() => self.missing(&state.report, late + LATE),
-            _ => Arc::clone(&state.report),
+        let mut state = self.state.lock();
+        let late = now.since(state.expected);
+        if late <= LATE {
+            state.overdue = None;
+            return Arc::clone(&state.report);
         }
+        let seen = match state.overdue {
+            Some((last, seen)) => seen + now.since(last).min(SEEN),
+            None => Duration::ZERO,
+        };
+        state.overdue = Some((now, seen));
+        let hangs = self.polling.stuck_for(now) > self.every.timeout;
+        if !hangs && seen < FORSAKEN && !self.progress.borrow().over {
+            return Arc::clone(&state.report);
+        }
+        state.told_missing = true;
+        self.missing(&state.report, late)
     }
 
     /// Runs that ended, by outcome, and what is known at `now`.
@@ -224,12 +252,29 @@ impl Entry {
         state.expected = now + self.every.timeout;
     }
 
+    /// A run that failed, while we stood still for so long: what was known counts until the next, which follows.
+    pub(super) fn proved_nothing(&self, ended: &Ended, stood: Duration) {
+        let mut state = self.state.lock();
+        state.expected = Tick(u64::MAX);
+        let CheckReport { component, check, .. } = &*state.report;
+        let (component, check) = (Arc::clone(component), Arc::clone(check));
+        drop(state);
+        tracing::info!(
+            target: "campanile::health",
+            component = &*component,
+            check = &*check,
+            outcome = ended.outcome.as_str(),
+            "a run of a check does not count: this process did not run for {stood:.1?} of it"
+        );
+    }
+
     /// A run ended; gives when.
     pub(super) fn ended(&self, ended: Ended) -> Tick {
         let Ended { outcome, message, took } = ended;
         let message = message.map(|message| presentable(&self.texts, &message));
-        let (before, report) = {
+        let (before, report, told_missing) = {
             let mut state = self.state.lock();
+            let told_missing = std::mem::take(&mut state.told_missing);
             let before = state.report.outcome;
             if let Some(place) = OUTCOMES.iter().position(|known| *known == outcome) {
                 state.counts[place] += 1;
@@ -254,10 +299,12 @@ impl Entry {
             state.running = false;
             // Until the next one is planned.
             state.expected = Tick(u64::MAX);
-            (before, report)
+            state.overdue = None;
+            (before, report, told_missing)
         };
         self.recorder(&report).record(took);
-        if before != report.outcome {
+        // A snapshot may still say that it is missing.
+        if before != report.outcome || told_missing {
             self.tell_change();
         }
         self.progress.send_modify(|progress| progress.runs = report.runs);

@@ -24,6 +24,7 @@ mod http;
 mod letters;
 mod limits;
 mod patience;
+mod polling;
 mod pool;
 #[cfg(feature = "redis")]
 mod redis;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinError;
-use tokio::time::timeout;
 use tower::Service;
 
 use super::command::Program;
@@ -17,6 +16,7 @@ use super::record::HealingOutcome;
 use crate::breaker::{CircuitBreaker, CircuitState};
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
 use crate::error::ConfigError;
+use crate::health::awake::within;
 use crate::health::check::{Finding, IntoFinding};
 use crate::outcome::Timed;
 use crate::panics::Panic;
@@ -70,12 +70,16 @@ impl Action {
     /// A program and its arguments, each as it is: no shell sees them.
     ///
     /// Its environment is `PATH`, `HOME` and `LANG` of this process (on Windows `SYSTEMROOT` too), so that no secret of
-    /// this process gets into it: see [`env`](Self::env) and [`inherit_env`](Self::inherit_env). It inherits the working
+    /// this process gets into it, and on Unix a `CAMPANILE_HEALING` that no other command has: see [`env`](Self::env) and [`inherit_env`](Self::inherit_env). It inherits the working
     /// directory, reads nothing, and what it writes is kept from the end on, up to 4 KiB. It is done when it ends with
     /// success. When its time is up it is killed.
     ///
-    /// On Unix whatever it started is killed when it ends or is killed, as long as that has not left its process group.
-    /// What is to run on has to leave it, as `setsid` and service managers do.
+    /// On Unix whatever it started is killed when it ends, as long as that has not left its process group. What is to run
+    /// on has to leave it, as `setsid` and service managers do.
+    ///
+    /// When its time is up, or its runtime ends, it is killed with its group, and on Linux with what has left the group: the
+    /// processes that come from it or have its `CAMPANILE_HEALING` in their environment. Not ended are those that have
+    /// neither, such as what a service manager, `sudo` or `ssh` starts for it, and those of another user.
     ///
     /// ```
     /// # use campanile::health::Action;
@@ -203,14 +207,14 @@ impl Action {
 
 async fn run_task(task: Timed<Finding>, limit: Duration) -> Done {
     let mut task = AbortOnDrop(task);
-    match timeout(limit, &mut task.0.task).await {
-        Ok(Ok(Finding::Pass)) => Done::default(),
-        Ok(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
-        Ok(Ok(Finding::Fail(why))) => Done::failed(why),
-        Ok(Err(broken)) => {
+    match within(limit, &mut task.0.task).await.ended {
+        Some(Ok(Finding::Pass)) => Done::default(),
+        Some(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
+        Some(Ok(Finding::Fail(why))) => Done::failed(why),
+        Some(Err(broken)) => {
             Done { outcome: Err(HealingOutcome::Panicked(said_in(broken))), ..Done::default() }
         }
-        Err(_) => {
+        None => {
             task.0.give_up();
             Done { outcome: Err(HealingOutcome::TimedOut), rest: Some(task), ..Done::default() }
         }

@@ -15,7 +15,9 @@ use tokio::time::timeout;
 
 use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
+use super::strays::Mark;
 use crate::error::ConfigError;
+use crate::health::awake::within;
 
 /// What a program wrote is waited for so long after its end: a process that it left behind may never close the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -78,12 +80,16 @@ impl Program {
         Some(command)
     }
 
-    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then, and when this is
-    /// dropped.
+    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then. When it is killed,
+    /// or this is dropped, those that left the group are too.
     pub(super) async fn run(&self, limit: Duration) -> Done {
         let Some(mut command) = self.command() else {
             return Done::failed("there is no program");
         };
+        let mark = Mark::new();
+        if cfg!(unix) {
+            command.envs([mark.variable()]);
+        }
         // Before it starts, so that its end cannot go by unseen.
         let mut ends = match Ends::watch() {
             Ok(ends) => ends,
@@ -96,11 +102,13 @@ impl Program {
                 return Done::failed(format!("`{program}` cannot be started: {error}"));
             }
         };
-        let mut group = Group::of(&child);
+        let mut group = Group::of(&child, mark);
         let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
-        let in_time = timeout(limit, output.until(ends.end_of(&mut child, &mut group))).await.is_ok();
-        group.kill();
-        if !in_time {
+        let in_time = within(limit, output.until(ends.end_of(&mut child, &mut group))).await.ended.is_some();
+        if in_time {
+            group.kill();
+        } else {
+            group.kill_all();
             let _ = child.start_kill();
         }
         let status = timeout(DYING, output.until(child.wait())).await;
@@ -180,18 +188,20 @@ impl Ends {
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
+    #[cfg_attr(not(unix), allow(dead_code))]
+    mark: Mark,
 }
 
 impl Group {
     #[cfg(unix)]
-    fn of(child: &Child) -> Self {
+    fn of(child: &Child, mark: Mark) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
+        Self { leader: id.and_then(rustix::process::Pid::from_raw), mark }
     }
 
     #[cfg(not(unix))]
-    fn of(_: &Child) -> Self {
-        Self {}
+    fn of(_: &Child, mark: Mark) -> Self {
+        Self { mark }
     }
 
     fn kill(&self) {
@@ -200,6 +210,16 @@ impl Group {
             // Its id is that of no other: nothing has asked yet how its leader ended.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
+    }
+
+    /// Those that left the group too: their time was that of the command.
+    fn kill_all(&self) {
+        #[cfg(unix)]
+        if let Some(leader) = self.leader {
+            // While the leader lives, it is known who comes from it.
+            self.mark.kill(leader);
+        }
+        self.kill();
     }
 
     /// It was asked how its leader ended: from now on the number may be that of another.
@@ -213,7 +233,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        self.kill_all();
     }
 }
 

@@ -10,10 +10,10 @@ use crate::clock::Tick;
 /// How a healing has gone so far.
 #[derive(Debug, Default)]
 pub(super) struct Course {
-    /// Since when what calls for it has been there at each look.
-    since: Option<Tick>,
-    /// Since when it has not.
-    well_since: Option<Tick>,
+    /// For how long what calls for it has been there at each look.
+    held: Option<Duration>,
+    /// For how long it has not.
+    well: Duration,
     began: Hour,
     running: bool,
     /// When the wait after the last action is over.
@@ -30,23 +30,25 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// A look at the component; tells whether the healing is called for.
+    /// A look at the component; tells whether the healing is called for. `ran` is the time since the last look in which
+    /// this process ran: no other has been seen.
     pub(super) fn look(
         &mut self,
         holds: bool,
         for_at_least: Duration,
-        now: Tick,
+        ran: Duration,
         settings: &HealingSettings,
     ) -> bool {
         if holds {
-            self.well_since = None;
-            let since = *self.since.get_or_insert(now);
-            return now.since(since) >= for_at_least;
+            self.well = Duration::ZERO;
+            let held = self.held.map_or(Duration::ZERO, |held| held.saturating_add(ran));
+            self.held = Some(held);
+            return held >= for_at_least;
         }
-        self.since = None;
         self.withheld = None;
-        let well_since = *self.well_since.get_or_insert(now);
-        if !self.running && now.since(well_since) >= settings.well_after {
+        // From the first look that found it well.
+        self.well = if self.held.take().is_some() { Duration::ZERO } else { self.well.saturating_add(ran) };
+        if !self.running && self.well >= settings.well_after {
             (self.grown, self.in_a_row, self.escalated) = (0, 0, false);
             (self.not_before, self.drawn) = (None, Duration::ZERO);
         }
@@ -65,6 +67,11 @@ impl Course {
             return Err(Withheld::Backoff);
         }
         Ok(())
+    }
+
+    /// It began so long before `now` in an earlier process.
+    pub(super) fn recall(&mut self, now: Tick, ages: &[Duration]) {
+        self.began.recall(now, ages);
     }
 
     pub(super) fn begin(&mut self, now: Tick) {
@@ -105,7 +112,7 @@ impl Course {
     pub(super) fn status(&mut self, paused: bool, now: Tick, settings: &HealingSettings) -> HealingStatus {
         let wait = self.not_before.map_or(Duration::ZERO, |not_before| not_before.since(now));
         HealingStatus {
-            called_for: self.since.is_some(),
+            called_for: self.held.is_some(),
             running: self.running,
             paused,
             begun_in_the_last_hour: self.began.count(now),

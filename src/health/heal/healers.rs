@@ -1,8 +1,9 @@
 //! The healings of one health, and what holds for all of them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -10,16 +11,20 @@ use tokio::task::JoinHandle;
 use super::action::Action;
 use super::counts::Counts;
 use super::course::{Course, HealingStatus};
+use super::floor::Floor;
 use super::healing::Healing;
-use super::hour::Hour;
-use super::record::{HealingRecord, Withheld};
+use super::memory::Memory;
+use super::record::{HealingOutcome, HealingRecord, Withheld};
 use super::run::Turn;
 use super::settings::HealingLimits;
 use crate::clock::{self, Tick};
 use crate::error::ConfigError;
-use crate::health::handle::Inner;
+use crate::health::handle::{Health, Inner};
+use crate::health::round::Round;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
+use crate::health::status::Status;
 use crate::health::texts::Texts;
+use crate::moment;
 use crate::signal::Emit;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +41,10 @@ pub(in crate::health) struct Healers {
 
 impl Healers {
     /// Looks whether a component needs one of them.
-    pub(in crate::health) fn after_round(&self, snapshot: &Arc<HealthSnapshot>) {
+    pub(in crate::health) fn after_round(&self, snapshot: &Arc<HealthSnapshot>, round: Round) {
         // Outside the lock: conditions are code of others.
         for healer in self.all() {
-            healer.look(snapshot);
+            healer.look(snapshot, round);
         }
     }
 
@@ -70,16 +75,34 @@ impl Healers {
             runtime: Handle::try_current().ok(),
             texts,
             paused: AtomicBool::new(false),
+            stale: Arc::default(),
             course: Mutex::default(),
             records: Mutex::default(),
             counts: Counts::default(),
         });
+        if let Some(memory) = &*self.floor.memory.lock() {
+            healer.recall(memory);
+        }
         all.push(Arc::clone(&healer));
         Ok(healer)
     }
 
-    pub(super) fn limit(&self, limits: HealingLimits) {
+    pub(super) fn limit(&self, limits: HealingLimits) -> Result<(), ConfigError> {
+        let all = self.all.lock();
+        let mut memory = self.floor.memory.lock();
+        match &limits.remember_in {
+            None => *memory = None,
+            Some(path) if memory.as_ref().is_some_and(|memory| memory.is_at(path)) => {}
+            Some(path) => {
+                let opened = Memory::open(path)?;
+                all.iter().for_each(|healer| healer.recall(&opened));
+                self.floor.taken.lock().began.recall(clock::now(), &opened.ages(None));
+                *memory = Some(opened);
+            }
+        }
+        self.floor.remembers.store(memory.is_some(), Ordering::Release);
         self.floor.taken.lock().limits = limits;
+        Ok(())
     }
 
     /// The records of all, in the order in which they began.
@@ -99,28 +122,52 @@ pub(super) struct Healer {
     pub(super) healing: Healing,
     pub(super) action: Action,
     pub(super) health: Weak<Inner>,
-    floor: Arc<Floor>,
+    pub(super) floor: Arc<Floor>,
     /// That of whoever set it up: a round may come from a thread without one.
     runtime: Option<Handle>,
     pub(super) texts: Texts,
     paused: AtomicBool,
+    /// Whether this process stood still and what is known of the component is from before.
+    stale: Arc<AtomicBool>,
     pub(super) course: Mutex<Course>,
     records: Mutex<VecDeque<Arc<HealingRecord>>>,
     pub(super) counts: Counts,
 }
 
 impl Healer {
-    fn look(self: &Arc<Self>, snapshot: &HealthSnapshot) {
+    fn look(self: &Arc<Self>, snapshot: &HealthSnapshot, round: Round) {
         let Healing { component, when, settings, .. } = &self.healing;
         let component = snapshot.component(component).filter(|component| when.holds(component));
         let now = clock::now();
-        let called_for = self.course.lock().look(component.is_some(), when.for_at_least, now, settings);
+        let called_for = self.course.lock().look(component.is_some(), when.for_at_least, round.ran, settings);
+        if round.woke && component.is_some() {
+            self.look_anew();
+        }
         let Some(component) = component.filter(|_| called_for) else { return };
+        if self.stale.load(Ordering::Acquire) {
+            return;
+        }
         match self.begin_by_itself(component, now) {
             // While it runs, what calls for it is still there.
             Ok(_) | Err(Withheld::Running) => {}
             Err(withheld) => self.withhold(withheld),
         }
+    }
+
+    /// Runs the checks of the component. Until they have run, the healing does not begin by itself.
+    fn look_anew(&self) {
+        let (Some(runtime), Some(health)) = (self.runtime(), self.health.upgrade().map(Health::of)) else {
+            return;
+        };
+        if self.stale.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (checks, component) = (Arc::clone(health.checks()), Arc::clone(&self.healing.component));
+        let known = Known(Arc::clone(&self.stale));
+        runtime.spawn(async move {
+            let _known = known;
+            checks.run(&component).await;
+        });
     }
 
     fn begin_by_itself(
@@ -176,9 +223,29 @@ impl Healer {
                 "a healing is called for and does not begin: {withheld}"
             );
         }
-        if escalates && let Some(record) = self.records().pop() {
-            self.escalate(record);
+        if escalates {
+            self.escalate(self.records().pop().unwrap_or_else(|| self.record_of_before()));
         }
+    }
+
+    /// What is told of actions that began before this process did.
+    fn record_of_before(&self) -> Arc<HealingRecord> {
+        let why = "it began as often as it may within an hour, before this process did";
+        Arc::new(HealingRecord {
+            number: 0,
+            healing: Arc::clone(&self.healing.name),
+            component: Arc::clone(&self.healing.component),
+            status: Status::Unknown,
+            cause: Vec::new(),
+            by_hand: false,
+            began: moment::now(),
+            took: Duration::ZERO,
+            took_in_all: Duration::ZERO,
+            outcome: HealingOutcome::Failed(why.to_owned()),
+            status_after: None,
+            output: None,
+            exit_code: None,
+        })
     }
 
     pub(super) fn keep(&self, record: Arc<HealingRecord>) {
@@ -207,58 +274,17 @@ impl Healer {
     }
 }
 
+/// Says that something newer is known, also when its runtime ends.
+struct Known(Arc<AtomicBool>);
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 impl fmt::Debug for Healer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Healer").field("healing", &self.healing).finish_non_exhaustive()
-    }
-}
-
-/// What all healings of one health share.
-#[derive(Debug, Default)]
-struct Floor {
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    limits: HealingLimits,
-    began: Hour,
-    /// The components that are being healed.
-    components: BTreeSet<Arc<str>>,
-    /// How many ever began.
-    number: u64,
-}
-
-/// The right to heal a component, for as long as it is kept.
-#[derive(Debug)]
-pub(super) struct Seat {
-    floor: Arc<Floor>,
-    component: Arc<str>,
-    pub(super) number: u64,
-}
-
-impl Floor {
-    fn take(floor: &Arc<Self>, component: &Arc<str>, now: Tick) -> Result<Seat, Withheld> {
-        let mut taken = floor.taken.lock();
-        if taken.components.contains(component) {
-            return Err(Withheld::ComponentBusy);
-        }
-        if taken.components.len() >= taken.limits.at_once {
-            return Err(Withheld::TooMany);
-        }
-        let per_hour = taken.limits.per_hour;
-        if taken.began.is_full(now, per_hour) {
-            return Err(Withheld::HourlyLimitOfAll);
-        }
-        taken.began.begin(now);
-        taken.components.insert(Arc::clone(component));
-        taken.number += 1;
-        Ok(Seat { floor: Arc::clone(floor), component: Arc::clone(component), number: taken.number })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.floor.taken.lock().components.remove(&self.component);
     }
 }

@@ -23,7 +23,10 @@ pub(super) type Escalate =
 /// # What it promises
 /// - **Limited per hour.** No healing begins more often than [`HealingSettings::at_most_per_hour`] within any 3,600
 ///   seconds, and all of one health together no more often than [`per_hour`](super::HealingLimits::per_hour). Between two
-///   actions lies a [wait](HealingSettings::backoff) that grows while they do not help.
+///   actions lies a [wait](HealingSettings::backoff) that grows while they do not help. Where what heals may end this
+///   process, or it restarts again and again, a [file](super::HealingLimits::remember_in) keeps the hour over restarts.
+/// - **Not for our own fault.** Time in which this process stood still, stopped, suspended or starved, counts for no
+///   [`When::for_at_least`] and no limit of time; after it the checks of the component run before anything begins.
 /// - **Never overlaps itself.** One action of a healing runs at a time, and of all healings of one component; the time in
 ///   which it is looked whether it helped belongs to it. A few run at once in all
 ///   ([`at_once`](super::HealingLimits::at_once)). A function whose time is up counts as running until it is gone.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::Tick;
+use crate::clock::{Tick, nanos};
 
 /// The window that slides.
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -16,6 +16,14 @@ impl Hour {
     pub(super) fn begin(&mut self, now: Tick) {
         self.forget(now);
         self.0.push_back(now);
+    }
+
+    /// Those that began so long before `now`, the longest ago first, began too.
+    pub(super) fn recall(&mut self, now: Tick, ages: &[Duration]) {
+        // A machine may have started later than that: then they count for longer.
+        let ticks = ages.iter().map(|age| Tick(now.0.saturating_sub(nanos(*age))));
+        self.0.extend(ticks);
+        self.0.make_contiguous().sort_unstable();
     }
 
     /// Whether `limit` began within the hour that ends now.

@@ -10,13 +10,16 @@ mod action;
 mod command;
 mod counts;
 mod course;
+mod floor;
 mod handle;
 mod healers;
 mod healing;
 mod hour;
+mod memory;
 mod record;
 mod run;
 mod settings;
+mod strays;
 mod when;
 
 use std::sync::Arc;
@@ -77,10 +80,10 @@ impl Health {
     /// Says what holds for all healings together from now on.
     ///
     /// # Errors
-    /// Names the setting that is out of its range; then nothing changes.
+    /// Names the setting that is out of its range, or a [file](HealingLimits::remember_in) that cannot be read or written;
+    /// then nothing changes.
     pub fn limit_healing(&self, limits: HealingLimits) -> Result<(), ConfigError> {
         limits.validate()?;
-        self.healers().limit(limits);
-        Ok(())
+        self.healers().limit(limits)
     }
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::action::{Done, LONGEST, said_in};
-use super::healers::{Healer, Seat};
+use super::floor::Seat;
+use super::healers::Healer;
 use super::record::{HealingOutcome, HealingRecord};
 use crate::clock::{self, Tick};
 use crate::cut::boundary_from;
+use crate::health::awake::{LATE, within};
 use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
@@ -64,6 +66,7 @@ impl Turn {
     pub(super) async fn run(mut self) -> Arc<HealingRecord> {
         let healer = Arc::clone(&self.healer);
         let settings = &healer.healing.settings;
+        healer.remember().await;
         let done = if settings.dry_run {
             Done { outcome: Err(HealingOutcome::DryRun), ..Done::default() }
         } else {
@@ -138,14 +141,20 @@ impl Drop for Turn {
     }
 }
 
-/// Looks whether what called for it is over, and again until it is or the time for that is up.
+/// Looks whether what called for it is over, and again until it is or the time for that is up. Time in which this process
+/// stood still does not count.
 async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
     let healing = &healer.healing;
-    let (every, within) = (healing.settings.verify_after, healing.settings.verify_within);
-    let until = clock::now() + within;
+    let (every, whole) = (healing.settings.verify_after, healing.settings.verify_within);
+    let mut until = clock::now() + whole;
     loop {
-        let left = until.since(clock::now());
-        sleep(every.min(left)).await;
+        let began = clock::now();
+        let pause = every.min(until.since(began));
+        sleep(pause).await;
+        let late = clock::now().since(began).saturating_sub(pause);
+        if late > LATE {
+            until = until + late;
+        }
         let checks = healer.health.upgrade().map(|inner| Arc::clone(Health::of(inner).checks()));
         let Some(checks) = checks else { return (HealingOutcome::Unverified, None) };
         checks.run(&healing.component).await;
@@ -183,10 +192,10 @@ impl Healer {
         runtime.spawn(async move {
             // Another task yet: its panic must not go by unseen.
             let mut told = Timed::spawn(async move { escalate(record).await });
-            let wrong = match timeout(limit, &mut told.task).await {
-                Ok(Ok(())) => return,
-                Ok(Err(broken)) => format!("it panicked: {}", kept(&texts, &said_in(broken))),
-                Err(_) => {
+            let wrong = match within(limit, &mut told.task).await.ended {
+                Some(Ok(())) => return,
+                Some(Err(broken)) => format!("it panicked: {}", kept(&texts, &said_in(broken))),
+                None => {
                     told.give_up();
                     "it took too long".to_owned()
                 }

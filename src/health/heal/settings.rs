@@ -1,5 +1,6 @@
 //! The limits of one healing, and those of all.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,8 @@ use crate::error::ConfigError;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealingSettings {
-    /// So many times it may begin within any 3,600 seconds: from 1 to 60. A dry run counts as what it stands for.
+    /// So many times it may begin within any 3,600 seconds, of this process unless
+    /// [`HealingLimits::remember_in`] names a file: from 1 to 60. A dry run counts as what it stands for.
     /// Default 3.
     pub at_most_per_hour: u32,
     /// How long it waits from the end of one action to the next: longer with each that did not help. Default: one
@@ -109,11 +111,16 @@ pub struct HealingLimits {
     /// So many may begin within any 3,600 seconds: from 1 to 3,600. Default 30: a process that needs more needs
     /// somebody to look at it.
     pub per_hour: u32,
+    /// A file that keeps when healings began, by the wall clock, so that the hour of [`per_hour`](Self::per_hour) and
+    /// [`at_most_per_hour`](HealingSettings::at_most_per_hour) does not begin anew with each restart. It is written before
+    /// an action begins; each process needs one of its own. Waits and what did not help are not kept. Default: none, and
+    /// the hour begins with the process.
+    pub remember_in: Option<PathBuf>,
 }
 
 impl Default for HealingLimits {
     fn default() -> Self {
-        Self { at_once: 4, per_hour: 30 }
+        Self { at_once: 4, per_hour: 30, remember_in: None }
     }
 }
 

@@ -37,7 +37,7 @@ impl Posted {
             .recent()
             .components
             .iter()
-            .map(|component| (Arc::clone(&component.name), !component.status.is_failing()))
+            .map(|component| (Arc::clone(&component.name), component.serves()))
             .collect();
         Self { ready: inner.is_ready(), draining, components, over }
     }

@@ -35,11 +35,11 @@ impl Health {
     /// | service asked for | answer |
     /// |---|---|
     /// | the empty name | `SERVING` while the process is [ready](Self::readiness) |
-    /// | a component | `SERVING` unless it is `Unhealthy` or `Critical` |
+    /// | a component | `SERVING` unless it is `Unhealthy` or `Critical`, or unknown while one that it depends on fails |
     /// | another name | `Check`: the status `NOT_FOUND`; `Watch`: `SERVICE_UNKNOWN`, until there is one |
     ///
     /// To answer by the name of a gRPC service, register a component of that name. A component of which nothing is
-    /// known serves, as it does for readiness. While the process [drains](Self::drain) nothing serves.
+    /// known serves, as it does for readiness, unless one that it depends on fails. While the process [drains](Self::drain) nothing serves.
     ///
     /// `Watch` tells each change at once when a check, a registration, a gate or a drain made it, and otherwise within
     /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for); one task looks for all who watch,
@@ -47,6 +47,9 @@ impl Health {
     /// question of more than 4 KiB is told `OUT_OF_RANGE`. A server that shuts down gracefully waits for its streams, so these end: when the
     /// grace of [`drain_after`](Self::drain_after) is over, or 5 s after [`drain`](Self::drain). Who asks to watch then
     /// is told `UNAVAILABLE`.
+    ///
+    /// `List`, which newer versions of the protocol have, is answered `UNIMPLEMENTED`: the protocol of tonic-health does
+    /// not have it, and one who may not ask for names by name shall not get all of them. `/healthz` names what is amiss.
     ///
     /// # Example
     /// ```no_run
@@ -80,7 +83,7 @@ impl Protocol for GrpcHealth {
         let serves = match service {
             "" => self.health.is_ready(),
             name => match self.health.recent().component(name) {
-                Some(component) => !component.status.is_failing() && !self.health.is_draining(),
+                Some(component) => component.serves() && !self.health.is_draining(),
                 None => return Err(Status::not_found("no component has that name")),
             },
         };

@@ -18,7 +18,7 @@ pub struct Readiness {
     pub draining: bool,
     /// What the [start](Health::startup) still waits for.
     pub starting: Vec<Arc<str>>,
-    /// The critical components that fail.
+    /// The critical components that fail, or cannot work.
     pub missing: Vec<Missing>,
 }
 
@@ -28,7 +28,7 @@ pub struct Readiness {
 pub struct Missing {
     /// Its name.
     pub component: Arc<str>,
-    /// `Unhealthy` or `Critical`.
+    /// `Unhealthy` or `Critical`; `Unknown` for one of which nothing is known but that one that it depends on fails.
     pub status: Status,
     /// Why, the weightiest first.
     pub reasons: Vec<String>,
@@ -39,7 +39,9 @@ pub struct Missing {
 impl Health {
     /// Whether to send requests here: the start is over, no critical component fails, and the process is not draining.
     ///
-    /// A component of which nothing is known does not fail: a new process would never get its first request.
+    /// A component of which nothing is known does not fail, since a new process would never get its first request; but it
+    /// is missing while one that it [depends on](crate::health::Component::depends_on) fails, itself or through others of
+    /// which nothing is known: it does not work without that.
     /// At most as old as [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for) says, but for
     /// [`drain`](Self::drain) and [gates](Self::starting), which count at once.
     #[must_use]

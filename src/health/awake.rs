@@ -1,0 +1,86 @@
+//! Time limits that count only the time in which we ran.
+//!
+//! A process that was stopped or suspended, or whose runtime was kept busy by other code, wakes with every timer due at
+//! once: what it waited for had no chance to come. So a limit is waited for in short steps, and of a step that ends late
+//! only its length counts.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::clock;
+
+/// The length of a step.
+const STEP: Duration = Duration::from_millis(200);
+
+/// The timers of a busy machine are late by less.
+pub(super) const LATE: Duration = Duration::from_millis(100);
+
+/// What came of waiting.
+pub(super) struct Waited<T> {
+    /// What was waited for; `None` when it did not come within the limit.
+    pub(super) ended: Option<T>,
+    /// The time meanwhile in which we did not run.
+    pub(super) stood: Duration,
+}
+
+/// Waits for `work` for no longer than `limit`, not counting the time in which we did not run.
+pub(super) async fn within<F: Future>(limit: Duration, work: F) -> Waited<F::Output> {
+    let mut work = pin!(work);
+    let (mut left, mut stood) = (limit, Duration::ZERO);
+    loop {
+        let (began, step) = (clock::now(), left.min(STEP));
+        let ended = timeout(step, work.as_mut()).await.ok();
+        let took = clock::now().since(began);
+        let late = Some(took.saturating_sub(step)).filter(|late| *late > LATE).unwrap_or_default();
+        stood += late;
+        left = left.saturating_sub(took - late);
+        if ended.is_some() || left.is_zero() {
+            return Waited { ended, stood };
+        }
+    }
+}
+
+/// What a wall clock that went `on` says of `ran` by the monotonic one, which stands still while Linux is suspended.
+pub(super) fn suspended(on: Duration, ran: Duration) -> Duration {
+    /// It is set by less, as a rule.
+    const AHEAD: Duration = Duration::from_secs(1);
+
+    Some(on.saturating_sub(ran)).filter(|ahead| *ahead > AHEAD).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_in_which_we_ran_counts() {
+        let seconds = Duration::from_secs;
+        let begin = |work: u64| tokio::spawn(within(seconds(5), sleep(seconds(work))));
+        let (hangs, ends) = (begin(3_600), begin(20));
+        sleep(seconds(1)).await;
+        advance(seconds(18)).await;
+        sleep(seconds(2)).await;
+        assert!(ends.is_finished() && !hangs.is_finished());
+        sleep(seconds(2)).await;
+        let (hung, ended) = (hangs.await.unwrap(), ends.await.unwrap());
+        assert!(hung.ended.is_none() && ended.ended.is_some());
+        for waited in [hung, ended] {
+            assert!(waited.stood > seconds(17) && waited.stood <= seconds(18), "{:?}", waited.stood);
+        }
+        assert_eq!(within(seconds(5), sleep(seconds(4))).await.stood, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_a_little_or_back_tells_of_nothing() {
+        let millis = Duration::from_millis;
+        for (on, ran, expected) in
+            [(5_000, 5_000, 0), (5_900, 5_000, 0), (0, 5_000, 0), (65_000, 5_000, 60_000)]
+        {
+            assert_eq!(suspended(millis(on), millis(ran)), millis(expected));
+        }
+    }
+}
