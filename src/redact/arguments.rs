@@ -83,7 +83,7 @@ impl Line {
     fn program(&mut self, bytes: &[u8], to: usize) -> Option<(&'static [u8], &'static [u8], Short)> {
         while self.read < to {
             let start = self.read;
-            let end = ahead(bytes, start, to - start, |byte| is_name(byte));
+            let end = ahead(bytes, start, to - start, is_name);
             let word = &bytes[start..end];
             // `https://…` calls no program.
             let is_word = bytes.get(end).is_some_and(|byte| is_blank(*byte));
