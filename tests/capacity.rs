@@ -39,7 +39,7 @@ fn until(telemetry: &Telemetry, wanted: impl Fn(&str) -> bool) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p16_components_and_checks_all_show() {
+async fn p35_components_and_checks_all_show() {
     const COMPONENTS: usize = 1_000;
     const CHECKS: usize = 1_024;
     let telemetry = pipeline();
@@ -67,7 +67,7 @@ async fn p16_components_and_checks_all_show() {
 }
 
 #[test]
-fn p16_every_span_name_shows_with_each_of_its_failures() {
+fn p35_every_span_name_shows_with_each_of_its_failures() {
     // The name in the code takes the last of 900 places.
     const NAMES: usize = 899;
     const KINDS: usize = 4;
@@ -89,7 +89,7 @@ fn p16_every_span_name_shows_with_each_of_its_failures() {
 }
 
 #[tokio::test]
-async fn p16_every_method_with_every_code_and_every_route_shows() {
+async fn p35_every_method_with_every_code_and_every_route_shows() {
     let telemetry = Telemetry::builder("test").variables(|_| None).prometheus().env_filter("off");
     let telemetry = telemetry.install().unwrap();
     let (by_code, by_route) = (Timing::new("codes"), Timing::new("routes"));
@@ -128,7 +128,7 @@ async fn p16_every_method_with_every_code_and_every_route_shows() {
 }
 
 #[test]
-fn p16_circuits_and_queues_of_a_program_all_show() {
+fn p35_circuits_and_queues_of_a_program_all_show() {
     let telemetry = pipeline();
     let circuits: Vec<_> =
         (0..1_000).map(|number| CircuitBreaker::builder(format!("p16-{number}")).build().unwrap()).collect();

@@ -41,6 +41,7 @@ const SHOWN: &[&str] = &[
     "DeadLetterSettings/service_version",
     "DeadLetterSettings/spill",
     "GpuSettings/library",
+    "HealingLimits/remember_in",
     "GrpcCheckSettings/ca_file",
     "GrpcCheckSettings/client_certificate",
     "GrpcCheckSettings/service",

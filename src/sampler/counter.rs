@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn p14_a_small_fall_is_held_and_no_new_beginning() {
+    fn p41_a_small_fall_is_held_and_no_new_beginning() {
         assert_eq!(
             shown(&Rules::WIDE, &[500.0, 490.0, 495.0, 499.0, 510.0]),
             [500.0, 500.0, 500.0, 500.0, 510.0]
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn p14_zero_for_a_while_and_one_odd_reading_change_nothing() {
+    fn p41_zero_for_a_while_and_one_odd_reading_change_nothing() {
         for rules in [Rules::WIDE, Rules::NARROW, Rules::OF_DRIVER] {
             assert_eq!(shown(&rules, &[5_000.0, 0.0, 5_001.0]), [5_000.0, 5_000.0, 5_001.0]);
             assert_eq!(shown(&rules, &[5_000.0, 0.0, 0.0, 0.0, 5_001.0])[4], 5_001.0);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn p14_what_began_anew_goes_on_where_it_was() {
+    fn p41_what_began_anew_goes_on_where_it_was() {
         let readings = [1_000.0, 10.0, 15.0, 25.0];
         assert_eq!(shown(&Rules::WIDE, &readings), [1_000.0, 1_000.0, 1_005.0, 1_015.0]);
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_015.0, 1_025.0]);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn p14_a_wrap_at_32_bits_is_what_passed_and_one_of_64_is_none() {
+    fn p41_a_wrap_at_32_bits_is_what_passed_and_one_of_64_is_none() {
         let readings = [WRAP - 100.0, 50.0, 80.0];
         assert_eq!(shown(&Rules::NARROW, &readings), [WRAP - 100.0, WRAP - 100.0, WRAP + 80.0]);
         assert_eq!(shown(&Rules::WIDE, &readings)[2], WRAP - 70.0);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn p14_another_counter_is_no_growth() {
+    fn p41_another_counter_is_no_growth() {
         let mut counter = Counter::default();
         let take = |counter: &mut Counter, read| counter.take(read, at(0), &Rules::WIDE).unwrap();
         assert_eq!([5.0, 5.0, 7.0].map(|read| take(&mut counter, read)), [5.0, 5.0, 7.0]);
@@ -275,7 +275,7 @@ mod tests {
     proptest! {
         /// Whatever is read, what is shown never falls and never grows by more than is possible.
         #[test]
-        fn p14_what_is_shown_never_falls_nor_jumps(
+        fn p41_what_is_shown_never_falls_nor_jumps(
             readings in prop::collection::vec(prop_oneof![
                 Just(0.0), 0.0..1e3_f64, 0.0..1e13_f64, (WRAP - 1e6)..WRAP, Just(f64::NAN), Just(1.8e19), Just(-3.0),
             ], 1..40),

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_what_failed_in_part_is_counted_by_its_name() {
+    fn p40_what_failed_in_part_is_counted_by_its_name() {
         let every = Duration::from_secs(10);
         let latest = Latest::new([("machine".into(), every)].into_iter(), Thresholds::default());
         let at = Tick(1_000_000_000_000);

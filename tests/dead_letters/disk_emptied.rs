@@ -94,7 +94,7 @@ pub(crate) async fn opened(disk: &Disk) {
 }
 
 #[test]
-fn p6_a_full_disk_can_be_emptied() {
+fn p23_a_full_disk_can_be_emptied() {
     for scenario in ["emptied", "sent in part", "opened"] {
         let way = Way::best();
         if way.has_other_disk() {

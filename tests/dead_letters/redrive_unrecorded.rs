@@ -42,7 +42,7 @@ async fn redrives_of(queue: &DeadLetterQueue) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_failures_that_cannot_be_written_down_are_told_and_the_redrive_goes_on() {
+async fn p23_failures_that_cannot_be_written_down_are_told_and_the_redrive_goes_on() {
     let (store, queue) = queue().await;
     store.failures_taken.store(0, Ordering::SeqCst);
     let (service, seen) = odd();
@@ -63,7 +63,7 @@ async fn p6_failures_that_cannot_be_written_down_are_told_and_the_redrive_goes_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_a_store_with_room_for_one_at_a_time_gets_one_at_a_time() {
+async fn p23_a_store_with_room_for_one_at_a_time_gets_one_at_a_time() {
     let (store, queue) = queue().await;
     store.failures_taken.store(1, Ordering::SeqCst);
     let report = queue.redrive(odd().0, redrive()).await.unwrap();
@@ -72,7 +72,7 @@ async fn p6_a_store_with_room_for_one_at_a_time_gets_one_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p6_a_store_that_comes_back_soon_costs_nothing() {
+async fn p23_a_store_that_comes_back_soon_costs_nothing() {
     let (store, queue) = queue().await;
     store.settles.store(false, Ordering::SeqCst);
     let back = Arc::clone(&store.settles);

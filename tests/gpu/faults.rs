@@ -281,7 +281,7 @@ fn p40_a_driver_that_takes_long_to_start_is_no_failure() {
 }
 
 #[test]
-fn p14_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning() {
+fn p41_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning() {
     let gpus = FakeGpus::new(1, "counts");
     gpus.tell("set 0 corrected 40");
     let sampled = Sampled::new(gpus.path());

@@ -54,7 +54,7 @@ fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
 }
 
 #[test]
-fn p14_a_card_keeps_its_name_in_metrics_labels_and_health_when_another_is_lost() {
+fn p41_a_card_keeps_its_name_in_metrics_labels_and_health_when_another_is_lost() {
     let _alone = alone();
     let gpus = FakeGpus::new(3, "moved");
     let mut settings = SamplerSettings::every(EVERY);

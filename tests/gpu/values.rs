@@ -178,7 +178,7 @@ fn what_a_reading_of_a_device_costs_in_calls() {
 }
 
 #[test]
-fn p14_what_no_device_can_be_is_not_told_and_the_rest_is() {
+fn p41_what_no_device_can_be_is_not_told_and_the_rest_is() {
     let _alone = alone();
     let gpus = FakeGpus::new(1, "range");
     let told = || serde_json::to_value(&GpuSnapshot::with_library(gpus.path()).devices[0]).unwrap();
@@ -222,7 +222,7 @@ fn p14_what_no_device_can_be_is_not_told_and_the_rest_is() {
 }
 
 #[test]
-fn p16_256_gpus_all_show() {
+fn p35_256_gpus_all_show() {
     let gpus = FakeGpus::new(256, "many");
     let sampled = Sampled::new(gpus.path());
     let of = |text: &str, metric: &str| text.lines().filter(|line| line.starts_with(metric)).count();

@@ -23,7 +23,7 @@ fn fill(redis: &Redis) {
 }
 
 #[tokio::test]
-async fn p6_a_full_redis_is_emptied_by_sending() {
+async fn p23_a_full_redis_is_emptied_by_sending() {
     let redis = full().await;
     let queue = orders::queue(&redis.url()).await;
     for number in 1..=60 {
@@ -56,7 +56,7 @@ async fn p6_a_full_redis_is_emptied_by_sending() {
 }
 
 #[tokio::test]
-async fn p6_each_call_on_a_full_redis_but_a_put_works() {
+async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     let redis = full().await;
     let store = orders::store(&redis.url()).await;
     let queue: Arc<str> = "orders".into();

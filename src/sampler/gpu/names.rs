@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p14_a_card_keeps_its_name_when_the_numbers_move() {
+    fn p41_a_card_keeps_its_name_when_the_numbers_move() {
         let mut known = Known::default();
         let name = |identity: Identity| (identity.name.to_string(), identity.id.to_string());
         let pair = |name: &str, id: &str| (name.to_owned(), id.to_owned());

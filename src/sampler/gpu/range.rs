@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p14_what_no_device_can_be_is_not_told() {
+    fn p41_what_no_device_can_be_is_not_told() {
         assert_eq!((share(100), share(101), fan(120), fan(201)), (Some(1.0), None, Some(1.2), None));
         assert_eq!((temperature(0), temperature(u32::MAX - 3), threshold(0)), (Some(0.0), None, None));
         assert_eq!((power(1_500), power(u32::MAX)), (Some(1.5), None));

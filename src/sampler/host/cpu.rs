@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_a_line_that_is_malformed_takes_no_other_along() {
+    fn p40_a_line_that_is_malformed_takes_no_other_along() {
         for bad in ["", "cpu", "cpu \n", "cpu  1 2 x 4\ncpu0 1 2 3 -4", "cpu0 1 2 3\n", "cpu0 1 2 3 4 x\n"] {
             assert!(!take(&mut Processors::default(), bad, at(0)), "{bad}");
         }

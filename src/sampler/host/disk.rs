@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p14_milliseconds_wrap_and_a_disk_that_comes_back_goes_on() {
+    async fn p41_milliseconds_wrap_and_a_disk_that_comes_back_goes_on() {
         let root = tree(&[]);
         let mut disks = Disks::below(root.path(), NameFilter::default());
         let mut busy = async |list: &str| {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_lines_of_any_number_of_fields_are_read() {
+    fn p40_lines_of_any_number_of_fields_are_read() {
         // Of kernels from 2.6 to 6.18 and of lxcfs 5, and a partition of the oldest.
         for (line, busy) in [
             ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0", Some(2.0)),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn p16_as_many_disks_as_there_may_be_show_and_one_more_is_named() {
+    fn p35_as_many_disks_as_there_may_be_show_and_one_more_is_named() {
         let list = |disks: usize| {
             (0..disks)
                 .fold(String::new(), |list, disk| list + &format!("8 0 d{disk}x 1 0 8 0 0 0 0 0 0 0 0\n"))

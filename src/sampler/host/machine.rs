@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_what_fails_is_named_and_takes_nothing_else_along() {
+    fn p40_what_fails_is_named_and_takes_nothing_else_along() {
         let whole = read(&mut Machine::below(tree(&FILES).path(), true, Limits::default()));
         // Nothing, the half of it, numbers that are negative or too large, and each line missing in turn.
         let spoilt = |content: &str| {
@@ -299,8 +299,8 @@ mod tests {
                 let of_file = |metric: &str| match name {
                     "proc/stat" => metric.starts_with("system.cpu.") || metric.starts_with("system.process"),
                     "proc/meminfo" => metric.starts_with("system.memory."),
-                    "proc/loadavg" => metric.starts_with("campanile.system.load"),
-                    "proc/uptime" => metric.starts_with("system.uptime"),
+                    "proc/loadavg" => metric == crate::signal::SYSTEM_LOAD.name,
+                    "proc/uptime" => metric == SYSTEM_UPTIME.name,
                     "proc/vmstat" => metric.starts_with("system.paging."),
                     _ => metric.starts_with("campanile.pressure."),
                 };
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_no_sys_and_no_zfs_of_another_machine() {
+    fn p40_no_sys_and_no_zfs_of_another_machine() {
         let root = tree(&FILES);
         let stats = "name type data\nsize 4 204800\nc_min 4 0\n";
         write(&root, "proc/spl/kstat/zfs/arcstats", stats);

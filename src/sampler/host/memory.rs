@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_one_odd_figure_takes_no_other_along() {
+    fn p40_one_odd_figure_takes_no_other_along() {
         // As a container has it whose `/proc` takes some of its figures from the host: 97 % are in use.
         let lxcfs = "MemTotal: 1000 kB\nMemFree: 20 kB\nMemAvailable: 30 kB\nBuffers: 0 kB\nCached: 700 kB\nSReclaimable: 900 kB\nShmem: 0 kB\n";
         let used = |text: &str| memory(text).snapshot().map(|memory| memory.used / KIB);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_the_cache_of_zfs_is_given_back_unless_it_is_that_of_another_machine() {
+    fn p40_the_cache_of_zfs_is_given_back_unless_it_is_that_of_another_machine() {
         let stats = "13 1 0x01 123 33456 1 2\nname                            type data\nhits 4 5\nc_min 4 20480\nc 4 7\nsize 4 307200\n";
         let arc = Arc::from_stats(stats);
         assert_eq!(arc, Some(Arc { size: 300 * KIB, least: 20 * KIB }));

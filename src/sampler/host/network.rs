@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p14_an_interface_that_is_replaced_goes_on_and_one_of_32_bits_wraps() {
+    async fn p41_an_interface_that_is_replaced_goes_on_and_one_of_32_bits_wraps() {
         let (root, mut networks) = networks(&["eth0"], &[], &[]);
         let mut received = async |bytes: u64| {
             write(&root, "proc/net/dev", &format!("eth0: {bytes} 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n"));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_a_figure_that_is_malformed_takes_no_other_along() {
+    fn p40_a_figure_that_is_malformed_takes_no_other_along() {
         let (root, mut networks) = networks(&[], &[], &[]);
         assert_eq!(seen(&mut networks), [""; 0]);
         write(

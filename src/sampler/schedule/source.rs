@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn p13_a_part_that_fails_is_said_once_until_it_is_back() {
+    fn p40_a_part_that_fails_is_said_once_until_it_is_back() {
         struct Nothing;
         impl Probe for Nothing {
             fn sample(&mut self, _: &mut Sample) -> Result<(), ProbeError> {

@@ -19,7 +19,7 @@ use super::registry::Slot;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
-use super::{WAITING, open, registry, reserve, rows};
+use super::{WAITING, file, open, registry, reserve, rows};
 use crate::store::error::Kind;
 use crate::store::{Depth, StoreError};
 use crate::sync::Mutex;
@@ -83,7 +83,7 @@ pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>,
     };
     let mut known = slot.file.lock();
     if let Some(file) = known.upgrade() {
-        return tell(Ok(file));
+        return tell(file::secure(&path).map(|()| file));
     }
     let _alone = slot.writer.lock();
     match open(path, &slot) {

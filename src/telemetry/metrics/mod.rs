@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p16_each_metric_keeps_as_many_series_as_this_crate_makes() {
+    fn p35_each_metric_keeps_as_many_series_as_this_crate_makes() {
         let scope = || InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
         let reader = Shared::of(Temporality::Cumulative, &counters);
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn p16_what_finds_no_room_is_counted_and_an_instrument_of_a_program_keeps_what_the_sdk_keeps() {
+    fn p35_what_finds_no_room_is_counted_and_an_instrument_of_a_program_keeps_what_the_sdk_keeps() {
         let own = InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
         let reader = Shared::of(Temporality::Cumulative, &counters);
         let view = view(own, false, 900);
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_view(view).build();
-        let orders = provider.meter("shop").u64_counter("system.cpu.time").build();
+        let orders = provider.meter("shop").u64_counter(crate::signal::SYSTEM_CPU_TIME.name).build();
         let collect = || {
             let mut metrics = ResourceMetrics::default();
             reader.collect(&mut metrics).unwrap();

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn p12_one_that_does_not_answer_holds_up_no_other_and_comes_back() {
+    fn p41_one_that_does_not_answer_holds_up_no_other_and_comes_back() {
         let mut spaces = Spaces { ask, patience: Duration::from_millis(50), overdue: HashMap::new() };
         let paths: Vec<(Arc<str>, bool)> =
             vec![("/".into(), false), ("/dead".into(), true), ("/srv".into(), true), ("/gone".into(), true)];
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn p12_space_is_told_as_df_tells_it() {
+    fn p41_space_is_told_as_df_tells_it() {
         assert_eq!(Space::made_of(100, 30, 20, 512), Space { limit: 51_200, used: 35_840, free: 10_240 });
         assert_eq!(Space::made_of(100, 30, u64::MAX - 5, 1).free, 0, "below nothing");
         assert_eq!(Space::made_of(100, 130, 140, 1), Space { limit: 130, used: 0, free: 130 });

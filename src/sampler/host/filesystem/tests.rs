@@ -84,7 +84,7 @@ fn malformed_lines_are_left_out() {
 }
 
 #[test]
-fn p12_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
+fn p41_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
     // What the container was given of one volume: three files, a folder that cannot be written, and its data.
     let list = "600 500 0:55 / / rw - overlay overlay rw
 604 600 254:1 /c/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
@@ -127,7 +127,7 @@ fn p12_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
 }
 
 #[test]
-fn p12_automounts_are_not_asked_and_what_they_mount_is() {
+fn p41_automounts_are_not_asked_and_what_they_mount_is() {
     let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
 2 1 0:40 / /net rw - autofs auto rw
 3 2 0:41 / /net/a\\040b rw - nfs4 server:/a rw
@@ -141,7 +141,7 @@ fn p12_automounts_are_not_asked_and_what_they_mount_is() {
 }
 
 #[test]
-fn p12_the_steps_grow_as_the_list_does() {
+fn p41_the_steps_grow_as_the_list_does() {
     let steps = |mounts: usize| {
         let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
         for mount in 2..mounts {
