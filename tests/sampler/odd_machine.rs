@@ -221,10 +221,12 @@ fn p40_a_process_without_a_descriptor_left_is_read_all_the_same() {
     drop(telemetry);
 
     // From the start on, what cannot be opened is counted by its name, and read as soon as it can be.
+    while let Ok(file) = File::open("/dev/null") {
+        taken.push(file);
+    }
     let telemetry = pipeline("{}");
-    let all = text(&telemetry, |text| !values(text, "process_cpu_time_seconds_total", &[]).is_empty());
     let named = ["source=\"process\"", "part=\"/proc/self/status\""];
-    assert!(!values(&all, "campanile_sampler_failures_total", &named).is_empty(), "{all}");
+    text(&telemetry, |text| !values(text, "campanile_sampler_failures_total", &named).is_empty());
     drop(taken);
     text(&telemetry, |text| !values(text, "process_memory_usage_bytes", &[]).is_empty());
 }
