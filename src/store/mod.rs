@@ -28,6 +28,7 @@ mod redis;
 mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod steady;
 
 pub use claim::{Claim, Settled};
 pub use entry::Entry;

@@ -17,7 +17,7 @@ const PASSWORD: &str = "s3cret-of-redis";
 
 /// What a user has to be allowed, and nothing else.
 const COMMANDS: &str = "+eval +evalsha +exists +expireat +get +incrby +decrby +hdel +hexists +hget +hgetall +hincrby \
-    +hmget +hscan +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending +zadd +zcard \
+    +hmget +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending +zadd +zcard \
     +zcount +zlexcount +zrange +zrem";
 
 fn with_user(redis: &Redis, user: &str, password: &str) -> String {

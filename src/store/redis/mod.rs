@@ -32,6 +32,7 @@ use self::connection::Link;
 use self::rows::{Stands, depth};
 use self::scripts::{Call, Script};
 use self::target::Target;
+use super::steady::Reading;
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
@@ -66,11 +67,19 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Redis. One that is claimed for less is entered as if some of that time had passed, so that leases of any length end
 /// to the millisecond; a longer one is taken for 30 days.
 ///
+/// When a letter is due, what age it is, when it expires and in which minute a failure counts is decided by the clock of
+/// Redis too, which the store asks for with each new connection: replicas whose clocks are set, or differ, agree. A queue
+/// that drops the oldest letter drops the one that came first, by the order of the stream.
+///
+/// The key `format` holds the version of the format, which is 2. A queue of an earlier one is brought to this one within
+/// the first script; Redis has no copy to make before. One of a later one is refused: see
+/// [`StoreError::is_newer_schema`].
+///
 /// # What its user needs
 /// The keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +decrby +hdel +hexists +hget
-/// +hgetall +hincrby +hmget +hscan +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending
-/// +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas, `+cluster` for a cluster, and `+info` and
-/// `+config|get` for the store to tell of a server that is too old or forgets.
+/// +hgetall +hincrby +hmget +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending
+/// +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas, `+cluster` for a cluster, `+time` for
+/// the store to go by the clock of Redis, `+hlen` beside a program of an earlier version, and `+info` and `+config|get` for the store to tell of a server that is too old or forgets.
 ///
 /// # Example
 /// ```no_run
@@ -131,6 +140,11 @@ impl RedisStore {
     /// Connects now, to say at once what is wrong.
     pub(crate) async fn connect(&self) -> Result<(), StoreError> {
         self.shared.link.connect().await
+    }
+
+    /// Reads the clock of Redis.
+    async fn reading(&self) -> Result<Reading, StoreError> {
+        self.shared.link.reading().await
     }
 
     /// Runs a script on a queue, remembers how that stands, and gives what else was answered.

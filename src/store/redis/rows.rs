@@ -9,6 +9,7 @@ use super::keys::escaped;
 use crate::moment::{from_micros, micros};
 use crate::outcome::FailureKind;
 use crate::store::error::Kind;
+use crate::store::steady::Reading;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
 /// How a queue stands: letters, bytes, the oldest id. Every script tells it.
@@ -60,13 +61,15 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entr
 }
 
 /// Rows of id, what is known, head and body.
-pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>, reading: Reading) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
     while let (Some(id), Some(meta), Some(head), Some(body)) =
         (rows.next(), rows.next(), rows.next(), rows.next())
     {
-        entries.push(Entry { head, body, ..read_meta(queue, &id, &meta)? });
+        let mut entry = Entry { head, body, ..read_meta(queue, &id, &meta)? };
+        reading.depart(&mut entry);
+        entries.push(entry);
     }
     Ok(entries)
 }

@@ -39,6 +39,7 @@ scripts! {
     WALK = "lua/walk.lua", writes: false;
     FETCH = "lua/fetch.lua", writes: false;
     GROUPS = "lua/groups.lua", writes: false;
+    SEEN = "lua/seen.lua", writes: false;
     FREQUENCIES = "lua/frequencies.lua", writes: false;
     CLAIM = "lua/claim.lua", writes: true;
     RENEW = "lua/renew.lua", writes: true;

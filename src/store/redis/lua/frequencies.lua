@@ -1,5 +1,5 @@
 local out, place = {}, {}
-for i = 12, #KEYS do
+for i = 14, #KEYS do
     local row = redis.call('HGETALL', KEYS[i])
     for j = 1, #row, 2 do
         local at = place[row[j]]

@@ -1,5 +1,5 @@
 -- What all scripts share. Every key of a queue is among KEYS, in this order.
-local IDS, META, HEAD, BODY, INDEX, DUE, EXPIRY, GROUPS, BYTES, STREAM, PURGES = unpack(KEYS, 1, 11)
+local IDS, META, HEAD, BODY, INDEX, DUE, EXPIRY, GROUPS, BYTES, STREAM, PURGES, SIZES, FORMAT = unpack(KEYS, 1, 13)
 -- The consumer group, whose list of pending entries tells who holds which letter.
 local GROUP = 'redrive'
 -- A letter is free when it has been idle for so many milliseconds. One that is claimed for less is told to have
@@ -7,6 +7,26 @@ local GROUP = 'redrive'
 local LONGEST = 2592000000
 -- How much one script does, so that others have their turn: letters looked at, letters removed, bytes answered.
 local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 100, 1048576
+-- The format of what follows. Format 1 had neither a number nor the sizes of groups.
+local VERSION = 2
+
+-- Orders the groups by size anew, the largest first.
+local function measure()
+    for _, print in ipairs(redis.call('ZRANGE', SIZES, 0, -1)) do redis.call('ZREM', SIZES, print) end
+    local groups = redis.call('HGETALL', GROUPS)
+    for i = 1, #groups, 2 do
+        redis.call('ZADD', SIZES, -tonumber(string.match(groups[i + 1], '^(%d+)') or 0), groups[i])
+    end
+end
+
+local format = tonumber(redis.call('GET', FORMAT) or 1) or 1
+if format > VERSION then
+    return redis.error_reply('FORMAT ' .. format .. ' ' .. VERSION)
+elseif format < VERSION then
+    measure()
+    -- Not `SET`: a user of format 1 may lack the right to it.
+    redis.call('INCRBY', FORMAT, VERSION - (redis.call('GET', FORMAT) or 0))
+end
 
 local function parse(meta)
     local l = {}
@@ -29,7 +49,9 @@ local function join_group(l)
     local letters, first, last = string.match(redis.call('HGET', GROUPS, l.print) or '', '^(%d+)|(%d+)|(%d+)$')
     if not letters or tonumber(l.first) < tonumber(first) then first = l.first end
     if not letters or tonumber(l.last) > tonumber(last) then last = l.last end
-    redis.call('HSET', GROUPS, l.print, (letters or 0) + 1 .. '|' .. first .. '|' .. last)
+    letters = (letters or 0) + 1
+    redis.call('HSET', GROUPS, l.print, letters .. '|' .. first .. '|' .. last)
+    redis.call('ZADD', SIZES, -letters, l.print)
 end
 
 local function leave_group(l)
@@ -37,8 +59,10 @@ local function leave_group(l)
     if not letters then return end
     if tonumber(letters) > 1 then
         redis.call('HSET', GROUPS, l.print, letters - 1 .. rest)
+        redis.call('ZADD', SIZES, 1 - letters, l.print)
     else
         redis.call('HDEL', GROUPS, l.print)
+        redis.call('ZREM', SIZES, l.print)
     end
 end
 
