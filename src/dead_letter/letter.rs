@@ -295,6 +295,8 @@ impl Letter {
         if let Payload::Http(request) = &mut letter.payload {
             request.body = entry.body;
         }
+        // The store has them by a clock that was not set since.
+        (letter.due, letter.expires) = (entry.due, entry.expires);
         Ok(letter)
     }
 }

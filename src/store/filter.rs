@@ -92,6 +92,16 @@ impl Filter {
             && self.earliest(now).is_none_or(|earliest| entry.last_failed > earliest)
     }
 
+    /// Whether nothing but the cause of a letter decides.
+    pub(crate) fn is_by_cause_alone(&self) -> bool {
+        self.id.is_none()
+            && self.older_than.is_none()
+            && self.newer_than.is_none()
+            && self.set_aside.is_none()
+            && self.after.is_none()
+            && self.up_to.is_none()
+    }
+
     /// The latest moment of the last failure that [`Filter::older_than`] lets through.
     pub(crate) fn latest(&self, now: SystemTime) -> Option<SystemTime> {
         self.older_than.map(|age| ago(now, age))

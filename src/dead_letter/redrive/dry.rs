@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::RedriveReport;
+use super::meant::Meant;
 use super::request::{Redrivable, Redriven};
-use super::run::meant;
 use super::settings::Redrive;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
@@ -21,7 +21,8 @@ where
     Req: Redrivable<Via>,
 {
     let mut report = RedriveReport::default();
-    let mut rest = meant(&redrive.filter);
+    let (mut meant, _) = Meant::counted(core, &redrive.filter).await?;
+    let (mut rest, mut taken) = (meant.present.clone(), 0);
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
         let page = rest.clone().limit(size);
@@ -34,8 +35,13 @@ where
             });
             report.skipped += u64::from(!fits);
         }
+        taken += found;
         if found < size || rest.limit == Some(found) {
-            return Ok(report);
+            match meant.then(taken) {
+                Some(then) => rest = then,
+                None => return Ok(report),
+            }
+            continue;
         }
         rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
     }

@@ -5,6 +5,8 @@
 //! is kept waiting by that: those who read have connections of their own, and so have other processes.
 
 mod change;
+mod clock;
+mod copy;
 mod depths;
 mod file;
 mod job;
@@ -28,13 +30,14 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use self::change::Change;
+use self::change::{Change, Lease, Now};
 use self::depths::Depths;
 use self::job::{Job, Task};
 use self::readers::Readers;
-use self::search::Search;
+use self::search::{Free, Search};
 use super::error::Kind;
 use super::group::first_minute;
+use super::steady::{Reading, Steady};
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
@@ -54,6 +57,9 @@ const BYTES: u64 = 4_096;
 ///
 /// Cheap to clone; clones share one writing thread, which ends with the last of them. Other processes of the same
 /// machine and user may read and write the same file; on a file system that is shared over a network, SQLite's locks do not hold.
+///
+/// When a letter is due, what age it is, when it expires and when a lease ends goes by a clock of the file, which no step
+/// of the wall clock moves while the machine is up. A queue that drops the oldest letter drops the one that came first.
 ///
 /// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
 /// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
@@ -78,6 +84,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     jobs: mpsc::Sender<Box<dyn Job>>,
     depths: Arc<Depths>,
+    steady: Arc<Steady>,
 }
 
 impl SqliteStore {
@@ -87,8 +94,11 @@ impl SqliteStore {
     /// mode 600. Rights of the group and of others to a file that exists, its `-wal`, its `-shm` and its `-journal` are
     /// taken away, with a warning to `tracing`. `path` may be a link to a file that exists.
     ///
+    /// A file of an earlier version is copied before it is changed, to its name with `.v` and its version behind it, for its
+    /// owner alone; then it is changed in one transaction.
+    ///
     /// # Errors
-    /// When the file cannot be written, is damaged, belongs to another program or to a later version of this
+    /// When the file cannot be written, cannot be copied before its schema changes, is damaged, belongs to another program or to a later version of this
     /// one, or is locked for more than five seconds; the message names the file and what to do. When it is no plain file,
     /// or a link to what does not exist. When others have rights to it that this process may not take away:
     /// these three answer yes to [`is_unwritable`](StoreError::is_unwritable).
@@ -107,8 +117,9 @@ impl SqliteStore {
             .map_err(|error| {
                 StoreError::new(Kind::Other, "cannot start the thread that writes letters").with_source(error)
             })?;
-        let (reader, depths) = answer.await.map_err(|_| closed(&path))??;
-        Ok(Self { readers: Readers::new(Arc::clone(&path), reader), path, jobs, depths })
+        let (reader, depths, steady) = answer.await.map_err(|_| closed(&path))??;
+        let steady = Arc::new(steady);
+        Ok(Self { readers: Readers::new(Arc::clone(&path), reader), path, jobs, depths, steady })
     }
 
     /// The file, as an absolute path.
@@ -149,14 +160,27 @@ impl SqliteStore {
     }
 }
 
+fn departing(mut entries: Vec<Entry>, reading: Reading) -> Vec<Entry> {
+    entries.iter_mut().for_each(|entry| reading.depart(entry));
+    entries
+}
+
+fn lease(reading: Reading, claim: &Claim) -> Lease {
+    let until = moment::later(reading.exactly(claim.now), claim.lease);
+    Lease { owner: claim.owner, until: rows::micros(until) }
+}
+
 fn closed(path: &Path) -> StoreError {
     StoreError::new(Kind::Closed, format!("the letters in `{}` have been closed", path.display()))
 }
 
 impl Store for SqliteStore {
-    fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
+    fn put(&self, mut entry: Entry, limits: Limits) -> Pending<'_, Put> {
+        let reading = self.steady.read();
+        reading.arrive(&mut entry);
+        let now = reading.now();
         let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
-        Box::pin(self.write(weight, move |change| change.put(&entry, limits), Task::optional))
+        Box::pin(self.write(weight, move |change| change.put(&entry, limits, now), Task::optional))
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
@@ -165,36 +189,53 @@ impl Store for SqliteStore {
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| {
-            let Some(search) = Search::new(connection, &queue, &filter)? else {
+        let reading = self.steady.read();
+        let list = self.read(move |connection| {
+            let Some(search) = Search::new(connection, &queue, &filter, reading.now())? else {
                 return Ok(Vec::new());
             };
             let found = search.find(connection, filter.limit.unwrap_or(usize::MAX))?;
             rows::entries(connection, &queue, &found)
-        }))
+        });
+        Box::pin(async move { Ok(departing(list.await?, reading)) })
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| report::count(connection, &queue, &filter)))
+        let now = self.steady.read().now();
+        Box::pin(self.read(move |connection| report::count(connection, &queue, &filter, now)))
     }
 
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| report::groups(connection, &queue, &filter)))
+        let reading = self.steady.read();
+        let groups = self.read(move |connection| report::groups(connection, &queue, &filter, reading.now()));
+        Box::pin(async move {
+            let mut groups = groups.await?;
+            for Group { example, first_seen, last_seen, .. } in &mut groups {
+                reading.depart(example);
+                (*first_seen, *last_seen) = (reading.wall(*first_seen), reading.wall(*last_seen));
+            }
+            Ok(groups)
+        })
     }
 
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
-        let (queue, from): (Arc<str>, u64) = (queue.into(), first_minute(moment::now(), last));
+        let (queue, from): (Arc<str>, u64) = (queue.into(), first_minute(self.steady.read().now(), last));
         Box::pin(self.read(move |connection| report::frequencies(connection, &queue, from)))
     }
 
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
         let (name, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+        let reading = self.steady.read();
+        let leased = rows::micros(reading.exactly(claim.now));
+        let due_by = claim.due_by.map(|by| reading.of(by));
+        let free = Free { now: reading.of(claim.now), due_by, leased };
+        let lease = lease(reading, &claim);
         Box::pin(async move {
             let queue = Arc::clone(&name);
             let weight = filter.limit.unwrap_or(PART);
-            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, claim);
+            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, free, lease);
             let found = self.write(weight, work, |task| task.fleeting().optional()).await?;
             if found.is_empty() {
                 return Ok(Vec::new());
@@ -204,18 +245,29 @@ impl Store for SqliteStore {
                 let found = rows::still_there(connection, &name, found)?;
                 rows::entries(connection, &name, &found)
             };
-            self.read(there).await
+            Ok(departing(self.read(there).await?, reading))
         })
     }
 
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
         let (queue, ids): (Arc<str>, Arc<[LetterId]>) = (queue.into(), ids.into());
-        let weight = ids.len();
-        Box::pin(self.write(weight, move |change| change.renew(&queue, &ids, claim), Task::fleeting))
+        let (weight, lease) = (ids.len(), lease(self.steady.read(), &claim));
+        Box::pin(self.write(weight, move |change| change.renew(&queue, &ids, lease), Task::fleeting))
     }
 
-    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-        let (queue, now): (Arc<str>, SystemTime) = (queue.into(), moment::now());
+    fn settle<'a>(
+        &'a self,
+        queue: &'a str,
+        owner: Owner,
+        mut settled: Vec<Settled>,
+    ) -> Pending<'a, Vec<bool>> {
+        let (queue, reading): (Arc<str>, _) = (queue.into(), self.steady.read());
+        for settled in &mut settled {
+            if let Settled::Failed(entry) | Settled::Changed(entry) = settled {
+                reading.arrive(entry);
+            }
+        }
+        let now = Now { now: reading.now(), leased: rows::micros(reading.exactly(moment::now())) };
         let weight = settled.len();
         let work = move |change: &mut Change<'_>| change.settle(&queue, owner, &settled, now);
         Box::pin(self.write(weight, work, |task| task))
@@ -228,8 +280,9 @@ impl Store for SqliteStore {
             let mut of = Err(record.clone());
             loop {
                 let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
+                let now = self.steady.read().now();
                 let work = move |change: &mut Change<'_>| {
-                    change.purge(&queue, &filter, PART, known.as_ref().copied())
+                    change.purge(&queue, &filter, PART, known.as_ref().copied(), now)
                 };
                 let part = self.write(PART, work, |task| task).await?;
                 record.purged += part.purged;
@@ -250,7 +303,7 @@ impl Store for SqliteStore {
     }
 
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
-        let queue: Arc<str> = queue.into();
+        let (queue, now): (Arc<str>, _) = (queue.into(), self.steady.read().of(now));
         Box::pin(async move {
             let mut expired = 0;
             loop {

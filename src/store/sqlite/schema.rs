@@ -112,13 +112,51 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX letters_by_expiry ON letters (queue, expires) WHERE expires IS NOT NULL;
     CREATE INDEX purges_by_queue ON purges (queue, id);
 ",
+    // An origin is a component and a kind: few for many causes. A cause is mixed when its fingerprint has another one.
+    "
+    CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        boot TEXT NOT NULL,
+        up INTEGER NOT NULL,
+        moment INTEGER NOT NULL
+    );
+    CREATE TABLE origins (
+        id INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        UNIQUE (queue, component, kind)
+    );
+    INSERT INTO origins (queue, component, kind) SELECT DISTINCT queue, component, kind FROM causes;
+    ALTER TABLE causes ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE causes ADD COLUMN mixed INTEGER NOT NULL DEFAULT 0;
+    UPDATE causes SET origin = (SELECT id FROM origins WHERE origins.queue = causes.queue
+        AND origins.component = causes.component AND origins.kind = causes.kind);
+    UPDATE causes SET mixed = 1 WHERE EXISTS (SELECT 1 FROM causes AS other WHERE other.queue = causes.queue
+        AND other.fingerprint = causes.fingerprint AND other.id <> causes.id);
+    ALTER TABLE letters ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX letters_by_due;
+    UPDATE letters SET origin = (SELECT origin FROM causes WHERE causes.id = letters.cause);
+    CREATE INDEX letters_by_origin ON letters (origin, lane, id);
+    CREATE INDEX letters_by_due ON letters (origin, due) WHERE lane = 2;
+    CREATE INDEX causes_by_size ON causes (origin, letters DESC);
+    CREATE INDEX causes_mixed ON causes (queue) WHERE mixed = 1;
+",
 ];
 
-/// Brings the schema to this version, all in one go; gives the version that it had.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i32> {
+/// Brings the schema to this version, all in one go, after `copy` has had its turn with the version that an older file
+/// has; gives that version.
+pub(super) fn migrate<E: From<rusqlite::Error>>(
+    connection: &mut Connection,
+    copy: impl FnOnce(i32) -> Result<(), E>,
+) -> Result<i32, E> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have come first.
     let version = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (1..VERSION).contains(&version) {
+        // Nobody writes meanwhile.
+        copy(version)?;
+    }
     let done = usize::try_from(version).unwrap_or(0);
     for migration in MIGRATIONS.iter().skip(done) {
         change.execute_batch(migration)?;

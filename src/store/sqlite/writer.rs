@@ -14,8 +14,9 @@ use super::depths::Depths;
 use super::job::Job;
 use super::log::Log;
 use super::tidy::{self, Tidy};
-use super::{open, rows};
+use super::{clock, open, rows};
 use crate::store::StoreError;
+use crate::store::steady::Steady;
 
 /// The most jobs in one commit: enough to hide the `fsync`, few enough not to keep the first one waiting.
 const GROUP: usize = 256;
@@ -43,12 +44,12 @@ struct Writer<'a> {
 pub(super) fn run(
     path: &Path,
     mut inbox: mpsc::Receiver<Box<dyn Job>>,
-    opened: oneshot::Sender<Result<(Connection, Arc<Depths>), StoreError>>,
+    opened: oneshot::Sender<Result<(Connection, Arc<Depths>, Steady), StoreError>>,
 ) {
     let mut writer = match Writer::open(path) {
-        Ok((writer, reader)) => {
+        Ok((writer, reader, steady)) => {
             let depths = Arc::clone(&writer.depths);
-            if opened.send(Ok((reader, depths))).is_err() {
+            if opened.send(Ok((reader, depths, steady))).is_err() {
                 return;
             }
             writer
@@ -77,8 +78,9 @@ pub(super) fn run(
 }
 
 impl<'a> Writer<'a> {
-    fn open(path: &'a Path) -> Result<(Self, Connection), StoreError> {
-        let connection = open::writer(path)?;
+    fn open(path: &'a Path) -> Result<(Self, Connection, Steady), StoreError> {
+        let mut connection = open::writer(path)?;
+        let steady = clock::open(&mut connection).map_err(|error| open::explain(path, "open", error))?;
         let reader = open::reader(path)?;
         let log = Log::open(path).map_err(|error| open::unwritable(path, error))?;
         let runtime =
@@ -94,7 +96,7 @@ impl<'a> Writer<'a> {
             commits: 0,
         };
         writer.publish_all().map_err(|error| open::explain(path, "read", error))?;
-        Ok((writer, reader))
+        Ok((writer, reader, steady))
     }
 
     /// The next job; tidies the file while there is none.
