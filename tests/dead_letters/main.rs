@@ -8,6 +8,11 @@ mod bodies;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
+#[path = "../support/clock_checks.rs"]
+mod clock_checks;
 mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -55,3 +60,6 @@ mod sqlite_rights;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
+#[cfg(target_os = "linux")]
+#[path = "../support/wall.rs"]
+mod wall;

@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
 mod access;
+mod clock;
+#[path = "../support/clock_checks.rs"]
+mod clock_checks;
 mod cluster;
 mod contract;
 mod crash;
@@ -17,3 +20,5 @@ mod secrets;
 mod store_checks;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/wall.rs"]
+mod wall;

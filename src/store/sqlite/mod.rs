@@ -7,6 +7,8 @@
 mod change;
 mod clock;
 mod copy;
+#[cfg(test)]
+mod cost;
 mod depths;
 mod file;
 mod job;

@@ -112,8 +112,8 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     connection.busy_timeout(if old { MIGRATION } else { PATIENCE }).map_err(failed)?;
     let mut copied = None;
     let migrated = migrate(&mut connection, |version| {
-        let reader = reader(path).map_err(copy::Fault::Copy)?;
-        copied = Some(copy::make(path, version, &reader).map_err(copy::Fault::Copy)?);
+        // The lock on the file is this connection's; another one reads what was there before.
+        copied = Some(copy::make(path, version, &connect(path)?).map_err(copy::Fault::Copy)?);
         Ok(())
     });
     let version = migrated.map_err(|fault| match fault {
