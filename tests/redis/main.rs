@@ -11,6 +11,7 @@ mod cluster;
 mod contract;
 mod crash;
 mod flow;
+mod format;
 #[path = "../support/long.rs"]
 mod long;
 mod orders;

@@ -117,7 +117,7 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
         assert_eq!(found.len(), 16);
     });
     let limits = Limits { capacity: letters.unsigned_abs(), bytes: u64::MAX, when_full: WhenFull::DropOldest };
-    let mut drop_one = |number| {
+    let drop_one = |number| {
         let mut change = Change::new(&connection);
         assert_eq!(change.put(&entry(number), limits, now).unwrap(), Put::Kept { evicted: 1 });
         change.finish().unwrap();
