@@ -58,7 +58,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// # What Redis keeps
 /// All keys of a queue begin with `{campanile:` and its name, which is a hash tag: in a cluster, a queue lies on one
 /// node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body, sorted
-/// sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups, a hash
+/// sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups and a sorted set of their sizes, a hash
 /// of failures for each minute of a day, and a list of purges. Each change is one script, which happens whole or not at
 /// all.
 ///
