@@ -4,15 +4,15 @@
 
 #[cfg(feature = "http")]
 mod bodies;
-#[cfg(feature = "sqlite")]
-mod crash;
-#[cfg(all(feature = "sqlite", target_os = "linux"))]
-mod disk;
 #[cfg(target_os = "linux")]
 mod clock;
 #[cfg(target_os = "linux")]
 #[path = "../support/clock_checks.rs"]
 mod clock_checks;
+#[cfg(feature = "sqlite")]
+mod crash;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk;
 mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;

@@ -164,7 +164,10 @@ fn assert_is_old(path: &Path, letters: i64) {
     assert_eq!(number("PRAGMA user_version"), 1);
     assert_eq!(number("PRAGMA application_id"), 0x4341_4d50);
     assert_eq!(number("SELECT count(*) FROM letters"), letters);
-    assert_eq!(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    assert_eq!(
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(),
+        "ok"
+    );
 }
 
 #[tokio::test]
@@ -237,6 +240,20 @@ async fn two_processes_change_a_schema_at_once() {
     }
     assert_all_there(&SqliteStore::open(&path).await.unwrap(), &entries).await;
     assert_is_old(&copy_of(&path), 3_000);
+}
+
+#[tokio::test]
+async fn letters_of_an_older_file_that_a_clock_dated_ahead_are_taken_as_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    old(&path, 50);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE letters SET last_failed = last_failed + 2592000000000", []).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.count("orders", &Filter::older_than(Duration::ZERO)).await.unwrap(), 45);
+    assert!(store.frequencies("orders", Duration::from_secs(60)).await.unwrap().is_empty());
+    // A program of an older version that has the file open still can neither read nor write it.
+    assert!(connection.prepare("SELECT letters FROM causes").is_err());
 }
 
 #[tokio::test]

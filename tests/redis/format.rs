@@ -107,7 +107,8 @@ async fn commands(letters: usize) -> Vec<(&'static str, u64)> {
 
 fn run(redis: &Redis) -> u64 {
     let told = redis.cli(&["INFO", "commandstats"]);
-    let calls = told.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+    let calls =
+        told.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
     calls.sum()
 }
 

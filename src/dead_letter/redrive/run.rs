@@ -17,8 +17,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use super::flight::Flight;
-use super::pace::Pace;
 use super::meant::Meant;
+use super::pace::Pace;
 use super::pages::{Next, Pages};
 use super::progress::{Listed, Progress};
 use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};

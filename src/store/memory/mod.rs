@@ -13,8 +13,8 @@ use self::search::{Free, Search};
 use super::group::{by_frequency, first_minute};
 use super::steady::{Reading, Steady};
 use super::{
-    Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT, Pending,
-    PurgeRecord, Put, Settled, Store,
+    Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT,
+    Pending, PurgeRecord, Put, Settled, Store,
 };
 use crate::moment;
 use crate::sync::Mutex;
@@ -92,7 +92,8 @@ impl Store for MemoryStore {
         let mut groups = self.with(queue, |queue| search.groups(queue));
         for group in &mut groups {
             reading.depart(&mut group.example);
-            (group.first_seen, group.last_seen) = (reading.wall(group.first_seen), reading.wall(group.last_seen));
+            (group.first_seen, group.last_seen) =
+                (reading.wall(group.first_seen), reading.wall(group.last_seen));
         }
         done(groups)
     }
@@ -269,7 +270,9 @@ mod tests {
         let now = moment::now();
         let mut looked = Vec::new();
         search::looked::take();
-        for filter in [&orders, &Filter::all().limit(16), &orders.clone().kind(FailureKind::Error).set_aside(true)] {
+        for filter in
+            [&orders, &Filter::all().limit(16), &orders.clone().kind(FailureKind::Error).set_aside(true)]
+        {
             assert_eq!(store.claim("orders", filter, claim(Some(now))).await.unwrap().len(), 16);
             looked.push(search::looked::take());
             assert_eq!(store.list("orders", filter).await.unwrap().len(), 16);

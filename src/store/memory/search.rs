@@ -39,7 +39,13 @@ impl Search<'_> {
             return Vec::new();
         }
         if let Some(id) = self.filter.id {
-            return queue.letters.get(&id).filter(|kept| self.is_meant(kept)).map(|_| id).into_iter().collect();
+            return queue
+                .letters
+                .get(&id)
+                .filter(|kept| self.is_meant(kept))
+                .map(|_| id)
+                .into_iter()
+                .collect();
         }
         let mut found = Vec::new();
         let due_by = self.claim.and_then(|claim| claim.due_by);
@@ -147,7 +153,8 @@ impl Search<'_> {
             let none = Fingerprint::from_bits(0);
             let from = (origin, std::cmp::Reverse(u64::MAX), none);
             let of_origin = queue.sizes.range(from..).take_while(|(of, ..)| *of == origin);
-            let meant = of_origin.filter(|(_, _, print)| self.filter.fingerprint.is_none_or(|only| only == *print));
+            let meant =
+                of_origin.filter(|(_, _, print)| self.filter.fingerprint.is_none_or(|only| only == *print));
             for (_, letters, print) in meant.take(limit) {
                 #[cfg(test)]
                 looked::count();

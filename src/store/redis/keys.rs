@@ -13,8 +13,10 @@ use crate::store::{Entry, group};
 pub(super) const COUNT: usize = 13;
 
 /// The keys that every script is given, in the order that its beginning names them.
-const PARTS: [&str; COUNT] =
-    ["ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "purges", "sizes", "format"];
+const PARTS: [&str; COUNT] = [
+    "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "purges",
+    "sizes", "format",
+];
 
 /// How long the failures of a minute are kept beyond the time that anyone looks back: clocks differ.
 const GRACE: Duration = Duration::from_secs(3_600);

@@ -61,7 +61,11 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entr
 }
 
 /// Rows of id, what is known, head and body.
-pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>, reading: Reading) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries(
+    queue: &Arc<str>,
+    rows: Vec<Vec<u8>>,
+    reading: Reading,
+) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
     while let (Some(id), Some(meta), Some(head), Some(body)) =

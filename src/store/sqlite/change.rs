@@ -118,7 +118,13 @@ impl<'c> Change<'c> {
             "UPDATE letters SET holder = ?4, held_until = ?5 WHERE queue = ?1 AND lane = ?2 AND id = ?3",
         )?;
         for found in &found {
-            hold.execute(params![queue, found.lane, found.id.to_bytes(), lease.owner.to_bytes(), lease.until])?;
+            hold.execute(params![
+                queue,
+                found.lane,
+                found.id.to_bytes(),
+                lease.owner.to_bytes(),
+                lease.until
+            ])?;
         }
         Ok(found)
     }

@@ -33,7 +33,11 @@ pub(super) fn open(connection: &mut Connection) -> rusqlite::Result<Steady> {
             Steady::new(moment(known.moment.saturating_add(up - known.up)))
         }
         _ => {
-            let last = known.map_or(0, |known| known.moment).max(last_failure(&change)?);
+            // Failures that were counted before there was this clock are dated by any.
+            let last = match known {
+                Some(known) => known.moment.max(last_failure(&change)?),
+                None => 0,
+            };
             let now = micros(moment::now()).max(last);
             change.execute(
                 "INSERT INTO clock (id, boot, up, moment) VALUES (1, ?1, ?2, ?3)

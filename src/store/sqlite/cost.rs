@@ -20,7 +20,7 @@ const FILL: &str = "
     INSERT INTO origins (id, queue, component, kind) VALUES (1, 1, 'mails', 'error'), (2, 1, 'orders', 'error');
     CREATE TEMP TABLE numbers AS WITH RECURSIVE numbers (n) AS
         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1) SELECT n FROM numbers;
-    INSERT INTO causes (id, queue, fingerprint, component, kind, letters, first_seen, last_seen, origin)
+    INSERT INTO known_causes (id, queue, fingerprint, component, kind, letters, first_seen, last_seen, origin)
         SELECT n, 1, n, CASE WHEN n % 8 < 4 THEN 'mails' ELSE 'orders' END, 'error', 1 + n % 3, 0, 0,
             CASE WHEN n % 8 < 4 THEN 1 ELSE 2 END FROM numbers;
     INSERT INTO contents (id, head, body) SELECT n, x'00', x'' FROM numbers;
@@ -116,7 +116,8 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
         let found = Change::new(&connection).claim("orders", &orders, free, lease).unwrap();
         assert_eq!(found.len(), 16);
     });
-    let limits = Limits { capacity: letters.unsigned_abs(), bytes: u64::MAX, when_full: WhenFull::DropOldest };
+    let limits =
+        Limits { capacity: letters.unsigned_abs(), bytes: u64::MAX, when_full: WhenFull::DropOldest };
     let drop_one = |number| {
         let mut change = Change::new(&connection);
         assert_eq!(change.put(&entry(number), limits, now).unwrap(), Put::Kept { evicted: 1 });

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::{copy, file};
 use super::schema::{APPLICATION, VERSION, migrate};
+use super::{copy, file};
 use crate::store::StoreError;
 use crate::store::error::Kind;
 

@@ -74,7 +74,7 @@ pub(super) fn groups(
 /// Whether letters of one fingerprint have different components or kinds. Those that the queue parks never do.
 fn is_mixed(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM causes INDEXED BY causes_mixed WHERE mixed = 1 AND queue = ?1)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM known_causes INDEXED BY causes_mixed WHERE mixed = 1 AND queue = ?1)")?
         .query_row([queue], |row| row.get(0))
 }
 
@@ -92,7 +92,7 @@ fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Re
     };
     if let Some(fingerprint) = filter.fingerprint {
         let mut statement = connection.prepare_cached(
-            "SELECT fingerprint, letters, first_seen, last_seen FROM causes WHERE queue = ?1 AND fingerprint = ?2
+            "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes WHERE queue = ?1 AND fingerprint = ?2
              AND letters > 0 AND (?3 IS NULL OR component = ?3) AND (?4 IS NULL OR kind = ?4)",
         )?;
         let kind = filter.kind.map(|kind| kind.as_str());
@@ -100,7 +100,7 @@ fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Re
         return statement.query_map(values, read)?.collect();
     }
     let mut statement = connection.prepare_cached(
-        "SELECT fingerprint, letters, first_seen, last_seen FROM causes INDEXED BY causes_by_size
+        "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes INDEXED BY causes_by_size
          WHERE origin = ?1 AND letters > 0 ORDER BY letters DESC LIMIT ?2",
     )?;
     let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
@@ -125,7 +125,7 @@ fn sums(
         letters: u64,
     }
     let mut statement = connection.prepare_cached(
-        "SELECT id, fingerprint, component, kind, letters, first_seen, last_seen FROM causes WHERE queue = ?1",
+        "SELECT id, fingerprint, component, kind, letters, first_seen, last_seen FROM known_causes WHERE queue = ?1",
     )?;
     let mut causes: BTreeMap<i64, Cause> = BTreeMap::new();
     let mut sums: BTreeMap<Fingerprint, Sum> = BTreeMap::new();
@@ -174,11 +174,11 @@ fn newest(
     fingerprint: Fingerprint,
 ) -> rusqlite::Result<Option<LetterId>> {
     let mut statement = connection.prepare_cached(
-        "SELECT (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 0),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 1),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 2),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 3)
-         FROM causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
+        "SELECT (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 0),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 1),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 2),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 3)
+         FROM known_causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
          AND (?4 IS NULL OR kind = ?4)",
     )?;
     let kind = filter.kind.map(|kind| kind.as_str());

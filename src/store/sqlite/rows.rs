@@ -242,7 +242,7 @@ pub(super) fn entries(
 ) -> rusqlite::Result<Vec<Entry>> {
     let mut causes: BTreeMap<i64, (Fingerprint, Arc<str>, FailureKind)> = BTreeMap::new();
     let mut cause_of =
-        connection.prepare_cached("SELECT fingerprint, component, kind FROM causes WHERE id = ?1")?;
+        connection.prepare_cached("SELECT fingerprint, component, kind FROM known_causes WHERE id = ?1")?;
     let mut content_of = connection.prepare_cached("SELECT head, body FROM contents WHERE id = ?1")?;
     let mut entries = Vec::with_capacity(found.len());
     for found in found {

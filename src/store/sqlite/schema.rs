@@ -113,6 +113,8 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX purges_by_queue ON purges (queue, id);
 ",
     // An origin is a component and a kind: few for many causes. A cause is mixed when its fingerprint has another one.
+    // A program that has the file open and does not know of them finds no table of causes any more, and fails. Letters
+    // that a clock dated ahead are taken as of now.
     "
     CREATE TABLE clock (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -127,20 +129,29 @@ const MIGRATIONS: &[&str] = &[
         kind TEXT NOT NULL,
         UNIQUE (queue, component, kind)
     );
-    INSERT INTO origins (queue, component, kind) SELECT DISTINCT queue, component, kind FROM causes;
-    ALTER TABLE causes ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE causes ADD COLUMN mixed INTEGER NOT NULL DEFAULT 0;
-    UPDATE causes SET origin = (SELECT id FROM origins WHERE origins.queue = causes.queue
-        AND origins.component = causes.component AND origins.kind = causes.kind);
-    UPDATE causes SET mixed = 1 WHERE EXISTS (SELECT 1 FROM causes AS other WHERE other.queue = causes.queue
-        AND other.fingerprint = causes.fingerprint AND other.id <> causes.id);
+    ALTER TABLE causes RENAME TO known_causes;
+    INSERT INTO origins (queue, component, kind) SELECT DISTINCT queue, component, kind FROM known_causes;
+    ALTER TABLE known_causes ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE known_causes ADD COLUMN mixed INTEGER NOT NULL DEFAULT 0;
+    UPDATE known_causes SET origin = (SELECT id FROM origins WHERE origins.queue = known_causes.queue
+        AND origins.component = known_causes.component AND origins.kind = known_causes.kind);
+    UPDATE known_causes SET mixed = 1 WHERE EXISTS (SELECT 1 FROM known_causes AS other
+        WHERE other.queue = known_causes.queue AND other.fingerprint = known_causes.fingerprint
+        AND other.id <> known_causes.id);
     ALTER TABLE letters ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
     DROP INDEX letters_by_due;
-    UPDATE letters SET origin = (SELECT origin FROM causes WHERE causes.id = letters.cause);
+    UPDATE letters SET holder = NULL, held_until = NULL,
+        origin = (SELECT origin FROM known_causes WHERE known_causes.id = letters.cause);
+    CREATE TEMP TABLE now AS SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000 AS micros;
+    UPDATE letters SET lane = CASE lane WHEN 0 THEN 1 ELSE lane END, last_failed = micros,
+        due = due - (last_failed - micros), expires = expires - (last_failed - micros)
+        FROM now WHERE last_failed > micros + 60000000;
+    DELETE FROM failures WHERE minute > (SELECT micros FROM now) / 60000000 + 1;
+    DROP TABLE now;
     CREATE INDEX letters_by_origin ON letters (origin, lane, id);
     CREATE INDEX letters_by_due ON letters (origin, due) WHERE lane = 2;
-    CREATE INDEX causes_by_size ON causes (origin, letters DESC);
-    CREATE INDEX causes_mixed ON causes (queue) WHERE mixed = 1;
+    CREATE INDEX causes_by_size ON known_causes (origin, letters DESC);
+    CREATE INDEX causes_mixed ON known_causes (queue) WHERE mixed = 1;
 ",
 ];
 

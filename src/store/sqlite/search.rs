@@ -99,9 +99,9 @@ impl<'a> Search<'a> {
             if self.is_by_cause_alone() {
                 let (sql, of) = match by {
                     By::Id => ("SELECT letters FROM queues WHERE id = ?1", self.queue),
-                    By::Cause(cause) => ("SELECT letters FROM causes WHERE id = ?1", cause),
+                    By::Cause(cause) => ("SELECT letters FROM known_causes WHERE id = ?1", cause),
                     By::Origin(origin) | By::Due(origin) => {
-                        ("SELECT coalesce(sum(letters), 0) FROM causes WHERE origin = ?1", origin)
+                        ("SELECT coalesce(sum(letters), 0) FROM known_causes WHERE origin = ?1", origin)
                     }
                 };
                 all += connection.prepare_cached(sql)?.query_row([of], |row| row.get::<_, i64>(0))?;
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
             return Ok(origins.into_iter().map(By::Origin).collect());
         };
         let mut statement = connection.prepare_cached(
-            "SELECT id FROM causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
+            "SELECT id FROM known_causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
              AND (?4 IS NULL OR kind = ?4)",
         )?;
         let kind = kind.map(|kind| kind.as_str());
@@ -177,7 +177,8 @@ impl<'a> Search<'a> {
 
     /// How one lane is looked through: letters with a set time by that time, where it decides.
     fn through(&self, connection: &Connection, by: By, lane: i64) -> rusqlite::Result<Vec<By>> {
-        let by_time = lane == DUE && self.filter.id.is_none() && self.claim.is_some_and(|claim| claim.due_by.is_some());
+        let by_time =
+            lane == DUE && self.filter.id.is_none() && self.claim.is_some_and(|claim| claim.due_by.is_some());
         match by {
             By::Id if by_time => {
                 let origins = rows::origins(connection, self.queue, None, None)?;
@@ -256,7 +257,8 @@ impl<'a> Search<'a> {
         and(" AND last_failed <= ?", latest.map(time));
         and(" AND last_failed > ?", earliest.map(time));
         if let Some(claim) = self.claim {
-            let due = if matches!(by, By::Due(_)) { " AND due <= ?" } else { " AND (due IS NULL OR due <= ?)" };
+            let due =
+                if matches!(by, By::Due(_)) { " AND due <= ?" } else { " AND (due IS NULL OR due <= ?)" };
             and(due, claim.due_by.map(time));
             and(" AND (expires IS NULL OR expires > ?)", Some(time(claim.now)));
             and(" AND (held_until IS NULL OR held_until <= ?)", Some(Value::Integer(claim.leased)));

@@ -114,7 +114,7 @@ impl Tally {
                 let origin = origin(connection, queue, entry)?;
                 let print = entry.fingerprint.to_bits().cast_signed();
                 let mut insert = connection.prepare_cached(
-                    "INSERT INTO causes
+                    "INSERT INTO known_causes
                      (queue, fingerprint, component, kind, letters, first_seen, last_seen, origin)
                      VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5)",
                 )?;
@@ -122,7 +122,9 @@ impl Tally {
                     insert.insert(params![queue, print, &*entry.component, entry.kind.as_str(), origin])?;
                 if !group.is_empty() {
                     connection
-                        .prepare_cached("UPDATE causes SET mixed = 1 WHERE queue = ?1 AND fingerprint = ?2")?
+                        .prepare_cached(
+                            "UPDATE known_causes SET mixed = 1 WHERE queue = ?1 AND fingerprint = ?2",
+                        )?
                         .execute((queue, print))?;
                 }
                 group.push(Cause {
@@ -160,7 +162,7 @@ impl Tally {
             Some(key) => *key,
             None => {
                 let mut statement =
-                    connection.prepare_cached("SELECT fingerprint FROM causes WHERE id = ?1")?;
+                    connection.prepare_cached("SELECT fingerprint FROM known_causes WHERE id = ?1")?;
                 let key = (queue, statement.query_row([id], |row| fingerprint(row, 0))?);
                 self.keys.insert(id, key);
                 key
@@ -212,9 +214,9 @@ impl Tally {
     /// Writes the sums; gives the depth of each queue.
     pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
         let mut change = connection.prepare_cached(
-            "UPDATE causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
+            "UPDATE known_causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
         )?;
-        let mut forget = connection.prepare_cached("DELETE FROM causes WHERE id = ?1")?;
+        let mut forget = connection.prepare_cached("DELETE FROM known_causes WHERE id = ?1")?;
         for cause in self.groups.into_values().flatten().filter(|cause| cause.changed) {
             match cause.seen {
                 Some((first, last)) => change.execute((cause.id, cause.letters, first, last))?,
@@ -272,7 +274,7 @@ impl Queue {
 
 fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, component, kind, letters, first_seen, last_seen, origin FROM causes
+        "SELECT id, component, kind, letters, first_seen, last_seen, origin FROM known_causes
          WHERE queue = ?1 AND fingerprint = ?2",
     )?;
     let read = |row: &Row<'_>| {
