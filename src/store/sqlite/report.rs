@@ -99,9 +99,10 @@ fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Re
         let values = (queue, fingerprint.to_bits().cast_signed(), filter.component.as_deref(), kind);
         return statement.query_map(values, read)?.collect();
     }
+    // Of equals, by fingerprint, which has no sign.
     let mut statement = connection.prepare_cached(
         "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes INDEXED BY causes_by_size
-         WHERE origin = ?1 AND letters > 0 ORDER BY letters DESC LIMIT ?2",
+         WHERE origin = ?1 AND letters > 0 ORDER BY letters DESC, fingerprint < 0, fingerprint LIMIT ?2",
     )?;
     let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
     for origin in rows::origins(connection, queue, filter.component.as_deref(), filter.kind)? {

@@ -150,7 +150,7 @@ const MIGRATIONS: &[&str] = &[
     DROP TABLE now;
     CREATE INDEX letters_by_origin ON letters (origin, lane, id);
     CREATE INDEX letters_by_due ON letters (origin, due) WHERE lane = 2;
-    CREATE INDEX causes_by_size ON known_causes (origin, letters DESC);
+    CREATE INDEX causes_by_size ON known_causes (origin, letters DESC, fingerprint < 0, fingerprint);
     CREATE INDEX causes_mixed ON known_causes (queue) WHERE mixed = 1;
 ",
 ];

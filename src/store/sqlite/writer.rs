@@ -27,6 +27,9 @@ const LETTERS: usize = 1_024;
 /// Commits between two looks at a file that is never left alone for long enough to be tidied.
 const BUSY: u32 = 256;
 
+/// What the handles of a file that is open share: a connection that reads, the depths and the clock.
+pub(super) type Opened = (Connection, Arc<Depths>, Steady);
+
 struct Writer<'a> {
     path: &'a Path,
     connection: Connection,
@@ -44,7 +47,7 @@ struct Writer<'a> {
 pub(super) fn run(
     path: &Path,
     mut inbox: mpsc::Receiver<Box<dyn Job>>,
-    opened: oneshot::Sender<Result<(Connection, Arc<Depths>, Steady), StoreError>>,
+    opened: oneshot::Sender<Result<Opened, StoreError>>,
 ) {
     let mut writer = match Writer::open(path) {
         Ok((writer, reader, steady)) => {
