@@ -1,7 +1,6 @@
-//! How long to wait before the next try.
+//! Delays between attempts.
 //!
-//! Callers that failed together must not come back together, so a delay grows and carries jitter. The three
-//! kinds of jitter are those of Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
+//! Callers that failed together must not come back together, so delays grow and have jitter. The three kinds of jitter are those of Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
 //!
 //! # Example
 //! ```
@@ -27,13 +26,13 @@ pub struct Backoff {
     /// The first delay, more than zero.
     #[serde(with = "crate::duration")]
     first: Duration,
-    /// No delay is longer, jitter included.
+    /// The longest delay, including jitter.
     #[serde(with = "crate::duration")]
     max: Duration,
-    /// How much longer each delay is than the one before it; at least 1.
+    /// The factor from each delay to the next; at least 1.
     #[serde(default = "two")]
     factor: f64,
-    /// What is drawn by chance.
+    /// The kind of jitter.
     #[serde(default)]
     jitter: Jitter,
 }
@@ -42,18 +41,18 @@ fn two() -> f64 {
     2.0
 }
 
-/// The part of a delay that is drawn by chance.
+/// The random part of a delay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Jitter {
-    /// Nothing: the delay is exact.
+    /// None: the delay is exact.
     None,
-    /// All of it: between zero and the delay.
+    /// Full: between zero and the delay.
     Full,
-    /// The upper half: between half the delay and the delay.
+    /// Equal: between half the delay and the delay.
     #[default]
     Equal,
-    /// Between the first delay and three times the delay drawn before, whatever the number of tries.
+    /// Decorrelated: between the first delay and three times the previous delay.
     Decorrelated,
 }
 
@@ -70,33 +69,33 @@ impl Backoff {
         Self { first: delay, max: delay, factor: 1.0, jitter: Jitter::None }
     }
 
-    /// Another kind of jitter.
+    /// Sets the kind of jitter.
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// Another growth than doubling; at least 1.
+    /// Sets the factor from each delay to the next; at least 1.
     #[must_use]
     pub const fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// The delay before try number `n`, counted from 0; `previous` is the delay drawn before it.
+    /// Returns the delay before retry `n`, counted from 0; `previous` is the delay before that.
     #[must_use]
     pub fn delay(&self, n: u32, previous: Duration) -> Duration {
         self.delay_with(n, previous, fastrand::f64())
     }
 
-    /// The longest delay there can be.
+    /// The longest possible delay.
     #[must_use]
     pub const fn max(&self) -> Duration {
         self.max
     }
 
-    /// [`Backoff::delay`] with the chance given: `draw` is in 0..1.
+    /// [`Backoff::delay`] with a given random number, `draw`, in 0..1.
     pub(crate) fn delay_with(&self, n: u32, previous: Duration, draw: f64) -> Duration {
         let first = self.first.as_secs_f64();
         let max = self.max.as_secs_f64();

@@ -1,7 +1,7 @@
 //! Monotonic time in one word.
 //!
-//! Layers keep instants in atomics, so time is a count of nanoseconds. It is read from tokio's clock: a test that
-//! pauses that clock pauses every layer with it.
+//! Layers keep instants in atomics, so time is a number of nanoseconds. It is read from tokio's clock, so a test that pauses
+//! that clock pauses all layers.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(crate) struct Tick(pub(crate) u64);
 
 impl Tick {
-    /// The time that passed since `earlier`; zero when `earlier` lies ahead.
+    /// The time since `earlier`; zero if `earlier` is in the future.
     #[inline]
     pub(crate) fn since(self, earlier: Tick) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -28,29 +28,29 @@ impl std::ops::Add<Duration> for Tick {
     }
 }
 
-/// Now, by the clock that tests can pause.
+/// The time now, by tokio's clock, which tests can pause.
 #[inline]
 pub(crate) fn now() -> Tick {
     at(Instant::now())
 }
 
-/// The tick of a moment of tokio's clock.
+/// The tick of an instant of tokio's clock.
 #[inline]
 pub(crate) fn at(instant: Instant) -> Tick {
     Tick(nanos(instant.duration_since(*BASE)))
 }
 
-/// Where ticks begin: as far back as the system's clock has an instant, up to an hour. So an instant from before the
-/// first use counts upwards too.
+/// The origin of ticks: up to an hour before the first use, as far as the system's clock reaches. So instants before the
+/// first use have ticks too.
 static BASE: LazyLock<Instant> = LazyLock::new(|| {
-    // The base must not be a paused time.
+    // The origin must not be a paused time.
     let now = Instant::from_std(real_now());
     let back = [3_600, 60, 1].into_iter().find_map(|seconds| now.checked_sub(Duration::from_secs(seconds)));
     back.unwrap_or(now)
 });
 
-/// Now, by the clock that no test can pause: for what is measured across threads of which one may have a paused
-/// clock and the other not.
+/// The time now, by the system's clock, which tests cannot pause. For durations across threads, of which one may have a
+/// paused clock.
 #[allow(clippy::disallowed_methods)] // The one place that reads the real clock.
 pub(crate) fn real_now() -> std::time::Instant {
     std::time::Instant::now()
@@ -58,10 +58,10 @@ pub(crate) fn real_now() -> std::time::Instant {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A duration as nanoseconds; more than 584 years are cut there.
+/// A duration in nanoseconds, at most 584 years.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    // In words of 64 bits: `as_nanos` would go through 128.
+    // In 64 bits: `as_nanos` would use 128.
     match duration.as_secs().checked_mul(SECOND) {
         Some(whole) => whole.saturating_add(u64::from(duration.subsec_nanos())),
         None => u64::MAX,

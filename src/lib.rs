@@ -45,7 +45,7 @@
 //! - [`redact`]: secrets, taken out before anything leaves.
 //! - [`signal`]: the table of metrics.
 //!
-//! The README lists the features and every metric.
+//! The README lists the features; `docs/metrics.md` lists every metric.
 
 #[macro_use]
 mod macros;
@@ -63,17 +63,17 @@ pub mod error;
 pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
-mod lanes;
 mod moment;
 pub mod outcome;
 mod panics;
+mod per_thread;
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub mod redact;
+mod registry;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
 mod replay;
 #[cfg(feature = "retry")]
 pub mod retry;
-mod roll;
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
 pub mod signal;
@@ -110,7 +110,19 @@ pub use telemetry::Telemetry;
 pub use timing::{Timing, TimingSnapshot};
 pub use window::Window;
 
-/// The README's examples, compiled.
+/// The examples of the documents, compiled.
 #[cfg(all(doctest, feature = "full"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/dead-letters.md")]
+    struct DeadLetters;
+    #[doc = include_str!("../docs/health.md")]
+    struct Health;
+    #[doc = include_str!("../docs/layers.md")]
+    struct Layers;
+    #[doc = include_str!("../docs/samplers.md")]
+    struct Samplers;
+    #[doc = include_str!("../docs/telemetry.md")]
+    struct Telemetry;
+}

@@ -1,7 +1,7 @@
-//! Rolling counts: the last N calls, or the last T of time, at a cost that does not depend on the traffic.
+//! Rolling counts of the last N calls or the last T of time, at a cost that does not depend on the traffic.
 //!
-//! A count window is a ring with two bytes a call and is exact. A time window is ten buckets; a call leaves it
-//! at the latest one bucket after its time, and never early.
+//! A count window is a ring of two bytes per call and is exact. A time window has ten buckets; a call leaves it at most one
+//! bucket late, and never early.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Tick, nanos};
 use crate::error::ConfigError;
 
-/// Which calls count.
+/// The calls that count.
 ///
 /// # Example
 /// ```
@@ -24,9 +24,9 @@ use crate::error::ConfigError;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Window {
-    /// The last calls, this many: from 1 to 1,000,000.
+    /// The last N calls: from 1 to 1,000,000.
     Count(u32),
-    /// The calls of the last time, this long: at least 10 ms.
+    /// The calls of the last T: at least 10 ms.
     Time(#[serde(with = "crate::duration")] Duration),
 }
 
@@ -61,14 +61,14 @@ impl Window {
     }
 }
 
-/// One call, as a window sees it.
+/// A call, as a window counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) failed: bool,
     pub(crate) slow: bool,
 }
 
-/// What a window holds.
+/// The counts of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
@@ -77,12 +77,12 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The share of failures, 0 when there was no call.
+    /// The share of failures; 0 without calls.
     pub(crate) fn failure_rate(&self) -> f64 {
         share(self.failures, self.calls)
     }
 
-    /// The share of slow calls, 0 when there was no call.
+    /// The share of slow calls; 0 without calls.
     pub(crate) fn slow_rate(&self) -> f64 {
         share(self.slow, self.calls)
     }
@@ -105,7 +105,7 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The counts of a [`Window`], kept while calls come in.
+/// The running counts of a [`Window`].
 #[derive(Clone, Debug)]
 pub(crate) enum Rolling {
     Count(Ring),
@@ -120,7 +120,7 @@ impl Rolling {
         }
     }
 
-    /// Takes one call in and gives the counts with it.
+    /// Counts a call and returns the counts.
     pub(crate) fn record(&mut self, now: Tick, sample: Sample) -> Counts {
         match self {
             Self::Count(ring) => ring.record(sample),
@@ -142,16 +142,16 @@ impl Rolling {
         }
     }
 
-    /// Whether another good call would change nothing: the last calls are all there, and all were good.
+    /// Whether another success would change nothing: the window is full of successes.
     pub(crate) fn is_spotless(&self) -> bool {
         match self {
             Self::Count(ring) => ring.is_spotless(),
-            // Here every call counts, for a while.
+            // In a time window, every call counts.
             Self::Time(_) => false,
         }
     }
 
-    /// Whether recording needs to know the time.
+    /// Whether recording needs the time.
     pub(crate) fn is_timed(&self) -> bool {
         matches!(self, Self::Time(_))
     }
@@ -246,8 +246,8 @@ impl Buckets {
         (number % self.ring.len() as u64) as usize
     }
 
-    /// Empties the buckets that have left the window. A clock read before another thread's does no harm: the
-    /// newest bucket never moves back.
+    /// Empties the buckets that have left the window. The newest bucket never moves back, even if a thread has an earlier
+    /// reading of the clock.
     fn advance(&mut self, now: Tick) {
         let number = now.0 / self.width;
         if number <= self.newest {

@@ -1,12 +1,11 @@
-//! What became of the attempts that were made inside of a call.
+//! A record of the attempts inside of a call.
 //!
-//! A retry knows of attempts and not who wants to know of them; a dead letter wants to know and does not see them.
-//! Between them lies this: while a [`Record`] watches a future, a retry that runs in it writes down what failed.
-//! It is a place of the thread, taken away after each poll, so nothing is shared, and a call that goes well pays for
-//! a byte that is set and set back. A retry behind a spawned task is not seen.
+//! A dead letter lists the attempts of the retries inside it. While a [`Record`] is open around the poll of a future, a retry
+//! in it writes down failed attempts. The record is a thread-local value that is taken back after each poll, so nothing is
+//! shared, and a call that succeeds pays for one byte that is set and reset. A retry behind a spawned task is not seen.
 //!
-//! Of several retries in one call, one is told of: of one inside another the outer, of one after another the last
-//! that failed. What a retry writes is gone when it gets through in the end.
+//! Of several retries in one call, one is recorded: the outer of nested ones, the last failed one of consecutive ones. The
+//! record of a retry that succeeds in the end is removed.
 
 mod said;
 
@@ -19,7 +18,7 @@ use crate::clock::{self, Tick};
 use crate::moment;
 use crate::outcome::FailureKind;
 
-/// The attempts that are kept: the first, and the last ones.
+/// The number of attempts that are kept: the first, and the last ones.
 pub(crate) const KEPT: usize = 32;
 
 /// An attempt that failed.
@@ -36,24 +35,24 @@ pub(crate) struct Tried {
 /// The attempts of one retry.
 #[derive(Debug, Default)]
 struct Log {
-    /// Which retry; none once it has got through.
-    course: Option<Course>,
+    /// The retry; `None` after its success.
+    retry: Option<RetryId>,
     /// It has given up.
     over: bool,
     /// It was dropped on its way.
     gone: bool,
     tried: Vec<Tried>,
-    /// All of them, those that are not kept included.
+    /// The number of all attempts, including those that are not kept.
     count: u32,
-    /// When the attempt under way began; none between two.
+    /// The start of the running attempt; `None` between two.
     under_way: Option<Tick>,
 }
 
-/// What tells a retry from another that runs at the same time: where it is in memory.
+/// Identifies a running retry by its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Course(usize);
+pub(crate) struct RetryId(usize);
 
-impl Course {
+impl RetryId {
     pub(crate) fn of<T>(at: &T) -> Self {
         Self(std::ptr::from_ref(at).addr())
     }
@@ -61,9 +60,9 @@ impl Course {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nobody wants to know.
+    /// No record is open.
     Off,
-    /// Nothing is written yet, so there is no log.
+    /// The open record is empty, so there is no log.
     Empty,
     Written,
 }
@@ -74,7 +73,7 @@ thread_local! {
 }
 
 fn swap_log(log: Option<Box<Log>>) -> Option<Box<Log>> {
-    // A thread that ends has none any more.
+    // A thread that ends has no thread-local values any more.
     LOG.try_with(|place| place.replace(log)).ok().flatten()
 }
 
@@ -83,7 +82,7 @@ fn swap_log(log: Option<Box<Log>>) -> Option<Box<Log>> {
 pub(crate) struct Record(Option<Box<Log>>);
 
 impl Record {
-    /// Writes down the attempts that fail while `work` runs. What is written in a record inside of it stays there.
+    /// Records the attempts that fail while `work` runs, except those in a nested record.
     #[inline]
     pub(crate) fn during<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let own = if self.0.is_some() { State::Written } else { State::Empty };
@@ -94,24 +93,24 @@ impl Record {
         work()
     }
 
-    /// The last attempt that a retry has told of and that nobody refused on its way.
+    /// The last recorded attempt that was not rejected by a layer.
     pub(crate) fn arrived(&self) -> Option<&Tried> {
-        let log = self.0.as_ref().filter(|log| log.course.is_some())?;
+        let log = self.0.as_ref().filter(|log| log.retry.is_some())?;
         log.tried.iter().rev().find(|tried| tried.kind != FailureKind::Rejected)
     }
 
-    /// The failed attempts of a call that has failed now, the last of them included, and how many there were.
-    /// `alone` is that attempt where no retry has told of it.
+    /// Returns the failed attempts of a call that has failed, including the last, and their number. `alone` is the single
+    /// attempt if no retry has recorded any.
     pub(crate) fn end(self, alone: Tried) -> (Vec<Tried>, u32) {
-        // Of one attempt the caller knows better.
-        let tells = |log: &Log| log.course.is_some() && !(log.over && log.count == 1);
+        // For a single attempt, the caller knows more.
+        let tells = |log: &Log| log.retry.is_some() && !(log.over && log.count == 1);
         let Some(mut log) = self.0.filter(|log| tells(log)) else {
             return (vec![alone], 1);
         };
         if !log.over
             && let Some(began) = log.under_way.take()
         {
-            // It was ended from outside: by a timeout, or its own panic.
+            // It was ended by a time-out further out, or by a panic.
             let took = clock::now().since(began);
             log.push(Tried { took, ..alone });
         }
@@ -119,7 +118,7 @@ impl Record {
     }
 }
 
-/// Puts back what the thread had, also when somebody panics.
+/// Restores the thread's state, also after a panic.
 struct Back<'a> {
     record: &'a mut Record,
     outer: State,
@@ -143,7 +142,7 @@ impl Log {
     }
 }
 
-/// Adds one more, and keeps the first and the last.
+/// Adds an attempt; keeps the first and the last ones.
 pub(crate) fn keep<T>(tried: &mut Vec<T>, one: T) {
     tried.push(one);
     if tried.len() > KEPT {
@@ -151,30 +150,31 @@ pub(crate) fn keep<T>(tried: &mut Vec<T>, one: T) {
     }
 }
 
-/// Whether somebody wants to know of attempts that fail here.
+/// Whether a record is open on this thread.
 #[inline]
 pub(crate) fn wanted() -> bool {
     STATE.get() != State::Off
 }
 
-/// The attempt of `course` that began at `began` has failed; `first` is its first. Tells whether it was written down.
+/// Records that the attempt of `retry` that started at `began` has failed; `first` is set for its first. Returns whether
+/// it was recorded.
 #[cold]
 pub(crate) fn failed(
-    course: Course,
+    retry: RetryId,
     first: bool,
     began: Tick,
     kind: FailureKind,
     said: impl FnOnce() -> Said,
 ) -> bool {
     let mut log = swap_log(None).unwrap_or_default();
-    let is_own = log.course == Some(course);
-    // One that goes on is around this one, or beside it and was here before.
-    let told = is_own || log.course.is_none() || log.over || log.gone;
+    let is_own = log.retry == Some(retry);
+    // Another running retry is outside of this one, or beside it and came first.
+    let told = is_own || log.retry.is_none() || log.over || log.gone;
     if told {
         if !is_own || first {
-            *log = Log { course: Some(course), ..Log::default() };
+            *log = Log { retry: Some(retry), ..Log::default() };
         }
-        // One that nobody timed never waited.
+        // An attempt without a start was never pending.
         let took = if began == Tick::default() { Duration::ZERO } else { clock::now().since(began) };
         let Said { error_type, message, causes: _ } = said();
         log.push(Tried { at: moment::now(), took, kind, error_type, message });
@@ -185,36 +185,36 @@ pub(crate) fn failed(
     told
 }
 
-/// The next attempt of `course` begins, which has told of one before.
+/// The next attempt of `retry` starts; an earlier one is recorded.
 #[cold]
-pub(crate) fn begins(course: Course, now: Tick) {
-    with(course, |log| log.under_way = Some(now));
+pub(crate) fn begins(retry: RetryId, now: Tick) {
+    with(retry, |log| log.under_way = Some(now));
 }
 
-/// `course`, which has told of an attempt, makes no other.
+/// `retry`, which has a recorded attempt, makes no other.
 #[cold]
-pub(crate) fn gives_up(course: Course) {
-    with(course, |log| (log.over, log.under_way) = (true, None));
+pub(crate) fn gives_up(retry: RetryId) {
+    with(retry, |log| (log.over, log.under_way) = (true, None));
 }
 
-/// `course`, which has told of an attempt, got through.
+/// `retry`, which has a recorded attempt, succeeded.
 #[cold]
-pub(crate) fn gets_through(course: Course) {
-    with(course, |log| *log = Log::default());
+pub(crate) fn gets_through(retry: RetryId) {
+    with(retry, |log| *log = Log::default());
 }
 
-/// `course`, which has told of an attempt, is dropped on its way.
+/// `retry`, which has a recorded attempt, is dropped.
 #[cold]
-pub(crate) fn is_dropped(course: Course) {
-    with(course, |log| log.gone = true);
+pub(crate) fn is_dropped(retry: RetryId) {
+    with(retry, |log| log.gone = true);
 }
 
-fn with(course: Course, change: impl FnOnce(&mut Log)) {
+fn with(retry: RetryId, change: impl FnOnce(&mut Log)) {
     if STATE.get() != State::Written {
         return;
     }
     if let Some(mut log) = swap_log(None) {
-        if log.course == Some(course) {
+        if log.retry == Some(retry) {
             change(&mut log);
         }
         swap_log(Some(log));
@@ -225,8 +225,8 @@ fn with(course: Course, change: impl FnOnce(&mut Log)) {
 mod tests {
     use super::*;
 
-    const A: Course = Course(1);
-    const B: Course = Course(2);
+    const A: RetryId = RetryId(1);
+    const B: RetryId = RetryId(2);
 
     fn alone() -> Tried {
         tried("alone")
@@ -242,9 +242,9 @@ mod tests {
         }
     }
 
-    fn fail(course: Course, number: u32) -> bool {
-        let said = || Said::new("E", &format!("{}:{number}", course.0));
-        failed(course, number == 1, Tick::default(), FailureKind::Error, said)
+    fn fail(retry: RetryId, number: u32) -> bool {
+        let said = || Said::new("E", &format!("{}:{number}", retry.0));
+        failed(retry, number == 1, Tick::default(), FailureKind::Error, said)
     }
 
     /// What is told after `work`, by the messages, and the count of all.
@@ -285,7 +285,7 @@ mod tests {
     fn of_one_inside_another_the_outer_is_told_of() {
         expect(&["1:1", "1:2"], 2, || {
             for attempt in 1..=2 {
-                let inner = Course(10 + attempt as usize);
+                let inner = RetryId(10 + attempt as usize);
                 assert_eq!(fail(inner, 1), attempt == 1);
                 fail(inner, 2);
                 gives_up(inner);
@@ -298,9 +298,9 @@ mod tests {
     #[test]
     fn of_one_after_another_the_last_that_failed_is_told_of() {
         expect(&["2:1", "2:2"], 2, || {
-            for course in [A, B] {
-                (1..=2).for_each(|number| assert!(fail(course, number)));
-                gives_up(course);
+            for retry in [A, B] {
+                (1..=2).for_each(|number| assert!(fail(retry, number)));
+                gives_up(retry);
             }
         });
         expect(&["alone"], 1, || {
@@ -355,13 +355,13 @@ mod tests {
     #[test]
     fn a_panic_leaves_nothing_behind() {
         let mut record = Record::default();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let panicked = crate::panics::catch(|| {
             record.during(|| {
                 fail(A, 1);
                 begins(A, Tick::default());
                 panic!("on purpose");
             });
-        }));
+        });
         assert!(panicked.is_err() && !wanted());
         assert_eq!(record.end(alone()).1, 2);
     }

@@ -1,4 +1,4 @@
-//! The settings of a slow-call limit that is learned.
+//! The settings of a learned slow-call limit.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,35 +11,35 @@ use super::settings::SlowCall;
 use crate::clock::nanos;
 use crate::error::ConfigError;
 
-/// How the slow-call limit is learned: it is the p95 of healthy traffic times a factor, kept between two bounds.
+/// How the slow-call limit is learned: the p95 of healthy traffic times a factor, between two bounds.
 ///
 /// # Why
-/// A fixed limit is right for one hour of the day. Set for the calm of the night, it calls a good part of the
-/// afternoon's traffic slow, and opens at the next hiccup; set for the afternoon, it does not notice an outage at
-/// night. By a learned limit less than 5 % of healthy traffic is slow at any hour, so that [`SlowCall::rate`] may be
-/// lower too, such as 0.3 in place of 0.5: then the circuit opens sooner. `tests/breaker/simulation.rs` has numbers.
+/// A fixed limit fits one hour of the day. A limit for the night makes much of the afternoon's traffic slow; a limit for
+/// the afternoon does not notice an outage at night. With a learned limit, less than 5 % of healthy traffic is slow at any
+/// hour. So [`SlowCall::rate`] may be lower, such as 0.3 instead of 0.5, and the circuit opens sooner.
+/// `tests/breaker/simulation.rs` has figures.
 ///
 /// # What is learned
 /// - Until enough calls were seen, [`SlowCall::limit`] holds.
-/// - Calls that ended well while the circuit was closed count, nothing else: no failure, no probe.
-/// - A call that took more than twice the limit in force is no normal traffic of any kind and is not counted. One
-///   between the limit and its double is: so a service that became somewhat slower for good is learned.
-/// - Calls are collected for a period, and counted when it is over. They are thrown away if the circuit opened meanwhile,
-///   if a tenth as many calls failed as it takes to open it, or if more failed than usual: a bad time teaches nothing. A
-///   share of failures that is higher for good, but below that tenth, is usual after an hour.
-/// - In one period the limit falls by at most 1/32 of itself and rises by at most 1/128: to halve takes it 22 minutes,
-///   to double 90. Only the first learned limit may be reached at once, when it is lower than the configured one. A
-///   decline that is slower than this is followed up to the ceiling, and no further: **set that to what you would not
-///   accept from the service at any hour**.
-/// - What was learned loses a quarter of its weight in each period with traffic; without traffic nothing changes.
-/// - While slow calls that end well keep the circuit open, the limit gives way at the pace at which it rises, up to
-///   [`SlowCall::limit`]. A service that is five times as slow for good is let through again after one to three hours. What
-///   is slower than the configured limit is an outage for as long as it lasts.
+/// - Only successes of a closed circuit count: no failures, no probes.
+/// - A call that took more than twice the current limit is not normal traffic and is not counted. A call between the limit
+///   and its double is, so a service that became permanently slower is learned.
+/// - Calls are collected for a period, and counted when it is over. They are discarded if the circuit opened meanwhile,
+///   if the share of failures reached a tenth of the rate that opens it, or if more failed than usual. A permanently
+///   higher share of failures, below that tenth, becomes usual after an hour.
+/// - In one period the limit falls by at most 1/32 of itself and rises by at most 1/128: halving takes 22 minutes,
+///   doubling 90. Only the first learned limit, if lower than the configured one, is reached at once. A service that
+///   becomes slower more gradually is followed up to the ceiling: **set the ceiling to a duration that you would not accept
+///   at any hour**.
+/// - The learned data loses a quarter of its weight in each period with traffic; without traffic nothing changes.
+/// - While slow successes keep the circuit open, the limit rises at its usual pace, up to [`SlowCall::limit`]. A service
+///   that is permanently five times slower is admitted again after one to three hours. A service slower than the configured
+///   limit stays shut out.
 ///
 /// # What it sees
 /// The limit is at least twice the p95, so slowness opens the circuit when the share [`SlowCall::rate`] of the calls
-/// takes longer than that. A service whose p95 is twice its median, as is common, has to become four times as slow for
-/// a rate of 0.5, and three times for 0.3. One that becomes twice as slow opens nothing: the limit follows it.
+/// takes longer than that. A service whose p95 is twice its median, as is common, must become four times slower for a rate of 0.5,
+/// and three times for 0.3. A service that becomes twice as slow does not open the circuit: the limit follows it.
 ///
 /// # Example
 /// ```
@@ -54,7 +54,7 @@ use crate::error::ConfigError;
 ///     .build()?;
 /// assert_eq!(breaker.snapshot().slow_call_limit, Some(Duration::from_millis(500)));
 ///
-/// // The same from text; `true` in place of the table takes all defaults.
+/// // The same from text; `true` instead of the table takes all defaults.
 /// let settings: BreakerSettings = serde_json::from_str(
 ///     r#"{ "slow_call": { "limit": "500ms", "rate": 0.5 }, "adaptive": { "ceiling": "3s" } }"#,
 /// )?;
@@ -65,26 +65,24 @@ use crate::error::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adaptive {
-    /// The limit is never less: more than zero, at most [`SlowCall::limit`]. Default: 10 ms, or [`SlowCall::limit`] where
-    /// that is less. The p95 of the service times the factor is a floor that goes with the service; one of its own is
-    /// for those who do not mind how slow a call is below it.
+    /// Lowest limit: more than zero, at most [`SlowCall::limit`]. Default: 10 ms, or [`SlowCall::limit`] if that is less.
+    /// Set it to a duration below which slowness does not matter.
     #[serde(with = "crate::duration::option")]
     pub floor: Option<Duration>,
-    /// The limit is never more: at least [`SlowCall::limit`]. Default: four times [`SlowCall::limit`].
+    /// Highest limit: at least [`SlowCall::limit`]. Default: four times [`SlowCall::limit`].
     #[serde(with = "crate::duration::option")]
     pub ceiling: Option<Duration>,
     /// The limit is the p95 times this: from 1 to 100. Default 2.
     pub factor: f64,
-    /// [`SlowCall::limit`] holds until so many calls have been counted, and one period is over: at least 20, as
-    /// the p95 of fewer is the slowest of them. Default 500.
+    /// Number of calls before the first limit is learned, besides one period: at least 20, since the p95 of fewer is the
+    /// slowest of them. Default 500.
     pub warm_up_calls: u32,
-    /// How long calls are collected before the limit moves, and no less than 128 calls long: from 1 s to 1 h.
-    /// Default one minute.
+    /// The period after which the limit moves, if it has at least 128 calls: from 1 s to 1 h. Default one minute.
     #[serde(with = "crate::duration")]
     pub period: Duration,
 }
 
-/// A scheduler alone makes calls of less take as long.
+/// Scheduling alone may make shorter calls take as long.
 const FLOOR: Duration = Duration::from_millis(10);
 
 impl Default for Adaptive {

@@ -24,7 +24,7 @@ pub struct Builder<T = One> {
     pub(super) of: T,
 }
 
-/// What a [`Builder`] makes: a single circuit.
+/// Makes a single circuit.
 #[derive(Clone, Debug, Default)]
 pub struct One {
     health_probe: Option<HealthProbe>,
@@ -36,47 +36,47 @@ impl<T> Builder<T> {
     }
 
     setters! {
-        /// Starts over from settings that were read from somewhere.
+        /// Replaces all settings, such as by those of a file.
         pub fn settings(settings: BreakerSettings) { settings = settings; }
-        /// Opens at this share of failures in the window: more than 0, at most 1.
+        /// Sets the share of failures in the window at which the circuit opens: more than 0, at most 1.
         pub fn failure_rate(rate: f64) { settings.failure_rate = rate; }
-        /// Opens at this many failures in a row too, at least 1.
+        /// Sets the number of failures in a row at which the circuit also opens: at least 1.
         pub fn consecutive_failures(failures: u32) { settings.consecutive_failures = Some(failures); }
-        /// Opens too when the share `rate` of the calls takes longer than `limit`.
+        /// The circuit also opens when the share `rate` of the calls takes longer than `limit`.
         pub fn slow_call(limit: Duration, rate: f64) { settings.slow_call = Some(SlowCall { limit, rate }); }
     }
 
-    /// Learns the slow-call limit from healthy traffic; the one of [`Builder::slow_call`] holds until then.
+    /// Learns the slow-call limit from healthy traffic. Until then, the limit of [`Builder::slow_call`] holds.
     pub fn adaptive(mut self, on: bool) -> Self {
         self.settings.adaptive = on.then(|| self.settings.adaptive.unwrap_or_default());
         self
     }
 
     setters! {
-        /// [`Builder::adaptive`] with other settings than the usual ones.
+        /// [`Builder::adaptive`] with settings.
         pub fn adaptive_limits(adaptive: Adaptive) { settings.adaptive = Some(adaptive); }
-        /// Which calls count.
+        /// Sets the window of calls that count.
         pub fn window(window: Window) { settings.window = window; }
-        /// The rates decide nothing before the window holds this many calls.
+        /// Sets the number of calls in the window from which on the rates decide.
         pub fn minimum_calls(calls: u32) { settings.minimum_calls = calls; }
-        /// How long the circuit stays open.
+        /// Sets how long the circuit stays open.
         pub fn open_for(backoff: Backoff) { settings.open_for = backoff; }
-        /// How a half-open circuit decides.
+        /// Sets how a half-open circuit decides.
         pub fn half_open(half_open: HalfOpen) { settings.half_open = half_open; }
-        /// The number of callers that may wait for the verdict of a half-open circuit; the others are refused.
+        /// Sets the number of callers that may wait for the decision of a half-open circuit; the others are refused.
         pub fn half_open_queue(callers: u32) { settings.half_open_queue = callers; }
-        /// What a cancelled call counts for.
+        /// Sets how a cancelled call counts.
         pub fn cancelled(cancelled: Cancelled) { settings.cancelled = cancelled; }
     }
 }
 
 impl Builder {
-    /// Lets `check` decide when an open circuit tries again: it is asked after each wait, in a task of its own, and
-    /// once it succeeds the circuit is half-open. Until then no caller's request is spent on finding out. A check that
-    /// runs when the circuit is changed otherwise, by an operator say, is dropped.
+    /// Sets a check that decides when an open circuit becomes half-open. It runs after each wait, in a task of its own,
+    /// until it succeeds, so no caller's request is spent. A check that runs while the circuit changes otherwise, such as
+    /// by an operator, is dropped.
     ///
-    /// A check that panics, or takes longer than [`HalfOpen::max_wait`], has failed. Where the circuit opens outside a
-    /// tokio runtime, callers decide as without a check.
+    /// A check that panics, or takes longer than [`HalfOpen::max_wait`], has failed. If the circuit opens outside a tokio
+    /// runtime, callers decide as without a check.
     ///
     /// # Example
     /// ```
@@ -97,10 +97,10 @@ impl Builder {
         self
     }
 
-    /// The breaker.
+    /// Builds the breaker.
     ///
     /// # Errors
-    /// Names the setting that is out of its range, its value and what is allowed.
+    /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
         CircuitBreaker::make(self.name, self.settings, self.of.health_probe)
     }

@@ -1,4 +1,4 @@
-//! What all handles and services of one breaker share: the machine, a name, and those who want to know.
+//! The shared state of all handles and services of one breaker: state machine, name and subscribers.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Circuit {
-    /// First, so that what every call touches lies together.
+    /// First, so that the fields of every call are together.
     pub(super) machine: Machine,
     pub(super) name: Arc<str>,
     pub(super) subscribers: Subscribers,
-    /// Wakes callers that wait for a half-open circuit; there is none before the first of them.
+    /// Wakes callers that wait for a half-open circuit. Made with the first of them.
     waiters: OnceLock<Arc<Notify>>,
     probing: Option<Box<Probing>>,
-    /// Of the keyed breaker that it is, or was, a circuit of.
+    /// The keyed breaker of the circuit, also after its eviction.
     member: Option<Member>,
-    /// It is a circuit of that no more; calls may still be under way.
+    /// Set after its eviction; calls may still run.
     evicted: AtomicBool,
     me: Weak<Circuit>,
 }
@@ -64,8 +64,8 @@ impl Circuit {
         self.machine.admit(clock::now(), self)
     }
 
-    /// The error for a call that was refused; counts it. In a box: beside it, a call that passes would be moved in
-    /// pieces of another shape than it was written in, which costs more than the rest of what it does here.
+    /// The error of a refused call; counts it. Boxed, which keeps the result of an admitted call small and avoids a
+    /// store-forwarding stall.
     pub(super) fn refuse(&self, refusal: Refusal) -> Box<Rejected> {
         self.machine.count_refusal(refusal.reason);
         Box::new(Rejected::new(Arc::clone(&self.name), refusal.reason, refusal.retry_after))
@@ -75,7 +75,7 @@ impl Circuit {
         self.machine.release(admission, self);
     }
 
-    /// A call ended that was not timed.
+    /// Counts the end of a call that was not timed.
     #[inline]
     pub(super) fn settle(&self, admission: Admission, outcome: Outcome) {
         if outcome != Outcome::Success || !self.machine.settle_spotless(admission) {
@@ -83,13 +83,13 @@ impl Circuit {
         }
     }
 
-    /// A call ended that began at `since`.
+    /// Counts the end of a call that started at `since`.
     pub(super) fn settle_timed(&self, admission: Admission, outcome: Outcome, since: Tick) {
         let now = clock::now();
         self.machine.settle(admission, outcome, Some(now.since(since)), || now, self);
     }
 
-    /// A cancelled call that ran so long is a failure.
+    /// The time from which on a cancelled call is a failure.
     pub(super) fn cancelled_after(&self) -> Option<Duration> {
         self.machine.look(|core, _| core.settings().cancelled_after(self.machine.slow_limit()))
     }
@@ -116,20 +116,20 @@ impl Circuit {
         self.machine.reset(clock::now(), self);
     }
 
-    /// Another key needs the room. Gives up what was counted, and the place among those that may be open together.
+    /// Evicts the circuit for another key: moves its counts to the group and releases its place among the open ones.
     pub(super) fn evict(&self) -> Tally {
         self.evicted.store(true, Ordering::Relaxed);
         self.machine.retire()
     }
 
-    /// No request reaches it any more: callers that still hold it find out by themselves whether it may close.
+    /// After an eviction, callers that still hold the circuit decide whether it closes.
     pub(super) fn stop_probing(&self) {
         if let Some(probing) = &self.probing {
             probing.stop();
         }
     }
 
-    /// How long no call has asked for an open circuit since its wait was over, or for a half-open one.
+    /// The time without a call since the end of an open circuit's wait, or of a half-open circuit.
     pub(super) fn left_alone_for(&self, now: Tick) -> Duration {
         self.machine.left_alone_for(now)
     }

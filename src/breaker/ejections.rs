@@ -1,22 +1,22 @@
-//! How many circuits of a kind may be open together.
+//! The limit of circuits of a keyed breaker that are open at once.
 //!
-//! When most upstreams fail at once, the fault is seldom theirs: it lies with the network, or with oneself. Opening
-//! every circuit then turns a bad hour into an outage. The rule is Envoy's `max_ejection_percent`.
+//! When most upstreams fail at once, the fault is rarely theirs: it is the network's or our own. Opening all circuits would
+//! then make it worse. The rule is Envoy's `max_ejection_percent`.
 
 use std::sync::Arc;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// The circuits of one keyed breaker that are open or half-open, and how many may be.
+/// The open and half-open circuits of one keyed breaker, and their limit.
 #[derive(Debug)]
 pub(super) struct Ejections {
     share: f64,
-    /// All circuits there are.
+    /// The number of all circuits.
     circuits: AtomicU64,
     ejected: AtomicU64,
 }
 
-/// A circuit's place among them: held while the circuit is open or half-open.
+/// A circuit's place among the open ones, held while it is open or half-open.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     among: Option<Arc<Ejections>>,
@@ -28,7 +28,7 @@ impl Ejections {
         Arc::new(Self { share, circuits: AtomicU64::new(0), ejected: AtomicU64::new(0) })
     }
 
-    /// A place for one circuit more.
+    /// A place for another circuit.
     pub(super) fn place(self: &Arc<Self>) -> Place {
         self.circuits.fetch_add(1, Ordering::Relaxed);
         Place { among: Some(Arc::clone(self)), held: false }
@@ -39,7 +39,7 @@ impl Ejections {
         self.ejected.load(Ordering::Relaxed)
     }
 
-    /// The share of all there are, rounded down, but always one: a single bad upstream is what breakers are for.
+    /// The share of all circuits, rounded down, but at least one.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small counts.
     pub(super) fn allowed(&self) -> u64 {
         let circuits = self.circuits.load(Ordering::Relaxed);
@@ -48,7 +48,7 @@ impl Ejections {
 }
 
 impl Place {
-    /// Takes the place; false when as many are open as may be.
+    /// Takes the place; `false` at the limit.
     pub(super) fn take(&mut self) -> bool {
         let Some(among) = &self.among else { return true };
         if !self.held {

@@ -1,4 +1,4 @@
-//! The future of a call that passed, or did not pass, a circuit.
+//! The future of a call through a circuit, or of a refusal.
 
 use std::fmt;
 use std::future::Future;
@@ -57,7 +57,7 @@ where
             }
             StateProjection::Refused { rejected } => match rejected.take() {
                 Some(rejected) => Poll::Ready(Err(rejected)),
-                // Polled again after its end, which no future promises anything about.
+                // Polled again after its end.
                 None => Poll::Pending,
             },
         }

@@ -1,4 +1,4 @@
-//! The readiness of a service behind a circuit: who is let in, and when the inner service is asked.
+//! Readiness and admission of a service behind a circuit.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,24 +12,24 @@ use super::wait::{Patience, Wait, poll_admit};
 use crate::clock;
 use crate::error::Rejected;
 
-/// One service instance and the permit it holds, if it holds one.
+/// A service instance and its permit, if it has one.
 #[derive(Debug)]
 pub(super) struct Gate<S> {
     inner: S,
     circuit: Arc<Circuit>,
     patience: Patience,
-    /// Let in by a circuit that lets everybody in; the inner service may have said Ready. Apart from what is rarer, so
-    /// that a call finds two words as they were written: to read them as part of something wider costs more.
+    /// Admitted by a closed circuit; the inner service may be ready. Kept separate to avoid a store-forwarding stall on the
+    /// hot path.
     passing: Option<Admission>,
     ready: Ready,
-    /// What has to be given back; apart, so that a call that passes has nothing to drop.
+    /// What must be released. Separate, so that an admitted call has nothing to drop.
     held: Option<Held>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Ready {
     Not,
-    /// Let in as a probe, whose permit is held.
+    /// Admitted as a probe, with its permit.
     Probing,
     /// The next call is refused.
     Refused(Refusal),
@@ -38,11 +38,11 @@ enum Ready {
 #[derive(Debug)]
 enum Held {
     Permit(Permit),
-    /// A place among those who wait.
+    /// A place in the queue.
     Wait(Wait),
 }
 
-/// Readiness is not shared: a clone asks for itself.
+/// Readiness is not shared: a clone starts without it.
 impl<S: Clone> Clone for Gate<S> {
     #[inline]
     fn clone(&self) -> Self {
@@ -84,8 +84,8 @@ impl<S> Gate<S> {
         Poll::Ready(polled)
     }
 
-    /// The inner service said Ready, or may do so while nobody asks, and may hold a permit of its own for a call that
-    /// does not come. Only its drop gives that back.
+    /// The inner service is or becomes ready, and may hold a permit for a call that does not come. Only its drop releases
+    /// that permit.
     #[cold]
     fn give_back(&mut self)
     where
@@ -96,7 +96,7 @@ impl<S> Gate<S> {
         self.inner = self.inner.clone();
     }
 
-    /// Asks a circuit that does not let everybody in. Whether it refused: then the inner service is not asked.
+    /// Asks a circuit that is not closed. Returns whether it refused; then the inner service is not polled.
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.held.is_none()
             && self.patience == Patience::Verdict
@@ -131,10 +131,10 @@ impl<S> Gate<S> {
         polled.map(|admitted| admitted.is_err())
     }
 
-    /// The inner call's future with its permit, or the refusal.
+    /// Returns the inner call's future with its permit, or the refusal.
     ///
     /// # Panics
-    /// When the service was not asked for readiness before, as [`Service::call`] may.
+    /// If `poll_ready` was not called before, as allowed by [`Service::call`].
     #[inline(always)]
     pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Box<Rejected>>
     where
@@ -145,7 +145,7 @@ impl<S> Gate<S> {
                 Permit::running(Arc::clone(&self.circuit), admission)
             }
             passing => match std::mem::replace(&mut self.ready, Ready::Not) {
-                // One from before it was let in says nothing any more.
+                // A readiness from before the admission is void.
                 Ready::Refused(refusal) if passing.is_none() => return Err(self.circuit.refuse(refusal)),
                 ready => self.call_slowly(passing, ready)?,
             },
@@ -171,7 +171,7 @@ impl<S> Gate<S> {
                 panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
             }
         }
-        // The circuit changed since `poll_ready`: asks again.
+        // The circuit changed since `poll_ready`: ask again.
         Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| self.give_back())
     }
 }

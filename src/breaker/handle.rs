@@ -16,10 +16,10 @@ use super::transition::Transitions;
 use super::wait::{Patience, poll_admit};
 use crate::error::{CallError, Cause, ConfigError, Rejected};
 use crate::outcome::{ByCause, ByResult, Classify, Guarded};
-use crate::roll::Roll;
+use crate::registry::Registry;
 use crate::signal;
 
-static REGISTRY: Roll<Circuit> = Roll::new();
+static REGISTRY: Registry<Circuit> = Registry::new();
 
 /// A circuit breaker; see the [module](crate::breaker).
 #[derive(Clone, Debug)]
@@ -28,15 +28,15 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Begins a breaker called `name`: its component in health, its attribute in metrics.
+    /// Returns a builder. `name` is the component in health and the attribute in metrics.
     pub fn builder(name: impl Into<Arc<str>>) -> Builder {
         Builder::of(name.into(), One::default())
     }
 
-    /// A breaker with settings that were read from somewhere.
+    /// Makes a breaker from settings, such as those of a file.
     ///
     /// # Errors
-    /// Names the setting that is out of its range.
+    /// Returns an error that names the setting that is out of range.
     pub fn from_settings(name: impl Into<Arc<str>>, settings: BreakerSettings) -> Result<Self, ConfigError> {
         Self::make(name.into(), settings, None)
     }
@@ -53,8 +53,8 @@ impl CircuitBreaker {
         Ok(Self { circuit })
     }
 
-    /// Every breaker of the process that a handle, a layer or a service still holds, in the order they were made.
-    /// Circuits of keyed breakers are not among them: see [`CircuitBreaker::all_keyed`].
+    /// Returns all breakers of the process that a handle, a layer or a service still holds, oldest first. For keyed
+    /// breakers see [`CircuitBreaker::all_keyed`].
     ///
     /// # Example
     /// ```
@@ -73,8 +73,8 @@ impl CircuitBreaker {
         REGISTRY.living().into_iter().map(|circuit| Self { circuit }).collect()
     }
 
-    /// The breakers of [`CircuitBreaker::all`], and the circuits of keyed ones, that are called `name`: an admin page
-    /// controls them by it.
+    /// Returns the breakers of [`CircuitBreaker::all`], and the circuits of keyed breakers, with this name; for an admin
+    /// page.
     ///
     /// # Example
     /// ```
@@ -104,45 +104,46 @@ impl CircuitBreaker {
         &self.circuit.name
     }
 
-    /// The state. An open circuit whose wait is over is half-open with the next call, not before.
+    /// Returns the state. An open circuit becomes half-open with the first call after its wait, not before.
     #[must_use]
     pub fn state(&self) -> CircuitState {
         self.circuit.state()
     }
 
-    /// Counts, rates and times of this moment.
+    /// Returns the current counts, rates and times.
     #[must_use]
     pub fn snapshot(&self) -> BreakerSnapshot {
         self.circuit.snapshot()
     }
 
-    /// Refuses every call until the mode is changed.
+    /// Refuses all calls until the mode is changed.
     pub fn force_open(&self) {
         self.circuit.force(CircuitState::ForcedOpen);
     }
 
-    /// Closes the circuit now, with an empty window; it works on from there.
+    /// Closes the circuit now, with an empty window. It then works as usual.
     pub fn force_closed(&self) {
         self.circuit.force(CircuitState::Closed);
     }
 
-    /// Lets every call pass and leaves the window alone, until the mode is changed. Totals still count.
+    /// Lets all calls pass and does not change the window, until the mode is changed. Totals still count.
     pub fn disable(&self) {
         self.circuit.force(CircuitState::Disabled);
     }
 
-    /// Lets every call pass and counts as a closed circuit does, but never opens, until the mode is changed: to see
-    /// what settings would do. [`Totals::would_open`](super::Totals::would_open) tells how often it would have opened.
+    /// Lets all calls pass and counts them like a closed circuit, but never opens, until the mode is changed. Use it to try
+    /// settings: [`Totals::would_open`](super::Totals::would_open) counts how often it would have opened.
     pub fn metrics_only(&self) {
         self.circuit.force(CircuitState::MetricsOnly);
     }
 
-    /// As if newly made: closed, an empty window, nothing learned, the first wait when it opens. Totals stay.
+    /// Resets the circuit: closed, with an empty window, nothing learned, and the first wait for the next opening. Totals
+    /// stay.
     pub fn reset(&self) {
         self.circuit.reset();
     }
 
-    /// The settings in force.
+    /// Returns the current settings.
     #[must_use]
     pub fn settings(&self) -> BreakerSettings {
         self.circuit.settings()
@@ -150,12 +151,11 @@ impl CircuitBreaker {
 
     /// Replaces the settings of all layers that share this breaker.
     ///
-    /// The state stays, and so does the time at which an open circuit tries again. The window begins anew, and calls
-    /// that are under way count in the totals alone: they began under other rules. A half-open circuit has all its
-    /// permits again.
+    /// The state stays, and so does the end of the wait of an open circuit. The window is emptied. Running calls count only
+    /// in the totals, because they started under the old settings. A half-open circuit has all its permits again.
     ///
     /// # Errors
-    /// Names the setting that is out of its range; then nothing has changed.
+    /// Returns an error that names the setting that is out of range; then nothing has changed.
     ///
     /// # Example
     /// ```
@@ -173,7 +173,7 @@ impl CircuitBreaker {
         self.circuit.reconfigure(settings)
     }
 
-    /// The transitions from now on.
+    /// Subscribes to the transitions from now on.
     #[must_use]
     pub fn subscribe(&self) -> Transitions {
         self.circuit.subscribers.subscribe()
@@ -181,19 +181,19 @@ impl CircuitBreaker {
 
     /// A layer for any [`tower::Service`] that is `Clone`.
     ///
-    /// The error type becomes [`tower::BoxError`]; a refusal is one that holds [`Rejected`](crate::Rejected).
+    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
     #[must_use]
     pub fn layer(&self) -> BreakerLayer {
         BreakerLayer::new(Arc::clone(&self.circuit))
     }
 
-    /// Runs `work` if the circuit lets it, for code that is no service.
+    /// Runs `work` if the circuit admits it, for code that is not a service.
     ///
-    /// Every error counts as a failure, of the kind that its causes tell. For an error type of your own that is no
-    /// [`Cause`] see [`CircuitBreaker::call_with`].
+    /// Every error counts as a failure; its kind is found in its causes. For error types that are not [`Cause`] see
+    /// [`CircuitBreaker::call_with`].
     ///
     /// # Errors
-    /// [`CallError::Rejected`] when the circuit refused, [`CallError::Inner`] when the work failed.
+    /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.
     ///
     /// # Example
     /// ```
@@ -213,7 +213,7 @@ impl CircuitBreaker {
         self.call_with(ByCause::new(ByResult), work).await
     }
 
-    /// [`CircuitBreaker::call`] with a rule of one's own for what failed.
+    /// [`CircuitBreaker::call`] with a classifier that decides what failed.
     ///
     /// # Errors
     /// As [`CircuitBreaker::call`].
@@ -232,7 +232,7 @@ impl CircuitBreaker {
         result.map_err(CallError::Inner)
     }
 
-    /// A permit for a call that begins now; waits where [`BreakerSettings::half_open_queue`] lets it.
+    /// Takes a permit for a call that starts now. Waits if [`BreakerSettings::half_open_queue`] allows it.
     async fn permit(&self) -> Result<Permit, Rejected> {
         let circuit = &self.circuit;
         loop {

@@ -1,4 +1,4 @@
-//! A check that decides when an open circuit tries again, in place of the callers' requests.
+//! A check that decides when an open circuit becomes half-open, instead of callers' requests.
 
 use std::fmt;
 use std::future::Future;
@@ -16,32 +16,33 @@ use super::circuit::Circuit;
 use super::machine::Observer;
 use crate::clock;
 use crate::outcome::{Timed, line};
+use crate::panics::Panic;
 use crate::sync::Mutex;
 
-/// What a check finds.
+/// The result of a check.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 type Check = dyn Fn() -> Answer + Send + Sync;
 
-/// Bytes of what a check says of its failure.
+/// Maximum bytes of the text of a check's failure.
 const LONGEST: usize = 1024;
 
-/// The answer that `checked` comes to.
+/// Converts the result of a check.
 pub(super) fn answer<T, E: Into<BoxError>>(
     checked: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Answer {
     Box::pin(async move { checked.await.map(drop).map_err(|error| line(error.into().as_ref(), LONGEST)) })
 }
 
-/// Asks a service whether it is well again.
+/// Checks whether a service works again.
 #[derive(Clone)]
 pub(super) struct HealthProbe {
     check: Arc<Check>,
-    /// Those that share it take turns.
+    /// Limits the checks that run at once.
     turns: Option<Arc<Semaphore>>,
 }
 
-/// The probe of a circuit, and the task that asks it. There is one at most, and none unless the circuit is open.
+/// The probe of a circuit and its task. There is at most one, and none unless the circuit is open.
 #[derive(Debug)]
 pub(super) struct Probing {
     probe: HealthProbe,
@@ -58,7 +59,7 @@ impl HealthProbe {
         Self { check: Arc::new(check), turns }
     }
 
-    /// The turn of this probe. One that does not come in time is told, and waited for all the same.
+    /// Waits for the turn of this probe. If it does not come in time, that is reported, and the wait goes on.
     async fn turn(&self, limit: Duration, late: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
         let mut turn = pin!(Arc::clone(self.turns.as_ref()?).acquire_owned());
         let in_time = timeout(limit, turn.as_mut()).await;
@@ -71,13 +72,17 @@ impl HealthProbe {
         }
     }
 
-    /// One question, in a task of its own: its panic is an answer too.
+    /// Runs one check, in a task of its own: a panic is a result too.
     async fn ask(&self, limit: Duration) -> Result<(), String> {
         let check = Arc::clone(&self.check);
         let mut asked = Asked(Timed::spawn(async move { check().await }));
         match timeout(limit, &mut asked.0.task).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(broken)) => Err(broken.to_string()),
+            Ok(Err(broken)) => {
+                let why = broken.to_string();
+                drop(Panic::of_task(broken));
+                Err(why)
+            }
             Err(_) => {
                 asked.0.give_up();
                 Err(format!("no answer within {limit:?}"))
@@ -92,7 +97,7 @@ impl fmt::Debug for HealthProbe {
     }
 }
 
-/// A question whose answer is no longer of use is dropped with its task.
+/// Drops the running check, if its result is no longer needed.
 struct Asked(Timed<Result<(), String>>);
 
 impl Drop for Asked {
@@ -108,8 +113,8 @@ impl Probing {
         Self { probe, task: Mutex::default() }
     }
 
-    /// Asks, after each wait of the circuit, until it is well or the circuit changed. Outside a runtime callers decide,
-    /// as without a probe.
+    /// Runs the check after each wait of the circuit, until it succeeds or the circuit changes. Outside a runtime callers
+    /// decide, as without a probe.
     pub(super) fn watch(&self, circuit: Weak<Circuit>, epoch: u64) {
         let watched = Watched { circuit, epoch };
         if let Ok(runtime) = Handle::try_current() {
@@ -121,7 +126,7 @@ impl Probing {
         }
     }
 
-    /// Asks no more.
+    /// Stops the checks.
     pub(super) fn stop(&self) {
         let task = self.task.lock().take();
         if let Some(task) = task {
@@ -138,7 +143,7 @@ impl Drop for Probing {
 
 // ===== impl Watched =====
 
-/// An open circuit that its probe looks after. Dropped, with the runtime maybe, it is left to callers.
+/// An open circuit that is watched by its probe. When it is dropped, such as with the runtime, callers decide.
 struct Watched {
     circuit: Weak<Circuit>,
     epoch: u64,
@@ -147,7 +152,7 @@ struct Watched {
 impl Watched {
     async fn watch(self, probe: HealthProbe) {
         loop {
-            // The circuit is not kept alive by those who look after it.
+            // The task does not keep the circuit alive.
             let Some(wait) = self
                 .with(|circuit| circuit.machine.health_probe_at(self.epoch).map(|at| at.since(clock::now())))
             else {
@@ -177,7 +182,7 @@ impl Watched {
         }
     }
 
-    /// How long a check may take, while the circuit wants one.
+    /// The time limit of a check, while the circuit needs one.
     fn limit(&self) -> Option<Duration> {
         self.with(|circuit| {
             circuit.machine.health_probe_at(self.epoch)?;

@@ -1,4 +1,4 @@
-//! The layers for HTTP and gRPC: a refusal is a response, and the error type of the service stays as it is.
+//! The layers for HTTP and gRPC: a refusal is a response, and the error type of the service stays.
 
 use std::fmt;
 use std::future::Future;
@@ -25,20 +25,20 @@ use crate::error::{ByError, Cause, Rejected};
 use crate::outcome::ByGrpcStatus;
 use crate::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
-/// The body of a response that passed a circuit; empty when the circuit refused the call.
+/// The response body of the breaker layers; empty if the circuit refused the call.
 ///
-/// `K` is that of the layer: [`ByBox`](crate::error::ByBox) where the service has a `BoxError`. See
+/// `K` is that of the layer: [`ByBox`](crate::error::ByBox) if the service's error is a `BoxError`. See
 /// [`Cause`](crate::error::Cause).
 pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
 
 pub(super) type Refuse = fn(&Rejected) -> Response<()>;
 
 impl CircuitBreaker {
-    /// A layer for services of `http::Request` and `http::Response`, on servers (axum's `Router::layer` takes it
-    /// as it is) and on clients.
+    /// A layer for services of `http::Request` and `http::Response`, on servers (such as by axum's
+    /// `Router::layer`) and on clients.
     ///
-    /// A refusal is a response: 503 with `Retry-After` in seconds where the wait is known, an empty body, and the
-    /// [`Rejected`] among its extensions. What failed is decided by [`ByHttpStatus`].
+    /// A refusal is a 503 response with an empty body, `Retry-After` in seconds if the wait is known, and the [`Rejected`]
+    /// among its extensions. [`ByHttpStatus`] decides what failed.
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_layer<K>(&self) -> HttpBreakerLayer<ByHttpStatus, K> {
@@ -48,7 +48,7 @@ impl CircuitBreaker {
     /// A layer for gRPC services over HTTP, such as tonic's, on servers and on clients.
     ///
     /// The outcome is the `grpc-status` in the trailers. A refusal is `UNAVAILABLE` with `grpc-retry-pushback-ms`
-    /// where the wait is known. What failed is decided by [`ByGrpcStatus`].
+    /// if the wait is known. [`ByGrpcStatus`] decides what failed.
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
@@ -66,7 +66,7 @@ pub(super) fn refuse_http(rejected: &Rejected) -> Response<()> {
     response
 }
 
-/// Rounded up, and never 0: a client that comes back at once would come too early.
+/// Rounded up and never 0, so that a client does not come back too early.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
@@ -78,7 +78,7 @@ pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static("14"));
-    // A name may hold what a header cannot; the protocol percent-encodes it.
+    // A name may have characters that a header cannot have. By the protocol they are percent-encoded.
     let message = rejected.to_string();
     let message = utf8_percent_encode(&message, ENCODED).to_string();
     if let Ok(message) = HeaderValue::try_from(message) {
@@ -113,14 +113,14 @@ impl<C, K> HttpBreakerLayer<C, K> {
         }
     }
 
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    /// Sets the classifier that decides what failed: a [`Classify`]`<http::response::Parts>`.
     pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D, K> {
         let classifier = self.classifier.with(classifier);
         HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, patience: self.patience }
     }
 
-    /// Is not ready while the circuit is open, in place of being ready to refuse: for a balancer, which looks elsewhere
-    /// then. Without one its callers wait as long as the circuit is open.
+    /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
+    /// picks another service. Without a balancer, callers wait as long as the circuit is open.
     #[must_use]
     pub fn unready_while_open(mut self) -> Self {
         self.patience = Patience::Endless;

@@ -26,14 +26,14 @@ impl BreakerLayer {
 }
 
 impl<C> BreakerLayer<C> {
-    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a
-    /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`.
     pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
         BreakerLayer { circuit: self.circuit, classifier, patience: self.patience }
     }
 
-    /// Is not ready while the circuit is open, in place of being ready to refuse: for a balancer, which looks elsewhere
-    /// then. Without one its callers wait as long as the circuit is open.
+    /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
+    /// picks another service. Without a balancer, callers wait as long as the circuit is open.
     #[must_use]
     pub fn unready_while_open(mut self) -> Self {
         self.patience = Patience::Endless;

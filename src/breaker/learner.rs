@@ -1,8 +1,8 @@
-//! Learns the slow-call limit of one circuit; [`Adaptive`] says what is learned and what is not.
+//! The learner of a circuit's slow-call limit; [`Adaptive`] has the rules.
 //!
-//! Durations are counted in buckets that grow with them, eight to each power of two, so that the p95 is wrong by
-//! at most 1/16 (6.3 %) of itself. There are only buckets for what can make a difference, from floor to ceiling: 80
-//! for a limit of two seconds with the default bounds, 640 bytes, and about 110 more for the rest.
+//! Durations are counted in exponential buckets, eight per power of two, so the error of the p95 is at most 1/16 (6.3 %).
+//! Buckets exist only from floor to ceiling: 80 for a limit of two seconds with the default bounds, which take 640 bytes;
+//! the rest takes about 110.
 
 use std::time::Duration;
 
@@ -12,63 +12,63 @@ use crate::sketch::{log_bucket, log_middle};
 
 const STEPS_LOG2: u32 = 3;
 
-/// Calls that a turn holds at least: the p95 of fewer is a matter of luck.
+/// The fewest calls of a turn: the p95 of fewer is chance.
 const TURN: u32 = 128;
-/// The clock is read once in so many calls.
+/// Calls per reading of the clock.
 const LOOK: u32 = 32;
 
-/// In a period the limit falls by this part of itself at most, and rises by that: a service that is quick can be believed,
-/// and one that is slow may be ill.
+/// The largest fall and rise of the limit in a period, as a part of it. It rises slower, since a slow service may be
+/// failing.
 const FALL: u64 = 32;
 const RISE: u64 = 128;
-/// A turn moves it by no more than so many periods would, however long it took to fill.
+/// A turn moves the limit at most as far as this many periods, however long it took to fill.
 const LONGEST: u64 = 8;
 
-/// What is kept is counted in such parts of a call, so that decay does not eat the few calls of a small bucket.
+/// Counts are kept in these parts of a call, so that decay does not lose the few calls of a small bucket.
 const PARTS: u64 = 16;
 
-/// Calls of which this part of the share fails that opens the circuit, or more, teach nothing.
+/// A turn is discarded if its share of failures reaches this part of the rate that opens the circuit.
 const QUIET: f64 = 0.1;
-/// What is taken for usual before the first turn, as a part of that again.
+/// The usual share of failures before the first turn, as a part of that share.
 const PRIOR: f64 = 0.2;
-/// The usual share of failures follows a turn that is learned from by this part, and one that is not by the other.
+/// How much the usual share of failures follows a learned turn, and a discarded one.
 const FOLLOW: f64 = 1.0 / 16.0;
 const DOUBT: f64 = 1.0 / 64.0;
-/// About the number of the last calls that make up the share of failures of late.
+/// The recent share of failures covers about this many calls.
 const OF_LATE: f32 = 64.0;
 
-/// The learner of a circuit, used under its lock.
+/// The learner of a circuit; used under its lock.
 #[derive(Debug)]
 pub(super) struct Learner {
     floor: u64,
     ceiling: u64,
     factor: f64,
     period: u64,
-    /// The limit in force, and the configured one.
+    /// The current limit, and the configured one.
     limit: u64,
     configured: u64,
-    /// Calls that are missing before the first limit is learned.
+    /// Calls still needed for the first limit.
     missing: u32,
-    /// The number of the first bucket, which takes all smaller ones too, as the last takes all larger ones.
+    /// The number of the first bucket. It also holds shorter durations, and the last one longer ones.
     first: usize,
     buckets: Box<[Bucket]>,
-    /// The turn in progress: when it began, and the calls that ended well and badly in it.
+    /// The current turn: its start, successes and failures.
     since: Tick,
     calls: u32,
     failures: u32,
-    /// The usual share of failures, once there was a turn.
+    /// The usual share of failures; `None` before the first turn.
     usual: Option<f32>,
-    /// The share of failures of late, whatever became of the turn.
+    /// The recent share of failures, also of discarded turns.
     of_late: f32,
-    /// When the limit moved last, or stayed though it could have moved.
+    /// The time of the last decision about the limit.
     moved: Tick,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    /// Calls of the turn in progress.
+    /// Calls of the current turn.
     fresh: u32,
-    /// What was learned, in [`PARTS`] of a call.
+    /// The learned counts, in [`PARTS`] of a call.
     kept: u32,
 }
 
@@ -76,7 +76,7 @@ impl Learner {
     /// `limit` is the configured one.
     pub(super) fn new(adaptive: &Adaptive, limit: Duration, now: Tick) -> Self {
         let (floor, ceiling) = adaptive.bounds(limit);
-        // One more at each end, wholly outside the bounds.
+        // One more bucket at each end, outside the bounds.
         let first = log_bucket::<STEPS_LOG2>(scaled(floor, 1.0 / adaptive.factor)).saturating_sub(1);
         let last = log_bucket::<STEPS_LOG2>(scaled(ceiling, 1.0 / adaptive.factor)) + 1;
         let last = last.min(log_bucket::<STEPS_LOG2>(u64::MAX));
@@ -99,8 +99,8 @@ impl Learner {
         }
     }
 
-    /// A call of a closed circuit ended well after `elapsed` nanoseconds; gives the new limit when it changes. The
-    /// circuit opens at `failure_rate`.
+    /// Counts a success of a closed circuit after `elapsed` nanoseconds; returns the new limit if it changes. The circuit
+    /// opens at `failure_rate`.
     #[inline]
     pub(super) fn learn(
         &mut self,
@@ -122,19 +122,19 @@ impl Learner {
         }
     }
 
-    /// A call of a closed circuit ended.
+    /// Counts the end of a call of a closed circuit.
     #[inline]
     pub(super) fn see(&mut self, failed: bool) {
         self.of_late += (f32::from(u8::from(failed)) - self.of_late) / OF_LATE;
     }
 
-    /// A call of a closed circuit failed.
+    /// Counts a failure of a closed circuit.
     #[inline]
     pub(super) fn fail(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Throws the turn in progress away and begins another.
+    /// Discards the current turn and starts another.
     pub(super) fn discard(&mut self, now: Tick) {
         self.begin(now);
         for bucket in &mut self.buckets {
@@ -150,7 +150,7 @@ impl Learner {
 
     #[cold]
     fn look(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
-        // Another thread read the clock later and came earlier.
+        // Another thread with a later reading of the clock came first.
         self.since = self.since.min(now);
         let periods = nanos(now.since(self.since)) / self.period;
         if periods == 0 {
@@ -175,7 +175,7 @@ impl Learner {
         self.move_to(wanted.clamp(lowest, self.limit.saturating_add(most(RISE))))
     }
 
-    /// Whether no more calls of the turn failed than usual, but for chance.
+    /// Whether the failures of the turn are usual, within chance.
     #[allow(clippy::cast_possible_truncation)] // A share needs no more digits.
     fn is_quiet(&mut self, failure_rate: f64) -> bool {
         let (failures, most) = (f64::from(self.failures), failure_rate * QUIET);
@@ -184,15 +184,14 @@ impl Learner {
         let expected = usual * all;
         let is_quiet = share < most && failures <= expected + 3.0 * (expected + 1.0).sqrt();
         if share < most {
-            // One that fails a little more for good is as usual again after some time.
+            // A permanently higher share becomes usual after some time.
             self.usual = Some((usual + if is_quiet { FOLLOW } else { DOUBT } * (share - usual)) as f32);
         }
         is_quiet
     }
 
-    /// Calls were slow enough to open the circuit, or to open it again. Gives the new limit when few of them failed of
-    /// late, so that it gives way: as slowly as it rises otherwise, and no further than the configured one. So what is
-    /// slower for good is not shut out for ever.
+    /// Slow calls opened the circuit, or opened it again. Returns a new limit if few calls failed recently: it rises at its
+    /// usual pace, up to the configured limit. So a permanently slower service is not shut out for ever.
     pub(super) fn give_way(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
         if f64::from(self.of_late) >= failure_rate * QUIET {
             return None;
@@ -212,7 +211,7 @@ impl Learner {
         (std::mem::replace(&mut self.limit, limit) != limit).then_some(limit)
     }
 
-    /// The turn becomes part of what is kept; gives the p95 of that.
+    /// Adds the turn to the learned counts; returns their p95.
     fn keep(&mut self) -> u64 {
         let mut total = 0;
         for bucket in &mut self.buckets {

@@ -1,12 +1,12 @@
-//! Circuit breaker: stops calling a service that does not answer, and finds out by itself when it does again.
+//! Circuit breaker: stops calls to a service that fails, and detects by itself when the service works again.
 //!
 //! # Why
-//! Calls to a broken service cost their callers time and threads, and cost the service the quiet it needs to
-//! recover. A breaker counts how calls end. When too many fail it opens: calls are refused at once, with a word
-//! on how long to wait. After a while it lets a few probes through and decides by them.
+//! Calls to a broken service cost their callers time and threads, and keep the service from recovering. A breaker counts
+//! the outcomes of calls. When too many fail, it opens: calls are refused at once, with the time to wait. After a while it
+//! lets a few probes through and decides by their outcomes.
 //!
 //! # One handle, many layers
-//! A [`CircuitBreaker`] is configured once and cloned freely; every layer made from it shares one circuit.
+//! A [`CircuitBreaker`] is configured once and is cheap to clone. All layers made from it share one circuit.
 //!
 //! ```
 //! use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Window};
@@ -33,46 +33,44 @@
 //! ```
 //!
 //! # What it promises
-//! - **Admission is decided in `poll_ready`, before the inner service is asked.** A refusal therefore takes
-//!   nothing from a concurrency limit further in. If the circuit opens between `poll_ready` and `call`, the
-//!   call is refused and the inner service replaced by a fresh clone, which gives back whatever it had
-//!   reserved; that is why the inner service must be `Clone`.
-//! - **Epochs.** Each change of state starts a new epoch. A call that was let through in an older one changes
-//!   nothing when it ends.
+//! - **Admission is decided in `poll_ready`, before the inner service is polled.** So a refusal takes nothing from a
+//!   concurrency limit further in. If the circuit opens between `poll_ready` and `call`, the call is refused and the
+//!   inner service is replaced by a fresh clone, which releases what the old one had reserved. That is why the inner
+//!   service must be `Clone`.
+//! - **Epochs.** Each change of state starts a new epoch. A call that was admitted in an older epoch changes nothing when
+//!   it ends.
 //! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
-//!   dropped gives its permit back. When probes still hang after [`HalfOpen::max_wait`], the next caller finds
-//!   the circuit open again. Callers in excess are refused, or wait in a bounded queue
-//!   ([`Builder::half_open_queue`]) where the verdict wakes them; no timer polls.
-//! - **Slowness counts where it was the cause**: slow probes do not close the circuit.
-//! - **The slow-call limit can be learned** from healthy traffic, and an outage is not taken for that: see
-//!   [`Adaptive`].
-//! - **A panic is a failure. A cancelled call** is one when it had run longer than the slow-call limit (one
-//!   second where none is set); see [`Cancelled`]. A layer of this crate that gave it up for time makes it a time-out.
-//! - **A response ends with its body.** One that its reader drops midway is a cancelled call, and a failure where it
-//!   had stalled; see [streams](crate::outcome#streams).
-//! - **Nobody waits under the lock.** Subscribers are told of transitions after the new state is visible, in
-//!   order.
+//!   dropped releases its permit. If probes still run after [`HalfOpen::max_wait`], the next caller finds the circuit
+//!   open again. Other callers are refused, or wait in a bounded queue ([`Builder::half_open_queue`]) until the
+//!   decision wakes them; no timer polls.
+//! - **Slow probes do not close the circuit.**
+//! - **The slow-call limit can be learned** from healthy traffic; outages are not learned: see [`Adaptive`].
+//! - **A panic is a failure. A cancelled call** is one if it had run longer than the slow-call limit (one second if none is
+//!   set): see [`Cancelled`]. A call that a layer of this crate dropped for time is a time-out.
+//! - **A response ends with its body.** If its reader drops it midway, the call is cancelled. It is a failure if the stream
+//!   had stalled: see [streams](crate::outcome#streams).
+//! - **Subscribers are called outside the lock**, in order, after the new state is visible.
 //!
-//! Time passes only when somebody looks: an open circuit turns half-open with the first call after its wait. With a
-//! [health probe](Builder::health_probe) a check decides that instead, and no caller's request is spent on it.
+//! There is no timer: an open circuit becomes half-open with the first call after its wait. With a
+//! [health probe](Builder::health_probe) a check decides instead, and no caller's request is spent on it.
 //!
 //! # What an operator can do
-//! [`CircuitBreaker::named`] finds every breaker of the process by its name, for an admin page or a test.
+//! [`CircuitBreaker::named`] finds the breakers of the process by name, for an admin page or a test.
 //!
 //! | state | calls | window | left by |
 //! |---|---|---|---|
-//! | [`Closed`](CircuitState::Closed) | pass | counts | a trip wire |
-//! | [`Open`](CircuitState::Open) | refused | | the wait, or the health probe |
-//! | [`HalfOpen`](CircuitState::HalfOpen) | probes pass | the probes | their verdict |
+//! | [`Closed`](CircuitState::Closed) | pass | counts | a limit that is reached |
+//! | [`Open`](CircuitState::Open) | refused | | the end of the wait, or the health probe |
+//! | [`HalfOpen`](CircuitState::HalfOpen) | probes pass | counts the probes | their outcomes |
 //! | [`ForcedOpen`](CircuitState::ForcedOpen) | refused | | an operator |
-//! | [`Disabled`](CircuitState::Disabled) | pass | left alone | an operator |
-//! | [`MetricsOnly`](CircuitState::MetricsOnly) | pass | counts, and what would have opened it | an operator |
+//! | [`Disabled`](CircuitState::Disabled) | pass | unchanged | an operator |
+//! | [`MetricsOnly`](CircuitState::MetricsOnly) | pass | counts, also how often it would have opened | an operator |
 //!
-//! [`CircuitBreaker::reconfigure`] replaces the settings of every layer at once. To try settings on live
-//! traffic, begin with [`CircuitBreaker::metrics_only`] and look at [`Totals::would_open`].
+//! [`CircuitBreaker::reconfigure`] replaces the settings of all layers at once. To try settings on live traffic, start
+//! with [`CircuitBreaker::metrics_only`] and read [`Totals::would_open`].
 //!
 //! # Many of a kind
-//! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or whatever a request tells: see
+//! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or other key of a request: see
 //! [`keyed`].
 
 mod adaptive;

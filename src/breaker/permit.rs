@@ -1,4 +1,4 @@
-//! A call's place in a circuit, given back by `Drop` whatever happens to the call.
+//! The permit of a call, released on drop.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,41 +11,41 @@ use crate::clock::{self, Tick};
 use crate::error::Rejected;
 use crate::outcome::{FailureKind, Outcome, Settle, is_by_caller, is_for_time};
 
-/// The right to make one call. Dropped, it is given back: unused, or with what became of the call.
+/// The right to make one call. Its drop releases it, unused or with the outcome of the call.
 pub struct Permit {
     circuit: Arc<Circuit>,
     admission: Admission,
-    /// When the call began; without a slow-call limit, when it was first found unfinished; else 0.
+    /// The start of the call; without a slow-call limit its first pending poll, or 0.
     since: Tick,
     phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The call has not begun.
+    /// The call has not started.
     Reserved,
     /// The call waits for its next poll.
     Waiting,
-    /// Its code runs.
+    /// Its code is running.
     Running,
     /// Its outcome is known.
     Settled,
 }
 
 impl Permit {
-    /// A permit for a call that may come.
+    /// A permit for a call that may follow.
     pub(super) fn reserve(circuit: Arc<Circuit>, admission: Admission) -> Self {
         Self { circuit, admission, since: Tick::default(), phase: Phase::Reserved }
     }
 
-    /// A permit for a call that begins now, let in by a circuit that is still as it was.
+    /// A permit for a call that starts now, if the circuit has not changed since its admission.
     #[inline(always)]
     pub(super) fn running(circuit: Arc<Circuit>, admission: Admission) -> Self {
         let since = if admission.is_timed() { clock::now() } else { Tick::default() };
         Self { circuit, admission, since, phase: Phase::Running }
     }
 
-    /// A permit whose call begins now.
+    /// A permit for a call that starts now.
     #[inline(always)]
     pub(super) fn begin(circuit: Arc<Circuit>) -> Result<Self, Box<Rejected>> {
         match circuit.machine.pass() {
@@ -64,8 +64,8 @@ impl Permit {
         }
     }
 
-    /// The call begins: until [`Settle::in_user_code`] says otherwise its code runs. `None` when the circuit changed
-    /// since it gave the permit, which is then worth nothing.
+    /// Starts the call; its code runs until [`Settle::in_user_code`] says otherwise. `None` if the circuit has changed since
+    /// the permit was given, which makes it void.
     #[inline]
     pub(super) fn start(mut self) -> Option<Self> {
         if !self.circuit.machine.start(self.admission, clock::now) {

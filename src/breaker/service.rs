@@ -8,7 +8,7 @@ use super::future::ResponseFuture;
 use super::gate::Gate;
 use crate::outcome::{ByResult, Classify};
 
-/// A service behind a circuit; a refusal is an error that holds [`Rejected`](crate::Rejected).
+/// A service behind a circuit. The error of a refused call holds [`Rejected`](crate::Rejected).
 #[derive(Clone, Debug)]
 pub struct Breaker<S, C = ByResult> {
     gate: Gate<S>,
@@ -36,7 +36,7 @@ where
         self.gate.poll_ready(cx).map_err(Into::into)
     }
 
-    // Always, so that the future is made where it stays: what it holds is still in registers then.
+    // Inlined, so that the future is built in place.
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.gate.call(request) {

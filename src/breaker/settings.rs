@@ -1,4 +1,4 @@
-//! What can be set, and what is allowed.
+//! Settings and their allowed values.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::error::ConfigError;
 use crate::window::Window;
 
-/// The settings of a circuit breaker, as a file can hold them. Unknown keys are refused.
+/// The settings of a circuit breaker. They can be read from a file; unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -27,29 +27,29 @@ use crate::window::Window;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// Opens at this share of failures in the window: more than 0, at most 1. Default 0.5.
+    /// Share of failures in the window at which the circuit opens: more than 0, at most 1. Default 0.5.
     pub failure_rate: f64,
-    /// Opens at this many failures in a row, whatever the window holds: at least 1. Default: off.
+    /// Number of failures in a row at which the circuit opens, independent of the window: at least 1. Default: off.
     pub consecutive_failures: Option<u32>,
-    /// Opens at a share of slow calls. Default: off.
+    /// Share of slow calls at which the circuit opens. Default: off.
     pub slow_call: Option<SlowCall>,
     /// Learns the limit of `slow_call` from healthy traffic: `true`, or a table. Default: off.
     #[serde(deserialize_with = "adaptive::switch")]
     pub adaptive: Option<Adaptive>,
-    /// Which calls count. Default: the last 100.
+    /// The window of calls that count. Default: the last 100.
     pub window: Window,
-    /// The rates decide nothing before the window holds this many calls: at least 1, and in a count window at
-    /// most its size. Default 10.
+    /// Number of calls in the window from which on the rates decide: at least 1, and at most the size of a count window.
+    /// Default 10.
     pub minimum_calls: u32,
-    /// How long the circuit stays open: longer each time it opens again without having closed. Default: 5 s to
-    /// 5 min, doubling, with equal jitter.
+    /// How long the circuit stays open; longer each time it opens again without having closed. Default: 5 s to 5 min,
+    /// doubling, with equal jitter.
     pub open_for: Backoff,
-    /// How the circuit finds out whether it may close.
+    /// How a half-open circuit decides whether it closes.
     pub half_open: HalfOpen,
-    /// So many callers may wait for the verdict of a half-open circuit whose permits are all taken, for
+    /// Number of callers that may wait for the decision of a half-open circuit whose permits are taken, for
     /// [`HalfOpen::max_wait`] at most; the others are refused. At most 1,000,000. Default 0: all are refused.
     pub half_open_queue: u32,
-    /// What a cancelled call counts for.
+    /// How a cancelled call counts.
     pub cancelled: Cancelled,
 }
 
@@ -70,15 +70,15 @@ impl Default for BreakerSettings {
     }
 }
 
-/// When slowness opens the circuit.
+/// When slow calls open the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlowCall {
-    /// A call that takes longer is slow; more than zero. Over HTTP and gRPC a call ends with its body: streams that live
-    /// long by nature are best put behind a breaker of their own.
+    /// A call that takes longer is slow; more than zero. Over HTTP and gRPC a call ends with its body: put long-lived
+    /// streams behind a breaker of their own.
     #[serde(with = "crate::duration")]
     pub limit: Duration,
-    /// Opens at this share of slow calls: more than 0, at most 1.
+    /// Share of slow calls at which the circuit opens: more than 0, at most 1.
     pub rate: f64,
 }
 
@@ -86,9 +86,9 @@ pub struct SlowCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HalfOpen {
-    /// So many probes run at most, and so many outcomes decide; at least 1.
+    /// Maximum number of running probes, and number of outcomes that decide; at least 1.
     pub permits: u32,
-    /// When probes still hang after this time, the circuit opens again; more than zero.
+    /// If probes still run after this time, the circuit opens again; more than zero.
     #[serde(with = "crate::duration")]
     pub max_wait: Duration,
 }
@@ -100,26 +100,26 @@ impl Default for HalfOpen {
     }
 }
 
-/// What a call counts for whose caller gave up, before the head of the response or in its body.
+/// How a cancelled call counts, before the head of the response or in its body.
 ///
-/// Before the head the time counts that the call had run, and in the body the time that its reader had waited for the
-/// next frame: see [streams](crate::outcome#streams). A call that a layer of this crate gave up for time is a time-out,
-/// whatever this says.
+/// Before the head, the running time of the call is compared; in the body, the time for which its reader had waited for
+/// the next frame: see [streams](crate::outcome#streams). A call that a layer of this crate dropped for time is always a
+/// time-out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancelled {
-    /// A failure when it had run longer than the slow-call limit, or than one second where none is set; else
-    /// nothing. So a timeout further out does not hide that the service hangs.
+    /// A failure if it had run longer than the slow-call limit, or one second if none is set; otherwise ignored. So a
+    /// time-out further out does not hide that the service hangs.
     #[default]
     FailureWhenSlow,
-    /// A failure when it had run longer than this, else nothing.
+    /// A failure if it had run longer than this, otherwise ignored.
     FailureAfter(#[serde(with = "crate::duration")] Duration),
-    /// Nothing.
+    /// Always ignored.
     Ignored,
 }
 
 impl BreakerSettings {
-    /// A cancelled call that ran so long is a failure, where `limit` is the slow-call limit in force.
+    /// The time from which on a cancelled call is a failure; `limit` is the current slow-call limit.
     pub(crate) fn cancelled_after(&self, limit: Option<Duration>) -> Option<Duration> {
         match self.cancelled {
             Cancelled::FailureWhenSlow => {

@@ -1,4 +1,4 @@
-//! What a circuit looks like from outside.
+//! The state and counts of a circuit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +13,25 @@ words! {
     pub enum CircuitState {
         /// Calls pass and are counted.
         Closed = "closed",
-        /// Calls are refused until the wait is over.
+        /// Calls are refused until the end of the wait.
         Open = "open",
         /// A few probes pass and decide.
         HalfOpen = "half_open",
         /// Calls are refused until an operator changes it.
         ForcedOpen = "forced_open",
-        /// Calls pass; the window is left alone.
+        /// Calls pass; the window does not change.
         Disabled = "disabled",
-        /// Calls pass and are counted; what would have opened the circuit is counted too.
+        /// Calls pass and are counted, and so is how often the circuit would have opened.
         MetricsOnly = "metrics_only",
     }
-    /// The state as a metric attribute: one word in snake case.
+    /// The state as a metric attribute, in snake case.
     pub as_str;
     /// Every state.
     pub ALL;
 }
 
 impl CircuitState {
-    /// The inverse of `self as u64`; only codes that were made so come in.
+    /// The inverse of `self as u64`, for codes made by it.
     pub(crate) fn from_code(code: u64) -> Self {
         Self::ALL.get(code as usize).copied().unwrap_or(Self::Closed)
     }
@@ -45,30 +45,30 @@ pub struct BreakerSnapshot {
     pub name: Arc<str>,
     /// The state.
     pub state: CircuitState,
-    /// How long it has been so.
+    /// The time since it entered this state.
     #[serde(serialize_with = "crate::duration::serialize")]
     pub in_state_for: Duration,
-    /// Until a probe may pass, when the circuit is open.
+    /// The time until a probe may pass, if the circuit is open.
     #[serde(serialize_with = "crate::duration::option::serialize")]
     pub next_probe_in: Option<Duration>,
-    /// Calls in the window; of a half-open circuit, probes that ended.
+    /// Calls in the window; for a half-open circuit, ended probes.
     pub calls: u64,
-    /// Failures among them.
+    /// Failures in the window.
     pub failures: u64,
-    /// Slow ones among them.
+    /// Slow calls in the window.
     pub slow_calls: u64,
     /// Failures since the last success.
     pub consecutive_failures: u64,
-    /// Probes that run.
+    /// Running probes.
     pub probes_in_flight: u32,
-    /// Callers that wait for the verdict of a half-open circuit.
+    /// Callers that wait for the decision of a half-open circuit.
     pub waiting: u32,
-    /// A call that takes longer is slow, if slowness counts at all.
+    /// A call that takes longer is slow; `None` if slow calls do not count.
     #[serde(serialize_with = "crate::duration::option::serialize")]
     pub slow_call_limit: Option<Duration>,
-    /// All calls let through since the breaker was made, by how they ended.
+    /// All admitted calls since the breaker was made, by outcome.
     pub totals: Totals,
-    /// Changes of state since the breaker was made.
+    /// Number of changes of state since the breaker was made.
     pub transitions: u64,
 }
 
@@ -91,23 +91,23 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Calls since the breaker was made, by how they ended.
+/// Calls since the breaker was made, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Went well.
+    /// Successes.
     pub successes: u64,
-    /// Said nothing about the service.
+    /// Ignored calls.
     pub ignored: u64,
-    /// Failed, by [`FailureKind::index`](crate::FailureKind::index).
+    /// Failures, by [`FailureKind::index`](crate::FailureKind::index).
     pub failures: [u64; 6],
-    /// Took longer than the slow-call limit, whether they failed or not; those that were ignored are not among them.
+    /// Calls that took longer than the slow-call limit, failed or not; without ignored ones.
     pub slow: u64,
-    /// Were refused by the circuit.
+    /// Calls that the circuit refused.
     pub rejected: u64,
-    /// Times that a metrics-only circuit would have opened.
+    /// How often a metrics-only circuit would have opened.
     pub would_open: u64,
-    /// Calls that would have opened the circuit, had not as many others been open as may be
-    /// ([`KeyedSettings::max_ejected`](super::KeyedSettings::max_ejected)).
+    /// Calls that would have opened the circuit, if [`KeyedSettings::max_ejected`](super::KeyedSettings::max_ejected) had
+    /// allowed it.
     pub kept_closed: u64,
 }

@@ -1,17 +1,17 @@
-//! What a circuit counts for as long as it lives, as metrics tell it.
+//! The totals of a circuit, and their metrics.
 
 use super::snapshot::{CircuitState, Totals};
 use crate::error::RejectReason;
 use crate::outcome::FailureKind;
 use crate::signal::{self, Emit};
 
-/// Counts that only grow, of one circuit or of many.
+/// Totals that only grow, of one circuit or of several.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) totals: Totals,
-    /// Changes of state, by the state they led to.
+    /// Changes of state, by the new state.
     pub(super) entered: [u64; CircuitState::ALL.len()],
-    /// Calls that were refused, by [`RejectReason`].
+    /// Refused calls, by [`RejectReason`].
     pub(super) refused: [u64; 3],
 }
 
@@ -22,7 +22,7 @@ impl Tally {
         add_each(&mut self.refused, &other.refused);
     }
 
-    /// Tells all of it as the metrics of `breaker`.
+    /// Emits the metrics of `breaker`.
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
     pub(super) fn emit(&self, breaker: &str, emit: &mut Emit<'_>) {
         let Self { totals, entered, refused } = self;

@@ -1,4 +1,4 @@
-//! Changes of state, told in order.
+//! Changes of state, and their subscribers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,39 +18,39 @@ use super::snapshot::CircuitState;
 pub struct Transition {
     /// The breaker's name.
     pub breaker: Arc<str>,
-    /// The state it left.
+    /// The old state.
     pub from: CircuitState,
-    /// The state it is in since.
+    /// The new state.
     pub to: CircuitState,
-    /// Why.
+    /// The reason.
     pub cause: Cause,
-    /// The number of the epoch that began; grows with each transition.
+    /// The number of the new epoch; it grows with each transition.
     pub epoch: u64,
-    /// When, by the wall clock.
+    /// The time, by the wall clock.
     pub at: SystemTime,
 }
 
-/// Why a circuit changed its state.
+/// The reason of a change of state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The share of failures in the window, which reached its limit.
+    /// The share of failures in the window reached its limit.
     FailureRate(f64),
-    /// The share of slow calls in the window, which reached its limit.
+    /// The share of slow calls in the window reached its limit.
     SlowCallRate(f64),
-    /// Failures in a row, which reached their limit.
+    /// The failures in a row reached their limit.
     ConsecutiveFailures(u64),
-    /// The wait of the open circuit is over.
+    /// The wait of the open circuit ended.
     WaitOver,
     /// The health probe of the open circuit succeeded.
     HealthProbe,
-    /// The probes went well.
+    /// The probes succeeded.
     ProbesSucceeded,
     /// The probes failed, or were slow.
     ProbesFailed,
-    /// Probes still hung after the longest wait.
+    /// Probes were still running after the maximum wait.
     ProbesHung,
-    /// Somebody asked for it.
+    /// An operator or the program changed it.
     Operator,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Cause {
             Self::ProbesSucceeded => f.write_str("the probes went well"),
             Self::ProbesFailed => f.write_str("the probes failed"),
             Self::ProbesHung => f.write_str("the probes hang"),
-            Self::Operator => f.write_str("somebody asked for it"),
+            Self::Operator => f.write_str("changed by hand"),
         }
     }
 }
@@ -94,24 +94,24 @@ impl Transition {
     }
 }
 
-/// So many transitions wait for a subscriber that does not read; more are missed, and counted.
+/// Transitions that wait for a slow subscriber; more are missed and counted.
 const BACKLOG: usize = 1_024;
 
 /// The transitions of one breaker since [`CircuitBreaker::subscribe`](crate::CircuitBreaker::subscribe), in order.
 ///
-/// Ends when the last handle and the last service of the breaker are gone.
+/// The stream ends when the last handle and service of the breaker are dropped.
 #[derive(Debug)]
 pub struct Transitions {
     receiver: mpsc::Receiver<Transition>,
 }
 
 impl Transitions {
-    /// The next transition; `None` when there can be no more.
+    /// Waits for the next transition; `None` after the last.
     pub async fn recv(&mut self) -> Option<Transition> {
         self.receiver.recv().await
     }
 
-    /// The next transition if there is one already.
+    /// Returns the next transition if there is one already.
     pub fn try_recv(&mut self) -> Option<Transition> {
         self.receiver.try_recv().ok()
     }
@@ -125,7 +125,7 @@ impl Stream for Transitions {
     }
 }
 
-/// Those who want to know.
+/// The subscribers.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers(ArcSwapOption<Vec<mpsc::Sender<Transition>>>);
 
@@ -141,7 +141,7 @@ impl Subscribers {
         Transitions { receiver }
     }
 
-    /// Tells everybody. Wakes tasks, so no lock may be held.
+    /// Notifies all subscribers. It wakes tasks, so no lock may be held.
     pub(crate) fn tell(&self, transition: &Transition) {
         for sender in self.0.load().iter().flat_map(|senders| senders.iter()) {
             if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(transition.clone()) {

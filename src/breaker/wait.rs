@@ -1,4 +1,4 @@
-//! Waiting to be let in: woken by what happens to the circuit, not by a timer that looks again and again.
+//! Waiting for admission: woken by changes of the circuit, without polling by a timer.
 
 use std::fmt;
 use std::future::Future;
@@ -16,29 +16,29 @@ use super::machine::{Admission, Refusal};
 use crate::clock::{self, Tick};
 use crate::error::RejectReason;
 
-/// How long a caller waits to be let in.
+/// How long a caller waits for admission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// For the verdict of a half-open circuit, in its queue; an open circuit refuses at once.
+    /// For the decision of a half-open circuit, in its queue. An open circuit refuses at once.
     #[default]
     Verdict,
-    /// Until it is let in.
+    /// Until it is admitted.
     Endless,
 }
 
-/// A caller that waits.
+/// A waiting caller.
 pub(super) struct Wait {
     circuit: Arc<Circuit>,
-    /// Registered before the circuit is asked, so that nothing that happens in between is missed.
+    /// Registered before the circuit is asked, so that no change in between is missed.
     woken: Pin<Box<OwnedNotified>>,
-    /// When the circuit may decide otherwise without being told to: nobody keeps its time but those who ask.
+    /// The time at which the circuit may decide otherwise without a notification. Waiting callers keep this timer.
     timer: Pin<Box<Sleep>>,
-    /// The end of patience, of those who stand in the queue.
+    /// The end of the maximum wait in the queue.
     until: Option<Tick>,
 }
 
 impl Wait {
-    /// A place in the queue, if there is one. Nobody waits outside a runtime, where there is no timer.
+    /// Returns a place in the queue, if there is room. Outside a runtime there is no timer, so no caller waits.
     fn join(circuit: &Arc<Circuit>, patience: Patience) -> Option<Self> {
         Handle::try_current().ok()?;
         let until = match patience {
@@ -64,7 +64,7 @@ fn listen(circuit: &Circuit) -> Pin<Box<OwnedNotified>> {
     woken
 }
 
-/// Lets a call in, now or when it was its turn; `wait` is its place, kept between polls.
+/// Admits a call, at once or when it is its turn. `wait` is its place, kept between polls.
 pub(super) fn poll_admit(
     circuit: &Arc<Circuit>,
     patience: Patience,
@@ -98,8 +98,8 @@ pub(super) fn poll_admit(
             continue;
         }
         let patient = waiting.until.map(|until| until.since(now));
-        // The end of an open circuit's wait, or of that for probes that hang; found out by whoever asks then. There
-        // is none while a health probe is asked, or until an operator comes: they tell.
+        // The end of an open circuit's wait, or of the wait for hanging probes; the caller that asks then finds it. None
+        // while a health probe or an operator decides: both notify.
         let changing = refusal.retry_after.filter(|left| !left.is_zero());
         let Some(left) = patient.into_iter().chain(changing).min() else { return Poll::Pending };
         let at = tokio::time::Instant::now() + left;

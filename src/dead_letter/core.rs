@@ -8,6 +8,7 @@ use super::redact::LetterRedactor;
 use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
+use super::unsendable::Unsendable;
 use crate::signal::{self, Identity};
 use crate::store::{Limits, Put, Store};
 use crate::sync::Mutex;
@@ -74,6 +75,23 @@ impl Core {
             counts.parking += 1;
             counts.parking <= PARKING
         })
+    }
+
+    /// Counts a parked letter that cannot be sent.
+    pub(super) fn count_unsendable(&self, why: Unsendable) {
+        let count = self.count(|counts| {
+            let count = counts.unsendable.get_mut(why as usize)?;
+            *count += 1;
+            Some(*count)
+        });
+        // The others are as the settings ask.
+        if why == Unsendable::EvidenceOnly && count.is_some_and(u64::is_power_of_two) {
+            tracing::warn!(
+                queue = &*self.name,
+                letters = count,
+                "dead letters are evidence only: JSON does not hold their requests, and they cannot be sent again"
+            );
+        }
     }
 
     /// Counts that a letter on its way takes `now` bytes in place of `before`; `false`, and nothing counted, when that is

@@ -6,6 +6,7 @@ use super::core::Core;
 use super::failure::{Ended, Failure};
 use super::letter::{Attempt, Letter, Payload, Redaction};
 use super::lineage;
+use super::unsendable::Unsendable;
 use crate::attempts::Tried;
 use crate::cut::shorten;
 use crate::moment;
@@ -25,6 +26,8 @@ pub(super) struct Draft {
     origin: Option<LetterId>,
     /// The id that was told to others already.
     id: Option<LetterId>,
+    /// Whether the request cannot be made again from what is kept of it.
+    evidence: bool,
 }
 
 impl Draft {
@@ -36,7 +39,14 @@ impl Draft {
             correlation: current_correlation().map(|id| ("correlation_id".to_owned(), id)),
             origin: lineage::current(),
             id: None,
+            evidence: false,
         }
+    }
+
+    /// What is kept of the request is for people only.
+    pub(super) fn evidence(mut self, yes: bool) -> Self {
+        self.evidence = yes;
+        self
     }
 
     /// The id that the letter will have.
@@ -101,7 +111,15 @@ impl Core {
 
     /// The letter that is stored: complete, and without secrets.
     pub(super) fn letter(&self, draft: Draft, mut payload: Payload) -> Letter {
-        let Draft { ended: Ended { mut failure, took, record }, at, trace, correlation, origin, id } = draft;
+        let Draft {
+            ended: Ended { mut failure, took, record },
+            at,
+            trace,
+            correlation,
+            origin,
+            id,
+            evidence,
+        } = draft;
         let mut redacted = Vec::new();
         match &mut payload {
             Payload::Value(value) => {
@@ -109,13 +127,14 @@ impl Core {
                 self.redactor.value(value, &mut found);
                 redacted.extend(found.into_iter().map(Redaction::Field));
             }
-            Payload::Http(request) => request.redact(&self.redactor, &mut redacted),
+            Payload::Http(request) => request.redact(&self.name, &self.redactor, &mut redacted),
+            Payload::Unreadable(_) => {}
         }
         self.clean(&mut failure);
         let (tried, tries) = Ended::attempts(record, &failure, at, took);
         let (trace_id, span_id) = trace.map(|trace| (trace.trace_id, trace.span_id)).unzip();
         let Identity { service, version, instance } = self.identity();
-        Letter {
+        let mut letter = Letter {
             id: id.unwrap_or_else(LetterId::new),
             queue: self.name.to_string(),
             component: self.component.to_string(),
@@ -132,6 +151,7 @@ impl Core {
             due: self.redrives.schedule.due_first(at),
             expires: self.settings.expire_after.map(|time| moment::later(at, time)),
             set_aside: false,
+            unsendable: evidence.then_some(Unsendable::EvidenceOnly),
             trace_id,
             span_id,
             correlation_id: correlation.map(|(name, id)| self.redactor.named(&name, &id)),
@@ -141,6 +161,8 @@ impl Core {
             origin,
             redacted,
             payload,
-        }
+        };
+        letter.unsendable = letter.flaw();
+        letter
     }
 }

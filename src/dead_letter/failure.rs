@@ -1,8 +1,6 @@
 //! How a call failed.
 
-use std::any::Any;
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use super::shape::shape;
@@ -11,7 +9,7 @@ use crate::cut::shorten;
 #[cfg(feature = "http")]
 use crate::outcome::kind_of;
 use crate::outcome::{Classify, FailureKind};
-use crate::panics;
+use crate::panics::{Panic, catch};
 use crate::store::Fingerprint;
 
 /// How a call failed, in words.
@@ -47,8 +45,8 @@ impl Failure {
     }
 
     /// From what a panic carried.
-    pub(super) fn of_panic(payload: &(dyn Any + Send)) -> Self {
-        Self::new(FailureKind::Panic, "panic", panics::said(payload).unwrap_or("the service panicked"))
+    pub(super) fn of_panic(panic: &Panic) -> Self {
+        Self::new(FailureKind::Panic, "panic", panic.said().unwrap_or("the service panicked"))
     }
 
     /// From a response that a classifier took for a failure.
@@ -77,8 +75,7 @@ impl Failure {
 /// What `classifier` says of an error. It is asked for the causes of that, which is code of others: where that
 /// panics, the caller gets its error nevertheless.
 pub(super) fn classified<T, E, C: Classify<T, E>>(classifier: &C, error: &E) -> Option<FailureKind> {
-    catch_unwind(AssertUnwindSafe(|| classifier.classify(Err(error)).failure()))
-        .unwrap_or(Some(FailureKind::Error))
+    catch(|| classifier.classify(Err(error)).failure()).unwrap_or(Some(FailureKind::Error))
 }
 
 /// A call that has failed.

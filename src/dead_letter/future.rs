@@ -2,10 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::thread;
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -15,6 +13,7 @@ use super::park::Parking;
 use crate::attempts::Record;
 use crate::clock::{self, Tick};
 use crate::outcome::by_caller;
+use crate::panics::{Panic, catch};
 
 /// What knows whether a call waits for its caller to go on with the request.
 #[doc(hidden)]
@@ -45,7 +44,7 @@ pub trait Examine<R, T>: Sized {
 }
 
 /// How a call ended: with a result, or with a panic.
-type End<T> = thread::Result<T>;
+type End<T> = Result<T, Panic>;
 
 /// What the caller waits for.
 #[doc(hidden)]
@@ -88,7 +87,7 @@ impl<F, J: Awaits, T> DeadLetterFuture<F, J, T> {
     /// Where `call` panics before it gives a future, the caller gets the panic once the request is parked.
     #[inline]
     pub(super) fn begin(job: Option<J>, began: Tick, call: impl FnOnce() -> F) -> Self {
-        let (call, end) = match catch_unwind(AssertUnwindSafe(call)) {
+        let (call, end) = match catch(call) {
             Ok(call) => (Some(call), None),
             Err(panic) => (None, Some(Err(panic))),
         };
@@ -110,7 +109,7 @@ where
             return self.wait(cx);
         };
         // A panic goes on its way below, once the request is parked.
-        let poll = || catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+        let poll = || catch(|| call.poll(cx));
         // The attempts of a letter on its way are told to whoever sends it.
         let polled = if this.job.is_some() { this.record.during(poll) } else { poll() };
         let end = match polled {
@@ -164,7 +163,7 @@ where
         if let Some(Err(panic)) = this.end
             && let Some(job) = this.job.take()
         {
-            let ended = ended(Failure::of_panic(panic.as_ref()), this.record, *this.began);
+            let ended = ended(Failure::of_panic(panic), this.record, *this.began);
             *this.parking = job.park(ended);
         }
         if let Some(parking) = this.parking {
@@ -173,7 +172,7 @@ where
         }
         match this.end.take() {
             Some(Ok(output)) => Poll::Ready(output),
-            Some(Err(panic)) => resume_unwind(panic),
+            Some(Err(panic)) => panic.resume(),
             // Polled again after its end, which no future promises anything about.
             None => Poll::Pending,
         }

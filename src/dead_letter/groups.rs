@@ -25,9 +25,9 @@ pub struct LetterGroup {
 }
 
 impl LetterGroup {
-    fn new(group: Group) -> Result<Self, StoreError> {
+    fn new(group: Group) -> Self {
         let Group { fingerprint, letters, first_seen, last_seen, example } = group;
-        Ok(Self { fingerprint, letters, first_seen, last_seen, example: Letter::from_entry(example)? })
+        Self { fingerprint, letters, first_seen, last_seen, example: Letter::from_entry(example) }
     }
 
     /// The component that failed.
@@ -59,8 +59,11 @@ impl DeadLetterQueue {
     /// The letters that `filter` lets through by what caused them, the largest group first; its limit is the most
     /// groups.
     ///
+    /// Those that need a person: `Filter::all().set_aside(true)`. [`Letter::unsendable`] of the example says why, where it
+    /// is not for failing too often.
+    ///
     /// # Errors
-    /// When the store fails, or holds an example that cannot be read; the message names it.
+    /// When the store fails.
     ///
     /// # Example
     /// ```
@@ -88,7 +91,7 @@ impl DeadLetterQueue {
     pub async fn groups(&self, filter: Filter) -> Result<Vec<LetterGroup>, StoreError> {
         let core = self.core();
         let groups = core.ask(Operation::Groups, |store| store.groups(&core.name, &filter)).await?;
-        groups.into_iter().map(LetterGroup::new).collect()
+        Ok(groups.into_iter().map(LetterGroup::new).collect())
     }
 
     /// How often requests failed for good within `last`, by cause, the most frequent first: those that were parked,

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::core::Core;
 use super::failure::{Ended, Failure};
+use super::unsendable::{RawLetter, Unsendable};
 use crate::attempts::{Record, keep};
 use crate::moment;
 use crate::outcome::FailureKind;
-use crate::store::{Entry, Fingerprint, LetterId, StoreError};
+use crate::store::{Entry, Fingerprint, LetterId};
 
 /// A request that failed for good, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,9 +54,14 @@ pub struct Letter {
     /// When it is of no use any more and is removed; never if it is none.
     #[serde(with = "moment::as_micros::option", default)]
     pub expires: Option<SystemTime>,
-    /// Whether it failed so often that it is left alone until somebody asks for it.
+    /// Whether it needs a person: redrives leave it alone until somebody asks for it, since it failed too often or cannot
+    /// be sent.
     #[serde(default)]
     pub set_aside: bool,
+    /// Why it cannot be sent as it was, as far as that is known without the service: whether the service takes requests
+    /// of its type is known once [`AutoRedrive`](super::AutoRedrive) has tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsendable: Option<Unsendable>,
     /// The trace it belongs to, in hexadecimal.
     pub trace_id: Option<String>,
     /// The span in which it failed, in hexadecimal.
@@ -120,6 +126,8 @@ pub enum Payload {
     Value(Value),
     /// An HTTP request.
     Http(HttpRequest),
+    /// What the store holds of a letter that cannot be read.
+    Unreadable(RawLetter),
 }
 
 /// An HTTP request at rest.
@@ -144,7 +152,7 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
 }
 
-/// The value of a header.
+/// The value of a header, or other bytes that are text most of the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HeaderText {
@@ -194,6 +202,7 @@ impl Payload {
                 request.body.len() + request.uri.len() + headers.sum::<usize>() > most
             }
             Self::Value(value) => left_of(most, value).is_none(),
+            Self::Unreadable(raw) => raw.size() > most as u64,
         }
     }
 }
@@ -223,10 +232,28 @@ impl HeaderText {
 
 impl From<&[u8]> for HeaderText {
     fn from(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Bytes(bytes.to_vec()),
+        bytes.to_vec().into()
+    }
+}
+
+impl From<Vec<u8>> for HeaderText {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+}
+
+impl From<HeaderText> for Vec<u8> {
+    fn from(text: HeaderText) -> Self {
+        match text {
+            HeaderText::Text(text) => text.into_bytes(),
+            HeaderText::Bytes(bytes) => bytes,
         }
+    }
+}
+
+impl Default for HeaderText {
+    fn default() -> Self {
+        Self::Text(String::new())
     }
 }
 
@@ -236,15 +263,7 @@ impl Letter {
     /// One that is not would do something else than was meant, so a redrive leaves it alone.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let redacted = self.redacted.iter().any(|redaction| !matches!(redaction, Redaction::Header(_)));
-        !redacted && self.body_state() == BodyState::Complete
-    }
-
-    fn body_state(&self) -> BodyState {
-        match &self.payload {
-            Payload::Value(_) => BodyState::Complete,
-            Payload::Http(request) => request.body_state,
-        }
+        self.flaw().is_none()
     }
 
     /// Takes in that a redrive failed.
@@ -262,15 +281,24 @@ impl Letter {
         self.error_type = failure.error_type;
         self.message = failure.message;
         self.causes = failure.causes;
+        // It could be sent.
+        self.unsendable = None;
     }
 
     pub(super) fn into_entry(mut self) -> Result<Entry, serde_json::Error> {
-        let body = match &mut self.payload {
-            Payload::Http(request) => std::mem::take(&mut request.body),
-            Payload::Value(_) => Vec::new(),
+        let (head, body) = match &mut self.payload {
+            // Bytes stay as they are: another version may be able to read them.
+            Payload::Unreadable(raw) => {
+                (Some(std::mem::take(&mut raw.head).into()), std::mem::take(&mut raw.body).into())
+            }
+            Payload::Http(request) => (None, std::mem::take(&mut request.body)),
+            Payload::Value(_) => (None, Vec::new()),
         };
         Ok(Entry {
-            head: serde_json::to_vec(&self)?,
+            head: match head {
+                Some(head) => head,
+                None => serde_json::to_vec(&self)?,
+            },
             body,
             id: self.id,
             queue: self.queue.into(),
@@ -283,20 +311,5 @@ impl Letter {
             expires: self.expires,
             set_aside: self.set_aside,
         })
-    }
-
-    pub(super) fn from_entry(entry: Entry) -> Result<Self, StoreError> {
-        let mut letter: Self = serde_json::from_slice(&entry.head).map_err(|error| {
-            StoreError::other(format!(
-                "letter {} of queue `{}` cannot be read: {error}",
-                entry.id, entry.queue
-            ))
-        })?;
-        if let Payload::Http(request) = &mut letter.payload {
-            request.body = entry.body;
-        }
-        // The store has them by a clock that was not set since.
-        (letter.due, letter.expires) = (entry.due, entry.expires);
-        Ok(letter)
     }
 }

@@ -44,6 +44,11 @@
 //!   error of `poll_ready`: no request was handed over.
 //! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded. Any number of
 //!   redrives may run at once, in any number of processes: no letter is sent by two of them.
+//! - **A letter goes out as it came, or not at all.** Where JSON does not hold a request, its letter is evidence only: see
+//!   [`DeadLetterQueue::layer`].
+//! - **A bad letter hides no other.** One that cannot be read is shown as [`Payload::Unreadable`], and purged like all
+//!   others.
+//! - **What cannot be sent waits for a person**: [`AutoRedrive`] sets it aside; see [`Unsendable`].
 //! - **Secrets are removed before anything is stored**: see [`Builder::redact`]. A body that cannot be searched for
 //!   them is not stored: see [`Builder::opaque_bodies`].
 //!
@@ -68,6 +73,7 @@ mod asking;
 mod core;
 mod draft;
 mod failure;
+mod faithful;
 mod future;
 mod groups;
 mod housekeeping;
@@ -87,6 +93,7 @@ mod settings;
 mod shape;
 mod signed;
 mod snapshot;
+mod unsendable;
 
 pub use crate::store::{
     Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
@@ -118,3 +125,4 @@ pub use redrive::{Judge, PlainRequest, Verdict};
 pub use service::DeadLetter;
 pub use settings::{Builder, DeadLetterSettings};
 pub use snapshot::{DropReason, QueueSnapshot};
+pub use unsendable::{RawLetter, Unsendable};

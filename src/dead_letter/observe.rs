@@ -1,15 +1,16 @@
 //! What a queue tells whoever asks how it stands.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use super::core::Core;
 use super::snapshot::{DropReason, QueueSnapshot};
+use super::unsendable::Unsendable;
 use crate::moment;
+use crate::panics::catch;
 use crate::signal::{
-    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_OLDEST, LETTERS_PARKED,
-    LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH, LETTERS_SPILLED,
-    Sign, Source,
+    Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_LOST, LETTERS_OLDEST,
+    LETTERS_PARKED, LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH,
+    LETTERS_SPILLED, LETTERS_STORE_REPAIRS, LETTERS_UNSENDABLE, Sign, Source,
 };
 use crate::store::{Depth, SpillReason};
 
@@ -23,17 +24,19 @@ impl Core {
         snapshot.bytes = depth.bytes;
         snapshot.spilled = depth.spilled;
         snapshot.file_size = depth.file_size;
+        snapshot.lost = depth.lost;
+        snapshot.store_repairs = depth.repairs;
         snapshot
     }
 
     /// The store may be anyone's, and whoever collects metrics must live.
     fn depth(&self) -> Depth {
-        catch_unwind(AssertUnwindSafe(|| self.store.depth(&self.name))).unwrap_or_default()
+        catch(|| self.store.depth(&self.name)).unwrap_or_default()
     }
 
     /// Tells the store of the queue, whatever it makes of it.
     pub(super) fn attach(&self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.store.attach(&self.name, self.limits())));
+        let _ = catch(|| self.store.attach(&self.name, self.limits()));
     }
 }
 
@@ -58,7 +61,17 @@ impl Source for Core {
         emit(&LETTERS_PURGED, snapshot.purged as f64, &[queue]);
         emit(&LETTERS_REDRIVEN, snapshot.redriven as f64, &[queue, ("outcome", "success")]);
         emit(&LETTERS_REDRIVEN, snapshot.redrive_failures as f64, &[queue, ("outcome", "failure")]);
-        emit(&LETTERS_SET_ASIDE, snapshot.set_aside as f64, &[queue]);
+        let unsendable = snapshot.set_aside_unsendable;
+        let too_often = snapshot.set_aside.saturating_sub(unsendable);
+        emit(&LETTERS_SET_ASIDE, too_often as f64, &[queue, ("reason", "failures")]);
+        emit(&LETTERS_SET_ASIDE, unsendable as f64, &[queue, ("reason", "unsendable")]);
+        // Of the other reasons nothing is known before a redrive.
+        for reason in [Unsendable::EvidenceOnly, Unsendable::Redacted, Unsendable::Body] {
+            let letters = snapshot.unsendable(reason) as f64;
+            emit(&LETTERS_UNSENDABLE, letters, &[queue, ("reason", reason.as_str())]);
+        }
+        emit(&LETTERS_LOST, snapshot.lost as f64, &[queue]);
+        emit(&LETTERS_STORE_REPAIRS, snapshot.store_repairs as f64, &[queue]);
         for reason in DropReason::ALL {
             emit(&LETTERS_DROPPED, snapshot.dropped(reason) as f64, &[queue, ("reason", reason.as_str())]);
         }

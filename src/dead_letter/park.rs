@@ -5,7 +5,6 @@
 
 use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{Sleep, sleep};
@@ -21,11 +20,14 @@ use tokio::time::{Sleep, sleep};
 use super::asking::Operation;
 use super::core::{Core, PARKING};
 use super::draft::Draft;
-use super::letter::Payload;
+use super::faithful::{self, Written};
+use super::letter::{Letter, Payload};
 use super::snapshot::DropReason;
+use super::unsendable::Unsendable;
 use crate::outcome::for_time;
+use crate::panics::{Panic, catch};
 use crate::store::error::Kind;
-use crate::store::{Put, StoreError};
+use crate::store::{Entry, Put, StoreError};
 
 /// How long a store may take before its letter is given up.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -63,7 +65,7 @@ impl Parking {
         // It may need the runtime's clock, wherever its caller is polled.
         let runtime = waiting.runtime.enter();
         // A panic has dropped the ticket, which has counted it; the result that the caller is owed goes on.
-        let delivered = catch_unwind(AssertUnwindSafe(|| waiting.delivery.as_mut().poll(cx)));
+        let delivered = catch(|| waiting.delivery.as_mut().poll(cx));
         if matches!(delivered, Ok(Poll::Pending)) {
             if waiting.limit.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -148,15 +150,16 @@ impl Drop for Ticket {
 
 impl Core {
     /// Parks a plain request.
-    pub(super) fn park_value<Req: Serialize>(self: &Arc<Self>, request: &Req, draft: Draft) -> Parking {
-        // Code of the user, and its panic must not replace the result that the caller is owed.
-        let written = catch_unwind(AssertUnwindSafe(|| serde_json::to_value(request)));
-        let value: Result<Value, String> = match written {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("its Serialize panicked".to_owned()),
-        };
-        self.park(draft, 0, std::future::ready(value.map(Payload::Value)))
+    pub(super) fn park_value<Req>(self: &Arc<Self>, request: &Req, draft: Draft) -> Parking
+    where
+        Req: Serialize + DeserializeOwned,
+    {
+        match faithful::write(request) {
+            Ok(Written { value, faithful }) => {
+                self.park(draft.evidence(!faithful), 0, std::future::ready(Ok(Payload::Value(value))))
+            }
+            Err(error) => self.park(draft, 0, std::future::ready(Err(error))),
+        }
     }
 
     /// Parks the request that `payload` brings, and which holds `bytes` until then.
@@ -195,17 +198,19 @@ async fn deliver(
     let written = match payload.await {
         Ok(payload) if payload.is_larger_than(AT_ONCE) => {
             let core = Arc::clone(&core);
-            match spawn_blocking(move || core.letter(draft, payload).into_entry()).await {
-                Ok(written) => written.map_err(|error| error.to_string()),
-                Err(error) if error.is_panic() => Err("the search for secrets panicked".to_owned()),
-                // The runtime ends.
-                Err(_) => return,
+            match spawn_blocking(move || entry(core.letter(draft, payload))).await {
+                Ok(written) => written,
+                Err(broken) => match Panic::of_task(broken) {
+                    Some(_) => Err("the search for secrets panicked".to_owned()),
+                    // The runtime ends.
+                    None => return,
+                },
             }
         }
-        Ok(payload) => core.letter(draft, payload).into_entry().map_err(|error| error.to_string()),
+        Ok(payload) => entry(core.letter(draft, payload)),
         Err(error) => Err(error),
     };
-    let entry = match written {
+    let (entry, unsendable) = match written {
         Ok(entry) => entry,
         Err(error) => {
             return ticket.settle(
@@ -231,6 +236,9 @@ async fn deliver(
         Ok(Ok(put)) => {
             core.redrives.schedule.note(due);
             ticket.settle(Ok(put), &"");
+            if let Some(why) = unsendable {
+                core.count_unsendable(why);
+            }
         }
         Ok(Err(error)) => ticket.settle(Err(reason(&error)), &error),
         Err(GivenUp) => {
@@ -238,6 +246,12 @@ async fn deliver(
             ticket.settle(Err(DropReason::Timeout), &"the store did not answer");
         }
     }
+}
+
+/// A letter as the store gets it, and why it cannot be sent, if that is known.
+fn entry(letter: Letter) -> Result<(Entry, Option<Unsendable>), String> {
+    let unsendable = letter.unsendable;
+    letter.into_entry().map(|entry| (entry, unsendable)).map_err(|error| error.to_string())
 }
 
 /// The store did not answer.

@@ -123,6 +123,13 @@ impl DeadLetterQueue {
     /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::outcome::ByResult).
     ///
     /// It belongs outside of retry, so that it sees only final failures.
+    ///
+    /// A request is kept as JSON. When it is parked it is read back, as a redrive will do it, and has to say to serde
+    /// what it said before. Where it does not, its letter is [`Unsendable::EvidenceOnly`](super::Unsendable): it tells
+    /// what happened, and is not sent. That concerns infinite numbers and NaN, `Some(None)` and `Some(())`, numbers
+    /// beyond 64 bits, keys that are neither text, numbers, `bool` nor variants, maps with keys of numbers that are
+    /// flattened, more than 120 levels of arrays and objects, and types that read something else than they write. The
+    /// order of elements in a sequence or a map may differ, as that of a `HashSet` does.
     #[must_use]
     pub fn layer(&self) -> DeadLetterLayer {
         DeadLetterLayer::new(Arc::clone(&self.core))
@@ -162,20 +169,22 @@ impl DeadLetterQueue {
     /// The letters that `filter` lets through, oldest first. There may be many: see [`Filter::limit`] and
     /// [`Filter::after`].
     ///
+    /// One that cannot be read is among them, with a [`Payload::Unreadable`](super::Payload::Unreadable).
+    ///
     /// # Errors
-    /// When the store fails, or holds a letter that cannot be read; the message names it.
+    /// When the store fails.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Letter>, StoreError> {
         let entries = self.core.ask(Operation::List, |store| store.list(&self.core.name, &filter)).await?;
-        entries.into_iter().map(Letter::from_entry).collect()
+        Ok(entries.into_iter().map(Letter::from_entry).collect())
     }
 
     /// The letter `id`, if it still waits.
     ///
     /// # Errors
-    /// When the store fails, or the letter cannot be read.
+    /// When the store fails.
     pub async fn get(&self, id: LetterId) -> Result<Option<Letter>, StoreError> {
         let entry = self.core.ask(Operation::Get, |store| store.get(&self.core.name, id)).await?;
-        entry.map(Letter::from_entry).transpose()
+        Ok(entry.map(Letter::from_entry))
     }
 
     /// Removes the letters that `filter` lets through, and leaves a record in the name of this program and its

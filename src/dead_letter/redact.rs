@@ -1,10 +1,14 @@
 //! Secrets, removed before anything is stored.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
 use super::letter::{BodyState, HeaderText, HttpRequest, Redaction};
 use super::settings::DeadLetterSettings;
 use super::signed;
+use crate::cut::cut;
 use crate::error::ConfigError;
 use crate::redact::{Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is_name_of, is_value_of};
 
@@ -18,6 +22,8 @@ pub(super) struct LetterRedactor {
     asked: Redactor,
     /// Whether bodies are stored that cannot be searched.
     opaque: bool,
+    /// Bodies that were not stored since they could not be searched.
+    unsearched: Arc<AtomicU64>,
 }
 
 impl LetterRedactor {
@@ -27,7 +33,13 @@ impl LetterRedactor {
         let redactor = redaction.build().map_err(|error| error.within("redaction"))?;
         let asked = redaction.names.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
         let asked = RedactionSettings::off().mask(asked.map(|(name, _)| name.clone())).build()?;
-        Ok(Self { uri: redactor.without_signatures(), redactor, asked, opaque: settings.opaque_bodies })
+        Ok(Self {
+            uri: redactor.without_signatures(),
+            redactor,
+            asked,
+            opaque: settings.opaque_bodies,
+            unsearched: Arc::default(),
+        })
     }
 
     /// Redacts the fields of `value` at any depth; their names go into `found`.
@@ -146,10 +158,41 @@ impl LetterRedactor {
         }
         true
     }
+
+    /// Says that a body of `bytes` is not stored: the first time, and each time the number of them doubles.
+    fn tell_unsearched(&self, queue: &str, kind: &[u8], bytes: usize) {
+        let count = self.unsearched.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if !count.is_power_of_two() {
+            return;
+        }
+        tracing::warn!(
+            queue,
+            count,
+            "a dead letter is stored without its body and will not be redriven: {bytes} bytes of {} cannot be searched \
+             for secrets; `opaque_bodies(true)` stores such bodies in clear",
+            shown_type(kind)
+        );
+    }
 }
 
+/// A media type as the log may tell it: its sender can write anything there.
+fn shown_type(kind: &[u8]) -> &str {
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'.' | b'-');
+    match std::str::from_utf8(kind) {
+        Ok("") => "no type",
+        Ok(text) if text.len() <= 64 && kind.iter().all(plain) => text,
+        _ => "an odd type",
+    }
+}
+
+/// The most names of a part of a letter that are told, and bytes of each: a request may have a secret in each line.
+const NAMES: usize = 64;
+const NAME: usize = 128;
+
 fn note(found: &mut Vec<String>, name: &str) {
-    if !found.iter().any(|known| known == name) {
+    let name = cut(name, NAME);
+    if found.len() < NAMES && !found.iter().any(|known| known == name) {
         found.push(name.to_owned());
     }
 }
@@ -184,7 +227,8 @@ impl Content {
 }
 
 impl HttpRequest {
-    pub(super) fn redact(&mut self, redactor: &LetterRedactor, redacted: &mut Vec<Redaction>) {
+    /// Takes out the secrets, or the whole body where it cannot be searched; `queue` is named in the log then.
+    pub(super) fn redact(&mut self, queue: &str, redactor: &LetterRedactor, redacted: &mut Vec<Redaction>) {
         let mut found = Vec::new();
         if let Some(uri) = redactor.uri(&self.uri, &mut found) {
             self.uri = uri;
@@ -212,6 +256,7 @@ impl HttpRequest {
             }
             Body::Unsearchable if redactor.opaque => {}
             Body::Unsearchable => {
+                redactor.tell_unsearched(queue, &content.kind, self.body.len());
                 self.body_state = BodyState::Unsearched(self.body.len() as u64);
                 self.body = Vec::new();
             }

@@ -79,7 +79,7 @@ impl<Req, C> Awaits for Plain<Req, C> {}
 
 impl<Req, C, Res, E> Examine<Result<Res, E>, Result<Res, BoxError>> for Plain<Req, C>
 where
-    Req: Serialize,
+    Req: Serialize + DeserializeOwned,
     E: Into<BoxError>,
     C: Classify<Res, BoxError>,
 {

@@ -1,7 +1,7 @@
 //! What can be set, and what is allowed.
 
 #[cfg(feature = "sqlite")]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -268,8 +268,8 @@ impl Builder {
         ///
         /// What is compressed, encrypted, in a charset that is not known or no text cannot be searched: gRPC messages
         /// for one. Without this setting the letters of such requests tell everything else, their `body_state` is
-        /// [`BodyState::Unsearched`](super::BodyState::Unsearched), and they are not redriven. Say `true` where such
-        /// bodies may lie on a disk in clear.
+        /// [`BodyState::Unsearched`](super::BodyState::Unsearched), and they are not redriven; a warning in the log says so
+        /// at the first one and each time their number doubles. Say `true` where such bodies may lie on a disk in clear.
         pub fn opaque_bodies(stored: bool) { settings.opaque_bodies = stored; }
         /// Whether an HTTP or gRPC request is parked whose caller left before there was an answer; it is not unless
         /// told otherwise.
@@ -352,16 +352,6 @@ impl Builder {
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(self, path: impl Into<PathBuf>) -> Result<DeadLetterQueue, StoreError> {
         let _fine = self.settings.validate(&self.name)?;
-        let path: PathBuf = path.into();
-        if let Some(spill) = &self.settings.spill {
-            let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            ConfigError::check(
-                whole(&spill.path) != whole(&path),
-                "spill.path",
-                &spill.path,
-                "another file than that of the letters",
-            )?;
-        }
         self.open(SqliteStore::open(path).await?).await
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use super::unsendable::Unsendable;
 use crate::store::SpillReason;
 
 words! {
@@ -58,6 +59,8 @@ pub struct QueueSnapshot {
     pub(super) dropped: [u64; DropReason::ALL.len()],
     /// Parked letters that went to the spill, by the reason's place in [`SpillReason::ALL`].
     pub(super) spilled_for: [u64; SpillReason::ALL.len()],
+    /// Parked letters that cannot be sent as they were, by the reason's place in [`Unsendable::ALL`].
+    pub(super) unsendable: [u64; Unsendable::ALL.len()],
     /// Parked letters that a full queue gave up for newer ones.
     pub evicted: u64,
     /// Parked letters whose time was over.
@@ -66,10 +69,16 @@ pub struct QueueSnapshot {
     pub redriven: u64,
     /// Times that a letter was sent again and failed.
     pub redrive_failures: u64,
-    /// Letters that were set aside, because redrives failed them too often.
+    /// Letters that were set aside, because redrives failed them too often or cannot send them.
     pub set_aside: u64,
+    /// Those that redrives cannot send.
+    pub set_aside_unsendable: u64,
     /// Letters that a purge removed.
     pub purged: u64,
+    /// Parked letters that the store lost, in whole or in part, as this process found out.
+    pub lost: u64,
+    /// How often this process found that the store had lost a part of the queue, and put what is left in order.
+    pub store_repairs: u64,
     /// Letters that wait, as far as this process knows.
     pub waiting: u64,
     /// When the oldest of them was parked.
@@ -94,6 +103,12 @@ impl QueueSnapshot {
     #[must_use]
     pub fn spilled_for(&self, reason: SpillReason) -> u64 {
         self.spilled_for.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Parked letters of which it was known then that they cannot be sent, for `reason`.
+    #[must_use]
+    pub fn unsendable(&self, reason: Unsendable) -> u64 {
+        self.unsendable.get(reason as usize).copied().unwrap_or(0)
     }
 
     pub(super) fn count_spilled(&mut self, reason: SpillReason) {

@@ -5,15 +5,16 @@
 use std::error::Error;
 use std::io;
 use std::iter;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use crate::panics::catch;
 
 /// Causes that are looked at: a chain can be a ring.
 const DEEPEST: usize = 128;
 
 /// The source of `error`; none when its code panics.
 pub(crate) fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).ok().flatten()
+    catch(|| error.source()).ok().flatten()
 }
 
 /// `error` and its sources, outermost first.

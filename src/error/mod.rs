@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the reader knows what to do.
+//! The errors of the crate.
 
 mod cause;
 mod chain;
@@ -12,16 +12,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A call that a layer refused to pass on.
+/// The error of a call that a layer refused.
 ///
-/// In the stack of a plain service it arrives inside a [`tower::BoxError`]; [`Rejected::find`] digs it out.
+/// In a stack of plain services it is inside a [`tower::BoxError`]; [`Rejected::find`] finds it.
 ///
 /// # Example
 /// ```
 /// use campanile::{Rejected, RejectReason};
 /// # fn answer() -> tower::BoxError { Rejected::new("payments", RejectReason::Open, None).into() }
 /// let error: tower::BoxError = answer();
-/// let rejected = Rejected::find(error.as_ref()).expect("the breaker said no");
+/// let rejected = Rejected::find(error.as_ref()).expect("a rejection");
 /// assert_eq!(rejected.reason(), RejectReason::Open);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +43,12 @@ words! {
         /// An operator forced the circuit open.
         ForcedOpen = "forced_open",
     }
-    /// The reason as a metric attribute: one word in snake case.
+    /// The reason as a metric attribute, in snake case.
     pub as_str;
 }
 
 impl Rejected {
-    /// A refusal by the layer called `by`.
+    /// A rejection by the layer named `by`.
     #[must_use]
     pub fn new(by: impl Into<Arc<str>>, reason: RejectReason, retry_after: Option<Duration>) -> Self {
         Self { by: by.into(), reason, retry_after }
@@ -60,19 +60,19 @@ impl Rejected {
         &self.by
     }
 
-    /// Why it refused.
+    /// The reason.
     #[must_use]
     pub fn reason(&self) -> RejectReason {
         self.reason
     }
 
-    /// How long to wait before another try makes sense, if that is known.
+    /// The time to wait before another attempt, if it is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The refusal among `error` and its sources, if there is one.
+    /// Finds the rejection among `error` and its sources.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         find_cause(error)
@@ -97,7 +97,7 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// A call that a layer ended because its time was up.
+/// The error of a call that a layer ended for time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut {
     limit: Duration,
@@ -118,38 +118,38 @@ impl TimedOut {
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} of {:?} is over", self.what, self.limit)
+        write!(f, "{} timed out after {:?}", self.what, self.limit)
     }
 }
 
 impl Error for TimedOut {}
 
-/// How a function called through a handle failed: see [`CircuitBreaker::call`](crate::CircuitBreaker::call).
+/// The error of a function that was called through a handle: see [`CircuitBreaker::call`](crate::CircuitBreaker::call).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError<E> {
-    /// It was not called at all.
+    /// It was not called.
     Rejected(Rejected),
-    /// It was stopped because its time was up.
+    /// It timed out.
     TimedOut(TimedOut),
-    /// It was called and failed by itself.
+    /// It failed with its own error.
     Inner(E),
 }
 
 impl<E> CallError<E> {
-    /// Whether the function was not called at all.
+    /// Whether the function was not called.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }
 
-    /// Whether the time was up.
+    /// Whether it timed out.
     #[must_use]
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut(_))
     }
 
-    /// The function's own error, if it was that.
+    /// Returns the function's own error, if it is that.
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {
@@ -179,7 +179,7 @@ impl<E: Error + 'static> Error for CallError<E> {
     }
 }
 
-/// A setting that cannot be used, with its value and what is allowed.
+/// The error of an invalid setting: its name, its value and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     setting: Cow<'static, str>,
@@ -196,7 +196,7 @@ impl ConfigError {
         Self { setting: setting.into(), value: value.to_string(), allowed: allowed.into() }
     }
 
-    /// `Ok` when `fine`, else the error; `value` is shown by its `Debug`, which durations have and need.
+    /// `Ok` if `fine`, otherwise the error with the `Debug` text of `value`.
     pub(crate) fn check(
         fine: bool,
         setting: &'static str,
@@ -206,13 +206,13 @@ impl ConfigError {
         if fine { Ok(()) } else { Err(Self::new(setting, format_args!("{value:?}"), allowed)) }
     }
 
-    /// The same error about a setting that lies inside `outer`.
+    /// Prefixes the name of the setting with `outer`.
     pub(crate) fn within(mut self, outer: &str) -> Self {
         self.setting = format!("{outer}.{}", self.setting).into();
         self
     }
 
-    /// The setting's name, with a dot before each inner part.
+    /// The name of the setting, with dots between its parts.
     #[must_use]
     pub fn setting(&self) -> &str {
         &self.setting

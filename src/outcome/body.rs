@@ -1,4 +1,4 @@
-//! A response body that reports how it ended.
+//! A response body that reports its end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,11 +15,11 @@ use super::silence::Silence;
 use super::{Classify, FailureKind, Outcome, Settle, is_for_time, kind_of};
 
 pin_project! {
-    /// The body of a response that passed a layer: the same frames, and the layer learns once how it ended.
+    /// The body of a response that passed a layer. It has the same frames and reports its end to the layer once.
     ///
-    /// The end of the stream, an error and a drop midway each count, whichever comes first: see
-    /// [outcomes of streams](crate::outcome#streams). An error of the body is boxed, so that its causes tell of what kind
-    /// the failure is. It is empty when the layer refused the call.
+    /// Its end is the end of the stream, an error or a drop, whichever comes first: see
+    /// [outcomes of streams](crate::outcome#streams). An error of the body is boxed, so that its causes tell the kind of
+    /// failure. The body is empty if the layer refused the call.
     pub struct ObservedBody<B, C, O: Settle> {
         #[pin]
         body: Option<B>,
@@ -27,13 +27,13 @@ pin_project! {
     }
 }
 
-/// The observer of a body, for as long as it has not been told.
+/// The observer of a body until its end was reported.
 struct Watch<C, O: Settle> {
     waiting: Option<(C, O)>,
-    /// The body is being polled; still so after a poll, it panicked.
+    /// The body is being polled. Still set after a poll, it panicked.
     polling: bool,
     silence: Silence,
-    /// The bytes that are still to come, where it is known how long the body is.
+    /// The remaining bytes, if the length of the body is known.
     missing: Option<u64>,
     end: fn(&C, Option<&HeaderMap>) -> Outcome,
 }
@@ -53,7 +53,7 @@ impl<C, O: Settle> Watch<C, O> {
         }
     }
 
-    /// Its reader left before the end.
+    /// The body was dropped before its end.
     #[cold]
     fn left(&mut self) {
         if let Some((classifier, mut observer)) = self.waiting.take() {
@@ -62,7 +62,7 @@ impl<C, O: Settle> Watch<C, O> {
             } else if observer.patience().is_some_and(|limit| self.silence.is_stall(limit)) {
                 Outcome::Failure(FailureKind::Cancelled)
             } else if self.missing == Some(0) && (self.end)(&classifier, None) == Outcome::Success {
-                // A server of HTTP/1 asks no more once it has the bytes that the head has promised.
+                // An HTTP/1 server does not poll again once it has the bytes of `Content-Length`.
                 observer.end(None);
                 Outcome::Success
             } else {
@@ -82,8 +82,8 @@ impl<C, O: Settle> Watch<C, O> {
 
 impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
-        // After a panic of the body, caught or not, the observer's own drop tells it apart from a cancellation. One of
-        // its reader is none of the service.
+        // After a panic of the body, caught or not, the observer's drop reports a panic instead of a cancellation. A
+        // panic of the reader is not the service's.
         if self.waiting.is_some() && !self.polling {
             self.left();
         }
@@ -91,14 +91,14 @@ impl<C, O: Settle> Drop for Watch<C, O> {
 }
 
 impl<B, C, O: Settle> ObservedBody<B, C, O> {
-    /// The body of a refusal: empty.
+    /// The empty body of a refusal.
     pub(crate) fn refused() -> Self {
         Self::default()
     }
 }
 
-/// An empty body that nobody watches: layers further out that answer by themselves, such as tower-http's timeout,
-/// want one.
+/// An empty body without an observer. Layers further out that make responses of their own need it, such as tower-http's
+/// timeout.
 impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
     fn default() -> Self {
         let silence = Silence::default();
@@ -118,7 +118,7 @@ impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
 impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     /// Watches the body of `response` to its end.
     ///
-    /// A failure that the head tells is final at once, as is a response that has no body; one to `HEAD` has none.
+    /// A failure in the head is final at once, and so is a response without a body, such as that to `HEAD`.
     pub(crate) fn watch<E>(
         response: http::Response<B>,
         to_head: bool,
@@ -150,17 +150,17 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     }
 }
 
-/// Whether a response of this status ends with its head: a server sends no body then, whatever it is given.
+/// Whether a response of this status ends with its head. A server then sends no body.
 fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// The length of the body as the head says it.
+/// The length of the body by the head.
 fn promised(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether it is a stream of server-sent events, which says something when something happens.
+/// Whether it is a stream of server-sent events, which may be silent for long.
 fn has_events(headers: &HeaderMap) -> bool {
     const EVENTS: &[u8] = b"text/event-stream";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENTS.len()));
@@ -198,7 +198,7 @@ where
                 if let (Some(missing), Some(data)) = (&mut this.watch.missing, frame.data_ref()) {
                     *missing = missing.saturating_sub(data.remaining() as u64);
                 }
-                // A reader that trusts `is_end_stream` does not poll again.
+                // A reader may not poll again after `is_end_stream`.
                 if frame.is_trailers() || body.is_end_stream() {
                     this.watch.ended(frame.trailers_ref());
                 }

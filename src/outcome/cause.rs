@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use super::{Classify, Outcome};
 use crate::error::Cause;
 
-/// Lets a classifier of `dyn Error` judge errors of any type that is a [`Cause`].
+/// Adapts a classifier of `dyn Error` to any error type that is a [`Cause`].
 ///
-/// It stands in the types of layers that pass errors on unchanged; they make it.
+/// It appears in the types of layers that pass errors on unchanged.
 pub struct ByCause<C, K> {
     classifier: C,
     cause: PhantomData<fn() -> K>,
@@ -19,7 +19,7 @@ impl<C, K> ByCause<C, K> {
         Self { classifier, cause: PhantomData }
     }
 
-    /// The same for another classifier.
+    /// Replaces the classifier.
     pub(crate) fn with<D>(self, classifier: D) -> ByCause<D, K> {
         ByCause::new(classifier)
     }

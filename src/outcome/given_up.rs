@@ -1,10 +1,10 @@
-//! Work that a layer of this crate gives up because its time is over.
+//! Work that a layer of this crate drops because of a time limit.
 //!
-//! A dropped future does not learn why it was dropped. A time-out is the fault of what hangs, and a caller that leaves
-//! is not. So whatever of ours drops work for time says so while it does: to the thread, for that is where the layers
-//! inside are dropped too. The time-outs of others, such as tower's, say nothing and look like a caller that leaves.
+//! A dropped future cannot tell why it was dropped. A time-out is the fault of the service; a cancellation by the caller
+//! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
+//! thread and read it. Time-outs of other crates, such as tower's, set no flag and look like a cancellation.
 //!
-//! In the same way a layer that sees the body of a request says that it is the caller who does not go on with it.
+//! In the same way, a layer that sees the request body tells that the caller does not continue it.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -22,26 +22,26 @@ thread_local! {
     static BY_CALLER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `end`, which drops work whose time is over.
+/// Runs `end`, which drops work because of a time limit.
 #[cold]
 pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
     during(&FOR_TIME, end)
 }
 
-/// Whether what is dropped now is dropped because its time is over.
+/// Whether the current drop is because of a time limit.
 #[inline]
 pub(crate) fn is_for_time() -> bool {
     FOR_TIME.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Runs `end`, which drops a call that waits for the rest of its caller's request.
+/// Runs `end`, which drops a call that waits for its caller's request body.
 #[cfg(any(feature = "retry", feature = "dead-letters"))]
 #[cold]
 pub(crate) fn by_caller<T>(end: impl FnOnce() -> T) -> T {
     during(&BY_CALLER, end)
 }
 
-/// Whether what is dropped now waits for the rest of its caller's request.
+/// Whether the call that is dropped now waits for its caller's request body.
 #[cfg(feature = "breaker")]
 #[cold]
 pub(crate) fn is_by_caller() -> bool {
@@ -49,7 +49,7 @@ pub(crate) fn is_by_caller() -> bool {
 }
 
 fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
-    /// Puts back what was, also when a drop panics.
+    /// Restores the flag, also after a panic in a drop.
     struct Back(&'static LocalKey<Cell<bool>>, bool);
 
     impl Drop for Back {
@@ -58,12 +58,12 @@ fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> 
         }
     }
 
-    // A thread that ends has no place for it any more.
+    // A thread that ends has no thread-local values any more.
     let _back = Back(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
     end()
 }
 
-/// The output of `future`, which is given up after `limit`.
+/// The output of `future`, which is dropped after `limit`.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(Some(future));
     let ended = timeout(
@@ -83,7 +83,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use task::Timed;
 
-/// Work in a task of its own: it is dropped by the runtime, perhaps on another thread.
+/// Work in a task of its own. The runtime drops it, perhaps on another thread.
 #[cfg(any(feature = "breaker", feature = "checks"))]
 mod task {
     use std::future::Future;
@@ -97,7 +97,7 @@ mod task {
     use super::for_time;
     use crate::sync::atomic::{AtomicBool, Ordering};
 
-    /// A task that may be given up.
+    /// A task that may be ended for time.
     #[derive(Debug)]
     pub(crate) struct Timed<T> {
         pub(crate) task: JoinHandle<T>,
@@ -113,7 +113,7 @@ mod task {
     }
 
     impl<T> Timed<T> {
-        /// Ends the task: its time is over.
+        /// Ends the task because of a time limit.
         pub(crate) fn give_up(&self) {
             self.time_is_up.store(true, Ordering::Release);
             self.task.abort();
@@ -151,9 +151,8 @@ mod task {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use super::*;
+    use crate::panics::catch;
 
     #[test]
     fn p07_only_what_is_dropped_inside_is_given_up_for_time() {
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn p07_a_drop_that_panics_ends_it_too() {
-        let panicked = catch_unwind(AssertUnwindSafe(|| for_time(|| panic!("on purpose"))));
+        let panicked = catch(|| for_time(|| panic!("on purpose")));
         assert!(panicked.is_err() && !is_for_time());
     }
 
@@ -196,7 +195,7 @@ mod tests {
         assert_eq!(seen.load(Ordering::SeqCst), 1);
         assert!(within(Duration::from_secs(2), work(3)).await.is_err());
         assert_eq!(seen.load(Ordering::SeqCst), 2);
-        // A caller that leaves gives nothing up.
+        // A cancellation sets no flag.
         assert!(timeout(Duration::from_secs(1), within(Duration::from_secs(2), work(3))).await.is_err());
         assert_eq!(seen.load(Ordering::SeqCst), 1);
     }

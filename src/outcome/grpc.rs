@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Classify, FailureKind, Outcome, kind_of};
 
-/// The rule for gRPC: the `grpc-status` in the trailers decides, or in the head when there is no body.
+/// The classifier for gRPC: by the `grpc-status` in the trailers, or in the head if there is no body.
 ///
 /// See [`grpc_outcome`] for what each code means. A stream that ends without a status is a failure.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ impl Classify<Parts> for ByGrpcStatus {
             Ok(head) => match code_in(&head.headers) {
                 Some(code) => grpc_outcome(code),
                 None if head.status == StatusCode::OK => Outcome::Success,
-                // A proxy answered in place of the service.
+                // A proxy answered instead of the service.
                 None => Outcome::Failure(FailureKind::Error),
             },
             Err(error) => Outcome::Failure(kind_of(error)),
@@ -34,11 +34,11 @@ impl Classify<Parts> for ByGrpcStatus {
     }
 }
 
-/// The outcome that a gRPC status code stands for.
+/// The outcome of a gRPC status code.
 ///
-/// Failures are the codes that speak of the server: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED` (for
-/// good), `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and `RESOURCE_EXHAUSTED` as overload. `CANCELLED` is ignored;
-/// the rest is the caller's own doing and a success. Source: the OpenTelemetry convention for server spans.
+/// Failures are the codes of server errors: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED` (permanent), `INTERNAL`,
+/// `UNAVAILABLE`, `DATA_LOSS`, and `RESOURCE_EXHAUSTED` as overload. `CANCELLED` is ignored. The other codes are errors of
+/// the caller and count as successes. Source: the OpenTelemetry convention for server spans.
 #[must_use]
 pub fn grpc_outcome(code: i32) -> Outcome {
     match code {
@@ -52,7 +52,7 @@ pub fn grpc_outcome(code: i32) -> Outcome {
     }
 }
 
-/// The code in a `grpc-status` header; a header that is no number counts as `UNKNOWN`, as the protocol says.
+/// The code in a `grpc-status` header. By the protocol, a malformed one is `UNKNOWN`.
 pub(crate) fn code_in(headers: &HeaderMap) -> Option<i32> {
     let value = headers.get("grpc-status")?;
     Some(value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(2))

@@ -1,4 +1,4 @@
-//! Futures that tell somebody how their call ended.
+//! Futures that report the end of their call to an observer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,8 +11,7 @@ use pin_project_lite::pin_project;
 use super::{Classify, Outcome, Settle};
 
 pin_project! {
-    /// A call that somebody watches. Its observer stays where it is until it is told: moving it costs as much as all
-    /// that it does.
+    /// A call with an observer. The observer is not moved until the end, since a move costs as much as its work.
     #[derive(Debug)]
     pub(crate) struct Guarded<F, O> {
         #[pin]
@@ -22,14 +21,14 @@ pin_project! {
 }
 
 impl<F, O: Settle> Guarded<F, O> {
-    /// `observer` was told that user code runs before the inner call was made; here that ends.
+    /// `observer` was told that user code runs; making the inner call ends that.
     #[inline(always)]
     pub(crate) fn new(inner: F, mut observer: O) -> Self {
         observer.in_user_code(false);
         Self { inner, observer }
     }
 
-    /// Tells the observer how the call ended.
+    /// Reports the end of the call.
     #[inline(always)]
     pub(crate) fn settle(self: Pin<&mut Self>, outcome: Outcome) {
         self.project().observer.settle(outcome);
@@ -38,13 +37,13 @@ impl<F, O: Settle> Guarded<F, O> {
 
 #[cfg(feature = "http")]
 impl<F, O> Guarded<F, Option<O>> {
-    /// The observer, for somebody who watches what comes after the call.
+    /// Takes the observer, to observe what follows the call.
     pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
         self.project().observer.take()
     }
 }
 
-/// An observer that goes on to watch something else.
+/// An observer that moves on to the next stage.
 #[cfg(feature = "http")]
 impl<O: Settle> Settle for Option<O> {
     #[inline]
@@ -90,7 +89,7 @@ impl<F: Future, O: Settle> Future for Guarded<F, O> {
 }
 
 pin_project! {
-    /// A call whose result passes unchanged, judged on its way.
+    /// A call whose result is classified and passes unchanged.
     #[derive(Debug)]
     pub struct Judged<F, C, O> {
         #[pin]
@@ -141,7 +140,7 @@ mod http {
     use crate::outcome::{Classify, ObservedBody, Settle};
 
     pin_project! {
-        /// A call whose response is watched to the end of its body.
+        /// A call that is observed to the end of its response's body.
         #[derive(Debug)]
         pub struct Streamed<F, C, O> {
             #[pin]
@@ -152,7 +151,7 @@ mod http {
     }
 
     impl<F, C, O: Settle> Streamed<F, C, O> {
-        /// `to_head` tells that the request is one whose response has no body.
+        /// `to_head` is set for `HEAD` requests, whose responses have no body.
         pub(crate) fn new(inner: F, to_head: bool, classifier: C, observer: O) -> Self {
             Self { call: Guarded::new(inner, Some(observer)), to_head, classifier: Some(classifier) }
         }
@@ -172,7 +171,7 @@ mod http {
             let mut this = self.project();
             let result = ready!(this.call.as_mut().poll(cx));
             let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
-                // Polled again after its end, which no future promises anything about.
+                // Polled again after its end.
                 return Poll::Pending;
             };
             Poll::Ready(match result {

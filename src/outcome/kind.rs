@@ -3,13 +3,13 @@
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str;
 
 use super::FailureKind;
 use super::words::derived_name;
 use crate::cut::cut;
 use crate::error::{Rejected, TimedOut, causes};
+use crate::panics::catch;
 
 /// The kind of failure that `error` and its causes tell: see [`ByResult`](super::ByResult).
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
@@ -51,7 +51,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
 fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     let mut start = Start { bytes: [0; 48], length: 0 };
     // An error is the end of the room, or the writer's own; what came before it is good.
-    if catch_unwind(AssertUnwindSafe(|| write!(start, "{error:?}").is_ok())).is_err() {
+    if catch(|| write!(start, "{error:?}").is_ok()).is_err() {
         return false;
     }
     let text = str::from_utf8(&start.bytes[..start.length]).unwrap_or_default();

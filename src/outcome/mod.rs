@@ -1,45 +1,44 @@
-//! What became of a call, and who decides.
+//! Outcomes of calls, and the classifiers that decide them.
 //!
-//! Breaker, retry, timing and dead letters all ask the same question, so they share one answer: a
-//! [`Classify`] turns a result into an [`Outcome`]. A response that streams is asked twice, at its head and
-//! at its end, because a gRPC status stands in the trailers and a body may break midway.
+//! Breaker, retry, timing and dead letters share one classifier: a [`Classify`] turns a result into an [`Outcome`]. A
+//! streaming response is classified twice, at its head and at its end, because a gRPC status is in the trailers and a body
+//! may break midway.
 //!
 //! # Calls that are given up
-//! A call whose future is dropped before its end was *cancelled*. It is a failure where that is the service's fault:
-//! - **A layer of this crate gave it up for time** ([`Retry`](crate::Retry)'s `attempt_timeout` and `deadline`, a
-//!   `BodyTimeoutLayer`, the time-out of a check): [`FailureKind::Timeout`], however short the time was, in each layer
-//!   inside of that one that runs in the same task.
-//! - **Anything else dropped it**, such as the time-out of another crate or a client that is gone: the layer cannot
-//!   tell why. To a circuit breaker it is [`FailureKind::Cancelled`] when the call had run for longer than
+//! A call whose future is dropped before its end was *cancelled*. It is a failure if the service caused that:
+//! - **A layer of this crate dropped it for time** ([`Retry`](crate::Retry)'s `attempt_timeout` and `deadline`, a
+//!   `BodyTimeoutLayer`, the time-out of a check): [`FailureKind::Timeout`], however short the time was, for each layer
+//!   inside that runs in the same task.
+//! - **Anything else dropped it**, such as the time-out of another crate or a client that disconnected. The layer
+//!   cannot tell why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
 //!   [`Cancelled`](https://docs.rs/campanile/latest/campanile/breaker/enum.Cancelled.html) allows, else
 //!   [`Outcome::Ignored`]. `Timing` counts each as [`FailureKind::Cancelled`].
 //!
 //! # Streams
-//! A response over HTTP or gRPC ends where its body ends. A body that its reader drops before that is a cancelled call
-//! too, and never a success, whatever the head said:
-//! - It is [`FailureKind::Timeout`] where a layer of this crate dropped it for time.
-//! - It is [`FailureKind::Cancelled`] where the stream had *stalled*: its reader was waiting, and no frame came for
-//!   longer than the limit. The limit of a breaker is that for calls; the limit of `Timing` is one second.
-//! - Else it is [`Outcome::Ignored`]: it neither opens nor closes a circuit, and frees the permit of a half-open one.
+//! A response over HTTP or gRPC ends with its body. If its reader drops the body before the end, the call is cancelled too;
+//! it is never a success, whatever the head said:
+//! - It is [`FailureKind::Timeout`] if a layer of this crate dropped it for time.
+//! - It is [`FailureKind::Cancelled`] if the stream had *stalled*: its reader was waiting, and no frame came for longer
+//!   than the limit. A breaker uses its limit for calls; `Timing` uses one second.
+//! - Otherwise it is [`Outcome::Ignored`]: it neither opens nor closes a circuit, and frees the permit of a half-open one.
 //!
-//! How long the stream lived does not matter. Nor does silence that belongs to it: that of a `text/event-stream`,
-//! silence no longer than one before in the same stream, and silence that its reader bore for ten minutes and more
-//! (unless the limit is longer). A reader that does not poll does not wait, however long it stays away. A stream that is
-//! often silent for other reasons, such as a gRPC `Watch`, is best put behind a breaker of its own with
-//! `Cancelled::FailureAfter` or `Cancelled::Ignored`.
+//! The age of the stream does not matter. These silences are not stalls: any in a `text/event-stream`, one no longer than
+//! an earlier one in the same stream, and one for which the reader waited ten minutes or more (unless the limit is
+//! longer). Only time in which the reader polls counts. Put streams that are silent for other reasons, such as a gRPC
+//! `Watch`, behind a breaker of their own with `Cancelled::FailureAfter` or `Cancelled::Ignored`.
 //!
-//! A caller that reads the head alone leaves before the end, unless there is no body: the answer to `HEAD`, and one of
-//! status 1xx, 204 or 304, end with their head. Who wants its calls to count as successes reads them to their end, which
-//! is the last byte where `Content-Length` or the body itself tells its length.
+//! A caller that reads only the head cancels the call, unless there is no body: responses to `HEAD`, and those of status
+//! 1xx, 204 or 304, end with their head. To count as a success, a response must be read to its end, which is the last byte
+//! if `Content-Length` or the body itself tells its length.
 //!
 //! # Bodies of requests
-//! A service that does not read the body of its request hangs, and a cancelled call to it counts as above. A caller that
-//! does not go on with the body is at fault itself. A breaker does not see the body; a [`Retry`](crate::Retry) or a
-//! dead letter queue further out does, and where the service waits for its caller when the call is given up before its
-//! head, for whatever reason, the breaker ignores the call. Without one of these, bound the time of uploads further in,
-//! as by tower-http's `RequestBodyTimeoutLayer`: a slow client gets an answer then.
+//! If the service does not read the request body, it hangs, and a cancelled call counts as above. If the caller does not
+//! continue the body, the caller is at fault. A breaker does not see the body, but a [`Retry`](crate::Retry) or a dead
+//! letter queue further out does: if the service was waiting for the caller when the call was cancelled, the breaker
+//! ignores the call. Without these layers, bound the time of uploads further in, such as by tower-http's
+//! `RequestBodyTimeoutLayer`: a slow client then gets a response.
 //!
-//! Once the head is there both sides may wait for each other, and the rule for streams holds.
+//! After the head, either side may wait for the other, and the rule for streams holds.
 //!
 //! # Example
 //! ```
@@ -101,21 +100,21 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 use tower::BoxError;
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It went well, or failed through the caller's own fault.
+    /// It succeeded, or failed through the caller's fault.
     Success,
-    /// It says nothing about the service and is not counted.
+    /// It says nothing about the service. It is not counted.
     Ignored,
-    /// It failed, and another attempt may go better.
+    /// It failed. Another attempt may succeed.
     Failure(FailureKind),
-    /// It failed, and another attempt would fail too.
+    /// It failed. Another attempt would fail too.
     Permanent(FailureKind),
 }
 
 impl Outcome {
-    /// The kind of failure, if it is one.
+    /// Returns the kind of failure, if it is one.
     #[must_use]
     pub fn failure(self) -> Option<FailureKind> {
         match self {
@@ -133,18 +132,18 @@ words! {
     pub enum FailureKind {
         /// It returned an error or an error response.
         Error = "error",
-        /// It did not answer in time, or a layer of this crate gave it up for time.
+        /// It did not answer in time, or a layer of this crate dropped it for time.
         Timeout = "timeout",
-        /// It said that it has too much to do (429, `RESOURCE_EXHAUSTED`).
+        /// It is overloaded (429, `RESOURCE_EXHAUSTED`).
         Overload = "overload",
         /// It panicked.
         Panic = "panic",
-        /// Its caller gave up, or left while the body of the response stalled.
+        /// Its caller cancelled it, or dropped a response body that had stalled.
         Cancelled = "cancelled",
-        /// A layer further down refused it, such as another circuit breaker.
+        /// A layer further in refused it, such as another circuit breaker.
         Rejected = "rejected",
     }
-    /// The kind as a metric attribute: one word in snake case.
+    /// The kind as a metric attribute, in snake case.
     pub as_str;
     /// Every kind, in the order of [`FailureKind::index`].
     pub ALL;
@@ -158,21 +157,20 @@ impl FailureKind {
     }
 }
 
-/// Decides what became of a call.
+/// Decides the outcome of a call.
 ///
-/// Closures are classifiers: `Fn(Result<&Res, &E>) -> Outcome`. What a layer asks about:
+/// Closures are classifiers: `Fn(Result<&Res, &E>) -> Outcome`.
 /// - `Res` is the response; for the layers of HTTP and gRPC it is
 ///   [`http::response::Parts`](https://docs.rs/http/latest/http/response/struct.Parts.html), the head of the response.
-/// - `E` is `dyn Error + 'static` where a layer passes the error of its service on unchanged, as those of HTTP, gRPC
-///   and timing do, so that a classifier sees the causes of any error; it is [`tower::BoxError`] where the layer
-///   boxes errors.
+/// - `E` is `dyn Error + 'static` for layers that pass errors on unchanged (HTTP, gRPC and timing), so that a classifier
+///   sees the causes of any error. It is [`tower::BoxError`] for layers that box errors.
 ///
 /// # Example
 /// ```
 /// use std::error::Error;
 /// use campanile::outcome::{ByResult, Classify, FailureKind, Outcome};
 ///
-/// // A full disk stays full; any other error is judged as usual.
+/// // A full disk is permanent; any other error is classified as usual.
 /// let rule = |result: Result<&(), &(dyn Error + 'static)>| {
 ///     let io = result.err().and_then(|error| error.downcast_ref::<std::io::Error>());
 ///     match io.map(std::io::Error::kind) {
@@ -184,11 +182,11 @@ impl FailureKind {
 /// assert_eq!(rule.classify(Err(&full)), Outcome::Permanent(FailureKind::Error));
 /// ```
 pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
-    /// The outcome of a result; for a response that streams, of its head alone.
+    /// The outcome of a result; for a streaming response, of its head.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
 
-    /// The outcome of a response whose head was a success and whose body was read to its end, where these trailers
-    /// stood. A response without a body gives its headers.
+    /// The outcome of a response whose head was a success and whose body was read to its end, by its trailers. For a
+    /// response without a body, `trailers` are its headers.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     fn classify_end(&self, trailers: Option<&http::HeaderMap>) -> Outcome {
@@ -197,31 +195,31 @@ pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
     }
 }
 
-/// What waits for the outcome of one call. Dropped without one, the call was cancelled or its code panicked.
+/// Observes one call. If it is dropped without an outcome, the call was cancelled or panicked.
 #[doc(hidden)]
 pub trait Settle {
-    /// The call has ended so. It is told once.
+    /// The call has ended with this outcome. Called once.
     fn settle(&mut self, outcome: Outcome);
 
-    /// User code is about to run (`true`) or has returned (`false`): a drop in between is a panic.
+    /// User code is about to run (`true`) or has returned (`false`). A drop in between is a panic.
     fn in_user_code(&mut self, running: bool);
 
-    /// The call was polled and is not done.
+    /// The call was polled and is pending.
     fn pending(&mut self) {}
 
-    /// The head of the response is here, on its way to the caller.
+    /// The head of the response goes to the caller.
     #[cfg(feature = "http")]
     fn head(&mut self, head: &mut http::response::Parts) {
         let _ = head;
     }
 
-    /// The response was read to its end, where these trailers stood; its outcome follows.
+    /// The response was read to its end, with these trailers. Its outcome follows.
     #[cfg(feature = "http")]
     fn end(&mut self, trailers: Option<&http::HeaderMap>) {
         let _ = trailers;
     }
 
-    /// A stream that is silent for longer while its reader waits has stalled; none when that is no failure.
+    /// A stream has stalled if it is silent for longer while its reader waits; `None` if that is no failure.
     #[cfg(feature = "http")]
     fn patience(&self) -> Option<std::time::Duration> {
         None
@@ -237,9 +235,9 @@ where
     }
 }
 
-/// The plain rule: `Ok` is a success, an error is a failure of the kind that its causes tell.
+/// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
 ///
-/// The whole chain of an error is looked at, 128 causes at most. It is
+/// The chain of the error's causes is searched, 128 at most. The kind is
 /// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
 /// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
 /// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC

@@ -1,4 +1,4 @@
-//! How long a response asks its caller to wait.
+//! The `Retry-After` header.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +15,11 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number too large to hold is cut by the caller's limit anyway.
+        // A number that is too large is cut by the caller's cap anyway.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    // A date in the past, perhaps by a clock that differs from ours, asks for no wait.
+    // A date in the past, perhaps by another clock, means no wait.
     Some(date.duration_since(now).unwrap_or_default())
 }
 

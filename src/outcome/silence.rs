@@ -1,24 +1,22 @@
-//! How long the reader of a stream waits for more.
+//! Silence of a stream while its reader waits.
 
 use std::time::Duration;
 
 use crate::clock::{self, Tick};
 
-/// A reader that waited as long as this without a word did not leave because of it: the stream is silent by nature,
-/// like a gRPC `Watch` of something that seldom changes.
+/// A stream is silent by nature if its reader waited this long, like a gRPC `Watch` of something that seldom changes.
 const BY_NATURE: Duration = Duration::from_secs(600);
 
-/// The silence of a stream, as long as its reader waits for the next frame.
+/// The silence of a stream while its reader waits for the next frame.
 ///
-/// A reader that does not ask for a frame does not wait: what it does meanwhile is no fault of the service. It is taken
-/// to wait from the poll that found nothing to the next one that finds something.
+/// Only time in which the reader polls counts: from a pending poll to the next ready one.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// When the reader asked in vain for the first time since the last frame; 0 while it does not wait.
+    /// The first pending poll since the last frame; 0 while the reader does not wait.
     since: Tick,
-    /// The longest silence that a frame has ended.
+    /// The longest silence before a frame so far.
     longest: Duration,
-    /// No silence says anything.
+    /// Silence is never a stall.
     by_nature: bool,
 }
 
@@ -27,7 +25,7 @@ impl Silence {
         Self { by_nature, ..Self::default() }
     }
 
-    /// The reader asked and there was nothing.
+    /// A poll was pending.
     #[inline]
     pub(super) fn goes_on(&mut self) {
         if self.since == Tick::default() {
@@ -35,7 +33,7 @@ impl Silence {
         }
     }
 
-    /// A frame has come.
+    /// A frame arrived.
     #[inline]
     pub(super) fn ends(&mut self) {
         if self.since != Tick::default() {
@@ -44,7 +42,7 @@ impl Silence {
         }
     }
 
-    /// Whether the stream has stalled: it is silent for longer than `limit`, and than it ever was before.
+    /// Whether the stream has stalled: it is silent for longer than `limit` and longer than ever before.
     pub(super) fn is_stall(&self, limit: Duration) -> bool {
         if self.by_nature || self.since == Tick::default() {
             return false;

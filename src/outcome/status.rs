@@ -7,9 +7,9 @@ use http::response::Parts;
 
 use super::{Classify, FailureKind, Outcome, kind_of};
 
-/// The rule for HTTP: 5xx and errors of the connection are failures, 429 is overload, all else is a success.
+/// The classifier for HTTP: 5xx and errors of the connection are failures, 429 is overload, the rest are successes.
 ///
-/// 504 is a timeout. 501 and 505 are permanent: the same request meets the same answer.
+/// 504 is a timeout. 501 and 505 are permanent: the same request gets the same response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByHttpStatus;
 

@@ -5,11 +5,11 @@
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::GRPC_CODES;
 use crate::cut::cut;
 use crate::error::{inside, sources};
+use crate::panics::catch;
 
 /// The text of `value`, up to `limit` bytes of it.
 pub(crate) fn shown(value: &(impl fmt::Display + ?Sized), limit: usize) -> String {
@@ -39,7 +39,7 @@ pub(crate) fn line(error: &(dyn Error + 'static), limit: usize) -> String {
 fn written(limit: usize, write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
     let mut out = Bounded { text: String::new(), limit };
     // An error is the end of what is kept, or the writer's own; what came before it is good.
-    catch_unwind(AssertUnwindSafe(|| write(&mut out).is_ok())).ok()?;
+    catch(|| write(&mut out).is_ok()).ok()?;
     Some(out.text)
 }
 

@@ -1,5 +1,6 @@
 //! Secrets in the body of a message, by what its type says that it is.
 
+use super::csv;
 use super::json;
 use super::multipart;
 use super::redactor::Rules;
@@ -93,6 +94,12 @@ impl Rules {
         let text = is(TEXTS) || kind.is_empty() || has(&kind, b"+json") || has(&kind, b"+xml");
         if !is_text(body, text) {
             return Body::Unsearchable;
+        }
+        if let Some(separators) = csv::separators(&kind)
+            && let Some(clean) = csv::clean(self, separators, body, found)
+        {
+            // Other secrets may stand in other columns.
+            return Body::Changed(self.clean(&clean, Sort::Text, found).unwrap_or(clean));
         }
         let sort = if kind.starts_with(b"application/x-www-form-urlencoded") {
             Sort::Query

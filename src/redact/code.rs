@@ -6,6 +6,7 @@ use super::values::is_name;
 
 /// Types as source code names them after a colon.
 const TYPES: &[&str] = &[
+    "annotated",
     "any",
     "bool",
     "boolean",
@@ -14,8 +15,18 @@ const TYPES: &[&str] = &[
     "char",
     "cow",
     "dyn",
+    "extern",
+    "f32",
+    "f64",
+    "handle",
+    "i128",
+    "i16",
+    "i32",
+    "i64",
+    "i8",
     "impl",
     "int",
+    "isize",
     "list",
     "number",
     "object",
@@ -25,10 +36,12 @@ const TYPES: &[&str] = &[
     "self",
     "str",
     "string",
+    "u128",
     "u16",
     "u32",
     "u64",
     "u8",
+    "unsafe",
     "usize",
     "vec",
     "void",
@@ -79,19 +92,23 @@ pub(super) fn is_type(text: &str) -> bool {
     let text = text.trim_start_matches(['&', '*', '?', ' ']);
     let text = text.strip_prefix("'a ").or_else(|| text.strip_prefix("'static ")).unwrap_or(text);
     let text = text.strip_prefix("mut ").unwrap_or(text);
+    if text.starts_with("const ") || text.starts_with("mut ") || text.starts_with("unsafe ") {
+        return true;
+    }
     let word = ahead(text.as_bytes(), 0, 24, |byte| byte.is_ascii_alphanumeric());
     let (word, rest) = text.split_at(word);
     let known = TYPES.binary_search(&word.to_ascii_lowercase().as_str()).is_ok();
     known
         && (rest.is_empty() || rest.starts_with(['<', '[', ',', ';', ')', ' ', '|', '=', '?', '}', '>', '!']))
         && (rest.len() < 2 || rest.starts_with(['<', '[', ' ', ')', ',', ';', '=', '|']))
-        && !rest.trim_start().bytes().any(|byte| byte.is_ascii_digit())
+        && (rest.starts_with(['[', '<']) || !rest.trim_start().bytes().any(|byte| byte.is_ascii_digit()))
         && (!rest.starts_with(' ') || rest.trim_start().starts_with(['=', '|', '{', '/', '#', '+', '-', ')']))
 }
 
 /// Words of languages whose statements end with a colon: `if token:`.
 pub(super) fn follows_a_keyword(bytes: &[u8], pair: &Pair) -> bool {
-    let before = bytes[..pair.name.start].trim_ascii_end();
+    let before = &bytes[..pair.name.start];
+    let before = before.strip_suffix(b"\"").unwrap_or(before).trim_ascii_end();
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
     before.len() < pair.name.start
         && matches!(
@@ -106,6 +123,15 @@ pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
     before.len() < pair.name.start
         && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
+}
+
+/// Whether this is a field of a struct, a constant or a variable with its type: `pub token: Kind`.
+pub(super) fn has_a_type(bytes: &[u8], pair: &Pair, text: &str) -> bool {
+    let before = bytes[..pair.name.start].trim_ascii_end();
+    let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
+    before.len() < pair.name.start
+        && matches!(&before[word..], b"pub" | b"let" | b"mut" | b"const" | b"static")
+        && !text.contains(['"', '\''])
 }
 
 /// Whether the sign is one that compares: `token == OTHER`.
@@ -123,6 +149,10 @@ pub(super) fn is_code(text: &str) -> bool {
     {
         return true;
     }
+    // A function without a name.
+    if text.starts_with('(') && text.contains(") =>") {
+        return true;
+    }
     // A value that is wrapped, and made by other code: `Some(Token::new(other))`.
     let inner = text.strip_prefix("Some(").or_else(|| text.strip_prefix("Ok("));
     if inner.is_some_and(|inner| {
@@ -136,28 +166,26 @@ pub(super) fn is_code(text: &str) -> bool {
         is_name(byte) && byte < 0x80 && byte != b'%' || matches!(byte, b':' | b'>' | b'$')
     });
     let (path, rest) = text.split_at(path);
-    let calls = rest.starts_with('(')
-        || (rest.starts_with('[') && path.contains('.'))
-        || (rest.starts_with('<') && path.ends_with("::"));
-    let lower = path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    // A macro.
+    if rest.starts_with("![") || rest.starts_with("!(") {
+        return !rest.contains(['"', '\'']);
+    }
+    let field = rest.starts_with('[') && (path.contains('.') || path.starts_with("$_"));
+    let calls = rest.starts_with('(') || field || (rest.starts_with('<') && path.ends_with("::"));
+    let lower =
+        path.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'$'));
     if !calls || !(lower || path.contains('.') || path.contains("::")) {
         return false;
     }
-    // What it is given: a text in it may be the secret, unless it is a name in its turn.
+    // What it is given: a text in it may be the secret, unless it is a sign, or a name in its turn.
+    let reads =
+        ["env", "get", "req", "header", "param", "config", "$_"].iter().any(|word| path.contains(word));
     let mut parts = rest.split(['"', '\'']);
     let mut inside = parts.by_ref().skip(1).step_by(2);
     inside.all(|text| {
-        text.len() <= 40
-            && !text.is_empty()
-            && text.bytes().all(|byte| {
-                byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-') || byte.is_ascii_lowercase()
-            })
-            && (path.contains("env")
-                || path.contains("get")
-                || path.contains("req")
-                || path.contains("header")
-                || path.contains("param")
-                || path.contains("config"))
+        let sign = text.len() <= 3 && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_punctuation());
+        let word = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b' ' | b':');
+        sign || (reads && text.len() <= 40 && text.bytes().all(word))
     })
 }
 

@@ -35,9 +35,61 @@ const SECRET: &[&str] = &[
     "ocp-apim-subscription-key",
     "x-functions-key",
     "session-id",
+    "sessid",
     "credential",
     "credentials",
+    "creds",
+    "pswd",
+    "master-key",
+    "shared-key",
+    "auth-key",
+    "session-key",
+    "ssh-key",
+    "hmac-key",
+    "storage-key",
+    "license-key",
+    "decryption-key",
+    "subscription-key",
+    "application-key",
+    "client-key-data",
+    "code-verifier",
+    "client-assertion",
+    "device-code",
+    "saml-response",
+    "recovery-code",
+    "recovery-codes",
+    "backup-codes",
+    "security-answer",
+    "seed-phrase",
+    "connection-string",
+    "passwort",
+    "kennwort",
+    "contraseña",
+    "contrasena",
+    "mot-de-passe",
+    "senha",
+    "пароль",
+    "密码",
+    "パスワード",
 ];
+
+/// What names of one word end with that are secret as well.
+pub(super) const ENDINGS: &[&[u8]] = &[
+    b"password",
+    b"passwd",
+    b"passphrase",
+    b"secret",
+    b"token",
+    b"apikey",
+    b"secretkey",
+    b"accesskey",
+    b"sessionid",
+    b"sessid",
+    b"passwort",
+];
+
+/// Bytes of the shortest of them.
+pub(super) const SHORTEST_ENDING: usize = 5;
 
 /// What is secret where a name ends with it, if the value has the form.
 const LAST: &[(&str, Form)] = &[
@@ -50,7 +102,14 @@ const LAST: &[(&str, Form)] = &[
     ("ftp-pass", Form::Any),
     ("mysql-pass", Form::Any),
     ("redis-pass", Form::Any),
+    ("mail-pass", Form::Any),
+    ("ldap-pass", Form::Any),
+    ("vault-pass", Form::Any),
+    ("ssh-pass", Form::Any),
     ("x-auth", Form::Any),
+    ("pw", Form::NoCount(9)),
+    ("sid", Form::Random(8)),
+    ("bearer", Form::Random(8)),
     ("otp", Form::Digits(4, 10)),
     ("pin", Form::Digits(4, 12)),
     ("ssn", Form::Digits(4, 9)),
@@ -60,6 +119,10 @@ const LAST: &[(&str, Form)] = &[
     ("csc", Form::Digits(3, 4)),
 ];
 
+/// What is secret as a whole name, if the value has the form.
+const WHOLE: &[(&str, Form)] =
+    &[("pass", Form::NoCount(3)), ("passin", Form::Any), ("passout", Form::Any), ("auth", Form::Random(8))];
+
 /// Last words of names that describe a secret and hold none: `token_type`, `password_min_length`. Sorted.
 pub(super) const DESCRIBES: &[&[u8]] = &[
     b"age",
@@ -67,8 +130,11 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
     b"algorithm",
     b"at",
     b"audience",
+    b"body",
+    b"caption",
     b"count",
     b"days",
+    b"description",
     b"dir",
     b"domain",
     b"enabled",
@@ -82,23 +148,31 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
     b"expiry",
     b"field",
     b"file",
+    b"form",
     b"format",
     b"header",
+    b"heading",
+    b"help",
     b"hours",
     b"in",
     b"index",
     b"issuer",
     b"kind",
+    b"label",
     b"len",
     b"length",
     b"lifetime",
     b"limit",
+    b"link",
     b"max",
+    b"message",
     b"min",
     b"minutes",
     b"ms",
     b"name",
+    b"page",
     b"path",
+    b"placeholder",
     b"policy",
     b"provider",
     b"ref",
@@ -113,6 +187,9 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
     b"status",
     b"store",
     b"strength",
+    b"subject",
+    b"title",
+    b"tooltip",
     b"ttl",
     b"type",
     b"uri",
@@ -122,18 +199,26 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
     b"version",
 ];
 
+/// Names of lists of names of secrets, in lower case and one word.
+pub(super) const OPEN: &[&[u8]] = &[b"imagepullsecrets"];
+
 pub(super) fn add(names: &mut Names) {
     SECRET.iter().for_each(|name| names.set_default(name, Form::Any, Place::Anywhere));
     LAST.iter().for_each(|(name, form)| names.set_default(name, *form, Place::Last));
-    names.set_default("pass", Form::NoCount(3), Place::Whole);
+    WHOLE.iter().for_each(|(name, form)| names.set_default(name, *form, Place::Whole));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::DESCRIBES;
+    use super::*;
 
     #[test]
     fn words_that_describe_are_sorted() {
         assert!(DESCRIBES.is_sorted());
+    }
+
+    #[test]
+    fn the_shortest_ending_is_the_shortest() {
+        assert_eq!(ENDINGS.iter().map(|ending| ending.len()).min(), Some(SHORTEST_ENDING));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Only what can be told for sure from a short value is left: the rest is hidden.
 
-use super::code::{compares, declares, follows_a_keyword, is_code, is_line, is_type};
+use super::code::{compares, declares, follows_a_keyword, has_a_type, is_code, is_line, is_type};
 use super::pairs::Pair;
 use super::rule::Rule;
 use super::steps::{ahead, behind, count};
@@ -87,14 +87,17 @@ pub(super) fn is_open(
         return true;
     }
     if value.quoted {
-        return says(text, own);
+        return says(text, own) || speaks_of(text, name);
     }
     if colon && follows_a_keyword(bytes, pair) {
         return true;
     }
     let spaced = bytes[pair.sign - 1] == b' ' && bytes.get(pair.after) == Some(&b' ');
-    // `let token = 5;`
-    let is_small = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    // `let token = 5;`, `TOKEN = 12u32;`
+    let is_small = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit())
+        || ["u32", "i32", "u64", "u8"].iter().any(|kind| {
+            text.strip_suffix(kind).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        });
     if spaced && is_small && bytes.get(value.place.end) == Some(&b';') {
         return true;
     }
@@ -104,26 +107,54 @@ pub(super) fn is_open(
     {
         return true;
     }
+    // A function, or a case: `token -> parse(next)`.
+    if bytes[pair.sign] == b'-' && !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return true;
+    }
     let after = ahead(bytes, value.place.end, 4, is_blank);
     let in_code = matches!(bytes.get(after), Some(b'}' | b',' | b')')) && colon;
     (colon
-        && (is_line(name, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
+        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
         || is_same_name(text, own, colon || spaced)
+        // A parameter of a type: `token: T`.
+        || (in_code && !text.is_empty() && text.len() <= 2 && text.starts_with(|c: char| c.is_ascii_uppercase()))
         || (in_code
             && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
             && is_secret(text.as_bytes()))
         || ((colon || spaced) && is_code(text))
 }
 
-/// Nothing, a truth, or what three bytes of punctuation are.
-fn is_nothing(text: &str) -> bool {
+/// Whether a sentence without numbers has the name in it: `"forgotPassword": "Forgot your password?"`.
+fn speaks_of(text: &str, name: &[u8]) -> bool {
+    let has = |word: &str| {
+        let ends = name.len().checked_sub(word.len()).map(|start| &name[start..]);
+        word.len() > 4 && ends.is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let mut words = text.split([' ', '?', '.', '!', ',']);
+    text.contains(' ') && !text.bytes().any(|byte| byte.is_ascii_digit()) && words.any(has)
+}
+
+/// A list of what code makes, as tokens of a parser: `tokens: [Ident("a"), Comma]`.
+fn lists_code(text: &str) -> bool {
+    let Some(first) = text.strip_prefix('[') else { return false };
+    let word = ahead(first.as_bytes(), 0, 32, |byte| byte.is_ascii_alphanumeric());
+    first.starts_with(|c: char| c.is_ascii_uppercase())
+        && matches!(first.as_bytes().get(word), Some(b'(' | b','))
+        && first[..word].bytes().all(|byte| !byte.is_ascii_digit())
+}
+
+/// Nothing, a truth, a colour, or what three bytes of punctuation are.
+pub(super) fn is_nothing(text: &str) -> bool {
     let bare = text.trim_end_matches([',', ';', '.']);
     NOTHING.iter().any(|nothing| bare.eq_ignore_ascii_case(nothing))
         || (text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_punctuation()))
+        || bare.strip_prefix('#').is_some_and(|colour| {
+            matches!(colour.len(), 3 | 6 | 8) && colour.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
 }
 
 /// What stands for a value that is elsewhere: `${TOKEN}`, `{token}`, `%s`, `<token>`, `****`.
-fn stands_for_another(text: &str) -> bool {
+pub(super) fn stands_for_another(text: &str) -> bool {
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -145,7 +176,7 @@ fn stands_for_another(text: &str) -> bool {
         || within("%{", "}")
         || within("<", ">")
         || text.strip_prefix('$').is_some_and(|name| upper(name) && name.len() > 2)
-        || matches!(text, "%s" | "%d" | "%v" | "%q" | "{:?}" | "{0}" | "{1}" | "?")
+        || matches!(text.trim_end_matches("\\n"), "%s" | "%d" | "%v" | "%q" | "{:?}" | "{0}" | "{1}" | "?")
         || (text.len() > 2 && text.bytes().all(|byte| byte == b'*'))
         || matches!(text, "[REDACTED]" | "[FILTERED]" | "REDACTED" | "<redacted>")
 }
@@ -170,10 +201,10 @@ fn begins_field(bytes: &[u8], start: usize) -> bool {
 }
 
 /// Whether this is a sentence about the secret: words alone, of which the first one says something.
-fn says(text: &str, name: &[u8]) -> bool {
+pub(super) fn says(text: &str, name: &[u8]) -> bool {
     let text = text.trim_start_matches(['[', '"', '\'', '\\', ' ']);
     let plain = |word: &str| word.len() <= 3 || word.bytes().all(|byte| !byte.is_ascii_digit());
-    let mut words = text.split([' ', '\n', '\t']);
+    let mut words = text.split([' ', '\n', '\t', '|', ':']);
     let mut first = words.next().unwrap_or_default();
     let trimmed = |word: &'_ str| {
         word.trim_matches([',', '.', ';', ':', '!', '"', '\'', ']', '(', ')', '\\']).to_ascii_lowercase()
@@ -205,9 +236,12 @@ fn follows_a_parser(bytes: &[u8], pair: &Pair, text: &str) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 16, |byte| byte.is_ascii_alphabetic());
     let word = before[word..].to_ascii_lowercase();
-    matches!(word.as_slice(), b"unexpected" | b"expected" | b"illegal" | b"next" | b"last" | b"previous")
-        && text.len() <= 24
-        && !text.bytes().any(|byte| byte.is_ascii_digit())
+    let words =
+        matches!(word.as_slice(), b"unexpected" | b"expected" | b"illegal" | b"next" | b"last" | b"previous")
+            && text.len() <= 24
+            && !text.bytes().any(|byte| byte.is_ascii_digit());
+    // `cost per token: 0.002`
+    words || (word == b"per" && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::settings::Treatment;
 use super::spoken::{is_name_of, is_value_of};
 use super::steps::{ahead, count, find};
 use super::text::{Finding, Search, Sort, What};
+use super::writings;
 
 /// How deep documents may lie: those of `serde_json` lie no deeper.
 const DEEPEST: usize = 128;
@@ -63,6 +64,7 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
                 }
                 if hidden.is_none()
                     && let Some(Level { rule: Some(rule), member, .. }) = levels.last()
+                    && rule.hides_all()
                 {
                     hidden =
                         Some(Hidden { rule: *rule, name: member.clone(), start: at, depth: levels.len() });
@@ -211,8 +213,8 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
 fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule, name: Range<usize>) {
     let (treatment, what) = (rule.treatment, What::Named(name));
     let text = &search.bytes[place.clone()];
-    let meant =
-        (treatment == Treatment::Hash && !quoted && text.contains(&b'\\')).then(|| decoded(text).0.into());
+    let meant = (treatment == Treatment::Hash && !quoted && text.contains(&b'\\'))
+        .then(|| writings::of_json(text).text.into());
     search.add(Finding { place, treatment, what, quoted, meant });
 }
 
@@ -224,8 +226,9 @@ fn inner(search: &mut Search<'_>, place: Range<usize>, escaped: bool) {
     }
     let (from, text) = (place.start, &bytes[place]);
     if escaped {
-        let (text, places) = decoded(text);
-        search.within(&text, sort(&text), |place| places.get(place).map(|place| from + place));
+        let meaning = writings::of_json(text);
+        let kind = sort(&meaning.text);
+        search.within(&meaning.text, kind, |place| meaning.place(place).map(|place| from + place));
     } else {
         search.within(text, sort(text), |place| Some(from + place));
     }
@@ -236,51 +239,5 @@ pub(super) fn sort(text: &[u8]) -> Sort {
     match text.trim_ascii_start() {
         [b'{' | b'[', ..] => Sort::Json,
         _ => Sort::Text,
-    }
-}
-
-/// What a string means, and where each of its bytes stands in it, and where it ends.
-fn decoded(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
-    let (mut out, mut places) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
-    let mut at = 0;
-    while let Some(byte) = text.get(at).copied() {
-        let (c, length) = match (byte, text.get(at + 1)) {
-            (b'\\', Some(b'u')) => unicode(text, at),
-            (b'\\', Some(b'n')) => ('\n', 2),
-            (b'\\', Some(b'r')) => ('\r', 2),
-            (b'\\', Some(b't')) => ('\t', 2),
-            (b'\\', Some(b'b' | b'f')) => (' ', 2),
-            (b'\\', Some(next)) if next.is_ascii() => (char::from(*next), 2),
-            _ => {
-                out.push(byte);
-                places.push(at);
-                at += 1;
-                continue;
-            }
-        };
-        let mut bytes = [0; 4];
-        for byte in c.encode_utf8(&mut bytes).bytes() {
-            out.push(byte);
-            places.push(at);
-        }
-        at += length;
-    }
-    places.push(text.len());
-    (out, places)
-}
-
-/// The character that `\uXXXX` at `at` stands for, or two of them together, and how long they are.
-fn unicode(text: &[u8], at: usize) -> (char, usize) {
-    let unit = |at: usize| {
-        let digits = std::str::from_utf8(text.get(at..at + 6)?).ok()?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    match (unit(at), unit(at + 6)) {
-        (Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)) => {
-            let c = char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00));
-            (c.unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-        }
-        (Some(unit), _) => (char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
-        (None, _) => ('u', 2),
     }
 }

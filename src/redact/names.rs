@@ -1,6 +1,6 @@
 //! Which names are those of secrets.
 
-use super::defaults::DESCRIBES;
+use super::defaults::{DESCRIBES, ENDINGS, OPEN, SHORTEST_ENDING};
 use super::rule::{Form, Rule};
 use super::settings::Treatment;
 use super::steps::count;
@@ -69,6 +69,12 @@ impl Names {
     pub(super) fn set(&mut self, name: &str, treatment: Treatment) -> bool {
         let rule = Rule { treatment, form: Form::Any, ordinary: false };
         self.insert(name, Known { rule, place: Place::Anywhere, default: false })
+    }
+
+    /// Adds a whole name whose values have a form.
+    pub(super) fn set_whole(&mut self, name: &str, treatment: Treatment, form: Form) {
+        let rule = Rule { treatment, form, ordinary: true };
+        self.insert(name, Known { rule, place: Place::Whole, default: true });
     }
 
     /// Adds one of the defaults.
@@ -158,11 +164,9 @@ impl Names {
         let words = Words::of(name);
         let length = words.all().len();
         let (mut found, mut longest, mut left) = (None, 0, 0);
-        let mut next = words.start_from(0);
-        while let Some(from) = next {
-            next = words.start_from(from + 1);
+        let mut look = |from: usize| {
             if self.first[usize::from(words.all()[from])] == 0 {
-                continue;
+                return;
             }
             if self.exceptions {
                 self.walk(&words, from, |known, to| {
@@ -186,6 +190,15 @@ impl Names {
                     found = Some((*known, to));
                 }
             });
+        };
+        let mut next = words.start_from(0);
+        while let Some(from) = next {
+            next = words.start_from(from + 1);
+            look(from);
+            // `dbpassword` is one word.
+            if let Some(from) = ending(words.all(), from, next.unwrap_or(length)) {
+                look(from);
+            }
         }
         match found {
             // Such as `token_type`: the default names do not mean what describes a secret.
@@ -193,120 +206,21 @@ impl Names {
                 let (start, last) = words.last();
                 if start >= to && DESCRIBES.binary_search(&last).is_ok() { Rule::LEAVE } else { known.rule }
             }
+            Some((known, _)) if known.default && OPEN.contains(&words.all()) => Rule::LEAVE,
             Some((known, _)) => known.rule,
             None => Rule::LEAVE,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::defaults;
-    use super::*;
-
-    fn names() -> Names {
-        let mut names = Names::default();
-        defaults::add(&mut names);
-        for name in ["Pin Code", "пароль"] {
-            assert!(names.set(name, Treatment::Mask));
-        }
-        names
+/// Where a name of a secret begins that the word at `from..to` ends with, as in `dbpassword` and `JSESSIONID`.
+#[inline]
+fn ending(word: &[u8], from: usize, to: usize) -> Option<usize> {
+    let word = &word[from..to];
+    if !matches!(word.last(), Some(b'd' | b'e' | b'n' | b't' | b'y')) || word.len() <= SHORTEST_ENDING {
+        return None;
     }
-
-    #[test]
-    fn a_name_is_compared_word_by_word() {
-        let names = names();
-        for secret in [
-            "Authorization",
-            "proxy-authorization",
-            "http.request.header.authorization",
-            "apiKey",
-            "apikey",
-            "X-API-KEY",
-            "APIKey",
-            "access_token",
-            "access%5Ftoken",
-            "pass\\u0077ord",
-            "HTTPToken",
-            "token2",
-            "oauth2Token",
-            "AWSAccessKeyId",
-            "userPassword",
-            "DB_PASSWORD",
-            "PGPASSWORD",
-            "accesstoken",
-            "authtoken",
-            "clientsecret",
-            "secretkey",
-            "session_id",
-            "Ocp-Apim-Subscription-Key",
-            "x-functions-key",
-            "X-Auth",
-            "pin_code",
-            "pinCode",
-            "secret",
-            "мой_Пароль",
-            "größe_token",
-        ] {
-            assert!(names.rule(secret.as_bytes()).hides(b"abc"), "{secret}");
-        }
-        for open in [
-            "author",
-            "idempotency-key",
-            "pin",
-            "",
-            "content-type",
-            "cookies_accepted",
-            "tokenizer",
-            "token_type",
-            "tokenEndpoint",
-            "password_min_length",
-            "x-auth-user",
-            "compass",
-            "größe",
-            "_",
-            "%",
-        ] {
-            assert!(!names.rule(open.as_bytes()).hides(b"abc"), "{open}");
-        }
-        for (name, secret, open) in [
-            ("max_tokens", "abc", "4096"),
-            ("pin", "4711", "13"),
-            ("card_cvc", "123", "pass"),
-            ("otp", "123 456", "true"),
-            ("user.ssn", "078-05-1120", "unknown"),
-            ("pass", "hunter2", "12"),
-        ] {
-            let rule = names.rule(name.as_bytes());
-            assert!(rule.hides(secret.as_bytes()) && !rule.hides(open.as_bytes()), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_longer_name_wins_over_a_shorter_one() {
-        let mut names = names();
-        names.set("page-token", Treatment::Leave);
-        names.set("csrf token", Treatment::Hash);
-        names.set("cookie", Treatment::Leave);
-        for (name, treatment) in [
-            ("nextPageToken", Treatment::Leave),
-            ("page_token_secret", Treatment::Mask),
-            ("page.auth_token", Treatment::Mask),
-            ("csrfToken", Treatment::Hash),
-            ("csrf_token_password", Treatment::Hash),
-            ("cookie", Treatment::Leave),
-            ("set-cookie", Treatment::Mask),
-        ] {
-            assert_eq!(names.rule(name.as_bytes()).treatment, treatment, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_long_name_is_compared_as_a_short_one_is() {
-        let names = names();
-        let long = "x_".repeat(200);
-        let hides = |name: String| names.rule(name.as_bytes()).hides(b"abc");
-        assert!(hides(format!("{long}token")) && hides(format!("token_{long}")));
-        assert!(!hides(format!("{long}tokenizer")));
-    }
+    count(word.len());
+    let length = ENDINGS.iter().find(|ending| word.ends_with(ending))?.len();
+    (length < word.len()).then(|| to - length)
 }

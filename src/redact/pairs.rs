@@ -8,8 +8,8 @@ use super::keyed::LENGTH as HASH;
 use super::rule::Rule;
 use super::settings::Treatment;
 use super::spoken::Spoken;
-use super::steps::{ahead, behind, char_start, continues, count, find_text, find3};
-use super::text::{Search, Sort, is_gone};
+use super::steps::{ahead, behind, char_start, continues, find_last, find_text, find3};
+use super::text::{Search, is_gone};
 use super::urls;
 use super::values::{Place, Value, is_blank, is_name, is_quote};
 
@@ -34,6 +34,7 @@ impl Search<'_> {
         let bytes = self.bytes;
         let mut spoken = Spoken::default();
         let mut from = 0;
+        let mut tag = Tag::default();
         while let Some(sign) = find3([b'=', b':', b'>'], bytes, from) {
             if urls::begins(bytes, sign) {
                 from = self.url(sign);
@@ -41,7 +42,9 @@ impl Search<'_> {
             }
             let after = ahead(bytes, sign, usize::MAX, |byte| matches!(byte, b'=' | b':' | b'>'));
             let Some(pair) = self.pair(from, sign, after) else {
-                from = after;
+                let hidden =
+                    (bytes[sign] == b'>').then(|| self.element(&mut tag, &mut spoken, sign)).flatten();
+                from = hidden.unwrap_or(after);
                 continue;
             };
             let rule = self.rules.rule(&bytes[pair.name.clone()], pair.in_query);
@@ -59,6 +62,11 @@ impl Search<'_> {
         if bytes[sign..].starts_with(b"::") {
             return None;
         }
+        // `name -> value`
+        let arrow = bytes[sign] == b'>'
+            && sign > from + 1
+            && matches!(bytes[sign - 2..sign], [b' ' | b'"' | b'\'', b'-']);
+        let sign = if arrow { sign - 1 } else { sign };
         let tag = bytes[sign] == b'>';
         let end = if tag { sign } else { before_sign(bytes, from, sign) };
         let mut start = behind(bytes, end, BACK.min(end - from), is_name);
@@ -72,20 +80,65 @@ impl Search<'_> {
                 start = open;
             }
         }
-        // Names of two words, as in `the api key: …`.
-        if bytes[start..end].eq_ignore_ascii_case(b"key") && start > from + 1 && bytes[start - 1] == b' ' {
-            let word = behind(bytes, start - 1, 16.min(start - 1 - from), |byte| byte.is_ascii_alphabetic());
-            let kinds = ["access", "account", "api", "encryption", "private", "secret", "signing"];
-            let word = word..start - 1;
-            if kinds.iter().any(|kind| bytes[word.clone()].eq_ignore_ascii_case(kind.as_bytes())) {
-                start = word.start;
-            }
-        }
+        start = self.first_word(from, start, end);
         start = ahead(bytes, start, end - start, continues);
         if start == end || (tag && !opened(&bytes[..start])) {
             return None;
         }
+        let after = after_styles(bytes, after);
         Some(Pair { name: start..end, sign, after, in_query: urls::in_query(bytes, start) })
+    }
+
+    /// Where a name begins that ends at `end` and whose last word begins at `start`.
+    fn first_word(&self, from: usize, start: usize, end: usize) -> usize {
+        let bytes = self.bytes;
+        let name = &bytes[start..end];
+        // A property of Java: `-Dpassword=…`.
+        if name.starts_with(b"-D") && (start == 0 || matches!(bytes[start - 1], b' ' | b'"' | b'\'')) {
+            return start + 2;
+        }
+        // What makes a terminal show the name in another way.
+        let style = ahead(name, 0, 3, |byte| byte.is_ascii_digit());
+        if name.get(style) == Some(&b'm') && style_before(bytes, from, start + style + 1).is_some() {
+            return start + style + 1;
+        }
+        // Names of two words, as in `the api key: …`.
+        let last = [&b"key"[..], b"id"].iter().any(|last| name.eq_ignore_ascii_case(last));
+        if last && start > from + 1 && bytes[start - 1] == b' ' {
+            let word = behind(bytes, start - 1, 16.min(start - 1 - from), |byte| byte.is_ascii_alphabetic());
+            let kinds = ["access", "account", "api", "encryption", "private", "secret", "session", "signing"];
+            let first = &bytes[word..start - 1];
+            if kinds.iter().any(|kind| first.eq_ignore_ascii_case(kind.as_bytes())) {
+                return word;
+            }
+        }
+        start
+    }
+
+    /// Hides what stands in an element of XML with attributes, whose tag ends at `sign`, if its name or one of its
+    /// attributes says that it is secret: `<password type="text">…`, `<property name="password">…`.
+    fn element(&mut self, tag: &mut Tag, spoken: &mut Spoken, sign: usize) -> Option<usize> {
+        let bytes = self.bytes;
+        let opens = tag.opens(bytes, sign)?;
+        let end = ahead(bytes, opens + 1, 64, |byte| is_name(byte) || byte == b':');
+        let closed = matches!(bytes[sign - 1], b'/' | b'-' | b'?');
+        if closed || end == opens + 1 || !bytes[end].is_ascii_whitespace() || !opened(&bytes[..opens + 1]) {
+            return None;
+        }
+        let start = behind(bytes, end, end - opens - 1, |byte| byte != b':');
+        let name = start..end;
+        let pair = |name| Pair { name, sign, after: sign + 1, in_query: false };
+        if let Some(rule) = self.is_secret(&bytes[name.clone()]) {
+            return self.secret(&pair(name), rule);
+        }
+        let (rule, attribute) = spoken.in_tag(opens)?;
+        let text = ahead(bytes, sign + 1, 64, |byte| byte.is_ascii_whitespace());
+        let html = [&b"a"[..], b"button", b"input", b"label", b"meta", b"option"];
+        let empty = bytes.get(text).is_none_or(|byte| *byte == b'<');
+        if empty || html.iter().any(|html| bytes[name.clone()].eq_ignore_ascii_case(html)) {
+            return None;
+        }
+        self.secret(&pair(attribute), rule)
     }
 
     /// Hides what goes by the name of a secret; where the search goes on after it.
@@ -98,12 +151,9 @@ impl Search<'_> {
         if rule.is_count(bytes, begins) {
             return None;
         }
-        // The value of a name that is an ordinary word is short, and is not looked for further.
-        if let Some(end) = rule.digits(bytes, begins) {
-            let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if let Some(end) = rule.end(bytes, begins) {
             let quoted = begins > pair.after && is_quote(bytes[begins - 1]);
-            let place = begins..if goes_on { begins } else { end };
-            return self.hide(pair, rule, Value { place, quoted });
+            return self.hide(pair, rule, Value { place: begins..end, quoted });
         }
         if bytes[pair.sign] == b'>' {
             let end = if self.elements { find_text(b"</", bytes, pair.after) } else { None };
@@ -116,6 +166,9 @@ impl Search<'_> {
             return self.hide(pair, rule, Value { place, quoted: true });
         }
         let from = ahead(bytes, pair.after, usize::MAX, is_blank);
+        if self.ends_before(pair, from) {
+            return None;
+        }
         if bytes[pair.sign] == b':'
             && let Some(value) = self.next_lines(pair, from)
         {
@@ -130,6 +183,16 @@ impl Search<'_> {
         };
         let value = self.value(from, place);
         self.hide(pair, rule, value)
+    }
+
+    /// Whether the quote at `from` ends a text that began before the name: `prompt("Password: ")`.
+    fn ends_before(&self, pair: &Pair, from: usize) -> bool {
+        let bytes = self.bytes;
+        let Some(quote) = bytes.get(from).filter(|byte| is_quote(**byte)) else { return false };
+        pair.name.start > 0
+            && bytes[pair.name.start - 1] == *quote
+            && !bytes[pair.name.end..pair.sign].contains(quote)
+            && !bytes.get(from + 1).is_some_and(u8::is_ascii_alphanumeric)
     }
 
     /// Hides `value`, unless it is none or clearly no secret.
@@ -147,46 +210,66 @@ impl Search<'_> {
         self.named(place, rule, pair.name.clone());
         Some(end)
     }
+}
 
-    /// Reads a value of a query that is percent-encoded, as a URL within a URL is.
-    pub(super) fn percent(&mut self, value: Range<usize>) {
-        let bytes = self.bytes;
-        self.read = self.read.max(value.end);
-        count(value.len());
-        if !self.reads_deeper() || !bytes[value.clone()].contains(&b'%') {
-            return;
+/// The tag that was opened last.
+#[derive(Default)]
+struct Tag {
+    /// Up to where it was looked for.
+    seen: usize,
+    opens: Option<usize>,
+}
+
+impl Tag {
+    /// Where the tag opens that ends at `sign`.
+    fn opens(&mut self, bytes: &[u8], sign: usize) -> Option<usize> {
+        if let Some(opens) = find_last(b'<', bytes, self.seen, sign) {
+            self.opens = Some(opens);
         }
-        let (mut text, mut places) = (Vec::with_capacity(value.len()), Vec::with_capacity(value.len() + 1));
-        let mut at = value.start;
-        while at < value.end {
-            places.push(at);
-            let (byte, length) = match bytes[at..value.end] {
-                [b'%', high, low, ..] => match (hex(high), hex(low)) {
-                    (Some(high), Some(low)) => (high << 4 | low, 3),
-                    _ => (b'%', 1),
-                },
-                [b'+', ..] => (b' ', 1),
-                [byte, ..] => (byte, 1),
-                [] => break,
-            };
-            text.push(byte);
-            at += length;
-        }
-        places.push(value.end);
-        self.within(&text, Sort::Encoded, |place| places.get(place).copied());
+        self.seen = sign;
+        self.opens.take()
     }
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|digit| digit as u8)
+/// Where what makes a terminal show a text in another way begins, if it ends at `to`.
+fn style_before(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
+    if to <= from || bytes[to - 1] != b'm' {
+        return None;
+    }
+    let digits = behind(bytes, to - 1, 8.min(to - 1 - from), |byte| byte.is_ascii_digit() || byte == b';');
+    bytes[from..digits].ends_with(b"\x1b[").then(|| digits - 2)
+}
+
+/// Where the text goes on after up to three of these.
+fn after_styles(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    for _ in 0..3 {
+        if !bytes[at..].starts_with(b"\x1b[") {
+            break;
+        }
+        let end = ahead(bytes, at + 2, 8, |byte| byte.is_ascii_digit() || byte == b';');
+        if bytes.get(end) != Some(&b'm') {
+            break;
+        }
+        at = end + 1;
+    }
+    at
 }
 
 /// The end of the name that a sign belongs to, which may be quoted, the quotes escaped where a document lies in
 /// a string; in `user[token]=` it stands in brackets.
 fn before_sign(bytes: &[u8], from: usize, sign: usize) -> usize {
-    behind(bytes, sign, BETWEEN.min(sign - from), |byte| {
-        matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']' | b' ' | b'\t')
-    })
+    let mut end = sign;
+    for _ in 0..3 {
+        end = behind(bytes, end, BETWEEN.min(end - from), |byte| {
+            matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']' | b'*' | b' ' | b'\t')
+        });
+        match style_before(bytes, from, end) {
+            Some(style) => end = style,
+            None => break,
+        }
+    }
+    end
 }
 
 /// Whether what stands before a name opens a tag of XML, which may be in a namespace, and no type of Rust:

@@ -10,10 +10,10 @@ use regex_automata::meta::Regex;
 use super::body::Body;
 use super::keyed::{HashKey, Keyed};
 use super::names::Names;
-use super::rule::Rule;
+use super::rule::{Form, Rule};
 use super::settings::{RedactionSettings, Treatment};
 use super::text::Sort;
-use super::urls::SIGNATURES;
+use super::urls::{CODES, SIGNATURES};
 use super::{MARKER, cards, defaults};
 use crate::error::ConfigError;
 
@@ -75,6 +75,7 @@ impl Redactor {
             SIGNATURES.iter().for_each(|name| {
                 signatures.set(name, settings.urls);
             });
+            CODES.iter().for_each(|name| signatures.set_whole(name, settings.urls, Form::Random(16)));
         }
         let keyed = match (&settings.key, settings.hashed()) {
             (Some(key), _) => Some(Keyed::new(key)?),

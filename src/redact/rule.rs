@@ -1,7 +1,7 @@
 //! What is done with the values that go by a name, and with which of them.
 
 use super::settings::Treatment;
-use super::steps::{ahead, behind};
+use super::steps::{ahead, behind, count};
 
 /// What values a name of a secret has: `pin` also names a contact of a chip, and `tokens` a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) enum Form {
     NoCount(u8),
     /// As many digits, with single separators among them or none.
     Digits(u8, u8),
+    /// At least so many bytes that look as if they were chosen by chance.
+    Random(u8),
 }
 
 /// What is done with the values that go by a name.
@@ -26,15 +28,26 @@ pub(crate) struct Rule {
 impl Rule {
     pub(super) const LEAVE: Self = Self { treatment: Treatment::Leave, form: Form::Any, ordinary: false };
 
-    /// The value that begins at `from` if it can only be a few digits: where those end.
-    pub(super) fn digits(self, bytes: &[u8], from: usize) -> Option<usize> {
+    /// Every value is masked.
+    pub(super) const MASK: Self = Self { treatment: Treatment::Mask, form: Form::Any, ordinary: false };
+
+    /// Where the value ends that begins at `from`, if its form tells so without what stands around it.
+    pub(super) fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
         match self.form {
             Form::Digits(_, most) => {
                 let most = 2 * usize::from(most);
                 let end = ahead(bytes, from, most, |byte| {
                     byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b'.')
                 });
-                Some(behind(bytes, end, end - from, |byte| !byte.is_ascii_digit()))
+                let end = behind(bytes, end, end - from, |byte| !byte.is_ascii_digit());
+                let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+                Some(if goes_on { from } else { end })
+            }
+            Form::Random(_) => {
+                let end = ahead(bytes, from, LOOK, in_random);
+                // The rest of one that is not random is not read.
+                let random = end - from == LOOK && is_random(&bytes[from..end]);
+                Some(if random { ahead(bytes, end, usize::MAX, in_random) } else { end })
             }
             _ => None,
         }
@@ -47,6 +60,11 @@ impl Rule {
         matches!(self.form, Form::NoCount(_)) && end > from && !goes_on && !self.hides(&bytes[from..end])
     }
 
+    /// Whether the rule hides lists and objects as a whole.
+    pub(super) fn hides_all(self) -> bool {
+        matches!(self.form, Form::Any | Form::NoCount(_))
+    }
+
     /// Whether the rule hides `value`.
     pub(crate) fn hides(self, value: &[u8]) -> bool {
         let digits = || value.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -55,11 +73,67 @@ impl Rule {
             && match self.form {
                 Form::Any => true,
                 Form::NoCount(most) => digits() > usize::from(most) || !is_number(b".,_ "),
+                Form::Random(least) => value.len() >= usize::from(least) && is_random(value),
                 Form::Digits(least, most) => {
                     value.len() <= 2 * usize::from(most)
                         && is_number(b"- .")
                         && (usize::from(least)..=usize::from(most)).contains(&digits())
                 }
             }
+    }
+}
+
+/// So many bytes of a value tell whether it is random.
+const LOOK: usize = 48;
+
+fn in_random(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'~' | b'%' | b':')
+}
+
+/// Whether letters and digits follow each other as by chance, and this is no UUID: those tell things apart.
+fn is_random(value: &[u8]) -> bool {
+    let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|place| value[*place] == b'-');
+    let value = &value[..value.len().min(LOOK)];
+    count(value.len());
+    let (mut digits, mut letters, mut turns, mut before) = (0, 0, 0, 0);
+    for byte in value {
+        let kind = match byte {
+            b'0'..=b'9' => 1,
+            b'a'..=b'z' => 2,
+            b'A'..=b'Z' => 3,
+            byte if in_random(*byte) => continue,
+            _ => return false,
+        };
+        digits += usize::from(kind == 1);
+        letters += usize::from(kind > 1);
+        turns += usize::from(before != kind && before != 0);
+        before = kind;
+    }
+    digits > 0 && letters > 0 && 4 * turns >= digits + letters && !uuid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_random;
+
+    #[test]
+    fn chance_is_told_from_words_and_ids() {
+        for random in
+            ["YW5uOmh1bnRlcjI=", "9f86d081884c7d65", "a8Fk29xQ01Zb", "s%3AhM4tQ9ab2", "4/0AX4XfWh1b2C3d4"]
+        {
+            assert!(is_random(random.as_bytes()), "{random}");
+        }
+        for other in [
+            "started",
+            "oauth2",
+            "order-2026-11-21-17",
+            "20261121",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "a b1",
+            "",
+        ] {
+            assert!(!is_random(other.as_bytes()), "{other}");
+        }
     }
 }

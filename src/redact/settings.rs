@@ -47,15 +47,23 @@ pub enum Treatment {
 pub struct RedactionSettings {
     /// Whether the default names are secret. Default: yes. They are:
     ///
-    /// - `authorization`, `cookie`, `set-cookie`, `password`, `passwords`, `passwd`, `pgpassword`, `passphrase`,
+    /// - `authorization`, `cookie`, `set-cookie`, `password`, `passwords`, `passwd`, `pswd`, `pgpassword`, `passphrase`,
     ///   `passcode`, `pwd`, `secret`, `secrets`, `client-secret`, `secret-key`, `token`, `access-token`, `auth-token`,
     ///   `refresh-token`, `id-token`, `jwt`, `api-key`, `api-keys`, `private-key`, `access-key`, `account-key`,
-    ///   `signing-key`, `encryption-key`, `ocp-apim-subscription-key`, `x-functions-key`, `session-id`, `credential`,
-    ///   `credentials`, wherever they stand in a name;
-    /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `ftp`, `mysql` and `redis`, where they end a
-    ///   name;
-    /// - `tokens` where a name ends with it and the value is no count (a number of at most 9 digits), and `pass` as a
-    ///   whole name with a value that is no number of at most 3 digits;
+    ///   `signing-key`, `encryption-key`, `decryption-key`, `master-key`, `shared-key`, `auth-key`, `session-key`,
+    ///   `ssh-key`, `hmac-key`, `storage-key`, `license-key`, `subscription-key`, `application-key`, `client-key-data`,
+    ///   `ocp-apim-subscription-key`, `x-functions-key`, `session-id`, `sessid`, `credential`, `credentials`, `creds`,
+    ///   `code-verifier`, `client-assertion`, `device-code`, `saml-response`, `recovery-code`, `recovery-codes`,
+    ///   `backup-codes`, `security-answer`, `seed-phrase`, `connection-string`, and `password` in German, Spanish, French,
+    ///   Portuguese, Russian, Chinese and Japanese, wherever they stand in a name;
+    /// - one word that ends with `password`, `passwd`, `passphrase`, `secret`, `token`, `apikey`, `secretkey`,
+    ///   `accesskey`, `sessionid` or `sessid`: `dbpassword`, `JSESSIONID`;
+    /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `mail`, `ftp`, `ldap`, `ssh`, `vault`, `mysql`
+    ///   and `redis`, where they end a name;
+    /// - `tokens` and `pw` where a name ends with it and the value is no count (a number of at most 9 digits), and `pass`
+    ///   as a whole name with a value that is no number of at most 3 digits;
+    /// - `sid` and `bearer` where a name ends with them, and `auth` as a whole name, if the value has 8 bytes or more in
+    ///   which letters and digits follow each other as by chance, and is no UUID;
     /// - where a name ends with them and the value has as many digits: `pin` (4 to 12), `otp` (4 to 10), `ssn` (4 to 9),
     ///   `cvv`, `cvv2`, `cvc` and `csc` (3 or 4).
     ///
@@ -69,11 +77,14 @@ pub struct RedactionSettings {
     pub cards: Treatment,
     /// What is done with e-mail addresses. Default: a marker.
     pub emails: Treatment,
-    /// What is done with credentials that their shape gives away: `Bearer` and `Basic`, JWTs, private keys in PEM, keys
-    /// of AWS, Stripe, GitHub and Slack, and the URLs of webhooks of Slack and PagerDuty. Default: a marker.
+    /// What is done with credentials that their shape gives away. Default: a marker. They are `Bearer` and `Basic`, JWTs,
+    /// private keys in PEM, keys of some forty services (AWS, Google, Stripe, GitHub, GitLab, npm, PyPI, Docker, Slack,
+    /// Discord, Telegram, Twilio, SendGrid, OpenAI, Anthropic, Hugging Face, Vault, Grafana, Shopify and others), and the
+    /// URLs of webhooks of Slack, Discord, Teams, Zapier and PagerDuty.
     pub credentials: Treatment,
     /// What is done with the user's part of URLs, and with the signatures in the queries of those that were
-    /// signed (`sig`, `Signature`, `X-Goog-Signature`, `AWSAccessKeyId`). Default: a marker.
+    /// signed (`sig`, `Signature`, `X-Goog-Signature`, `AWSAccessKeyId`), and there with `code` and `key` of 16 bytes or
+    /// more that look as if chosen by chance. Default: a marker.
     pub urls: Treatment,
     /// What is done with what these regular expressions find: with their first group if they have one. Their
     /// syntax is that of the crate `regex`. They need the feature `telemetry`. One that can run to the end of a text and

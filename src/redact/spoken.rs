@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::pairs::{Pair, gone};
 use super::rule::Rule;
 use super::settings::Treatment;
-use super::steps::{ahead, count, find_text};
+use super::steps::{ahead, behind, count, find_text};
 use super::text::Search;
 use super::values::{Place, is_blank};
 
 /// What the name of a thing goes by, and its value.
 const NAMES: &[&[u8]] =
     &[b"attribute", b"field", b"header", b"id", b"key", b"name", b"param", b"parameter", b"variable"];
-const VALUES: &[&[u8]] = &[b"content", b"default", b"v", b"val", b"value"];
+const VALUES: &[&[u8]] = &[b"content", b"default", b"string", b"v", b"val", b"value"];
 
 /// A name is no longer.
 const LONGEST: usize = 128;
@@ -42,7 +42,9 @@ pub(crate) fn is_name_of(name: &[u8]) -> bool {
 
 /// Whether a member is the value of what another names.
 pub(crate) fn is_value_of(name: &[u8]) -> bool {
-    (1..=7).contains(&name.len()) && matches!(name[0] | 0x20, b'c' | b'd' | b'v') && is_one(name, VALUES)
+    (1..=7).contains(&name.len())
+        && matches!(name[0] | 0x20, b'c' | b'd' | b's' | b'v')
+        && is_one(name, VALUES)
 }
 
 impl Spoken {
@@ -52,14 +54,8 @@ impl Spoken {
         let name = &bytes[pair.name.clone()];
         let (names, values) = (is_name_of(name), is_value_of(name));
         let tag = bytes[pair.sign] == b'>';
-        if search.traits.at && bytes[pair.sign] == b'=' && pair.after >= search.read {
-            let end = ahead(bytes, pair.after, usize::MAX, |byte| {
-                !byte.is_ascii_whitespace()
-                    && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'#' | b'?')
-            });
-            search.percent(pair.after..end);
-        }
         if !names && !values {
+            search.data |= matches!(name, b"data" | b"stringData");
             return None;
         }
         self.leave_objects(bytes, pair.name.start);
@@ -70,6 +66,7 @@ impl Spoken {
             let from = ahead(bytes, pair.after, usize::MAX, is_blank);
             if names {
                 // Names are short: what goes on is none, and is not read to its end here.
+                let from = search.wrapped(from).map_or(from, |(quote, _)| quote);
                 let from = ahead(bytes, from, 4, |byte| matches!(byte, b'\\' | b'"' | b'\''));
                 from..ahead(bytes, from, LONGEST, |byte| {
                     !byte.is_ascii_whitespace()
@@ -92,9 +89,18 @@ impl Spoken {
                 search.named(before, *rule, name.clone());
                 self.name = None;
             }
-            return None;
+            let (rule, name, _) = self.name.as_ref()?;
+            let part = part(bytes, pair.name.start, name.end)?;
+            let end = part.end;
+            search.named(part, *rule, name.clone());
+            self.name = None;
+            return Some(end);
         }
-        let Some((rule, name, _)) = self.name.take() else {
+        let of_type = || {
+            let name = type_before(bytes, pair.name.start)?;
+            search.is_secret(&bytes[name.clone()]).map(|rule| (rule, name, tag))
+        };
+        let Some((rule, name, _)) = self.name.take().or_else(of_type) else {
             if !tag && matches!(bytes.get(value.start), Some(b'"' | b'\\')) {
                 let value = search.value(value.start, Place::Colon).place;
                 // Longer ones are no fields of a form, and are not read twice.
@@ -106,7 +112,7 @@ impl Spoken {
         if gone(bytes, begins).is_some() {
             return None;
         }
-        let value = if let Some(end) = rule.digits(bytes, begins) {
+        let value = if let Some(end) = rule.end(bytes, begins) {
             begins..end
         } else if rule.is_count(bytes, begins) {
             return None;
@@ -124,6 +130,12 @@ impl Spoken {
         Some(end)
     }
 
+    /// The name of a secret that an attribute of the tag says which opens at `from`.
+    pub(super) fn in_tag(&mut self, from: usize) -> Option<(Rule, Range<usize>)> {
+        let (rule, name, _) = self.name.take_if(|(_, name, tag)| name.start > from && !*tag)?;
+        Some((rule, name))
+    }
+
     /// Forgets what objects said that ended before `to`.
     fn leave_objects(&mut self, bytes: &[u8], to: usize) {
         let tag = self.name.as_ref().is_some_and(|(_, _, tag)| *tag);
@@ -134,4 +146,28 @@ impl Spoken {
         }
         self.seen = to;
     }
+}
+
+/// The line that is the part of a form which the header at `header` names, whose name ends at `end`.
+fn part(bytes: &[u8], header: usize, end: usize) -> Option<Range<usize>> {
+    if !bytes[..header].ends_with(b"form-data; ") {
+        return None;
+    }
+    let quote =
+        if bytes[end..].starts_with(b"\\\"") { end + 2 } else { ahead(bytes, end, 1, |byte| byte == b'"') };
+    // As they are, and as `Debug` prints them.
+    let lines = [&b"\r\n\r\n"[..], b"\n\n", b"\\r\\n\\r\\n"];
+    let start = quote + lines.iter().find(|lines| bytes[quote..].starts_with(lines))?.len();
+    Some(start..ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'\r' | b'\n' | b'\\')))
+}
+
+/// The name of the type whose first field stands at `field`: `BearerToken { value: …`.
+fn type_before(bytes: &[u8], field: usize) -> Option<Range<usize>> {
+    let brace = behind(bytes, field, 32, |byte| byte.is_ascii_whitespace());
+    if !bytes[..brace].ends_with(b" {") {
+        return None;
+    }
+    let end = brace - 2;
+    let start = behind(bytes, end, 32, |byte| byte.is_ascii_alphanumeric());
+    bytes.get(start).is_some_and(u8::is_ascii_uppercase).then_some(start..end)
 }

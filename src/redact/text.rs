@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::keyed::is_hash;
 use super::redactor::Rules;
 use super::rule::Rule;
-use super::scan::Traits;
+use super::scan::{ARGUMENT, AT, DIGITS, ESCAPE, KEY, PAIR, QUOTED, SCHEME, SIGN, TOKEN, Traits};
 use super::settings::Treatment;
 use super::steps::count;
-use super::{MARKER, credentials, emails, json, numbers, tokens};
+use super::{MARKER, credentials, emails, json, numbers, tokens, urls, writings};
 
 /// A secret, what is done with it, and what gave it away.
 #[derive(Debug)]
@@ -42,15 +42,16 @@ pub(crate) enum Sort {
     Query,
     /// A document of JSON, or several.
     Json,
-    /// What was percent-encoded, and may be so once more.
-    Encoded,
 }
 
-/// How many writings within writings are read: a URL in a parameter of a URL, JSON in a string of JSON.
+/// How many documents within documents are read: JSON in a string of JSON.
 const DEPTH: u8 = 3;
 
+/// How many writings within writings are read, as a URL in a parameter of a URL is.
+const WRITINGS: u8 = 2;
+
 /// How often a text is searched at most: again after secrets were hidden in it.
-const MOST: usize = 8;
+const MOST: usize = 4;
 
 /// How deep documents lie within each other so that the ends of their quotes are still told apart.
 pub(super) const LEVELS: usize = 5;
@@ -61,11 +62,13 @@ pub(super) struct Search<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) traits: Traits,
     findings: Vec<Finding>,
+    /// How many documents, and how many writings, this one lies in.
     depth: u8,
+    writings: u8,
     /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
     pub(super) unclosed: [[usize; 3]; LEVELS],
-    /// Up to where writings within this one were read.
-    pub(super) read: usize,
+    /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
+    pub(super) data: bool,
     /// Whether an element of XML may still end.
     pub(super) elements: bool,
     /// The end of the last token that was looked at for an `@`, and the last `@` in it.
@@ -103,7 +106,7 @@ impl Rules {
     }
 
     fn once(&self, text: &[u8], sort: Sort, traits: Traits, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
-        let mut findings = Search::new(self, text, traits, 0).all(sort);
+        let mut findings = Search::new(self, text, traits).all(sort);
         if findings.is_empty() {
             return None;
         }
@@ -149,15 +152,16 @@ impl Rules {
 }
 
 impl<'a> Search<'a> {
-    fn new(rules: &'a Rules, bytes: &'a [u8], traits: Traits, depth: u8) -> Self {
+    fn new(rules: &'a Rules, bytes: &'a [u8], traits: Traits) -> Self {
         Self {
             rules,
             bytes,
             traits,
             findings: Vec::new(),
-            depth,
+            depth: 0,
+            writings: 0,
             unclosed: [[usize::MAX; 3]; LEVELS],
-            read: 0,
+            data: false,
             elements: true,
             token: (0, None),
         }
@@ -170,13 +174,11 @@ impl<'a> Search<'a> {
                 self.form();
                 self.text();
             }
-            Sort::Encoded => {
-                self.percent(0..self.bytes.len());
-                self.text();
-            }
             // What is no JSON, or stops in the middle, is searched as text too.
             Sort::Json => {
-                if !json::read(&mut self) {
+                if json::read(&mut self) {
+                    self.kubernetes();
+                } else {
                     self.text();
                 }
                 #[cfg(feature = "telemetry")]
@@ -188,26 +190,51 @@ impl<'a> Search<'a> {
 
     fn text(&mut self) {
         let (rules, bytes, traits) = (self.rules, self.bytes, self.traits);
-        if rules.signs && traits.sign {
+        if rules.signs && traits.has(SIGN) {
             self.at_signs();
+            if self.data {
+                self.kubernetes();
+            }
         }
-        if rules.signs && (traits.pair || traits.argument) {
-            self.beside();
+        if rules.signs && traits.has(PAIR) {
+            self.pairs_of_two();
         }
-        if traits.scheme && rules.credentials != Treatment::Leave {
-            credentials::each(bytes, |place| self.shape(place, rules.credentials, "credentials"));
+        if rules.signs && traits.has(ARGUMENT) {
+            self.arguments();
         }
-        if traits.token && rules.credentials != Treatment::Leave {
-            tokens::each(bytes, |place| self.shape(place, rules.credentials, "credentials"));
+        if rules.signs && traits.has(QUOTED) {
+            self.quoted();
         }
-        if traits.at && rules.emails != Treatment::Leave {
+        if rules.credentials != Treatment::Leave {
+            let mut add = |place| self.shape(place, rules.credentials, "credentials");
+            if traits.has(SCHEME) {
+                credentials::each(bytes, &mut add);
+            }
+            if traits.has(KEY) {
+                tokens::each_key(bytes, &mut add);
+            }
+            if traits.has(TOKEN) {
+                tokens::each(bytes, rules.hooks, &mut add);
+            }
+        }
+        if traits.has(AT) && rules.urls != Treatment::Leave {
+            urls::each_user(bytes, |place| self.shape(place, rules.urls, "user"));
+        }
+        if traits.has(AT) && rules.emails != Treatment::Leave {
             emails::each(bytes, |place| self.shape(place, rules.emails, "e-mail"));
         }
-        if traits.digits && rules.cards != Treatment::Leave {
+        if traits.has(DIGITS) && rules.cards != Treatment::Leave {
             numbers::each(bytes, |place, what| self.shape(place, rules.cards, what));
         }
         #[cfg(feature = "telemetry")]
         self.patterns();
+        if traits.has(AT | ESCAPE)
+            && self.writings < WRITINGS
+            && let Some(meaning) = writings::of_any(bytes)
+        {
+            self.writings += 1;
+            self.within(&meaning.text, Sort::Text, |place| meaning.place(place));
+        }
     }
 
     #[cfg(feature = "telemetry")]
@@ -255,7 +282,8 @@ impl<'a> Search<'a> {
         if !traits.any() {
             return;
         }
-        for finding in Search::new(self.rules, text, traits, self.depth + 1).all(sort) {
+        let (depth, writings) = (self.depth + 1, self.writings);
+        for finding in (Search { depth, writings, ..Search::new(self.rules, text, traits) }).all(sort) {
             let Range { start, end } = finding.place;
             let (Some(from), Some(to)) = (place(start), place(end)) else { continue };
             let what = match finding.what {
@@ -282,8 +310,6 @@ impl<'a> Search<'a> {
                 let rule = self.rules.rule(&bytes[name.clone()], true);
                 if rule.hides(&bytes[value.clone()]) {
                     self.named(value, rule, name);
-                } else {
-                    self.percent(value);
                 }
             }
             from = end + 1;

@@ -1,33 +1,91 @@
-//! Credentials that their shape gives away under any name: tokens of known services, JWTs, private keys.
+//! Credentials that their shape gives away under any name: tokens of known services, JWTs, private keys, webhooks.
 
 use std::ops::Range;
 
-use super::steps::{ahead, count, find_text};
+use super::scan::in_run;
+use super::steps::{ahead, behind, count, find, find_text};
+use super::urls;
 
-/// How a token begins, what follows, and at least how much of it.
-type Token = (&'static [u8], fn(u8) -> bool, usize);
+/// What tokens are made of after their beginning.
+type Bytes = fn(u8) -> bool;
 
-const TOKENS: &[Token] = &[
+/// How a token begins, what follows, and at least how much of it. Sorted by the first byte.
+const TOKENS: &[(&[u8], Bytes, usize)] = &[
+    (b"AGE-SECRET-KEY-1", is_upper, 50),
+    (b"AIza", is_base64url, 35),
     (b"AKIA", is_upper, 16),
     (b"ASIA", is_upper, 16),
-    (b"sk_live_", is_alphanumeric, 16),
-    (b"rk_live_", is_alphanumeric, 16),
-    (b"sk_test_", is_alphanumeric, 16),
-    (b"rk_test_", is_alphanumeric, 16),
+    (b"ATATT3", is_base64url, 60),
+    (b"GOCSPX-", is_base64url, 20),
+    (b"NRAK-", is_upper, 24),
+    (b"PMAK-", is_base64url, 24),
+    (b"SK", is_hex, 32),
+    (b"dapi", is_hex, 32),
+    (b"dckr_pat_", is_base64url, 20),
+    (b"dop_v1_", is_hex, 40),
+    (b"figd_", is_base64url, 20),
     (b"ghp_", is_alphanumeric, 20),
     (b"gho_", is_alphanumeric, 20),
     (b"ghu_", is_alphanumeric, 20),
     (b"ghs_", is_alphanumeric, 20),
     (b"ghr_", is_alphanumeric, 20),
     (b"github_pat_", is_base64url, 20),
+    (b"gldt-", is_base64url, 20),
+    (b"glpat-", is_base64url, 20),
+    (b"glrt-", is_base64url, 20),
+    (b"glsa_", is_base64url, 32),
+    (b"gsk_", is_alphanumeric, 40),
+    (b"hf_", is_alphanumeric, 30),
+    (b"lin_api_", is_alphanumeric, 30),
+    (b"npm_", is_alphanumeric, 30),
+    (b"pul-", is_hex, 40),
+    (b"pypi-AgE", is_base64url, 40),
+    (b"rk_live_", is_alphanumeric, 16),
+    (b"rk_test_", is_alphanumeric, 16),
+    (b"rubygems_", is_hex, 40),
+    (b"shpat_", is_hex, 32),
+    (b"shpca_", is_hex, 32),
+    (b"shppa_", is_hex, 32),
+    (b"shpss_", is_hex, 32),
+    (b"sk_live_", is_alphanumeric, 16),
+    (b"sk_test_", is_alphanumeric, 16),
+    (b"sk-ant-", is_base64url, 30),
+    (b"sk-or-", is_base64url, 30),
+    (b"sk-proj-", is_base64url, 30),
+    (b"sk-svcacct-", is_base64url, 30),
+    (b"sk-", is_alphanumeric, 32),
+    (b"sq0atp-", is_base64url, 20),
+    (b"sq0csp-", is_base64url, 20),
+    (b"whsec_", is_base64, 20),
+    (b"xapp-", is_base64url, 15),
     (b"xoxa-", is_base64url, 15),
     (b"xoxb-", is_base64url, 15),
     (b"xoxe-", is_base64url, 15),
+    (b"xoxe.xoxp-", is_base64url, 15),
     (b"xoxo-", is_base64url, 15),
     (b"xoxp-", is_base64url, 15),
     (b"xoxr-", is_base64url, 15),
     (b"xoxs-", is_base64url, 15),
 ];
+
+/// Where in [`TOKENS`] those with a first byte stand.
+const FIRST: [(u8, u8); 128] = {
+    let mut first = [(0, 0); 128];
+    let mut at = 0;
+    while at < TOKENS.len() {
+        let byte = TOKENS[at].0[0] as usize;
+        if first[byte].1 == 0 {
+            first[byte].0 = at as u8;
+        }
+        first[byte].1 = at as u8 + 1;
+        at += 1;
+    }
+    first
+};
+
+/// Tokens whose beginning ends with a dot: how they begin, and at least how much follows.
+const DOTTED: &[(&[u8], usize)] =
+    &[(b"SG.", 20), (b"hvs.", 20), (b"hvb.", 20), (b"hvr.", 20), (b"ya29.", 20), (b"secret-token.", 20)];
 
 /// Bytes of the smallest header of a JWT and of its other parts.
 const HEADER: usize = 14;
@@ -35,62 +93,116 @@ const PART: usize = 4;
 /// So much of a header without its end was cut off.
 const CUT: usize = 256;
 
-/// Calls `each` with the place of every credential.
-pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
-    let (mut at, mut header) = (0, 0);
-    while at < bytes.len() {
-        count(1);
-        let found = match bytes[at] {
-            b'A' | b's' | b'r' | b'g' | b'x' => token(bytes, at),
-            b'e' => jwt(bytes, at, &mut header),
-            b'-' => private_key(bytes, at),
-            _ => None,
-        };
-        match found {
-            Some(end) => {
-                each(at..end);
-                at = end;
-            }
-            None => at += 1,
+/// Bytes that stand together in every token, without dots.
+pub(super) const SHORTEST: usize = 19;
+
+/// Calls `each` with the place of every token.
+///
+/// They stand in runs of letters, digits, `-` and `_`. Such a run covers one of every nineteen bytes: nothing else is
+/// looked at.
+///
+/// `hooks` says whether the URLs of webhooks are secret.
+pub(super) fn each(bytes: &[u8], hooks: bool, mut each: impl FnMut(Range<usize>)) {
+    let (mut place, mut done) = (SHORTEST - 1, 0);
+    while let Some(byte) = bytes.get(place) {
+        if !in_run(*byte) {
+            place += SHORTEST;
+            continue;
         }
+        let start = behind(bytes, place, SHORTEST.min(place - done), in_run);
+        let end = ahead(bytes, place, usize::MAX, in_run);
+        if end - start >= SHORTEST {
+            let mut at = start.max(done);
+            while at < end {
+                at = match token(bytes, start, at..end, hooks) {
+                    Some(found) => {
+                        done = found.end;
+                        each(found);
+                        done
+                    }
+                    // A token may begin after a dash.
+                    None => find(b'-', &bytes[..end], at).map_or(end, |dash| dash + 1),
+                };
+            }
+        }
+        place = end.max(done) + SHORTEST;
+    }
+}
+
+/// The token that begins at `run.start`; the run that it lies in begins at `first`.
+fn token(bytes: &[u8], first: usize, run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
+    let mut at = run.start;
+    if at == first {
+        // The `n` of a line break that `Debug` writes, and what a URL writes for a byte.
+        match bytes[..at] {
+            [.., b'\\'] if matches!(bytes[at], b'n' | b't' | b'r') => at += 1,
+            [.., b'%'] if bytes[at].is_ascii_digit() => at += 2,
+            [.., b'.' | b':' | b'/' | b'~'] => {
+                if let Some(found) = after_a_sign(bytes, run.clone(), hooks) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let (from, to) = FIRST.get(usize::from(*bytes.get(at)?)).copied()?;
+    let known = TOKENS[usize::from(from)..usize::from(to)].iter();
+    count(known.len());
+    for (begins, follows, least) in known {
+        if bytes[at..].starts_with(begins) {
+            let start = at + begins.len();
+            let end = ahead(bytes, start, usize::MAX, follows);
+            let random = *begins != b"sk-" || bytes[start..end].iter().any(u8::is_ascii_digit);
+            return (end - start >= *least && random).then_some(at..end);
+        }
+    }
+    if bytes[at..].starts_with(b"eyJ") {
+        return jwt(bytes, at, run.end).map(|end| at..end);
+    }
+    discord(bytes, at, run.end).map(|end| at..end)
+}
+
+/// The token that `run` ends, which has a sign within: after a beginning with a dot, or in the URL of a webhook.
+fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
+    let before = &bytes[..run.start];
+    match before.last()? {
+        b'.' => {
+            let (begins, _) =
+                DOTTED.iter().find(|(begins, least)| before.ends_with(begins) && run.len() >= *least)?;
+            let start = run.start - begins.len();
+            apart(bytes, start)
+                .then(|| start..ahead(bytes, run.end, usize::MAX, |byte| in_run(byte) || byte == b'.'))
+        }
+        // Of Telegram: the number of a bot, and 35 bytes.
+        b':' if run.len() == 35 && bytes[run.start..].starts_with(b"AA") => {
+            let start = behind(bytes, run.start - 1, 12, |byte| byte.is_ascii_digit());
+            (run.start - 1 - start >= 8).then_some(start..run.end)
+        }
+        // Of Microsoft Entra: three bytes, a digit, `Q~`, and the rest.
+        b'~' if run.len() >= 31 && matches!(before, [.., b'0'..=b'9', b'Q', _]) => {
+            Some(run.start - 6.min(run.start)..run.end)
+        }
+        b'/' if hooks => urls::hook(bytes, run.start).map(|start| {
+            start..ahead(bytes, run.start, usize::MAX, |byte| {
+                in_run(byte) || matches!(byte, b'/' | b'@' | b':' | b'.')
+            })
+        }),
+        _ => None,
     }
 }
 
 /// Whether nothing that belongs to a token stands before it.
 fn apart(bytes: &[u8], at: usize) -> bool {
-    at == 0 || !(bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_') || after_escape(bytes, at)
+    at == 0 || !(bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
 }
 
-/// The `n` of a line break in a text that is printed by its `Debug`, and what a URL writes for a byte.
-fn after_escape(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes[..at], [.., b'\\', b'n' | b't' | b'r'])
-        || matches!(bytes[..at], [.., b'%', b'0'..=b'9', _])
-}
-
-fn token(bytes: &[u8], at: usize) -> Option<usize> {
-    let (begins, follows, least) = TOKENS.iter().find(|(begins, ..)| bytes[at..].starts_with(begins))?;
-    if !apart(bytes, at) {
-        return None;
-    }
-    let start = at + begins.len();
-    let end = ahead(bytes, start, usize::MAX, follows);
-    (end - start >= *least).then_some(end)
-}
-
-/// The end of a JWT or another document of JOSE: parts with dots between them, of which the first is a JSON object.
-///
-/// `header` is the end of the last header that was looked at: many may begin in one run of its bytes.
-fn jwt(bytes: &[u8], at: usize, header: &mut usize) -> Option<usize> {
-    if !bytes[at..].starts_with(b"eyJ") || !apart(bytes, at) {
-        return None;
-    }
-    if *header <= at {
-        *header = ahead(bytes, at, usize::MAX, is_base64url);
-    }
-    let header = *header;
+/// The end of a JWT or another document of JOSE: parts with dots between them, of which the first, that ends at `header`,
+/// is a JSON object.
+fn jwt(bytes: &[u8], at: usize, header: usize) -> Option<usize> {
     if header == bytes.len() && header - at > CUT {
         return Some(header);
     }
+    let header = ahead(bytes, header, 2, |byte| byte == b'=');
     if bytes.get(header) != Some(&b'.') || header - at < HEADER {
         return None;
     }
@@ -108,30 +220,50 @@ fn jwt(bytes: &[u8], at: usize, header: &mut usize) -> Option<usize> {
     Some(end)
 }
 
-/// The end of a private key in PEM; its beginning and its end may lie in a text that is written with `\n`.
-fn private_key(bytes: &[u8], at: usize) -> Option<usize> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    if !bytes[at..].starts_with(BEGIN) {
+/// The end of a token of a bot of Discord: its id in base64, which ends at `id`, a time and a signature.
+fn discord(bytes: &[u8], at: usize, id: usize) -> Option<usize> {
+    if !matches!(bytes[at], b'M' | b'N' | b'O') || !(23..=28).contains(&(id - at)) {
         return None;
     }
-    let label = at + BEGIN.len();
-    let end =
-        ahead(bytes, label, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
-    let kind = &bytes[label..end];
-    if !kind.windows(11).any(|window| window == b"PRIVATE KEY") || !bytes[end..].starts_with(b"-----") {
+    let time = ahead(bytes, id + 1, 8, in_run);
+    if bytes.get(id) != Some(&b'.') || bytes.get(time) != Some(&b'.') || !(6..=7).contains(&(time - id - 1)) {
         return None;
     }
-    const END: &[u8] = b"-----END ";
-    // A key without an end was cut off.
-    let Some(last) = find_text(END, bytes, end) else { return Some(bytes.len()) };
-    let last = ahead(bytes, last + END.len(), 64, |byte| {
-        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
-    });
-    Some(ahead(bytes, last, 5, |byte| byte == b'-'))
+    let end = ahead(bytes, time + 1, 64, in_run);
+    (end - time > 27).then_some(end)
+}
+
+/// Calls `each` with the place of every private key in PEM.
+///
+/// Its beginning and its end may lie in a text that is written with `\n`.
+pub(super) fn each_key(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
+    let mut from = 0;
+    while let Some(begin) = find_text(b"-----BEGIN ", bytes, from) {
+        let label = begin + "-----BEGIN ".len();
+        let end = ahead(bytes, label, 64, in_label);
+        from = end;
+        let is_key = bytes[label..end].windows(11).any(|window| window == b"PRIVATE KEY");
+        if is_key && bytes[end..].starts_with(b"-----") {
+            // A key without an end was cut off.
+            from = find_text(b"-----END ", bytes, end).map_or(bytes.len(), |last| {
+                let last = ahead(bytes, last + "-----END ".len(), 64, in_label);
+                ahead(bytes, last, 5, |byte| byte == b'-')
+            });
+            each(begin..from);
+        }
+    }
+}
+
+fn in_label(byte: u8) -> bool {
+    is_upper(byte) || byte == b' '
 }
 
 fn is_upper(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 fn is_alphanumeric(byte: u8) -> bool {
@@ -139,5 +271,21 @@ fn is_alphanumeric(byte: u8) -> bool {
 }
 
 fn is_base64url(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=')
+    in_run(byte) || byte == b'='
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_sorted_by_their_first_byte() {
+        assert!(TOKENS.is_sorted_by_key(|(begins, ..)| begins[0]));
+        // A token is found by a run of bytes that is as long.
+        assert!(TOKENS.iter().all(|(begins, _, least)| begins.len() + least >= SHORTEST));
+    }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::MARKER;
 use super::settings::Treatment;
-use super::steps::{ahead, find_last};
+use super::steps::{ahead, behind, find, find_last};
 use super::text::Search;
 use super::values::is_name;
 
@@ -12,13 +12,24 @@ use super::values::is_name;
 /// name for `url.full`.
 pub(super) const SIGNATURES: &[&str] = &["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
+/// Parameters with a code that is exchanged for a token, or a key, where their value looks as if chosen by chance.
+pub(super) const CODES: &[&str] = &["code", "key"];
+
 /// URLs that are secrets themselves: who knows one may post there.
 const HOOKS: &[&[u8]] = &[
     b"hooks.slack.com/services/",
     b"hooks.slack.com/workflows/",
     b"hooks.slack.com/triggers/",
+    b"hooks.zapier.com/hooks/catch/",
     b"events.pagerduty.com/integration/",
+    b"discord.com/api/webhooks/",
+    b"discordapp.com/api/webhooks/",
+    // After the name of a tenant.
+    b"webhook.office.com/webhookb2/",
 ];
+
+/// So far before a long part of its path the URL of a webhook begins at most.
+const BEFORE: usize = 128;
 
 /// No host has a longer name (RFC 1035).
 const HOST: usize = 255;
@@ -36,10 +47,8 @@ impl Search<'_> {
             return end;
         }
         if rules.hooks
-            && matches!(bytes.get(start), Some(b'h' | b'e'))
-            && let Some(hook) = HOOKS.iter().find(|hook| bytes[start..].starts_with(hook))
+            && let Some(start) = path_of_hook(&bytes[start..]).map(|path| start + path)
         {
-            let start = start + hook.len();
             if bytes[start..].starts_with(MARKER.as_bytes()) {
                 return start + MARKER.len();
             }
@@ -86,6 +95,27 @@ fn outside(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'`')
 }
 
+/// Where the secret part of a URL begins, if it is that of a webhook.
+fn path_of_hook(url: &[u8]) -> Option<usize> {
+    let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
+    if matches!(url.first()?, b'h' | b'e' | b'd')
+        && let Some(path) = of(url)
+    {
+        return Some(path);
+    }
+    let label = ahead(url, 0, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let host = url.get(label..)?.strip_prefix(b".")?;
+    host.starts_with(b"webhook.").then(|| of(host)).flatten().map(|path| label + 1 + path)
+}
+
+/// Where the secret part of the URL of a webhook begins, which may have no scheme and whose path goes on at `at`.
+pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
+    let start = ahead(bytes, start, 2, |byte| byte == b'/');
+    let path = start + path_of_hook(&bytes[start..])?;
+    (path <= at).then_some(path)
+}
+
 /// Whether a name that begins at `start` is that of a parameter.
 pub(super) fn in_query(bytes: &[u8], start: usize) -> bool {
     start > 0 && matches!(bytes[start - 1], b'?' | b'&' | b'#')
@@ -94,4 +124,40 @@ pub(super) fn in_query(bytes: &[u8], start: usize) -> bool {
 /// Whether `sign` ends the scheme of a URL.
 pub(super) fn begins(bytes: &[u8], sign: usize) -> bool {
     bytes[sign..].starts_with(b"://") && sign > 0 && is_name(bytes[sign - 1])
+}
+
+/// Calls `each` with the place of every password before a host that has no scheme: `user:…@tcp(db:3306)`,
+/// `user:…@db.example.org:5432`.
+pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
+    let mut from = 0;
+    while let Some(at) = find(b'@', bytes, from) {
+        let before = from;
+        from = at + 1;
+        let host =
+            ahead(bytes, from, HOST, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+        let name = &bytes[from..host];
+        let is_host = match bytes.get(host) {
+            Some(b'(') => matches!(name, b"tcp" | b"unix"),
+            Some(b':') => bytes.get(host + 1).is_some_and(u8::is_ascii_digit) && is_domain(name),
+            Some(b'/') => is_domain(name),
+            _ => false,
+        };
+        if !is_host {
+            continue;
+        }
+        let start = behind(bytes, at, BEFORE.min(at - before), |byte| !outside(byte) && byte != b'\'');
+        let start = ahead(bytes, start, 2, |byte| byte == b'/');
+        let user = ahead(bytes, start, at - start, is_name);
+        let is_user = user > start && bytes[user] == b':' && user + 1 < at;
+        if is_user && !bytes[user..at].starts_with(b"://") && &bytes[start..user] != b"mailto" {
+            each(user + 1..at);
+        }
+    }
+}
+
+/// Whether this is the name of a host in a domain, or of this machine.
+fn is_domain(name: &[u8]) -> bool {
+    let last = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    name == b"localhost"
+        || (last.len() < name.len() && last.len() > 1 && last.iter().all(u8::is_ascii_alphabetic))
 }

@@ -157,7 +157,7 @@ fn begins_part(bytes: &[u8], from: usize, at: usize) -> bool {
 fn ends(bytes: &[u8], at: usize, place: Place) -> bool {
     let next = bytes.get(at + 1).copied();
     match bytes[at] {
-        b'\n' | b'\r' => true,
+        b'\n' | b'\r' | b'\x1b' => true,
         b' ' | b'\t' => matches!(place, Place::Assigned | Place::Query),
         // Where `it's` goes on, a quote that ends something outside does not.
         b'"' | b'\'' | b'`' | b')' | b']' | b'}' => !next.is_some_and(|next| next.is_ascii_alphanumeric()),

@@ -1,4 +1,4 @@
-//! What was read of a body, and the stream that has the rest.
+//! The part of a body that was read, and the stream of the rest.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,28 +16,28 @@ use crate::sync::Mutex;
 pub(super) type Stream = UnsyncBoxBody<Bytes, BoxError>;
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
-/// What the readers of one body share.
+/// The shared state of the readers of one body.
 pub(super) struct Buffer(Mutex<State>);
 
-/// Every step leaves it whole. The stream is taken out while it is polled: it is code of the user.
+/// Consistent after every step. The stream is taken out of the lock while it is polled, since it is user code.
 struct State {
     chunks: Vec<Bytes>,
     trailers: Option<HeaderMap>,
     /// Bytes read from the stream.
     read: u64,
     cap: usize,
-    /// More than the cap was read: nothing is kept, and one reader alone can go on.
+    /// More than the cap was read. Nothing is kept, and only one reader can continue.
     too_large: bool,
     progress: Progress,
-    /// None while someone polls it, and at its end.
+    /// `None` while a reader polls it, and after its end.
     stream: Option<Stream>,
-    /// It had nothing when it was polled last.
+    /// The last poll was pending.
     silent: bool,
-    /// What the stream said last about its rest.
+    /// The last size hint of the stream.
     rest: SizeHint,
-    /// The turn of the last reader that began with the stream.
+    /// The turn of the last reader that started on the stream.
     turn: u64,
-    /// That reader, when it found the stream taken.
+    /// The waker of that reader, if the stream was taken.
     waiting: Option<Waker>,
 }
 
@@ -48,19 +48,19 @@ enum Progress {
     Failed,
 }
 
-/// How far one reader has come.
+/// The position of a reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Its next one among the kept chunks.
+    /// The index of its next kept chunk.
     next: usize,
     /// Bytes given to it so far.
     pub(super) given: u64,
     trailers_given: bool,
-    /// When it began with the stream, counted from 1; 0 before.
+    /// Its turn on the stream, counted from 1; 0 before.
     turn: u64,
 }
 
-/// What comes next for one reader.
+/// The next step of a reader.
 pub(super) enum Step {
     Give(Frame<Bytes>),
     End,
@@ -69,7 +69,7 @@ pub(super) enum Step {
     Read(Stream),
 }
 
-/// Why a body cannot be given (again).
+/// Why a body cannot be read (again).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     TooLarge,
@@ -109,7 +109,7 @@ impl Buffer {
         }))
     }
 
-    /// Holds a body that is known.
+    /// Holds a complete body.
     pub(super) fn complete(bytes: Bytes) -> Self {
         Self(Mutex::new(State {
             read: bytes.len() as u64,
@@ -126,26 +126,26 @@ impl Buffer {
         }))
     }
 
-    /// Whether a new reader would find the body from its beginning.
+    /// Whether a new reader can start from the beginning.
     pub(super) fn is_whole(&self) -> bool {
         let state = self.0.lock();
         !state.too_large && state.progress != Progress::Failed
     }
 
-    /// Whether its reader asked for more and there was nothing.
+    /// Whether the last poll of the stream was pending.
     pub(super) fn is_awaited(&self) -> bool {
         let state = self.0.lock();
         state.silent && state.progress == Progress::Open
     }
 
-    /// The stream belongs to the next reader that begins with it.
+    /// Gives the stream to the next reader that starts on it.
     #[cfg(feature = "retry")]
     pub(super) fn take_over(&self) {
         let mut state = self.0.lock();
         state.turn += 1;
         let waiting = state.waiting.take();
         drop(state);
-        // Its turn is over too, which it is to find out.
+        // Its turn is over too; it learns that at its next poll.
         if let Some(waiting) = waiting {
             waiting.wake();
         }
@@ -200,7 +200,7 @@ impl Buffer {
         if let Some(stream) = state.stream.take() {
             return Step::Read(stream);
         }
-        // An earlier reader is polling it this very moment, on another thread.
+        // An earlier reader polls it now on another thread.
         let earlier = state.waiting.replace(cx.waker().clone());
         drop(state);
         if let Some(earlier) = earlier {
@@ -209,7 +209,7 @@ impl Buffer {
         Step::Wait
     }
 
-    /// Reads on with the stream that [`Buffer::step`] gave.
+    /// Continues with the stream from [`Buffer::step`].
     pub(super) fn read(&self, stream: Stream, place: &mut Place, cx: &mut Context<'_>) -> Polled {
         let mut lent = Lent { buffer: self, stream: Some(stream), broken: true };
         let polled = lent.poll(cx);
@@ -265,7 +265,7 @@ impl fmt::Debug for Buffer {
 // ===== impl State =====
 
 impl State {
-    /// One more chunk of the stream, of which at least `rest` bytes follow; whether it is kept.
+    /// Adds a chunk, after which at least `rest` bytes follow. Returns whether it is kept.
     fn take_in(&mut self, chunk: &Bytes, rest: u64) -> bool {
         self.read = self.read.saturating_add(chunk.len() as u64);
         if self.too_large || self.read.saturating_add(rest) > self.cap as u64 {
@@ -283,7 +283,7 @@ impl State {
 
 // ===== impl Lent =====
 
-/// The stream while it is polled outside the lock. Dropped before it was given back, its code panicked.
+/// The stream while it is polled outside the lock. If it is dropped before its return, its code panicked.
 struct Lent<'a> {
     buffer: &'a Buffer,
     stream: Option<Stream>,
@@ -298,7 +298,7 @@ impl Lent<'_> {
         }
     }
 
-    /// Notes what the poll gave; whether that was kept.
+    /// Stores the result of the poll. Returns whether it was kept.
     fn give_back(mut self, polled: &Polled) -> bool {
         let (rest, ended) = match &self.stream {
             Some(stream) => (stream.size_hint(), stream.is_end_stream()),
@@ -339,7 +339,7 @@ impl Drop for Lent<'_> {
         }
         let waiting = state.waiting.take();
         drop(state);
-        // What is left of the stream is dropped after this, outside the lock too.
+        // The rest of the stream is dropped after this, outside the lock too.
         if let Some(waiting) = waiting {
             waiting.wake();
         }

@@ -18,14 +18,13 @@ mod upload;
 use buffer::{Buffer, Place, Step};
 pub(crate) use upload::Upload;
 
-/// A request body that can be sent again, for as long as it is small enough.
+/// A request body that can be sent again, up to a maximum size.
 ///
-/// A stream can be read once; a retry needs it twice. Whatever passes through this body is kept, by reference
-/// and up to a cap, and a [clone](ReplayBody::try_clone) gives it again and then goes on with the stream where
-/// it stands. So a body is replayed even when the first attempt broke off in the middle of it.
+/// A stream can be read once; a retry needs it twice. This body keeps what was read, by reference and up to a cap. A
+/// [clone](ReplayBody::try_clone) replays it and then continues the stream. So a body is replayed even if the first attempt
+/// ended in the middle of it.
 ///
-/// The last body that began to read has the stream. One that began before it may still finish what is kept,
-/// and gets an error where the stream would go on.
+/// The last body that started to read has the stream. An earlier one may still read what is kept, and then gets an error.
 ///
 /// # Example
 /// ```
@@ -42,27 +41,27 @@ pub(crate) use upload::Upload;
 /// ```
 #[derive(Default)]
 pub struct ReplayBody {
-    /// None: the body is empty.
+    /// `None` for an empty body.
     buffer: Option<Arc<Buffer>>,
     place: Place,
 }
 
-/// What is known of a body.
+/// The known part of a body.
 #[derive(Debug)]
 pub(crate) enum Captured {
-    /// All of it.
+    /// All of the body.
     Complete {
-        /// The data, in the pieces it came in.
+        /// The data, in its original chunks.
         chunks: Vec<Bytes>,
-        /// The trailers, if there were any.
+        /// The trailers, if there are any.
         #[allow(dead_code)] // A letter does not keep them yet.
         trailers: Option<HeaderMap>,
     },
-    /// Its beginning: the rest was never read, or the stream failed there.
+    /// The beginning. The rest was not read, or the stream failed there.
     Partial(Vec<Bytes>),
-    /// Nothing: it is larger than the cap and was not kept.
+    /// Nothing, since the body is larger than the cap.
     TooLarge {
-        /// How much of it was read, in bytes.
+        /// The number of bytes that were read.
         read: u64,
     },
 }
@@ -70,10 +69,9 @@ pub(crate) enum Captured {
 // ===== impl ReplayBody =====
 
 impl ReplayBody {
-    /// Makes `body` replayable while no more than `cap` bytes of it were read.
+    /// Makes `body` replayable until more than `cap` bytes of it were read.
     ///
-    /// A body that is replayable already is taken as it is, with the larger of both caps. An empty one costs
-    /// nothing.
+    /// A body that is already replayable is used as it is, with the larger of both caps. An empty body costs nothing.
     pub fn new<B>(body: B, cap: usize) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -85,7 +83,7 @@ impl ReplayBody {
         let mut body = Some(body);
         let any: &mut dyn Any = &mut body;
         if let Some(replay) = any.downcast_mut::<Option<Self>>()
-            // One that was read from stands for its rest alone, so it is wrapped like any other stream.
+            // One that was partly read has only its rest, so it is wrapped like any other stream.
             && replay.as_ref().is_some_and(|replay| replay.place == Place::default())
         {
             let replay = replay.take().unwrap_or_default();
@@ -105,24 +103,23 @@ impl ReplayBody {
         Self { buffer: Some(Arc::new(buffer)), place: Place::default() }
     }
 
-    /// The same body from its beginning, or `None` when its cap was passed or its stream failed.
+    /// Returns the body from its beginning, or `None` if its cap was exceeded or its stream failed.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
         self.can_clone().then(|| Self { buffer: self.buffer.clone(), place: Place::default() })
     }
 
-    /// Whether [`ReplayBody::try_clone`] would give a body now.
+    /// Whether [`ReplayBody::try_clone`] would return a body now.
     pub(crate) fn can_clone(&self) -> bool {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
     }
 
-    /// How far its caller is with it.
+    /// The progress of the body's caller.
     pub(crate) fn upload(&self) -> Upload {
         Upload::of(self.buffer.clone())
     }
 
-    /// Of those that read it by now, none reads on in the stream: an attempt that was answered before all of the body
-    /// was sent may be sending still.
+    /// Takes the stream from its current reader: an attempt that was answered early may still be sending.
     #[cfg(feature = "retry")]
     pub(crate) fn take_over(&self) {
         if let Some(buffer) = &self.buffer {
@@ -136,7 +133,7 @@ impl ReplayBody {
         }
     }
 
-    /// What is known of the body now.
+    /// Returns the part that is known now.
     pub(crate) fn captured(&self) -> Captured {
         match &self.buffer {
             Some(buffer) => buffer.captured(),
@@ -144,13 +141,13 @@ impl ReplayBody {
         }
     }
 
-    /// Reads what no attempt has read, and tells what is known then; `limit` bounds the whole body.
+    /// Reads the rest that no attempt has read, up to `limit` bytes of the whole body, and returns what is known then.
     ///
-    /// It waits for the stream as long as that takes. When it is dropped midway, what it has read is kept.
+    /// Waits for the stream without a time limit. If it is dropped midway, what it has read is kept.
     pub(crate) async fn collect_rest(&self, limit: usize) -> Captured {
         self.raise_cap(limit);
         if let Some(mut reader) = self.try_clone() {
-            // The error, if there is one, shows in what was captured.
+            // An error is visible in what was captured.
             while let Some(Ok(_)) = reader.frame().await {
                 if reader.place.given > limit as u64 {
                     return Captured::TooLarge { read: reader.place.given };
@@ -214,7 +211,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio_test::{assert_pending, assert_ready, task};
 
-    /// Gives what it is told, then waits.
+    /// Returns the given frames, then is pending.
     #[derive(Debug)]
     struct Script {
         frames: VecDeque<Option<Result<Frame<Bytes>, &'static str>>>,
@@ -315,7 +312,7 @@ mod tests {
         let error = old.frame().await.unwrap().unwrap_err();
         assert_eq!(error.downcast_ref::<Broken>(), Some(&Broken::Superseded));
         assert!(new.frame().await.is_none());
-        // The end is kept as well as the chunks.
+        // The end is kept too.
         assert!(old.frame().await.is_none());
     }
 
@@ -402,7 +399,7 @@ mod tests {
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(3), false));
         let mut first = body.try_clone().unwrap();
         assert_eq!(next(&mut first).await, "abc");
-        // `Full` knows that it has ended, so nobody needs to poll again.
+        // `Full` reports its end, so no further poll is needed.
         assert_eq!((first.size_hint().exact(), first.is_end_stream()), (Some(0), true));
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(3), false));
         let known = ReplayBody::from(Bytes::from("abc"));
@@ -447,9 +444,7 @@ mod tests {
         }
         let body = ReplayBody::new(Panics, 10);
         let mut first = body.try_clone().unwrap();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            task::spawn(first.frame()).poll().is_ready()
-        }));
+        let panicked = crate::panics::catch(|| task::spawn(first.frame()).poll().is_ready());
         assert!(panicked.is_err());
         assert!(body.try_clone().is_none());
     }

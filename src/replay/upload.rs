@@ -1,10 +1,10 @@
-//! How far the caller is with the body of its request.
+//! The progress of a caller's request body.
 
 use std::sync::Arc;
 
 use super::buffer::Buffer;
 
-/// A look at a body while another reads it.
+/// A view of a body while an attempt reads it.
 #[derive(Debug)]
 pub(crate) struct Upload(Option<Arc<Buffer>>);
 
@@ -13,7 +13,7 @@ impl Upload {
         Self(buffer)
     }
 
-    /// Whether a reader waits for the caller to go on.
+    /// Whether a reader waits for the caller.
     pub(crate) fn is_awaited(&self) -> bool {
         self.0.as_ref().is_some_and(|buffer| buffer.is_awaited())
     }

@@ -1,9 +1,8 @@
-//! How many retries there may be at all.
+//! The budget of retries over all calls.
 //!
-//! Backoff spreads retries; it does not bound them. When a service fails altogether, three retries a call make
-//! four times the traffic at the worst moment. A budget ties the number of retries to the number of calls.
-//! The rule is that of Finagle's `RetryBudget`: a share of the calls and a small reserve for clients that call
-//! seldom, over ten seconds.
+//! Backoff spreads retries over time; it does not bound their number. When a service is down, three retries per call
+//! quadruple the traffic at the worst moment. A budget limits retries to a share of the calls. The rule is that of
+//! Finagle's `RetryBudget`: a share of the calls of ten seconds, plus a minimum for clients with few calls.
 //!
 //! `TpsBudget` of tower 0.5.3 truncates `1 / ratio`: at 0.6 and at 0.7 it grants 100 retries for 100 calls.
 
@@ -16,27 +15,27 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many retries are allowed: a share of the calls of the last ten seconds, and a reserve.
 ///
-/// A call counts from the end of its first attempt, however that ended; one that still hangs, or whose caller
-/// gave up on its first attempt, earns no retry.
+/// A call counts from the end of its first attempt, whatever the outcome. A call whose first attempt still runs, or was
+/// cancelled, earns no retry.
 ///
 /// # Example
 /// ```
 /// use campanile::retry::RetryBudget;
 ///
-/// // One retry for five calls, and ten a second whatever the traffic.
+/// // One retry per five calls, and at least ten a second.
 /// let budget = RetryBudget::ratio(0.2).min_per_second(10);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryBudget {
-    /// Retries for each call: from 0 to 10.
+    /// Retries per call, from 0 to 10.
     ratio: f64,
-    /// Retries per second that need no calls; ten times as many can come at once.
+    /// Minimum number of retries per second, independent of traffic. Ten times as many may come at once.
     min_per_second: u32,
 }
 
 impl RetryBudget {
-    /// This many retries for each call, and 10 a second.
+    /// A budget of `ratio` retries per call, and at least 10 a second.
     #[must_use]
     pub const fn ratio(ratio: f64) -> Self {
         Self { ratio, min_per_second: 10 }
@@ -55,10 +54,10 @@ impl RetryBudget {
         ConfigError::check(reserve <= 1_000_000, "budget.min_per_second", reserve, "at most 1,000,000")
     }
 
-    /// The retries that this many calls earn. In billionths, rounded up, 0.6 is exact and a third of three is one.
+    /// The retries that `calls` earn. The ratio is taken in billionths, rounded up: 0.6 is exact, a third of three is one.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A ratio from 0 to 10 fits.
     fn earned(&self, calls: u64) -> u64 {
-        // What binary is off by is less than what is taken away first.
+        // The subtracted 1e-4 is larger than the binary rounding error.
         let ratio = (self.ratio * 1e9 - 1e-4).ceil() as u128;
         let share = ratio * u128::from(calls) / 1_000_000_000;
         u64::try_from(share).unwrap_or(u64::MAX).saturating_add(10 * u64::from(self.min_per_second))
@@ -82,9 +81,8 @@ const BATCH_PART: u64 = 256;
 
 /// What a [`RetryBudget`] has counted.
 ///
-/// To read the clock costs ten times what it costs to count, so only one success of a batch reads it. The others are
-/// dated back to the reading before that one: they leave the window early, never late. The budget is short of one
-/// batch at most.
+/// Reading the clock costs ten times as much as counting, so only one success of a batch reads it. The others get the
+/// time of the reading before: they leave the window early, never late. So the budget may be short by one batch.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// Calls whose first attempt succeeded.
@@ -94,8 +92,8 @@ pub(super) struct Budget {
     limit: Option<(RetryBudget, Mutex<Ledger>)>,
 }
 
-/// Calls earn in the newest slot and the 99 before it. Retries are held against them for one slot more, so that the
-/// bound holds at any moment, not only where slots meet.
+/// Calls earn in the newest slot and the 99 before it. Retries are counted for one slot more, so that the bound holds at
+/// any moment, not only at the boundaries of slots.
 #[derive(Debug)]
 struct Ledger {
     /// How many successes have a date.
@@ -141,7 +139,7 @@ impl Budget {
         }
     }
 
-    /// Takes one retry, if there is one left. If the `first` attempt has failed, this counts the call too.
+    /// Takes one retry if the budget allows it. If the `first` attempt failed, this counts the call too.
     pub(super) fn withdraw(&self, now: Tick, first: bool) -> bool {
         let granted = self.enter(now, 0, u64::from(first), |settings, ledger| {
             let granted = ledger.left(settings) > 0;
@@ -181,7 +179,7 @@ impl Budget {
             ledger.retries[(begun % (WINDOW + 1)) as usize] = 0;
         }
         ledger.newest = before.max(slot);
-        // A thread may have slept since it read the clock: its calls may be too old by now.
+        // The thread may have been suspended since it read the clock, so its calls may be too old.
         if ledger.newest - slot < WINDOW {
             ledger.calls[(slot % WINDOW) as usize] += own + failures;
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::course::Rules;
+use super::call_state::Rules;
 use super::layer::RetryLayer;
 use super::run::Work;
 use super::settings::{Builder, RetrySettings};
@@ -19,15 +19,15 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Begins a retry.
+    /// Returns a builder.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// A retry with settings that were read from somewhere; `name` stands in metrics and events.
+    /// Makes a retry from settings, such as those of a file. `name` appears in metrics and events.
     ///
     /// # Errors
-    /// Names the setting that is out of its range.
+    /// Returns an error that names the setting that is out of range.
     pub fn from_settings(name: impl Into<Arc<str>>, settings: RetrySettings) -> Result<Self, ConfigError> {
         settings.validate()?;
         let rules = Arc::new(Rules::new(name.into(), settings));
@@ -49,7 +49,7 @@ impl Retry {
 
     /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.
     ///
-    /// The error type becomes [`tower::BoxError`]. It holds a [`TimedOut`](crate::TimedOut) when the time was up.
+    /// The error type becomes [`tower::BoxError`]. After a time-out it holds a [`TimedOut`](crate::TimedOut).
     #[must_use]
     pub fn layer(&self) -> RetryLayer {
         RetryLayer::new(Arc::clone(&self.rules))
@@ -57,11 +57,11 @@ impl Retry {
 
     /// Runs `work` until it succeeds or may not be tried again, for code that is no service.
     ///
-    /// Every error counts as a failure worth another try, but a [`Rejected`](crate::Rejected) among its causes.
+    /// Every error is retried, except one with a [`Rejected`](crate::Rejected) among its causes.
     /// For an error type of your own that is no [`Cause`] see [`Retry::run_with`].
     ///
     /// # Errors
-    /// [`CallError::TimedOut`] when the time was up, [`CallError::Inner`] with the error of the last attempt.
+    /// [`CallError::TimedOut`] after a time-out, otherwise [`CallError::Inner`] with the error of the last attempt.
     ///
     /// # Example
     /// ```
@@ -86,10 +86,10 @@ impl Retry {
         Fut: Future<Output = Result<T, E>>,
         E: Cause<K>,
     {
-        Work::drive(&self.rules, work, ByCause::new(ByResult), |error| error.ask(Said::by_error)).await
+        Work::attempts(&self.rules, work, ByCause::new(ByResult), |error| error.ask(Said::by_error)).await
     }
 
-    /// [`Retry::run`] with a rule of one's own for what failed and what is worth another try.
+    /// [`Retry::run`] with a classifier: it decides what failed and what is retried.
     ///
     /// # Errors
     /// As [`Retry::run`].
@@ -99,6 +99,6 @@ impl Retry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Work::drive(&self.rules, work, classifier, |_| Said::by_name::<E>()).await
+        Work::attempts(&self.rules, work, classifier, |_| Said::by_name::<E>()).await
     }
 }

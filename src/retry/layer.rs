@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::course::Rules;
+use super::call_state::Rules;
 use super::service::Retrying;
 use crate::outcome::ByResult;
 
@@ -23,10 +23,10 @@ impl RetryLayer {
 }
 
 impl<C> RetryLayer<C> {
-    /// Lets `classifier` decide what failed and is worth another try, in place of [`ByResult`]: a
-    /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
+    /// Replaces [`ByResult`], which decides what failed and is retried, by `classifier`: a closure, or any
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`.
     ///
-    /// A [`Rejected`](crate::Rejected) among the causes of an error is never retried, whatever it says.
+    /// A [`Rejected`](crate::Rejected) among the causes of an error is never retried, whatever the classifier says.
     pub fn classify<D>(self, classifier: D) -> RetryLayer<D> {
         RetryLayer { rules: self.rules, classifier }
     }

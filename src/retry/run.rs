@@ -5,8 +5,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-use super::course::{Attempt, Judged, Rules};
-use super::drive::{Drive, Target};
+use super::attempt_loop::{AttemptLoop, Target};
+use super::call_state::{Attempt, Judged, Rules};
 use crate::attempts::Said;
 use crate::error::{CallError, TimedOut};
 use crate::outcome::{Classify, FailureKind, Outcome};
@@ -25,9 +25,14 @@ where
     C: Classify<T, E>,
     Fut: Future<Output = Result<T, E>>,
 {
-    pub(super) fn drive(rules: &'a Rules, work: F, classifier: C, say: fn(&E) -> Said) -> Drive<Self> {
+    pub(super) fn attempts(
+        rules: &'a Rules,
+        work: F,
+        classifier: C,
+        say: fn(&E) -> Said,
+    ) -> AttemptLoop<Self> {
         let target = Self { work, classifier, say, call: PhantomData };
-        Drive::new(rules, target, (), |target, (), _| (target.work)())
+        AttemptLoop::new(rules, target, (), |target, (), _| (target.work)())
     }
 }
 

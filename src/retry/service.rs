@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
-use super::course::{Attempt, Judged, Rules};
-use super::drive::{Drive, Target};
+use super::attempt_loop::{AttemptLoop, Target};
+use super::call_state::{Attempt, Judged, Rules};
+use super::prototype::{Prototype, Shared};
 use super::snapshot::GiveUp;
-use super::spare::{Shared, Spare};
 use crate::attempts::Said;
 use crate::error::{Rejected, TimedOut};
 use crate::outcome::{ByResult, Classify, FailureKind, Outcome};
@@ -28,7 +28,7 @@ pub struct Retrying<S, C = ByResult> {
 
 impl<S: Clone, C> Retrying<S, C> {
     pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C) -> Self {
-        let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
+        let shared = Arc::new(Shared { rules, prototype: Prototype::new(inner.clone()) });
         Self { inner, shared, classifier }
     }
 }
@@ -55,13 +55,15 @@ where
         let target = Plain { service: None, classifier: self.classifier.clone(), request: PhantomData };
         let inner = &mut self.inner;
         RetryFuture {
-            drive: Drive::new(Arc::clone(&self.shared), target, request, |_, sent, _| inner.call(sent)),
+            attempts: AttemptLoop::new(Arc::clone(&self.shared), target, request, |_, sent, _| {
+                inner.call(sent)
+            }),
         }
     }
 }
 
 struct Plain<S, C, Req> {
-    /// For the attempts after the first. Most calls have none, and should not be larger for it.
+    /// The instance for the attempts after the first. Boxed, since most calls have none.
     service: Option<Box<S>>,
     classifier: C,
     request: PhantomData<fn(Req)>,
@@ -110,7 +112,7 @@ where
     ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
-            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
+            none => none.insert(Box::new(ready!(link.prototype.poll_clone(cx)))),
         };
         match ready!(service.poll_ready(cx)) {
             Ok(()) => Poll::Ready(Ok(service)),
@@ -161,7 +163,7 @@ pin_project! {
         Req: Clone,
     {
         #[pin]
-        drive: Drive<Plain<S, C, Req>>,
+        attempts: AttemptLoop<Plain<S, C, Req>>,
     }
 }
 
@@ -176,7 +178,7 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().drive.poll(cx)
+        self.project().attempts.poll(cx)
     }
 }
 

@@ -10,10 +10,10 @@ use super::handle::Retry;
 use crate::backoff::Backoff;
 use crate::error::ConfigError;
 
-/// How much of a request body is kept for replays unless something else is said: 64 KiB, as linkerd's proxy does.
+/// Default of [`RetrySettings::body_cap`]: 64 KiB, as in linkerd's proxy.
 pub const DEFAULT_CAP: usize = 64 * 1024;
 
-/// The settings of a retry, as a file can hold them. Unknown keys are refused.
+/// The settings of a retry. They can be read from a file; unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -31,31 +31,30 @@ pub const DEFAULT_CAP: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrySettings {
-    /// Attempts at most, the first included: from 1, which never retries, to 1,000. Default 4.
+    /// Maximum number of attempts, including the first: from 1 (no retry) to 1,000. Default 4.
     pub max_attempts: u32,
     /// How long to wait before each further attempt. Default: 25 ms to 2 s, doubling, with equal jitter.
     pub backoff: Backoff,
-    /// How many retries there may be over all calls. Default: a fifth of the calls, and 10 a second.
+    /// Budget of retries over all calls. Default: a fifth of the calls, and at least 10 a second.
     pub budget: Option<RetryBudget>,
-    /// The time a call may take with all its attempts and waits, over HTTP and gRPC to the head of the response: more
-    /// than zero. Default: no limit.
+    /// Time limit of a call with all its attempts and waits, over HTTP and gRPC up to the head of the response: more than
+    /// zero. Default: no limit.
     #[serde(with = "crate::duration::option")]
     pub deadline: Option<Duration>,
-    /// The time one attempt may take, over HTTP and gRPC to the head of its response: more than zero, at most the
-    /// deadline. Default: no limit.
+    /// Time limit of one attempt, over HTTP and gRPC up to the head of its response: more than zero, at most the deadline.
+    /// Default: no limit.
     #[serde(with = "crate::duration::option")]
     pub attempt_timeout: Option<Duration>,
-    /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time: at most one day; zero follows none.
-    /// Default 30 s.
+    /// Cap of `Retry-After` and `grpc-retry-pushback-ms`: at most one day; zero ignores them. Default 30 s.
     #[serde(with = "crate::duration")]
     pub retry_after_cap: Duration,
-    /// A larger request body is not sent again: bytes, at most 1 GiB. Default 64 KiB.
+    /// Maximum size of a request body that is sent again, in bytes: at most 1 GiB. Default 64 KiB.
     pub body_cap: usize,
-    /// Retries `POST` and `PATCH`, and any gRPC call, like an idempotent method. Default: only when the request
-    /// carries an `Idempotency-Key` or was certainly not processed.
+    /// Retries `POST` and `PATCH`, and any gRPC call, like an idempotent method. Default: only if the request
+    /// has an `Idempotency-Key` or was certainly not processed.
     pub retry_non_idempotent: bool,
-    /// The gRPC codes that say that a call was not done, and so may be made again: each from 1 to 16. Default 8 and
-    /// 14, `RESOURCE_EXHAUSTED` and `UNAVAILABLE`.
+    /// gRPC codes of calls that were not processed and may be repeated: each from 1 to 16. Default 8
+    /// (`RESOURCE_EXHAUSTED`) and 14 (`UNAVAILABLE`).
     pub grpc_codes: Vec<i32>,
 }
 
@@ -125,45 +124,45 @@ impl Builder {
     }
 
     setters! {
-        /// The name in metrics and events; `default` unless said.
+        /// Sets the name in metrics and events. Default `default`.
         pub fn name(name: impl Into<Arc<str>>) { name = name.into(); }
-        /// Attempts at most, the first included: from 1 to 1,000.
+        /// Sets the maximum number of attempts, including the first: from 1 to 1,000.
         pub fn max_attempts(attempts: u32) { settings.max_attempts = attempts; }
-        /// How long to wait before each further attempt.
+        /// Sets the wait before each further attempt.
         pub fn backoff(backoff: Backoff) { settings.backoff = backoff; }
-        /// How many retries there may be over all calls; `None` for no bound.
+        /// Sets the budget of retries over all calls; `None` for no bound.
         pub fn budget(budget: impl Into<Option<RetryBudget>>) { settings.budget = budget.into(); }
-        /// The time a call may take with all its attempts and waits.
+        /// Sets the time limit of a call with all its attempts and waits.
         ///
-        /// A wait that would reach it is not begun: the caller gets the result at hand. An attempt that reaches it
-        /// is ended, and is a time-out to the layers inside.
+        /// A wait that would reach it is not started: the caller gets the last result. An attempt that reaches it is
+        /// ended, and is a time-out for the layers inside.
         ///
-        /// Over HTTP and gRPC it bounds the time to the head of the response, and not that of its body: see
+        /// Over HTTP and gRPC it bounds the time to the head of the response. For the body see
         #[cfg_attr(feature = "http", doc = "[`BodyTimeoutLayer`](crate::retry::BodyTimeoutLayer).")]
         #[cfg_attr(not(feature = "http"), doc = "`BodyTimeoutLayer` (feature `http`).")]
         pub fn deadline(deadline: Duration) { settings.deadline = Some(deadline); }
-        /// The time one attempt may take; an attempt that takes longer is ended and has failed, and is a time-out to the
-        /// layers inside, however short the time is.
+        /// Sets the time limit of one attempt. A longer attempt is ended and has failed. For the layers inside it is a
+        /// time-out, however short the time is.
         ///
         /// Over HTTP and gRPC it bounds the time to the head of the response, as the deadline does.
         pub fn attempt_timeout(timeout: Duration) { settings.attempt_timeout = Some(timeout); }
-        /// A `Retry-After` or `grpc-retry-pushback-ms` is followed up to this time.
+        /// Sets the cap of `Retry-After` and `grpc-retry-pushback-ms`.
         pub fn retry_after_cap(cap: Duration) { settings.retry_after_cap = cap; }
-        /// A larger request body, in bytes, is not sent again.
+        /// Sets the maximum size of a request body that is sent again, in bytes.
         pub fn body_cap(bytes: usize) { settings.body_cap = bytes; }
-        /// Whether to retry `POST` and `PATCH`, and any gRPC call, like an idempotent method.
+        /// Sets whether `POST`, `PATCH` and any gRPC call are retried like an idempotent method.
         pub fn retry_non_idempotent(retry: bool) { settings.retry_non_idempotent = retry; }
-        /// The gRPC codes that say that a call was not done, each from 1 to 16: calls that end with one of them are
-        /// made again whatever they do. Those of tonic are `Code::Aborted as i32`.
+        /// Sets the gRPC codes of calls that were not processed, each from 1 to 16. Calls that end with one of them are
+        /// always retried. With tonic: `Code::Aborted as i32`.
         pub fn grpc_codes(codes: impl IntoIterator<Item = i32>) {
             settings.grpc_codes = codes.into_iter().collect();
         }
     }
 
-    /// The retry.
+    /// Builds the retry.
     ///
     /// # Errors
-    /// Names the setting that is out of its range, its value and what is allowed.
+    /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<Retry, ConfigError> {
         Retry::from_settings(self.name, self.settings)
     }

@@ -1,4 +1,4 @@
-//! What was counted.
+//! The counts of a retry.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,27 @@ words! {
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
     pub enum GiveUp {
-        /// It has had all its attempts.
+        /// The maximum number of attempts was reached.
         Attempts = "attempts",
-        /// Its deadline has passed, or the next wait would reach it; or a layer of this crate further out gave it up for
+        /// The deadline passed, or the next wait would reach it; or a layer of this crate further out ended the call for
         /// time.
         Deadline = "deadline",
         /// The budget had no retry left.
         Budget = "budget",
         /// A layer further in, such as a circuit breaker, refused it.
         Rejected = "rejected",
-        /// The same request would fail again.
+        /// The classifier says that the failure is permanent.
         Permanent = "permanent",
         /// Sending it again could do its work twice.
         NotIdempotent = "not_idempotent",
         /// Its body is larger than the cap for replays, or broke off.
         Body = "body",
-        /// The service said in place of readiness that it has failed.
+        /// `poll_ready` of the service returned an error.
         NotReady = "not_ready",
-        /// The server does not want it again, by a negative `grpc-retry-pushback-ms`.
+        /// The server forbids a retry by a negative `grpc-retry-pushback-ms`.
         Forbidden = "forbidden",
     }
-    /// The reason as a metric attribute: one word in snake case.
+    /// The reason as a metric attribute, in snake case.
     pub as_str;
     /// Every reason.
     pub ALL;
@@ -44,21 +44,21 @@ words! {
 pub struct RetrySnapshot {
     /// Calls that ended: successes, failures and cancelled ones.
     pub calls: u64,
-    /// Calls that went well, at whichever attempt.
+    /// Calls that succeeded, at any attempt.
     pub successes: u64,
-    /// Calls that failed after all.
+    /// Calls that failed after their last attempt.
     pub failures: u64,
-    /// Calls whose future was dropped before its end, other than for time by a layer of this crate.
+    /// Calls whose future was dropped before its end, except by a time limit of this crate.
     pub cancelled: u64,
     /// Attempts after the first.
     pub retries: u64,
-    /// The failures by what forbade another attempt.
+    /// The failures by the reason why no attempt followed.
     pub given_up: BTreeMap<GiveUp, u64>,
-    /// Retries that the budget would pay for now; `None` where there is no budget.
+    /// Retries that the budget allows now; `None` without a budget.
     pub budget_left: Option<u64>,
 }
 
-/// What the layers of one handle count into, but for the calls that succeed at once: those the budget counts.
+/// The counters of one handle. Calls that succeed at once are counted by the budget.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     late_successes: AtomicU64,
@@ -68,7 +68,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A call went well after it had failed.
+    /// A call succeeded after a failed attempt.
     pub(super) fn late_success(&self) {
         self.late_successes.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,7 +1,28 @@
 //! Lists of processors, as the kernel writes them: `0-3,8`.
 
+use super::files::Files;
+use crate::signal::capacity::PROCESSORS;
+
 /// A processor beyond this number is none.
-pub(super) const MOST_CORES: u64 = 65_536;
+pub(super) const MOST_CORES: u64 = PROCESSORS as u64;
+
+/// The processors that are online: from `/sys`, and where that is not mounted, those that `/proc/stat` has lines of.
+pub(super) fn online(files: &mut Files) -> Vec<u64> {
+    let listed = files.read("sys/devices/system/cpu/online").map(|list| numbers(&list));
+    let listed = listed.unwrap_or_default();
+    if !listed.is_empty() {
+        return listed;
+    }
+    let stat = files.read("proc/stat").unwrap_or_default();
+    let number = |line: &str| line.strip_prefix("cpu")?.split(' ').next()?.parse().ok();
+    stat.lines().filter_map(number).filter(|number| *number < MOST_CORES).collect()
+}
+
+/// How many are online; `None` where the machine does not tell.
+pub(super) fn count_online(files: &mut Files) -> Option<u64> {
+    let online = online(files).len() as u64;
+    (online > 0).then_some(online)
+}
 
 /// How many processors a list names; `None` for what is no list, and for an empty one.
 pub(super) fn listed(list: &str) -> Option<u64> {
@@ -36,6 +57,18 @@ mod tests {
         for bad in ["", "\n", "a", "0-", "3-1", "0-18446744073709551615", "0,,1"] {
             assert_eq!(listed(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn without_sys_the_lines_of_stat_tell_which_are_online() {
+        let root = tempfile::tempdir().unwrap();
+        let mut files = Files::below(root.path());
+        assert_eq!(count_online(&mut files), None);
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        let stat = "cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu7 1 2 3 4\ncpux 1\ncpu99999999 1\nintr 5 0\n";
+        std::fs::write(root.path().join("proc/stat"), stat).unwrap();
+        assert_eq!(online(&mut files), [0, 7]);
+        assert_eq!(count_online(&mut files), Some(2));
     }
 
     #[test]

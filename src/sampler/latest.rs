@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::Sample;
+use super::probe::{Part, Sample};
 use super::thresholds::{Thresholds, Watch};
 use crate::clock::{self, Tick};
 use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Sign, Source};
@@ -28,6 +28,8 @@ struct Slot {
     sampled: Mutex<Option<Arc<Sampled>>>,
     watch: Mutex<Watch>,
     failures: AtomicU64,
+    /// Of the parts that failed while the rest could be read.
+    parts: Mutex<Vec<(Part, u64)>>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Latest {
             sampled: Mutex::new(None),
             watch: Mutex::new(Watch::new(every * STALE_AFTER)),
             failures: AtomicU64::new(0),
+            parts: Mutex::new(Vec::new()),
         };
         Self { slots: sources.map(slot).collect(), thresholds }
     }
@@ -56,12 +59,14 @@ impl Latest {
     /// Shows this sample from now on; gives back the room of the one before, unless a reader still holds it.
     pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
         let slot = self.slots.get(source)?;
+        slot.failed_in_part(&sample);
         slot.watch.lock().read(&sample.figures, at, &self.thresholds);
         let sampled = Arc::new(Sampled { at, took, sample });
         let before = slot.sampled.lock().replace(sampled);
         let mut sample = before.and_then(Arc::into_inner)?.sample;
         sample.readings.clear();
         sample.figures.clear();
+        sample.failures.0.clear();
         Some(sample)
     }
 
@@ -76,6 +81,10 @@ impl Latest {
             let source = [("source", &*slot.source)];
             #[allow(clippy::cast_precision_loss)] // Failures stay far below 2^52.
             emit(&SAMPLER_FAILURES, slot.failures.load(Ordering::Relaxed) as f64, &source);
+            for (part, failures) in &*slot.parts.lock() {
+                #[allow(clippy::cast_precision_loss)] // As above.
+                emit(&SAMPLER_FAILURES, *failures as f64, &[source[0], ("part", part)]);
+            }
             // Taken out of the lock: who collects may be slow.
             let sampled = slot.sampled.lock().clone();
             let Some(sampled) = sampled else { continue };
@@ -87,6 +96,21 @@ impl Latest {
             emit(&SAMPLER_DURATION, sampled.took.as_secs_f64(), &source);
             for reading in &sampled.sample.readings {
                 reading.labels.with(|labels| emit(reading.metric, reading.value, labels));
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn failed_in_part(&self, sample: &Sample) {
+        if sample.failures.0.is_empty() {
+            return;
+        }
+        let mut parts = self.parts.lock();
+        for (part, _) in &sample.failures.0 {
+            match parts.iter_mut().find(|(known, _)| known == part) {
+                Some((_, failures)) => *failures += 1,
+                None => parts.push((part, 1)),
             }
         }
     }
@@ -129,5 +153,32 @@ mod tests {
             [failures, (SAMPLER_AGE.name, 30.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)]
         );
         assert_eq!(seen(at + every * 4), [failures, (SAMPLER_AGE.name, 40.0)], "its age is shown still");
+    }
+
+    #[test]
+    fn p13_what_failed_in_part_is_counted_by_its_name() {
+        let every = Duration::from_secs(10);
+        let latest = Latest::new([("machine".into(), every)].into_iter(), Thresholds::default());
+        let at = Tick(1_000_000_000_000);
+        for reading in 0..3 {
+            let mut sample = Sample::default();
+            sample.value(&SYSTEM_UPTIME, 7.0);
+            sample.failures.add("/proc/stat", "gone");
+            if reading == 1 {
+                sample.failures.add("/proc/meminfo", "gone");
+            }
+            latest.store(0, at, Duration::ZERO, sample);
+        }
+        let mut seen = Vec::new();
+        latest.observe_at(at, &mut |metric, value, labels| {
+            if metric == &SAMPLER_FAILURES {
+                seen.push((value, labels.last().map(|(_, value)| (*value).to_owned())));
+            }
+        });
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(
+            seen,
+            [(0.0, named("machine")), (3.0, named("/proc/stat")), (1.0, named("/proc/meminfo"))]
+        );
     }
 }

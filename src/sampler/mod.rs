@@ -30,6 +30,7 @@ mod allocator;
 mod builder;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod container;
+mod counter;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod cpu_list;
 #[cfg(all(feature = "system", target_os = "linux"))]

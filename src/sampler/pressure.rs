@@ -3,36 +3,35 @@
 //! The machine and a control group tell it in files of one form. A kernel without it has no such files, or refuses to
 //! read them: then there are no such metrics.
 
-use std::time::Duration;
-
-use procfs::parse_pressure_record;
-
-use super::files::hundredths;
+use super::counter::{Counter, Rules};
+use super::files::decimal;
 use super::probe::{Labels, Sample};
+use crate::clock::Tick;
 use crate::signal::{PRESSURE_RECENT, PRESSURE_TIME};
 
 /// What a pressure file says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pressure {
     /// At least one task waited.
-    pub(super) some: Option<Waited>,
+    pub(super) some: Waited,
     /// All tasks waited.
-    pub(super) full: Option<Waited>,
+    pub(super) full: Waited,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One line of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Waited {
     /// Share of the last ten seconds, in 0..=1.
-    pub(super) recent: f64,
-    /// All of it since the start.
-    pub(super) total: Duration,
+    pub(super) recent: Option<f64>,
+    /// All of it since the start, in microseconds.
+    pub(super) total: Option<u64>,
 }
 
-/// The labels of one resource, to be made once.
+/// One resource: the labels, made once, and the counters.
 #[derive(Clone, Debug)]
-pub(super) struct PressureLabels {
-    some: Labels,
-    full: Labels,
+pub(super) struct Resource {
+    some: (Labels, Counter),
+    full: (Labels, Counter),
 }
 
 impl Pressure {
@@ -40,27 +39,38 @@ impl Pressure {
     /// `some`, and `cpu` of old kernels no `full`.
     pub(super) fn parse(text: &str) -> Self {
         let waited = |share: &str| {
-            // `procfs` cuts five bytes off without a look.
-            let record = parse_pressure_record(text.lines().find(|line| line.starts_with(share))?).ok()?;
-            let recent = (hundredths(record.avg10)? / 100.0).min(1.0);
-            Some(Waited { recent, total: Duration::from_micros(record.total) })
+            let line = text.lines().find_map(|line| line.strip_prefix(share)).unwrap_or_default();
+            let field = |key: &str| line.split_ascii_whitespace().find_map(|field| field.strip_prefix(key));
+            Waited {
+                recent: field("avg10=").and_then(decimal).map(|percent| (percent / 100.0).min(1.0)),
+                total: field("total=").and_then(|micros| micros.parse().ok()),
+            }
         };
         Self { some: waited("some "), full: waited("full ") }
     }
-
-    pub(super) fn emit(&self, sample: &mut Sample, labels: &PressureLabels) {
-        for (waited, labels) in [(self.some, &labels.some), (self.full, &labels.full)] {
-            sample.with(&PRESSURE_RECENT, waited.map(|waited| waited.recent), labels);
-            sample.with(&PRESSURE_TIME, waited.map(|waited| waited.total.as_secs_f64()), labels);
-        }
-    }
 }
 
-impl PressureLabels {
+impl Resource {
     /// `scope` is `system` or `container`, `resource` one of `cpu`, `io`, `memory` and `irq`.
     pub(super) fn new(scope: &'static str, resource: &'static str) -> Self {
         let labels = |share| Labels::new([("resource", resource), ("scope", scope), ("share", share)]);
-        Self { some: labels("some"), full: labels("full") }
+        Self { some: (labels("some"), Counter::default()), full: (labels("full"), Counter::default()) }
+    }
+
+    /// What is told from now on is that of others.
+    pub(super) fn elsewhere(&mut self) {
+        self.some.1.elsewhere();
+        self.full.1.elsewhere();
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Exact for 285 years.
+    pub(super) fn emit(&mut self, pressure: &Pressure, now: Tick, sample: &mut Sample) {
+        for (waited, (labels, counter)) in [(pressure.some, &mut self.some), (pressure.full, &mut self.full)]
+        {
+            sample.with(&PRESSURE_RECENT, waited.recent, labels);
+            let total = waited.total.and_then(|micros| counter.take(micros as f64, now, &Rules::WIDE));
+            sample.with(&PRESSURE_TIME, total.map(|micros| micros / 1e6), labels);
+        }
     }
 }
 
@@ -73,23 +83,16 @@ mod tests {
         let text = "some avg10=19.06 avg60=12.05 avg300=5.14 total=14032633030\n\
             full avg10=0.47 avg60=2.65 avg300=3.29 total=323368813\n";
         let pressure = Pressure::parse(text);
-        let some = Waited { recent: 0.1906, total: Duration::from_micros(14_032_633_030) };
-        assert_eq!(pressure.some, Some(some));
-        assert_eq!(pressure.full.unwrap().total, Duration::from_micros(323_368_813));
-        for bad in [
-            "",
-            "some",
-            "someö",
-            "some avg10=1.00",
-            "some avg10=x total=1",
-            "some avg10=-1 total=1",
-            "full total=7",
-        ] {
+        assert_eq!(pressure.some, Waited { recent: Some(0.1906), total: Some(14_032_633_030) });
+        assert_eq!(pressure.full.total, Some(323_368_813));
+        for bad in ["", "some", "someö", "some avg10=x total=", "some avg10=-1 total=-1", "some avg60=1.00"]
+        {
             assert_eq!(Pressure::parse(bad), Pressure::default(), "{bad}");
         }
-        let negative = "some avg10=-1.00 avg60=0.00 avg300=0.00 total=1\n";
-        assert_eq!(Pressure::parse(negative), Pressure::default());
-        let much = Pressure::parse("full avg10=100.49 avg60=0.00 avg300=0.00 total=1\n").full.unwrap();
-        assert_eq!(much.recent, 1.0);
+        // Each figure stands alone.
+        let negative = Pressure::parse("some avg10=-1.00 avg60=0.00 avg300=0.00 total=1\n").some;
+        assert_eq!(negative, Waited { recent: None, total: Some(1) });
+        assert_eq!(Pressure::parse("some avg10=1.00").some, Waited { recent: Some(0.01), total: None });
+        assert_eq!(Pressure::parse("full avg10=100.49 avg60=0.00 total=1\n").full.recent, Some(1.0));
     }
 }

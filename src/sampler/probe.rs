@@ -16,7 +16,8 @@ pub(super) trait Probe: Send {
     /// Reads it now. What it put into `sample` before an error does not count.
     ///
     /// # Errors
-    /// When it could not be read at all. What only this machine does not have is left out instead.
+    /// When it could not be read at all. What only this machine does not have is left out instead, and what failed while
+    /// the rest could be read is among the [`Failures`] of the sample.
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError>;
 }
 
@@ -25,7 +26,15 @@ pub(super) trait Probe: Send {
 pub(super) struct Sample {
     pub(super) readings: Vec<Reading>,
     pub(super) figures: Vec<Figure>,
+    pub(super) failures: Failures,
 }
+
+/// The parts of a source that could not be read, each with why.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Failures(pub(super) Vec<(Part, ProbeError)>);
+
+/// A part of a source: the file that it is read from, or what it is.
+pub(super) type Part = &'static str;
 
 /// One value of a metric.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +47,7 @@ pub(super) struct Reading {
 /// The attributes of a series, at most [`Labels::MOST`] of them; cheap to clone.
 ///
 /// A probe makes those of a device once, and keeps them for as long as the device is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Labels {
     None,
     One(&'static str, &'static str),
@@ -123,6 +132,43 @@ impl Sample {
         let figure =
             Figure { component: Cow::Borrowed("host"), watched, which: which.cloned(), value, own: None };
         self.figures.push(figure);
+    }
+}
+
+// ===== impl Failures =====
+
+impl Failures {
+    /// A part could not be read.
+    pub(super) fn add(&mut self, part: Part, why: impl Into<ProbeError>) {
+        if self.0.iter().all(|(known, _)| *known != part) {
+            self.0.push((part, why.into()));
+        }
+    }
+
+    /// What a file says, if it can be read; no failure where the machine does not have it.
+    #[cfg(all(feature = "system", target_os = "linux"))]
+    pub(super) fn unless<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(unread) => {
+                if !unread.is_absent() {
+                    self.add(part, unread);
+                }
+                None
+            }
+        }
+    }
+
+    /// The same of a file that every machine has.
+    #[cfg(all(feature = "system", target_os = "linux"))]
+    pub(super) fn in_any_case<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
+        read.map_err(|unread| self.add(part, unread)).ok()
+    }
+}
+
+impl From<&'static str> for ProbeError {
+    fn from(why: &'static str) -> Self {
+        Self(why.into())
     }
 }
 

@@ -8,6 +8,7 @@ use super::count;
 use super::host::Machine;
 #[cfg(target_os = "linux")]
 use super::host::{Disks, FileSystems, Networks};
+use super::probe::Failures;
 use super::process::Own;
 use crate::sync::Mutex;
 
@@ -81,15 +82,16 @@ pub struct CpuSnapshot {
 pub struct MemorySnapshot {
     /// All of it.
     pub limit: u64,
-    /// In use, caches not counted where they are known.
+    /// In use: what is not available. On Linux that is `MemTotal` − `MemAvailable`, as `free` of procps 4 shows it, without
+    /// what ZFS would give back of its cache.
     pub used: u64,
-    /// Not used for anything.
-    pub free: u64,
+    /// Not used for anything; `None` where the machine does not tell.
+    pub free: Option<u64>,
     /// What could be had without swapping.
     pub available: u64,
     /// Buffers of block devices (Linux).
     pub buffers: Option<u64>,
-    /// Page cache and reclaimable slabs (Linux).
+    /// Caches that would be given back (Linux): the rest of what is available. `free` also counts shared memory here.
     pub cached: Option<u64>,
     /// Of the page cache, that of shared and temporary files (Linux).
     pub shared: Option<u64>,
@@ -171,10 +173,10 @@ pub struct ProcessSnapshot {
     /// Share of all processors that it used, in 0..=1, since an earlier snapshot; as
     /// [`SystemSnapshot::cpu_utilization`].
     pub cpu_utilization: Option<f64>,
-    /// Resident memory in bytes.
-    pub memory: u64,
-    /// Virtual memory in bytes.
-    pub memory_virtual: u64,
+    /// Resident memory in bytes; `None` where the system does not tell.
+    pub memory: Option<u64>,
+    /// Virtual memory in bytes; `None` where the system does not tell.
+    pub memory_virtual: Option<u64>,
     /// The most resident memory that it ever had, in bytes (Linux).
     pub memory_peak: Option<u64>,
     /// Bytes that it made disks read, where the system tells.
@@ -187,9 +189,9 @@ pub struct ProcessSnapshot {
     pub file_descriptors: Option<u64>,
     /// The file descriptors that it may have open (Linux).
     pub file_descriptor_limit: Option<u64>,
-    /// Time since it started.
-    #[serde(serialize_with = "seconds_of")]
-    pub uptime: Duration,
+    /// Time since it started; `None` where the system does not tell.
+    #[serde(serialize_with = "seconds")]
+    pub uptime: Option<Duration>,
 }
 
 static READERS: Mutex<Option<Readers>> = Mutex::new(None);
@@ -218,7 +220,7 @@ impl SystemSnapshot {
         let mut readers = READERS.lock();
         let readers = readers.get_or_insert_default();
         let mut snapshot = readers.machine.read().unwrap_or_default();
-        snapshot.process = readers.own.read().ok().map(|own| own.snapshot);
+        snapshot.process = readers.own.read(&mut Failures::default()).ok().map(|own| own.snapshot);
         #[cfg(target_os = "linux")]
         {
             snapshot.disks = readers.disks.totals();

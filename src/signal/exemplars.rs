@@ -1,9 +1,8 @@
-//! Which trace to look at for a bucket of a histogram.
+//! Exemplars: the trace of one measurement per bucket of a histogram.
 //!
-//! The SDK does not keep exemplars, so they are kept here: for each series and bucket the
-//! newest of a sampled span. Only sampled spans pay for it. A thread that finds a place locked goes on without, and so
-//! does one that finds an exemplar that is hardly older: a busy series is written a hundred times a second, and not by
-//! each of its spans.
+//! The SDK keeps no exemplars, so they are kept here: for each series and bucket the newest of a sampled span. Only sampled
+//! spans pay for it. A thread skips a locked place, and one whose exemplar is hardly older: a busy series is written a
+//! hundred times a second, not by each of its spans.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,17 +20,17 @@ use crate::clock;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// The span that a duration was that of.
+/// The span of a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Witness {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
-    /// When the duration ended.
+    /// The end of the duration.
     pub(crate) at: SystemTime,
 }
 
 impl Witness {
-    /// The span of `context`, if that is sampled.
+    /// The span of `context`, if it is sampled.
     pub(crate) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
         context.is_sampled().then(|| Self {
             trace_id: context.trace_id(),
@@ -40,14 +39,14 @@ impl Witness {
         })
     }
 
-    /// The span `span`, which goes on.
+    /// The span `span`, which is still open.
     pub(crate) fn now(span: SampledSpan) -> Self {
         let (trace_id, span_id) = (TraceId::from_bytes(span.trace_id), SpanId::from_bytes(span.span_id));
         Self { trace_id, span_id, at: SystemTime::now() }
     }
 }
 
-/// A value, and the span that it comes from.
+/// A value and its span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Exemplar {
     /// In seconds.
@@ -55,25 +54,25 @@ pub(crate) struct Exemplar {
     pub(crate) witness: Witness,
 }
 
-/// One that is younger than the one that is there by less makes no difference.
+/// An exemplar replaces another only if it is newer by at least this.
 const HARDLY_OLDER: Duration = Duration::from_millis(10);
 
 /// The exemplars of one series.
 #[derive(Debug, Default)]
 pub(crate) struct Exemplars {
-    /// By bucket; made for the first.
+    /// By bucket; made with the first exemplar.
     places: OnceLock<Box<[Place]>>,
 }
 
 #[derive(Debug, Default)]
 struct Place {
-    /// When the newest was, in nanoseconds since 1970: beside the lock, so that most spans only read.
+    /// The time of the newest, in nanoseconds since 1970. Outside the lock, so that most spans only read it.
     at: AtomicU64,
     newest: Mutex<Option<Exemplar>>,
 }
 
 impl Exemplars {
-    /// Makes `witness` the exemplar of the bucket that `duration` falls into.
+    /// Makes `witness` the exemplar of the bucket of `duration`.
     pub(crate) fn offer(&self, duration: Duration, witness: Witness) {
         let places = self.places.get_or_init(|| (0..=SECONDS.len()).map(|_| Place::default()).collect());
         let seconds = duration.as_secs_f64();
@@ -82,7 +81,7 @@ impl Exemplars {
         }
     }
 
-    /// The exemplar of the bucket below the bound of that number, counted from 0; the last has no bound.
+    /// The exemplar of the bucket of that number, counted from 0; the last bucket has no upper bound.
     pub(crate) fn get(&self, bucket: usize) -> Option<Exemplar> {
         *self.places.get()?.get(bucket)?.newest.lock()
     }
@@ -128,7 +127,7 @@ impl Book {
 }
 
 fn key<'a>(metric: &str, attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
-    // One without a value is none: see the recorders of durations.
+    // An attribute without a value is left out: see the recorders of durations.
     let mut attributes: Vec<_> = attributes.filter(|(_, value)| !value.is_empty()).collect();
     attributes.sort();
     let mut key = metric.to_owned();
@@ -173,7 +172,7 @@ mod tests {
         offer(4, 5, 1_010);
         assert_eq!(value(0), Some((0.004, SpanId::from(5))));
         offer(3, 6, 500);
-        assert_eq!(value(0), Some((0.003, SpanId::from(6))), "somebody has set the clock back");
+        assert_eq!(value(0), Some((0.003, SpanId::from(6))), "the clock was set back");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The series of a metric, while sources tell them.
+//! The series of a metric, while they are collected from sources.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,10 +7,10 @@ use opentelemetry::KeyValue;
 
 use super::names::WHOLE_NUMBERS;
 
-/// Values with the attributes they stand under.
+/// Values with their attributes.
 pub(super) type Values = Vec<(f64, Vec<KeyValue>)>;
 
-/// The values of one metric while sources tell them.
+/// The values of one metric, while they are collected.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) values: Values,
@@ -23,7 +23,7 @@ impl Gathered {
         self.values.push((value, owned(attributes)));
     }
 
-    /// The values that are told for the same attributes add up.
+    /// Values with the same attributes are added.
     pub(super) fn add(&mut self, value: f64, attributes: &[(&'static str, &str)]) {
         let attributes = owned(attributes);
         match self.places.get(&attributes).and_then(|place| self.values.get_mut(*place)) {
@@ -40,7 +40,7 @@ fn owned(attributes: &[(&'static str, &str)]) -> Vec<KeyValue> {
     attributes.iter().map(|(key, value)| key_value(key, Cow::Owned((*value).to_owned()))).collect()
 }
 
-/// An attribute, of the type that the convention gives it.
+/// An attribute, with its type by the convention.
 pub(super) fn key_value(key: &'static str, value: Cow<'static, str>) -> KeyValue {
     match value.parse::<i64>() {
         Ok(number) if WHOLE_NUMBERS.contains(&key) => KeyValue::new(key, number),

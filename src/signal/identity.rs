@@ -1,26 +1,26 @@
-//! Who this process is, for those who are below the pipeline that knows.
+//! The identity of this process, for modules below the pipeline.
 
 use std::sync::Arc;
 
 use crate::sync::Mutex;
 
-/// What a resource says about the service.
+/// The service attributes of the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) service: Option<String>,
     pub(crate) version: Option<String>,
-    /// The instance, or else its host.
+    /// The instance, or its host.
     pub(crate) instance: Option<String>,
 }
 
 static IDENTITY: Mutex<Option<Arc<Identity>>> = Mutex::new(None);
 
-/// Makes `identity` what this process is; the last one stands.
+/// Sets the identity of this process; the last one wins.
 pub(crate) fn identify(identity: Identity) {
     *IDENTITY.lock() = Some(Arc::new(identity));
 }
 
-/// Who this process is, if someone knows.
+/// The identity of this process, if it is set.
 pub(crate) fn identity() -> Option<Arc<Identity>> {
     IDENTITY.lock().clone()
 }

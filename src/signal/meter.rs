@@ -10,7 +10,6 @@ pub(crate) use without_telemetry::DurationRecorder;
 #[cfg(feature = "telemetry")]
 mod with_telemetry {
     use std::borrow::Cow;
-    use std::panic::{self, AssertUnwindSafe};
     use std::sync::{Arc, LazyLock, Weak};
     use std::time::Duration;
 
@@ -18,6 +17,7 @@ mod with_telemetry {
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
     use opentelemetry::{KeyValue, Value};
 
+    use crate::panics::catch;
     use crate::signal::exemplars::{Book, Exemplars, Witness};
     use crate::signal::gathered::{Gathered, Values, key_value};
     use crate::signal::names::{Kind, METRICS, Metric};
@@ -155,12 +155,12 @@ mod with_telemetry {
                 }
             };
             // A panic would end the thread that collects, and every metric with it.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            let _ = catch(|| {
                 source::observe(&mut emit);
                 if let Some(own) = self.own.upgrade() {
                     own.observe(&mut emit);
                 }
-            }));
+            });
             Reading { values: gathered.into_iter().map(|gathered| gathered.values).collect(), next: 0 }
         }
     }

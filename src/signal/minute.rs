@@ -1,4 +1,4 @@
-//! Calls of the last minute, for those that only look at them now and then.
+//! Calls of the last minute, written often and read rarely.
 
 use super::vitals::LOOK_BACK;
 use crate::clock::Tick;
@@ -11,22 +11,21 @@ const RING: usize = BUCKETS as usize + 1;
 
 /// The calls of the last [`LOOK_BACK`], in ten buckets and the one that is being filled.
 ///
-/// As [`Buckets`](crate::window::Buckets), with durations and without a running sum: what is read every few
-/// seconds and written at each call adds up when it is read.
+/// Like [`Buckets`](crate::window::Buckets), with durations and without a running sum: it is written at each call and
+/// summed when it is read, every few seconds.
 #[derive(Debug, Default)]
 pub(super) struct Minute {
-    /// Where the bucket stands that is being filled, and when that ends.
+    /// The index of the current bucket, and its end.
     place: usize,
     ends: u64,
     ring: [Bucket; RING],
-    /// The squares of the durations of each bucket, in square seconds: beside the buckets, which they would make half
-    /// as large again. How much durations differ needs no more digits.
+    /// The sums of squared durations per bucket, in square seconds. Kept apart as `f32`, which is precise enough.
     squares: [f32; RING],
-    /// When the last call ended.
+    /// The end of the last call.
     pub(super) last: Tick,
 }
 
-/// The calls of one bucket; that many in six seconds are more than anybody makes.
+/// The calls of one bucket. `u32` is enough for six seconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     calls: u32,
@@ -51,8 +50,7 @@ impl Calls {
         self.squares += other.squares;
     }
 
-    /// The standard error of the mean duration, in seconds: how far chance alone takes the mean of as many calls that
-    /// differ as these do. That of a single call is all of it.
+    /// The standard error of the mean duration, in seconds. For a single call it is the duration itself.
     #[allow(clippy::cast_precision_loss)] // Sums of a minute.
     pub(super) fn error_of_mean(&self) -> f64 {
         let (calls, seconds) = (self.calls as f64, self.nanos as f64 * SECONDS);
@@ -96,8 +94,8 @@ impl Minute {
         sum
     }
 
-    /// Empties the buckets that have left the window. A clock read before another thread's does no harm: the
-    /// newest bucket never moves back.
+    /// Empties the buckets that have left the window. The newest bucket never moves back, even if a thread has an earlier
+    /// reading of the clock.
     #[cold]
     fn advance(&mut self, now: Tick) {
         let (number, newest) = (now.0 / WIDTH, (self.ends / WIDTH).saturating_sub(1));

@@ -1,11 +1,10 @@
-//! Everything the crate says about itself, by name.
+//! The metrics of the crate and the vital signs of components.
 //!
-//! No other module knows the name of an instrument. What is counted stays where it happens: a handle keeps its
-//! own numbers for its snapshot, and a source reads them out when someone collects. A call pays for its
-//! counters once, whether or not there is a pipeline, and a handle made before the pipeline is not lost to it.
-//! Only distributions of durations are pushed, through a recorder that is bound to the pipeline of
-//! the moment.
+//! No other module knows the name of an instrument. Counts stay in their handle, for its snapshot; a source reads them at each
+//! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are
+//! collected too. Only durations are pushed, through a recorder that is bound to the current pipeline.
 
+pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]

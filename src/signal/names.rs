@@ -132,14 +132,20 @@ metrics! {
         "Parked letters that were given up: for newer ones in a full queue, or because their time was over.";
     LETTERS_REDRIVEN "campanile.dead_letter.redriven" Counter "{letter}" ["queue" "outcome"]
         "Letters sent again, by outcome.";
-    LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue"]
-        "Letters that were set aside, because redrives failed them too often.";
+    LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue" "reason"]
+        "Letters that were set aside, because redrives failed them too often or cannot send them.";
+    LETTERS_UNSENDABLE "campanile.dead_letter.unsendable" Counter "{letter}" ["queue" "reason"]
+        "Parked letters that no redrive can send as they were: JSON does not hold the request, a secret was removed, or the body is missing.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     LETTERS_SPILLED "campanile.dead_letter.spilled" Counter "{letter}" ["queue" "reason"]
         "Parked letters that went to the spill, because their store was full, failed or did not answer in time.";
     LETTERS_SPILL_DEPTH "campanile.dead_letter.spill.depth" UpDownCounter "{letter}" ["queue"]
         "Letters that wait in the spill.";
+    LETTERS_LOST "campanile.dead_letter.lost" Counter "{letter}" ["queue"]
+        "Parked letters that the store lost, in whole or in part, as this process found out.";
+    LETTERS_STORE_REPAIRS "campanile.dead_letter.store.repairs" Counter "{repair}" ["queue"]
+        "How often this process found that the store had lost a part of the queue, and put what is left in order.";
     LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
         "How long the store took to answer.";
     // ----- spans -----
@@ -165,6 +171,8 @@ metrics! {
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
         "How long exports took, failed or not, waits and repetitions included.";
+    METRICS_OVERFLOWED "campanile.telemetry.metrics.overflowed" Counter "{instrument}" []
+        "Instruments of which more series came than are kept, each once; what is more is counted together, as `otel.metric.overflow`, and a log line names each.";
     PROMETHEUS_COLLISIONS "campanile.telemetry.prometheus.collisions" Counter "{collision}" ["kind"]
         "Names, labels, series and descriptions that were the same for Prometheus, each once; a log line names each.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
@@ -206,7 +214,7 @@ metrics! {
     SYSTEM_LOAD "campanile.system.load" Gauge "{thread}" ["period"]
         "Load average over 1m, 5m and 15m.";
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
-        "Memory by state.";
+        "Memory by state; used is what is not available, as `free` has it.";
     SYSTEM_MEMORY_LIMIT "system.memory.limit" UpDownCounter "By" []
         "Memory of the machine.";
     SYSTEM_MEMORY_UTILIZATION "system.memory.utilization" Gauge "1" ["system.memory.state"]
@@ -381,6 +389,6 @@ metrics! {
         "How old the last good sample of a source is; its values are reported for three intervals.";
     SAMPLER_DURATION "campanile.sampler.duration" Gauge "s" ["source"]
         "How long the last sample of a source took.";
-    SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source"]
-        "Samples of a source that failed.";
+    SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source" "part"]
+        "Samples of a source that failed, or of which a part failed, such as a file: then that is named.";
 }

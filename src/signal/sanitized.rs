@@ -1,7 +1,7 @@
-//! What Prometheus calls things.
+//! Names for Prometheus.
 
 /// `text` as a name for Prometheus: ASCII letters, digits and `_`, never two `_` in a row and no digit first. Colons are
-/// kept for rules of Prometheus, and so are no part of it.
+/// reserved for Prometheus's rules.
 pub(crate) fn sanitized(text: &str) -> String {
     let mut name = String::with_capacity(text.len() + 1);
     if text.is_empty() || text.starts_with(|first: char| first.is_ascii_digit()) {

@@ -1,63 +1,63 @@
-//! Who can be asked for numbers.
+//! Sources of metrics.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::names::Metric;
-use crate::roll::Roll;
+use crate::registry::Registry;
 
-/// Takes one value of a metric, with the attributes it stands under.
+/// Takes one value of a metric with its attributes.
 pub(crate) type Emit<'a> = dyn FnMut(&'static Metric, f64, &[(&'static str, &str)]) + 'a;
 
-/// Something that keeps numbers: a breaker, a queue, a sampler.
+/// Something with metrics: a breaker, a queue, a sampler.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Tells every value it keeps. Must not block: someone is collecting.
+    /// Emits all values. It must not block the collection.
     fn observe(&self, emit: &mut Emit<'_>);
 
-    /// Tells what its numbers mean for the health of a component.
+    /// Reports what the values mean for the health of a component.
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
         let _ = emit;
     }
 }
 
-/// What a source says about the health of a component.
+/// A source's report about the health of a component.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sign {
     /// Its circuit.
     Breaker(BreakerSign),
-    /// Its circuits, when it has one for each key: those that are not closed, or would not be if they were alone.
+    /// The circuits of a keyed breaker that are not closed, or would not be without the limit of open circuits.
     Circuits { broken: u64, all: u64 },
-    /// Its dead letters: how many wait, and for how long the oldest has.
+    /// Its dead letters: the number that wait, and the age of the oldest.
     Letters { waiting: u64, oldest: Duration },
     /// A figure of its machine or device.
     Machine(MachineSign),
 }
 
-/// Where a figure of a machine stands.
+/// A figure of a machine, compared with its limits.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MachineSign {
     pub(crate) watched: Watched,
     /// Which of several: a mount point. `None` where there is one only.
     pub(crate) which: Option<Arc<str>>,
-    /// What was read last.
+    /// The last value.
     pub(crate) value: f64,
     pub(crate) level: Level,
-    /// The limit of that level, and of the next one when it is fine.
+    /// The limit of this level, or of the next level if the figure is fine.
     pub(crate) limit: f64,
-    /// Below this the limit counts as left.
+    /// The level ends below this value.
     pub(crate) left_below: f64,
 }
 
-/// What a figure of a machine is.
+/// The kinds of figures of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Watched {
-    /// Share of the processors in use: of those of the container where it has a limit, in 0..=1.
+    /// Share of the processors in use (of the container, if it has a limit), from 0 to 1.
     Cpu,
-    /// Share of the memory in use: of that of the container where it has a limit, in 0..=1.
+    /// Share of the memory in use (of the container, if it has a limit), from 0 to 1.
     Memory,
-    /// Share of a file system in use, in 0..=1.
+    /// Share of a file system in use, from 0 to 1.
     Disk,
-    /// Load average of five minutes for each logical processor.
+    /// Load average of five minutes per logical processor.
     Load,
     /// Degrees Celsius.
     Temperature,
@@ -65,7 +65,7 @@ pub(crate) enum Watched {
     State,
 }
 
-/// How bad that is.
+/// The level of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Fine,
@@ -73,7 +73,7 @@ pub(crate) enum Level {
     Critical,
 }
 
-/// How a circuit stands.
+/// The state of a circuit for health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BreakerSign {
     Closed,
@@ -82,22 +82,22 @@ pub(crate) enum BreakerSign {
     ForcedOpen,
 }
 
-static SOURCES: Roll<dyn Source> = Roll::new();
+static SOURCES: Registry<dyn Source> = Registry::new();
 
-/// Makes `source` known for as long as it lives.
+/// Registers `source` until it is dropped.
 pub(crate) fn register<S: Source>(source: &Arc<S>) {
     let source: Weak<S> = Arc::downgrade(source);
     SOURCES.add(source);
 }
 
-/// Asks every source for its values.
+/// Collects the values of all sources.
 pub(crate) fn observe(emit: &mut Emit<'_>) {
     for source in SOURCES.living() {
         source.observe(emit);
     }
 }
 
-/// Asks every source what its values mean for health.
+/// Collects the health reports of all sources.
 pub(crate) fn signs(emit: &mut dyn FnMut(&str, Sign)) {
     for source in SOURCES.living() {
         source.signs(emit);

@@ -1,4 +1,4 @@
-//! What the pipeline knows about the code that runs, for those who are below it.
+//! The current span and correlation id, for modules below the pipeline.
 
 use std::sync::OnceLock;
 
@@ -11,47 +11,47 @@ pub(crate) struct TraceIds {
     pub(crate) span_id: String,
 }
 
-/// The ids of a span whose trace is kept.
+/// The ids of a sampled span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SampledSpan {
     pub(crate) trace_id: [u8; 16],
     pub(crate) span_id: [u8; 8],
 }
 
-/// Functions that tell about the code that runs.
+/// Functions that return the current span and correlation id.
 pub(crate) struct Current {
-    /// The span that it belongs to.
+    /// The current span.
     pub(crate) trace: fn() -> Option<TraceIds>,
-    /// The same, if its trace is kept.
+    /// The current span, if it is sampled.
     pub(crate) sampled: fn() -> Option<SampledSpan>,
-    /// Its correlation id.
+    /// The current correlation id.
     pub(crate) correlation: fn() -> Option<String>,
 }
 
 static CURRENT: OnceLock<Current> = OnceLock::new();
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Makes `current` the one that knows. The first one stays.
+/// Sets the functions. The first ones stay.
 pub(crate) fn on_current(current: Current) {
     let _ = CURRENT.set(current);
 }
 
-/// The span that the code that runs belongs to, if that is known.
+/// The current span, if it is known.
 pub(crate) fn current_trace() -> Option<TraceIds> {
     CURRENT.get().and_then(|current| (current.trace)())
 }
 
-/// The correlation id of the code that runs, if that is known.
+/// The current correlation id, if it is known.
 pub(crate) fn current_correlation() -> Option<String> {
     CURRENT.get().and_then(|current| (current.correlation)())
 }
 
-/// Whether durations of layers are to have exemplars: without them, nothing asks for a span.
+/// Whether durations of layers have exemplars. Without them, the current span is not read.
 pub(super) fn want_sampled_spans(wanted: bool) {
     WANTED.store(wanted, Ordering::Relaxed);
 }
 
-/// The span that the code that runs belongs to, if its trace is kept and exemplars are wanted.
+/// The current span, if it is sampled and exemplars are wanted.
 #[inline]
 pub(crate) fn sampled_span() -> Option<SampledSpan> {
     if WANTED.load(Ordering::Relaxed) { CURRENT.get().and_then(|current| (current.sampled)()) } else { None }

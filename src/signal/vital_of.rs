@@ -1,4 +1,4 @@
-//! Who counts for a component.
+//! A cached reference to the vital signs of a component.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use super::vitals::{Vital, Vitals};
 use crate::clock::Tick;
 use crate::sync::Mutex;
 
-/// The vital signs that somebody counts for, under a name that stays the same.
+/// The vital signs of a component, looked up once.
 #[derive(Debug, Default)]
 pub(crate) struct VitalOf {
-    /// Found with the first call.
+    /// Looked up with the first call.
     first: OnceLock<Arc<Vital>>,
-    /// After that one expired.
+    /// Looked up again after the first expired.
     later: Mutex<Option<Arc<Vital>>>,
 }
 
 impl VitalOf {
-    /// Takes in one call of `component` that ended at `now`.
+    /// Counts one call of `component` that ended at `now`.
     #[inline]
     pub(crate) fn record(
         &self,

@@ -1,21 +1,22 @@
-//! The vital signs of components: how often they are called, how they fail, how long they take.
+//! The vital signs of components: calls, failures and durations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::capacity::COMPONENTS;
 use super::minute::{Calls, Minute};
 use crate::clock::{self, Tick, nanos};
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 use crate::sketch::{Sketch, Summary};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::window::Counts;
 
-/// The time that rates and shares look back.
+/// The window of rates and shares.
 pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// A component that was not called for as long has no vital signs any more.
+/// The vital signs of a component expire after this time without a call.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 
 /// The components of one pipeline, at most [`Vitals::CAPACITY`] of them.
@@ -25,10 +26,10 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    /// More components than this share the last one, called `other`.
-    pub(crate) const CAPACITY: usize = 1_000;
+    /// Further components share the last one, named `other`.
+    pub(crate) const CAPACITY: usize = COMPONENTS;
 
-    /// The vital signs of the component called `name`.
+    /// The vital signs of the component `name`.
     pub(crate) fn component(&self, name: &str) -> Arc<Vital> {
         if let Some(vital) = self.read().get(name) {
             return Arc::clone(vital);
@@ -41,7 +42,7 @@ impl Vitals {
         Arc::clone(components.entry(name.into()).or_default())
     }
 
-    /// Tells every component with its vital signs, in the order of their names.
+    /// Calls `tell` with each component and its vital signs, ordered by name.
     pub(crate) fn each(&self, mut tell: impl FnMut(&Arc<str>, VitalReading)) {
         let now = clock::now();
         let mut expired = false;
@@ -63,7 +64,7 @@ impl Vitals {
         readings
     }
 
-    /// Forgets the components that nobody calls any more.
+    /// Removes expired components.
     fn expire(components: &mut BTreeMap<Arc<str>, Arc<Vital>>) {
         let now = clock::now();
         components.retain(|_, vital| {
@@ -83,17 +84,17 @@ impl Vitals {
 /// The vital signs of one component.
 #[derive(Debug)]
 pub(crate) struct Vital {
-    /// Each on its own in memory: most components are called by few threads.
-    lanes: Lanes<Box<Lane>>,
+    /// Allocated one by one, since most components are called by few threads.
+    lanes: PerThread<Box<Lane>>,
     durations: Mutex<Durations>,
-    /// Failures since the last success, on whichever thread.
+    /// Failures since the last success, over all threads.
     consecutive_failures: AtomicU64,
     made: Tick,
-    /// Whether it expired: nobody reads it any more.
+    /// Whether it expired.
     gone: AtomicBool,
 }
 
-/// What some threads count; on cache lines of its own.
+/// The counts of some threads, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Lane(Mutex<Tally>);
@@ -106,17 +107,17 @@ struct Tally {
     waiting: Lot,
 }
 
-/// All durations since the start, and what they came to when somebody last asked.
+/// All durations since the start, and their summary at the last reading.
 #[derive(Debug, Default)]
 struct Durations {
     sketch: Sketch,
     summary: Option<Summary>,
 }
 
-/// As many as fit into three times 128 bytes with the rest of a lane.
+/// As many as make a lane three times 128 bytes large.
 const LOT: usize = 13;
 
-/// Durations that are not yet in the sketch, which all threads have in common.
+/// Durations that are not yet in the sketch that all threads share.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lot {
     count: usize,
@@ -143,7 +144,7 @@ pub(crate) struct VitalReading {
 }
 
 impl Lot {
-    /// Adds one; the lot, when that was the last for which it had room.
+    /// Adds one; returns all if that filled it.
     #[inline]
     fn add(&mut self, nanos: u64) -> Option<Self> {
         let count = self.count;
@@ -162,7 +163,7 @@ impl Lot {
 impl Default for Vital {
     fn default() -> Self {
         Self {
-            lanes: Lanes::new(),
+            lanes: PerThread::new(),
             durations: Mutex::default(),
             consecutive_failures: AtomicU64::new(0),
             made: clock::now(),
@@ -172,7 +173,7 @@ impl Default for Vital {
 }
 
 impl Vital {
-    /// Takes in one call that ended at `now`; `false` if it expired before.
+    /// Counts a call that ended at `now`; `false` if the component has expired.
     #[inline]
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
         let nanos = nanos(duration);
@@ -206,7 +207,7 @@ impl Vital {
         self.reading_at(clock::now()).unwrap_or_else(|| unreachable!("it has not expired"))
     }
 
-    /// None when nobody called it for longer than [`EXPIRY`].
+    /// `None` after [`EXPIRY`] without a call.
     fn reading_at(&self, now: Tick) -> Option<VitalReading> {
         let (mut calls, mut failures, mut last) = (0, 0, self.made);
         let mut recent = Calls::default();
@@ -240,7 +241,7 @@ impl Vital {
         })
     }
 
-    /// Whether nobody called it for longer than [`EXPIRY`].
+    /// Whether there was no call for [`EXPIRY`].
     fn idle(&self, now: Tick) -> bool {
         let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last).max();
         is_idle(now, last.unwrap_or_default().max(self.made))

@@ -18,6 +18,9 @@ pub struct Claim {
     pub lease: Duration,
     /// Leaves out the letters that are due later; none takes them too.
     pub due_by: Option<SystemTime>,
+    /// The letter with which their bytes, by [`Entry::size`], reach this many is the last: how large one is only the
+    /// store knows.
+    pub bytes: u64,
 }
 
 /// What became of a claimed letter.

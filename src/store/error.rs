@@ -88,11 +88,11 @@ impl StoreError {
         pub fn is_corrupt = Corrupt;
         /// A later version of this crate wrote the file.
         pub fn is_newer_schema = NewerSchema;
-        /// The file is a database of another program.
+        /// The file is a database of another program, or another program wrote to a key of the letters.
         pub fn is_foreign = Foreign;
         /// Another process held a lock on the file for too long.
         pub fn is_locked = Locked;
-        /// There is no room on the disk.
+        /// There is no room on the disk, or in the memory of the server.
         pub fn is_disk_full = DiskFull;
         /// The store has been closed.
         pub fn is_closed = Closed;

@@ -25,7 +25,8 @@ pub struct Group {
 /// How often something failed for one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frequency {
-    /// The cause.
+    /// The cause, or [`Fingerprint::OTHER`] for all beyond 256 causes of a minute. Component and kind are those of the
+    /// first then.
     pub fingerprint: Fingerprint,
     /// The component that failed.
     pub component: Arc<str>,
@@ -37,6 +38,10 @@ pub struct Frequency {
 
 /// The longest time that frequencies look back.
 pub const LONGEST_LOOK_BACK: Duration = Duration::from_secs(86_400);
+
+/// The causes of one minute that a queue counts on their own. Those beyond are counted together, as
+/// [`Fingerprint::OTHER`]: a stranger may make new ones without end.
+pub(super) const CAUSES: usize = 256;
 
 /// The number of the minute that `moment` lies in, since 1970.
 #[must_use]

@@ -102,6 +102,10 @@ impl Fingerprint {
         Self(hash)
     }
 
+    /// Stands for the causes of a minute that are too many to be counted on their own: see
+    /// [`Frequency`](super::Frequency).
+    pub const OTHER: Self = Self(0);
+
     /// The hash.
     #[must_use]
     pub fn to_bits(self) -> u64 {

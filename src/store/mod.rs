@@ -51,7 +51,10 @@ pub use spill::SpillStore;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use sqlite::SqliteStore;
+#[cfg(all(feature = "checks", feature = "sqlite"))]
+pub(crate) use sqlite::is_replaced;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -69,7 +72,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// the thread that polls it.
 ///
 /// Every filter's limit is the most entries that are meant, the oldest first; for groups it is the most groups.
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub trait Store: Any + fmt::Debug + Send + Sync {
     /// Keeps `entry`, and answers when it is as safe as it will ever be. An id that is there already is the same
     /// entry, put twice: the one that is there stays.
     ///
@@ -89,14 +92,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>>;
 
     /// How often something failed within `last`, to the minute, the most frequent first. It looks back
-    /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought.
+    /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought. Causes
+    /// beyond 256 of a minute share one: [`Fingerprint::OTHER`].
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>>;
 
     /// Gives the oldest entries that `filter` lets through and nobody holds to an owner, and holds them for it. No
     /// entry is ever held by two. Of more than a thousand that have become due, those that have been due for longest may
     /// come first.
     ///
-    /// What has expired is left out, and so is what is set aside unless the filter asks for it.
+    /// What has expired is left out, and so is what is set aside unless the filter asks for it. [`Claim::bytes`] bounds
+    /// what the answer takes of the memory.
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>>;
 
     /// Holds `ids` for another lease from now; gives those that the owner still holds.
@@ -197,4 +202,8 @@ pub struct Depth {
     pub evicted: u64,
     /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
     pub file_size: Option<u64>,
+    /// How often this process found that a part of the queue was lost, and put what is left in order.
+    pub repairs: u64,
+    /// Entries that it found lost then, in whole or in part.
+    pub lost: u64,
 }

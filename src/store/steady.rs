@@ -54,7 +54,7 @@ impl Steady {
     }
 
     /// Sets it.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite"))]
     pub(super) fn set(&self, moment: SystemTime) {
         *self.0.lock() = State::new(signed(moment));
     }

@@ -1,6 +1,6 @@
 //! Logs for the console, for people or for machines, with the ids of their trace and span.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
@@ -189,9 +189,10 @@ where
     fn format_event(
         &self,
         cx: &FmtContext<'_, S, JsonFields>,
-        mut out: Writer<'_>,
+        out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let mut out = Escaped(out);
         let core = self.ids.core();
         let metadata = event.metadata();
         let call = origin::call(event, &core.secrets);
@@ -199,7 +200,7 @@ where
         let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();
         out.write_str(r#"{"timestamp":""#)?;
-        SystemTime.format_time(&mut out)?;
+        SystemTime.format_time(&mut out.0)?;
         let target = Value::from(origin.target);
         write!(out, r#"","level":"{}","target":{target},"message":{message}"#, metadata.level())?;
         if let Some(ids) = self.ids.of(cx) {
@@ -223,6 +224,28 @@ where
             }
         }
         out.write_str(if before == "," { "]}\n" } else { "}\n" })
+    }
+}
+
+/// Escapes the control characters that JSON allows in a string: DEL and U+0080 to U+009F. A terminal may act on them.
+///
+/// They stand in strings only, so that what is written stays JSON and means the same.
+struct Escaped<'a>(Writer<'a>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        // The others have been escaped already, but for the end of the line.
+        while let Some(place) = rest.find(|c: char| matches!(c, '\u{7f}'..='\u{9f}')) {
+            let (before, from) = rest.split_at(place);
+            let mut chars = from.chars();
+            self.0.write_str(before)?;
+            if let Some(control) = chars.next() {
+                write!(self.0, "\\u{:04x}", u32::from(control))?;
+            }
+            rest = chars.as_str();
+        }
+        self.0.write_str(rest)
     }
 }
 

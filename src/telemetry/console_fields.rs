@@ -16,9 +16,13 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 use super::core::Core;
 use super::secrets::Secrets;
 use super::shown::{self, Shown, Take, chain, visits};
+use crate::cut::cut;
 
 /// Bytes of a value that is printed by code of the user: it may have no end.
 const LONGEST: usize = 64 * 1024;
+
+/// So much of it is looked at: what is cut off of a secret would keep it from being found.
+const ROOM: usize = LONGEST + 1_024;
 
 /// Hands fields on, without the secrets in them.
 struct Clean<'a, T> {
@@ -52,11 +56,13 @@ impl<T: Sink> Take for Clean<'_, T> {
                 // A message is shown as it is, and every other text in quotes, with its control characters escaped.
                 return self.to.text(field, &self.secrets.text(name, text), name != "message");
             }
-            Shown::Printed(_) => Some(value.text(LONGEST)),
-            Shown::Error(error) => Some(chain(LONGEST, error, ": ").into()),
+            Shown::Printed(_) => Some(value.text(ROOM)),
+            Shown::Error(error) => Some(chain(ROOM, error, ": ").into()),
         };
         match hidden {
-            Some(text) if value.is_text() => self.to.text(field, &self.secrets.text(name, &text), false),
+            Some(text) if value.is_text() => {
+                self.to.text(field, cut(&self.secrets.text(name, &text), LONGEST), false);
+            }
             Some(hidden) => self.to.text(field, &hidden, false),
             None if name == "message" => self.to.text(field, &value.text(LONGEST), false),
             None => self.to.value(field, value),

@@ -9,12 +9,12 @@ use opentelemetry::metrics::Meter;
 use super::core::Core;
 #[cfg(feature = "prometheus")]
 use super::prometheus::Collided;
-use crate::roll::Roll;
+use crate::registry::Registry;
 #[cfg(feature = "prometheus")]
 use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
-    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, QUEUE_LENGTH,
-    SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
+    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, METRICS_OVERFLOWED,
+    QUEUE_LENGTH, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,10 +66,12 @@ pub(super) trait Waiting: Send + Sync {
 pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
-    queues: Roll<dyn Waiting>,
+    queues: Registry<dyn Waiting>,
     /// Where durations go; what nothing was recorded to does not show.
     meter: OnceLock<Meter>,
     durations: [OnceLock<BoundDuration>; 3],
+    /// Instruments of which series found no room.
+    overflowed: AtomicU64,
     /// What collided for Prometheus, by what it was, if there is a scrape.
     #[cfg(feature = "prometheus")]
     collisions: OnceLock<[AtomicU64; 4]>,
@@ -86,9 +88,10 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             numbers: Default::default(),
-            queues: Roll::new(),
+            queues: Registry::new(),
             meter: OnceLock::new(),
             durations: Default::default(),
+            overflowed: AtomicU64::new(0),
             #[cfg(feature = "prometheus")]
             collisions: OnceLock::new(),
         }
@@ -113,6 +116,16 @@ impl Counters {
             let bind = || BoundDuration::new(meter, &EXPORT_DURATION, [("signal", signal.as_str())]);
             self.durations[signal as usize].get_or_init(bind).record(took);
         }
+    }
+
+    /// Series of an instrument found no room.
+    pub(super) fn overflow(&self) {
+        self.overflowed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn overflowed(&self) -> u64 {
+        self.overflowed.load(Ordering::Relaxed)
     }
 
     /// There is a scrape, for which things may collide.
@@ -175,6 +188,7 @@ impl Source for OwnNumbers {
             let attributes = [("signal", signal.as_str())];
             emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
         }
+        emit(&METRICS_OVERFLOWED, count(&self.counters.overflowed), &[]);
         #[cfg(feature = "prometheus")]
         for (how, collisions) in
             Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::activation::Silence;
+use crate::panics::catch;
 
 /// Work that ends a part of the pipeline, or empties it; whether it went well.
 pub(super) type Job = Box<dyn FnOnce() -> bool + Send>;
@@ -31,7 +32,7 @@ pub(super) fn within(limit: Duration, jobs: Vec<Job>) -> bool {
             .map(|job| {
                 thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
                     let _silence = Silence::begin();
-                    job()
+                    catch(job).unwrap_or(false)
                 })
             })
             .collect();

@@ -301,10 +301,10 @@ impl TelemetryBuilder {
             resource(&settings.service_name, &settings.attributes, settings.detection, &variables)?;
 
         let counters = Arc::new(Counters::default());
-        let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
-        if choice.exponential {
-            meters = meters.with_view(metrics::exponential);
-        }
+        let scope =
+            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
+        let view = metrics::view(scope.clone(), choice.exponential, settings.span_names);
+        let meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(view);
         let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
         if !choice.disabled {
             for start in self.exporters {
@@ -320,22 +320,20 @@ impl TelemetryBuilder {
             log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
-        let scope =
-            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
         let mut scraped = None;
         let mut exemplars = None;
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
-            let reader = metrics::Shared::of(Temporality::Cumulative);
+            let reader = metrics::Shared::of(Temporality::Cumulative, &counters);
             let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
             scraped = Some(reader);
             exemplars = Some(Arc::clone(&found.exemplars));
             scrape = Some(found);
         }
 
-        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters);
+        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters, &counters);
         let meter_provider = meters.build();
         let pushes = outlets.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());

@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::field::Field;
 
 use crate::cut::cut;
+use crate::panics::catch;
 
 /// Causes of an error that are shown: a chain can be a ring.
 const CAUSES: usize = 16;
@@ -135,7 +135,7 @@ pub(super) fn has_cause(error: &(dyn Error + 'static)) -> bool {
 
 /// What `action` gives, unless it panics.
 pub(super) fn guarded<R>(action: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(action)).ok()
+    catch(action).ok()
 }
 
 /// What `print` writes, in up to `room` bytes.

@@ -1,7 +1,6 @@
 //! Code of others, run on a thread of ours.
 
 use std::future::Future;
-use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -13,6 +12,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::counters::Signal;
 use crate::clock;
+use crate::panics::catch;
 
 /// Sends a thread a message that it answers; whether the answer was `true`, and came within `limit`.
 pub(super) fn ask<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {
@@ -32,8 +32,7 @@ pub(super) fn tell(failing: &mut bool, signal: Signal, result: &OTelSdkResult, t
 
 /// What `action` gives; a panic is an error like any other.
 pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-    panic::catch_unwind(AssertUnwindSafe(action))
-        .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
+    catch(action).unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
 }
 
 /// Runs a future on this thread, for no longer than `limit` unless that is zero, or the future does not give way.

@@ -1,4 +1,4 @@
-//! What is known of a call over HTTP or gRPC, and the attributes that it is recorded by.
+//! The facts of a call over HTTP or gRPC, and the attributes of its metrics.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use http::{HeaderMap, Method, Version};
 use crate::outcome::{FailureKind, GRPC_CODES, Outcome};
 use crate::signal::{self, DurationRecorder};
 
-/// Stands for what is not known, or is one too many.
+/// The value of an attribute that is unknown, or beyond the bound.
 pub(super) const OTHER: &str = "_OTHER";
 
-/// The kind of call, by which the convention names its metric.
+/// The kind of call. The convention has a metric for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     HttpServer,
@@ -22,7 +22,7 @@ pub(super) enum Side {
     RpcClient,
 }
 
-/// What is known of one call.
+/// The facts of one call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) side: Side,
@@ -30,15 +30,15 @@ pub(super) struct Call {
     method: u8,
     https: bool,
     subject: Subject,
-    /// Of a client, whom it calls, as far as the request tells.
+    /// Of a client: the server, if the request names it.
     server: Option<Authority>,
-    /// Of HTTP: the request's on a server, the response's on a client, which may have agreed on another.
+    /// Of HTTP: the version of the request on a server, of the response on a client.
     version: Option<Version>,
     /// HTTP: the status. gRPC: one more than the code, so that 0 is none.
     status: u16,
 }
 
-/// What the call is about, as the request has it: a copy would cost each call an allocation.
+/// The target, borrowed from the request: a copy would cost each call an allocation.
 #[derive(Debug)]
 enum Subject {
     Unknown,
@@ -48,7 +48,7 @@ enum Subject {
     Path(PathAndQuery),
 }
 
-/// The methods that the convention knows; any other is `_OTHER`.
+/// The methods of the convention. Any other is `_OTHER`.
 pub(super) const METHODS: [&str; 10] =
     ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"];
 
@@ -81,10 +81,10 @@ fn version_name(version: Version) -> Option<&'static str> {
 /// The status of a gRPC call that succeeded: one more than its code.
 const OK: u16 = 1;
 
-/// A longer name, in bytes, is `_OTHER`: the tables hold many.
+/// A name with more bytes is `_OTHER`, since the tables hold many.
 const LONGEST: usize = 1_024;
 
-/// `name`, if it is not too long to be kept.
+/// `name`, unless it is too long.
 fn kept(name: &str) -> Cow<'_, str> {
     Cow::Borrowed(if name.len() <= LONGEST { name } else { OTHER })
 }
@@ -141,7 +141,7 @@ impl Call {
         }
     }
 
-    /// What the table of requests under way knows it by.
+    /// The key in the table of active requests.
     pub(super) fn target(&self) -> Target<'_> {
         let port = self
             .server
@@ -163,14 +163,14 @@ impl Call {
     }
 }
 
-/// How a request is sent, and to whom.
+/// Scheme, method and server of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Target<'a> {
     pub(super) method: u8,
     pub(super) https: bool,
     /// Of a client.
     pub(super) server: Option<Cow<'a, str>>,
-    /// 0 without a server, and for the one that those beyond the bound share.
+    /// 0 without a server, and for servers beyond the bound.
     pub(super) port: u16,
 }
 
@@ -179,7 +179,7 @@ impl Target<'_> {
         Target { server: self.server.map(|server| Cow::Owned(server.into_owned())), ..self }
     }
 
-    /// The one that those beyond the bound share.
+    /// The server of all requests beyond the bound.
     pub(super) fn other(self) -> Self {
         Self { server: self.server.map(|_| OTHER.into()), port: 0, ..self }
     }
@@ -213,7 +213,7 @@ pub(super) struct Key<'a> {
 }
 
 impl Key<'_> {
-    /// The method of a gRPC server, which anybody can invent, and whether a call of it succeeded.
+    /// The method of a gRPC server, which any caller can make up, and whether the call succeeded.
     pub(super) fn served_method(&self) -> Option<(&str, bool)> {
         let method = self.subject.as_deref().filter(|_| self.side == Side::RpcServer)?;
         Some((method, self.status == OK))
@@ -224,7 +224,7 @@ impl Key<'_> {
         Key { subject, target: self.target.into_owned(), ..self }
     }
 
-    /// The combination that those beyond the bound share.
+    /// The combination of all calls beyond the bound.
     pub(super) fn other(self) -> Self {
         let subject = if self.side == Side::HttpClient { None } else { Some(OTHER.into()) };
         Self { subject, target: self.target.other(), ..self }
@@ -268,8 +268,8 @@ impl Key<'_> {
         usize::from(self.status).checked_sub(1).and_then(|code| GRPC_CODES.get(code)).copied()
     }
 
-    /// The convention wants the status where it tells of the error, else the kind of failure. To a client each status
-    /// from 400 on is an error, and each code but OK, whoever is at fault.
+    /// By the convention: the status if it is an error, else the kind of failure. For a client, each status from 400 on
+    /// and each code except OK is an error.
     pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
         let failed = self.failure.is_some();
         match self.side {
@@ -292,7 +292,7 @@ mod tests {
         Call::new(side, &Request::get(uri).body(()).unwrap().into_parts().0, None)
     }
 
-    /// What the convention wants the type of its error to be.
+    /// The `error.type` by the convention.
     fn error(side: Side, status: u16, outcome: Outcome) -> Option<String> {
         let call = Call { status, ..call(side, "/") };
         call.key(outcome).error_type().map(Cow::into_owned)
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_call_is_about_its_route_or_its_method_and_goes_to_a_server() {
         let about = |side, uri: &str| call(side, uri).subject().map(str::to_owned);
-        assert_eq!(about(Side::HttpServer, "/a"), None, "anybody can invent a path");
+        assert_eq!(about(Side::HttpServer, "/a"), None, "any caller can make up a path");
         assert_eq!(about(Side::RpcServer, "/pkg.Greeter/Hello?a").as_deref(), Some("pkg.Greeter/Hello"));
         let server = |side, uri: &str| {
             let call = call(side, uri);

@@ -17,19 +17,19 @@ use crate::clock;
 use crate::outcome::{Outcome, Settle};
 use crate::signal::{self, SampledSpan};
 
-/// A stream that is silent for longer while its reader waits has stalled.
+/// A stream has stalled if it sends nothing for this long while its reader waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A call over HTTP or gRPC under way, timed to the end of its response.
+/// A running call over HTTP or gRPC, timed to the end of its response.
 pub struct Exchange {
     /// None once the call is counted.
     lane: Option<Arc<Lane>>,
     began: Began,
     call: Call,
-    /// Where the request of a client is counted as long as it runs.
+    /// The gauge of active requests that counts it.
     entered: Option<Arc<Requests>>,
     tells: Option<ServerTiming>,
-    /// The span that it was called in, if its trace is kept.
+    /// The span in which it was called, if its trace is sampled.
     span: Option<SampledSpan>,
 }
 

@@ -1,4 +1,4 @@
-//! The handle, and what it counts.
+//! The handle and its counts.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,36 +11,36 @@ use super::minute::LOOK_BACK;
 use super::recorders::Recorders;
 use super::snapshot::TimingSnapshot;
 use crate::clock::{self, Tick};
-use crate::lanes::Lanes;
 use crate::outcome::{ByResult, FailureKind, Outcome};
+use crate::per_thread::PerThread;
 use crate::signal::{self, DurationRecorder, Emit, Source};
 
-/// Times calls; see the [module](crate::timing). Clones share what they count.
+/// Times calls; see the [module](crate::timing). Clones share their counts.
 #[derive(Clone, Debug)]
 pub struct Timing {
     pub(super) meter: Arc<Meter>,
 }
 
-/// What all layers of one handle count into.
+/// The counts of all layers of one handle.
 #[derive(Debug)]
 pub(super) struct Meter {
     began: Tick,
-    lanes: Lanes<Arc<Lane>>,
+    lanes: PerThread<Arc<Lane>>,
     pub(super) shared: Arc<Shared>,
 }
 
-/// What a call needs at its end and threads only read.
+/// Read by a call at its end, and not written.
 #[derive(Debug)]
 pub(super) struct Shared {
     name: Arc<str>,
-    /// For plain calls: the successful ones, then the failed by kind.
+    /// Histograms of plain calls: successes, then failures by kind.
     plain: [DurationRecorder; FailureKind::ALL.len() + 1],
     #[cfg(feature = "http")]
     pub(super) recorders: Recorders,
 }
 
 impl Timing {
-    /// A handle called `name`, which is the `operation` of its metrics.
+    /// Makes a handle. `name` is the `operation` of its metrics.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
@@ -58,7 +58,7 @@ impl Timing {
             recorders: Recorders::default(),
             name,
         });
-        let meter = Arc::new(Meter { began: clock::now(), lanes: Lanes::new(), shared });
+        let meter = Arc::new(Meter { began: clock::now(), lanes: PerThread::new(), shared });
         signal::register(&meter);
         Self { meter }
     }
@@ -75,7 +75,7 @@ impl Timing {
         TimingLayer::new(Arc::clone(&self.meter))
     }
 
-    /// Counts and percentiles of this moment.
+    /// Returns the current counts and percentiles.
     #[must_use]
     pub fn snapshot(&self) -> TimingSnapshot {
         self.meter.snapshot()
@@ -83,7 +83,7 @@ impl Timing {
 }
 
 impl Meter {
-    /// The lane for a call that begins on this thread.
+    /// The lane of a call that starts on this thread.
     #[inline]
     pub(super) fn lane(&self) -> &Arc<Lane> {
         self.lanes.own(|| Lane::new(&self.shared))

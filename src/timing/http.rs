@@ -30,7 +30,7 @@ type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
 impl Timing {
     /// A layer for an HTTP server: `http.server.request.duration` and `http.server.active_requests`.
     ///
-    /// The path of a request is no attribute, since anybody can invent one. Tell the matched route with
+    /// The path of a request is not an attribute, since any caller can make one up. Set the matched route with
     /// [`HttpTimingLayer::route`]:
     /// ```
     /// use axum::{Router, extract::MatchedPath, routing::get};
@@ -50,8 +50,8 @@ impl Timing {
 
     /// A layer for an HTTP client: `http.client.request.duration` and `http.client.active_requests`.
     ///
-    /// Servers are told apart by the host and port that requests name, up to 1,000 combinations of attributes; the rest is
-    /// `_OTHER`. A client that calls whatever its own callers name lets them fill that table.
+    /// Servers are distinguished by host and port of the request, up to 1,000 combinations of attributes; the rest is
+    /// `_OTHER`. If callers choose the hosts, they can fill that table.
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_client_layer<K>(&self) -> HttpTimingLayer<ByHttpStatus, K> {
@@ -60,8 +60,8 @@ impl Timing {
 
     /// A layer for a gRPC server such as tonic's: `rpc.server.call.duration`.
     ///
-    /// A method is `_OTHER` until a call of it has succeeded (`OK`), since anybody can invent one and hear from any layer
-    /// that it is refused. [`HttpTimingLayer::methods`] names methods from the start. Up to 1,000 have names.
+    /// A method is `_OTHER` until a call of it has succeeded (`OK`), since any caller can make up a method that a layer then
+    /// refuses. [`HttpTimingLayer::methods`] declares methods from the start. Up to 1,000 have names.
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
@@ -71,8 +71,8 @@ impl Timing {
 
     /// A layer for a gRPC client such as tonic's: `rpc.client.call.duration`.
     ///
-    /// Methods and servers are those that requests name, up to 1,000 combinations of attributes. A proxy that passes on
-    /// whatever its own callers name lets them fill that table.
+    /// Methods and servers are those of the requests, up to 1,000 combinations of attributes. Callers of a proxy can fill
+    /// that table.
     #[must_use]
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
@@ -100,22 +100,22 @@ pub struct HttpTimingLayer<C = ByHttpStatus, K = ByError> {
 cloned! { HttpTimingLayer<C; K> { meter, side, classifier, route, server_timing } }
 
 impl<C, K> HttpTimingLayer<C, K> {
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    /// Sets the classifier that decides what failed: a [`Classify`]`<http::response::Parts>`.
     pub fn classify<D>(self, classifier: D) -> HttpTimingLayer<D, K> {
         let Self { meter, side, classifier: before, route, server_timing } = self;
         HttpTimingLayer { meter, side, classifier: before.with(classifier), route, server_timing }
     }
 
-    /// Tells the route that a request matched, which becomes `http.route` on a server. Routes must be few: beyond
-    /// 1,000 combinations of attributes the rest is counted under `_OTHER`, and so is a route of more than 1,024 bytes.
+    /// Sets the function that returns the matched route of a request, the attribute `http.route` of a server. Beyond 1,000
+    /// combinations of attributes the rest is counted as `_OTHER`, and so is a route of more than 1,024 bytes.
     #[must_use]
     pub fn route(mut self, route: impl Fn(&RequestParts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.route = Some(Arc::new(route));
         self
     }
 
-    /// Names methods of a gRPC server, as `package.Service/Method`: their calls are told apart from the first on, also
-    /// while none has succeeded. It does nothing on other layers.
+    /// Declares methods of a gRPC server, as `package.Service/Method`. Their calls have the method's name from the first
+    /// call on, even if none has succeeded. It does nothing on other layers.
     ///
     /// # Example
     /// ```
@@ -137,15 +137,14 @@ impl<C, K> HttpTimingLayer<C, K> {
         self
     }
 
-    /// Tells each caller of an HTTP server how long it took, in a `Server-Timing` header that browsers show among
-    /// the timings of a request: `name;dur=12.345`, in milliseconds. It is appended to what the service itself tells.
+    /// Adds a `Server-Timing` header to each response of an HTTP server: `name;dur=12.345`, in milliseconds. Browsers show it
+    /// among the timings of a request. It is appended to the headers of the service itself.
     ///
-    /// A header goes out before the body, so the time is that to the head of the response; the histogram has the
-    /// time to its end. Anybody who may call the server reads it, so leave it out where the time tells a secret. It
-    /// does nothing on a client's layer and on one for gRPC.
+    /// The time is that to the head of the response; the histogram has the time to its end. Every caller can read it: leave
+    /// it out where the time reveals a secret. It does nothing on clients and for gRPC.
     ///
     /// # Errors
-    /// When `name` is not a token: letters, digits and any of ``!#$%&'*+-.^_`|~``, at least one.
+    /// Returns an error if `name` is not a token: letters, digits and any of ``!#$%&'*+-.^_`|~``, at least one.
     ///
     /// # Example
     /// ```

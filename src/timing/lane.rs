@@ -1,4 +1,4 @@
-//! What the calls of one lane of threads count.
+//! The counts of one lane of threads.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::outcome::{FailureKind, Outcome};
 use crate::sketch::{LiveSketch, Sketch};
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// Counts of some threads. A call holds the lane that it began in, so that the number of holders is the number of
-/// calls under way; on cache lines of its own.
+/// The counts of some threads, on cache lines of their own. A call holds the lane in which it started, so the number of
+/// references is the number of running calls.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Lane {
@@ -32,12 +32,12 @@ impl Lane {
         })
     }
 
-    /// A call that began at `started` ended so; gives the nanoseconds that it took.
+    /// Counts the end of a call that started at `started`; returns its nanoseconds.
     #[inline]
     pub(super) fn end(&self, started: Tick, outcome: Outcome) -> u64 {
         let now = clock::now();
         let elapsed = now.0.saturating_sub(started.0);
-        // Before it is counted anywhere: the first call of a second is not of the one before.
+        // First, so that the first call of a second is not counted in the second before.
         self.minute.tick(now, &self.durations, &self.failures);
         if let Some(kind) = outcome.failure() {
             self.failures[kind.index()].fetch_add(1, Ordering::Relaxed);
@@ -48,10 +48,10 @@ impl Lane {
         elapsed
     }
 
-    /// Adds what this lane has seen to `reading`.
+    /// Adds the counts of this lane to `reading`.
     pub(super) fn read(self: &Arc<Self>, now: Tick, reading: &mut Reading) {
-        // Before the calls that ended are counted, so that none is missing on both sides: what a call does before
-        // it lets go of the lane is seen by whoever sees that it let go.
+        // Running calls are read before ended ones, so that no call is missing on both sides: a call counts its end
+        // before it releases the lane.
         reading.in_flight += Self::in_flight(self);
         fence(Ordering::Acquire);
         let durations = self.durations.read();
@@ -63,13 +63,13 @@ impl Lane {
         reading.durations.merge(&durations);
     }
 
-    /// The calls that began here and run; the handle holds the lane once.
+    /// The running calls that started here. The handle itself holds the lane once.
     pub(super) fn in_flight(lane: &Arc<Self>) -> u64 {
         (Arc::strong_count(lane) as u64).saturating_sub(1)
     }
 }
 
-/// What all lanes of a handle have seen.
+/// The sum over all lanes of a handle.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) in_flight: u64,

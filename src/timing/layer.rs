@@ -28,8 +28,7 @@ impl<K> TimingLayer<ByResult, K> {
 }
 
 impl<C, K> TimingLayer<C, K> {
-    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a [`Classify`]`<Response>`, which a closure is
-    /// too.
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any [`Classify`]`<Response>`.
     pub fn classify<D>(self, classifier: D) -> TimingLayer<D, K> {
         TimingLayer { meter: self.meter, classifier: self.classifier.with(classifier) }
     }

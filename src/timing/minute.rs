@@ -1,4 +1,4 @@
-//! What the last minute saw, told from counts that only grow.
+//! The last minute, computed from counters that only grow.
 
 use std::collections::VecDeque;
 
@@ -9,37 +9,37 @@ use crate::sketch::{Counts, LiveSketch, Sketch};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// The seconds that it looks back.
+/// The length of the window, in seconds.
 pub(super) const LOOK_BACK: u64 = 60;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Sizes of durations that find room in the last minute without an allocation.
+/// Buckets of durations that fit into the last minute without an allocation.
 const ROOM: usize = 512;
 
 /// Failed calls by their kind.
 pub(super) type Failures = [AtomicU64; FailureKind::ALL.len()];
 
-/// Remembers what each of the last seconds added to the counts of a lane.
+/// The increments of a lane's counters in each of the last seconds.
 ///
-/// A call asks only whether a new second has begun, and the first one of a second writes down what the second before
-/// has added: a second set of counters beside the first would cost every call its writes. It takes eight bytes for each
-/// size of durations in each second that had calls; there are 976 sizes.
+/// A call only checks whether a new second has begun; the first call of a second stores the increments of the second
+/// before. A second set of counters would cost each call its writes. It takes eight bytes for each bucket that was used in
+/// a second; there are 976 buckets.
 #[derive(Debug)]
 pub(super) struct Minute {
-    /// The nanosecond from which on another second is due.
+    /// The nanosecond at which the next second begins.
     next: AtomicU64,
     past: Mutex<Past>,
 }
 
 #[derive(Debug)]
 struct Past {
-    /// The second of the last call; none before the first one.
+    /// The second of the last call; `None` before the first.
     current: Option<u64>,
-    /// What was counted when that second began: what came since belongs to it.
+    /// The counters at the start of that second.
     before: Counts,
     failures_before: [u64; FailureKind::ALL.len()],
-    /// The seconds before that one which had calls, oldest first.
+    /// The earlier seconds with calls, oldest first.
     seconds: VecDeque<Second>,
     /// Their buckets, one second after the other, each with its count.
     buckets: VecDeque<(u16, u32)>,
@@ -72,7 +72,7 @@ impl Minute {
         Self { next: AtomicU64::new(0), past: Mutex::new(past) }
     }
 
-    /// A call ended at `now` and is in no count yet.
+    /// Called at the end of a call at `now`, before it is counted.
     #[inline]
     pub(super) fn tick(&self, now: Tick, durations: &LiveSketch, failures: &Failures) {
         if now.0 >= self.next.load(Ordering::Relaxed) {
@@ -83,7 +83,7 @@ impl Minute {
     #[cold]
     fn begin(&self, second: u64, durations: &LiveSketch, failures: &Failures) {
         let mut past = self.past.lock();
-        // Of several threads that saw the second begin, the first one is right.
+        // Another thread may have started this second already.
         if past.current.is_none_or(|current| second > current) {
             past.close(second, durations, failures);
             self.next.store((second + 1).saturating_mul(SECOND), Ordering::Relaxed);
@@ -115,7 +115,7 @@ impl Minute {
 }
 
 impl Past {
-    /// Writes down what the current second has added; the next one is `second`.
+    /// Stores the increments of the current second and starts `second`.
     fn close(&mut self, second: u64, durations: &LiveSketch, failures: &Failures) {
         let before = self.buckets.len();
         let buckets = &mut self.buckets;
@@ -184,7 +184,7 @@ mod tests {
                 for share in [0.5, 0.95, 0.99] {
                     let (one, other) = (recent.durations.quantile(share), sketch.quantile(share));
                     let (one, other) = (one.unwrap_or_default().as_secs_f64(), other.unwrap_or_default().as_secs_f64());
-                    // The sketch of all durations knows its shortest and its longest exactly.
+                    // The sketch of all durations has its exact minimum and maximum.
                     prop_assert!((one - other).abs() <= other * Sketch::RELATIVE_ERROR + 1e-9, "{} {}", one, other);
                 }
                 for kind in 0..FailureKind::ALL.len() {

@@ -1,27 +1,27 @@
-//! Timing: how long calls take, how they end, and how many run.
+//! Timing: durations, outcomes and number of running calls.
 //!
 //! # Why
-//! A breaker opens for slowness and a budget is spent on failures; a person wants to see both before they
-//! matter. Each layer records the histogram that the OpenTelemetry conventions name for its kind of call, and
-//! the handle keeps a [`TimingSnapshot`] with percentiles for people without a metrics server. Counting happens
-//! once, in the handle; without a pipeline the histogram costs nothing.
+//! Breakers open for slow calls and budgets are spent on failures; people want to see both in advance. Each layer records
+//! the histogram that the OpenTelemetry conventions define for its kind of call. The handle also has a
+//! [`TimingSnapshot`] with percentiles, for people without a metrics server. Each call is counted once, in the handle;
+//! without a pipeline the histogram costs nothing.
 //!
-//! A response that streams is timed to its end: the last byte, an error, or the drop of its body. A reader that drops it
-//! midway is no failure, and is counted in [`TimingSnapshot::ignored`], unless the stream had
-//! [stalled](crate::outcome#streams) for more than a second: then it is
-//! [`Cancelled`](crate::FailureKind::Cancelled), as any call whose caller left before the head.
-//! [`HttpTimingLayer::server_timing`] tells callers the time to its head.
+//! A response that streams is timed to its end: the last byte, an error, or the drop of its body. A body that is
+//! dropped midway is not a failure and is counted in [`TimingSnapshot::ignored`], unless the stream had
+//! [stalled](crate::outcome#streams) for more than a second. Then it is [`Cancelled`](crate::FailureKind::Cancelled), like
+//! a call that was dropped before the head.
+//! [`HttpTimingLayer::server_timing`] adds the time to the head to responses.
 //!
-//! Percentiles come from a [`Sketch`], which is wrong by at most 1/32 of the value. [`TimingSnapshot::merge`] adds up
+//! Percentiles come from a [`Sketch`], whose error is at most 1/32 of the value. [`TimingSnapshot::merge`] adds up
 //! the snapshots of several handles or processes without a further error.
 //!
-//! Calls under way are a gauge: `http.server.active_requests` and `http.client.active_requests` by the conventions, and
-//! `campanile.timing.active_calls` for each handle, whatever its calls are.
+//! Running calls are a gauge: `http.server.active_requests` and `http.client.active_requests` by the conventions, and
+//! `campanile.timing.active_calls` for each handle, for calls of any kind.
 //!
 //! # Cost
-//! Two readings of the clock, and four counts that threads keep apart: the threads of a process share eight lanes, each
-//! of which takes about 10 KB of a handle once a call comes to it. The rate costs a call nothing but a look at the
-//! second. Counts are exact; in a snapshot that is taken while calls end, one that just did may be in flight still.
+//! A call reads the clock twice and updates four counters. The threads of a process share eight lanes of counters; a lane
+//! takes about 10 KB per handle once it is used. The rate costs a call one comparison of the second. Counts are exact; in a
+//! snapshot that is taken meanwhile, a call that has just ended may still be running.
 //!
 //! # Example
 //! ```

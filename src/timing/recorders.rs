@@ -1,4 +1,4 @@
-//! The histograms and gauges of HTTP and gRPC calls: one for each combination of attributes, bounded.
+//! The histograms and gauges of HTTP and gRPC calls: one per combination of attributes, bounded.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,18 +12,18 @@ use crate::outcome::Outcome;
 use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// More combinations of one side than this share one, whose free attribute is `_OTHER`.
-const CAPACITY: usize = 1_000;
+/// The most combinations of one side. The others share one, whose free attribute is `_OTHER`.
+const CAPACITY: usize = signal::capacity::CALLS;
 
 type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 
-/// The histograms in use, and the requests that run.
+/// The histograms, and the active requests.
 #[derive(Default)]
 pub(super) struct Recorders {
-    // A table for each side: those who fill one take no place from the others.
+    // A table per side, so that a full one leaves room in the others.
     by_key: [ArcSwap<Table>; 4],
-    /// The methods of gRPC servers that have a name of their own: those that succeeded once, and those that were declared.
-    /// Anybody can invent another, and an inner layer may refuse it with any status.
+    /// The methods of gRPC servers that have a name of their own: those that succeeded once, and declared ones. Any caller
+    /// can make up another, and an inner layer may refuse it with any status.
     methods: ArcSwap<HashSet<Box<str>>>,
     /// Of servers, by method and scheme.
     served: [[Requests; 2]; METHODS.len() + 1],
@@ -32,7 +32,7 @@ pub(super) struct Recorders {
 }
 
 impl Recorders {
-    /// A request begins; what comes back is for its end.
+    /// Counts the start of a request; the result is for its end.
     pub(super) fn enter(&self, call: &Call) -> Option<Arc<Requests>> {
         match call.side {
             Side::HttpServer => {
@@ -49,7 +49,7 @@ impl Recorders {
         }
     }
 
-    /// The end of what [`Recorders::enter`] began.
+    /// Counts the end of a request that [`Recorders::enter`] counted.
     pub(super) fn leave(&self, call: &Call, entered: Option<&Requests>) {
         match entered {
             Some(requests) => requests.leave(),
@@ -81,14 +81,14 @@ impl Recorders {
         let mut shared = Arc::clone(&requests);
         self.sent.rcu(|sent| {
             let mut sent = HashMap::clone(sent);
-            // Another thread may have been first, and its requests are counted there already.
+            // Another thread may have added it meanwhile.
             shared = Arc::clone(sent.entry(target.clone()).or_insert_with(|| Arc::clone(&requests)));
             sent
         });
         shared
     }
 
-    /// `span` is the one that it was called in, if its trace is kept.
+    /// `span` is the one in which it was called, if its trace is sampled.
     pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration, span: Option<SampledSpan>) {
         let key = call.key(outcome);
         let by_key = self.table(&key).load();
@@ -147,7 +147,7 @@ impl Recorders {
             by_key.entry(key.clone()).or_insert_with(|| Arc::clone(&recorder));
             by_key
         });
-        // Another thread may have been first; both record to the same histogram.
+        // Another thread may have added it; both record to the same histogram.
         recorder
     }
 
@@ -172,7 +172,7 @@ impl Recorders {
                 ("server.address", target.server.as_deref().unwrap_or_default()),
                 ("server.port", &*port),
             ];
-            // A request that names no server, and one of too many of them, have none or no port.
+            // Requests without a server, or beyond the bound, have no port.
             let known =
                 attributes.len() - usize::from(target.port == 0) - usize::from(target.server.is_none());
             if let Some(active) = requests.active() {
@@ -182,7 +182,7 @@ impl Recorders {
     }
 }
 
-/// Requests that came in and that ended; what is between them runs.
+/// Requests that started and that ended; the difference runs.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     entered: AtomicU64,
@@ -198,7 +198,7 @@ impl Requests {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// None before the first.
+    /// `None` before the first.
     fn active(&self) -> Option<u64> {
         let left = self.left.load(Ordering::Relaxed);
         let entered = self.entered.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The `Server-Timing` header: tells a caller how long the server took.
+//! The `Server-Timing` header: the duration of a request on the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +25,12 @@ impl ServerTiming {
         Ok(Self(name.into()))
     }
 
-    /// Appends a field of its own, so that what stands there already stays as it is.
+    /// Appends a header field; existing ones stay.
     pub(super) fn append(&self, elapsed: Duration, headers: &mut HeaderMap) {
         let micros = elapsed.as_micros();
         let text = format!("{};dur={}.{:03}", self.0, micros / 1_000, micros % 1_000);
         if let Ok(value) = HeaderValue::try_from(text) {
-            // A response with 32,768 fields has no room; it goes without.
+            // A response with 32,768 fields has no room for it.
             let _ = headers.try_append(SERVER_TIMING, value);
         }
     }

@@ -1,4 +1,4 @@
-//! What a timing handle has seen.
+//! The counts and percentiles of a timing handle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use super::minute::Recent;
 use crate::outcome::FailureKind;
 use crate::sketch::{Sketch, Summary};
 
-/// The calls of one [`Timing`](crate::Timing) since it was made, and those of the last minute.
+/// The calls of one [`Timing`](crate::Timing) since it was made, and of the last minute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TimingSnapshot {
     /// The handle's name.
     pub name: Arc<str>,
-    /// Calls that ended, cancelled ones included.
+    /// Calls that ended, including cancelled ones.
     pub calls: u64,
-    /// Calls that run now.
+    /// Running calls.
     pub in_flight: u64,
-    /// Calls that failed, by [`FailureKind::index`]. Those whose caller left before the head of the response, or while
-    /// its body [stalled](crate::outcome#streams), are among them.
+    /// Calls that failed, by [`FailureKind::index`]. Includes calls that were dropped before the head of the response
+    /// or while its body had [stalled](crate::outcome#streams).
     pub failures: [u64; FailureKind::ALL.len()],
-    /// Calls that were neither a success nor a failure: those whose reader dropped the body of the response midway,
-    /// though it did not stall, and those that the classifier ignored.
+    /// Calls that were neither success nor failure: those whose body was dropped midway without a stall, and those that the
+    /// classifier ignored.
     #[serde(default)]
     pub ignored: u64,
     /// The shortest call.
@@ -36,7 +36,7 @@ pub struct TimingSnapshot {
     /// The longest call.
     #[serde(with = "crate::duration")]
     pub max: Duration,
-    /// Half of the calls were faster; like the other percentiles right to 1/32 of its value.
+    /// The median. The error of percentiles is at most 1/32 of the value.
     #[serde(with = "crate::duration")]
     pub p50: Duration,
     /// 95 % of the calls were faster.
@@ -45,9 +45,9 @@ pub struct TimingSnapshot {
     /// 99 % of the calls were faster.
     #[serde(with = "crate::duration")]
     pub p99: Duration,
-    /// All durations, by size: what the seven above are told from.
+    /// All durations. The fields above are computed from it.
     pub durations: Sketch,
-    /// The calls of the last minute alone: what is so now, however long it was otherwise.
+    /// The calls of the last minute.
     #[serde(default)]
     pub last_minute: LastMinute,
 }
@@ -74,16 +74,16 @@ pub struct TimingSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LastMinute {
-    /// Calls that ended, cancelled ones included.
+    /// Calls that ended, including cancelled ones.
     pub calls: u64,
-    /// Calls that failed, by [`FailureKind::index`]; a cancelled call is among them.
+    /// Calls that failed, by [`FailureKind::index`], including cancelled ones.
     pub failures: [u64; FailureKind::ALL.len()],
-    /// Calls a second, over the minute, or since the handle was made if that is shorter.
+    /// Calls per second, over the minute or the time since the handle was made.
     pub per_second: f64,
-    /// The mean; zero without a call, as are the percentiles.
+    /// The mean; zero without calls, like the percentiles.
     #[serde(with = "crate::duration")]
     pub mean: Duration,
-    /// Half of the calls were faster; like the other percentiles right to 1/32 of its value.
+    /// The median. The error of percentiles is at most 1/32 of the value.
     #[serde(with = "crate::duration")]
     pub p50: Duration,
     /// 95 % of the calls were faster.
@@ -92,13 +92,13 @@ pub struct LastMinute {
     /// 99 % of the calls were faster.
     #[serde(with = "crate::duration")]
     pub p99: Duration,
-    /// All durations, by size: what the mean and the percentiles are told from. Its shortest and its longest are as
-    /// right as a percentile is.
+    /// All durations. Mean and percentiles are computed from it. The error of its minimum and maximum is that of a
+    /// percentile.
     pub durations: Sketch,
 }
 
 impl TimingSnapshot {
-    /// `over` are the seconds of the last minute that the handle has been there.
+    /// `over` is the part of the last minute in which the handle existed, in seconds.
     pub(super) fn new(name: Arc<str>, over: f64, reading: Reading) -> Self {
         let Reading { in_flight, recent, failures, ignored, durations } = reading;
         let mut snapshot = Self {
@@ -120,10 +120,9 @@ impl TimingSnapshot {
         snapshot
     }
 
-    /// Adds the calls of `other`, of another handle or of another process; the name stays.
+    /// Adds the calls of `other`, from another handle or process. The name stays.
     ///
-    /// Counts and rates add up, and the percentiles are those of all calls of both, within the error of a
-    /// [`Sketch`].
+    /// Counts and rates are added. Percentiles are those of all calls of both, within the error of a [`Sketch`].
     pub fn merge(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.ignored = self.ignored.saturating_add(other.ignored);
@@ -145,7 +144,7 @@ impl TimingSnapshot {
         self.failures.iter().sum()
     }
 
-    /// The share of calls that did not fail, from 0 to 1; none without a call.
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
     #[must_use]
     pub fn success_rate(&self) -> Option<f64> {
         share(self.calls, self.failed())
@@ -180,7 +179,7 @@ impl LastMinute {
         self.failures.iter().sum()
     }
 
-    /// The share of calls that did not fail, from 0 to 1; none without a call.
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
     #[must_use]
     pub fn success_rate(&self) -> Option<f64> {
         share(self.calls, self.failed())

@@ -8,23 +8,22 @@ use super::lane::Lane;
 use crate::clock::{self, Tick};
 use crate::outcome::{FailureKind, Outcome, Settle, is_for_time};
 
-/// A plain call under way. Dropped before its end it counts as cancelled, as a time-out or as a panic.
+/// A running plain call. If it is dropped before its end, it counts as cancelled, as a time-out or as a panic.
 pub struct Stopwatch {
     /// None once the call is counted.
     lane: Option<Arc<Lane>>,
     began: Began,
 }
 
-/// When a call began, and whether its code runs. In one word: a flag beside the time would leave a gap, and to move
-/// the two with it costs more than to write them.
+/// The start of a call, and whether its code runs; in one word, which is cheaper to move than two fields with a gap.
 #[derive(Clone, Copy)]
 pub(super) struct Began(u64);
 
 impl Began {
-    /// No clock counts so far.
+    /// Not started.
     const RUNNING: u64 = 1 << 63;
 
-    /// Now, in the call's own code.
+    /// The time now; the call's own code runs.
     #[inline]
     pub(super) fn now() -> Self {
         Self(clock::now().0 | Self::RUNNING)
@@ -40,7 +39,7 @@ impl Began {
         Tick(self.0 & !Self::RUNNING)
     }
 
-    /// What a call has come to that was dropped.
+    /// The outcome of a dropped call.
     pub(super) fn abandoned(self) -> Outcome {
         let running = self.0 & Self::RUNNING != 0;
         Outcome::Failure(if running {
@@ -61,8 +60,7 @@ impl Stopwatch {
     }
 }
 
-/// In registers, and the rest of a call's beginning in line: a future that was written to memory word by word and is
-/// moved at once by wider ones has to wait for the words.
+/// Returned in registers. Written to memory and moved at once, it would cost a store-forwarding stall.
 #[inline(never)]
 fn begin(meter: &Meter) -> (Arc<Lane>, Began) {
     (Arc::clone(meter.lane()), Began::now())

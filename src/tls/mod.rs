@@ -5,9 +5,12 @@
 #[cfg(feature = "tls")]
 mod client;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use crate::error::ConfigError;
@@ -51,6 +54,16 @@ pub(crate) fn connector(
     return client::wrapped(http, secure, http2);
     #[cfg(not(feature = "tls"))]
     Ok(http)
+}
+
+/// Whether what is sent to `uri` goes to another machine, and without TLS.
+pub(crate) fn is_in_clear(uri: &Uri) -> bool {
+    let is_this_machine = |host: &str| {
+        let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let name = host.to_ascii_lowercase();
+        ip.map_or(name == "localhost" || name.ends_with(".localhost"), |ip| ip.is_loopback())
+    };
+    uri.scheme() == Some(&Scheme::HTTP) && !uri.host().is_none_or(is_this_machine)
 }
 
 /// Files for TLS, each with the name of the setting that it comes from.

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use campanile::dead_letter::Filter;
 use campanile::health::{Check, Finding, SqliteCheck, SqliteCheckSettings};
+use campanile::store::{SqliteStore, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -112,6 +114,30 @@ async fn a_file_that_is_damaged_is_found_out() {
         let found = why(find(&quick).await);
         assert!(found.contains("is damaged or no SQLite database: "), "{found}");
     }
+}
+
+/// SQLite would cut the index of the log off under those who have it open.
+#[tokio::test]
+async fn a_file_that_replaced_one_with_letters_is_not_opened_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let check = check(&path);
+    assert_eq!(find(&check).await, Finding::Pass);
+    let backup = folder.path().join("backup.db");
+    Connection::open(&path).unwrap().execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    fs::rename(&backup, &path).unwrap();
+    let found = why(find(&check).await);
+    assert_eq!(
+        found,
+        format!(
+            "`{}` was replaced under the dead letters of this process, which have it open",
+            path.display()
+        )
+    );
+    // Who asks the store has it look.
+    assert!(store.list("orders", &Filter::all()).await.unwrap().is_empty());
+    assert_eq!(find(&check).await, Finding::Pass);
 }
 
 /// Not a test of its own: another process, which wants to write to the file of the one below.

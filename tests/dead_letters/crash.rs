@@ -1,177 +1,210 @@
-//! Properties 22 and 23: what a caller was told is true after `kill -9`, whatever was under way.
+//! Properties 20, 22 and 23: what a caller was told is true after `kill -9`, whatever was under way.
 //!
-//! A child parks and redrives; it says on its output what was parked and what was delivered, each after the fact. It
-//! is killed at a random moment, again and again, on one and the same file. An acknowledged letter is there then,
-//! whole and once, or it was delivered.
+//! A child parks and redrives; it is killed at a random moment, again and again, on one and the same file. Meanwhile
+//! another process reads the file, a check looks at it, its disk is full for a time and the wall clock steps. An
+//! acknowledged letter is there then, whole and once, or it was delivered; and each request was counted once.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload, Redrive};
-use tower::{BoxError, service_fn};
+use campanile::dead_letter::{Builder, SpillSettings};
+use fastrand::Rng;
+use rusqlite::Connection;
 
+use crate::kill::{Clock, Ledger, Victim, queues, send_all, there, work};
 use crate::long::times;
-use crate::support::{Order, fail, open, order};
+use crate::support::until;
 
 const PATH: &str = "CAMPANILE_TEST_LETTERS";
-const FIRST: &str = "CAMPANILE_TEST_FIRST";
+const SPILL: &str = "CAMPANILE_TEST_SPILL";
+const VISITED: &str = "CAMPANILE_TEST_VISITED";
 
-/// The shortest: what a child that was killed held is free soon.
-const LEASE: Duration = Duration::from_millis(100);
+/// How long the store may take before a letter goes to the spill.
+const AFTER: Duration = Duration::from_millis(20);
 
-/// One write for each line: a half one would name another letter.
-fn say(word: &str, number: u32) {
-    let line = format!("{word} {number}\n");
-    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+fn builder() -> Builder {
+    DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30))
 }
 
-/// Not a test of its own: the child of the one below, parking and redriving until it is killed.
+fn with_spill(path: &Path) -> Builder {
+    builder().spill(SpillSettings::new(path).after(AFTER))
+}
+
+/// Not a test of its own: the child of those below, at work until it is killed.
 #[test]
 fn child() {
-    let Ok(path) = std::env::var(PATH) else {
+    let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
         return;
     };
-    let first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let queue = open(path.as_ref()).await;
-        for task in 0..8 {
-            let queue = queue.clone();
-            tokio::spawn(async move {
-                for round in 0..100_000 {
-                    let number = first + task + 8 * round;
-                    fail(&queue, number).await;
-                    say("parked", number);
+        let spill = std::env::var_os(SPILL).map(PathBuf::from);
+        let builder = spill.as_deref().map_or_else(builder, with_spill);
+        let queue = builder.sqlite(&path).await.unwrap();
+        #[cfg(feature = "checks")]
+        tokio::spawn(check(path));
+        work(queue).await;
+    });
+}
+
+/// Looks at the file again and again, as health does. What it finds while there is no room does not matter here.
+#[cfg(feature = "checks")]
+async fn check(path: PathBuf) {
+    let check = campanile::health::SqliteCheck::new(path).unwrap();
+    loop {
+        let _ = campanile::health::Check::check(&check).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Not a test of its own: another process, which opens the files, reads and closes them until its input ends.
+#[test]
+fn visitor() {
+    let Some(paths) = std::env::var_os(VISITED) else {
+        return;
+    };
+    std::thread::spawn(move || {
+        loop {
+            for path in std::env::split_paths(&paths) {
+                // One that removes the log when it seems to be the last to go.
+                if let Ok(visitor) = Connection::open(&path) {
+                    let _ = visitor.query_row("SELECT count(*) FROM letters", [], |row| row.get::<_, i64>(0));
                 }
-            });
-        }
-        loop {
-            redrive(&queue, |number| say("delivered", number)).await;
-            assert_eq!(queue.snapshot().dropped_total(), 0);
-        }
-    });
-}
-
-/// Sends all there is; one letter in eight fails again.
-async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
-    let service = service_fn(move |order: Order| {
-        let done = fastrand::u8(..8) > 0;
-        if done {
-            delivered(order.number);
-        }
-        async move { if done { Ok(()) } else { Err(BoxError::from("again")) } }
-    });
-    let all = Redrive::all().concurrency(16).lease(LEASE).stop_after(1_000).set_aside_after(0);
-    queue.redrive(service, all).await.unwrap();
-}
-
-#[derive(Default)]
-struct Told {
-    parked: BTreeSet<u32>,
-    delivered: BTreeSet<u32>,
-}
-
-impl Told {
-    fn hear(&mut self, line: &str) {
-        // Behind what the test's own frame writes without a newline.
-        for (word, told) in [("parked ", &mut self.parked), ("delivered ", &mut self.delivered)] {
-            if let Some((_, number)) = line.rsplit_once(word) {
-                assert!(told.insert(number.parse().unwrap()) || word == "delivered ", "{line}");
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
+    });
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// Ends with this.
+struct Visitor(Child);
+
+impl Visitor {
+    fn start(paths: &[&Path]) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::visitor", "--nocapture", "--test-threads=1"])
+            .env(VISITED, std::env::join_paths(paths).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
     }
 }
 
-/// Lets a child work for about `time`, counted from its start or from its first letter, and kills it.
-fn crash(path: &Path, first: u32, time: Duration, at_work: bool, told: &mut Told) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child", "--nocapture", "--test-threads=1"])
-        .env(PATH, path)
-        .env(FIRST, first.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let (lines, heard) = mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        for line in output.split(b'\n').map_while(Result::ok) {
-            lines.send(String::from_utf8(line).unwrap()).unwrap();
-        }
-    });
-    if at_work {
-        loop {
-            let line = heard.recv().expect("the child ended by itself");
-            told.hear(&line);
-            if line.contains("parked ") {
-                break;
-            }
-        }
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
-    std::thread::sleep(time);
-    child.kill().unwrap();
-    assert!(child.wait().unwrap().code().is_none(), "it was to be killed");
-    heard.iter().for_each(|line| told.hear(&line));
-    reader.join().unwrap();
 }
 
-/// The numbers of the letters that are there, each read to its end.
-async fn there(queue: &DeadLetterQueue) -> BTreeSet<u32> {
-    let letters = queue.list(Filter::all()).await.unwrap();
-    let numbers: BTreeSet<u32> = letters
-        .iter()
-        .map(|letter| match &letter.payload {
-            Payload::Value(value) => {
-                let found: Order = serde_json::from_value(value.clone()).unwrap();
-                assert_eq!(found, order(found.number), "a letter is not whole");
-                found.number
-            }
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(numbers.len(), letters.len(), "a letter is there twice");
-    // The sums agree with what they are sums of.
-    assert_eq!(queue.len().await.unwrap(), numbers.len() as u64);
-    assert_eq!(queue.snapshot().waiting, numbers.len() as u64);
-    let groups = queue.groups(Filter::all()).await.unwrap();
-    assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), numbers.len() as u64);
-    numbers
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// What happens to one child before it is killed.
+fn torment(victim: &Victim, path: &Path, clock: &Clock, random: &mut Rng) {
+    let moments = random.u64(1..5);
+    for _ in 0..moments {
+        std::thread::sleep(Duration::from_micros(random.u64(..20_000) / moments));
+        match random.u8(..4) {
+            // There is room for a few letters more, or for none.
+            0 => victim.limit_files(Some(size(&path.with_extension("db-wal")) + random.u64(..60_000))),
+            1 => victim.limit_files(None),
+            _ => clock.step(random),
+        }
+    }
 }
 
 #[tokio::test]
 async fn p22_p23_every_acknowledged_letter_survives_kills() {
-    let rounds = times(40, 200);
+    let rounds = times(40, 500);
+    let mut random = Rng::with_seed(times(22, random_seed()).into());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
-    let mut told = Told::default();
+    let clock = Clock::new(folder.path());
+    let _visitor = Visitor::start(&[&path]);
+    let mut ledger = Ledger::default();
     for round in 0..rounds {
-        let at_work = round % 4 > 0;
-        let time = Duration::from_micros(fastrand::u64(..if at_work { 20_000 } else { 60_000 }));
-        crash(&path, 1_000_000 * round, time, at_work, &mut told);
-
-        let queue = open(&path).await;
-        let there = there(&queue).await;
-        let lost: Vec<_> = told
-            .parked
-            .iter()
-            .filter(|number| !there.contains(number) && !told.delivered.contains(number))
-            .collect();
-        assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
+        let victim = Victim::start("crash::child", round, &clock, &[(PATH, path.as_os_str())]);
+        // Some are killed as they begin.
+        if round % 4 > 0 {
+            while !ledger.hear(&victim.line()) {}
+            torment(&victim, &path, &clock, &mut random);
+        } else {
+            std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
+        }
+        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        let queue = builder().sqlite(&path).await.unwrap();
+        ledger.assert_kept(&there(&queues(&queue)).await, round);
     }
-    assert!(told.parked.len() > rounds as usize && !told.delivered.is_empty());
+    eprintln!("{ledger}");
+    assert!(ledger.parked.len() > rounds as usize && !ledger.delivered.is_empty());
+    assert!(!ledger.dropped.is_empty(), "the disk was never full");
+    let queue = builder().sqlite(&path).await.unwrap();
+    send_all(&queues(&queue)).await;
+}
 
-    // What is left can all be sent.
-    let queue = open(&path).await;
-    let mut left = there(&queue).await;
-    while !queue.is_empty().await.unwrap() {
-        redrive(&queue, |number| {
-            left.remove(&number);
-        })
-        .await;
+#[tokio::test]
+async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
+    let rounds = times(40, 500);
+    let mut random = Rng::with_seed(times(23, random_seed()).into());
+    let folder = tempfile::tempdir().unwrap();
+    let (path, spill) = (folder.path().join("letters.db"), folder.path().join("spill.db"));
+    let clock = Clock::new(folder.path());
+    let _visitor = Visitor::start(&[&path, &spill]);
+    let mut ledger = Ledger::default();
+    let mut spilled = 0;
+    for round in 0..rounds {
+        let variables: [(&str, &OsStr); 2] = [(PATH, path.as_os_str()), (SPILL, spill.as_os_str())];
+        let victim = Victim::start("crash::child", round, &clock, &variables);
+        if round % 4 > 0 {
+            while !ledger.hear(&victim.line()) {}
+            // Another holds the store for longer than a caller waits; the rest happens meanwhile or after.
+            let other = Connection::open(&path).unwrap();
+            other.busy_timeout(Duration::from_secs(5)).unwrap();
+            let locked = round % 4 > 1 && other.execute_batch("BEGIN IMMEDIATE").is_ok();
+            if locked {
+                std::thread::sleep(AFTER + Duration::from_micros(random.u64(..10_000)));
+                if random.bool() {
+                    other.execute_batch("ROLLBACK").unwrap();
+                }
+            }
+            torment(&victim, &spill, &clock, &mut random);
+        } else {
+            std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
+        }
+        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+
+        // A letter may be in both files, and is one.
+        let mut all = BTreeSet::new();
+        for file in [&path, &spill] {
+            let queue = builder().sqlite(file).await.unwrap();
+            let there = there(&queues(&queue)).await;
+            spilled += usize::from(file == &spill && !there.is_empty());
+            all.extend(there);
+        }
+        ledger.assert_kept(&all, round);
     }
-    assert!(left.is_empty(), "not sent: {left:?}");
+    eprintln!("{ledger}; the spill was needed in {spilled} rounds");
+    assert!(ledger.parked.len() > rounds as usize && !ledger.delivered.is_empty());
+    assert!(spilled > rounds as usize / 8, "the spill was needed in {spilled} of {rounds} rounds");
+    let queue = with_spill(&spill).sqlite(&path).await.unwrap();
+    let queues = queues(&queue);
+    until("the spill is empty", async || queues.iter().all(|queue| queue.snapshot().spilled == 0)).await;
+    ledger.assert_kept(&there(&queues).await, rounds);
+    send_all(&queues).await;
+}
+
+/// Another one in each long run, which says which.
+fn random_seed() -> u32 {
+    let seed = fastrand::u32(..);
+    eprintln!("the seed of a long run: {seed}");
+    seed
 }

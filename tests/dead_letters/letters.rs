@@ -189,11 +189,11 @@ fn letters_of_old_are_read() {
     assert_eq!(letter.attempts[0].error_type, "");
 }
 
-/// The one in the README is whole, and has all that one of today has.
+/// The one in the documents is whole, and has all that one of today has.
 #[test]
-fn readme_shows_a_letter() {
-    let readme = include_str!("../../README.md");
-    let shown = readme.split("```json\n").find(|text| text.contains("\"fingerprint\"")).unwrap();
+fn the_documents_show_a_letter() {
+    let page = include_str!("../../docs/dead-letters.md");
+    let shown = page.split("```json\n").find(|text| text.contains("\"fingerprint\"")).unwrap();
     let shown: serde_json::Value = serde_json::from_str(shown.split("```").next().unwrap()).unwrap();
     let letter: Letter = serde_json::from_value(shown.clone()).unwrap();
     assert_eq!(serde_json::to_value(&letter).unwrap(), shown);

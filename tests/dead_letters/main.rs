@@ -13,16 +13,24 @@ mod clock_checks;
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod disk;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod disk_emptied;
+mod faithful;
 mod groups;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "sqlite")]
+#[path = "../support/kill.rs"]
+mod kill;
 mod letters;
 #[path = "../support/long.rs"]
 mod long;
 mod memory;
+mod model;
+mod needs_person;
 mod parking;
 mod redaction;
 #[cfg(feature = "http")]
@@ -36,6 +44,7 @@ mod redrive_http;
 #[cfg(feature = "sqlite")]
 mod redrive_sqlite;
 mod redrive_stack;
+mod redrive_unrecorded;
 #[cfg(all(feature = "http", feature = "sqlite"))]
 mod secrets;
 #[cfg(feature = "http")]
@@ -43,6 +52,8 @@ mod server;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod spill;
+#[cfg(feature = "sqlite")]
+mod spill_identity;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
@@ -56,10 +67,17 @@ mod sqlite_model;
 #[cfg(feature = "sqlite")]
 mod sqlite_processes;
 #[cfg(all(feature = "sqlite", unix))]
+mod sqlite_replaced;
+#[cfg(all(feature = "sqlite", unix))]
 mod sqlite_rights;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_visitors;
 #[path = "../support/store.rs"]
 mod store_checks;
 mod support;
+mod unreadable;
+#[path = "../support/unreadable.rs"]
+mod unreadable_checks;
 #[cfg(target_os = "linux")]
 #[path = "../support/wall.rs"]
 mod wall;

@@ -259,3 +259,61 @@ async fn a_large_request_is_searched_on_another_thread() {
     let whole = Bytes::from(request.body.clone());
     assert!(Full::new(whole).collect().await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_not_stored_is_told_in_the_log_and_why() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let queue = builder().build().unwrap();
+    let fails = service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
+    let layer = queue.http_layer();
+    for _ in 0..5 {
+        let request = post("application/grpc+proto; x=\u{9b}", &b"\0\0\0\0\x01\x08"[..]);
+        layer.layer(fails).oneshot(request).await.unwrap_err();
+    }
+    let told = log.0.lock().unwrap().clone();
+    let about = |told: &&String| told.contains("opaque_bodies(true)");
+    let told: Vec<_> = told.iter().filter(about).collect();
+    assert_eq!(told.len(), 3, "the first, the second and the fourth: {told:?}");
+    assert!(told[0].contains("6 bytes of application/grpc+proto cannot be searched"), "{told:?}");
+    assert!(told[0].contains("queue=\"orders\"") && told[2].contains("count=4"), "{told:?}");
+    assert_eq!(queue.list(Filter::all()).await.unwrap().len(), 5);
+    // What is stored is no matter for the log.
+    log.0.lock().unwrap().clear();
+    letter(builder().opaque_bodies(true), post("application/grpc", &b"\0\0\0\0\x01\x08"[..])).await;
+    assert!(!log.0.lock().unwrap().iter().any(|line| line.contains("opaque")));
+}
+
+/// The warnings of a thread, with their fields.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields(String);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}

@@ -1,6 +1,6 @@
 //! Property 23: redrive delivers at least once, loses nothing, and takes care.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -267,6 +267,34 @@ async fn a_filter_chooses_what_is_sent() {
     queue.redrive(service.clone(), Redrive::only(Filter::id(letters[0].id))).await.unwrap();
     queue.redrive(service, Redrive::only(Filter::all().kind(FailureKind::Timeout))).await.unwrap();
     assert_eq!(numbers(&seen), [4, 5, 6, 7, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_in_memory_are_bounded_by_their_bytes() {
+    const LETTERS: u32 = 40;
+    let queue = DeadLetterQueue::in_memory(100);
+    let fails = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("no") }));
+    for _ in 0..LETTERS {
+        assert!(fails.clone().oneshot("x".repeat(300_000)).await.is_err());
+    }
+    // The letter with which the bound is reached is still taken.
+    for (bytes, at_once) in [(65_536, 1), (1_000_000, 4), (64 * 1024 * 1024, 32)] {
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let (runs, peak) = (Arc::clone(&running), Arc::clone(&most));
+        let service = service_fn(move |_: String| {
+            peak.fetch_max(runs.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let runs = Arc::clone(&runs);
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                runs.fetch_sub(1, Ordering::SeqCst);
+                Err::<(), BoxError>("no".into())
+            }
+        });
+        let patient = Redrive::all().concurrency(32).stop_after(100).stop_at_failure_rate(1.0, 100);
+        let report = queue.redrive(service, patient.max_bytes(bytes)).await.unwrap();
+        assert_eq!((report.failed, most.load(Ordering::SeqCst)), (u64::from(LETTERS), at_once), "{bytes}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{Empty, Full, StreamBody};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use crate::support::{Mood, MoodyStore};
+use crate::support::{Mood, MoodyStore, bytes};
 
 /// Stands in every secret, and in nothing else.
 const PLANTED: &[u8] = b"planted";
@@ -90,12 +90,8 @@ fn assert_clean(folder: &Path) {
     let (mut marked, mut files) = (0, Vec::new());
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            // The log and its index go with the last connection, which closes on a thread of its own.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => panic!("{}: {error}", path.display()),
-        };
+        // The log and its index go with the last connection, which closes on a thread of its own.
+        let Some(bytes) = bytes(&path) else { continue };
         if let Some(at) = bytes.windows(PLANTED.len()).position(|window| window == PLANTED) {
             let around = &bytes[at.saturating_sub(80)..(at + 80).min(bytes.len())];
             panic!("{}: {}", path.display(), String::from_utf8_lossy(around));

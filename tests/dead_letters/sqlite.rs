@@ -9,7 +9,7 @@ use campanile::store::SqliteStore;
 use tempfile::TempDir;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
-use crate::support::{Order, assert_accounted, fail, open, waiting};
+use crate::support::{Order, assert_accounted, bytes, fail, open, waiting};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -310,7 +310,7 @@ async fn p24_a_secret_is_in_no_file() {
     service.oneshot(request).await.unwrap_err();
     assert_accounted(&queue, 1, 1, None);
     for file in std::fs::read_dir(folder.path()).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let bytes = bytes(&file.unwrap().path()).unwrap();
         assert!(!bytes.windows(7).any(|window| window == b"planted"));
     }
 }

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 use crate::store_checks::{entry, put};
+#[cfg(unix)]
+use crate::support::damage;
 use crate::support::{Order, assert_accounted, fail, open, waiting};
 
 const PATH: &str = "CAMPANILE_TEST_UNWRITABLE";
@@ -125,11 +127,8 @@ async fn p21_a_page_that_is_damaged_meanwhile_changes_nothing_for_the_caller() {
     park(&queue, 50).await;
     let log = path.with_extension("db-wal");
     until("the log is emptied", async || std::fs::metadata(&log).unwrap().len() == 0).await;
-    // All but the first page, which tells what the file is; and a new connection that has none of them in memory.
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    let pages = file.metadata().unwrap().len() / 4_096;
-    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xa5; (pages as usize - 1) * 4_096], 4_096)
-        .unwrap();
+    // And a new connection that has nothing of it in memory.
+    damage(&path);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
     let error = queue.list(Filter::all()).await.unwrap_err();
     assert!(error.is_corrupt() && error.to_string().contains(".recover"), "{error}");
@@ -164,10 +163,13 @@ async fn what_may_only_be_read_is_refused() {
     drop(queue);
     let read_only = folder.path().join("read-only");
     std::fs::create_dir(&read_only).unwrap();
-    std::fs::copy(&path, read_only.join("letters.db")).unwrap();
+    assert!(std::process::Command::new("cp").arg(&path).arg(&read_only).status().unwrap().success());
+    let unwritable = folder.path().join("unwritable");
+    std::fs::write(&unwritable, "").unwrap();
     let forbid = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     forbid(folder.path(), 0o755);
     forbid(&path, 0o444);
+    forbid(&unwritable, 0o444);
     forbid(&read_only.join("letters.db"), 0o666);
     forbid(&read_only, 0o555);
     let paths = [path.clone(), read_only.join("letters.db"), read_only.join("new.db")];
@@ -178,7 +180,7 @@ async fn what_may_only_be_read_is_refused() {
     let mut child = std::process::Command::new(&program);
     child.args(["--exact", "sqlite_files::child", "--nocapture"]);
     child.env(PATH, std::env::join_paths(&paths).unwrap()).current_dir("/");
-    if std::fs::OpenOptions::new().append(true).open(&path).is_ok() {
+    if std::fs::OpenOptions::new().append(true).open(&unwritable).is_ok() {
         child.uid(65_534).gid(65_534);
     }
     let output = child.output().unwrap();

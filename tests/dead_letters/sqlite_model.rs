@@ -122,7 +122,7 @@ impl Both {
                 let filter = self.filter();
                 let lease = HOUR * self.rng.u32(..2);
                 let due_by = self.rng.bool().then(|| self.started + HOUR * self.rng.u32(..3) - HOUR / 2);
-                let claim = Claim { owner, now: now(), lease, due_by };
+                let claim = Claim { owner, now: now(), lease, due_by, bytes: u64::MAX };
                 let claimed = file.claim(&queue, &filter, claim).await.unwrap();
                 assert_eq!(
                     claimed,

@@ -1,7 +1,7 @@
 //! Who may read the file and what lies beside it, and whose locks it keeps.
 
 use std::fs::{metadata, set_permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -118,6 +118,81 @@ async fn what_is_no_plain_file_is_refused() {
     }
     assert!(!folder.path().join("elsewhere").exists());
     open(&path).await;
+}
+
+/// A folder like `/tmp`, in which others may make files, and take away none but their own.
+fn shared() -> (TempDir, PathBuf) {
+    let (folder, path) = folder();
+    allow(folder.path(), 0o1777);
+    (folder, path)
+}
+
+/// Gives a file to another user; `false` where this test does not run as one who may.
+fn give_away(path: &Path) -> bool {
+    lchown(path, Some(65_534), Some(65_534)).is_ok()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_stranger_put_into_a_shared_folder_is_refused_and_not_changed() {
+    let (folder, path) = shared();
+    // The rights of anything of this user would be changed through a link, were it followed.
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    let victim = own.join("web.html");
+    std::fs::write(&victim, "").unwrap();
+    allow(&victim, 0o644);
+    symlink(&victim, &path).unwrap();
+    if !give_away(&path) {
+        return;
+    }
+    let why = refused(&path).await;
+    assert!(why.contains("it belongs to another user"), "{why}");
+    assert_eq!(mode(&victim), 0o644);
+    std::fs::remove_file(&path).unwrap();
+
+    // Or through a second name.
+    std::fs::hard_link(&victim, &path).unwrap();
+    let why = refused(&path).await;
+    assert!(why.contains("it has a second name"), "{why}");
+    assert_eq!(mode(&victim), 0o644);
+    std::fs::remove_file(&path).unwrap();
+
+    // A file whose owner could read what is written to it, whatever its rights.
+    for (suffix, rights) in [("", 0o666), ("", 0o600), ("-wal", 0o666), ("-shm", 0o600), ("-journal", 0o666)]
+    {
+        let planted = beside(&path, suffix);
+        std::fs::write(&planted, "").unwrap();
+        allow(&planted, rights);
+        assert!(give_away(&planted));
+        let why = refused(&path).await;
+        assert!(
+            why.contains("it belongs to another user") && why.contains(&format!("letters.db{suffix}`")),
+            "{why}"
+        );
+        assert_eq!(mode(&planted), rights);
+        std::fs::remove_file(&planted).unwrap();
+    }
+
+    // What is its own is fine there, also through a link of its own.
+    let queue = open(&path).await;
+    fail(&queue, 1).await;
+    drop(queue);
+    let link = folder.path().join("link.db");
+    symlink(&path, &link).unwrap();
+    assert_eq!(waiting(&open(&link).await).await, [1]);
+}
+
+#[tokio::test]
+async fn the_file_of_another_program_keeps_its_rights() {
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY)").unwrap();
+    allow(&path, 0o664);
+    assert!(SqliteStore::open(&path).await.unwrap_err().is_foreign());
+    assert_eq!(mode(&path), 0o664);
+    std::fs::write(&path, "no database at all, and more of it than a header has: ".repeat(100)).unwrap();
+    assert!(SqliteStore::open(&path).await.is_err());
+    assert_eq!(mode(&path), 0o664);
 }
 
 /// Not a test of its own: the other process of the one below, which wants to write.

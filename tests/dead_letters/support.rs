@@ -70,6 +70,29 @@ pub(crate) fn assert_accounted(
     }
 }
 
+/// Writes over all pages of a file but the first, which tells what the file is. Another process does it: this one would give
+/// up its locks on the file.
+#[cfg(feature = "sqlite")]
+#[cfg_attr(not(unix), allow(dead_code))]
+pub(crate) fn damage(path: &std::path::Path) {
+    let length = usize::try_from(std::fs::metadata(path).unwrap().len()).unwrap();
+    let nonsense = path.with_extension("nonsense");
+    std::fs::write(&nonsense, vec![0xa5; length - 4_096]).unwrap();
+    let mut dd = std::process::Command::new("dd");
+    dd.args(["bs=4096", "seek=1", "conv=notrunc", "status=none"]);
+    dd.arg(format!("if={}", nonsense.display())).arg(format!("of={}", path.display()));
+    assert!(dd.status().unwrap().success());
+    std::fs::remove_file(nonsense).unwrap();
+}
+
+/// The bytes of a file that may be open here: another process reads them, as this one would give up its locks on it. Nothing
+/// where it is gone.
+#[cfg(feature = "sqlite")]
+pub(crate) fn bytes(path: &std::path::Path) -> Option<Vec<u8>> {
+    let read = std::process::Command::new("cat").arg(path).output().unwrap();
+    read.status.success().then_some(read.stdout)
+}
+
 /// What a store does in place of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -89,10 +112,12 @@ pub(crate) enum Mood {
 
 #[derive(Clone, Debug)]
 pub(crate) struct MoodyStore {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn Store>,
     mood: Arc<Mutex<Mood>>,
     /// Whether what became of letters can be written down.
     pub(crate) settles: Arc<AtomicBool>,
+    /// How many of those that failed again it takes at once, where removals are taken.
+    pub(crate) failures_taken: Arc<AtomicU64>,
     /// How long it takes to write that down, in milliseconds.
     settle_time: Arc<AtomicU64>,
     /// How long it takes to prolong a lease, in milliseconds.
@@ -101,10 +126,16 @@ pub(crate) struct MoodyStore {
 
 impl MoodyStore {
     pub(crate) fn new(mood: Mood) -> Self {
+        Self::over(MemoryStore::default(), mood)
+    }
+
+    /// One whose letters are in another store.
+    pub(crate) fn over(store: impl Store, mood: Mood) -> Self {
         Self {
-            inner: Arc::default(),
+            inner: Arc::new(store),
             mood: Arc::new(Mutex::new(mood)),
             settles: Arc::new(AtomicBool::new(true)),
+            failures_taken: Arc::new(AtomicU64::new(u64::MAX)),
             settle_time: Arc::default(),
             renew_time: Arc::default(),
         }
@@ -200,7 +231,9 @@ impl Store for MoodyStore {
     }
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-        if self.settles.load(Ordering::SeqCst) {
+        let failures = settled.iter().filter(|settled| matches!(settled, Settled::Failed(_))).count() as u64;
+        let taken = failures <= self.failures_taken.load(Ordering::SeqCst);
+        if self.settles.load(Ordering::SeqCst) && taken {
             Box::pin(async move {
                 let time = self.settle_time.load(Ordering::SeqCst);
                 if time > 0 {

@@ -279,3 +279,42 @@ fn p40_a_driver_that_takes_long_to_start_is_no_failure() {
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-patience-0")], 61.0);
     assert_eq!((sampled.failures(), gpus.calls("init")), (0.0, 1));
 }
+
+#[test]
+fn p14_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning() {
+    let gpus = FakeGpus::new(1, "counts");
+    gpus.tell("set 0 corrected 40");
+    let sampled = Sampled::new(gpus.path());
+    let (id, energy) = (("hw_id", "GPU-counts-0"), "hw_energy_joules_total");
+    sampled.until_value(energy, &[id], 5_000.0);
+    gpus.tell("xid 0 79");
+    let failed = [id, ("hw_state", "failed")];
+    sampled.until_value("hw_status_ratio", &failed, 1.0);
+    for (change, back) in [
+        ("set 0 energy 4999999", "set 0 energy 5000000"),
+        ("set 0 energy 0", "set 0 energy 5000000"),
+        ("set 0 energy 18446744073709551615", "set 0 energy 5000000"),
+        ("set 0 corrected 0", "set 0 corrected 40"),
+        ("set 0 corrected 39", "set 0 corrected 40"),
+    ] {
+        gpus.tell(change);
+        sampled.readings(&gpus, 5);
+        for (metric, labels, wanted) in [
+            (energy, vec![id], 5_000.0),
+            ("hw_errors_total", vec![id, ("error_type", "corrected")], 40.0),
+            ("hw_status_ratio", failed.to_vec(), 1.0),
+        ] {
+            let told = sampled.value(metric, &labels);
+            // What is no figure at all is not told.
+            let held =
+                told == Some(wanted) || (metric == energy && change.ends_with("615") && told.is_none());
+            assert!(held, "{change}: {metric} is {told:?}");
+        }
+        gpus.tell(back);
+        sampled.readings(&gpus, 2);
+    }
+    gpus.tell("set 0 energy 5001000");
+    sampled.until_value(energy, &[id], 5_001.0);
+    assert_eq!(sampled.value("hw_status_ratio", &failed), Some(1.0), "it was not reset");
+    assert_eq!(sampled.value("campanile_gpu_xid_total", &[id, ("xid", "79")]), Some(1.0));
+}

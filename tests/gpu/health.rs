@@ -52,3 +52,54 @@ fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
     gpus.tell("error 2 all 0");
     once(&telemetry, "gpu/2", Status::Healthy);
 }
+
+#[test]
+fn p14_a_card_keeps_its_name_in_metrics_labels_and_health_when_another_is_lost() {
+    let _alone = alone();
+    let gpus = FakeGpus::new(3, "moved");
+    let mut settings = SamplerSettings::every(EVERY);
+    #[cfg(feature = "system")]
+    {
+        settings.system = None;
+    }
+    let mut gpu = GpuSettings::default();
+    gpu.library = Some(gpus.path().to_owned());
+    settings.gpu = Some(gpu);
+    let telemetry =
+        Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap();
+    for name in ["gpu/0", "gpu/1", "gpu/2"] {
+        once(&telemetry, name, Status::Healthy);
+    }
+    let temperature = |name: &str, id: &str| {
+        let labels = [("hw_name", name), ("hw_id", id), ("hw_sensor_location", "gpu")];
+        crate::support::value(&telemetry.prometheus_text(), "hw_temperature_celsius", &labels)
+    };
+    let until = |what: &str, wanted: &dyn Fn() -> bool| {
+        let came = (0..3_000).any(|_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+            wanted()
+        });
+        assert!(came, "{what}: {}", telemetry.prometheus_text());
+    };
+    // The first card is gone for good. The last one, which has its second number now, is too hot.
+    gpus.tell("lost 0");
+    gpus.tell("set 1 temperature 91");
+    until("moved", &|| temperature("gpu/2", "GPU-moved-2") == Some(91.0));
+    assert_eq!(temperature("gpu/1", "GPU-moved-1"), Some(61.0));
+    let hot = once(&telemetry, "gpu/2", Status::Unhealthy);
+    assert_eq!(hot.reasons[0].kind, ReasonKind::Temperature);
+    once(&telemetry, "gpu/1", Status::Healthy);
+    until("gone", &|| !telemetry.prometheus_text().contains("GPU-moved-0"));
+    // It stops to answer: it is the same card that failed.
+    gpus.tell("error 1 all 15");
+    let lost = once(&telemetry, "gpu/2", Status::Unhealthy);
+    until("state", &|| {
+        let labels = [("hw_name", "gpu/2"), ("hw_id", "GPU-moved-2"), ("hw_state", "failed")];
+        crate::support::value(&telemetry.prometheus_text(), "hw_status_ratio", &labels) == Some(1.0)
+    });
+    assert_eq!(&*lost.name, "gpu/2");
+    once(&telemetry, "gpu/1", Status::Healthy);
+    let snapshot = campanile::sampler::GpuSnapshot::with_library(gpus.path());
+    let names: Vec<_> = snapshot.devices.iter().map(|device| (&*device.name, &*device.id)).collect();
+    assert_eq!(names, [("gpu/1", "GPU-moved-1"), ("gpu/2", "GPU-moved-2")]);
+}

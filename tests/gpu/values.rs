@@ -176,3 +176,60 @@ fn what_a_reading_of_a_device_costs_in_calls() {
     println!("the last reading of 2 devices took {took:?} s");
     println!("{} calls a reading of a device, 1 for all, and 1 in 6 for its parts", names.len() + 1);
 }
+
+#[test]
+fn p14_what_no_device_can_be_is_not_told_and_the_rest_is() {
+    let _alone = alone();
+    let gpus = FakeGpus::new(1, "range");
+    let told = || serde_json::to_value(&GpuSnapshot::with_library(gpus.path()).devices[0]).unwrap();
+    let whole = told();
+    let narrow = u64::from(u32::MAX);
+    for (call, field, bad, usual) in [
+        ("utilization", "utilization", narrow, 50),
+        ("encoder", "encoder_utilization", narrow, 0),
+        ("decoder", "decoder_utilization", narrow, 0),
+        ("memory_total", "memory", u64::MAX, 80_u64 << 30),
+        ("memory_used", "memory", u64::MAX, 20 << 30),
+        ("memory_used", "memory", 81 << 30, 20 << 30),
+        ("memory_reserved", "memory", u64::MAX, 1 << 30),
+        ("temperature", "temperature", narrow - 20, 61),
+        ("slowdown", "slowdown_temperature", narrow, 90),
+        ("shutdown", "shutdown_temperature", narrow, 95),
+        ("power", "power", narrow, 250_000),
+        ("power_limit", "power_limit", narrow, 400_000),
+        ("energy", "energy", u64::MAX, 5_000_000),
+        ("clock/0", "graphics", narrow, 1_410),
+        ("clock/1", "sm", narrow, 1_400),
+        ("clock/2", "memory", narrow, 1_593),
+        ("clock/3", "video", narrow, 1_275),
+        ("corrected", "corrected_errors", u64::MAX, 0),
+        ("uncorrected", "uncorrected_errors", u64::MAX, 0),
+        ("replays", "pcie_replays", narrow, 0),
+    ] {
+        // The limits of temperature are asked for once.
+        gpus.let_go();
+        gpus.tell(&format!("set 0 {call} {bad}"));
+        let mut without = whole.clone();
+        match call.starts_with("clock/") {
+            true => without["clocks"][field] = serde_json::Value::Null,
+            false => without[field] = serde_json::Value::Null,
+        }
+        assert_eq!(told(), without, "{call} {bad}");
+        gpus.tell(&format!("set 0 {call} {usual}"));
+    }
+    gpus.let_go();
+    assert_eq!(told(), whole);
+}
+
+#[test]
+fn p16_256_gpus_all_show() {
+    let gpus = FakeGpus::new(256, "many");
+    let sampled = Sampled::new(gpus.path());
+    let of = |text: &str, metric: &str| text.lines().filter(|line| line.starts_with(metric)).count();
+    let all = sampled.until("all of them", |text| {
+        (of(text, "campanile_gpu_throttled_ratio{") == 256 * 8).then(|| text.to_owned())
+    });
+    assert_eq!(of(&all, "hw_status_ratio{"), 256 * 4);
+    assert_eq!(of(&all, "hw_temperature_limit_celsius{"), 256 * 2);
+    assert!(!all.contains("otel_metric_overflow"));
+}

@@ -98,6 +98,28 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
     }
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn a_secret_header_that_goes_to_another_machine_in_clear_is_told() {
+    use campanile::health::HttpCheck;
+
+    let told = Told::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(told.clone()), || {
+        for (url, header) in [
+            ("http://search.internal:9200/", "authorization"),
+            ("http://search.internal:9200/", "accept"),
+            ("http://localhost:9200/", "authorization"),
+            ("http://[::1]:9200/", "x-api-key"),
+        ] {
+            HttpCheck::builder(url).header(header, "hunter2").build().unwrap();
+        }
+    });
+    let told = told.0.lock().unwrap();
+    let [one] = &told[..] else { panic!("{told:?}") };
+    assert!(one.contains("header=\"authorization\"") && one.contains("search.internal"), "{one}");
+    assert!(!one.contains("hunter2"), "{one}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_is_an_event_and_a_run_is_none() {
     let told = Told::default();

@@ -134,6 +134,38 @@ async fn the_end_of_both_outputs_is_kept_without_its_secrets() {
 }
 
 #[tokio::test]
+async fn a_private_key_that_begins_before_what_is_kept_is_taken_out_whole() {
+    let script = "echo '-----BEGIN PRIVATE KEY-----'; \
+        for i in $(seq 1000 1149); do echo \"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDw2vXn4oB$i\"; done; \
+        echo '-----END PRIVATE KEY-----'; echo done";
+    let record = run(&["sh", "-c", script]).await;
+    let output = record.output.clone().unwrap();
+    assert!(output.ends_with("done") && !output.contains("MIIEvQIBADANBgkqhkiG"), "{output}");
+}
+
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
+#[tokio::test]
+async fn a_command_has_none_of_the_files_of_this_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = campanile::store::SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own: Vec<_> = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    assert!(own.iter().any(|file| file.ends_with("letters.db")), "{own:?}");
+    let sockets = own.iter().filter(|file| file.starts_with("socket:"));
+    let record = run(&["sh", "-c", "for fd in /proc/self/fd/*; do readlink $fd; done"]).await;
+    let given = record.output.clone().unwrap();
+    assert!(!given.contains("letters.db"), "{given}");
+    for socket in sockets {
+        assert!(!given.contains(socket.as_str()), "{given}");
+    }
+    drop((store, listener));
+}
+
+#[tokio::test]
 async fn p53_a_command_that_takes_too_long_is_killed_with_what_it_started() {
     let handle = heal(FAMILY, Duration::from_millis(500));
     let record = handle.run_now().await.unwrap();

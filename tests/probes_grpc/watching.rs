@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use campanile::health::{Component, Every};
 use tokio::runtime::Handle;
+use tonic::Code;
 
 use super::*;
 
@@ -91,6 +92,28 @@ async fn one_task_looks_for_all_who_watch_as_long_as_somebody_does() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(tasks(), before, "round {round}: nobody watches any more");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_and_questions_of_strangers_are_bounded() {
+    const STREAMS: usize = 4_096;
+    let health = Health::standalone();
+    let client = HealthClient::new(health.grpc_service());
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(client.clone().watch(about("made-up")).await.unwrap().into_inner());
+    }
+    let refused = client.clone().watch(about("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(client.clone().check(about("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    streams.pop();
+    let mut stream = client.clone().watch(about("")).await.unwrap().into_inner();
+    assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
+    // Each stream keeps its name.
+    drop(streams);
+    let long = about(&"x".repeat(5_000));
+    assert_eq!(client.clone().watch(long.clone()).await.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(client.clone().check(long).await.unwrap_err().code(), Code::OutOfRange);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::store::{RedisSettings, RedisStore, Store, StoreError};
+use campanile::store::{Filter, RedisSettings, RedisStore, Store, StoreError};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::store_checks::{self, WIDE, entry};
@@ -16,9 +16,9 @@ use crate::support::tls::Authority;
 const PASSWORD: &str = "s3cret-of-redis";
 
 /// What a user has to be allowed, and nothing else.
-const COMMANDS: &str = "+eval +evalsha +exists +expireat +get +incrby +decrby +hdel +hexists +hget +hgetall +hincrby \
-    +hmget +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending +zadd +zcard \
-    +zcount +zlexcount +zrange +zrem";
+const COMMANDS: &str = "+eval +evalsha +exists +expireat +get +incrby +hdel +hexists +hget +hgetall +hincrby +hlen \
+    +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd +xclaim +xdel +xgroup +xinfo +xlen \
+    +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem";
 
 fn with_user(redis: &Redis, user: &str, password: &str) -> String {
     redis.url().replace("://", &format!("://{user}:{password}@"))
@@ -50,6 +50,15 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
     store_checks::a_claim_leaves_out_what_is_not_due(&store).await;
     store_checks::a_full_store_drops_the_oldest(&store).await;
     store_checks::each_condition_of_a_filter_leaves_out_what_it_says(&store).await;
+    // What it takes to mend a queue, too.
+    let queue: std::sync::Arc<str> = "mended".into();
+    let entries = store_checks::put_many(&store, &queue, 3, |_, _| {}).await;
+    let parts = ["ids", "index", "due", "groups", "bytes", "stream"]
+        .map(|part| format!("{{campanile:mended}}:{part}"));
+    let mut lost = vec!["DEL"];
+    lost.extend(parts.iter().map(String::as_str));
+    redis.cli(&lost);
+    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries);
 }
 
 #[tokio::test]
@@ -154,7 +163,8 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
 #[tokio::test]
 async fn a_server_that_forgets_is_told_of_once() {
     for (options, said) in [
-        (vec!["--appendonly", "no"], "appendonly no"),
+        (vec!["--appendonly", "no"], "nothing to its disk"),
+        (vec!["--appendonly", "no", "--save", "3600 1"], "last snapshot"),
         (vec!["--appendonly", "yes", "--appendfsync", "everysec"], "appendfsync"),
         (
             vec![
@@ -168,6 +178,19 @@ async fn a_server_that_forgets_is_told_of_once() {
                 "allkeys-lru",
             ],
             "noeviction",
+        ),
+        (
+            vec![
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+                "--maxmemory",
+                "1gb",
+                "--maxmemory-policy",
+                "volatile-lru",
+            ],
+            "keys that expire",
         ),
         (vec!["--appendonly", "yes", "--appendfsync", "always"], ""),
     ] {

@@ -1,21 +1,23 @@
-//! Properties 22 and 23: what a caller was told is true after `kill -9`, of a process or of Redis itself.
+//! Properties 20, 22 and 23: what a caller was told is true after `kill -9`, of a process or of Redis itself.
+//!
+//! Meanwhile another process reads the letters, a check asks Redis, its memory is full for a time and the wall clock of
+//! those who park steps.
 
-use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Read;
 use std::time::Duration;
 
-use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Redrive};
-use tower::{BoxError, service_fn};
+use campanile::dead_letter::Filter;
+use campanile::health::{Check, RedisCheck};
+use fastrand::Rng;
 
+use crate::kill::{Clock, Ledger, Victim, queues, send_all, there, work};
 use crate::long::times;
-use crate::orders::{Order, Process, fail, queue, say, waiting};
+use crate::orders::{Process, queue};
 use crate::support::redis::Redis;
 
 const URL: &str = "CAMPANILE_TEST_REDIS_CRASH";
-const FIRST: &str = "CAMPANILE_TEST_FIRST";
-
-/// The shortest: what a child that was killed held is free soon.
-const LEASE: Duration = Duration::from_millis(100);
+const VISITED: &str = "CAMPANILE_TEST_REDIS_VISITED";
 
 /// Not a test of its own: the child of the one below, parking and redriving until it is killed.
 #[test]
@@ -23,57 +25,37 @@ fn child() {
     let Ok(url) = std::env::var(URL) else {
         return;
     };
-    let first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let queue = queue(&url).await;
-        for task in 0..8 {
-            let queue = queue.clone();
-            tokio::spawn(async move {
-                for round in 0..100_000 {
-                    let number = first + task + 8 * round;
-                    fail(&queue, number).await;
-                    say(&format!("parked {number}"));
-                }
-            });
-        }
-        loop {
-            redrive(&queue, |number| say(&format!("delivered {number}"))).await;
-            assert_eq!(queue.snapshot().dropped_total(), 0);
-        }
-    });
-}
-
-/// Sends all there is; one letter in eight fails again.
-async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
-    let service = service_fn(move |order: Order| {
-        let done = fastrand::u8(..8) > 0;
-        if done {
-            delivered(order.number);
-        }
-        async move { if done { Ok(()) } else { Err(BoxError::from("again")) } }
-    });
-    let all = Redrive::all().concurrency(16).lease(LEASE).stop_after(1_000).set_aside_after(0);
-    queue.redrive(service, all).await.unwrap();
-}
-
-#[derive(Default)]
-struct Told {
-    parked: BTreeSet<u32>,
-    delivered: BTreeSet<u32>,
-}
-
-impl Told {
-    fn hear(&mut self, line: &str) -> bool {
-        let (word, number) = line.split_once(' ').unwrap();
-        let number = number.parse().unwrap();
-        match word {
-            "parked" => assert!(self.parked.insert(number), "{line}"),
-            _ => {
-                self.delivered.insert(number);
+        tokio::spawn(async move {
+            let check = RedisCheck::new(&url).unwrap();
+            loop {
+                let _ = check.check().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
+        });
+        work(queue).await;
+    });
+}
+
+/// Not a test of its own: another process, which reads until it is killed. Redis may be away.
+#[tokio::test]
+async fn visitor() {
+    let Ok(url) = std::env::var(VISITED) else {
+        return;
+    };
+    // It ends with the test.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    let queues = queues(&queue(&url).await);
+    loop {
+        for queue in &queues {
+            let _ = queue.list(Filter::all().limit(50)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        word == "parked"
     }
 }
 
@@ -82,7 +64,7 @@ fn clients(redis: &Redis) -> usize {
     redis.cli(&["CLIENT", "LIST"]).lines().count()
 }
 
-/// Waits until Redis has carried out what a process sent before it died: its connection goes after that.
+/// Waits until Redis has carried out what a process sent before it died: its connections go after that.
 async fn gone(redis: &Redis, others: usize) {
     for _ in 0..3_000 {
         if clients(redis) <= others {
@@ -93,70 +75,63 @@ async fn gone(redis: &Redis, others: usize) {
     panic!("the connection of a process that is dead stays");
 }
 
-/// What waits, each letter once; the sums agree with what they are sums of.
-async fn there(queue: &DeadLetterQueue) -> BTreeSet<u32> {
-    let all = waiting(queue).await;
-    let once: BTreeSet<u32> = all.iter().copied().collect();
-    assert_eq!(once.len(), all.len(), "a letter is there twice");
-    assert_eq!(queue.len().await.unwrap(), once.len() as u64);
-    assert_eq!(queue.snapshot().waiting, once.len() as u64);
-    let groups = queue.groups(Filter::all()).await.unwrap();
-    assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), once.len() as u64);
-    once
+/// What happens before one child is killed.
+async fn torment(redis: &Redis, clock: &Clock, random: &mut Rng) {
+    let moments = random.u64(1..5);
+    for _ in 0..moments {
+        tokio::time::sleep(Duration::from_micros(random.u64(..30_000) / moments)).await;
+        match random.u8(..4) {
+            0 => drop(redis.cli(&["CONFIG", "SET", "maxmemory", "1mb"])),
+            1 => drop(redis.cli(&["CONFIG", "SET", "maxmemory", "0"])),
+            _ => clock.step(random),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p22_p23_every_acknowledged_letter_survives_kills() {
-    let rounds = times(40, 200);
+    let rounds = times(40, 500);
+    let seed = times(24, fastrand::u32(..));
+    eprintln!("seed: {seed}");
+    let mut random = Rng::with_seed(seed.into());
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::new(folder.path());
     let mut redis = Redis::start().await;
     let url = redis.url();
     let watching = queue(&url).await;
-    let mut told = Told::default();
+    let watched = queues(&watching);
+    let visitor = Process::start("crash::visitor", &[(VISITED, &url)]);
+    let mut ledger = Ledger::default();
     for round in 0..rounds {
-        let first = (1_000_000 * round).to_string();
-        let others = clients(&redis);
-        let child = Process::start("crash::child", &[(URL, &url), (FIRST, &first)]);
-        let at_work = round % 4 > 0;
-        if at_work {
-            while !told.hear(&child.line().expect("the child ended by itself")) {}
+        // The visitor, the one who watches and the one who counts; the first two come back after Redis was away.
+        let others = 3;
+        let _ = watching.len().await.unwrap();
+        while clients(&redis) < others {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let time = fastrand::u64(..if at_work { 30_000 } else { 80_000 });
-        tokio::time::sleep(Duration::from_micros(time)).await;
+        let victim = Victim::start("crash::child", round, &clock, &[(URL, OsStr::new(&url))]);
+        if round % 4 > 0 {
+            while !ledger.hear(&victim.line()) {}
+            torment(&redis, &clock, &mut random).await;
+        } else {
+            tokio::time::sleep(Duration::from_micros(random.u64(..80_000))).await;
+        }
         // Now and then Redis goes first.
-        if round % 20 == 19 {
+        let both = round % 20 == 19;
+        if both {
             redis.stop("KILL");
         }
-        for line in child.kill() {
-            told.hear(&line);
-        }
-        if round % 20 == 19 {
+        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        if both {
             redis.start_again().await;
         }
         gone(&redis, others).await;
-        let there = there(&watching).await;
-        let lost: Vec<_> = told
-            .parked
-            .iter()
-            .filter(|number| !there.contains(number) && !told.delivered.contains(number))
-            .collect();
-        assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
-        // Or all would be read again and again.
-        if round % 5 == 4 {
-            redrive(&watching, |number| {
-                told.delivered.insert(number);
-            })
-            .await;
-        }
+        redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+        ledger.assert_kept(&there(&watched).await, round);
     }
-    assert!(told.parked.len() > rounds as usize && !told.delivered.is_empty());
-
-    // What is left can all be sent.
-    let mut left = there(&watching).await;
-    while !watching.is_empty().await.unwrap() {
-        redrive(&watching, |number| {
-            left.remove(&number);
-        })
-        .await;
-    }
-    assert!(left.is_empty(), "not sent: {left:?}");
+    eprintln!("{ledger}");
+    assert!(ledger.parked.len() > rounds as usize && !ledger.delivered.is_empty());
+    assert!(!ledger.dropped.is_empty(), "the memory was never full");
+    drop(visitor.kill());
+    send_all(&watched).await;
 }

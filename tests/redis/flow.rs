@@ -55,7 +55,7 @@ async fn the_pending_list_shows_who_holds_what() {
     let store = store(&redis.url()).await;
     let queue: Arc<str> = "orders".into();
     let entries = put_many(&store, &queue, 3, |_, _| {}).await;
-    let claim = |owner, lease| Claim { owner, now: SystemTime::now(), lease, due_by: None };
+    let claim = |owner, lease| Claim { owner, now: SystemTime::now(), lease, due_by: None, bytes: u64::MAX };
     let (one, dead) = (Owner::new(), Owner::new());
     let stream = "{campanile:orders}:stream";
     store.claim(&queue, &Filter::all().limit(1), claim(one, Duration::from_secs(60))).await.unwrap();

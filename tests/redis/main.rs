@@ -12,8 +12,12 @@ mod contract;
 mod crash;
 mod flow;
 mod format;
+mod full;
+#[path = "../support/kill.rs"]
+mod kill;
 #[path = "../support/long.rs"]
 mod long;
+mod losses;
 mod orders;
 mod outage;
 mod secrets;
@@ -21,5 +25,8 @@ mod secrets;
 mod store_checks;
 #[path = "../support/mod.rs"]
 mod support;
+mod unreadable;
+#[path = "../support/unreadable.rs"]
+mod unreadable_checks;
 #[path = "../support/wall.rs"]
 mod wall;

@@ -66,7 +66,7 @@ fn work(store: &RedisStore, load: &Arc<Load>) -> Vec<tokio::task::JoinHandle<()>
         let owner = Owner::new();
         while !load.ended.load(Ordering::SeqCst) {
             let now = SystemTime::now();
-            let claim = Claim { owner, now, lease: Duration::from_secs(600), due_by: None };
+            let claim = Claim { owner, now, lease: Duration::from_secs(600), due_by: None, bytes: u64::MAX };
             let Ok(some) = store.claim(&queue, &Filter::all().limit(5), claim).await else {
                 sleep(Duration::from_millis(5)).await;
                 continue;

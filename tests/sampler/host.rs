@@ -240,13 +240,14 @@ fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
     let near = |name: &str, ours: f64, of: &dyn Fn(&str) -> f64| {
         within(name, ours, of(&meminfo), of(&meminfo_after), 128.0 * MIB);
     };
-    let cached = |text: &str| kib(text, "Cached") + kib(text, "SReclaimable");
-    let used = |text: &str| limit - kib(text, "MemFree") - kib(text, "Buffers") - cached(text);
+    let free = |column: usize| numbers(&run("free", &["-b", "-w"]), "Mem")[column];
+    let (used_before, used_by_free) = (limit - kib(&meminfo, "MemAvailable"), free(1));
+    let cached = |text: &str| kib(text, "MemAvailable") - kib(text, "MemFree") - kib(text, "Buffers");
     let usage = |state: &str| values.of("system_memory_usage", &[state]);
     near("free", usage("free"), &|text| kib(text, "MemFree"));
     near("buffers", usage("buffers"), &|text| kib(text, "Buffers"));
     near("cached", usage("cached"), &cached);
-    near("used", usage("used"), &used);
+    within("used as `free` has it", usage("used"), used_before, used_by_free, 128.0 * MIB);
     near("available", values.of("system_memory_linux_available", &[]), &|text| kib(text, "MemAvailable"));
     near("shared", values.of("system_memory_linux_shared", &[]), &|text| kib(text, "Shmem"));
     let states = ["used", "free", "buffers", "cached"];

@@ -96,17 +96,17 @@ fn what_has_no_convention_is_under_our_own_name() {
     }
 }
 
-/// The rows of the README's table of sources: the source, and the names of metrics, of which `*` may be the end.
+/// The rows of the table of sources in `docs/samplers.md`: the source, and the names of metrics, of which `*` may be the end.
 fn sources() -> Vec<(String, Vec<String>)> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let table = readme.split("<!-- samplers -->").nth(1).unwrap().split("<!-- /samplers -->").next().unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/samplers.md")).unwrap();
+    let table = page.split("<!-- samplers -->").nth(1).unwrap().split("<!-- /samplers -->").next().unwrap();
     let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let rows = table.trim().lines().skip(2).map(|row| row.split('|').collect::<Vec<_>>());
     rows.map(|row| (names(row[1]).concat(), names(row[4]))).collect()
 }
 
 #[test]
-fn readme_tells_where_each_metric_of_the_samplers_comes_from() {
+fn the_documents_tell_where_each_metric_of_the_samplers_comes_from() {
     let patterns: Vec<_> = sources().into_iter().flat_map(|(_, metrics)| metrics).collect();
     let told = |name: &str, pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -131,16 +131,19 @@ fn readme_tells_where_each_metric_of_the_samplers_comes_from() {
         .filter(|name| sampled.iter().any(|start| name.starts_with(start)))
         .collect();
     for name in &metrics {
-        assert!(patterns.iter().any(|pattern| told(name, pattern)), "{name} is of no source in the README");
+        assert!(
+            patterns.iter().any(|pattern| told(name, pattern)),
+            "{name} is of no source in docs/samplers.md"
+        );
     }
     for pattern in &patterns {
-        assert!(metrics.iter().any(|name| told(name, pattern)), "{pattern} of the README is no metric");
+        assert!(metrics.iter().any(|name| told(name, pattern)), "{pattern} of docs/samplers.md is no metric");
     }
 }
 
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 #[tokio::test]
-async fn readme_tells_of_each_source() {
+async fn the_documents_tell_of_each_source() {
     use std::time::Duration;
 
     let telemetry =
@@ -152,7 +155,7 @@ async fn readme_tells_of_each_source() {
         let source = line.split("source=\"").nth(1).unwrap().split('"').next().unwrap();
         // Those of other tests in this process are there too, with the allocators that they make up.
         let told = told.iter().any(|(name, _)| name == source) || source.starts_with("allocator.");
-        assert!(told, "{source} is not in the README's table");
+        assert!(told, "{source} is not in the table of docs/samplers.md");
         seen += 1;
     }
     assert!(seen >= 9, "{text}");

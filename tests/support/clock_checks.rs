@@ -37,7 +37,7 @@ pub async fn all(store: &dyn Store, wall: &Wall) {
 
 async fn claim(store: &dyn Store, queue: &str, lease: Duration, due: bool) -> Vec<LetterId> {
     let now = now();
-    let claim = Claim { owner: Owner::new(), now, lease, due_by: due.then_some(now) };
+    let claim = Claim { owner: Owner::new(), now, lease, due_by: due.then_some(now), bytes: u64::MAX };
     let claimed = store.claim(queue, &Filter::all(), claim).await.unwrap();
     claimed.iter().map(|entry| entry.id).collect()
 }

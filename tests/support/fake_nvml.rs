@@ -55,6 +55,7 @@ fn state() -> MutexGuard<'static, Option<State>> {
 /// - `set 0 power 250000`: what device 0 answers to a call; MIG instances are 100 + 10 × GPU + place
 /// - `error 0 power 15`, `error 0 all 15`, `error * init 9`: what a call ends with; 0 is well again
 /// - `xid 0 79`
+/// - `lost 0`: GPU 0 is gone, those behind it have numbers smaller by one, and the library has to be started again
 /// - `restart`: whoever started the library before has to do so again
 /// - `hang power`, `release`
 /// - `calls power`, `calls power/1` for device 1, `started`: numbers
@@ -83,6 +84,19 @@ pub unsafe extern "C" fn fake_tell(command: *const c_char) -> u64 {
             whole.parts.insert(place(2), part);
             let uuid = format!("MIG-{}-{}", &whole.uuid[4..], place(2));
             state.devices.insert(part, Device { uuid, ..Device::default() });
+        }
+        // GPU 0 is lost for good: those behind it move up, as at the next start of the driver.
+        "lost" => {
+            let lost = place(1);
+            let count = state.count;
+            let mut moved: Vec<Device> =
+                (0..count).filter_map(|index| state.devices.remove(&index)).collect();
+            if lost < moved.len() {
+                moved.remove(lost);
+            }
+            state.count = moved.len();
+            state.devices.extend(moved.into_iter().enumerate());
+            state.started = 0;
         }
         "nopart" => {
             state.devices.get_mut(&place(1)).expect("the GPU").parts.remove(&place(2));
@@ -365,7 +379,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: *mut c_void, to: *mu
         (*to).total = value(device, "memory_total");
         (*to).used = value(device, "memory_used");
         (*to).reserved = value(device, "memory_reserved");
-        (*to).free = (*to).total - (*to).used - (*to).reserved;
+        (*to).free = (*to).total.wrapping_sub((*to).used).wrapping_sub((*to).reserved);
     })
 }
 

@@ -38,6 +38,8 @@ macro_rules! store_contract {
             a_group_tells_of_all_its_letters
             groups_heed_the_filter
             failures_are_counted_by_cause
+            causes_beyond_a_bound_are_counted_together
+            a_claim_ends_where_its_bytes_do
             a_full_store_refuses
             a_full_store_drops_the_oldest
             a_full_store_drops_the_one_that_came_first
@@ -140,7 +142,7 @@ async fn listed(store: &dyn Store, queue: &str, filter: Filter) -> Vec<LetterId>
 }
 
 fn claim_for(owner: Owner, lease: Duration) -> Claim {
-    Claim { owner, now: now(), lease, due_by: None }
+    Claim { owner, now: now(), lease, due_by: None, bytes: u64::MAX }
 }
 
 /// Claims all for a day.
@@ -383,6 +385,38 @@ pub(crate) async fn failures_are_counted_by_cause(store: &dyn Store) {
     let whole_day = [(2, payments.clone(), error, 3), (1, mails, error, 2), (3, payments, error, 1)];
     assert_eq!(of(DAY).await, whole_day);
     assert_eq!(of(30 * DAY).await, whole_day, "a day is as far as it looks back");
+}
+
+pub(crate) async fn causes_beyond_a_bound_are_counted_together(store: &dyn Store) {
+    const LETTERS: usize = 300;
+    let queue = queue("causes");
+    // Of one minute, whatever the clock does meanwhile.
+    let minute = now() - Duration::from_secs(120);
+    put_many(store, &queue, LETTERS, |number, entry| {
+        entry.fingerprint = Fingerprint::from_bits(1 + number as u64);
+        entry.last_failed = minute;
+    })
+    .await;
+    let again = Entry { last_failed: minute, fingerprint: Fingerprint::from_bits(1), ..entry(&queue) };
+    put(store, &again).await;
+    let frequencies = store.frequencies(&queue, DAY).await.unwrap();
+    let of = |bits| frequencies.iter().find(|one| one.fingerprint == bits).map(|one| one.failures);
+    assert_eq!(frequencies.len(), 257);
+    assert_eq!(of(Fingerprint::OTHER), Some(LETTERS as u64 - 256));
+    assert_eq!(of(Fingerprint::from_bits(1)), Some(2), "one that is known goes on");
+    // What waits is told by its cause all the same.
+    assert_eq!(store.groups(&queue, &Filter::all()).await.unwrap().len(), LETTERS);
+}
+
+pub(crate) async fn a_claim_ends_where_its_bytes_do(store: &dyn Store) {
+    const SIZE: usize = 1_200_000;
+    let queue = queue("bytes");
+    let entries = put_many(store, &queue, 5, |_, entry| entry.body = vec![b'x'; SIZE]).await;
+    let claim = |bytes| Claim { bytes, ..claim_for(Owner::new(), DAY) };
+    let claimed = async |bytes| ids(&store.claim(&queue, &Filter::all(), claim(bytes)).await.unwrap());
+    assert_eq!(claimed(1).await, ids(&entries[..1]), "one is always taken");
+    assert_eq!(claimed(SIZE as u64 + 100).await, ids(&entries[1..3]));
+    assert_eq!(claimed(u64::MAX).await, ids(&entries[3..]), "what was left is free");
 }
 
 // ===== bounds =====

@@ -100,6 +100,10 @@ const CARRIERS: &[(&str, &[&str])] = &[
     ("source code", &["let password = \"§\";", "const apiKey = '§'", "password: \"§\".to_owned()"]),
 ];
 
+/// More of them, a line each, under the name of their carrier: `⏎`, `→` and `␛` stand for characters that end a line or
+/// steer a terminal.
+const MORE: &str = include_str!("carriers.txt");
+
 /// What has a shape of its own, under no name.
 const SHAPES: &[(&str, &[&str])] = &[
     ("card", &["4242424242424242", "4242 4242 4242 4242", "4242.4242.4242.4242", "4242/4242/4242/4242"]),
@@ -122,6 +126,60 @@ const SHAPES: &[(&str, &[&str])] = &[
         &["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "github_pat_11ABCDEFG0abcdefghijkl_abcdefghijkl"],
     ),
     ("Slack", &["xoxb-123456789012-123456789012-abcdefABCDEF"]),
+    ("Slack, more", &["xapp-1-A0123456789-0123456789012-abcdef", "xoxe.xoxp-1-Mi0yLTEyMzQ1Njc4OTAtYWJj"]),
+    ("GitLab", &["glpat-aBcDeFgHiJkLmNoPqRsT", "gldt-aBcDeFgHiJkLmNoPqRsT"]),
+    (
+        "registries",
+        &[
+            "npm_aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789",
+            "pypi-AgEIcHlwaS5vcmcCJGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6",
+            "rubygems_0123456789abcdef0123456789abcdef0123456789abcdef",
+            "dckr_pat_aBcDeFgHiJkLmNoPqRsTuVwXyZ0",
+        ],
+    ),
+    (
+        "Google",
+        &[
+            "AIzaSyA-0123456789abcdefghijklmnopqrstu",
+            "GOCSPX-aBcDeFgHiJkLmNoPqRsTuVwXyZ01",
+            "ya29.a0AfH6SMBx-0123456789abcdef",
+        ],
+    ),
+    (
+        "AI",
+        &[
+            "sk-ant-api03-aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789",
+            "sk-proj-aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789",
+            "sk-aBcDeFgHiJkLmNoPqRsTT3BlbkFJuVwXyZ0123456789",
+            "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567",
+        ],
+    ),
+    (
+        "mail and chat",
+        &[
+            "SG.aBcDeFgHiJkLmNoPqRsTuV.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789aBcDeFg",
+            "SK0123456789abcdef0123456789abcdef",
+            "123456789:AAaBcDeFgHiJkLmNoPqRsTuVwXyZ0123456",
+            "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs",
+        ],
+    ),
+    (
+        "clouds",
+        &[
+            "dop_v1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "shpat_0123456789abcdef0123456789abcdef",
+            "hvs.aBcDeFgHiJkLmNoPqRsTuVwXyZ01",
+            "dapi0123456789abcdef0123456789abcdef",
+            "glsa_aBcDeFgHiJkLmNoPqRsTuVwXyZ012345_01234567",
+        ],
+    ),
+    (
+        "webhook without a scheme",
+        &[
+            "hooks.slack.com/services/T00000000/B00000000/aBcDeFgHiJkLmNoPqRsTuVwX",
+            "discord.com/api/webhooks/123456789012345678/aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789-aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789",
+        ],
+    ),
     (
         "webhook",
         &[
@@ -147,17 +205,36 @@ fn redactor() -> Redactor {
 fn secrets_are_found_in_every_carrier() {
     let redactor = redactor();
     let (mut found, mut missed, mut table) = (0, Vec::new(), String::new());
-    for (carrier, texts) in CARRIERS {
+    let more = MORE.split("#### ").skip(1).map(|kind| {
+        let (carrier, texts) = kind.split_once('\n').unwrap();
+        (
+            carrier,
+            texts
+                .lines()
+                .map(|text| text.replace('⏎', "\n").replace('→', "\t").replace('␛', "\u{1b}"))
+                .collect(),
+        )
+    });
+    let carriers = CARRIERS
+        .iter()
+        .map(|(carrier, texts)| (*carrier, texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()))
+        .chain(more);
+    let mut number = 0;
+    for (carrier, texts) in carriers {
+        number += 1;
         let before = (found, missed.len());
-        for text in *texts {
+        for text in &texts {
             for secret in SECRETS {
                 // A URL writes `&` in another way.
-                let secret =
-                    if carrier.starts_with("form") || carrier.starts_with("URL") || text.contains('&') {
-                        secret.replace('&', "%26")
-                    } else {
-                        (*secret).to_owned()
-                    };
+                let secret = if carrier.starts_with("form")
+                    || text.contains("://")
+                    || text.contains('&')
+                    || text.contains('%')
+                {
+                    secret.replace('&', "%26")
+                } else {
+                    (*secret).to_owned()
+                };
                 let text = text.replace('§', &secret);
                 let clean = redactor.text(&text).into_owned();
                 if clean.contains(&secret) {
@@ -199,7 +276,7 @@ fn secrets_are_found_in_every_carrier() {
     }
     println!(
         "{table}in {} carriers and shapes: {found} found, {} missed",
-        CARRIERS.len() + SHAPES.len(),
+        number + SHAPES.len(),
         missed.len()
     );
     assert!(missed.is_empty(), "{}", missed.join("\n"));

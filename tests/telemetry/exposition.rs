@@ -671,7 +671,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: times(100, 5_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn p_whatever_things_are_called_a_scraper_reads_all_of_them(instruments in instruments()) {
+    fn p38_whatever_things_are_called_a_scraper_reads_all_of_them(instruments in instruments()) {
         all_is_there(&instruments)?;
     }
 }

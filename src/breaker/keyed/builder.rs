@@ -18,7 +18,7 @@ use crate::error::ConfigError;
 /// Makes a [`KeyedBreaker`]: the setters of [`Builder`] are those of each circuit.
 pub type KeyedBuilder<K, F> = Builder<PerKey<K, F>>;
 
-/// What a [`KeyedBuilder`] makes: a circuit for each key.
+/// Makes a circuit for each key.
 #[derive(Clone)]
 pub struct PerKey<K, F> {
     key_of: F,
@@ -28,8 +28,8 @@ pub struct PerKey<K, F> {
 }
 
 impl CircuitBreaker {
-    /// Begins a breaker with a circuit for each key, such as a host or a tenant: one of them that fails does not shut
-    /// out the others. `key_of` tells the key of a request; see [`KeyedBreaker`].
+    /// Returns a builder of a breaker with a circuit for each key, such as a host or a tenant. A failing key does not shut
+    /// out the others. `key_of` returns the key of a request; see [`KeyedBreaker`].
     ///
     /// # Example
     /// ```
@@ -37,7 +37,7 @@ impl CircuitBreaker {
     /// use http::Request;
     ///
     /// # fn main() -> Result<(), campanile::ConfigError> {
-    /// // Authorities are reference-counted: neither to make one nor to clone it allocates.
+    /// // Authorities are reference-counted: making and cloning one does not allocate.
     /// let upstream = CircuitBreaker::keyed("upstream", |request: &Request<()>| {
     ///     request.uri().authority().cloned().unwrap_or_else(|| http::uri::Authority::from_static("none"))
     /// })
@@ -59,18 +59,18 @@ impl CircuitBreaker {
 
 impl<K: Key, F> KeyedBuilder<K, F> {
     setters! {
-        /// The most keys that have circuits: [`KeyedSettings::max_keys`].
+        /// Sets the maximum number of keys with circuits: [`KeyedSettings::max_keys`].
         pub fn max_keys(keys: u32) { of.max_keys = keys; }
-        /// At most this share of the circuits is open at once: [`KeyedSettings::max_ejected`].
+        /// Sets the maximum share of circuits that are open at once: [`KeyedSettings::max_ejected`].
         pub fn max_ejected(share: f64) { of.max_ejected = share; }
     }
 
-    /// Lets `check` decide when the open circuit of a key tries again, as [`Builder::health_probe`] does for a single
-    /// circuit: it is given the key.
+    /// Sets a check that decides when the open circuit of a key becomes half-open, like [`Builder::health_probe`] for a
+    /// single circuit. It gets the key.
     ///
-    /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker
-    /// run at a time; the others wait for their turn. Where that does not come within [`HalfOpen::max_wait`], because
-    /// checks hang say, callers may decide too, as without a check, until it comes.
+    /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker run at
+    /// a time; the others wait for their turn. If the turn does not come within [`HalfOpen::max_wait`], such as when checks
+    /// hang, callers may decide too until it comes.
     ///
     /// [`HalfOpen::max_wait`]: crate::HalfOpen::max_wait
     ///
@@ -95,10 +95,10 @@ impl<K: Key, F> KeyedBuilder<K, F> {
         self
     }
 
-    /// The breaker.
+    /// Builds the breaker.
     ///
     /// # Errors
-    /// Names the setting that is out of its range, its value and what is allowed.
+    /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<KeyedBreaker<K, F>, ConfigError> {
         let PerKey { key_of, max_keys, max_ejected, health_probe } = self.of;
         self.settings.validate()?;

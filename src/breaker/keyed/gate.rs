@@ -1,4 +1,4 @@
-//! Who is let in: decided when the request is there, for only it tells whose circuit is asked.
+//! Admission by the key of the request, so it is decided in `call`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl<S, K, F> Gate<S, K, F> {
         self.inner.poll_ready(cx)
     }
 
-    /// The inner call's future with its permit, or the refusal.
+    /// Returns the inner call's future with its permit, or the refusal.
     #[inline(always)]
     pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Box<Rejected>>
     where
@@ -45,8 +45,7 @@ impl<S, K, F> Gate<S, K, F> {
         Ok((future, permit))
     }
 
-    /// The inner service said Ready and may hold a permit of its own for a call that does not come. Only its drop
-    /// gives that back.
+    /// The inner service is ready and may hold a permit for a call that does not come. Only its drop releases that permit.
     #[cold]
     fn give_back(&mut self)
     where

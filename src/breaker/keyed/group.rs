@@ -1,4 +1,4 @@
-//! What the circuits of one keyed breaker have in common.
+//! The shared state of the circuits of one keyed breaker.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -9,13 +9,13 @@ use crate::breaker::tally::Tally;
 use crate::breaker::transition::{Subscribers, Transition, Transitions};
 use crate::sync::Mutex;
 
-/// Where the circuits of a group are kept.
+/// The table of a group's circuits.
 pub(in crate::breaker) trait Files: fmt::Debug + Send + Sync {
-    /// The state of a circuit changed, and with it what it is worth when one has to go.
+    /// The state of a circuit changed, and with it its worth for eviction.
     fn file(&self, member: &Member, circuit: &Circuit);
 }
 
-/// What a circuit knows of the group that it is, or was, a circuit of.
+/// A circuit's link to its group, also after its eviction.
 #[derive(Debug)]
 pub(in crate::breaker) struct Member {
     pub(in crate::breaker) group: Arc<Group>,
@@ -24,7 +24,7 @@ pub(in crate::breaker) struct Member {
 }
 
 impl Member {
-    /// Tells of a change that is visible by now.
+    /// Reports a change that is already visible.
     pub(in crate::breaker) fn changed(&self, circuit: &Circuit, transition: &Transition) {
         if let Some(circuits) = self.group.circuits.upgrade() {
             circuits.file(self, circuit);
@@ -40,7 +40,7 @@ pub(in crate::breaker) struct Group {
     pub(super) ejections: Arc<Ejections>,
     circuits: Weak<dyn Files>,
     subscribers: Subscribers,
-    /// What circuits counted after they were evicted: calls were under way.
+    /// The counts of evicted circuits whose calls were still running.
     late: Mutex<Tally>,
 }
 
@@ -55,7 +55,7 @@ impl Group {
         })
     }
 
-    /// A place for one circuit more.
+    /// A place for another circuit.
     pub(in crate::breaker) fn place(&self) -> Place {
         self.ejections.place()
     }
@@ -64,7 +64,7 @@ impl Group {
         self.subscribers.subscribe()
     }
 
-    /// Keeps what a circuit counted that is gone.
+    /// Keeps the counts of a circuit that is gone.
     pub(in crate::breaker) fn keep(&self, tally: &Tally) {
         self.late.lock().add(tally);
     }

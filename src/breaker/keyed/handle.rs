@@ -1,4 +1,4 @@
-//! The handles: one that knows its keys, one that does not.
+//! The handles: one with the type of its keys, one without.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::breaker::settings::BreakerSettings;
 use crate::breaker::transition::Transitions;
 use crate::error::{CallError, Cause, ConfigError};
 use crate::outcome::{ByCause, ByResult, Classify};
-use crate::roll::Roll;
+use crate::registry::Registry;
 use crate::signal;
 
-static REGISTRY: Roll<dyn AnyCircuits> = Roll::new();
+static REGISTRY: Registry<dyn AnyCircuits> = Registry::new();
 
 /// A breaker with a circuit for each key: see the [module](crate::breaker::keyed).
 pub struct KeyedBreaker<K, F> {
@@ -25,10 +25,10 @@ pub struct KeyedBreaker<K, F> {
 }
 
 impl<K: Key, F> KeyedBreaker<K, F> {
-    /// A breaker with settings that were read from somewhere.
+    /// Makes a breaker from settings, such as those of a file.
     ///
     /// # Errors
-    /// Names the setting that is out of its range.
+    /// Returns an error that names the setting that is out of range.
     pub fn from_settings<Req: ?Sized>(
         name: impl Into<Arc<str>>,
         key_of: F,
@@ -62,21 +62,21 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         &self.circuits.group.name
     }
 
-    /// All circuits in numbers of this moment.
+    /// Returns the current counts of all circuits.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
         self.circuits.snapshot()
     }
 
-    /// The circuit of `key`, made if there is none; `key` counts as used now.
+    /// Returns the circuit of `key`, made if there is none. The key counts as used now.
     ///
-    /// A circuit that is evicted while somebody holds it goes on for those alone: no request reaches it any more, and
-    /// what it counted before is in the totals of the keyed breaker.
+    /// If the circuit is evicted, this handle keeps it, but no request reaches it any more. Its earlier counts are in the
+    /// totals of the keyed breaker.
     pub fn circuit(&self, key: K) -> CircuitBreaker {
         CircuitBreaker { circuit: self.circuits.circuit(key) }
     }
 
-    /// The circuit of `key`, if there is one; to look is no use of it.
+    /// Returns the circuit of `key`, if there is one. The key does not count as used.
     ///
     /// # Example
     /// ```
@@ -95,28 +95,28 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         self.circuits.peek(key).map(|circuit| CircuitBreaker { circuit })
     }
 
-    /// Every circuit with its key, in no order.
+    /// Returns all circuits with their keys, in no order.
     #[must_use]
     pub fn circuits(&self) -> Vec<(K, CircuitBreaker)> {
         let circuits = self.circuits.all();
         circuits.into_iter().map(|(key, circuit)| (key, CircuitBreaker { circuit })).collect()
     }
 
-    /// The settings of circuits to come.
+    /// Returns the settings of new circuits.
     #[must_use]
     pub fn settings(&self) -> BreakerSettings {
         self.circuits.settings()
     }
 
-    /// Replaces the settings of all circuits, those to come too, as [`CircuitBreaker::reconfigure`] does.
+    /// Replaces the settings of all circuits, including new ones, like [`CircuitBreaker::reconfigure`].
     ///
     /// # Errors
-    /// Names the setting that is out of its range; then nothing has changed.
+    /// Returns an error that names the setting that is out of range; then nothing has changed.
     pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
         self.circuits.reconfigure(settings)
     }
 
-    /// The transitions of all circuits from now on, those of one circuit in order. An eviction is none.
+    /// Subscribes to the transitions of all circuits, those of one circuit in order. An eviction is not a transition.
     #[must_use]
     pub fn subscribe(&self) -> Transitions {
         self.circuits.group.subscribe()
@@ -124,7 +124,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
 
     /// A layer for any [`tower::Service`] that is `Clone`.
     ///
-    /// The error type becomes [`tower::BoxError`]; a refusal is one that holds [`Rejected`](crate::Rejected).
+    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
     #[must_use]
     pub fn layer(&self) -> KeyedLayer<K, F>
     where
@@ -133,10 +133,10 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         KeyedLayer::new(self.clone())
     }
 
-    /// Runs `work` if the circuit of `key` lets it, for code that is no service: see [`CircuitBreaker::call`].
+    /// Runs `work` if the circuit of `key` admits it, for code that is not a service: see [`CircuitBreaker::call`].
     ///
     /// # Errors
-    /// [`CallError::Rejected`] when the circuit refused, [`CallError::Inner`] when the work failed.
+    /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.
     pub async fn call<T, E, W, M>(&self, key: K, work: W) -> Result<T, CallError<E>>
     where
         W: Future<Output = Result<T, E>>,
@@ -145,7 +145,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         self.circuit(key).call_with(ByCause::new(ByResult), work).await
     }
 
-    /// [`KeyedBreaker::call`] with a rule of one's own for what failed.
+    /// [`KeyedBreaker::call`] with a classifier that decides what failed.
     ///
     /// # Errors
     /// As [`KeyedBreaker::call`].
@@ -174,7 +174,7 @@ impl<K, F> fmt::Debug for KeyedBreaker<K, F> {
     }
 }
 
-/// A keyed breaker whatever its keys are, as an admin page finds it: see [`CircuitBreaker::all_keyed`].
+/// A keyed breaker with any type of keys, for an admin page: see [`CircuitBreaker::all_keyed`].
 #[derive(Clone)]
 pub struct AnyKeyedBreaker(Arc<dyn AnyCircuits>);
 
@@ -191,7 +191,7 @@ impl AnyKeyedBreaker {
         self.0.snapshot()
     }
 
-    /// Every circuit, in no order; their names tell their keys.
+    /// Returns all circuits, in no order. Their names contain their keys.
     #[must_use]
     pub fn circuits(&self) -> Vec<CircuitBreaker> {
         self.0.circuits().into_iter().map(|circuit| CircuitBreaker { circuit }).collect()
@@ -206,7 +206,7 @@ impl AnyKeyedBreaker {
     /// As [`KeyedBreaker::reconfigure`].
     ///
     /// # Errors
-    /// Names the setting that is out of its range; then nothing has changed.
+    /// Returns an error that names the setting that is out of range; then nothing has changed.
     pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
         self.0.reconfigure(settings)
     }
@@ -225,8 +225,7 @@ impl fmt::Debug for AnyKeyedBreaker {
 }
 
 impl CircuitBreaker {
-    /// Every keyed breaker of the process that a handle, a layer or a service still holds, in the order they were
-    /// made.
+    /// Returns all keyed breakers of the process that a handle, a layer or a service still holds, oldest first.
     ///
     /// # Example
     /// ```

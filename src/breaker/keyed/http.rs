@@ -20,8 +20,8 @@ use crate::outcome::ByGrpcStatus;
 use crate::outcome::{ByCause, ByHttpStatus, Classify};
 
 impl<K: Key, F: Clone> KeyedBreaker<K, F> {
-    /// A layer for services of `http::Request` and `http::Response`, on servers (axum's `Router::layer` takes it as it
-    /// is) and on clients.
+    /// A layer for services of `http::Request` and `http::Response`, on servers (such as by axum's
+    /// `Router::layer`) and on clients.
     ///
     /// A refusal is a response, as with [`CircuitBreaker::http_layer`](crate::CircuitBreaker::http_layer).
     #[must_use]
@@ -51,7 +51,7 @@ pub struct KeyedHttpLayer<K, F, C = ByHttpStatus, M = ByError> {
 }
 
 impl<K, F, C, M> KeyedHttpLayer<K, F, C, M> {
-    /// Lets `classifier` decide what failed: a [`Classify`]`<http::response::Parts>`.
+    /// Sets the classifier that decides what failed: a [`Classify`]`<http::response::Parts>`.
     pub fn classify<D>(self, classifier: D) -> KeyedHttpLayer<K, F, D, M> {
         let classifier = self.classifier.with(classifier);
         KeyedHttpLayer { breaker: self.breaker, classifier, refuse: self.refuse }

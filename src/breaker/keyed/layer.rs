@@ -24,8 +24,8 @@ impl<K, F> KeyedLayer<K, F> {
 }
 
 impl<K, F, C> KeyedLayer<K, F, C> {
-    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a [`Classify`]`<Response, BoxError>`, which a
-    /// closure is too.
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
+    /// [`Classify`]`<Response, BoxError>`.
     pub fn classify<D>(self, classifier: D) -> KeyedLayer<K, F, D> {
         KeyedLayer { breaker: self.breaker, classifier }
     }
@@ -51,7 +51,7 @@ impl<K, F, C> fmt::Debug for KeyedLayer<K, F, C> {
     }
 }
 
-/// A service behind a circuit for each key; a refusal is an error that holds [`Rejected`](crate::Rejected).
+/// A service behind a circuit for each key. The error of a refused call holds [`Rejected`](crate::Rejected).
 pub struct KeyedService<S, K, F, C = ByResult> {
     gate: Gate<S, K, F>,
     classifier: C,

@@ -198,9 +198,9 @@ impl<K: Eq, V> Lru<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panics::catch;
     use proptest::prelude::*;
     use std::cell::Cell;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     type Map = Lru<u8, (u32, Worth)>;
 
@@ -311,7 +311,7 @@ mod tests {
         }
         let before: Vec<u8> = order(&map).into_iter().map(|key| key.0).collect();
         PANICS.set(true);
-        assert!(catch_unwind(AssertUnwindSafe(|| map.get(7, &Explosive(0)).copied())).is_err());
+        assert!(catch(|| map.get(7, &Explosive(0)).copied()).is_err());
         // Taking in a key, and giving one up, asks no key for anything.
         let gone = map.insert(8, Explosive(9), 9, |_| Worth::Little).unwrap();
         PANICS.set(false);

@@ -1,8 +1,8 @@
-//! A circuit for each key: one host, one tenant that fails does not shut out the others.
+//! A circuit for each key: a failing host or tenant does not shut out the others.
 //!
 //! # Why
-//! One circuit in front of a hundred upstreams sees one per cent of failures when one of them is down, and stays
-//! closed. A circuit for each sees all of them fail, and refuses their calls alone.
+//! A single circuit in front of a hundred upstreams sees one percent of failures when one of them is down, and stays
+//! closed. A circuit per upstream sees that upstream fail, and refuses only its calls.
 //!
 //! ```
 //! use campanile::{CallError, CircuitBreaker, CircuitState};
@@ -21,31 +21,30 @@
 //! ```
 //!
 //! # What it promises
-//! - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts a closed circuit, the one
-//!   that was not used for longest: a flood of invented keys does not wash out what is known to be broken. When none is
-//!   closed, an open or half-open one goes, again the one that was not used for longest; further new keys then take
-//!   turns at its place. Those that an operator forced open, disabled or set to metrics-only go last, and the end of
-//!   one is logged as a warning. An open circuit that no call asked for in the hour after its wait was over counts as
-//!   closed here, and so does a half-open one that no call asked for in an hour.
+//! - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts the least recently used closed
+//!   circuit, so a flood of made-up keys does not evict open ones. If none is closed, the least recently used open or
+//!   half-open circuit is evicted; further new keys then take turns at its place. Circuits that an operator forced open,
+//!   disabled or set to metrics-only are evicted last, with a warning in the log. An open circuit without a call in the
+//!   hour after its wait counts as closed here, and so does a half-open one without a call in an hour.
 //! - **At most a share is ejected** at once: [`KeyedSettings::max_ejected`]. Failures beyond it leave their circuits
-//!   closed, and are counted as [`Totals::kept_closed`](super::Totals::kept_closed). Such a circuit opens with the next
-//!   failed or slow call that would open it after another has closed or was evicted. A call that goes well opens none:
-//!   when a common outage is over, circuits stay closed.
-//! - **Counters never go down.** What an evicted circuit counted stays in the totals. Calls that were under way when it
-//!   was evicted are counted when the last of them has ended, and open nothing.
-//! - **Metrics know no keys.** They carry the name of the breaker alone, summed over its circuits; so does its
-//!   component in health, which loses points in proportion to the share of circuits that are broken.
-//! - **The closure that tells a key runs under no lock**, and its panic is the caller's: it counts as no call.
+//!   closed, and are counted as [`Totals::kept_closed`](super::Totals::kept_closed). Such a circuit opens with
+//!   the next failed or slow call that would open it, after another has closed or was evicted. A success never opens a
+//!   circuit: after a common outage, circuits stay closed.
+//! - **Counters never go down.** The counts of an evicted circuit stay in the totals. Calls that were running at its
+//!   eviction are counted when the last of them has ended, and open nothing.
+//! - **Metrics have no keys.** They have the name of the breaker only, and are summed over its circuits. So is its component
+//!   in health, which loses points in proportion to the share of broken circuits.
+//! - **The closure that returns a key runs outside locks.** Its panic reaches the caller and counts as no call.
 //!
 //! # What differs from one circuit
-//! Whose circuit is asked is known only with the request, so admission is decided in `call`. After a refusal the
-//! inner service, which had said Ready, is replaced by a fresh clone, which gives back whatever it had reserved. A layer
-//! has nobody to wait there: [`BreakerSettings::half_open_queue`](super::BreakerSettings::half_open_queue) holds for
-//! [`KeyedBreaker::call`] alone, and a layer refuses at once.
+//! The key is known only with the request, so admission is decided in `call`. After a refusal, the inner service, which was
+//! ready, is replaced by a fresh clone, which releases what the old one had reserved. A caller cannot wait in `call`: layers
+//! refuse at once, and [`BreakerSettings::half_open_queue`](super::BreakerSettings::half_open_queue) applies to
+//! [`KeyedBreaker::call`] only.
 //!
 //! A key is made for each call. Keys that are numbers, `&'static str`, `Arc<str>` or
 //! [`http::uri::Authority`](https://docs.rs/http/latest/http/uri/struct.Authority.html) cost no allocation; a `String`
-//! costs one. A request without a key needs one all the same, `"none"` say: such requests share a circuit.
+//! costs one. Requests without a key need one too, such as `"none"`: they share a circuit.
 //!
 //! A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
 //! limit that each circuit learns ([`Adaptive`](super::Adaptive)) costs about 800 bytes more.

@@ -1,4 +1,4 @@
-//! A check for each key that decides when its open circuit tries again.
+//! A check for each key that decides when its open circuit becomes half-open.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tokio::sync::Semaphore;
 use super::circuits::Key;
 use crate::breaker::health_probe::{Answer, HealthProbe};
 
-/// Checks of one keyed breaker that run at a time; the others wait for their turn.
+/// Maximum number of running checks of a keyed breaker; the others wait for their turn.
 const AT_ONCE: usize = 64;
 
 type Check<K> = dyn Fn(K) -> Answer + Send + Sync;
 
-/// Asks after the health of any key.
+/// Checks any key.
 pub(super) struct KeyedProbe<K> {
     check: Arc<Check<K>>,
     turns: Arc<Semaphore>,
@@ -24,14 +24,14 @@ impl<K: Key> KeyedProbe<K> {
         Self { check: Arc::new(check), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// The one of a single key.
+    /// The check of one key.
     pub(super) fn of(&self, key: &K) -> HealthProbe {
         let (check, key) = (Arc::clone(&self.check), key.clone());
         HealthProbe::new(move || check(key.clone()), Some(Arc::clone(&self.turns)))
     }
 }
 
-/// Of another breaker, which has turns of its own.
+/// The same check for another breaker, with turns of its own.
 impl<K> Clone for KeyedProbe<K> {
     fn clone(&self) -> Self {
         Self { check: Arc::clone(&self.check), turns: Arc::new(Semaphore::new(AT_ONCE)) }

@@ -1,11 +1,11 @@
-//! What can be set for all circuits together.
+//! The settings of a keyed breaker.
 
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::settings::BreakerSettings;
 use crate::error::ConfigError;
 
-/// The settings of a keyed breaker, as a file can hold them. Unknown keys are refused.
+/// The settings of a keyed breaker. They can be read from a file; unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -23,16 +23,15 @@ use crate::error::ConfigError;
 pub struct KeyedSettings {
     /// The settings of each circuit.
     pub circuit: BreakerSettings,
-    /// So many keys have circuits; for one more, one that was not used for long is evicted. From 1 to 1,000,000,
-    /// default 10,000.
+    /// Maximum number of keys with circuits. Beyond it, the least recently used is evicted. From 1 to 1,000,000, default
+    /// 10,000.
     pub max_keys: u32,
-    /// At most this share of the circuits is open or half-open at once, rounded down, but always one: more than 0, at
-    /// most 1. Circuits that somebody forced open do not count. Default 0.5.
+    /// Maximum share of circuits that are open or half-open at once, rounded down, but at least one circuit: more than 0,
+    /// at most 1. Circuits that were forced open do not count. Default 0.5.
     ///
-    /// When most keys fail at once, the fault is seldom theirs: it lies with the network, or with this process, and
-    /// refusing everybody would make it worse. Envoy's rule, `max_ejection_percent`, has 10 % as its default because
-    /// what it ejects is then borne by other hosts. Here nobody else answers for a key, so only the doubt about whose
-    /// fault it is remains, and that begins with a majority.
+    /// When most keys fail at once, the fault is rarely theirs: it is the network's or our own, and refusing all calls would
+    /// make it worse. Envoy's `max_ejection_percent` is 10 % by default, because other hosts take over the load of an
+    /// ejected one. Here no other key takes over, so the limit is a majority.
     pub max_ejected: f64,
 }
 
@@ -43,7 +42,7 @@ impl Default for KeyedSettings {
 }
 
 impl KeyedSettings {
-    /// All but the settings of the circuits.
+    /// All settings except those of the circuits.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::check(
             (1..=1_000_000).contains(&self.max_keys),

@@ -1,4 +1,4 @@
-//! What a keyed breaker looks like from outside.
+//! The counts of a keyed breaker.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ pub struct KeyedSnapshot {
     pub name: Arc<str>,
     /// Keys that have a circuit.
     pub circuits: u64,
-    /// The most keys that can have one.
+    /// The maximum number of keys with a circuit.
     pub max_keys: u32,
     /// Circuits by state.
     pub states: States,
-    /// Circuits that are open or half-open because their calls failed.
+    /// Circuits that are open or half-open because of failures.
     pub ejected: u64,
-    /// The most circuits that may be ejected at once, given their number now.
+    /// The maximum number of ejected circuits, for the current number of circuits.
     pub max_ejected: u64,
-    /// Circuits that would be open, were not as many others open as may be.
+    /// Circuits that would be open if [`KeyedSettings::max_ejected`](super::KeyedSettings::max_ejected) allowed it.
     pub kept_closed: u64,
-    /// Circuits that were given up for those of other keys.
+    /// Circuits that were evicted for other keys.
     pub evicted: u64,
-    /// All calls let through since the breaker was made, by how they ended, those of evicted circuits among them.
+    /// All admitted calls since the breaker was made, by outcome, including those of evicted circuits.
     pub totals: Totals,
     /// Changes of state since the breaker was made.
     pub transitions: u64,
@@ -38,14 +38,14 @@ pub struct KeyedSnapshot {
 pub struct States {
     /// Calls pass and are counted.
     pub closed: u64,
-    /// Calls are refused until the wait is over.
+    /// Calls are refused until the end of the wait.
     pub open: u64,
     /// A few probes pass and decide.
     pub half_open: u64,
-    /// Calls are refused until somebody changes it.
+    /// Calls are refused until an operator changes it.
     pub forced_open: u64,
-    /// Calls pass; the window is left alone.
+    /// Calls pass; the window does not change.
     pub disabled: u64,
-    /// Calls pass and are counted; nothing opens the circuit.
+    /// Calls pass and are counted; the circuit never opens.
     pub metrics_only: u64,
 }

@@ -1,4 +1,4 @@
-//! All circuits at a glance.
+//! The sums over all circuits.
 
 use crate::breaker::circuit::Circuit;
 use crate::breaker::snapshot::CircuitState;
@@ -15,7 +15,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Of no circuits yet, with what was counted by those that are gone.
+    /// Starts with the counts of circuits that are gone.
     pub(super) fn new(tally: Tally) -> Self {
         Self { tally, ..Self::default() }
     }

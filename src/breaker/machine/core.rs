@@ -1,4 +1,4 @@
-//! What a circuit keeps under its lock, and every change of it.
+//! The state of a circuit under its lock, and all changes of it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -23,7 +23,7 @@ pub(in crate::breaker) struct Change {
     pub(in crate::breaker) from: CircuitState,
     pub(in crate::breaker) to: CircuitState,
     pub(in crate::breaker) cause: Cause,
-    /// The epoch that began.
+    /// The new epoch.
     pub(in crate::breaker) epoch: u64,
     pub(in crate::breaker) at: SystemTime,
 }
@@ -32,11 +32,11 @@ pub(in crate::breaker) struct Change {
 #[derive(Debug)]
 pub(in crate::breaker) struct Core {
     settings: Arc<BreakerSettings>,
-    /// Whether calls are timed, which every call asks.
+    /// Whether calls are timed. Each call reads it.
     timed: bool,
-    /// Whether a health probe decides when an open circuit tries again.
+    /// Whether a health probe decides when an open circuit becomes half-open.
     asks_health: bool,
-    /// The circuit's place among those that may be open together.
+    /// The circuit's place among the open ones of its group.
     place: Place,
     state: CircuitState,
     epoch: u64,
@@ -45,13 +45,13 @@ pub(in crate::breaker) struct Core {
     /// Learns the slow-call limit.
     learner: Option<Box<Learner>>,
     consecutive_failures: u64,
-    /// Whether a call would have opened the circuit, were it not metrics-only, or as many of its kind open as may be;
-    /// until the window says otherwise.
+    /// Whether a call would have opened the circuit, if it were not metrics-only and its group allowed it; until the window
+    /// recovers.
     would_open: bool,
-    /// Times the circuit opened since it was last closed by its probes or by hand, and the last wait drawn.
+    /// How often the circuit opened since it last closed, and the last wait.
     openings: u32,
     last_wait: Duration,
-    /// Half-open: permits that are reserved, those among them that run, and when the last one was taken or began.
+    /// Half-open: taken permits, those of running calls, and when the last one was taken or started.
     reserved: u32,
     running: u32,
     last_probe: Tick,
@@ -92,7 +92,7 @@ impl Core {
         }
     }
 
-    // ----- what others look at -----
+    // ----- queries -----
 
     pub(super) fn word(&self) -> u64 {
         word(self.epoch, self.state, self.timed)
@@ -110,13 +110,12 @@ impl Core {
         self.since
     }
 
-    /// The counts that decide: of the window, or of the probes.
+    /// The counts that decide, of the window or of the probes.
     pub(in crate::breaker) fn counts(&mut self, now: Tick) -> Counts {
         if self.state == CircuitState::HalfOpen { self.probes } else { self.window.counts(now) }
     }
 
-    /// Whether a call would have opened the circuit, had not as many others been open as may be, and the window
-    /// has not recovered since.
+    /// Whether a call would have opened the circuit if its group had allowed it, and the window has not recovered since.
     pub(in crate::breaker) fn is_kept_closed(&self) -> bool {
         self.state == CircuitState::Closed && self.would_open
     }
@@ -137,7 +136,7 @@ impl Core {
         self.entered
     }
 
-    /// When a half-open circuit was last asked for a permit that it gave.
+    /// When a half-open circuit last gave a permit.
     pub(super) fn half_open_asked_at(&self) -> Option<Tick> {
         (self.state == CircuitState::HalfOpen).then(|| self.last_probe.max(self.since))
     }
@@ -179,13 +178,13 @@ impl Core {
         Ok(Admission(self.word()))
     }
 
-    /// Whether the probes that run and those that ended are all that decide.
+    /// Whether running and ended probes together are enough to decide.
     fn is_full(&self) -> bool {
         u64::from(self.reserved) + self.probes.calls >= u64::from(self.settings.half_open.permits)
     }
 
-    /// After the longest wait, probes that hang are a verdict; permits that nobody used are taken back. It runs
-    /// from the youngest probe: while that may still end, so may the verdict.
+    /// After the maximum wait, hanging probes open the circuit, and unused permits are released. The wait counts from the
+    /// newest probe.
     fn end_hanging_probes(&mut self, machine: &Machine, now: Tick) -> Result<(), Refusal> {
         let left = self.settings.half_open.max_wait.saturating_sub(now.since(self.last_probe));
         if !left.is_zero() {
@@ -210,7 +209,7 @@ impl Core {
         self.reserved -= 1;
     }
 
-    /// How long one caller more may wait, if there is room for it.
+    /// How long another caller may wait, if there is room.
     pub(super) fn join_queue(&mut self) -> Option<Duration> {
         if self.queue >= self.settings.half_open_queue {
             return None;
@@ -232,11 +231,11 @@ impl Core {
             Outcome::Ignored => self.totals.ignored += 1,
             Outcome::Failure(kind) | Outcome::Permanent(kind) => self.totals.failures[kind.index()] += 1,
         }
-        // What says nothing about the service was not slow either: a stream may live for hours.
+        // An ignored call is not slow either: a stream may live for hours.
         self.totals.slow += u64::from(slow && outcome != Outcome::Ignored);
     }
 
-    /// A call of this epoch ended; whether that gave a permit back to a circuit that is still half-open.
+    /// Counts a call of this epoch. Returns whether it released a permit of a circuit that is still half-open.
     pub(super) fn settle(&mut self, machine: &Machine, ended: Ended, now: impl Fn() -> Tick) -> bool {
         match self.state {
             CircuitState::Closed | CircuitState::MetricsOnly => self.settle_closed(machine, ended, now),
@@ -252,18 +251,18 @@ impl Core {
         self.consecutive_failures = if failed { self.consecutive_failures + 1 } else { 0 };
         let at = if self.window.is_timed() { now() } else { Tick::default() };
         let counts = self.window.record(at, Sample { failed, slow: ended.slow });
-        // A learner needs to see every call.
+        // A learner needs every call.
         let spotless =
             if self.window.is_spotless() && self.learner.is_none() { self.word() } else { SPOTTED };
         machine.spotless.store(spotless, Ordering::Release);
         let verdict = if counts.failures > 0 || counts.slow > 0 { self.verdict(&counts) } else { None };
-        // A good call opens nothing, whatever the window holds of calls before it: it speaks for the service.
+        // A success never opens the circuit, whatever the window holds.
         let opens = verdict.is_some() && (failed || ended.slow);
         let would_open = self.would_open;
         self.would_open = opens || would_open && verdict.is_some();
         self.learn(machine, ended, failed, verdict.is_some(), &now);
         if self.state == CircuitState::MetricsOnly {
-            // Counted once for as long as it lasts.
+            // Counted once per such period.
             self.totals.would_open += u64::from(opens && !would_open);
         } else if let Some(cause) = verdict.filter(|_| opens) {
             if self.place.take() {
@@ -277,7 +276,7 @@ impl Core {
         }
     }
 
-    /// Takes a call into the slow-call limit, unless the window holds enough to open the circuit.
+    /// Passes a call to the learner, unless the window is enough to open the circuit.
     #[inline]
     fn learn(&mut self, machine: &Machine, ended: Ended, failed: bool, outage: bool, now: impl Fn() -> Tick) {
         let Some(learner) = &mut self.learner else { return };
@@ -293,7 +292,7 @@ impl Core {
         }
     }
 
-    /// The circuit opens for slowness: were calls that end well slow for ever, none would ever be let through.
+    /// The circuit opens for slow calls. Tells the learner, so that a permanently slower service is admitted some day.
     #[cold]
     fn give_way(&mut self, machine: &Machine, now: Tick) {
         let failure_rate = self.settings.failure_rate;
@@ -302,7 +301,7 @@ impl Core {
         }
     }
 
-    /// What the next bad call opens a closed circuit for, if the window holds enough.
+    /// The reason for which the next bad call opens a closed circuit, if the window is enough.
     fn verdict(&self, counts: &Counts) -> Option<Cause> {
         let settings = &self.settings;
         let in_a_row = self.consecutive_failures;
@@ -319,7 +318,7 @@ impl Core {
         (counts.slow_rate() >= slow.rate).then(|| Cause::SlowCallRate(counts.slow_rate()))
     }
 
-    /// Whether the permit is free for another caller.
+    /// Returns whether the permit is free for another caller.
     fn settle_probe(&mut self, machine: &Machine, ended: Ended, now: Tick) -> bool {
         self.reserved -= 1;
         self.running -= 1;
@@ -328,7 +327,7 @@ impl Core {
         self.consecutive_failures = if failed { self.consecutive_failures + 1 } else { 0 };
         let permits = u64::from(self.settings.half_open.permits);
         let share = |count: u64| Counts { calls: permits, failures: count, slow: 0 }.failure_rate();
-        // As soon as the rest cannot change the verdict, there is no need to wait for it.
+        // Decide as soon as the remaining probes cannot change the result.
         let failing = share(self.probes.failures) >= self.settings.failure_rate;
         let slowing = self.settings.slow_call.is_some_and(|limit| share(self.probes.slow) >= limit.rate);
         if failing || slowing {
@@ -360,7 +359,7 @@ impl Core {
         machine.open_until.store(if self.asks_health { u64::MAX } else { retry_at }, Ordering::Release);
     }
 
-    /// An open circuit heard from its health probe.
+    /// Takes the result of the health probe of an open circuit.
     pub(super) fn health_probed(&mut self, machine: &Machine, healthy: bool, now: Tick) {
         if healthy {
             self.enter(machine, CircuitState::HalfOpen, Cause::HealthProbe, now);
@@ -374,19 +373,19 @@ impl Core {
         self.enter(machine, to, Cause::Operator, now);
     }
 
-    /// When it opens again, the first wait is drawn.
+    /// Starts again with the first wait.
     fn forget_waits(&mut self) {
         self.openings = 0;
         self.last_wait = Duration::ZERO;
     }
 
-    /// As if newly made.
+    /// Resets everything.
     pub(super) fn reset(&mut self, machine: &Machine, now: Tick) {
         self.unlearn(machine, now);
         self.force(machine, CircuitState::Closed, now);
     }
 
-    /// The configured slow-call limit holds until another is learned.
+    /// Sets the configured slow-call limit until another is learned.
     fn unlearn(&mut self, machine: &Machine, now: Tick) {
         self.learner = learner(&self.settings, now);
         machine.slow_limit.store(slow_limit(&self.settings), Ordering::Relaxed);
@@ -404,7 +403,7 @@ impl Core {
             self.unlearn(machine, now);
         }
         if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
-            // Nothing was let in that could end under other settings than it began.
+            // No call runs that started under the old settings.
             machine.word.store(self.word(), Ordering::Release);
         } else {
             let (state, since) = (self.state, self.since);
@@ -413,13 +412,13 @@ impl Core {
         }
     }
 
-    /// Leaves those that may be open together, and what was counted to somebody else.
+    /// Leaves the group, which takes over the counts.
     pub(super) fn retire(&mut self) -> (Totals, [u64; CircuitState::ALL.len()]) {
         self.place = Place::default();
         (mem::take(&mut self.totals), mem::take(&mut self.entered))
     }
 
-    /// Begins a new epoch.
+    /// Starts a new epoch.
     fn enter(&mut self, machine: &Machine, to: CircuitState, cause: Cause, now: Tick) {
         let from = self.state;
         self.state = to;
@@ -441,7 +440,7 @@ impl Core {
             self.place.give_back();
         }
         machine.word.store(self.word(), Ordering::Release);
-        // Permits that were taken back start an epoch, but the state is the same.
+        // Releasing unused permits starts an epoch in the same state.
         if from != to {
             self.entered[to as usize] += 1;
             self.untold.push_back(Change { from, to, cause, epoch: self.epoch, at: SystemTime::now() });

@@ -1,7 +1,7 @@
-//! The state machine of a circuit: what is decided without a lock while it is closed, and where the rest begins.
+//! The state machine of a circuit: decisions without a lock while it is closed, and the way into the locked part.
 //!
-//! It knows neither names nor subscribers nor clocks: time comes in as an argument, and an [`Observer`] hears what
-//! changed. So its races can be tried in every order (`loom`).
+//! It knows no names, subscribers or clocks: time is an argument, and an [`Observer`] gets the changes. So `loom` can run its
+//! races in every order.
 
 mod core;
 #[cfg(test)]
@@ -22,24 +22,24 @@ use crate::outcome::{FailureKind, Outcome};
 use crate::sync::raced::atomic::{AtomicU64, Ordering};
 use crate::sync::raced::{Mutex, MutexGuard};
 
-/// The bits of a word that hold the state.
+/// The bits of the word with the state.
 const STATE: u64 = 0b111;
-/// The bit of a word that says that calls are timed; the rest is the epoch.
+/// The bit of the word that tells that calls are timed. The rest is the epoch.
 const TIMED: u64 = 0b1000;
 const EPOCH_SHIFT: u32 = 4;
 
-/// Stands where no word does.
+/// No word.
 const SPOTTED: u64 = u64::MAX;
 
 /// No limit: no call is slower than this.
 const UNLIMITED: u64 = u64::MAX;
 
-/// Who hears what came about; never under the lock.
+/// Gets the changes, outside the lock.
 pub(super) trait Observer {
-    /// The state changed. One thread tells at a time, in order.
+    /// The state changed. Called by one thread at a time, in order.
     fn changed(&self, change: Change);
 
-    /// Somebody who was not let in may be now.
+    /// A caller that was refused may be admitted now.
     fn freed(&self);
 }
 
@@ -48,26 +48,26 @@ pub(super) trait Observer {
 pub(super) struct Machine {
     /// Epoch, timing and state in one, so that a closed circuit admits with a single load.
     word: AtomicU64,
-    /// The word whose window holds good calls alone, as many as it can; else [`SPOTTED`]. A good call then changes
-    /// nothing but a total, and needs no lock.
+    /// The word whose window is full of successes; otherwise [`SPOTTED`]. A success then changes only a total, and needs no
+    /// lock.
     spotless: AtomicU64,
-    /// The calls that found it so.
+    /// The successes that were counted so.
     spotless_successes: AtomicU64,
     /// A call that takes more nanoseconds is slow.
     slow_limit: AtomicU64,
-    /// When an open circuit admits a probe, in ticks; the last of all while a health probe decides.
+    /// When an open circuit admits a probe, in ticks; the maximum while a health probe decides.
     open_until: AtomicU64,
-    /// When it is told to come again, in ticks.
+    /// The time of the retry that a refusal suggests, in ticks.
     retry_at: AtomicU64,
     rejected: [AtomicU64; 3],
     core: Mutex<Core>,
 }
 
-/// A call's ticket: the word it was let in by, which holds its epoch.
+/// An admission: the word at that time, with its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admission(u64);
 
-/// Why a call is not let in.
+/// Why a call is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) reason: RejectReason,
@@ -77,12 +77,12 @@ pub(super) struct Refusal {
 // ===== impl Admission =====
 
 impl Admission {
-    /// Whether its call is one of those that decide a half-open circuit.
+    /// Whether the call is a probe of a half-open circuit.
     pub(super) fn is_probe(self) -> bool {
         self.0 & STATE == CircuitState::HalfOpen as u64
     }
 
-    /// Whether its call needs to know when it began.
+    /// Whether the call is timed.
     #[inline]
     pub(super) fn is_timed(self) -> bool {
         self.0 & TIMED != 0
@@ -111,21 +111,21 @@ impl Machine {
         CircuitState::from_code(self.word.load(Ordering::Acquire) & STATE)
     }
 
-    /// Lets a call in if that needs no thought.
+    /// Admits a call without the lock, if possible.
     #[inline]
     pub(super) fn pass(&self) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
         passes(word).then_some(Admission(word))
     }
 
-    /// Whether `admission` still stands for the state the circuit is in.
+    /// Whether `admission` is of the current epoch.
     #[inline]
     pub(super) fn is_current(&self, admission: Admission) -> bool {
         self.word.load(Ordering::Acquire) == admission.0
     }
 
-    /// Lets a call in, or says why not. A probe that is let in must come back by [`Machine::settle`] or
-    /// [`Machine::release`]; a refusal that meets a call is for [`Machine::count_refusal`].
+    /// Admits a call, or returns why not. An admitted probe must end with [`Machine::settle`] or [`Machine::release`]; a
+    /// refused call is counted by [`Machine::count_refusal`].
     pub(super) fn admit(&self, now: Tick, observer: &impl Observer) -> Result<Admission, Refusal> {
         let word = self.word.load(Ordering::Acquire);
         if passes(word) {
@@ -140,8 +140,7 @@ impl Machine {
         admitted
     }
 
-    /// Refuses a call if that needs no thought: an open circuit does so without the lock, for this is when calls come
-    /// in floods.
+    /// Refuses a call without the lock if the circuit is open, since many calls may come then.
     #[inline]
     pub(super) fn refuse(&self, now: impl FnOnce() -> Tick) -> Option<Refusal> {
         let state = self.word.load(Ordering::Acquire) & STATE;
@@ -160,13 +159,13 @@ impl Machine {
         Refusal { reason: RejectReason::Open, retry_after: Some(retry_at.since(now)) }
     }
 
-    /// A call was refused. Being asked for readiness is no call, and may happen more than once before one.
+    /// Counts a refused call. `poll_ready` is not a call and may come several times before one.
     #[inline]
     pub(super) fn count_refusal(&self, reason: RejectReason) {
         self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The call of `admission` begins, unless the circuit is no longer in the state it was let in by.
+    /// Starts the call of `admission`, unless the epoch has ended.
     #[inline]
     pub(super) fn start(&self, admission: Admission, now: impl FnOnce() -> Tick) -> bool {
         if admission.is_probe() { self.start_probe(admission, now()) } else { self.is_current(admission) }
@@ -181,7 +180,7 @@ impl Machine {
         }
     }
 
-    /// A permit comes back unused: its call never began.
+    /// Releases an unused permit.
     pub(super) fn release(&self, admission: Admission, observer: &impl Observer) {
         if !admission.is_probe() {
             return;
@@ -197,7 +196,7 @@ impl Machine {
         }
     }
 
-    /// Counts a call if that needs no lock: it went well, is not timed, and changes nothing.
+    /// Counts a call without the lock, if it is an untimed success that changes nothing.
     #[inline]
     pub(super) fn settle_spotless(&self, admission: Admission) -> bool {
         let is_spotless = self.spotless.load(Ordering::Acquire) == admission.0;
@@ -207,8 +206,8 @@ impl Machine {
         is_spotless
     }
 
-    /// The call of `admission` ended; `elapsed` is its time where it was measured. `now` is asked only where the
-    /// time makes a difference.
+    /// Counts the end of the call of `admission`; `elapsed` is its duration, if measured. `now` is called only if the time
+    /// matters.
     pub(super) fn settle(
         &self,
         admission: Admission,
@@ -233,21 +232,21 @@ impl Machine {
         }
     }
 
-    /// An operator's word: into `to`, whatever the state is.
+    /// Sets the state to `to`, on behalf of an operator.
     pub(super) fn force(&self, to: CircuitState, now: Tick, observer: &impl Observer) {
         let mut core = self.core.lock();
         core.force(self, to, now);
         self.unlock_and_tell(core, observer);
     }
 
-    /// As if newly made, but for the totals.
+    /// Resets everything except the totals.
     pub(super) fn reset(&self, now: Tick, observer: &impl Observer) {
         let mut core = self.core.lock();
         core.reset(self, now);
         self.unlock_and_tell(core, observer);
     }
 
-    /// Other settings from now on, in the same state; they were validated.
+    /// Replaces the settings, which were validated. The state stays.
     pub(super) fn reconfigure(&self, settings: Arc<BreakerSettings>, now: Tick, observer: &impl Observer) {
         let mut core = self.core.lock();
         core.reconfigure(self, settings, now);
@@ -255,7 +254,7 @@ impl Machine {
         observer.freed();
     }
 
-    /// One caller more waits for a half-open circuit, if there is room for it.
+    /// Adds a caller to the queue of a half-open circuit, if there is room.
     pub(super) fn join_queue(&self) -> Option<Duration> {
         self.core.lock().join_queue()
     }
@@ -264,13 +263,13 @@ impl Machine {
         self.core.lock().leave_queue();
     }
 
-    /// When the open circuit of epoch `epoch` wants its health probe; `None` when it is no longer that.
+    /// When the open circuit of `epoch` needs its health probe; `None` if the epoch has ended.
     pub(super) fn health_probe_at(&self, epoch: u64) -> Option<Tick> {
         let core = self.core.lock();
         core.is_open_in(epoch).then(|| Tick(self.retry_at.load(Ordering::Acquire)))
     }
 
-    /// What the health probe of epoch `epoch` found; whether it is to be asked again.
+    /// Takes the result of the health probe of `epoch`; returns whether it must run again.
     pub(super) fn health_probed(
         &self,
         epoch: u64,
@@ -287,7 +286,7 @@ impl Machine {
         is_open && !healthy
     }
 
-    /// There is no health probe to wait for in epoch `epoch`: callers decide, as without one.
+    /// The health probe of `epoch` cannot run: callers decide instead.
     pub(super) fn leave_it_to_callers(&self, epoch: u64) {
         let core = self.core.lock();
         if core.is_open_in(epoch) {
@@ -295,8 +294,7 @@ impl Machine {
         }
     }
 
-    /// A look at the counts: `look` gets them, and the calls that were counted outside the lock are among the
-    /// totals.
+    /// Calls `look` with the counts; the totals include the calls that were counted without the lock.
     pub(super) fn look<R>(&self, look: impl FnOnce(&mut Core, Totals) -> R) -> R {
         let mut core = self.core.lock();
         let mut totals = core.totals();
@@ -305,7 +303,7 @@ impl Machine {
         look(&mut core, totals)
     }
 
-    /// All that was counted, of one moment, with `look` at the rest.
+    /// Returns all counts of one moment; `look` reads the rest.
     pub(super) fn tally<R>(&self, look: impl FnOnce(&Core) -> R) -> (Tally, R) {
         self.look(|core, totals| {
             let refused = self.rejected.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -313,7 +311,7 @@ impl Machine {
         })
     }
 
-    /// The circuit is no longer one of those that may be open together, and what was counted is somebody else's.
+    /// Removes the circuit from its group, which takes over its counts.
     pub(super) fn retire(&self) -> Tally {
         let (mut totals, entered) = self.core.lock().retire();
         totals.successes += self.spotless_successes.swap(0, Ordering::Relaxed);
@@ -322,7 +320,7 @@ impl Machine {
         Tally { totals, entered, refused }
     }
 
-    /// How long no call has asked for an open circuit since its wait was over, or for a half-open one.
+    /// The time without a call since the end of an open circuit's wait, or of a half-open circuit.
     pub(super) fn left_alone_for(&self, now: Tick) -> Duration {
         let core = self.core.lock();
         let since = core.half_open_asked_at().unwrap_or(Tick(self.retry_at.load(Ordering::Acquire)));
@@ -340,8 +338,7 @@ impl Machine {
         (limit != UNLIMITED).then(|| Duration::from_nanos(limit))
     }
 
-    /// Lets the lock go and tells the changes that came about under it. One thread tells at a time, so that all
-    /// see them in order.
+    /// Releases the lock and reports the changes made under it. One thread reports at a time, so the order holds.
     #[inline]
     fn unlock_and_tell<'a>(&'a self, core: MutexGuard<'a, Core>, observer: &impl Observer) {
         if core.has_news() {
@@ -352,7 +349,7 @@ impl Machine {
     #[cold]
     fn tell<'a>(&'a self, mut core: MutexGuard<'a, Core>, observer: &impl Observer) {
         core.telling = true;
-        // A subscriber's waker may panic; the next change must find a teller all the same.
+        // A subscriber's waker may panic. The next change must still be reported.
         struct Done<'a>(&'a Mutex<Core>);
         impl Drop for Done<'_> {
             fn drop(&mut self) {
@@ -367,12 +364,12 @@ impl Machine {
             core = self.core.lock();
         }
         core.telling = false;
-        // News is rare, and circuits may be many: no room is kept for more.
+        // Changes are rare and circuits many, so no capacity is kept.
         core.untold = VecDeque::new();
     }
 }
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
@@ -381,20 +378,20 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Whether it failed, in the eyes of a closed circuit; `None` when it says nothing.
+    /// Whether it is a failure for a closed circuit; `None` if it is ignored.
     fn failed_closed(&self) -> Option<bool> {
         match self.outcome {
             Outcome::Success => Some(false),
             Outcome::Ignored => None,
             Outcome::Failure(kind) | Outcome::Permanent(kind) => match kind {
-                // Too much to do is no sign of being broken, and another breaker's refusal is that breaker's affair.
+                // Overload does not mean broken, and another breaker has refused for its own reasons.
                 FailureKind::Overload | FailureKind::Rejected => None,
                 _ => Some(true),
             },
         }
     }
 
-    /// Whether it failed, as a probe; `None` when it says nothing.
+    /// Whether it is a failure of a probe; `None` if it is ignored.
     fn failed_as_probe(&self) -> Option<bool> {
         match self.outcome {
             Outcome::Success => Some(false),

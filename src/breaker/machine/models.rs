@@ -1,4 +1,4 @@
-//! The state machine with its threads in every order (`tests/run loom`), and in the one of a single thread.
+//! Models of the state machine, with threads in every order under `loom` (`tests/run loom`), otherwise in one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ const START: Tick = Tick(1_000_000_000);
 const SUCCESS: Outcome = Outcome::Success;
 const FAILURE: Outcome = Outcome::Failure(FailureKind::Error);
 
-/// Tries `model` with its threads in every order where `loom` is there, else in one.
+/// Runs `model` with its threads in every order under `loom`, otherwise in one.
 fn model(model: impl Fn() + Send + Sync + 'static) {
     #[cfg(campanile_loom)]
     loom::model(model);
@@ -27,7 +27,7 @@ use loom::thread;
 #[cfg(not(campanile_loom))]
 use std::thread;
 
-/// What was told, in order. Its own lock is none of the model's.
+/// The reported changes, in order. Its lock is not part of the model.
 #[derive(Debug)]
 struct Told {
     machine: Machine,
@@ -36,7 +36,7 @@ struct Told {
 
 impl Observer for Told {
     fn changed(&self, change: Change) {
-        // It was visible before it was told, and nothing older is seen after.
+        // The state is visible before its report, and no older state after.
         let word = self.machine.word.load(crate::sync::raced::atomic::Ordering::Acquire);
         assert!(word >> EPOCH_SHIFT >= change.epoch, "told before it was visible");
         self.changes.lock().push(change);
@@ -75,7 +75,7 @@ impl Told {
         self.machine.settle(admission, outcome, None, || now, self);
     }
 
-    /// A call that ends at once; whether it was let in.
+    /// A call that ends at once. Returns whether it was admitted.
     fn call(&self, outcome: Outcome, now: Tick) -> bool {
         let Some(admission) = self.admit(now) else { return false };
         let started = self.machine.start(admission, || now);
@@ -85,7 +85,7 @@ impl Told {
         started
     }
 
-    /// Every change follows from the one before it, and none waits to be told.
+    /// Each change follows from the one before it, and all are reported.
     fn assert_in_order(&self) {
         let changes = self.changes.lock();
         let mut before = (CircuitState::Closed, 0);

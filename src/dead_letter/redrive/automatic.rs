@@ -15,7 +15,7 @@ use super::report::{RedriveProgress, RedriveReport, StopReason};
 use super::request::{Judge, Redrivable};
 use super::run::{self, Course};
 use super::schedule::{Schedule, Scheduled};
-use super::settings::{Redrive, validate_common};
+use super::settings::{MAX_BYTES, Redrive, validate_common};
 use crate::Backoff;
 use crate::dead_letter::core::Core;
 use crate::error::ConfigError;
@@ -51,6 +51,7 @@ pub struct AutoRedrive {
     filter: Filter,
     rate: Option<f64>,
     concurrency: usize,
+    max_bytes: u64,
     rest_after: u32,
     set_aside_after: u32,
     backoff: Backoff,
@@ -66,6 +67,7 @@ impl Default for AutoRedrive {
             filter: Filter::all(),
             rate: None,
             concurrency: 1,
+            max_bytes: MAX_BYTES,
             rest_after: 10,
             set_aside_after: 10,
             backoff: Backoff::exponential(Duration::from_secs(10), Duration::from_secs(3_600)),
@@ -83,10 +85,17 @@ impl AutoRedrive {
         pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
         /// How many letters may be under way at once: 1 to 1,024. Default 1.
         pub fn concurrency(letters: usize) { concurrency = letters; }
+        /// The most bytes of letters that are in memory at once: see [`Redrive::max_bytes`]. Default 64 MiB.
+        pub fn max_bytes(bytes: u64) { max_bytes = bytes; }
         /// Rests when this many letters have failed in a row: for a second, and twice as long each time after that, up
         /// to a minute. At least 1. Default 10.
         pub fn rest_after(failures: u32) { rest_after = failures; }
         /// Sets a letter aside when this many redrives have failed it. Default 10; zero sets none aside.
+        ///
+        /// One that cannot be sent is set aside too: at once where nothing can change that, and where another version of
+        /// the program may be able to send it ([`OtherType`](crate::dead_letter::Unsendable::OtherType),
+        /// [`Unreadable`](crate::dead_letter::Unsendable::Unreadable)), when this process has looked at it as often.
+        /// Between two looks it waits as long as between two redrives that fail.
         pub fn set_aside_after(redrives: u32) { set_aside_after = redrives; }
         /// How long each letter waits: for the first time when it is parked, and longer with each redrive that fails
         /// it. Default: ten seconds, doubling up to an hour, with equal jitter.
@@ -99,7 +108,7 @@ impl AutoRedrive {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        validate_common(self.rate, self.concurrency, self.lease)?;
+        validate_common(self.rate, self.concurrency, self.max_bytes, self.lease)?;
         ConfigError::check(self.rest_after >= 1, "rest_after", self.rest_after, "at least 1")?;
         ConfigError::check(
             (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&self.interval),
@@ -116,6 +125,7 @@ impl AutoRedrive {
             filter: self.filter.clone(),
             rate: self.rate,
             concurrency: self.concurrency,
+            max_bytes: self.max_bytes,
             stop_after: self.rest_after,
             // Letters that fail wait for longer and longer: there is no end that a share could bring about sooner.
             failure_rate_minimum: u64::MAX,

@@ -8,10 +8,13 @@ use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
-use crate::store::{Claim, Filter, Owner, Settled, StoreError};
+use crate::store::{Claim, Entry, Filter, Owner, Settled, StoreError};
 
 /// Letters that are changed at once.
 const PAGE: usize = 256;
+
+/// The bytes of a page, to which the last letter may add.
+const BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long a page may take.
 const LEASE: Duration = Duration::from_secs(30);
@@ -24,28 +27,26 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
     let mut changed = 0;
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
-        let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None };
+        let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None, bytes: BYTES };
         let page = rest.clone().limit(size);
         let entries = core.ask(Operation::Claim, |store| store.claim(&core.name, &page, claim)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
+        let bytes: u64 = entries.iter().map(Entry::size).sum();
         let settled = entries.into_iter().map(|entry| {
             let id = entry.id;
-            let letter = Letter::from_entry(entry).map(|mut letter| {
-                letter.set_aside = false;
-                letter.redrives = 0;
-                letter.due = None;
-                letter
-            });
-            // One that cannot be read stays as it is.
-            let entry = letter.ok().and_then(|letter| letter.into_entry().ok());
-            entry.map_or(Settled::Released(id), Settled::Changed)
+            let mut letter = Letter::from_entry(entry);
+            letter.set_aside = false;
+            letter.redrives = 0;
+            letter.due = None;
+            letter.unsendable = letter.flaw();
+            letter.into_entry().map_or(Settled::Released(id), Settled::Changed)
         });
         let settled: Vec<Settled> = settled.collect();
         let these: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
         let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
         changed += done.into_iter().zip(these).filter(|(done, meant)| *done && *meant).count() as u64;
         taken += found;
-        if found < size || rest.limit == Some(found) {
+        if (found < size && bytes < BYTES) || rest.limit == Some(found) {
             match meant.then(taken) {
                 Some(then) => rest = then,
                 None => {

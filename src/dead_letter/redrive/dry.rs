@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::RedriveReport;
 use super::meant::Meant;
-use super::request::{Redrivable, Redriven};
+use super::request::Redrivable;
 use super::settings::Redrive;
+use super::unsent;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
@@ -30,10 +31,10 @@ where
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.has_expired(moment::now())) {
             report.matched += 1;
-            let fits = Letter::from_entry(entry).is_ok_and(|letter| {
-                letter.is_whole() && Req::from_letter(&letter, Redriven::new(core, &letter)).is_ok()
-            });
-            report.skipped += u64::from(!fits);
+            if let Err(why) = unsent::request::<Req, Via>(core, &Letter::from_entry(entry)) {
+                report.skipped += 1;
+                *report.skipped_by.entry(why).or_default() += 1;
+            }
         }
         taken += found;
         if found < size || rest.limit == Some(found) {

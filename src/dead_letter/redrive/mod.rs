@@ -20,6 +20,7 @@ mod schedule;
 mod settings;
 mod settling;
 mod stops;
+mod unsent;
 mod verdicts;
 
 pub use automatic::{AutoRedrive, AutoRedriveHandle};
@@ -77,13 +78,19 @@ impl DeadLetterQueue {
     /// to send, no other one gets them, and those of a process that died are free when their
     /// [lease](Redrive::lease) is over.
     ///
+    /// Letters that cannot be sent as they were are skipped and stay as they are: [`RedriveReport::skipped_by`] says why.
+    ///
     /// Plain requests come back through serde. HTTP requests come with an `Idempotency-Key`, made from the
     /// letter's id where there was none, without the headers that were redacted, and with [`Redriven`] among
     /// their extensions; only a status below 400 is a success, because a 401 or 404 for a letter means that it
     /// did not do what it was meant to do.
     ///
+    /// What the store does not take is tried again for about two seconds. Where it removes letters and does not take that
+    /// others failed, the redrive goes on and counts those in [`RedriveReport::unrecorded`].
+    ///
     /// # Errors
-    /// When the store fails, or a setting is out of its range.
+    /// When the store fails, so that no letters can be had or those that got through cannot be removed, or a setting is
+    /// out of its range.
     ///
     /// # Example
     /// ```
@@ -136,7 +143,8 @@ impl DeadLetterQueue {
     ///
     /// A letter is due a while after it was parked, and longer after each redrive that failed it: see
     /// [`AutoRedrive::backoff`]. While a circuit breaker refuses, letters are left to others for as long as it says; a
-    /// store that fails is asked again after a growing delay. Several processes may do this on one queue, and a
+    /// store that fails is asked again after a growing delay. A letter that cannot be sent is
+    /// [set aside](AutoRedrive::set_aside_after). Several processes may do this on one queue, and a
     /// [`DeadLetterQueue::redrive`] beside it takes letters whether or not they are due.
     ///
     /// The service is that of [`DeadLetterQueue::redrive`]. It may hold this queue's layer, and thus the queue: then only
@@ -178,6 +186,10 @@ impl DeadLetterQueue {
 
     /// Brings letters back that were [set aside](Redrive::set_aside_after) and that `filter` lets through, and tells how
     /// many: redrives send them again, and set them aside only when they fail as often once more.
+    ///
+    /// So does a deploy that can read what the one before could not: after it, bring back the letters that were set aside
+    /// as [`OtherType`](super::Unsendable::OtherType) or [`Unreadable`](super::Unsendable::Unreadable), or send them by
+    /// hand with a [`Filter::set_aside`].
     ///
     /// # Errors
     /// When the store fails.

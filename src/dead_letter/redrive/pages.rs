@@ -23,12 +23,8 @@ const FIRST: usize = 32;
 /// A page has no fewer letters, unless they are large, and no more: what is claimed is kept from all others.
 const PAGE: (usize, usize) = (16, 512);
 
-/// The bytes of a page.
+/// The bytes of a page, to which the last letter may add.
 const BYTES: u64 = 4 * 1024 * 1024;
-
-/// The bytes of the bodies in a page at most, as far as their cap tells: how large the letters of the next page are is
-/// not known before they are there.
-const BODIES: usize = 64 * 1024 * 1024;
 
 /// A page lasts for about so long.
 const LASTS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
@@ -47,20 +43,29 @@ pub(super) struct Pages {
     meant: Meant,
     /// Letters that were claimed.
     taken: usize,
-    /// The most letters of a page.
-    most: usize,
     size: usize,
     asked: Instant,
+    /// The bytes that were asked for.
+    asked_bytes: u64,
     claiming: Option<Answer<Vec<Entry>>>,
     waiting: VecDeque<Entry>,
     /// Letters that were handed out and came back unsent.
     again: VecDeque<Box<Letter>>,
     /// All that is held, and until when at least.
-    held: HashMap<LetterId, Instant>,
+    held: HashMap<LetterId, Held>,
+    /// The bytes of all that is held.
+    bytes: u64,
+    /// The most of them before more is asked for.
+    most: u64,
     renewing: Option<Renewing>,
     heartbeat: Pin<Box<Sleep>>,
     /// Letters that were handed out, each counted once.
     pub(super) looked_at: u64,
+}
+
+struct Held {
+    until: Instant,
+    bytes: u64,
 }
 
 struct Renewing {
@@ -69,16 +74,9 @@ struct Renewing {
     answer: Answer<Vec<LetterId>>,
 }
 
-/// The most letters of a page whose bodies have up to `cap` bytes each.
-fn most(cap: usize) -> usize {
-    (BODIES / cap.max(1)).clamp(1, PAGE.1)
-}
-
 /// What there is to send.
 pub(super) enum Next {
     Letter(Box<Letter>),
-    /// It is held, and cannot be read.
-    Unreadable(LetterId, StoreError),
     /// The store is to answer first.
     Wait,
     /// Nothing more.
@@ -96,13 +94,15 @@ impl Pages {
             rest: Some(meant.present.clone()),
             meant,
             taken: 0,
-            most: most(core.settings.body_cap),
-            size: FIRST.min(most(core.settings.body_cap)),
+            size: FIRST,
             asked: now,
+            asked_bytes: 0,
             claiming: None,
             waiting: VecDeque::new(),
             again: VecDeque::new(),
             held: HashMap::new(),
+            bytes: 0,
+            most: redrive.max_bytes,
             renewing: None,
             heartbeat: Box::pin(sleep_until(now)),
             looked_at: 0,
@@ -111,12 +111,14 @@ impl Pages {
 
     /// Whether `letter` is still this run's to send.
     pub(super) fn holds(&self, letter: &Letter) -> bool {
-        self.held.get(&letter.id).is_some_and(|until| *until > Instant::now())
+        self.held.get(&letter.id).is_some_and(|held| held.until > Instant::now())
     }
 
-    /// It is dealt with.
+    /// It is dealt with, or another's.
     pub(super) fn let_go(&mut self, id: LetterId) {
-        self.held.remove(&id);
+        if let Some(held) = self.held.remove(&id) {
+            self.bytes -= held.bytes;
+        }
     }
 
     /// It was not sent: it is the next one, unless those before it came back as well.
@@ -131,9 +133,10 @@ impl Pages {
             self.ask();
             let again = self.again.front().map(|letter| letter.id);
             let Some(id) = again.or_else(|| self.waiting.front().map(|entry| entry.id)) else {
-                return if self.claiming.is_some() { Next::Wait } else { Next::End };
+                // More is asked for when what is under way leaves room for it.
+                return if self.claiming.is_some() || self.rest.is_some() { Next::Wait } else { Next::End };
             };
-            let until = self.held.get(&id).copied();
+            let until = self.held.get(&id).map(|held| held.until);
             if until.is_some_and(|until| until <= Instant::now()) {
                 // This run was kept from renewing it; somebody else may have it by now.
                 self.renew();
@@ -148,10 +151,8 @@ impl Pages {
                 continue;
             }
             self.looked_at += u64::from(entry.is_some());
-            match again.map(Ok).or_else(|| entry.map(|entry| Letter::from_entry(entry).map(Box::new))) {
-                Some(Ok(letter)) => return Next::Letter(letter),
-                Some(Err(error)) => return Next::Unreadable(id, error),
-                None => {}
+            if let Some(letter) = again.or_else(|| entry.map(|entry| Box::new(Letter::from_entry(entry)))) {
+                return Next::Letter(letter);
             }
         }
     }
@@ -163,11 +164,16 @@ impl Pages {
         let Some(rest) = &self.rest else {
             return;
         };
+        let room = self.most.saturating_sub(self.bytes);
+        if room == 0 {
+            return;
+        }
+        self.asked_bytes = room.min(BYTES);
         let now = Instant::now();
         let lasted = now.saturating_duration_since(std::mem::replace(&mut self.asked, now));
         if !self.held.is_empty() {
             if lasted < LASTS.0 {
-                self.size = (self.size * 2).min(self.most);
+                self.size = (self.size * 2).min(PAGE.1);
             } else if lasted > LASTS.1 {
                 self.size = (self.size / 2).max(PAGE.0.min(self.size));
             }
@@ -182,7 +188,13 @@ impl Pages {
 
     fn claim(&self) -> Claim {
         let now = moment::now();
-        Claim { owner: self.owner, now, lease: self.lease, due_by: self.due.then_some(now) }
+        Claim {
+            owner: self.owner,
+            now,
+            lease: self.lease,
+            due_by: self.due.then_some(now),
+            bytes: self.asked_bytes,
+        }
     }
 
     fn renew(&mut self) {
@@ -225,7 +237,9 @@ impl Pages {
 
     fn take_in(&mut self, entries: Vec<Entry>) {
         let asked_for = self.rest.as_ref().and_then(|rest| rest.limit);
-        let full = entries.len() >= asked_for.map_or(self.size, |limit| limit.min(self.size));
+        let bytes: u64 = entries.iter().map(Entry::size).sum();
+        let full = entries.len() >= asked_for.map_or(self.size, |limit| limit.min(self.size))
+            || bytes >= self.asked_bytes;
         let rest = self.rest.take();
         if let Some(last) = entries.last()
             && full
@@ -245,8 +259,8 @@ impl Pages {
             self.beat_after(self.asked);
         }
         let until = self.asked + self.lease;
-        self.held.extend(entries.iter().map(|entry| (entry.id, until)));
-        let bytes: u64 = entries.iter().map(Entry::size).sum();
+        self.held.extend(entries.iter().map(|entry| (entry.id, Held { until, bytes: entry.size() })));
+        self.bytes += bytes;
         let each = (bytes / entries.len().max(1) as u64).max(1);
         let most = usize::try_from(BYTES / each).unwrap_or(usize::MAX);
         self.size = self.size.min(most).max(1);
@@ -262,11 +276,11 @@ impl Pages {
         let mut lost: HashSet<LetterId> = ids.iter().copied().collect();
         for id in renewed {
             lost.remove(id);
-            if let Some(lease) = self.held.get_mut(id) {
-                *lease = until;
+            if let Some(held) = self.held.get_mut(id) {
+                held.until = until;
             }
         }
-        self.held.retain(|id, _| !lost.contains(id));
+        lost.into_iter().for_each(|id| self.let_go(id));
     }
 
     /// Claims no more, and gives what was not sent and is held; `false` while the store has to answer first.
@@ -291,16 +305,5 @@ impl Pages {
     /// The claim that is under way, and all that is held; none of it is here any more.
     pub(super) fn take(&mut self) -> (Option<Answer<Vec<Entry>>>, Vec<LetterId>) {
         (self.claiming.take(), self.held.drain().map(|(id, _)| id).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_has_fewer_letters_where_bodies_may_be_large() {
-        assert_eq!([0, 64 * 1024, 128 * 1024].map(most), [512; 3]);
-        assert_eq!([1024 * 1024, 64 * 1024 * 1024, usize::MAX].map(most), [64, 1, 1]);
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::report::{RedriveProgress, RedriveReport, RedriveState};
 use super::schedule::Schedule;
+use super::unsent::Unsent;
 use crate::clock::{self, Tick};
 use crate::dead_letter::core::Core;
 use crate::moment;
@@ -27,6 +28,8 @@ pub(in crate::dead_letter) struct Redrives {
     leftovers: Mutex<Vec<JoinHandle<()>>>,
     /// When letters are sent by themselves.
     pub(in crate::dead_letter) schedule: Arc<Schedule>,
+    /// The letters that could not be sent.
+    pub(super) unsent: Unsent,
 }
 
 impl Redrives {

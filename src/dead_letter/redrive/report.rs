@@ -1,8 +1,11 @@
 //! What a redrive did, and what one that is under way has done so far.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+use crate::dead_letter::unsendable::Unsendable;
 
 /// What a redrive did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +18,16 @@ pub struct RedriveReport {
     pub redriven: u64,
     /// Letters that were sent and failed; they wait with one more attempt.
     pub failed: u64,
-    /// Those of the failed ones that were set aside, because it happened too often.
+    /// Those that were set aside: of the failed ones because it happened too often, of the skipped ones by
+    /// [`AutoRedrive`](super::AutoRedrive).
     pub set_aside: u64,
-    /// Letters that cannot be sent as they were: the body is missing or was redacted, or the request is of
-    /// another type than the service takes. They wait unchanged.
+    /// Letters that cannot be sent as they were. They wait on: a redrive by hand leaves them unchanged.
     pub skipped: u64,
+    /// Those, by reason.
+    pub skipped_by: BTreeMap<Unsendable, u64>,
+    /// Letters that were sent, and whose end the store did not take: those that got through are sent again by a later
+    /// redrive, and those that failed wait without this attempt. Each is free when its lease is over.
+    pub unrecorded: u64,
     /// Letters that were meant, and that somebody else held or dealt with meanwhile. Unknown, and thus 0, when it
     /// ended early.
     pub held: u64,
@@ -33,7 +41,7 @@ pub struct RedriveReport {
 impl RedriveReport {
     /// Letters that are dealt with.
     pub(super) fn done(&self) -> u64 {
-        self.redriven + self.failed + self.skipped + self.held
+        self.redriven + self.failed + self.skipped + self.unrecorded + self.held
     }
 }
 

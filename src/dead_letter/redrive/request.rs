@@ -111,6 +111,7 @@ impl<T: DeserializeOwned> Redrivable<PlainRequest> for T {
         match &letter.payload {
             Payload::Value(value) => T::deserialize(value).map_err(|error| error.to_string()),
             Payload::Http(_) => Err("it holds an HTTP request".to_owned()),
+            Payload::Unreadable(_) => Err("it cannot be read".to_owned()),
         }
     }
 }

@@ -3,9 +3,7 @@
 //! All of it is one future: letters that are under way, the page that comes next, what became of letters, and the
 //! leases are polled side by side, so that whoever drops it stops it all.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,10 +19,11 @@ use super::meant::Meant;
 use super::pace::Pace;
 use super::pages::{Next, Pages};
 use super::progress::{Listed, Progress};
-use super::request::{Judge, Meaning, Redrivable, Redriven, Verdict};
+use super::request::{Judge, Meaning, Redrivable, Verdict};
 use super::settings::Redrive;
 use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
+use super::unsent::{self, Met};
 use super::{REDRIVING, StopReason, address};
 use crate::attempts::Record;
 use crate::clock;
@@ -32,7 +31,7 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
-use crate::panics::caught;
+use crate::panics::{Panic, catch, caught};
 use crate::store::{LetterId, Owner, Settled, StoreError};
 
 /// The most letters of one pass in the background whose ids lie ahead of now; another pass takes the others.
@@ -82,10 +81,12 @@ where
     let mut run = Run::new(core, course, meant);
     let mut flight = Flight::new();
     while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut flight)).await {
-        let request = match Req::from_letter(&letter, Redriven::new(core, &letter)) {
-            Ok(request) if letter.is_whole() => request,
-            _ => {
-                run.skip(letter.id);
+        let request = match unsent::request::<Req, Via>(core, &letter) {
+            Ok(request) => request,
+            Err(why) => {
+                run.skip(letter, why);
+                // Else a queue of nothing else would keep its thread from others.
+                consume_budget().await;
                 continue;
             }
         };
@@ -104,14 +105,12 @@ where
         }
         run.sends();
         let began = clock::now();
-        let call =
-            REDRIVING.sync_scope(address(core), || catch_unwind(AssertUnwindSafe(|| service.call(request))));
+        let call = REDRIVING.sync_scope(address(core), || catch(|| service.call(request)));
         let at = address(core);
         flight.push(async move {
             let sent = lineage::sending(letter.id, async {
                 // A panic of the service is a failure of its letter, not the end of the redrive.
-                let panicked =
-                    |panic: Box<dyn Any + Send>| Meaning::Failed(Failure::of_panic(panic.as_ref()));
+                let panicked = |panic: Panic| Meaning::Failed(Failure::of_panic(&panic));
                 let call = match call {
                     Ok(call) => call,
                     Err(panic) => return panicked(panic),
@@ -157,6 +156,8 @@ pub(super) struct Run<'a> {
     pub(super) timer: Pin<Box<Sleep>>,
     pub(super) stopped: Option<StopReason>,
     pub(super) error: Option<StoreError>,
+    /// The letters that could not be sent.
+    pub(super) met: Met,
     /// How many letters were looked at as of the last report.
     pub(super) reported: u64,
     /// Where what is left is put right when this is dropped midway.
@@ -176,6 +177,7 @@ impl<'a> Run<'a> {
             timer: Box::pin(sleep_until(Instant::now())),
             stopped: None,
             error: None,
+            met: Met::default(),
             reported: 0,
             runtime: Handle::try_current().ok(),
             core: Arc::clone(core),
@@ -210,10 +212,6 @@ impl<'a> Run<'a> {
             }
             match self.pages.next() {
                 Next::Letter(letter) => return Poll::Ready(Some(letter)),
-                Next::Unreadable(id, error) => {
-                    tracing::warn!(queue = &*self.core.name, "skipped a dead letter: {error}");
-                    self.skip(id);
-                }
                 Next::End if flight.len() == 0 => return Poll::Ready(None),
                 Next::End => return Poll::Pending,
                 Next::Wait => {
@@ -248,12 +246,6 @@ impl<'a> Run<'a> {
         self.pauses.sent();
     }
 
-    /// A letter waits as before: it cannot be sent.
-    fn skip(&mut self, id: LetterId) {
-        self.course.progress.update(|report| report.skipped += 1);
-        self.settling.push(Settled::Released(id), End::Released);
-    }
-
     /// Takes in all that has happened.
     fn work<F: Future<Output = Landed>>(&mut self, cx: &mut Context<'_>, flight: &mut Flight<F>) {
         while self.work_once(cx, flight) {}
@@ -278,8 +270,8 @@ impl<'a> Run<'a> {
 
     fn write_and_hold(&mut self, cx: &mut Context<'_>) -> bool {
         let mut news = false;
-        if let Poll::Ready((ends, written)) = self.settling.poll(cx) {
-            self.written(&ends, written);
+        if let Poll::Ready(written) = self.settling.poll(cx) {
+            self.written(written);
             news = true;
         }
         match self.pages.poll(cx) {
@@ -326,6 +318,7 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Result<Option<StopReason>, StoreError> {
         // Whatever could not be written is free when its lease is over.
         self.runtime = None;
+        self.tell_of_unsent();
         let (matched, total) = (self.newly_matched(), self.course.progress.total());
         let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
         let stopped = self.stopped.take();
@@ -365,7 +358,7 @@ impl Drop for Run<'_> {
                 held.extend(claiming.await.unwrap_or_default().iter().map(|entry| entry.id));
             }
             settled.extend(held.into_iter().map(Settled::Released));
-            let _ = settling::write(&core, owner, settled).await;
+            let _ = settling::write(&core, owner, settled, &Arc::default()).await;
         });
         self.core.redrives.leave(leftover);
     }

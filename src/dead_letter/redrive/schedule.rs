@@ -55,6 +55,11 @@ impl Schedule {
         Some(moment::later(letter.last_failed, delay))
     }
 
+    /// How long a letter waits that was put off `before` times, the last time for `previous`.
+    pub(super) fn delay(&self, before: u32, previous: Duration) -> Option<Duration> {
+        self.backoff().map(|backoff| backoff.delay(before, previous))
+    }
+
     fn backoff(&self) -> Option<Backoff> {
         self.now.lock().backoffs.last().map(|(_, backoff)| *backoff)
     }

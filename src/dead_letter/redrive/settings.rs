@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::ConfigError;
 use crate::store::Filter;
 
+/// Bytes of letters that are in memory at once.
+pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Which letters are sent again, and how carefully.
 ///
 /// # Example
@@ -24,6 +27,7 @@ pub struct Redrive {
     pub(super) filter: Filter,
     pub(super) rate: Option<f64>,
     pub(super) concurrency: usize,
+    pub(super) max_bytes: u64,
     pub(super) dry_run: bool,
     pub(super) stop_after: u32,
     pub(super) stop_at_failure_rate: f64,
@@ -41,6 +45,7 @@ impl Default for Redrive {
             filter: Filter::all(),
             rate: None,
             concurrency: 1,
+            max_bytes: MAX_BYTES,
             dry_run: false,
             stop_after: 10,
             stop_at_failure_rate: 0.5,
@@ -70,6 +75,10 @@ impl Redrive {
         pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
         /// How many letters may be under way at once: 1 to 1,024. Default 1, which keeps their order.
         pub fn concurrency(letters: usize) { concurrency = letters; }
+        /// The most bytes of letters that are in memory at once, those under way and those that are next: at least
+        /// 65,536. Beyond it, letters wait in the store until others have ended; the one with which it is reached is still
+        /// taken. Default 64 MiB.
+        pub fn max_bytes(bytes: u64) { max_bytes = bytes; }
         /// Whether to only count what would be sent.
         pub fn dry_run(yes: bool) { dry_run = yes; }
         /// Stops when this many letters have failed in a row: at least 1. Default 10.
@@ -94,7 +103,7 @@ impl Redrive {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        validate_common(self.rate, self.concurrency, self.lease)?;
+        validate_common(self.rate, self.concurrency, self.max_bytes, self.lease)?;
         ConfigError::check(self.stop_after >= 1, "stop_after", self.stop_after, "at least 1")?;
         ConfigError::check(
             self.stop_at_failure_rate > 0.0 && self.stop_at_failure_rate <= 1.0,
@@ -114,6 +123,7 @@ impl Redrive {
 pub(super) fn validate_common(
     rate: Option<f64>,
     concurrency: usize,
+    max_bytes: u64,
     lease: Duration,
 ) -> Result<(), ConfigError> {
     if let Some(rate) = rate {
@@ -130,6 +140,7 @@ pub(super) fn validate_common(
         concurrency,
         "at least 1 and at most 1024",
     )?;
+    ConfigError::check(max_bytes >= 65_536, "max_bytes", max_bytes, "at least 65536 bytes")?;
     ConfigError::check(
         (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&lease),
         "lease",

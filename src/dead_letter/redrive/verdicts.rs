@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::request::Meaning;
 use super::run::{Landed, Run};
-use super::settling::End;
+use super::settling::{End, Written};
 use crate::attempts::Record;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
@@ -93,23 +93,20 @@ impl Run<'_> {
     }
 
     /// A write has ended.
-    pub(super) fn written(&mut self, ends: &[(LetterId, End)], written: Result<(), StoreError>) {
-        if let Err(error) = written {
-            if self.error.is_none() {
-                // What got through is worth another try: it would be sent again.
-                for (id, _) in ends.iter().filter(|(_, end)| *end == End::Redriven) {
-                    self.settling.push(Settled::Delivered(*id), End::Redriven);
-                }
-                self.error = Some(error);
-            }
-            return;
-        }
-        for (id, _) in ends {
+    pub(super) fn written(&mut self, written: Written) {
+        let Written { recorded, unrecorded, error } = written;
+        // Of those that are not recorded, none is renewed: each is free when its lease is over, and not before.
+        for (id, _) in recorded.iter().chain(&unrecorded) {
             self.pages.let_go(*id);
         }
-        let count = |end| ends.iter().filter(|(_, other)| *other == end).count() as u64;
-        let (redriven, set_aside) = (count(End::Redriven), count(End::SetAside));
-        let failed = count(End::Failed) + set_aside;
+        if let Some(error) = error {
+            self.unrecorded(&unrecorded, error);
+        }
+        let count = |end| recorded.iter().filter(|(_, other)| *other == end).count() as u64;
+        let (redriven, too_often, unsendable) =
+            (count(End::Redriven), count(End::SetAside), count(End::Unsendable));
+        let (failed, set_aside) = (count(End::Failed) + too_often, too_often + unsendable);
+        self.needs_person(unsendable);
         let matched = self.newly_matched();
         self.course.progress.update(|report| {
             report.matched += matched;
@@ -121,6 +118,31 @@ impl Run<'_> {
             counts.redriven += redriven;
             counts.redrive_failures += failed;
             counts.set_aside += set_aside;
+            counts.set_aside_unsendable += unsendable;
         });
+    }
+
+    /// The store did not take the ends of these letters, whatever was tried.
+    fn unrecorded(&mut self, ends: &[(LetterId, End)], error: StoreError) {
+        let sent = ends.iter().filter(|(_, end)| *end != End::Released).count() as u64;
+        let through = ends.iter().filter(|(_, end)| *end == End::Redriven).count();
+        let mut before = 0;
+        self.course.progress.update(|report| {
+            before = report.unrecorded;
+            report.unrecorded += sent;
+        });
+        if sent > 0 && before == 0 {
+            tracing::warn!(
+                queue = &*self.core.name,
+                unrecorded = sent,
+                got_through = through,
+                "the store does not take what became of dead letters that were sent: those that got through are sent \
+                 again later, and those that failed wait without this attempt: {error}"
+            );
+        }
+        // Each letter more that gets through would be sent twice.
+        if through > 0 {
+            self.error.get_or_insert(error);
+        }
     }
 }

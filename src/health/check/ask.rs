@@ -1,6 +1,5 @@
 //! A check of any type, asked once.
 
-use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use super::{Check, Finding};
 use crate::clock::{self, Tick};
-use crate::panics;
+use crate::panics::Panic;
 
 /// A check whose type is forgotten.
 pub(super) trait Ask: Send + Sync + 'static {
@@ -38,6 +37,6 @@ pub(super) fn time_left() -> Option<Duration> {
 }
 
 /// What a panic said.
-pub(super) fn said(panic: &(dyn Any + Send)) -> &str {
-    panics::said(panic).unwrap_or("no message")
+pub(super) fn said(panic: &Panic) -> &str {
+    panic.said().unwrap_or("no message")
 }

@@ -1,10 +1,10 @@
 //! Checks that block the thread that they run on.
 
-use std::panic;
 use std::sync::Arc;
 
 use super::{Check, Finding, IntoFinding};
 use crate::clock::{self, Tick};
+use crate::panics::Panic;
 use crate::sync::Mutex;
 
 /// A function that blocks, as a check: a call of a database that knows no `async`, a look at a file, a lock.
@@ -93,9 +93,14 @@ impl OneThread {
         });
         match done.await {
             Ok(done) => Ok(done),
-            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-            // The runtime is shutting down.
-            Err(error) => Err(error.to_string()),
+            Err(broken) => {
+                let why = broken.to_string();
+                match Panic::of_task(broken) {
+                    Some(panic) => panic.resume(),
+                    // The runtime is shutting down.
+                    None => Err(why),
+                }
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Addresses of services, as checks take and show them.
 
+use std::fmt;
+
 use http::Uri;
 use http::uri::Scheme;
 
 use crate::error::ConfigError;
 
 /// Where a service is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) uri: Uri,
     /// It without its query, for messages: a token may stand there.
@@ -40,6 +42,12 @@ impl Endpoint {
 
     pub(super) fn is_secure(&self) -> bool {
         self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.shown).finish()
     }
 }
 

@@ -102,7 +102,7 @@ async fn asked(check: &Arc<dyn Ask>, limit: Option<Duration>) -> Finding {
             Err(_) => return Finding::Fail(format!("no answer within {limit:.1?}")),
         },
     };
-    found.unwrap_or_else(|panic| Finding::Fail(format!("it panicked: {}", ask::said(&*panic))))
+    found.unwrap_or_else(|panic| Finding::Fail(format!("it panicked: {}", ask::said(&panic))))
 }
 
 impl fmt::Debug for FirstOf {

@@ -1,5 +1,6 @@
 //! Asking a server how it is by the health protocol of gRPC.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::error::{ConfigError, find_cause};
 const LONGEST_ANSWER: usize = 4_096;
 
 /// Whom a [`GrpcCheck`] asks, and about what, as a file can hold it. Unknown keys are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GrpcCheckSettings {
@@ -53,6 +54,18 @@ impl Default for GrpcCheckSettings {
             client_certificate: None,
             client_key: None,
         }
+    }
+}
+
+impl fmt::Debug for GrpcCheckSettings {
+    /// Without the URL, which may hold a password that is refused later.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcCheckSettings")
+            .field("service", &self.service)
+            .field("timeout", &self.timeout)
+            .field("ca_file", &self.ca_file)
+            .field("client_certificate", &self.client_certificate)
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,11 +16,12 @@ use crate::error::ConfigError;
 use crate::health::CheckOutcome;
 use crate::health::CheckReport;
 use crate::health::texts::Texts;
+use crate::signal::capacity::CHECKS;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
 use crate::sync::Mutex;
 
 /// So many checks there may be: each has series of its own.
-const MOST: usize = 1_024;
+const MOST: usize = CHECKS;
 
 /// Bytes of a name, which is a label.
 const LONGEST: usize = 128;

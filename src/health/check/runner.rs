@@ -16,6 +16,7 @@ use super::rhythm::Rhythm;
 use crate::clock;
 use crate::health::CheckOutcome;
 use crate::outcome::Timed;
+use crate::panics::Panic;
 
 /// Runs one check until it is stopped or the runtime ends.
 pub(super) struct Driver {
@@ -49,10 +50,13 @@ impl Driver {
         };
         let timed_out = |message| ended(CheckOutcome::TimedOut, message);
         if let Some(earlier) = &mut self.left_behind {
-            if timeout(limit, &mut earlier.0.task).await.is_err() {
-                return timed_out(format!(
-                    "an earlier run, given up after {limit:?}, still blocks its thread"
-                ));
+            match timeout(limit, &mut earlier.0.task).await {
+                Ok(ended) => drop(ended.map_err(Panic::of_task)),
+                Err(_) => {
+                    return timed_out(format!(
+                        "an earlier run, given up after {limit:?}, still blocks its thread"
+                    ));
+                }
             }
             self.left_behind = None;
         }
@@ -72,8 +76,8 @@ impl Driver {
             }
             // That it was cancelled, though not by us, is no news of what is asked.
             Ok(Err(broken)) => {
-                let panic = broken.try_into_panic().ok()?;
-                ended(CheckOutcome::Panicked, ask::said(&*panic).to_string())
+                let panic = Panic::of_task(broken)?;
+                ended(CheckOutcome::Panicked, ask::said(&panic).to_owned())
             }
             Err(_) => {
                 run.0.give_up();

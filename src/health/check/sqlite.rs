@@ -13,6 +13,7 @@ use super::blocking::OneThread;
 use super::words::{causes, short};
 use super::{Check, Finding, IntoFinding, patience};
 use crate::error::ConfigError;
+use crate::store::is_replaced;
 use crate::sync::Mutex;
 
 /// Which file an [`SqliteCheck`] looks at, and how closely, as a file can hold it. Unknown keys are refused.
@@ -123,6 +124,12 @@ fn look(settings: &SqliteCheckSettings, running: &Mutex<Running>) -> Result<(), 
         Ok(file) if file.is_file() => {}
         Ok(_) => return Err(format!("`{}` cannot be read: it is no plain file", path.display())),
         Err(error) => return Err(unreadable(path, &error)),
+    }
+    if is_replaced(path) {
+        let shown = path.display();
+        return Err(format!(
+            "`{shown}` was replaced under the dead letters of this process, which have it open"
+        ));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;

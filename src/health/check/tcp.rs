@@ -1,5 +1,6 @@
 //! Connecting over TCP.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const LONGEST: usize = 4_096;
 const SHOWN: usize = 32;
 
 /// Where a [`TcpCheck`] connects to, and what it is greeted with, as a file can hold it. Unknown keys are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TcpCheckSettings {
@@ -40,6 +41,17 @@ pub struct TcpCheckSettings {
 impl Default for TcpCheckSettings {
     fn default() -> Self {
         Self { address: String::new(), send: Vec::new(), expect: Vec::new(), timeout: patience::DEFAULT }
+    }
+}
+
+impl fmt::Debug for TcpCheckSettings {
+    /// Without what is sent, which may be a password: `AUTH …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpCheckSettings")
+            .field("address", &self.address)
+            .field("expect", &self.expect.escape_ascii().to_string())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

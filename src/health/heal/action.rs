@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveRep
 use crate::error::ConfigError;
 use crate::health::check::{Finding, IntoFinding};
 use crate::outcome::Timed;
-use crate::panics;
+use crate::panics::Panic;
 
 /// Bytes of a text that are kept.
 pub(super) const LONGEST: usize = 4 * 1_024;
@@ -89,8 +88,9 @@ impl Action {
         Self(Kind::Command(Program { arguments, ..Program::default() }))
     }
 
-    /// Sets a variable in the environment of a [command](Self::command). An action that is no command is refused with
-    /// it by [`Health::heal`](crate::Health::heal).
+    /// Sets a variable in the environment of a [command](Self::command). A program without a slash in its name is looked
+    /// for in `PATH`, in the one that is set here if there is one. An action that is no command is refused with it by
+    /// [`Health::heal`](crate::Health::heal).
     pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.with_program(|program| program.variables.push((name.into(), value.into())))
     }
@@ -231,7 +231,9 @@ impl AbortOnDrop {
 
     /// Waits until nothing of it runs any more.
     pub(super) async fn gone(mut self) {
-        let _ = (&mut self.0.task).await;
+        if let Err(broken) = (&mut self.0.task).await {
+            drop(Panic::of_task(broken));
+        }
     }
 }
 
@@ -243,13 +245,10 @@ impl Drop for AbortOnDrop {
 
 /// What a panic said.
 pub(super) fn said_in(broken: JoinError) -> String {
-    let Ok(payload) = broken.try_into_panic() else {
-        return "the runtime ended".to_owned();
-    };
-    let text = panics::said(&*payload).map(str::to_owned);
-    // Its drop is code of others too.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    text.unwrap_or_else(|| "something that is no text".to_owned())
+    Panic::of_task(broken).map_or_else(
+        || "the runtime ended".to_owned(),
+        |panic| panic.said().unwrap_or("something that is no text").to_owned(),
+    )
 }
 
 /// What came of an action.

@@ -264,12 +264,13 @@ fn poll_all(stream: &mut Option<impl AsyncRead + Unpin>, tail: &mut Tail, cx: &m
     Poll::Ready(())
 }
 
-/// The last bytes of what was written: somewhat more than are kept, so that a secret at their beginning is seen whole.
+/// The last bytes of what was written: far more than are kept, so that a secret at their beginning is seen whole, a private
+/// key of many lines too.
 #[derive(Default)]
 struct Tail(VecDeque<u8>);
 
 impl Tail {
-    const LONGEST: usize = LONGEST + LONGEST / 4;
+    const LONGEST: usize = 16 * LONGEST;
 
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
@@ -292,9 +293,9 @@ mod tests {
     #[test]
     fn the_end_of_what_was_written_is_kept() {
         let mut tail = Tail::default();
-        (0..10_000).for_each(|line| tail.add(format!("{line}\n").as_bytes()));
+        (0..20_000).for_each(|line| tail.add(format!("{line}\n").as_bytes()));
         let text = tail.text().unwrap();
-        assert!(text.len() <= Tail::LONGEST && text.ends_with("\n9998\n9999"), "{text}");
+        assert!(text.len() <= Tail::LONGEST && text.ends_with("\n19998\n19999"), "{text}");
         assert_eq!(Tail::default().text(), None);
         assert_eq!(Tail(VecDeque::from(*b"\xffa\n")).text().unwrap(), "\u{fffd}a");
     }

@@ -1,7 +1,6 @@
 //! What calls for a healing.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::error::ConfigError;
 use crate::health::reason::ReasonKind;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
+use crate::panics::catch;
 
 /// What calls for a healing. It is looked at once a round ([`HealthSettings::round`](super::super::HealthSettings)),
 /// never while a request is served.
@@ -78,16 +78,14 @@ impl When {
             Matter::Status(status) => component.status >= *status,
             Matter::Reason(kind) => component.reasons.iter().any(|reason| reason.kind == *kind),
             Matter::Risk(risk) => component.outlook.as_ref().is_some_and(|outlook| outlook.risk > *risk),
-            Matter::Custom(holds) => {
-                catch_unwind(AssertUnwindSafe(|| holds(component))).unwrap_or_else(|_| {
-                    tracing::error!(
-                        target: "campanile::health",
-                        component = &*component.name,
-                        "the condition of a healing panicked, and counts as one that does not hold"
-                    );
-                    false
-                })
-            }
+            Matter::Custom(holds) => catch(|| holds(component)).unwrap_or_else(|_| {
+                tracing::error!(
+                    target: "campanile::health",
+                    component = &*component.name,
+                    "the condition of a healing panicked, and counts as one that does not hold"
+                );
+                false
+            }),
         }
     }
 

@@ -14,11 +14,19 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use super::board::{Board, Posted};
 use crate::health::handle::Health;
 
+/// The most bytes of a question: names that are longer belong to no component, and each stream keeps its own.
+const LONGEST: usize = 4_096;
+
+/// Streams that watch at once. Anybody may ask for one.
+const STREAMS: usize = 4_096;
+
 /// Answers `grpc.health.v1.Health`; made by [`Health::grpc_service`].
 #[derive(Clone, Debug)]
 pub struct GrpcHealth {
     health: Health,
     board: Arc<Board>,
+    /// One for each stream, and this one.
+    seats: Arc<()>,
 }
 
 impl Health {
@@ -35,7 +43,8 @@ impl Health {
     ///
     /// `Watch` tells each change at once when a check, a registration, a gate or a drain made it, and otherwise within
     /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for); one task looks for all who watch,
-    /// as long as somebody does. A server that shuts down gracefully waits for its streams, so these end: when the
+    /// as long as somebody does. Up to 4,096 streams watch at once; one more is told `RESOURCE_EXHAUSTED`. A
+    /// question of more than 4 KiB is told `OUT_OF_RANGE`. A server that shuts down gracefully waits for its streams, so these end: when the
     /// grace of [`drain_after`](Self::drain_after) is over, or 5 s after [`drain`](Self::drain). Who asks to watch then
     /// is told `UNAVAILABLE`.
     ///
@@ -56,7 +65,8 @@ impl Health {
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     #[must_use]
     pub fn grpc_service(&self) -> HealthServer<GrpcHealth> {
-        HealthServer::new(GrpcHealth { health: self.clone(), board: Arc::default() })
+        HealthServer::new(GrpcHealth { health: self.clone(), board: Arc::default(), seats: Arc::default() })
+            .max_decoding_message_size(LONGEST)
     }
 }
 
@@ -81,10 +91,21 @@ impl Protocol for GrpcHealth {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watching>, Status> {
         let service = request.into_inner().service;
+        // Taken before it is counted: of many at once none gets in beyond the bound.
+        let seat = Arc::clone(&self.seats);
+        if Arc::strong_count(&seat) > STREAMS + 1 {
+            return Err(Status::resource_exhausted("too many watch already"));
+        }
         let Some(posted) = self.board.watch(&self.health) else {
             return Err(Status::unavailable("the process is shutting down"));
         };
-        Ok(Response::new(Watching { service, told: None, posted: WatchStream::new(posted), over: false }))
+        Ok(Response::new(Watching {
+            service,
+            told: None,
+            posted: WatchStream::new(posted),
+            over: false,
+            _seat: seat,
+        }))
     }
 }
 
@@ -95,6 +116,7 @@ pub struct Watching {
     told: Option<ServingStatus>,
     posted: WatchStream<Arc<Posted>>,
     over: bool,
+    _seat: Arc<()>,
 }
 
 impl Stream for Watching {

@@ -1,4 +1,4 @@
-//! The body of a response that passed a retry.
+//! The response body of the retry layers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of the service's response, or nothing when the time was up before there was one.
+    /// The body of the service's response, or empty after a time-out.
     #[derive(Debug)]
     pub struct RetryBody<B> {
         #[pin]
@@ -30,7 +30,7 @@ impl<B> RetryBody<B> {
     }
 }
 
-/// An empty body: layers further out that answer by themselves, such as tower-http's timeout, want one.
+/// An empty body. Layers further out that make responses of their own need it, such as tower-http's timeout.
 impl<B> Default for RetryBody<B> {
     fn default() -> Self {
         Self { body: None }

@@ -1,4 +1,4 @@
-//! Bounds the time of response bodies.
+//! Time limits of response bodies.
 
 use std::fmt;
 use std::future::Future;
@@ -18,13 +18,13 @@ use crate::clock::{self, Tick};
 use crate::error::TimedOut;
 use crate::outcome::for_time;
 
-/// Bounds the time of response bodies: `attempt_timeout` and `deadline` of a [`Retry`](crate::Retry) end with the head
-/// of a response.
+/// Bounds the time of response bodies. `attempt_timeout` and `deadline` of a [`Retry`](crate::Retry) bound the head of a
+/// response only.
 ///
-/// A body whose time is over is dropped, and its reader gets an error that holds a [`TimedOut`]; the reader of a gRPC
-/// response (`application/grpc`) gets the status `DEADLINE_EXCEEDED` in the trailers. Breakers and timings count the
-/// call as [`Timeout`](crate::FailureKind::Timeout), whether they are inside or outside of this layer. Without a limit
-/// set it does nothing.
+/// At the limit, the body is dropped and its reader gets an error that holds a [`TimedOut`]. The reader of a gRPC
+/// response (`application/grpc`) gets the status `DEADLINE_EXCEEDED` in the trailers. Breakers and timings inside and
+/// outside of this layer count the call as [`Timeout`](crate::FailureKind::Timeout). Without limits, the layer does
+/// nothing.
 ///
 /// It needs a tokio runtime.
 ///
@@ -66,14 +66,14 @@ impl BodyTimeoutLayer {
         Self::default()
     }
 
-    /// The time that a reader waits for the next frame. A reader that does not ask for one does not wait.
+    /// Sets the maximum time for which a reader waits for the next frame. Only time in which the reader polls counts.
     pub fn idle(mut self, limit: Duration) -> Self {
         self.idle = Some(limit);
         self
     }
 
-    /// The time from the head of a response to the end of its body, however slow its reader is. A stream that lives long
-    /// by nature needs another layer.
+    /// Sets the maximum time from the head of a response to the end of its body, however slow its reader is. Do not set it
+    /// for long-lived streams.
     pub fn total(mut self, limit: Duration) -> Self {
         self.total = Some(limit);
         self
@@ -144,13 +144,13 @@ where
 pin_project! {
     /// The body of a response that passed a [`BodyTimeout`]: the same frames, until its time is over.
     pub struct TimedBody<B> {
-        // None once its time was over.
+        // None after the time-out.
         #[pin]
         body: Option<B>,
         limits: BodyTimeoutLayer,
-        // When the time for all of it is over.
+        // The total limit.
         until: Option<Tick>,
-        // Its reader waits for a frame; the timer is set for the limit that is the next.
+        // The reader waits for a frame. The timer is set for the nearest limit.
         waits: bool,
         #[pin]
         timer: Option<Sleep>,
@@ -158,7 +158,7 @@ pin_project! {
     }
 }
 
-/// An empty body: layers further out that answer by themselves want one.
+/// An empty body. Layers further out that make responses of their own need it.
 impl<B> Default for TimedBody<B> {
     fn default() -> Self {
         let limits = BodyTimeoutLayer::new();
@@ -211,12 +211,8 @@ where
             }
         }
         let why = match (*this.until, this.limits.total, this.limits.idle) {
-            (Some(until), Some(total), _) if clock::now() >= until => {
-                TimedOut::new("time for a whole response body", total)
-            }
-            (_, _, idle) => {
-                TimedOut::new("time for the next part of a response body", idle.unwrap_or_default())
-            }
+            (Some(until), Some(total), _) if clock::now() >= until => TimedOut::new("response body", total),
+            (_, _, idle) => TimedOut::new("next part of the response body", idle.unwrap_or_default()),
         };
         for_time(|| this.body.set(None));
         this.timer.set(None);
@@ -243,7 +239,7 @@ fn is_grpc(_: &HeaderMap) -> bool {
     false
 }
 
-/// The last frame of a body whose time is over.
+/// The last frame of a body that timed out.
 #[cfg_attr(not(feature = "grpc"), allow(unused_variables))]
 fn ended<D>(why: TimedOut, grpc: bool) -> Result<Frame<D>, BoxError> {
     #[cfg(feature = "grpc")]

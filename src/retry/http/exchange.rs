@@ -1,4 +1,4 @@
-//! What is sent in each attempt, and what its answer means.
+//! The request of each attempt, and the meaning of its response.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::error::{Cause, Rejected, TimedOut};
 use crate::outcome::{ByCause, Classify, FailureKind, Outcome};
 use crate::replay::Upload;
 use crate::retry::ReplayBody;
-use crate::retry::course::{Attempt, Judged, Rules};
-use crate::retry::drive::Target;
+use crate::retry::attempt_loop::Target;
+use crate::retry::call_state::{Attempt, Judged, Rules};
+use crate::retry::prototype::Shared;
 use crate::retry::settings::RetrySettings;
 use crate::retry::snapshot::GiveUp;
-use crate::retry::spare::Shared;
 
 /// A request to send.
 #[derive(Debug)]
 pub(super) struct Kept {
     head: request::Parts,
     body: ReplayBody,
-    /// Sending it twice does no harm.
+    /// It may be sent twice.
     may_repeat: bool,
     protocol: Protocol,
 }
@@ -48,7 +48,7 @@ impl Kept {
         }
     }
 
-    /// What forbids to send it again; `not_done` tells that its work was certainly not done.
+    /// The reason why it may not be sent again. `not_done` tells that it was certainly not processed.
     fn veto(&self, not_done: bool) -> Option<GiveUp> {
         if !self.may_repeat && !not_done {
             Some(GiveUp::NotIdempotent)
@@ -61,7 +61,7 @@ impl Kept {
 }
 
 pub(super) struct Exchange<S, C, K, R> {
-    /// For the attempts after the first. Most calls have none, and should not be larger for it.
+    /// The instance for the attempts after the first. Boxed, since most calls have none.
     service: Option<Box<S>>,
     classifier: ByCause<C, K>,
     protocol: Protocol,
@@ -74,7 +74,7 @@ impl<S, C, K, R> Exchange<S, C, K, R> {
     }
 }
 
-/// Sends it to `service`, which said that it is ready.
+/// Sends it to `service`, which is ready.
 pub(super) fn send<S>(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future
 where
     S: Service<Request<ReplayBody>>,
@@ -108,7 +108,7 @@ where
     }
 
     fn call(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future {
-        // By convention it stands on the span of each resend, where that has the field.
+        // By convention, the span of each resend has it, if it declares the field.
         tracing::Span::current().record("http.request.resend_count", attempt.resend_count());
         kept.protocol.mark(&mut kept.head.headers, attempt);
         send(service, kept, attempt)
@@ -121,7 +121,7 @@ where
     ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
-            none => none.insert(Box::new(ready!(link.spare.poll_clone(cx)))),
+            none => none.insert(Box::new(ready!(link.prototype.poll_clone(cx)))),
         };
         match ready!(service.poll_ready(cx)) {
             Ok(()) => Poll::Ready(Ok(service)),
@@ -138,7 +138,7 @@ where
                 let reading = self.protocol.read(&head, outcome);
                 let Reading { outcome, not_done, forbidden, asked } = reading;
                 let veto = match outcome.failure() {
-                    // A circuit breaker marks its refusals so; one of another process is a plain 503.
+                    // Our breakers mark their rejections so. A breaker of another process answers a plain 503.
                     Some(_) if head.extensions.get::<Rejected>().is_some() => Some(GiveUp::Rejected),
                     Some(_) if forbidden => Some(GiveUp::Forbidden),
                     Some(_) => kept.and_then(|kept| kept.veto(not_done)),

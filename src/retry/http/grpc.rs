@@ -1,4 +1,4 @@
-//! The layer for gRPC: the code of an answer decides, and the server has a word in it (gRFC A6).
+//! The layer for gRPC: the status code decides, and the server may push back (gRFC A6).
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use super::service::HttpRetrying;
 use crate::error::{ByError, TimedOut};
 use crate::outcome::{ByCause, ByGrpcStatus, FailureKind, Outcome, code_in};
 use crate::retry::Retry;
-use crate::retry::course::{Asked, Attempt, Rules};
+use crate::retry::call_state::{Asked, Attempt, Rules};
 
 const DEADLINE_EXCEEDED: HeaderValue = HeaderValue::from_static("4");
 
 impl Retry {
     /// A layer for gRPC services over HTTP, such as tonic's, on clients and on servers.
     ///
-    /// Like [`http_layer`](Retry::http_layer) but for this:
-    /// - **What failed** is decided by [`ByGrpcStatus`], and by the head of the response alone: once a server has begun
-    ///   to stream, the call is its caller's.
+    /// Like [`http_layer`](Retry::http_layer), except:
+    /// - **What failed** is decided by [`ByGrpcStatus`], and by the head of the response alone: a stream that
+    ///   has begun is never retried.
     /// - **What is sent again**: calls that end with one of [`RetrySettings::grpc_codes`], which are
-    ///   `RESOURCE_EXHAUSTED` and `UNAVAILABLE` unless something else is said, and calls that found no connection. Any
-    ///   other failure may have been done in part, and is tried again only where the call carries an
-    ///   `Idempotency-Key` or [`Builder::retry_non_idempotent`] says so.
+    ///   `RESOURCE_EXHAUSTED` and `UNAVAILABLE` by default, and calls that found no connection. Any other call may
+    ///   have been processed in part. It is repeated only if it has an `Idempotency-Key` or with
+    ///   [`Builder::retry_non_idempotent`].
     /// - **When**: a server that answers with `grpc-retry-pushback-ms` gets exactly that time, up to
-    ///   [`Builder::retry_after_cap`], and the backoff begins anew after it. A negative number, or what is none,
+    ///   [`Builder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
     ///   forbids another attempt.
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
-    /// - When the time is up without a response, the caller gets `DEADLINE_EXCEEDED`.
+    /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
     ///
-    /// The rules are those of gRFC A6, but for a connection that breaks off: to A6 that is one more `UNAVAILABLE`.
+    /// The rules are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
     ///
     /// [`RetrySettings::grpc_codes`]: crate::retry::RetrySettings::grpc_codes
     /// [`Builder::retry_non_idempotent`]: crate::retry::Builder::retry_non_idempotent
@@ -76,10 +76,10 @@ pub struct GrpcRetryLayer<C = ByGrpcStatus, K = ByError> {
 cloned! { GrpcRetryLayer<C; K> { rules, classifier } }
 
 impl<C, K> GrpcRetryLayer<C, K> {
-    /// Lets `classifier` decide what failed, in place of [`ByGrpcStatus`]: a
-    /// [`Classify`](crate::Classify)`<http::response::Parts>`, which a closure is too.
+    /// Replaces [`ByGrpcStatus`], which decides what failed, by `classifier`: a closure, or any
+    /// [`Classify`](crate::Classify)`<http::response::Parts>`.
     ///
-    /// What it calls a success or permanent is tried again nevertheless if its code is one of
+    /// A call with one of these codes is retried, whatever the classifier says:
     /// [`RetrySettings::grpc_codes`](crate::retry::RetrySettings::grpc_codes).
     pub fn classify<D>(self, classifier: D) -> GrpcRetryLayer<D, K> {
         GrpcRetryLayer { rules: self.rules, classifier: self.classifier.with(classifier) }
@@ -140,8 +140,8 @@ pub(super) fn read(codes: Codes, head: &Parts, outcome: Outcome) -> Reading {
     Reading { outcome, not_done, forbidden, asked }
 }
 
-/// The code that a head tells; none is the beginning of a stream. An answer that is not of gRPC, perhaps of a proxy,
-/// counts as the code that the protocol has for its status.
+/// The code in a response head; `None` at the start of a stream. A response that is not gRPC, such as that of a proxy,
+/// gets the code that the protocol maps to its HTTP status.
 fn code_of(head: &Parts) -> Option<i32> {
     match (code_in(&head.headers), head.status) {
         (Some(code), _) => Some(code),
@@ -163,25 +163,25 @@ fn code_of(head: &Parts) -> Option<i32> {
 
 struct Forbidden;
 
-/// What the server says about the next attempt, if it does.
+/// The server's pushback, if there is one.
 fn pushback(headers: &HeaderMap) -> Option<Result<Duration, Forbidden>> {
     let value = headers.get("grpc-retry-pushback-ms")?;
     let millis = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
     Some(millis.map(Duration::from_millis).ok_or(Forbidden))
 }
 
-/// Tells the server how many attempts there were before.
+/// Adds the number of earlier attempts to the request.
 pub(super) fn mark(headers: &mut HeaderMap, attempt: Attempt) {
     headers.insert("grpc-previous-rpc-attempts", HeaderValue::from(attempt.resend_count()));
 }
 
-/// The answer in place of one that did not come in time.
+/// The response to a call that ran out of time.
 pub(super) fn timed_out(why: &TimedOut) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", DEADLINE_EXCEEDED);
-    // The one sign in it that is not ASCII is that of microseconds.
+    // Its only non-ASCII character is the micro sign.
     if let Ok(message) = HeaderValue::try_from(why.to_string().replace('µ', "u")) {
         headers.insert("grpc-message", message);
     }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_message_of_a_timeout_is_a_header() {
-        let response = timed_out(&TimedOut::new("time", Duration::from_nanos(1_500)));
-        assert_eq!(response.headers()["grpc-message"], "the time of 1.5us is over");
+        let response = timed_out(&TimedOut::new("call", Duration::from_nanos(1_500)));
+        assert_eq!(response.headers()["grpc-message"], "call timed out after 1.5us");
     }
 }

@@ -10,16 +10,15 @@ use super::service::HttpRetrying;
 use crate::error::ByError;
 use crate::outcome::{ByCause, ByHttpStatus};
 use crate::retry::Retry;
-use crate::retry::course::Rules;
+use crate::retry::call_state::Rules;
 
 impl Retry {
     /// A layer for services of `http::Request` and `http::Response`, on clients and on servers.
     ///
     /// The inner service gets `Request<`[`ReplayBody`](crate::retry::ReplayBody)`>` with the
-    /// [`Attempt`](crate::retry::Attempt) among its extensions. What failed is decided by [`ByHttpStatus`]; what
-    /// may be sent again is in the [module](crate::retry), and so is what stands on spans. When the time is up
-    /// without a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its
-    /// extensions.
+    /// [`Attempt`](crate::retry::Attempt) among its extensions. [`ByHttpStatus`] decides what failed. The
+    /// [module](crate::retry) says which requests are sent again, and what is recorded on spans. After a time-out without
+    /// a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
     ///
     /// # Example
     /// ```
@@ -32,7 +31,7 @@ impl Retry {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tower::BoxError> {
     /// let retry = campanile::Retry::builder().build()?;
-    /// // A hyper client, for one, is such a service.
+    /// // A hyper client is such a service.
     /// let client = ServiceBuilder::new().layer(retry.http_layer()).service_fn(
     ///     |request: Request<ReplayBody>| async move {
     ///         let first = request.extensions().get::<Attempt>().is_some_and(|attempt| attempt.number() == 1);
@@ -63,10 +62,10 @@ pub struct HttpRetryLayer<C = ByHttpStatus, K = ByError> {
 cloned! { HttpRetryLayer<C; K> { rules, classifier } }
 
 impl<C, K> HttpRetryLayer<C, K> {
-    /// Lets `classifier` decide what failed and is worth another try, in place of [`ByHttpStatus`]: a
-    /// [`Classify`](crate::Classify)`<http::response::Parts>`, which a closure is too.
+    /// Replaces [`ByHttpStatus`], which decides what failed and is retried, by `classifier`: a closure, or any
+    /// [`Classify`](crate::Classify)`<http::response::Parts>`.
     ///
-    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever it says.
+    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier says.
     pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D, K> {
         HttpRetryLayer { rules: self.rules, classifier: self.classifier.with(classifier) }
     }

@@ -1,4 +1,4 @@
-//! The layers for HTTP and gRPC: bodies are sent again, and a call that ran out of time gets a response.
+//! The layers for HTTP and gRPC: they replay bodies, and answer a time-out with a response.
 
 mod body;
 mod body_timeout;

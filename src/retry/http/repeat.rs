@@ -11,13 +11,13 @@ use http::{HeaderMap, Method, Response, StatusCode, request};
 use super::grpc::Codes;
 use crate::error::{TimedOut, causes};
 use crate::outcome::{self, Outcome};
-use crate::retry::course::{Asked, Attempt};
+use crate::retry::call_state::{Asked, Attempt};
 
-/// What is spoken over HTTP.
+/// The protocol over HTTP.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Protocol {
     Plain,
-    /// With the codes of answers to calls that were not done.
+    /// With the codes of calls that were not processed.
     #[cfg(feature = "grpc")]
     Grpc(Codes),
 }
@@ -26,9 +26,9 @@ pub(super) enum Protocol {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub(super) outcome: Outcome,
-    /// The server says that it did not do what the request asks for.
+    /// The server says that it did not process the request.
     pub(super) not_done: bool,
-    /// It does not want the request again.
+    /// The server forbids another attempt.
     pub(super) forbidden: bool,
     pub(super) asked: Option<Asked>,
 }
@@ -47,7 +47,7 @@ impl Protocol {
         }
     }
 
-    /// Tells the server that this is not the first attempt, where there is a way to.
+    /// Tells the server the number of earlier attempts, if the protocol can.
     pub(super) fn mark(self, headers: &mut HeaderMap, attempt: Attempt) {
         match self {
             Self::Plain => _ = (headers, attempt),
@@ -56,7 +56,7 @@ impl Protocol {
         }
     }
 
-    /// The answer in place of one that did not come in time.
+    /// The response to a call that ran out of time.
     pub(super) fn timed_out(self, why: &TimedOut) -> Response<()> {
         match self {
             Self::Plain => {
@@ -72,10 +72,10 @@ impl Protocol {
     }
 }
 
-/// Whether sending the request twice does what sending it once does.
+/// Whether the request is idempotent.
 ///
-/// The methods are those that RFC 9110 (9.2.2) calls idempotent. A client that sends an `Idempotency-Key` says
-/// that the server sees to it (draft-ietf-httpapi-idempotency-key-header).
+/// By its method (RFC 9110, 9.2.2), or by an `Idempotency-Key`, with which the server makes it so
+/// (draft-ietf-httpapi-idempotency-key-header).
 pub(super) fn is_idempotent(head: &request::Parts) -> bool {
     const METHODS: [Method; 6] =
         [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE];
@@ -84,13 +84,13 @@ pub(super) fn is_idempotent(head: &request::Parts) -> bool {
 
 /// Whether the request cannot have reached a server: there was no connection to send it on.
 ///
-/// That is so where the name was not found, where the connection was refused, and where the handshake of TLS failed: all
-/// of these are errors of the connector in the clients of hyper-util, and in what stands on them, such as reqwest and
-/// tonic. Of any other client a refusal by the operating system tells it.
+/// True if the name was not found, the connection was refused, or the TLS handshake failed. These are errors of the
+/// connector in hyper-util's clients, and in reqwest and tonic, which use them. For other clients, the operating system's
+/// error of a refused connection tells.
 pub(super) fn never_sent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| {
         let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        // The kernel has these two from `connect` only. An unreachable host may have been reached before.
+        // The kernel returns these two from `connect` only. An unreachable host may have been reached before.
         let refused = matches!(io, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrNotAvailable));
         let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
         #[cfg(feature = "grpc")]
@@ -101,8 +101,7 @@ pub(super) fn never_sent(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The wait that a response asks for by `Retry-After`, on 429 and 503 only, where it speaks of this request. On a redirect
-/// it means something else.
+/// The delay in `Retry-After` of a 429 or 503. On a redirect it has another meaning.
 pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => outcome::retry_after(headers),

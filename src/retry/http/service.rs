@@ -19,9 +19,9 @@ use super::repeat::Protocol;
 use crate::error::{ByError, Cause};
 use crate::outcome::{ByCause, ByHttpStatus, Classify};
 use crate::retry::ReplayBody;
-use crate::retry::course::Rules;
-use crate::retry::drive::Drive;
-use crate::retry::spare::{Shared, Spare};
+use crate::retry::attempt_loop::AttemptLoop;
+use crate::retry::call_state::Rules;
+use crate::retry::prototype::{Prototype, Shared};
 
 /// An HTTP or gRPC service whose failed requests are sent again.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ cloned! { HttpRetrying<S, C; K> { inner, shared, classifier, protocol } }
 
 impl<S: Clone, C, K> HttpRetrying<S, C, K> {
     pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: ByCause<C, K>, protocol: Protocol) -> Self {
-        let shared = Arc::new(Shared { rules, spare: Spare::new(inner.clone()) });
+        let shared = Arc::new(Shared { rules, prototype: Prototype::new(inner.clone()) });
         Self { inner, shared, classifier, protocol }
     }
 }
@@ -63,7 +63,7 @@ where
         let target = Exchange::new(self.classifier.clone(), self.protocol);
         let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
         HttpRetryFuture {
-            drive: Drive::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
+            attempts: AttemptLoop::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
         }
     }
 }
@@ -78,7 +78,7 @@ pin_project! {
         C: Classify<Parts>,
     {
         #[pin]
-        drive: Drive<Exchange<S, C, K, R>>,
+        attempts: AttemptLoop<Exchange<S, C, K, R>>,
     }
 }
 
@@ -91,7 +91,7 @@ where
     type Output = Result<Response<RetryBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().drive.poll(cx)
+        self.project().attempts.poll(cx)
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::group::{CpuTime, Groups, Throttling};
 use super::place::{Places, Version};
-use super::total::Total;
 use crate::clock::{self, Tick};
 use crate::sampler::count;
-use crate::sampler::cpu_list::listed;
+use crate::sampler::counter::{Counter, Rules};
+use crate::sampler::cpu_list::count_online;
 use crate::sampler::probe::{Sample, Watched};
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
@@ -19,11 +19,11 @@ use crate::signal::{
 pub(super) struct Cpu {
     /// When each group was read, and its time then.
     before: Vec<Option<(Tick, Duration)>>,
-    user: Total,
-    system: Total,
-    free: Total,
-    throttled: Total,
-    throttled_time: Total,
+    user: Counter,
+    system: Counter,
+    free: Counter,
+    throttled: Counter,
+    throttled_time: Counter,
     /// The group whose quota the throttling was of.
     limited: usize,
 }
@@ -78,8 +78,7 @@ impl Cpu {
             }
             utilization = most(utilization, used.map(|used| used / quota));
         }
-        let online = groups.files.read("sys/devices/system/cpu/online").ok();
-        let online = online.and_then(|list| listed(&list)).map(count);
+        let online = count_online(&mut groups.files).map(count);
         let set = places
             .cpu_set
             .as_ref()
@@ -90,7 +89,7 @@ impl Cpu {
         let in_force = limit.is_some_and(|limit| online.is_none_or(|online| limit < online));
 
         if let Some(own) = own {
-            self.time(own, sample);
+            self.time(own, now, sample);
         }
         sample.value(&CONTAINER_CPU_USAGE, usage);
         if let Some(limit) = limit {
@@ -108,7 +107,7 @@ impl Cpu {
                 self.limited = limited;
                 self.other_quota();
             }
-            self.throttling(throttling, sample);
+            self.throttling(throttling, now, sample);
         }
         Found { any: own.is_some(), in_force }
     }
@@ -123,24 +122,33 @@ impl Cpu {
         (passed > 0.0).then(|| time.saturating_sub(before).as_secs_f64() / passed)
     }
 
-    fn time(&mut self, own: CpuTime, sample: &mut Sample) {
+    fn time(&mut self, own: CpuTime, now: Tick, sample: &mut Sample) {
+        let next = |counter: &mut Counter, time: Duration| {
+            let shown = counter.take(time.as_secs_f64(), now, &Rules::WIDE);
+            shown.map(|seconds| (seconds * 1e9).round() / 1e9)
+        };
         match own.user.zip(own.system) {
             Some((user, system)) => {
-                let (user, system) = (user.as_secs_f64(), system.as_secs_f64());
-                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "user"), self.user.next(user));
-                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "system"), self.system.next(system));
+                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "user"), next(&mut self.user, user));
+                sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "system"), next(&mut self.system, system));
             }
             // Not told apart.
-            None => sample.value(&CONTAINER_CPU_TIME, self.user.next(own.all.as_secs_f64())),
+            None => sample.value(&CONTAINER_CPU_TIME, next(&mut self.user, own.all)),
         }
     }
 
-    fn throttling(&mut self, throttling: Throttling, sample: &mut Sample) {
-        let throttled = self.throttled.next(count(throttling.throttled));
-        let free = self.free.next(count(throttling.periods.saturating_sub(throttling.throttled)));
+    fn throttling(&mut self, throttling: Throttling, now: Tick, sample: &mut Sample) {
+        let Throttling { periods, throttled, time } = throttling;
+        let free = periods.zip(throttled).map(|(all, throttled)| all.saturating_sub(throttled));
+        let next = |counter: &mut Counter, read: Option<f64>| {
+            read.and_then(|read| counter.take(read, now, &Rules::WIDE))
+        };
+        let throttled = next(&mut self.throttled, throttled.map(count));
         sample.by(&CONTAINER_CPU_PERIODS, ("state", "throttled"), throttled);
+        let free = next(&mut self.free, free.map(count));
         sample.by(&CONTAINER_CPU_PERIODS, ("state", "unthrottled"), free);
-        sample.value(&CONTAINER_CPU_THROTTLED, self.throttled_time.next(throttling.time.as_secs_f64()));
+        let time = next(&mut self.throttled_time, time.map(|time| time.as_secs_f64()));
+        sample.value(&CONTAINER_CPU_THROTTLED, time);
     }
 }
 

@@ -28,9 +28,9 @@ pub(super) struct CpuTime {
 /// How often and how long a quota held a group back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Throttling {
-    pub(super) periods: u64,
-    pub(super) throttled: u64,
-    pub(super) time: Duration,
+    pub(super) periods: Option<u64>,
+    pub(super) throttled: Option<u64>,
+    pub(super) time: Option<Duration>,
 }
 
 /// Memory of a group.
@@ -162,11 +162,13 @@ impl Groups {
 }
 
 impl Throttling {
+    /// `None` where the file says nothing of it, as where there is no quota.
     fn of(stat: &str, time: Option<Duration>) -> Option<Self> {
-        Some(Self {
-            periods: value(stat, "nr_periods ")?,
-            throttled: value(stat, "nr_throttled ")?,
-            time: time?,
+        let (periods, throttled) = (value(stat, "nr_periods "), value(stat, "nr_throttled "));
+        (periods.is_some() || throttled.is_some() || time.is_some()).then_some(Self {
+            periods,
+            throttled,
+            time,
         })
     }
 }

@@ -3,8 +3,9 @@
 use super::cpu::Found;
 use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
-use super::total::Total;
+use crate::clock::{self, Tick};
 use crate::sampler::count;
+use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::probe::{Sample, Watched};
 use crate::signal::{
     CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
@@ -14,7 +15,7 @@ use crate::signal::{
 /// What the counters of memory need of the readings before.
 #[derive(Default)]
 pub(super) struct Memory {
-    events: [Total; 4],
+    events: [Counter; 4],
     /// The group whose limit the events were of.
     limited: usize,
 }
@@ -29,7 +30,7 @@ struct Limits {
 
 impl Memory {
     pub(super) fn elsewhere(&mut self) {
-        self.events.iter_mut().for_each(Total::elsewhere);
+        self.events.iter_mut().for_each(Counter::elsewhere);
     }
 
     /// `machine` is the memory of the machine.
@@ -73,15 +74,15 @@ impl Memory {
         if let Some(utilization) = limits.utilization.filter(|_| in_force) {
             sample.watch_host(Watched::Memory, None, utilization);
         }
-        self.events(place, limited, groups, sample);
+        self.events(place, limited, clock::now(), groups, sample);
         Found { any: own.is_some(), in_force }
     }
 
     /// A limit is met where it is set, and who is killed is told where it lived.
-    fn events(&mut self, place: &Place, limited: usize, groups: &mut Groups, sample: &mut Sample) {
+    fn events(&mut self, place: &Place, limited: usize, now: Tick, groups: &mut Groups, sample: &mut Sample) {
         if limited != self.limited {
             self.limited = limited;
-            self.events[..3].iter_mut().for_each(Total::elsewhere);
+            self.events[..3].iter_mut().for_each(Counter::elsewhere);
         }
         let own = groups.memory_events(place.version, &place.groups[0]);
         let [high, max, oom, _] = match limited {
@@ -90,7 +91,7 @@ impl Memory {
         };
         let read = [high, max, oom, own[3]];
         for ((event, total), read) in MEMORY_EVENTS.into_iter().zip(&mut self.events).zip(read) {
-            let read = read.map(|read| total.next(count(read)));
+            let read = read.and_then(|read| total.take(count(read), now, &Rules::WIDE));
             sample.by(&CONTAINER_MEMORY_EVENTS, ("event", event.trim_end()), read);
         }
     }

@@ -25,7 +25,6 @@ mod place;
 mod probe;
 #[cfg(test)]
 mod tests;
-mod total;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -43,9 +43,12 @@ pub(super) struct Places {
 impl Places {
     /// Finds them in the two files; `is_there` tells whether a file is.
     pub(super) fn find(cgroup: &str, mountinfo: &str, is_there: impl Fn(&str) -> bool) -> Self {
-        let Ok(ProcessCGroups(groups)) = ProcessCGroups::from_buf_read(cgroup.as_bytes()) else {
-            return Self::default();
-        };
+        // `procfs` gives up at the first line that is malformed.
+        let groups: Vec<_> = cgroup
+            .lines()
+            .filter_map(|line| ProcessCGroups::from_buf_read(line.as_bytes()).ok())
+            .flat_map(|ProcessCGroups(groups)| groups)
+            .collect();
         let mounts: Vec<_> = mounts(mountinfo).collect();
         // Version 2 has one hierarchy, which names no controllers.
         let unified = groups.iter().find(|group| group.controllers.is_empty()).and_then(|group| {

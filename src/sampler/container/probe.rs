@@ -1,16 +1,16 @@
 //! The source.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use super::cpu::{Cpu, Found};
 use super::group::Groups;
 use super::memory::Memory;
 use super::place::Places;
-use super::total::Total;
+use crate::clock;
 use crate::sampler::files::{Files, kib};
 use crate::sampler::limits::Limits;
-use crate::sampler::pressure::{PressureLabels, Waited};
-use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::pressure::Resource;
+use crate::sampler::probe::{Failures, Probe, ProbeError, Sample};
 
 /// Reads the control groups of this process; remembers where they are and what counters and rates need.
 pub(super) struct Container {
@@ -25,25 +25,12 @@ pub(super) struct Container {
     machine: Option<u64>,
     cpu: Cpu,
     memory: Memory,
-    pressures: [Resource; 4],
-}
-
-/// What one file of pressure needs.
-struct Resource {
-    file: &'static str,
-    labels: PressureLabels,
-    some: Total,
-    full: Total,
+    pressures: [(&'static str, Resource); 4],
 }
 
 impl Container {
     pub(super) fn new(files: Files, limits: Limits) -> Self {
-        let resource = |resource, file| Resource {
-            file,
-            labels: PressureLabels::new("container", resource),
-            some: Total::default(),
-            full: Total::default(),
-        };
+        let resource = |resource, file| (file, Resource::new("container", resource));
         Self {
             groups: Groups { files },
             limits,
@@ -63,10 +50,15 @@ impl Container {
     }
 
     /// Finds the places anew when the process was moved, or what was there is gone.
-    fn find(&mut self) {
+    fn find(&mut self, failures: &mut Failures) {
         let files = &mut self.groups.files;
-        // A kernel without control groups has no such file.
-        let cgroup = files.read("proc/self/cgroup").unwrap_or_default();
+        let cgroup = match files.read("proc/self/cgroup") {
+            Ok(cgroup) => cgroup,
+            // A kernel without control groups has no such file.
+            Err(unread) if unread.is_absent() => Cow::Borrowed(""),
+            // The process is where it was, as far as is known.
+            Err(unread) => return failures.add("/proc/self/cgroup", unread),
+        };
         if cgroup == self.cgroup && !self.lost {
             return;
         }
@@ -76,10 +68,8 @@ impl Container {
         if places != self.places {
             self.cpu.elsewhere();
             self.memory.elsewhere();
-            for resource in &mut self.pressures {
-                resource.some.elsewhere();
-                resource.full.elsewhere();
-            }
+            self.pressures.iter_mut().for_each(|(_, resource)| resource.elsewhere());
+            files.close();
             self.places = places;
         }
         self.machine = self.groups.files.read("proc/meminfo").ok().and_then(|text| kib(&text, "MemTotal:"));
@@ -88,34 +78,22 @@ impl Container {
 
 impl Probe for Container {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        self.find();
+        self.find(&mut sample.failures);
         let cpu = self.cpu.sample(&self.places, &mut self.groups, sample);
         let memory = match &self.places.memory {
             Some(place) => self.memory.sample(place, self.machine, &mut self.groups, sample),
             None => Found::default(),
         };
         if let Some(group) = self.places.unified.as_ref().and_then(|place| place.groups.first()) {
-            for resource in &mut self.pressures {
-                resource.sample(group, &mut self.groups, sample);
+            for (file, resource) in &mut self.pressures {
+                // Not with every kernel, and one that was told to leave it refuses.
+                if let Some(pressure) = self.groups.pressure(group, file) {
+                    resource.emit(&pressure, clock::now(), sample);
+                }
             }
         }
         self.limits.set(cpu.in_force, memory.in_force);
         self.lost = self.places != Places::default() && !cpu.any && !memory.any;
         Ok(())
-    }
-}
-
-impl Resource {
-    fn sample(&mut self, group: &str, groups: &mut Groups, sample: &mut Sample) {
-        // Not with every kernel, and one that was told to leave it refuses.
-        let Some(mut pressure) = groups.pressure(group, self.file) else { return };
-        let go_on = |waited: &mut Option<Waited>, total: &mut Total| {
-            if let Some(waited) = waited {
-                waited.total = Duration::from_secs_f64(total.next(waited.total.as_secs_f64()));
-            }
-        };
-        go_on(&mut pressure.some, &mut self.some);
-        go_on(&mut pressure.full, &mut self.full);
-        pressure.emit(sample, &self.labels);
     }
 }

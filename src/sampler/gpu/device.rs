@@ -10,7 +10,8 @@ use super::GpuState;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GpuDevice {
-    /// `gpu/0` by the number that the driver gives it, and `gpu/0/mig/1` for a part of it.
+    /// `gpu/0` by the number that the driver gave it when it was first seen, and `gpu/0/mig/1` for a part of it. It keeps
+    /// its name when the numbers move, as after another one was lost.
     pub name: Arc<str>,
     /// Its UUID; the name, where the device was never well enough to tell.
     pub id: Arc<str>,
@@ -85,8 +86,8 @@ pub struct GpuClocks {
 pub(super) struct SlowDevice {
     pub(super) name: Arc<str>,
     pub(super) id: Arc<str>,
-    /// Shares of their highest speed, in 0..=1.
-    pub(super) fans: Vec<f64>,
+    /// Shares of their highest speed, from 0 on.
+    pub(super) fans: Vec<Option<f64>>,
     /// Bytes per second over PCIe.
     pub(super) sent: Option<f64>,
     pub(super) received: Option<f64>,

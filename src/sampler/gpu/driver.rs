@@ -1,6 +1,5 @@
 //! An open library and the devices behind it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use nvml_wrapper::bitmasks::event::EventTypes;
@@ -9,29 +8,21 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, EventSet, Nvml};
 
 use super::device::{GpuDevice, SlowDevice};
+use super::names::{Identity, Known};
 use super::support::{Call, Round, Support, trouble};
 use super::{GpuState, fast, slow};
+use crate::signal::capacity::GPUS;
 
 /// Parts come and go without a word: they are counted again at each reading of this number.
 const COUNT_PARTS_EVERY: u32 = 6;
+/// More GPUs, or parts of one, than a driver has that is not mad.
+const MOST_GPUS: u32 = GPUS as u32;
 /// More events than that wait for the next reading.
 const EVENTS_AT_ONCE: usize = 32;
 /// What the wrapper gives for an Xid that the driver could not name.
 const UNNAMED_XID: u64 = 999;
 /// As the header of the library defines it.
 const MIG_ENABLED: u32 = 1;
-
-/// What a device is called, for as long as this process runs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Identity {
-    pub(super) name: Arc<str>,
-    pub(super) id: Arc<str>,
-    pub(super) model: Arc<str>,
-    pub(super) parent: Option<Arc<str>>,
-}
-
-/// The GPUs by their number, as they were last known.
-pub(super) type Known = HashMap<u32, Identity>;
 
 /// What one reading gives.
 #[derive(Clone, Debug, Default)]
@@ -121,11 +112,11 @@ impl<'n> Driver<'n> {
     /// Sees which devices there are: new ones, broken ones that are back, parts.
     fn find(&mut self, known: &mut Known) -> Result<(), String> {
         let count = match self.nvml.device_count() {
-            Ok(count) => count,
+            Ok(count) => count.min(MOST_GPUS),
             Err(error) => {
                 // Of one device, though the question was about all: each is about to tell for itself.
                 trouble(&error)?;
-                u32::try_from(self.gpus.len()).unwrap_or(u32::MAX)
+                u32::try_from(self.gpus.len()).unwrap_or(MOST_GPUS)
             }
         };
         let all_there = u32::try_from(self.gpus.len()).is_ok_and(|known| known == count);
@@ -140,6 +131,7 @@ impl<'n> Driver<'n> {
                 None => self.gpus.push(Gpu::find(self.nvml, index, known)?),
             }
         }
+        self.name_silent(known);
         if self.readings.is_multiple_of(COUNT_PARTS_EVERY) {
             for gpu in &mut self.gpus {
                 gpu.find_parts()?;
@@ -147,31 +139,38 @@ impl<'n> Driver<'n> {
         }
         Ok(())
     }
+
+    /// Finds out which cards those are that do not answer, once it is known which do.
+    fn name_silent(&mut self, known: &Known) {
+        if !self.has_broken() {
+            return;
+        }
+        let answers = self.gpus.iter().filter(|gpu| gpu.handle.is_ok());
+        let mut named: Vec<Arc<str>> = answers.map(|gpu| Arc::clone(&gpu.identity.id)).collect();
+        for gpu in self.gpus.iter_mut().filter(|gpu| gpu.handle.is_err() && !gpu.hidden) {
+            gpu.identity = known.silent(gpu.index, |card| named.contains(&card.id));
+            named.push(Arc::clone(&gpu.identity.id));
+        }
+    }
 }
 
 // ===== impl Gpu =====
 
 impl<'n> Gpu<'n> {
     fn find(nvml: &'n Nvml, index: u32, known: &mut Known) -> Result<Self, String> {
-        let name: Arc<str> = format!("gpu/{index}").into();
         let handle = nvml.device_by_index(index).and_then(|device| Ok((device.uuid()?, device)));
         let hidden = matches!(handle, Err(NvmlError::NoPermission));
-        let broken = |why: String| {
-            let nameless =
-                || Identity { id: Arc::clone(&name), name: Arc::clone(&name), ..Identity::default() };
-            let identity = known.get(&index).cloned().unwrap_or_else(nameless);
-            Self { index, identity, handle: Err(why), hidden, parts: Vec::new() }
-        };
         let (id, device) = match handle {
             Ok(found) => found,
             Err(error) => {
                 let why = trouble(&error)?;
-                return Ok(broken(why.unwrap_or_else(|| format!("it does not answer: {error}"))));
+                let why = why.unwrap_or_else(|| format!("it does not answer: {error}"));
+                // Named when all have been asked.
+                let identity = Identity::default();
+                return Ok(Self { index, identity, handle: Err(why), hidden, parts: Vec::new() });
             }
         };
-        let model = device.name().unwrap_or_default().into();
-        let identity = Identity { name, id: id.into(), model, parent: None };
-        known.insert(index, identity.clone());
+        let identity = known.card(index, &id, &device.name().unwrap_or_default());
         let events = listen(nvml, &device);
         let handle = Handle { device, support: Support::default(), limits: None, events };
         let mut gpu = Self { index, identity, handle: Ok(handle), hidden, parts: Vec::new() };
@@ -187,6 +186,7 @@ impl<'n> Gpu<'n> {
         let divided =
             round.ask(Call::Mig, || device.mig_mode()).is_some_and(|mode| mode.current == MIG_ENABLED);
         let count = if divided { round.ask(Call::Mig, || device.mig_device_count()).unwrap_or(0) } else { 0 };
+        let count = count.min(MOST_GPUS);
         round.end()?;
         let mut parts = Vec::new();
         for index in 0..count {

@@ -7,8 +7,9 @@ use nvml_wrapper::enum_wrappers::device::{
 };
 
 use super::GpuState;
-use super::device::{GpuDevice, GpuMemory};
+use super::device::GpuDevice;
 use super::driver::{Handle, Limits};
+use super::range;
 use super::support::{Call, Judged, Round};
 
 /// What slows a GPU down, by the names of the library; an idle one is not slowed down.
@@ -35,34 +36,32 @@ pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
     let mut round = Round::new(&mut handle.support);
 
     if let Some(busy) = round.ask(Call::Utilization, || device.utilization_rates()) {
-        to.utilization = share(busy.gpu);
+        to.utilization = range::share(busy.gpu);
     }
     let encoder = round.ask(Call::Encoder, || device.encoder_utilization());
-    to.encoder_utilization = encoder.and_then(|busy| share(busy.utilization));
+    to.encoder_utilization = encoder.and_then(|busy| range::share(busy.utilization));
     let decoder = round.ask(Call::Decoder, || device.decoder_utilization());
-    to.decoder_utilization = decoder.and_then(|busy| share(busy.utilization));
+    to.decoder_utilization = decoder.and_then(|busy| range::share(busy.utilization));
 
     // The wrapper knows the second version of this call alone, which drivers have since R510.
     if let Some(memory) = round.ask(Call::Memory, || device.memory_info()) {
-        to.memory = Some(GpuMemory { limit: memory.total, used: memory.used, reserved: memory.reserved });
+        to.memory = range::memory(memory.total, memory.used, memory.reserved);
     }
 
     let temperature = round.ask(Call::Temperature, || device.temperature(TemperatureSensor::Gpu));
-    to.temperature = temperature.map(f64::from);
+    to.temperature = temperature.and_then(range::temperature);
     let limits = *handle.limits.get_or_insert_with(|| limits(&mut round, device));
     (to.slowdown_temperature, to.shutdown_temperature) = (limits.slowdown, limits.shutdown);
 
-    to.power = round.ask(Call::Power, || device.power_usage()).map(thousandths);
-    to.power_limit = round.ask(Call::PowerLimit, || device.enforced_power_limit()).map(thousandths);
-    #[allow(clippy::cast_precision_loss)] // Exact for 285 years at a kilowatt.
-    let joules = |millijoules: u64| millijoules as f64 / 1_000.0;
-    to.energy = round.ask(Call::Energy, || device.total_energy_consumption()).map(joules);
+    to.power = round.ask(Call::Power, || device.power_usage()).and_then(range::power);
+    to.power_limit = round.ask(Call::PowerLimit, || device.enforced_power_limit()).and_then(range::power);
+    to.energy = round.ask(Call::Energy, || device.total_energy_consumption()).and_then(range::energy);
 
-    let hertz = |megahertz: u32| u64::from(megahertz) * 1_000_000;
-    to.clocks.graphics = round.ask(Call::GraphicsClock, || device.clock_info(Clock::Graphics)).map(hertz);
-    to.clocks.sm = round.ask(Call::SmClock, || device.clock_info(Clock::SM)).map(hertz);
-    to.clocks.memory = round.ask(Call::MemoryClock, || device.clock_info(Clock::Memory)).map(hertz);
-    to.clocks.video = round.ask(Call::VideoClock, || device.clock_info(Clock::Video)).map(hertz);
+    let mut clock = |call, clock| round.ask(call, || device.clock_info(clock)).and_then(range::clock);
+    to.clocks.graphics = clock(Call::GraphicsClock, Clock::Graphics);
+    to.clocks.sm = clock(Call::SmClock, Clock::SM);
+    to.clocks.memory = clock(Call::MemoryClock, Clock::Memory);
+    to.clocks.video = clock(Call::VideoClock, Clock::Video);
 
     if let Some(reasons) = round.ask(Call::Throttle, || device.current_throttle_reasons()) {
         let in_force = THROTTLES.iter().filter(|(reason, _)| reasons.contains(*reason));
@@ -78,9 +77,11 @@ pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
     // Since the driver was loaded, as energy is: the counts of a device's whole life come late, and survive a
     // reset that cleared what they count.
     let errors = |kind| device.total_ecc_errors(kind, EccCounter::Volatile);
-    to.corrected_errors = round.ask(Call::Corrected, || errors(MemoryError::Corrected));
-    to.uncorrected_errors = round.ask(Call::Uncorrected, || errors(MemoryError::Uncorrected));
-    to.pcie_replays = round.ask(Call::Replays, || device.pcie_replay_counter()).map(u64::from);
+    let corrected = round.ask(Call::Corrected, || errors(MemoryError::Corrected));
+    let uncorrected = round.ask(Call::Uncorrected, || errors(MemoryError::Uncorrected));
+    (to.corrected_errors, to.uncorrected_errors) =
+        (corrected.and_then(range::errors), uncorrected.and_then(range::errors));
+    to.pcie_replays = round.ask(Call::Replays, || device.pcie_replay_counter()).and_then(range::narrow);
     round.end()
 }
 
@@ -88,22 +89,7 @@ fn limits(round: &mut Round<'_>, device: &Device<'_>) -> Limits {
     let slowdown = || device.temperature_threshold(TemperatureThreshold::Slowdown);
     let shutdown = || device.temperature_threshold(TemperatureThreshold::Shutdown);
     Limits {
-        slowdown: round.ask(Call::Slowdown, slowdown).filter(is_set).map(f64::from),
-        shutdown: round.ask(Call::Shutdown, shutdown).filter(is_set).map(f64::from),
+        slowdown: round.ask(Call::Slowdown, slowdown).and_then(range::threshold),
+        shutdown: round.ask(Call::Shutdown, shutdown).and_then(range::threshold),
     }
-}
-
-/// Devices without a limit give nought for it.
-#[allow(clippy::trivially_copy_pass_by_ref)] // The signature that `filter` calls.
-fn is_set(degrees: &u32) -> bool {
-    *degrees > 0
-}
-
-/// Of percent; more than all of it is no share.
-fn share(percent: u32) -> Option<f64> {
-    (percent <= 100).then(|| f64::from(percent) / 100.0)
-}
-
-fn thousandths(value: u32) -> f64 {
-    f64::from(value) / 1_000.0
 }

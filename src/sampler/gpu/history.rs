@@ -6,28 +6,23 @@ use super::GpuState;
 use super::device::GpuDevice;
 use super::state::of_xid;
 use crate::clock::Tick;
+use crate::sampler::counter::Counter;
+use crate::signal::capacity::XIDS;
 
 /// For so long a program that failed on a device speaks against it.
 const PROGRAM_FAULTS_COUNT: Duration = Duration::from_secs(300);
 /// An Xid that comes again and again is logged this often.
 const LOG_AGAIN: Duration = Duration::from_secs(600);
 /// There are fewer than 200 kinds; what is more is counted under 0.
-const MOST_KINDS: usize = 64;
-
-/// A count of the driver that begins anew with it, as one that only rises.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rising {
-    before: f64,
-    last: f64,
-}
+const MOST_KINDS: usize = XIDS;
 
 /// One device.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    pub(super) energy: Rising,
-    pub(super) corrected: Rising,
-    pub(super) uncorrected: Rising,
-    pub(super) replays: Rising,
+    pub(super) energy: Counter,
+    pub(super) corrected: Counter,
+    pub(super) uncorrected: Counter,
+    pub(super) replays: Counter,
     pub(super) xids: Vec<XidCount>,
     /// The worst that an Xid said which only a reset clears, and its number.
     lasting: (GpuState, u64),
@@ -44,19 +39,6 @@ pub(super) struct XidCount {
     pub(super) xid: u64,
     pub(super) count: u64,
     logged: Tick,
-}
-
-impl Rising {
-    /// Takes what the driver says, and gives what it makes in all; and whether the driver began anew.
-    pub(super) fn take(&mut self, value: f64) -> (f64, bool) {
-        let anew = value < self.last;
-        if anew {
-            // All of it came after the last reading: nothing is lost but what fell between.
-            self.before += self.last;
-        }
-        self.last = value;
-        (self.before + value, anew)
-    }
 }
 
 impl History {
@@ -127,16 +109,6 @@ mod tests {
         let mut device = GpuDevice { state, ..GpuDevice::default() };
         history.settle(&mut device, anew, now);
         (device.state, device.reason)
-    }
-
-    #[test]
-    fn a_count_that_begins_anew_goes_on() {
-        let mut rising = Rising::default();
-        assert_eq!(rising.take(100.0), (100.0, false));
-        assert_eq!(rising.take(100.0), (100.0, false));
-        assert_eq!(rising.take(130.0), (130.0, false));
-        assert_eq!(rising.take(5.0), (135.0, true));
-        assert_eq!(rising.take(6.0), (136.0, false));
     }
 
     #[test]

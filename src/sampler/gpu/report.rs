@@ -9,10 +9,12 @@ use super::GpuState;
 use super::device::{GpuDevice, LINK_ERRORS, SlowDevice};
 use super::driver::FastReading;
 use super::fast::THROTTLES;
-use super::history::{History, Rising};
+use super::history::History;
 use crate::clock::Tick;
 use crate::sampler::count;
+use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::probe::{Figure, Labels, Sample, Watched};
+use crate::signal::capacity::GPUS;
 use crate::signal::{
     GPU_CLOCK, GPU_IO, GPU_MEMORY_LIMIT, GPU_MEMORY_USAGE, GPU_MEMORY_UTILIZATION, GPU_NVLINKS,
     GPU_PCIE_REPLAYS, GPU_POWER_LIMIT, GPU_PROCESS_MEMORY, GPU_THROTTLED, GPU_UTILIZATION, GPU_XID,
@@ -20,7 +22,9 @@ use crate::signal::{
 };
 
 /// Devices that are gone are remembered while there are no more than this many: parts get a new UUID each time.
-const MOST_DEVICES: usize = 256;
+const MOST_DEVICES: usize = GPUS;
+/// No device takes more, in watts.
+const MOST_POWER: f64 = 10_000.0;
 /// So far below the temperature at which it slows down, a device gives warning.
 const WARN_BELOW_SLOWDOWN: f64 = 10.0;
 
@@ -122,15 +126,16 @@ impl Remembered {
         }
 
         let mut anew = false;
-        let mut total = |rising: &mut Rising, value: Option<f64>| {
-            let (total, begun) = rising.take(value?);
-            anew |= begun;
-            Some(total)
+        let mut total = |counter: &mut Counter, value: Option<f64>, rules| {
+            let total = counter.take(value?, now, rules);
+            anew |= counter.began_anew;
+            total
         };
-        let energy = total(&mut history.energy, device.energy);
-        let corrected = total(&mut history.corrected, device.corrected_errors.map(count));
-        let uncorrected = total(&mut history.uncorrected, device.uncorrected_errors.map(count));
-        let replays = total(&mut history.replays, device.pcie_replays.map(count));
+        let (by_energy, by_errors) = (&Rules::OF_DRIVER.at_most(MOST_POWER), &Rules::OF_DRIVER);
+        let energy = total(&mut history.energy, device.energy, by_energy);
+        let corrected = total(&mut history.corrected, device.corrected_errors.map(count), by_errors);
+        let uncorrected = total(&mut history.uncorrected, device.uncorrected_errors.map(count), by_errors);
+        let replays = total(&mut history.replays, device.pcie_replays.map(count), by_errors);
         sample.with(&HW_ENERGY, energy, &labels.typed);
         sample.with(&HW_ERRORS, corrected, &labels.errors[0]);
         sample.with(&HW_ERRORS, uncorrected, &labels.errors[1]);
@@ -223,7 +228,7 @@ struct Slow {
     links: [Labels; 2],
     link_errors: [Labels; LINK_ERRORS.len()],
     fans: Vec<Labels>,
-    errors: [Rising; LINK_ERRORS.len()],
+    errors: [Counter; LINK_ERRORS.len()],
     /// Bytes received and sent, and when that was last added up.
     bytes: [f64; 2],
     added: Option<Tick>,
@@ -255,7 +260,7 @@ impl Slow {
             link_errors: LINK_ERRORS
                 .map(|kind| labels(&[("error.type", kind), id, name, ("hw.type", "gpu")], None)),
             fans: Vec::new(),
-            errors: [Rising::default(); LINK_ERRORS.len()],
+            errors: [Counter::default(); LINK_ERRORS.len()],
             bytes: [0.0; 2],
             added: None,
         }
@@ -286,10 +291,11 @@ impl Slow {
         for (links, labels) in device.links.into_iter().flatten().zip(&self.links) {
             sample.with(&GPU_NVLINKS, f64::from(links), labels);
         }
-        for ((value, rising), labels) in
+        for ((value, counter), labels) in
             device.link_errors.iter().zip(&mut self.errors).zip(&self.link_errors)
         {
-            sample.with(&HW_ERRORS, value.map(|value| rising.take(count(value)).0), labels);
+            let errors = value.and_then(|value| counter.take(count(value), now, &Rules::OF_DRIVER));
+            sample.with(&HW_ERRORS, errors, labels);
         }
         sample.with(&GPU_PROCESS_MEMORY, device.process_memory.map(count), &self.whole);
     }

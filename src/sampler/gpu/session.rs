@@ -18,7 +18,8 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 
 use super::device::SlowDevice;
-use super::driver::{Driver, FastReading, Known};
+use super::driver::{Driver, FastReading};
+use super::names::Known;
 use crate::clock::{self, Tick};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -215,7 +216,7 @@ enum Closed {
 }
 
 fn work(line: &Weak<Line>, library: Option<&Path>, questions: &Receiver<Question>) {
-    let mut memory = Memory { known: Known::new(), patience: 1, pause: 1 };
+    let mut memory = Memory { known: Known::default(), patience: 1, pause: 1 };
     let mut next = questions.recv().ok();
     while let Some(question) = next.take() {
         let kept = line.upgrade();

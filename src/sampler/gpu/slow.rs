@@ -12,10 +12,12 @@ use nvml_wrapper::sys_exports::field_id;
 
 use super::device::SlowDevice;
 use super::driver::Handle;
+use super::range;
 use super::support::{Call, Judged, Round};
+use crate::signal::capacity::FANS;
 
 /// More fans or links than any GPU has, should a driver answer nonsense.
-const MOST_FANS: u32 = 16;
+const MOST_FANS: u32 = FANS as u32;
 const MOST_LINKS: u32 = 64;
 
 /// In the order of [`LINK_ERRORS`](super::device::LINK_ERRORS).
@@ -31,15 +33,14 @@ pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &m
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
     if whole {
-        let bytes = |kilobytes: u32| f64::from(kilobytes) * 1_000.0;
         let sent = round.ask(Call::Sent, || device.pcie_throughput(PcieUtilCounter::Send));
         let received = round.ask(Call::Received, || device.pcie_throughput(PcieUtilCounter::Receive));
-        (to.sent, to.received) = (sent.map(bytes), received.map(bytes));
+        (to.sent, to.received) = (sent.and_then(range::throughput), received.and_then(range::throughput));
 
         let fans = round.ask(Call::Fans, || device.num_fans()).unwrap_or(0);
         for fan in 0..fans.min(MOST_FANS) {
             let Some(percent) = round.ask(Call::FanSpeed, || device.fan_speed(fan)) else { break };
-            to.fans.push(f64::from(percent) / 100.0);
+            to.fans.push(range::fan(percent));
         }
 
         let (mut up, mut down) = (0, 0);
@@ -60,7 +61,11 @@ pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &m
             to.links = Some([up, down]);
             let values = round.ask(Call::LinkErrors, || device.field_values_for(&LINK_ERROR_FIELDS));
             for (place, value) in to.link_errors.iter_mut().zip(values.unwrap_or_default()) {
-                *place = value.ok().and_then(|sample| sample.value.ok()).and_then(whole_number);
+                *place = value
+                    .ok()
+                    .and_then(|sample| sample.value.ok())
+                    .and_then(whole_number)
+                    .and_then(range::errors);
             }
         }
     }
@@ -68,7 +73,7 @@ pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &m
         // Nothing where the driver counts processes otherwise than this one is counted, as in some containers.
         let own = found.iter().filter(|process| process.pid == std::process::id());
         let used = own.filter_map(|process| match process.used_gpu_memory {
-            UsedGpuMemory::Used(bytes) => Some(bytes),
+            UsedGpuMemory::Used(bytes) => range::bytes(bytes),
             UsedGpuMemory::Unavailable => None,
         });
         to.process_memory = used.reduce(u64::saturating_add);

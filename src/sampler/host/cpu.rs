@@ -1,15 +1,12 @@
 //! Processor time from `/proc/stat`.
-//!
-//! Counters of the kernel go backwards now and then: `iowait` by design, the others when a processor comes back. What
-//! is reported never does: a reader takes a counter that falls for one that began anew, and adds all of it once more.
 
 use std::time::Duration;
 
-use procfs::{CpuTime, FromBufReadSI, KernelStats, current_system_info};
-
 use crate::clock::Tick;
 use crate::sampler::count;
+use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::MOST_CORES;
+use crate::sampler::files::{numbers, value};
 use crate::sampler::probe::{Labels, Sample};
 use crate::sampler::snapshot::CpuSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_PROCESSES_CREATED};
@@ -42,13 +39,17 @@ pub(super) struct Processors {
     at: Option<Tick>,
     /// Logical processors that are online.
     pub(super) online: usize,
-    created: u64,
+    created: Counter,
+    /// What is shown of it.
+    shown: Option<f64>,
 }
 
 #[derive(Debug, Default)]
 struct Processor {
-    ticks: Ticks,
-    before: Option<Ticks>,
+    counters: [Counter; MODES],
+    /// What they show now, if they were read.
+    ticks: Option<[f64; MODES]>,
+    before: Option<[f64; MODES]>,
     shares: Option<[f64; MODES]>,
 }
 
@@ -64,42 +65,47 @@ impl Processors {
         Self { by_core, ..Self::default() }
     }
 
-    /// Takes in `/proc/stat`; tells whether there is anything about processors in it.
+    /// Takes in `/proc/stat`; tells whether there is anything about processors in it. A line that is malformed is left
+    /// out; without the line of all processors, those of each make it.
     pub(super) fn read(&mut self, stat: &str, now: Tick) -> bool {
         let renew = self.at.is_none_or(|at| now.since(at) >= SHORTEST);
         if renew {
             self.at = Some(now);
         }
-        self.online = 0;
         self.cores.iter_mut().for_each(|core| core.online = false);
-        let stats = KernelStats::from_buf_read(stat.as_bytes(), current_system_info());
-        if let Ok(stats) = &stats {
-            self.created = stats.processes;
-            self.whole.take(ticks(&stats.total), renew);
-            // `procfs` keeps the order of the lines, and not the number of the processor in front of each.
-            let numbers = stat.lines().filter_map(|line| line.strip_prefix("cpu")?.split(' ').next());
-            for (number, time) in numbers.filter(|number| !number.is_empty()).zip(&stats.cpu_time) {
-                if let Some(number) = number.parse().ok().filter(|number| *number < MOST_CORES) {
-                    self.take_core(number, ticks(time), renew);
-                }
+        let (mut whole, mut sum) = (None, [0_u64; MODES]);
+        self.online = 0;
+        for (name, line) in stat.lines().filter_map(|line| line.strip_prefix("cpu")?.split_once(' ')) {
+            let Some(ticks) = ticks(line) else { continue };
+            if name.is_empty() {
+                whole = whole.or(Some(ticks));
+            } else if let Some(number) = name.parse().ok().filter(|number| *number < MOST_CORES) {
+                sum.iter_mut().zip(ticks).for_each(|(sum, ticks)| *sum = sum.saturating_add(ticks));
+                self.online += 1;
+                self.take_core(number, ticks, now, renew);
             }
         }
-        for core in self.cores.iter_mut().filter(|core| !core.online) {
-            // What passed meanwhile is no share of anything.
-            (core.processor.before, core.processor.shares) = (None, None);
+        let whole = whole.or_else(|| (self.online > 0).then_some(sum));
+        match whole {
+            Some(ticks) => self.whole.take(ticks, self.online, now, renew),
+            None => self.whole.leave_out(),
         }
-        self.online > 0
+        for core in self.cores.iter_mut().filter(|core| !core.online) {
+            core.processor.leave_out();
+        }
+        self.shown = value(stat, "processes ")
+            .and_then(|created| self.created.take(count(created), now, &Rules::NARROW));
+        whole.is_some()
     }
 
-    fn take_core(&mut self, number: u64, ticks: Ticks, renew: bool) {
-        self.online += 1;
+    fn take_core(&mut self, number: u64, ticks: Ticks, now: Tick, renew: bool) {
         let Some(place) = usize::try_from(number).ok().filter(|_| self.by_core) else { return };
         if self.cores.len() <= place {
             self.cores.resize_with(place + 1, Core::default);
         }
         let core = &mut self.cores[place];
         core.online = true;
-        core.processor.take(ticks, renew);
+        core.processor.take(ticks, 1, now, renew);
         core.labels.get_or_insert_with(|| {
             let number = number.to_string();
             MODE_LABELS.map(|mode| {
@@ -126,32 +132,41 @@ impl Processors {
         } else {
             self.whole.emit(sample, &MODE_LABELS);
         }
-        sample.value(&SYSTEM_CPU_COUNT, count(self.online as u64));
-        sample.value(&SYSTEM_PROCESSES_CREATED, count(self.created));
+        sample.value(&SYSTEM_PROCESSES_CREATED, self.shown);
     }
 }
 
 impl Processor {
-    fn take(&mut self, ticks: Ticks, renew: bool) {
-        for (mine, now) in self.ticks.iter_mut().zip(ticks) {
-            *mine = risen(*mine, now);
+    fn take(&mut self, ticks: Ticks, processors: usize, now: Tick, renew: bool) {
+        // Time passes once for each processor; twice leaves room for how unevenly it is counted.
+        let second = procfs::ticks_per_second().max(1).saturating_mul(processors.max(1) as u64);
+        let rules = Rules::WIDE.at_most(2.0 * count(second));
+        let mut shown = [0.0; MODES];
+        for ((shown, counter), ticks) in shown.iter_mut().zip(&mut self.counters).zip(ticks) {
+            *shown = counter.take(count(ticks), now, &rules).unwrap_or_default();
         }
+        self.ticks = Some(shown);
         if !renew {
             return;
         }
-        let Some(before) = self.before.replace(self.ticks) else { return };
+        let Some(before) = self.before.replace(shown) else { return };
         let mut shares = [0.0; MODES];
-        for ((share, now), before) in shares.iter_mut().zip(self.ticks).zip(before) {
-            *share = count(now.saturating_sub(before));
+        for ((share, now), before) in shares.iter_mut().zip(shown).zip(before) {
+            *share = now - before;
         }
         let all: f64 = shares.iter().sum();
         self.shares = (all > 0.0).then(|| shares.map(|share| share / all));
     }
 
+    /// It was not read: what passes meanwhile is no share of anything.
+    fn leave_out(&mut self) {
+        (self.ticks, self.before, self.shares) = (None, None, None);
+    }
+
     fn emit(&self, sample: &mut Sample, labels: &[Labels; MODES]) {
         let second = count(procfs::ticks_per_second().max(1));
-        for (ticks, labels) in self.ticks.iter().zip(labels) {
-            sample.with(&SYSTEM_CPU_TIME, count(*ticks) / second, labels);
+        for (ticks, labels) in self.ticks.iter().flatten().zip(labels) {
+            sample.with(&SYSTEM_CPU_TIME, *ticks / second, labels);
         }
         for (share, labels) in self.shares.iter().flatten().zip(labels) {
             sample.with(&SYSTEM_CPU_UTILIZATION, *share, labels);
@@ -159,16 +174,22 @@ impl Processor {
     }
 }
 
-/// A counter that fell a little goes on from where it was; one that lost more than half began anew.
-fn risen(before: u64, now: u64) -> u64 {
-    if now < before && now > before / 2 { before } else { now }
+/// Emits how many processors there are, where that is known.
+pub(super) fn emit_count(processors: usize, sample: &mut Sample) {
+    sample.value(&SYSTEM_CPU_COUNT, (processors > 0).then(|| count(processors as u64)));
 }
 
-/// What old kernels lack is zero. The time of guests is part of `user` and `nice` and not counted again.
-fn ticks(time: &CpuTime) -> Ticks {
-    let [iowait, irq, softirq, steal] =
-        [time.iowait, time.irq, time.softirq, time.steal].map(Option::unwrap_or_default);
-    [time.user, time.nice, time.system, time.idle, iowait, irq.saturating_add(softirq), steal]
+/// The ticks of a line, of which the first four must be there. What old kernels lack is zero; the time of guests is part
+/// of `user` and `nice` and not counted again.
+fn ticks(line: &str) -> Option<Ticks> {
+    let [user, nice, system, idle, more @ ..] = numbers::<8>(line);
+    let fields = line.split_ascii_whitespace().count();
+    let mut place = 4;
+    let [iowait, irq, softirq, steal] = more.map(|ticks| {
+        place += 1;
+        ticks.or((fields < place).then_some(0))
+    });
+    Some([user?, nice?, system?, idle?, iowait?, irq?.saturating_add(softirq?), steal?])
 }
 
 #[cfg(test)]
@@ -182,9 +203,8 @@ mod tests {
         Tick(0) + SECOND * u32::try_from(seconds).unwrap()
     }
 
-    /// With the lines that no kernel leaves out.
     fn take(processors: &mut Processors, stat: &str, now: Tick) -> bool {
-        processors.read(&format!("ctxt 1\nbtime 1\nprocesses 1\n{stat}"), now)
+        processors.read(stat, now)
     }
 
     fn emitted(processors: &Processors) -> Vec<(String, f64)> {
@@ -245,9 +265,14 @@ mod tests {
         assert_eq!(one(&processors, "system.cpu.time iowait"), Some(5.0));
         // Began anew, as when a container moves to another host.
         take(&mut processors, "cpu  10 0 0 10 5 0 0 0\ncpu0 1 0 0 1 1\n", at(2));
-        assert_eq!(one(&processors, "system.cpu.time user"), Some(0.1));
+        assert_eq!(one(&processors, "system.cpu.time user"), Some(11.0));
+        assert_eq!(processors.shares(), None, "nothing is known of that second");
         take(&mut processors, "cpu  20 0 0 40 5 0 0 0\ncpu0 1 0 0 1 1\n", at(3));
         assert_eq!(processors.shares().unwrap().user, 0.25);
+        assert_eq!(one(&processors, "system.cpu.time user"), Some(11.1));
+        // Steal that underflows after a migration.
+        take(&mut processors, "cpu  30 0 0 70 5 0 0 18446744073709551615\ncpu0 1 0 0 1 1\n", at(4));
+        assert_eq!(processors.shares().unwrap().steal, 0.0);
     }
 
     #[test]
@@ -258,10 +283,10 @@ mod tests {
         let mut together = Processors::default();
         assert!(take(&mut together, &stat, at(0)));
         assert_eq!(together.online, 128);
-        assert_eq!(emitted(&together).len(), 7 + 2);
+        assert_eq!(emitted(&together).len(), 7);
         let mut each = Processors::new(true);
         take(&mut each, &stat, at(0));
-        assert_eq!(emitted(&each).len(), 128 * 7 + 2);
+        assert_eq!(emitted(&each).len(), 128 * 7);
         assert_eq!(one(&each, "system.cpu.time 127 user"), Some(1.0));
         assert_eq!(one(&each, "system.cpu.time user"), None);
     }
@@ -285,21 +310,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_left_out() {
-        for bad in [
-            "",
-            "cpu",
-            "cpu  1 2 3\ncpu0 1 2 3 4\n",
-            "cpu  1 2 x 4\ncpu0 1 2 3 4",
-            "cpu  1 2 3 4\n",
-            "cpu0 1 2 3 4\n",
-        ] {
+    fn p13_a_line_that_is_malformed_takes_no_other_along() {
+        for bad in ["", "cpu", "cpu \n", "cpu  1 2 x 4\ncpu0 1 2 3 -4", "cpu0 1 2 3\n", "cpu0 1 2 3 4 x\n"] {
             assert!(!take(&mut Processors::default(), bad, at(0)), "{bad}");
         }
+        let time = |stat: &str| {
+            let mut processors = Processors::default();
+            take(&mut processors, stat, at(0));
+            (processors.online, one(&processors, "system.cpu.time idle"))
+        };
+        assert_eq!(time("cpu  1 2 3 400\ncpu0 1 2 3\nprocesses x\n"), (0, Some(4.0)));
+        // The sum of all stands for the line of all.
+        assert_eq!(time("cpu  1 2 x 9\ncpu0 1 2 3 100\ncpu1 1 2 3 200\ncpu2 1 2"), (2, Some(3.0)));
         let mut processors = Processors::new(true);
-        let stat = "cpu  1 2 3 4\ncpu99999999999 1 2 3 4\ncpu65536 1 2 3 4\ncpux 1 2 3 4\n\u{fffd}\n";
+        let stat =
+            "cpu  1 2 3 4\ncpu99999999999 1 2 3 4\ncpu65536 1 2 3 4\ncpux 1 2 3 4\n\u{fffd}\nprocesses 7\n";
         take(&mut processors, stat, at(0));
         assert_eq!(processors.online, 0);
         assert!(processors.cores.is_empty());
+        assert_eq!(one(&processors, SYSTEM_PROCESSES_CREATED.name), Some(7.0));
     }
 }

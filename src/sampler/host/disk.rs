@@ -5,20 +5,21 @@
 
 use std::path::Path;
 
-use procfs::DiskStat;
-
 use super::filters::{NameFilter, matches};
+use crate::clock;
 use crate::sampler::count;
-use crate::sampler::files::Files;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::counter::{Counters, Rules};
+use crate::sampler::files::{Files, numbers};
+use crate::sampler::probe::{Failures, Labels, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::DiskSnapshot;
+use crate::signal::capacity::DEVICES;
 use crate::signal::{
-    SYSTEM_DISK_IO, SYSTEM_DISK_IO_TIME, SYSTEM_DISK_MERGED, SYSTEM_DISK_OPERATION_TIME,
+    Metric, SYSTEM_DISK_IO, SYSTEM_DISK_IO_TIME, SYSTEM_DISK_MERGED, SYSTEM_DISK_OPERATION_TIME,
     SYSTEM_DISK_OPERATIONS,
 };
 
 /// In `/proc/diskstats`, whatever the disk's own sectors are.
-const SECTOR: u64 = 512;
+const SECTOR: f64 = 512.0;
 /// What lies in memory or on other disks, and drives whose medium comes and goes.
 const VIRTUAL: [&str; 8] = ["loop*", "ram*", "zram*", "dm-*", "md*", "zd*", "sr*", "fd*"];
 
@@ -29,6 +30,9 @@ pub(in crate::sampler) struct Disks {
     filter: NameFilter,
     /// Those that were listed last; without labels the ones that are not reported.
     known: Vec<(String, Option<DiskLabels>)>,
+    /// Whether some of them found no room.
+    too_many: bool,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -38,74 +42,115 @@ struct DiskLabels {
     write: Labels,
 }
 
+/// The counters of a disk, as far as the kernel tells them: in its order, without what runs now.
+type Figures = [Option<u64>; 10];
+
 impl Disks {
     pub(in crate::sampler) fn below(root: &Path, filter: NameFilter) -> Self {
-        Self { files: Files::below(root), filter, known: Vec::new() }
+        Self { files: Files::below(root), filter, ..Self::default() }
     }
 
-    /// Calls `take` with each disk that is reported. A line that `procfs` cannot take apart is left out.
-    fn each(&mut self, mut take: impl FnMut(&DiskLabels, &DiskStat)) -> Result<(), ProbeError> {
-        let disks: Vec<_> = self
-            .files
-            .read("proc/diskstats")?
-            .lines()
-            .filter_map(|line| DiskStat::from_line(line).ok())
-            .collect();
-        if !disks.iter().map(|disk| &disk.name).eq(self.known.iter().map(|(name, _)| name)) {
-            self.known = disks
-                .iter()
-                .map(|DiskStat { name, .. }| {
-                    let taken =
-                        self.filter.decide(name).unwrap_or_else(|| is_device(name, &disks, &self.files));
-                    (name.clone(), taken.then(|| DiskLabels::new(name)))
-                })
-                .collect();
+    /// Calls `take` with what each disk that is reported shows. A figure that is malformed is left out.
+    fn each(&mut self, mut take: impl FnMut(&'static Metric, &Labels, f64)) -> Result<(), ProbeError> {
+        let text = self.files.read("proc/diskstats")?.into_owned();
+        let disks: Vec<_> = text.lines().filter_map(disk).collect();
+        if !disks.iter().map(|(name, _)| *name).eq(self.known.iter().map(|(name, _)| &**name)) {
+            self.recognize(&disks.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         }
-        for (disk, (_, labels)) in disks.iter().zip(&self.known) {
-            if let Some(labels) = labels {
-                take(labels, disk);
+        let now = clock::now();
+        for ((_, figures), (_, labels)) in disks.iter().zip(&self.known) {
+            let Some(labels) = labels else { continue };
+            let mut show = |metric, read: Option<u64>, unit, labels, rules| {
+                let shown = self.counters.take(metric, read.map(count), labels, now, rules);
+                shown.into_iter().for_each(|shown| take(metric, labels, shown * unit));
+            };
+            let [reads, merged_reads, read, reading, writes, merged_writes, written, writing, _, busy] =
+                *figures;
+            for (operations, merged, sectors, millis, labels) in [
+                (reads, merged_reads, read, reading, &labels.read),
+                (writes, merged_writes, written, writing, &labels.write),
+            ] {
+                // The kernel writes milliseconds with 32 bits.
+                show(&SYSTEM_DISK_IO, sectors, SECTOR, labels, &Rules::WIDE);
+                show(&SYSTEM_DISK_OPERATIONS, operations, 1.0, labels, &Rules::WIDE);
+                show(&SYSTEM_DISK_MERGED, merged, 1.0, labels, &Rules::WIDE);
+                show(&SYSTEM_DISK_OPERATION_TIME, millis, 1e-3, labels, &Rules::NARROW);
             }
+            show(&SYSTEM_DISK_IO_TIME, busy, 1e-3, &labels.device, &Rules::NARROW);
         }
         Ok(())
     }
 
+    /// Finds out which of the disks of these names are reported.
+    fn recognize(&mut self, names: &[&str]) {
+        let mut room = DEVICES;
+        self.too_many = false;
+        let recognize = |name: &&str| {
+            let taken = self.filter.decide(name).unwrap_or_else(|| is_device(name, names, &self.files));
+            let fits = taken && room > 0;
+            room -= usize::from(fits);
+            self.too_many |= taken && !fits;
+            ((*name).to_owned(), fits.then(|| DiskLabels::new(name)))
+        };
+        self.known = names.iter().map(recognize).collect();
+    }
+
     /// All of them together.
     pub(in crate::sampler) fn totals(&mut self) -> Option<DiskSnapshot> {
-        let mut totals = DiskSnapshot { disks: 0, read: 0, written: 0, reads: 0, writes: 0 };
-        self.each(|_, disk| {
-            totals.disks += 1;
-            totals.read = totals.read.saturating_add(disk.sectors_read.saturating_mul(SECTOR));
-            totals.written = totals.written.saturating_add(disk.sectors_written.saturating_mul(SECTOR));
-            totals.reads = totals.reads.saturating_add(disk.reads);
-            totals.writes = totals.writes.saturating_add(disk.writes);
+        let (mut read, mut written, mut reads, mut writes) = (0.0, 0.0, 0.0, 0.0);
+        self.each(|metric, labels, shown| {
+            let writes_it = labels.with(|labels| labels.contains(&("disk.io.direction", "write")));
+            let total = if std::ptr::eq(metric, &raw const SYSTEM_DISK_IO) {
+                if writes_it { &mut written } else { &mut read }
+            } else if std::ptr::eq(metric, &raw const SYSTEM_DISK_OPERATIONS) {
+                if writes_it { &mut writes } else { &mut reads }
+            } else {
+                return;
+            };
+            *total += shown;
         })
         .ok()?;
-        Some(totals)
+        let disks = self.known.iter().filter(|(_, labels)| labels.is_some()).count();
+        let [read, written, reads, writes] = [read, written, reads, writes].map(whole);
+        Some(DiskSnapshot { disks, read, written, reads, writes })
     }
 }
 
 impl Probe for Disks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        self.each(|labels, disk| {
-            let DiskStat { sectors_read, reads, merged, time_reading, .. } = *disk;
-            let DiskStat { sectors_written, writes, writes_merged, time_writing, .. } = *disk;
-            for (sectors, operations, merged, millis, labels) in [
-                (sectors_read, reads, merged, time_reading, &labels.read),
-                (sectors_written, writes, writes_merged, time_writing, &labels.write),
-            ] {
-                sample.with(&SYSTEM_DISK_IO, count(sectors.saturating_mul(SECTOR)), labels);
-                sample.with(&SYSTEM_DISK_OPERATIONS, count(operations), labels);
-                sample.with(&SYSTEM_DISK_MERGED, count(merged), labels);
-                sample.with(&SYSTEM_DISK_OPERATION_TIME, count(millis) / 1_000.0, labels);
-            }
-            sample.with(&SYSTEM_DISK_IO_TIME, count(disk.time_in_progress) / 1_000.0, &labels.device);
-        })
+        self.each(|metric, labels, shown| sample.with(metric, shown, labels))?;
+        too_many(self.too_many, "disks", &mut sample.failures);
+        Ok(())
     }
+}
+
+/// Says that some of `what` found no room.
+pub(super) fn too_many(too_many: bool, what: &'static str, failures: &mut Failures) {
+    if too_many {
+        failures.add(what, ProbeError(format!("there are more than {DEVICES}").into()));
+    }
+}
+
+/// A whole number that came out of sums.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are not negative.
+pub(super) fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
+/// The name and the figures of a disk.
+fn disk(line: &str) -> Option<(&str, Figures)> {
+    let mut fields = line.split_ascii_whitespace();
+    let name = fields.nth(2)?;
+    // What is behind the name; a name has no blank.
+    let behind = name.as_ptr().addr() - line.as_ptr().addr() + name.len();
+    let figures = numbers(&line[behind..]);
+    // A partition of old kernels has four figures of another kind.
+    (fields.count() >= 10).then_some((name, figures))
 }
 
 /// Whether this is a whole disk at the bottom: partitions have no entry of a device in `/sys`, and one path of several
 /// to a disk is hidden. Without `/sys` the names tell partitions.
-fn is_device(name: &str, disks: &[DiskStat], files: &Files) -> bool {
+fn is_device(name: &str, disks: &[&str], files: &Files) -> bool {
     if VIRTUAL.iter().any(|pattern| matches(pattern, name)) {
         return false;
     }
@@ -119,10 +164,10 @@ fn is_device(name: &str, disks: &[DiskStat], files: &Files) -> bool {
 }
 
 /// Whether the name is that of another disk with a number after it: `sda1`, `nvme0n1p1`.
-fn is_partition(name: &str, disks: &[DiskStat]) -> bool {
+fn is_partition(name: &str, disks: &[&str]) -> bool {
     let disk = name.trim_end_matches(|sign: char| sign.is_ascii_digit());
     let disk_p = disk.strip_suffix('p').filter(|disk| disk.ends_with(|sign: char| sign.is_ascii_digit()));
-    disk != name && disks.iter().any(|other| other.name == disk || Some(&*other.name) == disk_p)
+    disk != name && disks.iter().any(|other| *other == disk || Some(*other) == disk_p)
 }
 
 impl DiskLabels {
@@ -151,7 +196,7 @@ mod tests {
  259       3 nvme1c0n1 1 0 8 0 0 0 0 0 0 0 0
   11       0 sr0 0 0 0 0 0 0 0 0 0 0 0
    8       0 sda 1 0 8
-   8      16 sdb 1 0 8 x 0 0 0 0 0 0 0
+   8      16 sdb 1 0 8 x 0 0 0 0 -1 0 0
 ";
     const SYS: [(&str, &str); 6] = [
         ("sys/block/nvme0n1/device/", ""),
@@ -170,10 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn p41_whole_disks_are_counted_once_and_malformed_lines_are_left_out() {
+    fn p41_whole_disks_are_counted_once_and_malformed_figures_are_left_out() {
         let (_root, mut disks) = disks(&SYS, &[]);
         let seen = read(&mut disks);
-        assert_eq!(devices(&seen, SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0"]);
+        assert_eq!(devices(&seen, SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0", "sdb"]);
+        // Less than nothing runs on it, and one figure is none.
+        assert_eq!(one(&seen, "system.disk.operations read sdb"), Some(1.0));
+        assert_eq!(one(&seen, "system.disk.operation_time read sdb"), None);
+        assert_eq!(one(&seen, "system.disk.io_time sdb"), Some(0.0));
         assert_eq!(one(&seen, "system.disk.io read nvme0n1"), Some(3000.0 * 512.0));
         assert_eq!(one(&seen, "system.disk.io write nvme0n1"), Some(7000.0 * 512.0));
         assert_eq!(one(&seen, "system.disk.operations write nvme0n1"), Some(500.0));
@@ -181,21 +230,21 @@ mod tests {
         assert_eq!(one(&seen, "system.disk.operation_time write nvme0n1"), Some(0.8));
         assert_eq!(one(&seen, "system.disk.io_time nvme0n1"), Some(0.9));
         let totals = disks.totals().unwrap();
-        assert_eq!((totals.disks, totals.reads, totals.writes), (2, 101, 502));
-        assert_eq!((totals.read, totals.written), (3008 * 512, 7016 * 512));
+        assert_eq!((totals.disks, totals.reads, totals.writes), (3, 102, 502));
+        assert_eq!((totals.read, totals.written), (3016 * 512, 7016 * 512));
     }
 
     #[test]
     fn p41_without_sys_the_names_tell_partitions() {
         let (_root, mut disks) = disks(&[], &[]);
         let found = devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1);
-        assert_eq!(found, ["nvme0n1", "cciss/c0d0", "nvme1c0n1"]);
+        assert_eq!(found, ["nvme0n1", "cciss/c0d0", "nvme1c0n1", "sdb"]);
     }
 
     #[test]
     fn the_filter_goes_before_the_rule() {
         let (_root, mut disks) = disks(&SYS, &["loop*", "!nvme*"]);
-        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["loop0", "cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["loop0", "cciss/c0d0", "sdb"]);
     }
 
     #[test]
@@ -204,9 +253,30 @@ mod tests {
         read(&mut disks);
         let without: Vec<_> = STATS.lines().filter(|line| !line.contains("nvme0n1 ")).collect();
         write(&root, "proc/diskstats", &without.join("\n"));
-        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["cciss/c0d0", "sdb"]);
         write(&root, "proc/diskstats", STATS);
-        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0"]);
+        assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0", "sdb"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p14_milliseconds_wrap_and_a_disk_that_comes_back_goes_on() {
+        let root = tree(&[]);
+        let mut disks = Disks::below(root.path(), NameFilter::default());
+        let mut busy = async |list: &str| {
+            write(&root, "proc/diskstats", list);
+            tokio::time::advance(std::time::Duration::from_secs(10)).await;
+            let seen = read(&mut disks);
+            (one(&seen, "system.disk.io_time sda"), one(&seen, "system.disk.operations read sda"))
+        };
+        let line = |reads: u64, millis: u64| format!("8 0 sda {reads} 0 0 0 0 0 0 0 0 {millis} 0\n");
+        let wrap = 1_u64 << 32;
+        assert_eq!(busy(&line(900, wrap - 1_000)).await, (Some(4_294_966.296), Some(900.0)));
+        assert_eq!(busy(&line(901, 4_000)).await.1, Some(901.0));
+        assert_eq!(busy(&line(902, 5_000)).await, (Some(4_294_967.296 + 5.0), Some(902.0)));
+        // It is taken out, and another one takes its name.
+        assert_eq!(busy("").await, (None, None));
+        assert_eq!(busy(&line(3, 100)).await, (Some(4_294_967.296 + 5.0), Some(902.0)));
+        assert_eq!(busy(&line(5, 200)).await, (Some(4_294_967.296 + 5.1), Some(904.0)));
     }
 
     #[test]
@@ -216,5 +286,42 @@ mod tests {
         assert!(disks.sample(&mut Sample::default()).unwrap_err().to_string().contains("/proc/diskstats"));
         let root = tree(&[("proc/diskstats", "")]);
         assert_eq!(read(&mut Disks::below(root.path(), NameFilter::default())), []);
+    }
+
+    #[test]
+    fn p13_lines_of_any_number_of_fields_are_read() {
+        // Of kernels from 2.6 to 6.18 and of lxcfs 5, and a partition of the oldest.
+        for (line, busy) in [
+            ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0", Some(2.0)),
+            ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0 0 0 0", Some(2.0)),
+            ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0 0 0 0 0 0 0", Some(2.0)),
+            ("8 0 sda 1 0 8 0 46 0 977 34 18446744073709551615 2000 0", Some(2.0)),
+            ("8 1 sda1 1 8 46 977", None),
+        ] {
+            let root = tree(&[("proc/diskstats", line)]);
+            let seen = read(&mut Disks::below(root.path(), NameFilter::new(["*"])));
+            assert_eq!(one(&seen, "system.disk.io_time sda"), busy, "{line}");
+            assert_eq!(seen.is_empty(), busy.is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn p16_as_many_disks_as_there_may_be_show_and_one_more_is_named() {
+        let list = |disks: usize| {
+            (0..disks)
+                .fold(String::new(), |list, disk| list + &format!("8 0 d{disk}x 1 0 8 0 0 0 0 0 0 0 0\n"))
+        };
+        let root = tree(&[("proc/diskstats", &list(DEVICES))]);
+        let mut disks = Disks::below(root.path(), NameFilter::default());
+        let mut show = || {
+            let mut sample = Sample::default();
+            disks.sample(&mut sample).unwrap();
+            let shown =
+                sample.readings.iter().filter(|reading| reading.metric == &SYSTEM_DISK_IO_TIME).count();
+            (shown, sample.failures.0.into_iter().map(|(part, _)| part).collect::<Vec<_>>())
+        };
+        assert_eq!(show(), (DEVICES, vec![]));
+        write(&root, "proc/diskstats", &list(DEVICES + 1));
+        assert_eq!(show(), (DEVICES, vec!["disks"]));
     }
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
+use super::Figures;
+use super::memory::{Memory, Swap};
 use crate::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{Probe, ProbeError, Sample};
-use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot, SystemSnapshot};
+use crate::sampler::snapshot::SystemSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 
 /// Reads the machine; remembers what shares of processor time need.
@@ -26,8 +28,12 @@ impl Machine {
     }
 
     pub(in crate::sampler) fn read(&mut self) -> Result<SystemSnapshot, ProbeError> {
+        Ok(self.figures()?.snapshot())
+    }
+
+    fn figures(&mut self) -> Result<Figures, ProbeError> {
         if !IS_SUPPORTED_SYSTEM {
-            return Err(ProbeError("no figures of this operating system".into()));
+            return Err("no figures of this operating system".into());
         }
         let system = &mut self.system;
         let now = clock::now();
@@ -38,35 +44,33 @@ impl Machine {
             self.busy = Some((now, self.busy.map(|_| share)));
         }
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram().with_swap());
-        let limit = system.total_memory();
-        let used = system.used_memory().min(limit);
-        let memory = MemorySnapshot {
-            limit,
-            used,
-            free: limit - used,
-            available: system.available_memory(),
-            buffers: None,
-            cached: None,
-            shared: None,
-        };
-        let (limit, used) = (system.total_swap(), system.used_swap().min(system.total_swap()));
-        Ok(SystemSnapshot {
-            cpu_utilization: self.busy.and_then(|(_, share)| share),
+        let limit = Some(system.total_memory()).filter(|limit| *limit > 0);
+        let used = limit.map(|limit| system.used_memory().min(limit));
+        let free = limit.zip(used).map(|(limit, used)| limit - used);
+        let available = limit.map(|limit| system.available_memory().min(limit));
+        let swap = Some(system.total_swap()).filter(|limit| *limit > 0);
+        Ok(Figures {
+            busy: self.busy.and_then(|(_, share)| share),
             cpus: system.cpus().len(),
             // Windows has none and says zero.
-            load: cfg!(unix).then(System::load_average).map(|load| [load.one, load.five, load.fifteen]),
-            memory: (memory.limit > 0).then_some(memory),
-            swap: (limit > 0).then(|| SwapSnapshot { limit, used, free: limit - used }),
+            load: if cfg!(unix) {
+                let load = System::load_average();
+                [load.one, load.five, load.fifteen].map(|load| Some(load).filter(|load| *load >= 0.0))
+            } else {
+                [None; 3]
+            },
+            memory: Memory { limit, used, free, available, ..Memory::default() },
+            swap: Swap { limit: swap, free: swap.map(|limit| limit - system.used_swap().min(limit)) },
             uptime: Some(Duration::from_secs(System::uptime())),
-            ..SystemSnapshot::default()
+            ..Figures::default()
         })
     }
 }
 
 impl Probe for Machine {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let machine = self.read()?;
-        if let Some(busy) = machine.cpu_utilization {
+        let machine = self.figures()?;
+        if let Some(busy) = machine.busy {
             // It tells no more than that.
             sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "user"), busy);
             sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "idle"), 1.0 - busy);

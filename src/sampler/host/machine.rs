@@ -3,33 +3,42 @@
 use std::path::Path;
 use std::time::Duration;
 
-use procfs::{FromBufRead, FromRead, LoadAverage, Uptime, VmStat};
-
-use super::cpu::Processors;
-use super::memory;
-use crate::clock;
-use crate::sampler::files::{Files, hundredths};
+use super::cpu::{Processors, emit_count};
+use super::memory::{self, Arc, Memory, Swap};
+use super::{Figures, memory::paged};
+use crate::clock::{self, Tick};
+use crate::sampler::counter::{Counter, Rules};
+use crate::sampler::cpu_list::count_online;
+use crate::sampler::files::{Files, decimal};
 use crate::sampler::limits::Limits;
-use crate::sampler::pressure::{Pressure, PressureLabels};
-use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::pressure::{Pressure, Resource};
+use crate::sampler::probe::{Failures, Part, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::SystemSnapshot;
+use crate::signal::{SYSTEM_PAGING_FAULTS, SYSTEM_PAGING_OPERATIONS};
 
-/// Reads the machine; remembers what shares of processor time need.
+const STAT: Part = "/proc/stat";
+const MEMINFO: Part = "/proc/meminfo";
+const LOADAVG: Part = "/proc/loadavg";
+const UPTIME: Part = "/proc/uptime";
+
+/// Reads the machine; remembers what shares of processor time and counters need.
 #[derive(Debug)]
 pub(in crate::sampler) struct Machine {
     files: Files,
     limits: Limits,
     processors: Processors,
+    paged: [Counter; 4],
     pressure: [Waiting; 4],
 }
 
-/// A pressure file, and the labels of what is in it.
+/// A pressure file, and what is shown of it.
 #[derive(Debug)]
 struct Waiting {
     file: &'static str,
+    part: Part,
     /// Of the whole machine, the share in which no task at all got a processor is not defined.
     full: bool,
-    labels: PressureLabels,
+    resource: Resource,
 }
 
 impl Default for Machine {
@@ -41,79 +50,138 @@ impl Default for Machine {
 impl Machine {
     /// Reads the files below `root`.
     pub(super) fn below(root: &Path, by_core: bool, limits: Limits) -> Self {
-        let waiting = |file, resource| Waiting {
-            file,
+        let waiting = |part: Part, resource| Waiting {
+            file: part.trim_start_matches('/'),
+            part,
             full: resource != "cpu",
-            labels: PressureLabels::new("system", resource),
+            resource: Resource::new("system", resource),
         };
         Self {
             files: Files::below(root),
             limits,
             processors: Processors::new(by_core),
+            paged: Default::default(),
             pressure: [
-                waiting("proc/pressure/cpu", "cpu"),
-                waiting("proc/pressure/io", "io"),
-                waiting("proc/pressure/memory", "memory"),
-                waiting("proc/pressure/irq", "irq"),
+                waiting("/proc/pressure/cpu", "cpu"),
+                waiting("/proc/pressure/io", "io"),
+                waiting("/proc/pressure/memory", "memory"),
+                waiting("/proc/pressure/irq", "irq"),
             ],
         }
     }
 
     pub(in crate::sampler) fn read(&mut self) -> Result<SystemSnapshot, ProbeError> {
-        let now = clock::now();
+        Ok(self.figures(clock::now(), &mut Failures::default()).snapshot())
+    }
+
+    fn figures(&mut self, now: Tick, failures: &mut Failures) -> Figures {
+        let mut figures = Figures::default();
         let processors = &mut self.processors;
-        let stat = self.files.read("proc/stat").is_ok_and(|stat| processors.read(&stat, now));
-        let (memory, swap) =
-            self.files.read("proc/meminfo").map_or((None, None), |text| memory::from_meminfo(&text));
-        if !stat && memory.is_none() {
-            return Err(ProbeError("neither /proc/stat nor /proc/meminfo can be made out".into()));
+        let stat = failures.in_any_case(STAT, self.files.read("proc/stat"));
+        match stat.map(|stat| processors.read(&stat, now)) {
+            Some(true) => {
+                figures.cpu = processors.shares();
+                figures.cpus = processors.online;
+            }
+            Some(false) => failures.add(STAT, "there is no processor in it"),
+            None => {}
         }
-        let shares = stat.then(|| self.processors.shares()).flatten();
-        Ok(SystemSnapshot {
-            cpu_utilization: shares.map(|shares| shares.busy()),
-            cpu: shares,
-            cpus: if stat { self.processors.online } else { 0 },
-            load: self.files.read("proc/loadavg").ok().and_then(|text| load(&text)),
-            memory,
-            swap,
-            uptime: self.files.read("proc/uptime").ok().and_then(|text| {
-                Duration::try_from_secs_f64(Uptime::from_read(text.as_bytes()).ok()?.uptime).ok()
-            }),
-            ..SystemSnapshot::default()
-        })
+        if figures.cpus == 0 {
+            figures.cpus = count_online(&mut self.files).and_then(|cpus| cpus.try_into().ok()).unwrap_or(0);
+        }
+        figures.busy = figures.cpu.map(|shares| shares.busy());
+        (figures.memory, figures.swap) = self.memory(failures);
+        if let Some(text) = failures.in_any_case(LOADAVG, self.files.read("proc/loadavg")) {
+            figures.load = load(&text);
+            if figures.load.contains(&None) {
+                failures.add(LOADAVG, "it does not hold three numbers");
+            }
+        }
+        if let Some(text) = failures.in_any_case(UPTIME, self.files.read("proc/uptime")) {
+            let seconds = text.split_ascii_whitespace().next().and_then(decimal);
+            figures.uptime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            if figures.uptime.is_none() {
+                failures.add(UPTIME, "it does not begin with a number of seconds");
+            }
+        }
+        figures
+    }
+
+    fn memory(&mut self, failures: &mut Failures) -> (Memory, Swap) {
+        let arc = self.files.read("proc/spl/kstat/zfs/arcstats").ok();
+        let arc = arc.and_then(|text| Arc::from_stats(&text)).filter(|_| self.memory_is_the_machines());
+        let Some(text) = failures.in_any_case(MEMINFO, self.files.read("proc/meminfo")) else {
+            return Default::default();
+        };
+        let (memory, swap) = memory::from_meminfo(&text, arc);
+        if memory.limit.is_none() {
+            failures.add(MEMINFO, "`MemTotal` is missing, or no number");
+        } else if memory.available.is_none() {
+            failures.add(MEMINFO, "neither `MemAvailable` nor `MemFree` can be believed");
+        } else if swap.limit.is_some() && swap.free.is_none() {
+            failures.add(MEMINFO, "`SwapFree` cannot be believed");
+        }
+        (memory, swap)
+    }
+
+    /// Whether `/proc/meminfo` is the kernel's, and not one that was mounted for a container: ZFS tells of the machine.
+    fn memory_is_the_machines(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let device = |name| std::fs::metadata(self.files.path(name)).ok().map(|found| found.dev());
+        device("proc/meminfo") == device("proc/spl/kstat/zfs/arcstats")
+    }
+
+    fn paging(&mut self, now: Tick, sample: &mut Sample) {
+        // A kernel may have been made without it.
+        let text = sample.failures.unless("/proc/vmstat", self.files.read("proc/vmstat"));
+        let read = text.map(|text| paged(&text)).unwrap_or_default();
+        let mut shown = [None; 4];
+        for ((shown, counter), read) in shown.iter_mut().zip(&mut self.paged).zip(read) {
+            *shown = read.and_then(|read| counter.take(read, now, &Rules::NARROW));
+        }
+        let [major, minor, read_in, written_out] = shown;
+        for (kind, faults) in [("major", major), ("minor", minor)] {
+            sample.by(&SYSTEM_PAGING_FAULTS, ("system.paging.fault.type", kind), faults);
+        }
+        for (direction, pages) in [("in", read_in), ("out", written_out)] {
+            sample.by(&SYSTEM_PAGING_OPERATIONS, ("system.paging.direction", direction), pages);
+        }
     }
 }
 
 impl Probe for Machine {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let machine = self.read()?;
-        if machine.cpus > 0 {
-            self.processors.emit(sample);
-        }
-        machine.emit(&self.limits, sample);
-        let vmstat = self.files.read("proc/vmstat");
-        if let Some(vmstat) = vmstat.ok().and_then(|text| VmStat::from_buf_read(text.as_bytes()).ok()) {
-            memory::emit_paging(&vmstat, sample);
-        }
-        for waiting in &self.pressure {
-            if let Ok(text) = self.files.read(waiting.file) {
+        let now = clock::now();
+        let figures = self.figures(now, &mut sample.failures);
+        self.processors.emit(sample);
+        emit_count(figures.cpus, sample);
+        figures.emit(&self.limits, sample);
+        self.paging(now, sample);
+        for waiting in &mut self.pressure {
+            if let Some(text) = sample.failures.unless(waiting.part, self.files.read(waiting.file)) {
                 let mut pressure = Pressure::parse(&text);
-                pressure.full = pressure.full.filter(|_| waiting.full);
-                pressure.emit(sample, &waiting.labels);
+                if !waiting.full {
+                    pressure.full = Default::default();
+                }
+                waiting.resource.emit(&pressure, now, sample);
             }
+        }
+        if sample.readings.is_empty() {
+            return Err("nothing of `/proc` can be read".into());
         }
         Ok(())
     }
 }
 
-fn load(text: &str) -> Option<[f64; 3]> {
-    let load = LoadAverage::from_read(text.as_bytes()).ok()?;
-    Some([hundredths(load.one)?, hundredths(load.five)?, hundredths(load.fifteen)?])
+/// The first three numbers; each for itself.
+fn load(text: &str) -> [Option<f64>; 3] {
+    let mut fields = text.split_ascii_whitespace();
+    std::array::from_fn(|_| fields.next().and_then(decimal))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::recorded::{one, read, tree, write};
+    use super::super::recorded::{one, read, readings, tree, write};
     use super::*;
     use crate::sampler::probe::Watched;
     use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME};
@@ -174,7 +242,7 @@ mod tests {
             std::fs::remove_file(root.path().join(missing)).unwrap();
             assert!(read(&mut machine).len() >= 6, "{missing}");
         }
-        let root = tree(&FILES[2..]);
+        let root = tree(&[]);
         let mut machine = Machine::below(root.path(), false, Limits::default());
         assert!(machine.sample(&mut Sample::default()).is_err());
     }
@@ -190,5 +258,82 @@ mod tests {
         assert_eq!(watched(&mut machine), [(Watched::Load, 2.0)]);
         limits.set(true, false);
         assert_eq!(watched(&mut machine), [(Watched::Load, 2.0), (Watched::Memory, share)]);
+    }
+
+    #[test]
+    fn p13_what_fails_is_named_and_takes_nothing_else_along() {
+        let whole = read(&mut Machine::below(tree(&FILES).path(), true, Limits::default()));
+        // Nothing, the half of it, numbers that are negative or too large, and each line missing in turn.
+        let spoilt = |content: &str| {
+            let numbers = |with: &str| -> String {
+                let words = content.split_inclusive([' ', '\n', '=']);
+                let change = |word: &str| match word.trim().parse::<f64>() {
+                    Ok(_) => word.replace(word.trim(), with),
+                    Err(_) => word.to_owned(),
+                };
+                words.map(change).collect()
+            };
+            let mut all = vec![
+                String::new(),
+                "\0".to_owned(),
+                content[..content.len() / 2].to_owned(),
+                numbers("-7"),
+                numbers("99999999999999999999999"),
+                numbers("18446744073709551615"),
+            ];
+            let lines: Vec<_> = content.lines().collect();
+            all.extend((0..lines.len()).map(|missing| {
+                let left = lines.iter().enumerate().filter(|(place, _)| *place != missing);
+                left.map(|(_, line)| format!("{line}\n")).collect()
+            }));
+            all
+        };
+        for (name, content) in FILES {
+            for bad in spoilt(content) {
+                let root = tree(&FILES);
+                write(&root, name, &bad);
+                let mut machine = Machine::below(root.path(), true, Limits::default());
+                let mut sample = Sample::default();
+                machine.sample(&mut sample).unwrap();
+                let seen = readings(&sample);
+                let of_file = |metric: &str| match name {
+                    "proc/stat" => metric.starts_with("system.cpu.") || metric.starts_with("system.process"),
+                    "proc/meminfo" => metric.starts_with("system.memory."),
+                    "proc/loadavg" => metric.starts_with("campanile.system.load"),
+                    "proc/uptime" => metric.starts_with("system.uptime"),
+                    "proc/vmstat" => metric.starts_with("system.paging."),
+                    _ => metric.starts_with("campanile.pressure."),
+                };
+                for (metric, value) in whole.iter().filter(|(metric, _)| !of_file(metric)) {
+                    assert_eq!(one(&seen, metric), Some(*value), "{metric} without {name}: {bad:?}");
+                }
+                for (metric, value) in &seen {
+                    assert!(value.is_finite() && (0.0..1e19).contains(value), "{metric} {value}");
+                }
+                let essential = ["proc/stat", "proc/meminfo", "proc/loadavg", "proc/uptime"].contains(&name);
+                if essential && bad.trim_matches('\0').is_empty() {
+                    let named: Vec<_> = sample.failures.0.iter().map(|(part, _)| *part).collect();
+                    assert_eq!(named, [format!("/{name}")], "{bad:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn p13_no_sys_and_no_zfs_of_another_machine() {
+        let root = tree(&FILES);
+        let stats = "name type data\nsize 4 204800\nc_min 4 0\n";
+        write(&root, "proc/spl/kstat/zfs/arcstats", stats);
+        let used = |root: &tempfile::TempDir| {
+            one(&read(&mut Machine::below(root.path(), false, Limits::default())), "system.memory.usage used")
+        };
+        assert_eq!(used(&root), Some(100.0 * 1_024.0));
+        // The file lies on another file system, as one that is made for a container.
+        std::fs::remove_file(root.path().join("proc/meminfo")).unwrap();
+        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        std::fs::write(elsewhere.path().join("meminfo"), super::tests::MEMINFO).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("meminfo"), root.path().join("proc/meminfo"))
+            .unwrap();
+        assert_eq!(used(&root), Some(300.0 * 1_024.0));
     }
 }

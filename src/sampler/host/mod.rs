@@ -33,13 +33,14 @@ pub(in crate::sampler) use self::filesystem::FileSystems;
 pub use self::filters::NameFilter;
 #[cfg(target_os = "linux")]
 pub(in crate::sampler) use self::machine::Machine;
+use self::memory::{Memory, Swap};
 #[cfg(target_os = "linux")]
 pub(in crate::sampler) use self::network::Networks;
 pub use self::settings::SystemSettings;
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{DEADLINE, Plan, Probe, Sample, Watched};
-use crate::sampler::snapshot::SystemSnapshot;
+use crate::sampler::snapshot::{CpuSnapshot, SystemSnapshot};
 use crate::signal::{SYSTEM_LOAD, SYSTEM_UPTIME};
 
 /// What costs more than the rest is read no more often than this.
@@ -82,32 +83,58 @@ pub(in crate::sampler) fn plans(_settings: &SystemSettings, every: Duration, lim
     vec![Plan { name: "system".into(), make, every, deadline: DEADLINE }]
 }
 
-impl SystemSnapshot {
-    /// What every system tells, and the figures for which the container has no limits of its own.
+/// What every system tells, each figure for itself.
+#[derive(Clone, Debug, Default)]
+struct Figures {
+    /// Share of all processors that was busy.
+    busy: Option<f64>,
+    cpu: Option<CpuSnapshot>,
+    /// Logical processors; 0 where the machine does not tell.
+    cpus: usize,
+    load: [Option<f64>; 3],
+    memory: Memory,
+    swap: Swap,
+    uptime: Option<Duration>,
+}
+
+impl Figures {
+    /// The values, and the figures with limits for which the container has no limits of its own.
     fn emit(&self, limits: &Limits, sample: &mut Sample) {
-        if let Some(busy) = self.cpu_utilization
+        if let Some(busy) = self.busy
             && !limits.cpu()
         {
             sample.watch_host(Watched::Cpu, None, busy);
         }
-        if let Some(load) = self.load {
-            for (period, load) in ["1m", "5m", "15m"].into_iter().zip(load) {
-                sample.by(&SYSTEM_LOAD, ("period", period), load);
-            }
-            if self.cpus > 0 {
-                sample.watch_host(Watched::Load, None, load[1] / count(self.cpus as u64));
-            }
+        for (period, load) in ["1m", "5m", "15m"].into_iter().zip(self.load) {
+            sample.by(&SYSTEM_LOAD, ("period", period), load);
         }
-        if let Some(memory) = &self.memory {
-            memory::emit(memory, sample);
-            if !limits.memory() {
-                sample.watch_host(Watched::Memory, None, memory.utilization());
-            }
+        if let Some(load) = self.load[1]
+            && self.cpus > 0
+        {
+            sample.watch_host(Watched::Load, None, load / count(self.cpus as u64));
         }
-        if let Some(swap) = &self.swap {
-            memory::emit_swap(swap, sample);
+        self.memory.emit(sample);
+        if let Some(memory) = self.memory.snapshot()
+            && !limits.memory()
+        {
+            sample.watch_host(Watched::Memory, None, memory.utilization());
         }
+        self.swap.emit(sample);
         sample.value(&SYSTEM_UPTIME, self.uptime.map(|uptime| uptime.as_secs_f64()));
+    }
+
+    fn snapshot(&self) -> SystemSnapshot {
+        let [one, five, fifteen] = self.load;
+        SystemSnapshot {
+            cpu_utilization: self.busy,
+            cpu: self.cpu,
+            cpus: self.cpus,
+            load: one.zip(five).zip(fifteen).map(|((one, five), fifteen)| [one, five, fifteen]),
+            memory: self.memory.snapshot(),
+            swap: self.swap.snapshot(),
+            uptime: self.uptime,
+            ..SystemSnapshot::default()
+        }
     }
 }
 

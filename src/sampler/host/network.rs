@@ -6,16 +6,17 @@
 
 use std::path::Path;
 
-use procfs::FromBufRead;
-use procfs::net::{DeviceStatus, InterfaceDeviceStatus};
-
+use super::disk::{too_many, whole};
 use super::filters::{NameFilter, matches};
+use crate::clock;
 use crate::sampler::count;
-use crate::sampler::files::Files;
+use crate::sampler::counter::{Counters, Rules};
+use crate::sampler::files::{Files, numbers};
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::sampler::snapshot::NetworkSnapshot;
+use crate::signal::capacity::DEVICES;
 use crate::signal::{
-    SYSTEM_NETWORK_DROPPED, SYSTEM_NETWORK_ERRORS, SYSTEM_NETWORK_IO, SYSTEM_NETWORK_PACKETS,
+    Metric, SYSTEM_NETWORK_DROPPED, SYSTEM_NETWORK_ERRORS, SYSTEM_NETWORK_IO, SYSTEM_NETWORK_PACKETS,
 };
 
 /// Loopback, tunnels, bridges, and the outer ends of what leads into containers and virtual machines.
@@ -30,6 +31,9 @@ pub(in crate::sampler) struct Networks {
     filter: NameFilter,
     /// Those that were listed last; without labels the ones that are not reported.
     known: Vec<(String, Option<[DirectionLabels; 2]>)>,
+    /// Whether some of them found no room.
+    too_many: bool,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -41,18 +45,38 @@ struct DirectionLabels {
 
 impl Networks {
     pub(in crate::sampler) fn below(root: &Path, filter: NameFilter) -> Self {
-        Self { files: Files::below(root), filter, known: Vec::new() }
+        Self { files: Files::below(root), filter, ..Self::default() }
     }
 
-    /// Calls `take` with each interface that is reported.
-    fn each(&mut self, mut take: impl FnMut(&[DirectionLabels; 2], &DeviceStatus)) -> Result<(), ProbeError> {
-        let interfaces: Vec<_> = self.files.read("proc/net/dev")?.lines().filter_map(interface).collect();
-        if !interfaces.iter().map(|interface| &interface.name).eq(self.known.iter().map(|(name, _)| name)) {
-            self.known = recognize(&interfaces, &self.files, &self.filter);
+    /// Calls `take` with what each interface that is reported shows. A figure that is malformed is left out.
+    fn each(&mut self, mut take: impl FnMut(&'static Metric, &Labels, f64)) -> Result<(), ProbeError> {
+        let text = self.files.read("proc/net/dev")?.into_owned();
+        // The two lines at the top have no colon.
+        let interfaces =
+            text.lines().filter_map(|line| line.rsplit_once(':')).map(|(name, line)| (name.trim(), line));
+        let interfaces: Vec<_> = interfaces.filter(|(name, _)| !name.is_empty()).collect();
+        if !interfaces.iter().map(|(name, _)| *name).eq(self.known.iter().map(|(name, _)| &**name)) {
+            let names: Vec<_> = interfaces.iter().map(|(name, _)| *name).collect();
+            (self.known, self.too_many) = recognize(&names, &self.files, &self.filter);
         }
-        for (interface, (_, labels)) in interfaces.iter().zip(&self.known) {
-            if let Some(labels) = labels {
-                take(labels, interface);
+        let now = clock::now();
+        for ((_, line), (_, labels)) in interfaces.iter().zip(&self.known) {
+            let Some(labels) = labels else { continue };
+            let [received @ .., _, _, _, _, sent, sent_packets, sent_errors, sent_dropped] =
+                numbers::<12>(line);
+            for ([bytes, packets, errors, dropped], labels) in
+                [received, [sent, sent_packets, sent_errors, sent_dropped]].into_iter().zip(labels)
+            {
+                for (metric, read, labels) in [
+                    (&SYSTEM_NETWORK_IO, bytes, &labels.interface),
+                    (&SYSTEM_NETWORK_PACKETS, packets, &labels.device),
+                    (&SYSTEM_NETWORK_ERRORS, errors, &labels.interface),
+                    (&SYSTEM_NETWORK_DROPPED, dropped, &labels.interface),
+                ] {
+                    // Some cards and drivers count with 32 bits.
+                    let shown = self.counters.take(metric, read.map(count), labels, now, &Rules::NARROW);
+                    shown.into_iter().for_each(|shown| take(metric, labels, shown));
+                }
             }
         }
         Ok(())
@@ -60,45 +84,37 @@ impl Networks {
 
     /// All of them together.
     pub(in crate::sampler) fn totals(&mut self) -> Option<NetworkSnapshot> {
-        let mut totals = NetworkSnapshot::default();
-        self.each(|_, it| {
-            totals.interfaces += 1;
-            for (total, more) in [
-                (&mut totals.received, [it.recv_bytes, 0]),
-                (&mut totals.sent, [it.sent_bytes, 0]),
-                (&mut totals.packets, [it.recv_packets, it.sent_packets]),
-                (&mut totals.errors, [it.recv_errs, it.sent_errs]),
-                (&mut totals.dropped, [it.recv_drop, it.sent_drop]),
-            ] {
-                *total = more.into_iter().fold(*total, u64::saturating_add);
-            }
+        let (mut received, mut sent, mut packets, mut errors, mut dropped) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        self.each(|metric, labels, shown| {
+            let sends = labels.with(|labels| labels.contains(&("network.io.direction", "transmit")));
+            let is = |known: &'static Metric| std::ptr::eq(metric, known);
+            let total = if is(&SYSTEM_NETWORK_PACKETS) {
+                &mut packets
+            } else if is(&SYSTEM_NETWORK_ERRORS) {
+                &mut errors
+            } else if is(&SYSTEM_NETWORK_DROPPED) {
+                &mut dropped
+            } else if sends {
+                &mut sent
+            } else {
+                &mut received
+            };
+            *total += shown;
         })
         .ok()?;
-        Some(totals)
+        let interfaces = self.known.iter().filter(|(_, labels)| labels.is_some()).count();
+        let [received, sent, packets, errors, dropped] =
+            [received, sent, packets, errors, dropped].map(whole);
+        Some(NetworkSnapshot { interfaces, received, sent, packets, errors, dropped })
     }
 }
 
 impl Probe for Networks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        self.each(|[receive, transmit], it| {
-            for (bytes, packets, errors, dropped, labels) in [
-                (it.recv_bytes, it.recv_packets, it.recv_errs, it.recv_drop, receive),
-                (it.sent_bytes, it.sent_packets, it.sent_errs, it.sent_drop, transmit),
-            ] {
-                sample.with(&SYSTEM_NETWORK_IO, count(bytes), &labels.interface);
-                sample.with(&SYSTEM_NETWORK_PACKETS, count(packets), &labels.device);
-                sample.with(&SYSTEM_NETWORK_ERRORS, count(errors), &labels.interface);
-                sample.with(&SYSTEM_NETWORK_DROPPED, count(dropped), &labels.interface);
-            }
-        })
+        self.each(|metric, labels, shown| sample.with(metric, shown, labels))?;
+        too_many(self.too_many, "interfaces", &mut sample.failures);
+        Ok(())
     }
-}
-
-/// What a line of the list says. `procfs` makes a map of them all, without their order, and gives up at the first that
-/// is malformed; it skips the two lines at the top.
-fn interface(line: &str) -> Option<DeviceStatus> {
-    let list = InterfaceDeviceStatus::from_buf_read(format!("\n\n{line}").as_bytes()).ok()?;
-    list.0.into_values().next()
 }
 
 /// How an interface stands to the others.
@@ -111,22 +127,25 @@ enum Kind {
     Virtual,
 }
 
+/// The interfaces of these names, with labels where they are reported; and whether some found no room.
+#[allow(clippy::type_complexity)]
 fn recognize(
-    interfaces: &[DeviceStatus],
+    names: &[&str],
     files: &Files,
     filter: &NameFilter,
-) -> Vec<(String, Option<[DirectionLabels; 2]>)> {
-    let kinds: Vec<_> = interfaces.iter().map(|interface| kind(files, &interface.name)).collect();
+) -> (Vec<(String, Option<[DirectionLabels; 2]>)>, bool) {
+    let kinds: Vec<_> = names.iter().map(|name| kind(files, name)).collect();
     let cards = kinds.contains(&Kind::Card);
-    interfaces
-        .iter()
-        .zip(kinds)
-        .map(|(DeviceStatus { name, .. }, kind)| {
-            let by_kind = kind == Kind::Card || kind == Kind::Other && !cards;
-            let taken = filter.decide(name).unwrap_or(by_kind);
-            (name.clone(), taken.then(|| labels(name)))
-        })
-        .collect()
+    let (mut room, mut too_many) = (DEVICES, false);
+    let recognize = |(name, kind): (&&str, Kind)| {
+        let by_kind = kind == Kind::Card || kind == Kind::Other && !cards;
+        let taken = filter.decide(name).unwrap_or(by_kind);
+        let fits = taken && room > 0;
+        room -= usize::from(fits);
+        too_many |= taken && !fits;
+        ((*name).to_owned(), fits.then(|| labels(name)))
+    };
+    (names.iter().zip(kinds).map(recognize).collect(), too_many)
 }
 
 fn kind(files: &Files, name: &str) -> Kind {
@@ -228,12 +247,48 @@ mod tests {
         assert_eq!(seen(&mut networks), names[1..]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn p14_an_interface_that_is_replaced_goes_on_and_one_of_32_bits_wraps() {
+        let (root, mut networks) = networks(&["eth0"], &[], &[]);
+        let mut received = async |bytes: u64| {
+            write(&root, "proc/net/dev", &format!("eth0: {bytes} 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n"));
+            tokio::time::advance(std::time::Duration::from_secs(10)).await;
+            let totals = networks.totals().unwrap();
+            assert_eq!(
+                one(&read(&mut networks), "system.network.io eth0 receive"),
+                Some(totals.received as f64)
+            );
+            totals.received
+        };
+        // Another interface takes the name.
+        assert_eq!(received(4_000_000_000_000).await, 4_000_000_000_000);
+        assert_eq!(received(700).await, 4_000_000_000_000);
+        assert_eq!(received(1_700).await, 4_000_000_001_000);
+        let (root, mut networks) = self::networks(&["eth0"], &[], &[]);
+        let mut received = async |bytes: u64| {
+            write(&root, "proc/net/dev", &format!("eth0: {bytes} 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n"));
+            tokio::time::advance(std::time::Duration::from_secs(10)).await;
+            networks.totals().unwrap().received
+        };
+        assert_eq!(received(u64::from(u32::MAX)).await, u64::from(u32::MAX));
+        received(10).await;
+        assert_eq!(received(20).await, (1 << 32) + 20);
+    }
+
     #[test]
-    fn malformed_lines_are_left_out_and_a_file_that_is_not_there_is_an_error() {
+    fn p13_a_figure_that_is_malformed_takes_no_other_along() {
         let (root, mut networks) = networks(&[], &[], &[]);
         assert_eq!(seen(&mut networks), [""; 0]);
-        write(&root, "proc/net/dev", "eth0: 1 2 3\neth1: 1 2 3 4 x 6 7 8 9 10 11 12 13 14 15 16\n:\n\u{0}\n");
-        assert_eq!(read(&mut networks), []);
+        write(
+            &root,
+            "proc/net/dev",
+            "eth0: 1 2\neth1: x -2 3 4 x 6 7 8 9 10 11 12 13 14 15 16\n:\n: 1\n\u{0}\n",
+        );
+        let readings = read(&mut networks);
+        assert_eq!(readings.len(), 2 + 6, "{readings:?}");
+        assert_eq!(one(&readings, "system.network.io eth0 receive"), Some(1.0));
+        assert_eq!(one(&readings, "system.network.io eth1 transmit"), Some(9.0));
+        assert_eq!(one(&readings, "system.network.errors eth1 receive"), Some(3.0));
         std::fs::remove_file(root.path().join("proc/net/dev")).unwrap();
         assert!(networks.sample(&mut Sample::default()).is_err());
     }

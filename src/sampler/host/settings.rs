@@ -41,8 +41,8 @@ pub struct SystemSettings {
     /// File systems by mount point (Linux); goes before [`file_system_types`](Self::file_system_types).
     pub file_systems: NameFilter,
     /// File systems by type (Linux), such as `ext4`. By default those on local disks, and the root of a container. One
-    /// that comes over a network (`nfs*`, `cifs`, `fuse.sshfs`) may hang with its server, and then all file systems
-    /// are without values until it answers.
+    /// that comes over a network (`nfs*`, `cifs`, `fuse.sshfs`) may hang with its server: then it has no values until it
+    /// answers, `campanile.sampler.failures` counts that under the part `statvfs`, and the others have theirs.
     pub file_system_types: NameFilter,
 }
 

@@ -1,38 +1,55 @@
 //! What costs more than the rest and changes rarely: how many processes there are, and the clock of the processors.
 //! Once a minute is enough for both.
 
-use std::fs;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use procfs::{CpuInfo, FromBufRead};
+use rustix::fs::Dir;
 
 use crate::sampler::count;
-use crate::sampler::cpu_list::numbers;
+use crate::sampler::cpu_list::online;
 use crate::sampler::files::Files;
 use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
 
-/// Counts the processes: by their names in `/proc`, none of which is opened.
+/// Counts the processes: by their names in `/proc`, none of which is opened. The folder stays open.
 #[derive(Debug)]
-pub(in crate::sampler) struct Processes(PathBuf);
+pub(in crate::sampler) struct Processes {
+    proc: PathBuf,
+    open: Option<Dir>,
+}
 
 impl Processes {
     pub(in crate::sampler) fn below(root: &Path) -> Self {
-        Self(root.join("proc"))
+        Self { proc: root.join("proc"), open: None }
+    }
+
+    /// How many there are, and whether the first one is among them.
+    fn count(&mut self) -> io::Result<(u64, bool)> {
+        let mut list = match self.open.take() {
+            Some(list) => list,
+            None => Dir::new(File::open(&self.proc)?)?,
+        };
+        list.rewind();
+        let (mut found, mut first) = (0, false);
+        while let Some(entry) = list.read() {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            if let Some(process) = name.and_then(|name| name.parse::<u32>().ok()) {
+                found += 1;
+                first |= process == 1;
+            }
+        }
+        self.open = Some(list);
+        Ok((found, first))
     }
 }
 
 impl Probe for Processes {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let failed = |error| ProbeError(format!("/proc: {error}").into());
-        let (mut found, mut first) = (0, false);
-        for entry in fs::read_dir(&self.0).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) {
-                found += 1;
-                first |= process == 1;
-            }
-        }
+        let (found, first) = self.count().map_err(|error| ProbeError(format!("/proc: {error}").into()))?;
         // Where others' processes are hidden, the first one is too, and the number says nothing.
         if first {
             sample.value(&SYSTEM_PROCESSES, count(found));
@@ -46,13 +63,13 @@ impl Probe for Processes {
 pub(in crate::sampler) struct Clocks {
     files: Files,
     by_core: bool,
-    /// By the list of those that are online.
-    physical: (String, Option<u64>),
+    /// By those that are online.
+    physical: (Vec<u64>, Option<u64>),
 }
 
 impl Clocks {
     pub(in crate::sampler) fn below(root: &Path, by_core: bool) -> Self {
-        Self { files: Files::below(root), by_core, physical: (String::new(), None) }
+        Self { files: Files::below(root), by_core, physical: (Vec::new(), None) }
     }
 
     /// Every processor and its clock in Hertz.
@@ -86,7 +103,7 @@ impl Clocks {
         let mut physical = 0;
         for core in online {
             let file = format!("sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
-            let siblings = self.files.read(&file).ok()?;
+            let siblings = self.files.read_once(&file)?;
             let first = siblings.split(|sign: char| !sign.is_ascii_digit()).next()?;
             physical += u64::from(first.parse::<u64>().ok()? == *core);
         }
@@ -96,11 +113,10 @@ impl Clocks {
 
 impl Probe for Clocks {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let Ok(list) = self.files.read("sys/devices/system/cpu/online") else { return Ok(()) };
-        let list = list.into_owned();
-        let online = numbers(&list);
-        if self.physical.0 != list {
-            self.physical = (list, self.physical(&online));
+        let online = online(&mut self.files);
+        if self.physical.0 != online {
+            let physical = self.physical(&online);
+            self.physical = (online.clone(), physical);
         }
         sample.value(&SYSTEM_CPU_PHYSICAL_COUNT, self.physical.1.map(count));
         let clocks = self.clocks(&online);
@@ -131,7 +147,10 @@ mod tests {
             ("proc/9x", ""),
             ("proc/stat", ""),
         ]);
-        assert_eq!(read(&mut Processes::below(root.path())), [(SYSTEM_PROCESSES.name.to_owned(), 2.0)]);
+        let mut processes = Processes::below(root.path());
+        assert_eq!(read(&mut processes), [(SYSTEM_PROCESSES.name.to_owned(), 2.0)]);
+        std::fs::create_dir(root.path().join("proc/99")).unwrap();
+        assert_eq!(read(&mut processes), [(SYSTEM_PROCESSES.name.to_owned(), 3.0)]);
         let hidden = tree(&[("proc/17/", "")]);
         assert_eq!(read(&mut Processes::below(hidden.path())), []);
         assert!(Processes::below(&root.path().join("absent")).sample(&mut Sample::default()).is_err());

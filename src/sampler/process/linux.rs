@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
-use procfs::process::{Io, Stat};
-use procfs::{FromBufRead, FromRead};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{CpuTime, OwnReading};
-use crate::sampler::cpu_list::listed;
+use crate::sampler::cpu_list::count_online;
 use crate::sampler::files::{Files, kib, value};
-use crate::sampler::probe::ProbeError;
+use crate::sampler::probe::{Failures, Part, ProbeError};
 use crate::sampler::snapshot::ProcessSnapshot;
+
+const STATUS: Part = "/proc/self/status";
 
 /// Reads this process.
 #[derive(Default)]
@@ -25,30 +25,38 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
+    pub(super) fn read(&mut self, failures: &mut Failures) -> Result<OwnReading, ProbeError> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)
             .map_err(|error| ProbeError(format!("getrusage: {}", error.desc()).into()))?;
         let mut reading = OwnReading {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
-            switches: both(usage.voluntary_context_switches(), usage.involuntary_context_switches()),
-            faults: both(usage.minor_page_faults(), usage.major_page_faults()),
-            uptime: self.uptime(),
+            switches: [usage.voluntary_context_switches(), usage.involuntary_context_switches()].map(counted),
+            faults: [usage.minor_page_faults(), usage.major_page_faults()].map(counted),
+            uptime: self.uptime(failures),
             ..OwnReading::default()
         };
         let snapshot = &mut reading.snapshot;
         snapshot.file_descriptors = file_descriptors();
         snapshot.file_descriptor_limit = getrlimit(Resource::Nofile).current;
-        of_status(&self.files.read("proc/self/status")?, snapshot);
+        if let Some(status) = failures.in_any_case(STATUS, self.files.read("proc/self/status")) {
+            of_status(&status, snapshot);
+            if snapshot.memory.is_none() {
+                failures.add(STATUS, "`VmRSS` is missing, or no number");
+            }
+        }
         // Closed to a process that may not be inspected, such as one with rights that its user does not have.
-        let io = self.files.read("proc/self/io").ok().and_then(|io| Io::from_buf_read(io.as_bytes()).ok());
-        (snapshot.disk_read, snapshot.disk_written) = io.map(|io| (io.read_bytes, io.write_bytes)).unzip();
-        reading.cpus = self.files.read("sys/devices/system/cpu/online").ok().and_then(|list| listed(&list));
+        if let Some(io) = failures.unless("/proc/self/io", self.files.read("proc/self/io")) {
+            snapshot.disk_read = value(&io, "read_bytes: ");
+            snapshot.disk_written = value(&io, "write_bytes: ");
+        }
+        reading.cpus = count_online(&mut self.files);
         Ok(reading)
     }
 
-    fn uptime(&mut self) -> Option<Duration> {
+    fn uptime(&mut self, failures: &mut Failures) -> Option<Duration> {
         if self.started.is_none() {
-            self.started = self.files.read("proc/self/stat").ok().and_then(|stat| started(&stat));
+            let stat = failures.in_any_case("/proc/self/stat", self.files.read("proc/self/stat"));
+            self.started = stat.and_then(|stat| started(&stat));
         }
         let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
         Some(now.saturating_sub(self.started?))
@@ -56,15 +64,15 @@ impl Reader {
 }
 
 fn of_status(status: &str, reading: &mut ProcessSnapshot) {
-    reading.memory = kib(status, "VmRSS:").unwrap_or_default();
-    reading.memory_virtual = kib(status, "VmSize:").unwrap_or_default();
+    reading.memory = kib(status, "VmRSS:");
+    reading.memory_virtual = kib(status, "VmSize:");
     reading.memory_peak = kib(status, "VmHWM:");
     reading.threads = value(status, "Threads:");
 }
 
-/// When a process started, in `/proc/PID/stat`.
+/// When a process started, in `/proc/PID/stat`: the 20th field behind the name, which may hold anything.
 fn started(stat: &str) -> Option<Duration> {
-    let ticks = Stat::from_read(stat.as_bytes()).ok()?.starttime;
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(procfs::ticks_per_second().max(1));
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
@@ -83,12 +91,13 @@ fn duration(time: TimeVal) -> Duration {
 }
 
 /// Counters of the kernel are not negative, unless they are of 32 bits and ran over.
-fn both<N: TryInto<u64>>(first: N, second: N) -> Option<[u64; 2]> {
-    Some([first.try_into().ok()?, second.try_into().ok()?])
+fn counted(count: impl TryInto<u64>) -> Option<u64> {
+    count.try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use procfs::FromBufRead;
     use procfs::process::Status;
 
     use super::super::other;
@@ -101,15 +110,22 @@ mod tests {
             "Name:\todd: VmRSS: \u{fffd}\t1 kB\nVmSize:\t  20 kB\nVmHWM:\t lots kB\nVmRSS:\t  8 kB\nThreads:\t3\nVmRSS:\t9 kB\n",
             &mut reading,
         );
-        assert_eq!((reading.memory_virtual, reading.memory, reading.threads), (20_480, 8_192, Some(3)));
+        assert_eq!(
+            (reading.memory_virtual, reading.memory, reading.threads),
+            (Some(20_480), Some(8_192), Some(3))
+        );
         assert_eq!(reading.memory_peak, None);
         of_status("", &mut reading);
+        assert_eq!((reading.memory, reading.threads), (None, None));
         // As gVisor writes it, with all that it has: `procfs` insists on more.
         let gvisor = "Name:\ta\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\n\
             Gid:\t0\t0\t0\t0\nFDSize:\t4\nGroups:\t \nVmSize:\t20 kB\nVmRSS:\t8 kB\nVmData:\t4 kB\nThreads:\t3\n\
             CapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\nCapAmb:\t0\nSeccomp:\t0\nMems_allowed:\t1\n";
         of_status(gvisor, &mut reading);
-        assert_eq!((reading.memory_virtual, reading.memory, reading.threads), (20_480, 8_192, Some(3)));
+        assert_eq!(
+            (reading.memory_virtual, reading.memory, reading.threads),
+            (Some(20_480), Some(8_192), Some(3))
+        );
         assert!(Status::from_buf_read(gvisor.as_bytes()).is_err());
     }
 
@@ -125,11 +141,14 @@ mod tests {
 
     #[test]
     fn p41_the_way_of_other_systems_tells_the_same() {
-        let (ours, theirs) = (Reader::default().read().unwrap(), other::Reader::default().read().unwrap());
+        let none = &mut Failures::default();
+        let ours = Reader::default().read(none).unwrap();
+        let theirs = other::Reader::default().read(none).unwrap();
+        assert_eq!(none, &mut Failures::default());
         let near = |a: u64, b: u64, most: u64| assert!(a.abs_diff(b) <= most, "{a} is not {b} ± {most}");
         let (mine, others) = (&ours.snapshot, &theirs.snapshot);
-        near(mine.memory, others.memory, 16 << 20);
-        near(mine.memory_virtual, others.memory_virtual, 512 << 20);
+        near(mine.memory.unwrap(), others.memory.unwrap(), 16 << 20);
+        near(mine.memory_virtual.unwrap(), others.memory_virtual.unwrap(), 512 << 20);
         near(
             ours.uptime.unwrap().as_millis().try_into().unwrap(),
             theirs.uptime.unwrap().as_millis().try_into().unwrap(),

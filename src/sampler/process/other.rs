@@ -5,7 +5,7 @@ use std::time::Duration;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{CpuTime, OwnReading};
-use crate::sampler::probe::ProbeError;
+use crate::sampler::probe::{Failures, ProbeError};
 use crate::sampler::snapshot::ProcessSnapshot;
 
 /// Reads this process.
@@ -15,7 +15,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn read(&mut self) -> Result<OwnReading, ProbeError> {
+    pub(super) fn read(&mut self, _failures: &mut Failures) -> Result<OwnReading, ProbeError> {
         let system = &mut self.system;
         let pid = Pid::from_u32(std::process::id());
         // By name: "everything" would read the command line and walk all threads.
@@ -29,8 +29,8 @@ impl Reader {
             cpu: CpuTime { user: Duration::from_millis(process.accumulated_cpu_time()), system: None },
             cpus: Some(system.cpus().len().max(cpus) as u64),
             snapshot: ProcessSnapshot {
-                memory: process.memory(),
-                memory_virtual: process.virtual_memory(),
+                memory: Some(process.memory()),
+                memory_virtual: Some(process.virtual_memory()),
                 disk_read: Some(disk.total_read_bytes),
                 disk_written: Some(disk.total_written_bytes),
                 ..ProcessSnapshot::default()

@@ -14,7 +14,6 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,6 +24,7 @@ use self::source::{Note, Scheduled, State};
 use super::latest::Latest;
 use super::probe::{Plan, ProbeError};
 use crate::clock::{self, Tick};
+use crate::panics::catch;
 use crate::sync::{Mutex, MutexGuard};
 
 /// A reader that is busy with one source for longer does not get to the others: another one takes over.
@@ -134,7 +134,7 @@ impl Shared {
             let now = clock::now();
             if let Some((source, note)) = board.give_up_overdue(now) {
                 self.failed(source);
-                board = self.log(board, id, now, note);
+                board = self.log(board, id, now, note.into_iter().collect());
             } else if let Some(job) = board.take(now) {
                 self.step_out(&mut board, id, now);
                 drop(board);
@@ -146,8 +146,8 @@ impl Shared {
                     orphan = done.probe;
                     break;
                 }
-                let note = self.settle(&mut board, done, now);
-                board = self.log(board, id, now, note);
+                let notes = self.settle(&mut board, done, now);
+                board = self.log(board, id, now, notes);
             } else if board.is_surplus(id) {
                 return board.readers.retain(|reader| reader.id != id);
             } else {
@@ -181,29 +181,30 @@ impl Shared {
         }
     }
 
-    fn settle(&self, board: &mut Board, done: Done, now: Tick) -> Option<Note> {
+    fn settle(&self, board: &mut Board, done: Done, now: Tick) -> Vec<Note> {
         // No thread leads while the leader reads; one does when this one was given up.
         if board.leader.is_some() {
             self.bell.notify_all();
         }
         let rhythm = board.rhythm;
         // None are left after the end.
-        let source = board.sources.get_mut(done.source)?;
+        let Some(source) = board.sources.get_mut(done.source) else { return Vec::new() };
         source.probe = done.probe;
         match (source.state, done.result) {
             (State::Overdue, _) => {
                 // Its failure is counted and its values are from who knows when; it may try again.
                 source.state = State::Due(source.after_a_pause(now, rhythm));
-                None
+                Vec::new()
             }
             (_, Ok(sample)) => {
-                let latest = self.latest.upgrade()?;
+                let Some(latest) = self.latest.upgrade() else { return Vec::new() };
+                let parts = source.parts(&sample.failures);
                 source.spare = latest.store(done.source, now, done.took, sample);
-                source.succeeded(done.started, now, rhythm)
+                source.succeeded(done.started, now, rhythm).into_iter().chain(parts).collect()
             }
             (_, Err(error)) => {
                 self.failed(done.source);
-                source.failed(now, rhythm, error)
+                source.failed(now, rhythm, error).into_iter().collect()
             }
         }
     }
@@ -220,12 +221,14 @@ impl Shared {
         mut board: MutexGuard<'a, Board>,
         id: u64,
         now: Tick,
-        note: Option<Note>,
+        notes: Vec<Note>,
     ) -> MutexGuard<'a, Board> {
-        let Some(note) = note else { return board };
+        if notes.is_empty() {
+            return board;
+        }
         self.step_out(&mut board, id, now);
         drop(board);
-        forget_panic(|| note.log());
+        notes.into_iter().for_each(|note| forget_panic(|| note.log()));
         let mut board = self.board.lock();
         board.set(id, Doing::Idle(now));
         board
@@ -245,10 +248,7 @@ impl Shared {
 
 /// What panics here has nothing to do with what is read.
 fn forget_panic(user: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(user)) {
-        // A payload may panic again when it is dropped, outside of any catch.
-        std::mem::forget(panic);
-    }
+    drop(catch(user));
 }
 
 // ===== the board =====

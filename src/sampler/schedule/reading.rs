@@ -1,10 +1,9 @@
 //! One reading of one source, whatever it does.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::clock::{self, Tick};
+use crate::panics::catch;
 use crate::sampler::probe::{Make, Probe, ProbeError, Sample};
 
 /// A reading to make. The probe travels, so that a reader that hangs takes nothing else with it.
@@ -31,28 +30,19 @@ impl Job {
     /// Reads the source, and makes its probe first where there is none.
     pub(super) fn read(self) -> Done {
         let Self { source, make, probe, mut sample, started } = self;
-        let outcome = catch_unwind(AssertUnwindSafe(move || {
+        let outcome = catch(move || {
             let mut probe = probe.unwrap_or_else(|| make());
             let result = probe.sample(&mut sample).map(|()| sample);
             (probe, result)
-        }));
+        });
         let took = clock::now().since(started);
         match outcome {
             Ok((probe, result)) => Done { source, probe: Some(probe), result, started, took },
             Err(panic) => {
-                let error = ProbeError(format!("it panicked: {}", message_of(panic.as_ref())).into());
-                // A payload may panic again when it is dropped, outside of any catch.
-                std::mem::forget(panic);
+                let said = panic.said().unwrap_or("without a message");
+                let error = ProbeError(format!("it panicked: {said}").into());
                 Done { source, probe: None, result: Err(error), started, took }
             }
         }
     }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }

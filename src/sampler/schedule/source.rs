@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::rhythm::Rhythm;
 use crate::backoff::Backoff;
 use crate::clock::Tick;
-use crate::sampler::probe::{Plan, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Failures, Part, Plan, Probe, ProbeError, Sample};
 
 /// The second reading comes this soon: shares of processor time need two.
 const SECOND_READING: Duration = Duration::from_millis(500);
@@ -20,6 +20,8 @@ pub(super) struct Scheduled {
     pub(super) spare: Option<Sample>,
     pub(super) state: State,
     pub(super) failures_in_a_row: u32,
+    /// The parts that failed at the last reading.
+    failing: Vec<Part>,
     read_once: bool,
 }
 
@@ -38,6 +40,8 @@ pub(super) enum State {
 pub(super) enum Note {
     Fails(Cow<'static, str>, ProbeError),
     IsBack(Cow<'static, str>),
+    PartFails(Cow<'static, str>, Part, ProbeError),
+    PartIsBack(Cow<'static, str>, Part),
 }
 
 impl Note {
@@ -50,6 +54,15 @@ impl Note {
             ),
             Self::IsBack(source) => {
                 tracing::info!(source = &*source, "the sampler can read this source again");
+            }
+            Self::PartFails(source, part, error) => tracing::warn!(
+                source = &*source,
+                part,
+                error = %error,
+                "the sampler cannot read this part of a source; the rest is read"
+            ),
+            Self::PartIsBack(source, part) => {
+                tracing::info!(source = &*source, part, "the sampler can read this part of a source again");
             }
         }
     }
@@ -64,6 +77,7 @@ impl Scheduled {
             spare: None,
             state: State::Due(Tick(0)),
             failures_in_a_row: 0,
+            failing: Vec::new(),
             read_once: false,
         }
     }
@@ -80,6 +94,22 @@ impl Scheduled {
         self.state = State::Due(due);
         let was_failing = std::mem::take(&mut self.failures_in_a_row) > 0;
         was_failing.then(|| Note::IsBack(self.plan.name.clone()))
+    }
+
+    /// What is to be said of the parts that failed at this reading, and of those that do no more.
+    pub(super) fn parts(&mut self, failures: &Failures) -> impl Iterator<Item = Note> + use<> {
+        let mut notes = Vec::new();
+        for (part, why) in failures.0.iter().filter(|(part, _)| !self.failing.contains(part)) {
+            notes.push(Note::PartFails(self.plan.name.clone(), part, why.clone()));
+        }
+        let fails = |part: &Part| failures.0.iter().any(|(failed, _)| failed == part);
+        for part in self.failing.iter().filter(|part| !fails(part)) {
+            notes.push(Note::PartIsBack(self.plan.name.clone(), part));
+        }
+        if !notes.is_empty() {
+            self.failing = failures.0.iter().map(|(part, _)| *part).collect();
+        }
+        notes.into_iter()
     }
 
     /// It could not be read.
@@ -136,5 +166,33 @@ mod tests {
             assert!(pause >= Duration::from_secs(took.max(5)), "{pause:?}");
             assert!(pause < Duration::from_secs(took.max(5)) + every, "{pause:?}");
         }
+    }
+
+    #[test]
+    fn p13_a_part_that_fails_is_said_once_until_it_is_back() {
+        struct Nothing;
+        impl Probe for Nothing {
+            fn sample(&mut self, _: &mut Sample) -> Result<(), ProbeError> {
+                Ok(())
+            }
+        }
+        let every = Duration::from_secs(10);
+        let make = Arc::new(|| Box::new(Nothing) as Box<dyn Probe>);
+        let mut source = Scheduled::new(Plan { name: "machine".into(), make, every, deadline: every });
+        let mut told = |parts: &[Part]| {
+            let mut failures = Failures::default();
+            parts.iter().for_each(|part| failures.add(part, "gone"));
+            let said = source.parts(&failures).map(|note| match note {
+                Note::PartFails(_, part, _) => format!("-{part}"),
+                Note::PartIsBack(_, part) => format!("+{part}"),
+                other => panic!("{other:?}"),
+            });
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[]), [""; 0]);
+        assert_eq!(told(&["a", "b"]), ["-a", "-b"]);
+        assert_eq!(told(&["b", "a"]), [""; 0]);
+        assert_eq!(told(&["b", "c"]), ["-c", "+a"]);
+        assert_eq!(told(&[]), ["+b", "+c"]);
     }
 }

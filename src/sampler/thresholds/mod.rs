@@ -39,16 +39,21 @@ impl Watch {
 
     /// Takes another reading into account. What has not been seen for too long is forgotten.
     pub(super) fn read(&mut self, figures: &[Figure], at: Tick, thresholds: &Thresholds) {
+        // They come in the order of the last reading, as a rule.
+        let mut next = 0;
         for figure in figures.iter().filter(|figure| figure.value.is_finite()) {
             let Some(mut threshold) = thresholds.of(figure.watched) else { continue };
             if let Some((warn, critical)) = figure.own {
                 (threshold.warn, threshold.critical) = (warn, critical);
             }
-            let place = self.figures.iter().position(|known| known.is(figure)).unwrap_or_else(|| {
+            let expected = self.figures.get(next).filter(|known| known.is(figure)).map(|_| next);
+            let known = || self.figures.iter().position(|known| known.is(figure));
+            let place = expected.or_else(known).unwrap_or_else(|| {
                 let (figure, standing, at) = (figure.clone(), Standing::NEW, at);
                 self.figures.push(Watching { figure, threshold, standing, at });
                 self.figures.len() - 1
             });
+            next = place + 1;
             if let Some(known) = self.figures.get_mut(place) {
                 (known.figure.value, known.threshold, known.at) = (figure.value, threshold, at);
                 known.standing.read(figure.value, &threshold);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::outcome::FailureKind;
-use crate::store::group::minute;
+use crate::store::group::{CAUSES, minute};
 use crate::store::{
     Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull,
 };
@@ -242,7 +242,12 @@ impl Queue {
         if at < oldest {
             return;
         }
-        let failures = self.failures.entry((at, entry.fingerprint)).or_insert_with(|| Failures {
+        let mut cause = entry.fingerprint;
+        let of_minute = (at, Fingerprint::from_bits(0))..=(at, Fingerprint::from_bits(u64::MAX));
+        if !self.failures.contains_key(&(at, cause)) && self.failures.range(of_minute).count() >= CAUSES {
+            cause = Fingerprint::OTHER;
+        }
+        let failures = self.failures.entry((at, cause)).or_insert_with(|| Failures {
             component: Arc::clone(&entry.component),
             kind: entry.kind,
             count: 0,

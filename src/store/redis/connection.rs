@@ -341,6 +341,20 @@ impl Link {
                         | ServerErrorKind::ReadOnly
                 )
         );
+        if error.code() == Some("OOM") {
+            let message = format!(
+                "the memory of Redis at {address} is full: send or purge letters, or raise `maxmemory`"
+            );
+            return StoreError::new(Kind::DiskFull, message).with_source(error);
+        }
+        if error.code() == Some("WRONGTYPE") {
+            let key = error.detail().unwrap_or("a key of the letters");
+            let message = format!(
+                "another program wrote to the letters in Redis at {address}: `{key}` is of another type than theirs; \
+                 delete that key, and the letters that are left are put in order again"
+            );
+            return StoreError::new(Kind::Foreign, message);
+        }
         let (kind, message) = match () {
             () if denied => (
                 Kind::Denied,

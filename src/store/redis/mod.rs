@@ -8,6 +8,7 @@ mod keys;
 mod pages;
 #[cfg(feature = "telemetry")]
 mod ping;
+mod repair;
 mod rows;
 mod scripts;
 mod search;
@@ -21,6 +22,7 @@ pub use settings::{RedisSettings, RedisStoreBuilder};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +31,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use self::connection::Link;
+use self::repair::Repairs;
 use self::rows::{Stands, depth};
 use self::scripts::{Call, Script};
 use self::target::Target;
@@ -55,6 +58,15 @@ const FRESH: Duration = Duration::from_secs(5);
 /// likely. Give Redis memory for all that the limits of the queues allow, about 1.5 KiB for each letter beside its
 /// bytes, and `maxmemory-policy noeviction`. The store warns once when it meets a server that forgets.
 ///
+/// When the memory is full, no letter is parked ([`StoreError::is_disk_full`]), and all else works: letters are sent,
+/// purged and expire, and what became of them is written down, although that may take some memory beyond `maxmemory`.
+///
+/// When a key of a queue was deleted, evicted or written by another program, the next call notices, and a task mends the
+/// queue, some letters in each script: a letter whose head is left is found again, with its body if it had one. One of
+/// which a part is lost is set aside as a letter that cannot be read; it is never sent. What was lost is counted in
+/// [`Depth::lost`], and a warning to `tracing` tells of it. A key of another type is not touched: every call
+/// fails with an error that names it ([`StoreError::is_foreign`]) until it is deleted.
+///
 /// # What Redis keeps
 /// All keys of a queue begin with `{campanile:` and its name, which is a hash tag: in a cluster, a queue lies on one
 /// node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body, sorted
@@ -76,10 +88,12 @@ const FRESH: Duration = Duration::from_secs(5);
 /// [`StoreError::is_newer_schema`].
 ///
 /// # What its user needs
-/// The keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +decrby +hdel +hexists +hget
-/// +hgetall +hincrby +hmget +hset +lpush +lrange +lset +ltrim +xack +xadd +xclaim +xdel +xgroup +xinfo +xpending
-/// +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas, `+cluster` for a cluster, `+time` for
-/// the store to go by the clock of Redis, `+hlen` beside a program of an earlier version, and `+info` and `+config|get` for the store to tell of a server that is too old or forgets.
+/// The keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +hdel +hexists +hget
+/// +hgetall +hincrby +hlen +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd +xclaim +xdel
+/// +xgroup +xinfo +xlen +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas,
+/// `+cluster` for a cluster, `+time` for the store to go by the clock of Redis, and `+info` and `+config|get` for the
+/// store to tell of a server that is too old or forgets. Without `+hlen` and `+xlen` the store works, but does not notice
+/// that a key is lost.
 ///
 /// # Example
 /// ```no_run
@@ -108,6 +122,7 @@ struct Shared {
     depths: Mutex<BTreeMap<Arc<str>, Known>>,
     /// The runtime that was last used, for who asks how deep a queue is from outside of any.
     runtime: Mutex<Option<Handle>>,
+    repairs: Repairs,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +149,10 @@ impl RedisStore {
 
     fn new(target: Target, settings: &RedisSettings) -> Self {
         let link = Link::new(target, settings.response_timeout, settings.wait_for_replicas);
-        Self { shared: Arc::new(Shared { link, depths: Mutex::default(), runtime: Mutex::default() }) }
+        let repairs = Repairs::new(settings.response_timeout);
+        Self {
+            shared: Arc::new(Shared { link, depths: Mutex::default(), runtime: Mutex::default(), repairs }),
+        }
     }
 
     /// Connects now, to say at once what is wrong.
@@ -155,15 +173,48 @@ impl RedisStore {
         more_keys: Vec<String>,
         args: Vec<Vec<u8>>,
     ) -> Result<T, StoreError> {
+        let (torn, answer) = self.ask(script, queue, more_keys, args).await?;
+        if !torn.is_empty() {
+            self.mend(queue, torn);
+        }
+        rows::read(answer)
+    }
+
+    /// [`Self::run`], which gives what contradicts something else instead of having it mended.
+    async fn ask(
+        &self,
+        script: &'static Script,
+        queue: &str,
+        more_keys: Vec<String>,
+        args: Vec<Vec<u8>>,
+    ) -> Result<(String, redis::Value), StoreError> {
         *self.shared.runtime.lock() = Handle::try_current().ok();
         let mut keys = keys::of(queue);
         keys.extend(more_keys);
         let answer = self.shared.link.run(&Call { script, keys, args }).await?;
         let mut answer: Vec<redis::Value> = rows::read(answer)?;
         let rest = answer.split_off(answer.len().min(1));
-        let stands: Stands = rows::read(answer.pop().unwrap_or(redis::Value::Nil))?;
-        self.remember(queue, depth(stands));
-        rows::read(redis::Value::Array(rest))
+        let (waiting, bytes, oldest, torn): Stands = rows::read(answer.pop().unwrap_or(redis::Value::Nil))?;
+        self.remember(queue, depth((waiting, bytes, &oldest)));
+        Ok((torn, redis::Value::Array(rest)))
+    }
+
+    /// Asks once more where the queue was mended meanwhile: what was lost for the first answer is there by now.
+    async fn whole<T, F>(
+        &self,
+        queue: &str,
+        ask: impl Fn() -> F,
+        enough: impl Fn(&T) -> bool,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let before = self.shared.repairs.done(queue);
+        let answer = ask().await;
+        if answer.as_ref().is_ok_and(enough) || !self.shared.repairs.mended(queue, before).await {
+            return answer;
+        }
+        ask().await
     }
 
     fn remember(&self, queue: &str, depth: Depth) {
@@ -195,19 +246,23 @@ impl Store for RedisStore {
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
-        Box::pin(async move { Ok(self.fetch(&queue.into(), "ids", vec![id.to_string()]).await?.pop()) })
+        Box::pin(async move {
+            let name: Arc<str> = queue.into();
+            let ask = || self.fetch(&name, "ids", vec![id.to_string()]);
+            Ok(self.whole(queue, ask, |_| false).await?.pop())
+        })
     }
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
-        Box::pin(self.list_entries(queue, filter))
+        Box::pin(self.whole(queue, move || self.list_entries(queue, filter), |_| false))
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        Box::pin(self.count_entries(queue, filter))
+        Box::pin(self.whole(queue, move || self.count_entries(queue, filter), |_| false))
     }
 
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
-        Box::pin(self.list_groups(queue, filter))
+        Box::pin(self.whole(queue, move || self.list_groups(queue, filter), |_| false))
     }
 
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
@@ -215,7 +270,9 @@ impl Store for RedisStore {
     }
 
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
-        Box::pin(self.claim_entries(queue, filter, claim))
+        let ask = move || self.claim_entries(queue, filter, claim);
+        // What was claimed is held, and shall be sent.
+        Box::pin(self.whole(queue, ask, |entries: &Vec<Entry>| !entries.is_empty()))
     }
 
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
@@ -260,7 +317,12 @@ impl Store for RedisStore {
         if stale {
             self.refresh(queue);
         }
-        known
+        self.shared.repairs.count_in(queue, known)
+    }
+
+    fn attach(&self, queue: &str, _: Limits) {
+        // What it may have lost while no process used it is noticed now.
+        self.refresh(queue);
     }
 }
 

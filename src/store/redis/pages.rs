@@ -46,7 +46,7 @@ fn read_seen(
     })
 }
 
-fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+pub(super) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).into()
 }
 
@@ -93,7 +93,7 @@ impl RedisStore {
             let args = std::iter::once(by.as_bytes().to_vec()).chain(some).collect();
             let (asked, letters): (usize, Vec<Vec<u8>>) =
                 self.run(&scripts::FETCH, queue, Vec::new(), args).await?;
-            entries.extend(rows::entries(queue, letters, reading)?);
+            entries.extend(rows::entries(queue, letters, reading));
             wanted.drain(..asked.clamp(1, wanted.len()));
         }
         Ok(entries)
@@ -106,7 +106,7 @@ impl RedisStore {
         let mut more = search.limit > 0;
         while more {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "letters", &search).await?;
-            let page = rows::entries(&queue, rows, reading)?;
+            let page = rows::entries(&queue, rows, reading);
             more = search.go_on(cursor, page.len());
             entries.extend(page);
         }
@@ -159,9 +159,7 @@ impl RedisStore {
         loop {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "metas", &search).await?;
             for row in rows.chunks_exact(2) {
-                let mut entry = rows::read_meta(&queue, &row[0], &row[1])?;
-                reading.depart(&mut entry);
-                known.push(entry);
+                known.extend(rows::read_meta(&queue, &row[0], &row[1], reading));
             }
             if !search.go_on(cursor, 0) {
                 break;
@@ -247,6 +245,8 @@ impl RedisStore {
         let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), here(claim.now));
         let due_by = claim.due_by.map(here).unwrap_or_default();
         let mut entries = Vec::new();
+        // A page has up to 1 MiB and a letter.
+        let mut bytes = 0_u64;
         let mut more = search.limit > 0;
         while more {
             let args = texts([&owner, &lease, &now, &due_by]).into_iter().chain(search.args()).collect();
@@ -258,8 +258,9 @@ impl RedisStore {
                 Err(_) if !entries.is_empty() => break,
                 Err(error) => return Err(error),
             };
-            let page = rows::entries(&queue, rows, reading)?;
-            more = search.go_on(cursor, page.len());
+            let page = rows::entries(&queue, rows, reading);
+            bytes = page.iter().fold(bytes, |bytes, entry| bytes.saturating_add(entry.size()));
+            more = search.go_on(cursor, page.len()) && bytes < claim.bytes;
             entries.extend(page);
         }
         Ok(entries)
@@ -364,8 +365,10 @@ impl RedisStore {
         let now = micros(self.reading().await?.of(now)).to_string();
         let mut expired = 0;
         loop {
-            let (some, more): (u64, Value) =
-                self.run(&scripts::EXPIRE, queue, Vec::new(), texts([&now])).await?;
+            let looked_at = self.shared.repairs.looked_at(queue);
+            let (some, more, looked_at): (u64, Value, String) =
+                self.run(&scripts::EXPIRE, queue, Vec::new(), texts([&now, &looked_at])).await?;
+            self.shared.repairs.look_on(queue, looked_at);
             expired += some;
             if more != Value::Int(1) {
                 return Ok(expired);

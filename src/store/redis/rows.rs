@@ -12,14 +12,20 @@ use crate::store::error::Kind;
 use crate::store::steady::Reading;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
-/// How a queue stands: letters, bytes, the oldest id. Every script tells it.
-pub(super) type Stands = (u64, u64, String);
+/// How a queue stands: letters, bytes, the oldest id, and what contradicts something else. Every script tells it.
+pub(super) type Stands = (u64, u64, String, String);
 
 /// What is known of a letter, less its place in the stream; the scripts read it too.
 pub(super) fn meta(entry: &Entry) -> String {
+    let (before, component) = around_size(entry);
+    format!("{before}|{}|{component}", entry.size())
+}
+
+/// What is known of a letter, before and after its size.
+pub(super) fn around_size(entry: &Entry) -> (String, String) {
     let moment = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
-    format!(
-        "{}|{}|{}|{}|{}|{}|{}|{}|{}",
+    let before = format!(
+        "{}|{}|{}|{}|{}|{}|{}",
         entry.kind.as_str(),
         entry.fingerprint,
         micros(entry.first_failed),
@@ -27,19 +33,19 @@ pub(super) fn meta(entry: &Entry) -> String {
         moment(entry.due),
         moment(entry.expires),
         u8::from(entry.set_aside),
-        entry.size(),
-        escaped(&entry.component),
-    )
+    );
+    (before, escaped(&entry.component))
 }
 
-/// A letter without its bytes.
-pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entry, StoreError> {
+/// A letter without its bytes; none where its id is none. Where what is known of it cannot be read, it is shown with
+/// what its id tells: one damaged letter must not hide the others.
+pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Reading) -> Option<Entry> {
+    let id: LetterId = std::str::from_utf8(id).ok()?.parse().ok()?;
     let read = || {
-        let id = std::str::from_utf8(id).ok()?.parse().ok()?;
         let mut fields = std::str::from_utf8(meta).ok()?.split('|').skip(1);
         let mut next = || fields.next();
         let moment = |text: &str| text.parse().ok().map(from_micros);
-        Some(Entry {
+        let mut entry = Entry {
             id,
             queue: Arc::clone(queue),
             kind: kind(next()?),
@@ -52,33 +58,39 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Result<Entr
             component: next().and_then(|_size| next()).map(unescaped)?,
             head: Vec::new(),
             body: Vec::new(),
-        })
+        };
+        reading.depart(&mut entry);
+        Some(entry)
     };
-    read().ok_or_else(|| {
-        let id = String::from_utf8_lossy(id);
-        StoreError::new(Kind::Other, format!("what Redis keeps of the letter {id} cannot be read"))
-    })
+    Some(read().unwrap_or_else(|| Entry {
+        id,
+        queue: Arc::clone(queue),
+        component: "".into(),
+        kind: FailureKind::Error,
+        fingerprint: Fingerprint::from_bits(0),
+        first_failed: id.made_at(),
+        last_failed: id.made_at(),
+        due: None,
+        expires: None,
+        set_aside: false,
+        head: Vec::new(),
+        body: Vec::new(),
+    }))
 }
 
 /// Rows of id, what is known, head and body.
-pub(super) fn entries(
-    queue: &Arc<str>,
-    rows: Vec<Vec<u8>>,
-    reading: Reading,
-) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>, reading: Reading) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
     while let (Some(id), Some(meta), Some(head), Some(body)) =
         (rows.next(), rows.next(), rows.next(), rows.next())
     {
-        let mut entry = Entry { head, body, ..read_meta(queue, &id, &meta)? };
-        reading.depart(&mut entry);
-        entries.push(entry);
+        entries.extend(read_meta(queue, &id, &meta, reading).map(|entry| Entry { head, body, ..entry }));
     }
-    Ok(entries)
+    entries
 }
 
-pub(super) fn depth((waiting, bytes, oldest): Stands) -> Depth {
+pub(super) fn depth((waiting, bytes, oldest): (u64, u64, &str)) -> Depth {
     let oldest = oldest.parse::<LetterId>().ok().map(LetterId::made_at);
     Depth { waiting, bytes, oldest, ..Depth::default() }
 }

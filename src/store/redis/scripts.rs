@@ -21,10 +21,21 @@ impl fmt::Debug for Script {
     }
 }
 
+/// What a script begins with that may run while the memory of Redis is full: it removes letters, or needs little.
+macro_rules! first_line {
+    (in_need) => {
+        "#!lua flags=allow-oom\n"
+    };
+    (with_room) => {
+        ""
+    };
+}
+
 macro_rules! scripts {
-    ($($name:ident = $file:literal, writes: $writes:literal;)*) => {$(
+    ($($name:ident = $file:literal, writes: $writes:literal, $runs:ident;)*) => {$(
         pub(super) static $name: Script = {
-            const SOURCE: &str = concat!(include_str!("lua/prelude.lua"), include_str!($file));
+            const SOURCE: &str =
+                concat!(first_line!($runs), include_str!("lua/prelude.lua"), include_str!($file));
             Script {
                 source: SOURCE,
                 hash: LazyLock::new(|| redis::Script::new(SOURCE).get_hash().to_owned()),
@@ -35,19 +46,20 @@ macro_rules! scripts {
 }
 
 scripts! {
-    PUT = "lua/put.lua", writes: true;
-    WALK = "lua/walk.lua", writes: false;
-    FETCH = "lua/fetch.lua", writes: false;
-    GROUPS = "lua/groups.lua", writes: false;
-    SEEN = "lua/seen.lua", writes: false;
-    FREQUENCIES = "lua/frequencies.lua", writes: false;
-    CLAIM = "lua/claim.lua", writes: true;
-    RENEW = "lua/renew.lua", writes: true;
-    SETTLE = "lua/settle.lua", writes: true;
-    PURGE = "lua/purge.lua", writes: true;
-    PURGES = "lua/purges.lua", writes: false;
-    EXPIRE = "lua/expire.lua", writes: true;
-    DEPTH = "lua/depth.lua", writes: false;
+    PUT = "lua/put.lua", writes: true, with_room;
+    WALK = "lua/walk.lua", writes: false, with_room;
+    FETCH = "lua/fetch.lua", writes: false, with_room;
+    GROUPS = "lua/groups.lua", writes: false, with_room;
+    SEEN = "lua/seen.lua", writes: false, with_room;
+    FREQUENCIES = "lua/frequencies.lua", writes: false, with_room;
+    CLAIM = "lua/claim.lua", writes: true, in_need;
+    RENEW = "lua/renew.lua", writes: true, in_need;
+    SETTLE = "lua/settle.lua", writes: true, in_need;
+    PURGE = "lua/purge.lua", writes: true, in_need;
+    PURGES = "lua/purges.lua", writes: false, with_room;
+    EXPIRE = "lua/expire.lua", writes: true, in_need;
+    DEPTH = "lua/depth.lua", writes: false, with_room;
+    REPAIR = "lua/repair.lua", writes: true, in_need;
 }
 
 /// A script with what it is given.

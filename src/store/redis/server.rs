@@ -56,11 +56,19 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
         return Err(Fault::Unfit(StoreError::new(Kind::Other, message)));
     }
     if of("aof_enabled") == Some("0") {
-        tracing::warn!(
-            redis = address,
-            "Redis writes no log to its disk (`appendonly no`): when it ends, the dead letters since its last snapshot \
-             are lost"
-        );
+        if setting(&key, connection, "save").await.as_deref() == Some("") {
+            tracing::warn!(
+                redis = address,
+                "Redis writes nothing to its disk (`appendonly no`, `save \"\"`): when it ends, all dead letters are lost; \
+                 set `appendonly yes`"
+            );
+        } else {
+            tracing::warn!(
+                redis = address,
+                "Redis writes no log to its disk (`appendonly no`): when it ends, the dead letters since its last \
+                 snapshot are lost; set `appendonly yes`"
+            );
+        }
     } else if let Some(sync) = setting(&key, connection, "appendfsync").await
         && sync != "always"
     {
@@ -75,12 +83,21 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
         && policy != "noeviction"
         && of("maxmemory") != Some("0")
     {
-        tracing::warn!(
-            redis = address,
-            policy,
-            "Redis removes keys when its memory is full, and dead letters may be among them: set `maxmemory-policy` to \
-             `noeviction`"
-        );
+        if policy.starts_with("volatile") {
+            tracing::warn!(
+                redis = address,
+                policy,
+                "Redis removes keys that expire when its memory is full: counts of failures may be missing, and letters \
+                 if another program lets their keys expire; set `maxmemory-policy` to `noeviction`"
+            );
+        } else {
+            tracing::warn!(
+                redis = address,
+                policy,
+                "Redis removes keys when its memory is full, and dead letters may be among them: set \
+                 `maxmemory-policy` to `noeviction`"
+            );
+        }
     }
     Ok(())
 }

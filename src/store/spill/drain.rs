@@ -25,6 +25,9 @@ use crate::store::{
 /// Letters that are moved at once.
 const BATCH: usize = 64;
 
+/// The bytes of a batch, to which the last letter may add.
+const BYTES: u64 = 4 * 1024 * 1024;
+
 /// Letters that are moved at once to a store that was away.
 const PROBES: usize = 3;
 
@@ -164,7 +167,7 @@ impl Shared {
         let mut size = if self.circuit.is_closed() { BATCH } else { PROBES };
         let mut moved = false;
         loop {
-            let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None };
+            let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None, bytes: BYTES };
             let batch = self.spill.claim(name, &Filter::all().limit(size), claim).await?;
             if batch.is_empty() {
                 let left = self.spill.count(name, &Filter::all()).await?;
@@ -187,6 +190,7 @@ impl Shared {
         batch: Vec<Entry>,
     ) -> Result<Moved, StoreError> {
         let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
+        let _leaving = self.spill.leaving(ids.clone());
         let began = clock::now();
         let puts = batch.into_iter().map(|entry| async move {
             match within(PATIENCE, guarded(|| self.store.put(entry, for_store(limits)))).await {

@@ -1,8 +1,8 @@
 //! The store with a spill beside it.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
+use crate::error::ConfigError;
 use crate::outcome::within;
+use crate::panics::catch;
 use crate::store::error::Kind;
 use crate::store::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
@@ -79,11 +81,18 @@ impl SpillStore {
     /// `store`, with the spill of `settings` beside it, which is made when it is not there.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the spill's file cannot be used: see [`SqliteStore::open`].
+    /// When a setting is out of its range, or the spill's file cannot be used: see [`SqliteStore::open`]. When `store`
+    /// keeps its letters in that file, by whatever path, or has it as its own spill.
     pub async fn open(store: impl Store, settings: SpillSettings) -> Result<Self, StoreError> {
         settings.validate(Duration::MAX)?;
         let patience = settings.patience(Duration::from_secs(1));
-        let spill = SqliteStore::open(settings.path).await?;
+        let spill = SqliteStore::open(&settings.path).await?;
+        ConfigError::check(
+            !leads_to(&store, &spill),
+            "spill.path",
+            settings.path.display(),
+            "another file than that of the letters, or of their other spill, by any path",
+        )?;
         let limits =
             Limits { capacity: settings.capacity, bytes: settings.max_bytes, when_full: WhenFull::RefuseNew };
         let shared = Shared {
@@ -170,6 +179,16 @@ impl SpillStore {
     fn and(&self, spill: impl fmt::Display, error: &StoreError) -> StoreError {
         StoreError::new(error.kind(), format!("{error}; the spill `{}` {spill}", self.path().display()))
     }
+}
+
+/// Whether `store` keeps letters in the file of `spill`.
+fn leads_to(store: &dyn Any, spill: &SqliteStore) -> bool {
+    if let Some(store) = store.downcast_ref::<SqliteStore>() {
+        return store.is_same(spill);
+    }
+    store
+        .downcast_ref::<SpillStore>()
+        .is_some_and(|SpillStore { shared }| shared.spill.is_same(spill) || leads_to(&*shared.store, spill))
 }
 
 impl Shared {
@@ -278,7 +297,7 @@ impl Store for SpillStore {
 
     fn depth(&self, queue: &str) -> Depth {
         // What lies here can be told whatever the store does.
-        let depth = catch_unwind(AssertUnwindSafe(|| self.store().depth(queue))).unwrap_or_default();
+        let depth = catch(|| self.store().depth(queue)).unwrap_or_default();
         let spill = self.shared.spill.depth(queue);
         let evicted = self.shared.queues.lock().get(queue).map_or(0, |queue| queue.evicted);
         let file_size = match (depth.file_size, spill.file_size) {

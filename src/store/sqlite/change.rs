@@ -94,7 +94,7 @@ impl<'c> Change<'c> {
 
     fn remove(&mut self, queue: i64, found: &[Found]) -> rusqlite::Result<()> {
         for found in found {
-            rows::delete(self.connection, queue, found.lane, found.id)?;
+            rows::delete(self.connection, queue, found.lane, &found.key())?;
             rows::forget(self.connection, found.content)?;
             self.tally.go(self.connection, queue, found.cause, found.size)?;
         }
@@ -108,12 +108,19 @@ impl<'c> Change<'c> {
         filter: &Filter,
         claim: Free,
         lease: Lease,
+        bytes: u64,
     ) -> rusqlite::Result<Vec<Found>> {
         let Some(queue) = rows::number(self.connection, queue)? else {
             return Ok(Vec::new());
         };
         let limit = filter.limit.unwrap_or(usize::MAX);
-        let found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
+        let mut found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
+        let mut taken = 0_u64;
+        found.retain(|found| {
+            let room = taken < bytes;
+            taken = taken.saturating_add(found.size.max(0).cast_unsigned());
+            room
+        });
         let mut hold = self.connection.prepare_cached(
             "UPDATE letters SET holder = ?4, held_until = ?5 WHERE queue = ?1 AND lane = ?2 AND id = ?3",
         )?;
@@ -179,7 +186,7 @@ impl<'c> Change<'c> {
             && place.held_until.is_some_and(|until| until > now.leased);
         match settled {
             Settled::Delivered(_) => {
-                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
                 rows::forget(self.connection, place.content)?;
                 self.tally.go(self.connection, queue, place.cause, place.size)?;
             }
@@ -191,7 +198,7 @@ impl<'c> Change<'c> {
                 if matches!(settled, Settled::Failed(_)) {
                     self.tally.fail(queue, entry, now.now);
                 }
-                rows::delete(self.connection, queue, place.lane, id)?;
+                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
                 rows::rewrite(self.connection, place.content, entry)?;
                 rows::insert(self.connection, queue, cause, place.content, entry)?;
             }

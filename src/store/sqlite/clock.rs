@@ -5,11 +5,13 @@
 //! After a start of the machine nothing but the wall clock tells how long it was off: it counts then, as far as it is
 //! ahead of the last that the file knows.
 
+use std::time::SystemTime;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::rows::{micros, moment};
 use crate::moment;
-use crate::store::steady::{Steady, uptime};
+use crate::store::steady::uptime;
 
 /// What was known when the machine started, or by the first process after it.
 struct Known {
@@ -18,8 +20,8 @@ struct Known {
     moment: i64,
 }
 
-/// The clock of the file, which runs from now on.
-pub(super) fn open(connection: &mut Connection) -> rusqlite::Result<Steady> {
+/// What the clock of the file says now.
+pub(super) fn now(connection: &mut Connection) -> rusqlite::Result<SystemTime> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known = change
         .query_row("SELECT boot, up, moment FROM clock", [], |row| {
@@ -28,9 +30,9 @@ pub(super) fn open(connection: &mut Connection) -> rusqlite::Result<Steady> {
         .optional()?;
     let (boot, up) = (boot().unwrap_or_default(), uptime().map(|up| up.as_micros()));
     let up = up.and_then(|up| i64::try_from(up).ok());
-    let steady = match (&known, up) {
+    let now = match (&known, up) {
         (Some(known), Some(up)) if !boot.is_empty() && known.boot == boot && up >= known.up => {
-            Steady::new(moment(known.moment.saturating_add(up - known.up)))
+            moment(known.moment.saturating_add(up - known.up))
         }
         _ => {
             // Failures that were counted before there was this clock are dated by any.
@@ -44,11 +46,11 @@ pub(super) fn open(connection: &mut Connection) -> rusqlite::Result<Steady> {
                  ON CONFLICT (id) DO UPDATE SET boot = ?1, up = ?2, moment = ?3",
                 params![boot, up.unwrap_or(0), now],
             )?;
-            Steady::new(moment(now))
+            moment(now)
         }
     };
     change.commit()?;
-    Ok(steady)
+    Ok(now)
 }
 
 /// The minute of the last failure, of which the clock cannot be behind.

@@ -1,6 +1,6 @@
 //! The copy that is made of an older file before its schema changes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,12 +43,14 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Pat
     let (copy, part) =
         (file::beside(&real, &format!(".v{version}")), file::beside(&real, &format!(".v{version}.part")));
     remove(&part).map_err(no)?;
-    create(&part).map_err(no)?;
+    remove(&file::beside(&part, "-journal")).map_err(no)?;
+    file::admit(&part)?;
     let made = write(reader, &part, version).map_err(|error| {
         let _ = remove(&part);
         failed(&error, error.sqlite_error_code() == Some(ErrorCode::DiskFull))
     });
     made?;
+    file::secure(&part)?;
     std::fs::rename(&part, &copy).map_err(no)?;
     // Not every file system can do that, or has to.
     if let Some(folder) = real.parent() {
@@ -66,15 +68,6 @@ fn write(reader: &Connection, part: &Path, version: i32) -> rusqlite::Result<()>
     copy.pragma_update(None, "user_version", 0)?;
     copy.pragma_update(None, "user_version", version)?;
     copy.close().map_err(|(_, error)| error)
-}
-
-/// Makes an empty file, which SQLite would make for others to read too.
-fn create(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

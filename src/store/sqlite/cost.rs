@@ -93,7 +93,7 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
                 let free = Free { now, due_by, leased: 0 };
                 // Free again at once.
                 let lease = Lease { owner: Owner::new(), until: 0 };
-                let found = Change::new(&connection).claim("orders", filter, free, lease).unwrap();
+                let found = Change::new(&connection).claim("orders", filter, free, lease, u64::MAX).unwrap();
                 assert_eq!(found.len(), 16);
             });
         }
@@ -113,7 +113,7 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
     measure("claim when all are due".to_owned(), &mut || {
         let free = Free { now: due, due_by: Some(due), leased: 0 };
         let lease = Lease { owner: Owner::new(), until: 0 };
-        let found = Change::new(&connection).claim("orders", &orders, free, lease).unwrap();
+        let found = Change::new(&connection).claim("orders", &orders, free, lease, u64::MAX).unwrap();
         assert_eq!(found.len(), 16);
     });
     let limits =

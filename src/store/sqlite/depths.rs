@@ -28,6 +28,11 @@ impl Depths {
         }
     }
 
+    /// Begins again, with what is told of another file.
+    pub(super) fn replace(&self, depths: Vec<(Arc<str>, Depth)>) {
+        *self.queues.lock() = depths.into_iter().collect();
+    }
+
     /// Asks for the size of the file and its log.
     pub(super) fn weigh(&self, path: &Path) {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());

@@ -15,6 +15,9 @@ pub(super) trait Job: Send {
     /// Whether it must be on the disk before anybody hears of it.
     fn is_durable(&self) -> bool;
 
+    /// Whether it makes the file grow: it does without the reserve.
+    fn grows(&self) -> bool;
+
     /// Does it. It may be done again, when the transaction failed for another's fault.
     fn run(&mut self, change: &mut Change<'_>) -> rusqlite::Result<()>;
 
@@ -28,6 +31,7 @@ pub(super) struct Task<T, F> {
     durable: bool,
     /// Nobody needs it once the one who asked has gone.
     optional: bool,
+    grows: bool,
     done: Option<T>,
     reply: Reply<T>,
 }
@@ -38,12 +42,18 @@ where
     F: FnMut(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
 {
     pub(super) fn new(weight: usize, work: F, reply: Reply<T>) -> Self {
-        Self { work, weight, durable: true, optional: false, done: None, reply }
+        Self { work, weight, durable: true, optional: false, grows: false, done: None, reply }
     }
 
     /// A crash of the machine may undo it.
     pub(super) fn fleeting(mut self) -> Self {
         self.durable = false;
+        self
+    }
+
+    /// It makes the file grow.
+    pub(super) fn growing(mut self) -> Self {
+        self.grows = true;
         self
     }
 
@@ -65,6 +75,10 @@ where
 
     fn is_durable(&self) -> bool {
         self.durable
+    }
+
+    fn grows(&self) -> bool {
+        self.grows
     }
 
     fn run(&mut self, change: &mut Change<'_>) -> rusqlite::Result<()> {

@@ -21,9 +21,7 @@ pub(super) struct Log {
 impl Log {
     /// The log of a file that is open: it stays the same for as long. SQLite has no locks on the log that a descriptor of
     /// it could take away.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        // Where the file is a link, the log lies beside what it points to.
-        let log = beside(&std::fs::canonicalize(path)?);
+    pub(super) fn open(log: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(log)? })
     }
 

@@ -24,9 +24,8 @@ const STATEMENTS: usize = 128;
 /// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
 const CHECKED: u64 = 32 * 1024 * 1024;
 
-/// The connection that writes.
+/// The connection that writes, to a file that is there.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
-    file::secure(path)?;
     let failed = |error| explain(path, "open", error);
     let connection = connect(path).map_err(failed)?;
     // SQLite opens what it may not write all the same.
@@ -93,6 +92,7 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
         );
         return Err(StoreError::new(Kind::Foreign, message));
     }
+    file::secure(path)?;
     if header.version > VERSION {
         return Err(newer(path, header.version));
     }
@@ -130,6 +130,8 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
              you do not want to go back"
         );
     }
+    // Once more: what lies beside the file is there by now.
+    file::secure(path)?;
     if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
 }
 
@@ -156,7 +158,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Looks for damage: everywhere in a small file, at what is always read in a large one.
-fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let size = std::fs::metadata(path).map_err(|error| unwritable(path, error))?.len();
     if size > CHECKED {
         return Ok(());
@@ -203,6 +205,14 @@ pub(super) fn refused(path: &Path, why: &str) -> StoreError {
     StoreError::new(Kind::Unwritable, message)
 }
 
+pub(super) fn no_room(path: &Path, doing: &str) -> StoreError {
+    let shown = path.display();
+    let message = format!(
+        "cannot {doing} `{shown}`: there is no room on its disk; make some, or send or purge letters"
+    );
+    StoreError::new(Kind::DiskFull, message)
+}
+
 /// What an error of SQLite means for the one who reads it.
 pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
     let shown = path.display();
@@ -219,9 +229,7 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> Store
                 "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
             ),
         ),
-        Some(ErrorCode::DiskFull) => {
-            (Kind::DiskFull, format!("cannot {doing} `{shown}`: there is no room on its disk; make some"))
-        }
+        Some(ErrorCode::DiskFull) => return no_room(path, doing).with_source(error),
         _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
     };
     StoreError::new(kind, message).with_source(error)

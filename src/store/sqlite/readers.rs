@@ -4,8 +4,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::open;
@@ -13,7 +15,7 @@ use crate::store::StoreError;
 use crate::sync::Mutex;
 
 /// The most that read at once.
-const READERS: usize = 4;
+const READERS: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -23,14 +25,29 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(path: Arc<Path>, first: Connection) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(READERS));
-        Arc::new(Self { path, idle: Mutex::new(vec![first]), permits })
+    pub(super) fn new(path: Arc<Path>, first: Connection) -> Self {
+        let permits = Arc::new(Semaphore::new(READERS as usize));
+        Self { path, idle: Mutex::new(vec![first]), permits }
     }
 
     /// The right to read; none when there are no readers any more.
     pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    /// Closes all connections; none is opened until what this gives is dropped. Nothing when some read for longer than
+    /// `patience`.
+    pub(super) fn close(&self, runtime: &Runtime, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        let all = Arc::clone(&self.permits).acquire_many_owned(READERS);
+        let all = runtime.block_on(async { tokio::time::timeout(patience, all).await }).ok()?.ok()?;
+        self.forget();
+        Some(all)
+    }
+
+    /// Closes those that no one uses just now.
+    pub(super) fn forget(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
     }
 
     /// Reads, all of it from the same state of the file. It blocks.

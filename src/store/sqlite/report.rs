@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, Row};
 
+use super::columns;
 use super::rows::{self, fingerprint, kind, moment};
 use super::search::Search;
 use crate::store::group::{by_frequency, by_size};
@@ -133,13 +134,14 @@ fn sums(
     let mut all = statement.query([queue])?;
     while let Some(row) = all.next()? {
         let print = fingerprint(row, 1)?;
-        let component = row.get_ref(2)?.as_str()?;
+        let component = columns::text(row, 2)?;
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         let meant = filter.fingerprint.is_none_or(|wanted| wanted == print)
-            && filter.component.as_deref().is_none_or(|wanted| wanted == component)
+            && filter.component.as_deref().is_none_or(|wanted| *wanted == *component)
             && filter.kind.map_or(Ok(true), |wanted| kind(row, 3).map(|kind| wanted == kind))?;
-        let letters = row.get::<_, i64>(4)?.cast_unsigned();
+        let letters = number(4)?.cast_unsigned();
         causes.insert(row.get(0)?, Cause { fingerprint: print, meant, letters });
-        let (first_seen, last_seen) = (row.get(5)?, row.get(6)?);
+        let (first_seen, last_seen) = (number(5)?, number(6)?);
         let sum = sums.entry(print).or_insert(Sum {
             fingerprint: print,
             first_seen,
@@ -188,8 +190,7 @@ fn newest(
     let mut newest = None;
     while let Some(row) = rows.next()? {
         for lane in 0..4 {
-            let of_lane: Option<[u8; 16]> = row.get(lane)?;
-            newest = newest.max(of_lane.map(LetterId::from_bytes));
+            newest = newest.max(columns::some_id(row, lane)?);
         }
     }
     Ok(newest)
@@ -207,9 +208,9 @@ pub(super) fn frequencies(
     let read = |row: &Row<'_>| {
         Ok(Frequency {
             fingerprint: fingerprint(row, 0)?,
-            component: row.get::<_, String>(1)?.into(),
+            component: columns::text(row, 1)?.into(),
             kind: kind(row, 2)?,
-            failures: row.get::<_, i64>(3)?.cast_unsigned(),
+            failures: columns::number(row, 3)?.unwrap_or_default().cast_unsigned(),
         })
     };
     Ok(by_frequency(statement.query_map((queue, from.cast_signed()), read)?.collect::<Result<_, _>>()?))
@@ -220,12 +221,12 @@ pub(super) fn purges(connection: &Connection, queue: &str) -> rusqlite::Result<V
         "SELECT record, purged FROM purges WHERE queue = (SELECT id FROM queues WHERE name = ?1)
          ORDER BY id DESC",
     )?;
+    // A record that cannot be read hides no other.
     let read = |row: &Row<'_>| {
-        let record: Result<PurgeRecord, _> = serde_json::from_str(row.get_ref(0)?.as_str()?);
-        let record = record.map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-        })?;
-        Ok(PurgeRecord { purged: row.get::<_, i64>(1)?.cast_unsigned(), ..record })
+        let record: Option<PurgeRecord> = serde_json::from_slice(&columns::bytes(row, 0)?).ok();
+        let purged = columns::number(row, 1)?.unwrap_or_default().cast_unsigned();
+        Ok(record.map(|record| PurgeRecord { purged, ..record }))
     };
-    statement.query_map([queue], read)?.collect()
+    let all: Vec<Option<PurgeRecord>> = statement.query_map([queue], read)?.collect::<Result<_, _>>()?;
+    Ok(all.into_iter().flatten().collect())
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::columns::{self, Stored};
 use crate::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterId};
 
@@ -26,6 +27,8 @@ pub(super) const SLACK: u64 = 60_000;
 pub(super) struct Found {
     pub(super) lane: i64,
     pub(super) id: LetterId,
+    /// What stands in the place of its id, where that is none.
+    odd: Option<Stored>,
     pub(super) cause: i64,
     pub(super) content: i64,
     pub(super) size: i64,
@@ -40,18 +43,31 @@ pub(super) const COLUMNS: &str = "id, cause, content, size, first_failed, last_f
 
 impl Found {
     pub(super) fn read(lane: i64, row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (id, odd) = columns::id(row, 0)?;
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         Ok(Self {
             lane,
-            id: LetterId::from_bytes(row.get(0)?),
-            cause: row.get(1)?,
-            content: row.get(2)?,
-            size: row.get(3)?,
-            first_failed: row.get(4)?,
-            last_failed: row.get(5)?,
-            due: row.get(6)?,
-            expires: row.get(7)?,
+            id,
+            odd,
+            cause: number(1)?,
+            content: number(2)?,
+            size: number(3)?,
+            first_failed: number(4)?,
+            last_failed: number(5)?,
+            due: columns::number(row, 6)?,
+            expires: columns::number(row, 7)?,
         })
     }
+
+    /// What stands in the column of its id.
+    pub(super) fn key(&self) -> Stored {
+        self.odd.clone().unwrap_or_else(|| key(self.id))
+    }
+}
+
+/// An id as the file holds it.
+pub(super) fn key(id: LetterId) -> Stored {
+    Stored::Blob(id.to_bytes().to_vec())
 }
 
 /// The number of a cause, and that of its component and kind.
@@ -103,7 +119,8 @@ pub(super) fn first_come(connection: &Connection, queue: i64) -> rusqlite::Resul
 
 /// The names of all queues.
 pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection.prepare("SELECT name FROM queues")?.query_map([], |row| row.get(0))?.collect()
+    let read = |row: &Row<'_>| Ok(columns::text(row, 0)?.into_owned());
+    connection.prepare("SELECT name FROM queues")?.query_map([], read)?.collect()
 }
 
 /// What asks for one end of all lanes: that of each is at hand, and one of them is it.
@@ -131,7 +148,9 @@ macro_rules! ends {
 
 /// When the oldest letter of a queue was parked.
 pub(super) fn oldest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<SystemTime>> {
-    Ok(end(connection, queue, ends!("min"))?.map(LetterId::made_at))
+    // An id that is none of ours tells no time.
+    let made = end(connection, queue, ends!("min"))?.map(LetterId::made_at);
+    Ok(made.filter(|made| *made > SystemTime::UNIX_EPOCH))
 }
 
 /// The largest id in a queue.
@@ -140,8 +159,7 @@ pub(super) fn newest(connection: &Connection, queue: i64) -> rusqlite::Result<Op
 }
 
 fn end(connection: &Connection, queue: i64, sql: &str) -> rusqlite::Result<Option<LetterId>> {
-    let end: Option<[u8; 16]> = connection.prepare_cached(sql)?.query_row([queue], |row| row.get(0))?;
-    Ok(end.map(LetterId::from_bytes))
+    connection.prepare_cached(sql)?.query_row([queue], |row| columns::some_id(row, 0))
 }
 
 pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqlite::Result<Option<Place>> {
@@ -152,11 +170,11 @@ pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqli
     let read = |row: &Row<'_>| {
         Ok(Place {
             lane: row.get(0)?,
-            cause: row.get(1)?,
-            content: row.get(2)?,
-            size: row.get(3)?,
-            holder: row.get(4)?,
-            held_until: row.get(5)?,
+            cause: columns::number(row, 1)?.unwrap_or_default(),
+            content: columns::number(row, 2)?.unwrap_or_default(),
+            size: columns::number(row, 3)?.unwrap_or_default(),
+            holder: columns::owner(row, 4)?,
+            held_until: columns::number(row, 5)?,
         })
     };
     statement.query_row(params![queue, id.to_bytes()], read).optional()
@@ -190,10 +208,10 @@ pub(super) fn insert(
     Ok(())
 }
 
-pub(super) fn delete(connection: &Connection, queue: i64, lane: i64, id: LetterId) -> rusqlite::Result<()> {
+pub(super) fn delete(connection: &Connection, queue: i64, lane: i64, key: &Stored) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached("DELETE FROM letters WHERE queue = ?1 AND lane = ?2 AND id = ?3")?;
-    statement.execute(params![queue, lane, id.to_bytes()])?;
+    statement.execute(params![queue, lane, key])?;
     Ok(())
 }
 
@@ -249,14 +267,16 @@ pub(super) fn entries(
         let (fingerprint, component, kind) = match causes.get(&found.cause) {
             Some(cause) => cause.clone(),
             None => {
-                let cause = cause_of.query_row([found.cause], |row| {
-                    Ok((fingerprint(row, 0)?, row.get::<_, String>(1)?.into(), kind(row, 2)?))
-                })?;
+                let read =
+                    |row: &Row<'_>| Ok((fingerprint(row, 0)?, columns::text(row, 1)?.into(), kind(row, 2)?));
+                let nothing = || (Fingerprint::from_bits(0), "".into(), FailureKind::Error);
+                let cause = cause_of.query_row([found.cause], read).optional()?.unwrap_or_else(nothing);
                 causes.insert(found.cause, cause.clone());
                 cause
             }
         };
-        let (head, body) = content_of.query_row([found.content], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let read = |row: &Row<'_>| Ok((columns::bytes(row, 0)?, columns::bytes(row, 1)?));
+        let (head, body) = content_of.query_row([found.content], read).optional()?.unwrap_or_default();
         entries.push(Entry {
             id: found.id,
             queue: Arc::clone(queue),
@@ -276,11 +296,11 @@ pub(super) fn entries(
 }
 
 pub(super) fn fingerprint(row: &Row<'_>, column: usize) -> rusqlite::Result<Fingerprint> {
-    Ok(Fingerprint::from_bits(row.get::<_, i64>(column)?.cast_unsigned()))
+    Ok(Fingerprint::from_bits(columns::number(row, column)?.unwrap_or_default().cast_unsigned()))
 }
 
 pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<FailureKind> {
-    let text = row.get_ref(column)?.as_str()?;
+    let text = columns::text(row, column)?;
     // A later version may know more kinds.
     Ok(FailureKind::ALL.into_iter().find(|known| known.as_str() == text).unwrap_or(FailureKind::Error))
 }

@@ -10,9 +10,10 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::columns;
 use super::rows::{self, fingerprint, kind, micros, newest, oldest};
 use crate::outcome::FailureKind;
-use crate::store::group::minute;
+use crate::store::group::{CAUSES, minute};
 use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
 
 /// The sums that one transaction touches.
@@ -163,9 +164,14 @@ impl Tally {
             None => {
                 let mut statement =
                     connection.prepare_cached("SELECT fingerprint FROM known_causes WHERE id = ?1")?;
-                let key = (queue, statement.query_row([id], |row| fingerprint(row, 0))?);
-                self.keys.insert(id, key);
-                key
+                let found = statement.query_row([id], |row| fingerprint(row, 0)).optional()?;
+                let Some(found) = found else {
+                    // A damaged row: it can go nevertheless.
+                    self.resize(queue, -1, -size);
+                    return Ok(());
+                };
+                self.keys.insert(id, (queue, found));
+                (queue, found)
             }
         };
         let group = self.group(connection, key)?;
@@ -223,6 +229,11 @@ impl Tally {
                 None => forget.execute([cause.id])?,
             };
         }
+        let mut again = connection.prepare_cached(
+            "UPDATE failures SET failures = failures + ?4 WHERE queue = ?1 AND minute = ?2 AND fingerprint = ?3",
+        )?;
+        let mut causes =
+            connection.prepare_cached("SELECT count(*) FROM failures WHERE queue = ?1 AND minute = ?2")?;
         let mut fail = connection.prepare_cached(
             "INSERT INTO failures (queue, minute, fingerprint, component, kind, failures)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -232,14 +243,14 @@ impl Tally {
         let oldest = self.minute.cast_signed() - LONGEST_LOOK_BACK.as_secs().cast_signed() / 60;
         for ((queue, minute, fingerprint), Failures { component, kind, count }) in self.failures {
             let minute = minute.cast_signed();
-            fail.execute(params![
-                queue,
-                minute,
-                fingerprint.to_bits().cast_signed(),
-                &*component,
-                kind.as_str(),
-                count
-            ])?;
+            let mut cause = fingerprint.to_bits().cast_signed();
+            if again.execute((queue, minute, cause, count))? > 0 {
+                continue;
+            }
+            if causes.query_row((queue, minute), |row| row.get::<_, i64>(0))? >= CAUSES as i64 {
+                cause = Fingerprint::OTHER.to_bits().cast_signed();
+            }
+            fail.execute(params![queue, minute, cause, &*component, kind.as_str(), count])?;
             prune.execute((queue, oldest))?;
         }
         let mut resize =
@@ -278,13 +289,14 @@ fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
          WHERE queue = ?1 AND fingerprint = ?2",
     )?;
     let read = |row: &Row<'_>| {
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         Ok(Cause {
             id: row.get(0)?,
-            component: row.get::<_, String>(1)?.into(),
+            component: columns::text(row, 1)?.into(),
             kind: kind(row, 2)?,
-            letters: row.get(3)?,
-            seen: Some((row.get(4)?, row.get(5)?)),
-            origin: row.get(6)?,
+            letters: number(3)?,
+            seen: Some((number(4)?, number(5)?)),
+            origin: number(6)?,
             changed: false,
         })
     };

@@ -80,6 +80,11 @@ pub(super) fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(busy? == 0)
 }
 
+/// Empties the log, and waits for those who read from it; `false` when they take too long.
+pub(super) fn empty(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(number(connection, "PRAGMA wal_checkpoint(TRUNCATE)")? == 0)
+}
+
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
     connection.query_row(sql, [], |row| row.get(0))
 }

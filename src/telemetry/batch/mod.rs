@@ -1,14 +1,14 @@
 //! Spans and log records on their way to an exporter.
 //!
-//! A span that ends costs its thread a push on a bounded queue. What finds no room is counted and dropped. A thread of
-//! its own takes over the whole queue and waits for the exporter.
+//! A span that ends costs its thread a push on a bounded queue. If the queue is full, the span is counted and dropped. A
+//! thread of its own takes the whole queue and waits for the exporter.
 //!
 //! The batch processors of `opentelemetry_sdk` 0.33.1 cost a span the same, but:
 //! - An exporter that panics ends their thread. Of 55 spans in batches of 10, of which the first panics, they export
 //!   none and this exports 45. Their metric counts 10 of them as processed and 5 as late, and 40 not at all.
 //! - An export that never ends keeps their thread for good: they have no time limit without an asynchronous runtime.
 //! - They count (`otel.sdk.processor.span.processed`) with the meter that is global when they are made. A pipeline is
-//!   made before it becomes global, and may never be. They do not count exports that fail, nor tell what waits.
+//!   made before it becomes global, and may never be. They do not count failed exports or waiting items.
 //! - A log record is some 500 bytes in theirs, and becomes that large only when it is exported in this.
 
 mod queue;
@@ -34,15 +34,15 @@ use super::size;
 use super::waiting::ask;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// What is exported in batches.
+/// Something that is exported in batches.
 pub(super) trait Item: Send + Sync + 'static {
     const SIGNAL: Signal;
 
-    /// How much memory it takes, about.
+    /// Its approximate size in memory, in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// Where batches go.
+/// The exporter of batches.
 pub(super) trait Export<T>: Send + 'static {
     fn export(&self, batch: Vec<T>) -> impl Future<Output = OTelSdkResult>;
     fn shut_down(&self, limit: Duration) -> OTelSdkResult;

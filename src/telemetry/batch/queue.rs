@@ -1,8 +1,8 @@
-//! Where things wait.
+//! A bounded queue.
 
 use crate::sync::Mutex;
 
-/// A queue bounded by items and by bytes: many put in, one takes out everything.
+/// A queue bounded by items and bytes. Many threads push; one takes everything.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -16,14 +16,14 @@ struct State<T> {
     closed: bool,
 }
 
-/// How much waits, or may wait.
+/// Items and bytes that wait, or may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) items: usize,
     pub(super) bytes: usize,
 }
 
-/// Why something found no place.
+/// Why an item was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Full,
@@ -36,7 +36,7 @@ impl<T> Queue<T> {
         Self { state: Mutex::new(state), room: Waiting { items, bytes } }
     }
 
-    /// Puts in `item`, which takes `bytes`, and tells how much waits then.
+    /// Adds `item` of `bytes`; returns how much waits then.
     #[inline]
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<Waiting, Refused> {
         let mut state = self.state.lock();
@@ -50,12 +50,12 @@ impl<T> Queue<T> {
         } else {
             Refused::Full
         };
-        // Before the item is dropped: that may run anything.
+        // Unlocked before the item is dropped, since its drop may run user code.
         drop(state);
         Err(refused)
     }
 
-    /// Takes out all that waits, and leaves room for as much.
+    /// Takes all items, and reserves room for as many.
     pub(super) fn take(&self) -> Vec<T> {
         let room = Vec::with_capacity(self.len());
         let mut state = self.state.lock();
@@ -63,12 +63,12 @@ impl<T> Queue<T> {
         std::mem::replace(&mut state.waiting, room)
     }
 
-    /// Lets nothing more in; `false` if that was so already.
+    /// Closes the queue; `false` if it was closed already.
     pub(super) fn close(&self) -> bool {
         !std::mem::replace(&mut self.state.lock().closed, true)
     }
 
-    /// How many wait.
+    /// The number of waiting items.
     pub(super) fn len(&self) -> usize {
         self.state.lock().waiting.len()
     }

@@ -1,4 +1,4 @@
-//! The thread that waits for an exporter, so that nobody else does.
+//! The thread that waits for an exporter, so that no caller does.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -22,7 +22,7 @@ pub(super) enum Message {
 pub(super) struct Worker<T, E> {
     pub(super) shared: Arc<Shared<T>>,
     pub(super) exporter: E,
-    /// Whether the last export failed: only a change is logged.
+    /// Whether the last export failed. Only changes are logged.
     pub(super) failing: bool,
 }
 
@@ -39,7 +39,7 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
                 Err(RecvTimeoutError::Timeout) => _ = self.export_waiting(),
                 Ok(Message::Flush(reply)) => {
                     let fine = self.export_waiting();
-                    // Who asked may have given up.
+                    // The caller may have given up.
                     let _ = reply.send(fine);
                 }
                 Ok(Message::Shutdown(limit, reply)) => {

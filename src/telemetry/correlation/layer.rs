@@ -1,4 +1,4 @@
-//! The layer that takes or makes the id of a request.
+//! The layer that reads or creates the correlation id of a request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,19 +19,19 @@ use crate::telemetry::propagation::ignored::{self, Header, Reason};
 pub(in crate::telemetry) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// Takes the id of a request from its headers, or makes one, and sees that it gets everywhere.
+/// Returns a layer that reads the correlation id of a request from its headers, or creates one, and passes it on.
 ///
-/// It is taken from `x-request-id` or `x-correlation-id`, else from the baggage of the caller, else a new UUID. One
-/// that is longer than 128 characters, that has others than visible ASCII, or that is there twice, is replaced, and
-/// counted in the metric `campanile.telemetry.propagation.malformed`. Then it is
+/// It comes from `x-request-id` or `x-correlation-id`, then from the caller's baggage, otherwise it is a new UUID. An id of
+/// more than 128 characters, with other characters than visible ASCII, or that occurs twice, is replaced and counted in
+/// `campanile.telemetry.propagation.malformed`. The id is
 /// - an extension of the request, [`CorrelationId`];
-/// - in the OpenTelemetry context that the service below runs in, and as `correlation.id` in its baggage; and in the
-///   field `correlation_id` of the span that is current here, if that has such a field;
-/// - in the response, in the header that it came in, unless the service has set that itself;
-/// - on every call that is made from there through [`http_injection_layer`](crate::telemetry::http_injection_layer).
+/// - in the OpenTelemetry context of the inner service, and as `correlation.id` in its baggage; and in the field
+///   `correlation_id` of the current span, if it declares that field;
+/// - in the response, in the header in which it came, unless the service sets that header;
+/// - on every call that the service makes through [`http_injection_layer`](crate::telemetry::http_injection_layer).
 ///
-/// It goes right inside of [`http_propagation_layer`](crate::telemetry::http_propagation_layer), and outside of
-/// whatever makes spans.
+/// Put it directly inside of [`http_propagation_layer`](crate::telemetry::http_propagation_layer), and outside of layers that
+/// make spans.
 ///
 /// # Example
 /// ```
@@ -54,7 +54,7 @@ pub fn http_correlation_layer() -> HttpCorrelationLayer {
     HttpCorrelationLayer { headers: Arc::new([X_REQUEST_ID, X_CORRELATION_ID]), trust: true }
 }
 
-/// The id that the layer has given a request.
+/// The id of a request.
 pub(in crate::telemetry) fn of_request<B>(request: &Request<B>) -> Option<&CorrelationId> {
     request.extensions().get()
 }
@@ -73,10 +73,10 @@ pub struct HttpCorrelationLayer {
 }
 
 impl HttpCorrelationLayer {
-    /// Takes ids from these headers, the first of them first. An id that came in none goes out in the first.
+    /// Sets the headers of ids, in order of preference. An id that came in none of them is sent in the first.
     ///
     /// # Errors
-    /// When there is none, or one cannot be the name of a header.
+    /// Returns an error if there is none, or one is not a valid header name.
     ///
     /// # Example
     /// ```
@@ -93,14 +93,14 @@ impl HttpCorrelationLayer {
         Ok(Self { headers, ..self })
     }
 
-    /// Whether ids of callers are taken. They are unless told otherwise; at the edge to the outside, where anybody
-    /// could make his requests look like another's, say `false`.
+    /// Sets whether ids of callers are accepted. Default `true`. Set it to `false` at the edge, where a caller could use
+    /// the id of another.
     #[must_use]
     pub fn trust_callers(self, trust: bool) -> Self {
         Self { trust, ..self }
     }
 
-    /// The id that the request names, and in which of the headers.
+    /// The id in the request, and its header.
     fn named(&self, headers: &HeaderMap) -> Option<(CorrelationId, usize)> {
         self.headers.iter().enumerate().find_map(|(place, name)| {
             let mut values = headers.get_all(name).iter();
@@ -116,7 +116,7 @@ impl HttpCorrelationLayer {
         })
     }
 
-    /// The id of a request, and the header to answer in.
+    /// The id of a request, and the header of the response.
     fn id(&self, headers: &HeaderMap) -> (CorrelationId, usize) {
         if !self.trust {
             return (CorrelationId::generate(), 0);
@@ -177,7 +177,7 @@ struct Scope {
 }
 
 impl Scope {
-    /// Makes the context again where another span is active than before, or the same in another trace.
+    /// Makes the context again if another span is active than before, or the same in another trace.
     fn attach(&mut self) -> opentelemetry::ContextGuard {
         let active = Context::map_current(|context| {
             let span = context.span();
@@ -221,7 +221,7 @@ where
             && !response.headers().contains_key(name)
             && let Ok(id) = HeaderValue::from_str(this.scope.id.as_str())
         {
-            // A response with 32,768 fields has no room; it goes without.
+            // A response with 32,768 header fields has no room for it.
             let _ = response.headers_mut().try_insert(name.clone(), id);
         }
         Poll::Ready(answer)

@@ -1,8 +1,8 @@
-//! One id for everything that comes of one request.
+//! The correlation id: one id for a request and everything that it causes.
 //!
-//! A trace id would do, but it is a different one behind every queue and batch, callers do not know it, and support
-//! cannot ask a customer for it. So an id that the caller may choose goes along: it stands on each span below, in the
-//! baggage, in the answer, and on every call to others.
+//! A trace id changes behind queues and batches, and callers do not know it, so support cannot ask a customer for it. The
+//! correlation id can be chosen by the caller. It is on each span below, in the baggage, in the response, and on every call
+//! to others.
 
 #[cfg(feature = "http")]
 mod layer;
@@ -25,17 +25,17 @@ pub use layer::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, ht
 #[cfg(feature = "http")]
 pub(super) use layer::{X_REQUEST_ID, header, of_request};
 
-/// The id of a request, of what it caused, and of its answer.
+/// The correlation id of a request.
 ///
-/// [`http_correlation_layer`](super::http_correlation_layer) puts it among the extensions of a request. For work that
-/// comes in another way, make one and attach it:
+/// [`http_correlation_layer`](super::http_correlation_layer) adds it to the extensions of a request. For other work, create
+/// one and attach it:
 /// ```
 /// use campanile::telemetry::CorrelationId;
 /// use opentelemetry::Context;
 ///
 /// let id: CorrelationId = "order-17".parse()?;
 /// let attached = id.within(&Context::current()).attach();
-/// // Spans made here have it, and so has each call through `http_injection_layer`.
+/// // Spans that are made here have it, and so does each call through `http_injection_layer`.
 /// assert_eq!(CorrelationId::current(), Some(id));
 /// drop(attached);
 /// assert_eq!(CorrelationId::current(), None);
@@ -47,14 +47,14 @@ pub struct CorrelationId(Arc<str>);
 /// Its key in baggage.
 const KEY: &str = "correlation.id";
 
-/// Its name as a field of spans and logs.
+/// Its field name in spans and logs.
 pub(super) const FIELD: &str = "correlation_id";
 
 impl CorrelationId {
-    /// Bytes of an id at most.
+    /// The maximum length of an id, in bytes.
     pub const MAX_LENGTH: usize = 128;
 
-    /// A new one: a UUID of version 7, so that ids sort by the time they were made.
+    /// Creates a new id: a UUID of version 7, so that ids sort by time.
     #[must_use]
     pub fn generate() -> Self {
         let mut buffer = Uuid::encode_buffer();
@@ -62,22 +62,22 @@ impl CorrelationId {
         Self(text.into())
     }
 
-    /// That of the code that runs, if it has one.
+    /// Returns the current correlation id, if there is one.
     #[must_use]
     pub fn current() -> Option<Self> {
         of(&current_context()).map(|id| Self(id.into())).or_else(|| {
-            // The current span may be older than the id.
+            // The current span may have been created before the id.
             Context::map_current(|context| of(context).map(|id| Self(id.into())))
         })
     }
 
-    /// As text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// `context` with this id, which is also in its baggage as `correlation.id`.
+    /// Returns `context` with this id, also in its baggage as `correlation.id`.
     #[must_use]
     pub fn within(&self, context: &Context) -> Context {
         let context = context.with_value(self.clone());
@@ -92,7 +92,7 @@ impl CorrelationId {
         let others = baggage.iter().filter(|(key, _)| key.as_str() != KEY).map(|(key, (value, metadata))| {
             KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
         });
-        // The last one: where baggage is full, that of others goes first.
+        // Added last: if the baggage is full, earlier entries win.
         let baggage: Vec<_> = others.chain([own]).collect();
         context.with_baggage(baggage)
     }
@@ -102,7 +102,7 @@ impl CorrelationId {
     }
 }
 
-/// The id that `context` has, its own or that of its baggage.
+/// The id of `context`, its own or that in its baggage.
 pub(super) fn of(context: &Context) -> Option<&str> {
     match context.get::<CorrelationId>() {
         Some(id) => Some(id.as_str()),
@@ -110,7 +110,7 @@ pub(super) fn of(context: &Context) -> Option<&str> {
     }
 }
 
-/// The same as the value of an attribute, without the secrets that a caller may have put there.
+/// The id as the value of an attribute, without secrets that a caller may have put there.
 pub(super) fn shown(context: &Context, secrets: &Secrets) -> Option<StringValue> {
     let id = match context.get::<CorrelationId>() {
         Some(id) => StringValue::from(Arc::clone(&id.0)),
@@ -124,7 +124,7 @@ pub(super) fn shown(context: &Context, secrets: &Secrets) -> Option<StringValue>
 }
 
 fn in_baggage(context: &Context) -> Option<&StringValue> {
-    // Anybody may have written it.
+    // Any caller may have written it.
     context.baggage().get(KEY).filter(|id| CorrelationId::is_valid(id.as_str()))
 }
 
@@ -196,7 +196,7 @@ mod tests {
         baggage.sort();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(baggage, [pair("correlation.id", "second"), pair("tenant", "blue")]);
-        // From another service, which may have sent anything.
+        // From another service, which may send anything.
         let from =
             |value: &'static str| Context::new().with_baggage([KeyValue::new("correlation.id", value)]);
         assert_eq!(of(&from("theirs")), Some("theirs"));

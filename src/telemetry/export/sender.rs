@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderName, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub(super) struct Sender {
     counters: Arc<Counters>,
     /// Whether the collector rejected a part of the last export.
     partly: AtomicBool,
+    /// The name of a header that is a secret and goes to another machine in clear, until that was told.
+    in_clear: Mutex<Option<HeaderName>>,
 }
 
 impl Sender {
@@ -61,9 +63,10 @@ impl Sender {
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
         let connector = connector(&target)?;
+        let in_clear = Mutex::new(target.in_clear().cloned());
         target.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         let client = Mutex::new(client(&connector, &target));
-        Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false) })
+        Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false), in_clear })
     }
 
     /// Sends a message, in parts if it is too large, on the runtime of this call.
@@ -107,6 +110,7 @@ impl Sender {
     }
 
     async fn send_whole(&self, message: Bytes) -> OTelSdkResult {
+        self.tell_in_clear();
         let limit = self.target.timeout;
         let deadline = Instant::now() + limit.min(LONGEST_EXPORT);
         let (headers, body) = self.parts(message);
@@ -137,6 +141,18 @@ impl Sender {
             }
         }
         unreachable!("one of these tries was the last")
+    }
+
+    /// Here and not where it is built, when nothing logs yet.
+    fn tell_in_clear(&self) {
+        let Some(header) = self.in_clear.lock().take() else { return };
+        tracing::warn!(
+            header = header.as_str(),
+            collector = self.target.origin(),
+            "the {} are sent without TLS to another machine, with a header that is a secret; use an https: endpoint, or \
+             a collector next to the service",
+            self.target.signal.as_str()
+        );
     }
 
     /// The headers and the body of a request with this message.

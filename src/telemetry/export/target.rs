@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
 use crate::error::ConfigError;
+use crate::redact::{RedactionSettings, Treatment};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, is_in_clear};
 
 /// Where one signal goes, and how.
 #[derive(Debug)]
@@ -88,6 +89,15 @@ impl Target {
     pub(super) fn origin(&self) -> String {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
+    }
+
+    /// The first header that is a secret by its name and goes to another machine without TLS.
+    pub(super) fn in_clear(&self) -> Option<&HeaderName> {
+        if !is_in_clear(&self.uri) {
+            return None;
+        }
+        let redactor = RedactionSettings::default().build().ok()?;
+        self.headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave)
     }
 }
 
@@ -231,6 +241,28 @@ mod tests {
         }
         let own = &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/base?token=x#part")];
         assert_eq!(target(Signal::Traces, own).unwrap().uri, "http://c/base?token=x");
+    }
+
+    #[test]
+    fn a_secret_header_in_clear_is_known_by_its_name_and_the_host() {
+        for (endpoint, header, told) in [
+            ("http://collector:4318", "authorization", true),
+            ("http://10.0.0.7:4318", "x-api-key", true),
+            ("http://[2001:db8::1]:4318", "dd-api-key", true),
+            ("http://localhost.example.com", "authorization", true),
+            ("http://collector:4318", "x-scope-orgid", false),
+            ("http://localhost:4318", "authorization", false),
+            ("http://LOCALHOST:4318", "authorization", false),
+            ("http://otel.localhost", "authorization", false),
+            ("http://127.3.2.1:4318", "authorization", false),
+            ("http://[::1]:4318", "authorization", false),
+        ] {
+            let mut settings =
+                OtlpSettings { endpoint: Some(endpoint.to_owned()), ..OtlpSettings::default() };
+            settings.headers.insert(header.to_owned(), "hunter2".to_owned());
+            let target = with(&settings, Signal::Traces, &[]).unwrap();
+            assert_eq!(target.in_clear().is_some(), told, "{endpoint} {header}");
+        }
     }
 
     #[cfg(feature = "otlp-grpc")]

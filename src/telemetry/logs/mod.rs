@@ -31,7 +31,7 @@ use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
 use crate::cut::shorten;
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Where events go that become log records.
@@ -43,7 +43,7 @@ pub(super) struct Logs {
     pub(super) visit: SpanLimits,
     /// What an event of a span may hold.
     of_spans: SpanLimits,
-    emitted: Lanes<AtomicU64>,
+    emitted: PerThread<AtomicU64>,
 }
 
 /// What of the context of a thread concerns its events.
@@ -65,7 +65,7 @@ impl Logs {
                 ..limits
             }
         };
-        Self { batches, settings, visit, of_spans: limits, emitted: Lanes::new() }
+        Self { batches, settings, visit, of_spans: limits, emitted: PerThread::new() }
     }
 
     /// Starts to hand entries to `exporter`.

@@ -5,7 +5,6 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use opentelemetry::InstrumentationScope;
@@ -16,6 +15,7 @@ use opentelemetry::metrics::{
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use crate::panics::catch;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes meters whose instruments go where the metrics of the pipeline go. From
@@ -61,7 +61,7 @@ impl Guarded {
 fn guard<M: 'static>(callback: Callback<M>) -> Callback<M> {
     let told = AtomicBool::new(false);
     Box::new(move |observer: &dyn AsyncInstrument<M>| {
-        let result = panic::catch_unwind(AssertUnwindSafe(|| callback(observer)));
+        let result = catch(|| callback(observer));
         if result.is_err() && !told.swap(true, Ordering::Relaxed) {
             tracing::error!(values = type_name::<M>(), "the callback of an observable instrument panicked");
         }

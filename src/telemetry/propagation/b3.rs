@@ -1,8 +1,8 @@
 //! B3, the format of Zipkin: in one header or in several.
 //!
-//! Both forms are read; the single header goes first. The configured one is written. A caller may leave the decision to
-//! us, may deny a trace that has no ids yet, and may ask for one to be kept in any case: `d`, which goes on to the next
-//! service. The one library for it, `opentelemetry-zipkin`, is deprecated and will be removed.
+//! Both forms are read; the single header wins. The configured one is written. A caller may leave the sampling decision to us,
+//! may deny a trace without ids, and may request that a trace is kept (`d`), which is passed on to the next service. The only
+//! library for it, `opentelemetry-zipkin`, is deprecated and will be removed.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -21,7 +21,7 @@ static FLAGS: Field = Field::new("x-b3-flags");
 pub(super) const SINGLE_FIELDS: [&Field; 1] = [&SINGLE];
 pub(super) const MULTI_FIELDS: [&Field; 4] = [&TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS];
 
-/// Stands in a context whose trace was asked to be kept in any case.
+/// Marks a context whose caller requested that the trace is kept.
 #[derive(Clone, Copy, Debug)]
 struct Debug;
 
@@ -40,7 +40,8 @@ struct Found {
     state: State,
 }
 
-/// `context` with what the headers say, if they say anything; `keeps` decides about a trace that the caller leaves to us.
+/// Returns `context` with the trace of the headers, if there is one. `keeps` decides about a trace that the caller leaves
+/// to us.
 pub(super) fn extract(
     context: &Context,
     carrier: &impl Carrier,
@@ -49,12 +50,12 @@ pub(super) fn extract(
     let found = single(carrier).or_else(|| multi(carrier))?;
     let (trace_id, span_id) = match (found.ids, found.state) {
         (Some(ids), _) => ids,
-        // A parent that nobody made: nothing of this trace is ever exported, so nobody misses it.
+        // A made-up parent. Nothing of this trace is exported, so it is never missing.
         (None, State::Denied) => {
             let ids = RandomIdGenerator::default();
             (ids.new_trace_id(), ids.new_span_id())
         }
-        // To accept a trace that does not exist yet is to let us decide.
+        // Accepting a trace that does not exist yet leaves the decision to us.
         (None, _) => return None,
     };
     let sampled = match found.state {
@@ -68,7 +69,7 @@ pub(super) fn extract(
     Some(if found.state == State::Debug { context.with_value(Debug) } else { context })
 }
 
-/// `trace_id-span_id-state-parent_span_id`, of which the last one or two may lack, or a state alone.
+/// `trace_id-span_id-state-parent_span_id`, in which the last one or two are optional, or a state alone.
 fn single(carrier: &impl Carrier) -> Option<Found> {
     let text = match carrier.only(&SINGLE) {
         Ok(None) => return None,
@@ -103,7 +104,7 @@ fn multi(carrier: &impl Carrier) -> Option<Found> {
     let state = match (flags, sampled) {
         (Some("1"), _) => Some(State::Debug),
         (_, None) => Some(State::Deferred),
-        // As early senders wrote it.
+        // Written by early senders.
         (_, Some(said)) if said.eq_ignore_ascii_case("true") => Some(State::Accepted),
         (_, Some(said)) if said.eq_ignore_ascii_case("false") => Some(State::Denied),
         (_, Some(said)) => state(said).filter(|state| *state != State::Debug),
@@ -126,7 +127,7 @@ fn state(text: &str) -> Option<State> {
     }
 }
 
-/// Trace ids have 64 bits or 128; the shorter ones stand for longer ones that begin with zeros.
+/// Trace ids have 64 or 128 bits. The shorter ones are padded with zeros.
 fn ids(trace_id: &str, span_id: &str) -> Option<(TraceId, SpanId)> {
     if !matches!(trace_id.len(), 16 | 32) {
         return None;
@@ -140,7 +141,7 @@ fn span_id(text: &str) -> Option<SpanId> {
     SpanId::from_hex(id).ok().filter(|id| *id != SpanId::INVALID)
 }
 
-/// `text` if it is hexadecimal: the API would read a sign as well.
+/// Returns `text` if it is hexadecimal. The API would accept a sign too.
 fn digits(text: &str) -> Option<&str> {
     Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -169,10 +170,10 @@ pub(super) fn inject_multi(context: &Context, writer: &mut impl Writer) {
     }
     writer.put(&TRACE_ID, span.trace_id().to_string());
     writer.put(&SPAN_ID, span.span_id().to_string());
-    // The parent of our span is nobody's business; one that was copied from a caller's headers is wrong as well.
+    // The parent of our span is not sent. One that was copied from a caller's headers would be wrong.
     writer.remove(&PARENT_SPAN_ID);
     if context.get::<Debug>().is_some() {
-        // This includes that it is sampled, which must not be said as well.
+        // This implies that it is sampled, which must not be sent too.
         writer.remove(&SAMPLED);
         writer.put(&FLAGS, "1".to_owned());
     } else {
@@ -194,7 +195,7 @@ mod tests {
     fn read(fields: &[(&str, &str)]) -> Option<Context> {
         let fields: HashMap<String, String> =
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        // A caller who leaves it to us gets traces with even ids.
+        // If the caller leaves it to us, traces with even ids are kept.
         let even = |id: TraceId| id.to_bytes()[15].is_multiple_of(2);
         extract(&Context::new(), &Any(&fields), even)
     }

@@ -1,8 +1,8 @@
-//! W3C Baggage: what travels with a request besides its trace.
+//! W3C Baggage: values that travel with a request.
 //!
-//! Not the propagator of the SDK (0.33.1). That one reads the first of several headers, cuts a value at a second `=`, drops
-//! all entries of a header that is too long, writes `%` and the metadata as they are and any length, and does not tell
-//! what was malformed.
+//! The propagator of the SDK (0.33.1) is not used. It reads only the first of several headers, cuts a value at a second `=`,
+//! drops all entries of a header that is too long, writes `%` and the metadata unescaped and at any length, and does not
+//! report what was malformed.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
@@ -15,14 +15,14 @@ static BAGGAGE: Field = Field::new("baggage");
 
 pub(super) const FIELDS: [&Field; 1] = [&BAGGAGE];
 
-/// Entries and bytes that the specification wants kept; no more are.
+/// The limits of the specification: entries and bytes.
 const ENTRIES: usize = 64;
 const BYTES: usize = 8_192;
 
-/// What a value may not hold as it is, besides what is no ASCII.
+/// The ASCII characters that are escaped in a value. Other characters always are.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
-/// The baggage of a request. An entry that cannot be read is left out, and so is what comes after the limits.
+/// The baggage of a request. Malformed entries are left out, and so are those beyond the limits.
 pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
     let mut baggage: Option<Baggage> = None;
     let mut bytes = 0;
@@ -62,7 +62,7 @@ fn take(entry: &str, baggage: &mut Baggage) -> bool {
     }
     let value = percent_decode_str(value).decode_utf8_lossy();
     baggage.insert_with_metadata(key.to_owned(), value.clone().into_owned(), metadata.to_owned());
-    // What is no token is not taken.
+    // A key must be a token.
     baggage.get(key).is_some_and(|taken| taken.as_str() == value)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
         line.push_str(key.as_str());
         line.push('=');
         line.extend(utf8_percent_encode(value.as_str(), ENCODED));
-        // A comma would begin another entry.
+        // A comma would start another entry.
         let metadata = metadata.as_str().trim_ascii();
         if !metadata.is_empty() && metadata.bytes().all(|byte| is_text(byte) && byte != b',') {
             line.push(';');

@@ -1,4 +1,4 @@
-//! Where the fields of a format stand: in the headers of a request, or in whatever else carries text.
+//! Carriers of the fields of a format: headers of a request, or any other text carrier.
 
 #[cfg(feature = "http")]
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -6,7 +6,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 use super::ignored::Reason;
 
-/// The name of a field, looked up without any work.
+/// The name of a field, prepared for lookup.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) name: &'static str,
@@ -25,12 +25,12 @@ impl Field {
     }
 }
 
-/// What fields are read from.
+/// A carrier to read fields from.
 pub(super) trait Carrier {
-    /// Gives every value of `field`; `None` for one that is not text.
+    /// Returns all values of `field`; `None` for one that is not text.
     fn each<'a>(&'a self, field: &Field, take: impl FnMut(Option<&'a str>));
 
-    /// The value of a field that must not be there twice.
+    /// Returns the value of a field that must be unique.
     fn only(&self, field: &Field) -> Result<Option<&str>, Reason> {
         let mut found = Ok(None);
         self.each(field, |value| {
@@ -44,16 +44,16 @@ pub(super) trait Carrier {
     }
 }
 
-/// What fields are written to.
+/// A carrier to write fields to.
 pub(super) trait Writer {
-    /// Writes `field`, in place of what stands there.
+    /// Sets `field`, replacing its value.
     fn put(&mut self, field: &Field, value: String);
 
-    /// Takes `field` away, where that is possible.
+    /// Removes `field`, if the carrier can.
     fn remove(&mut self, field: &Field);
 }
 
-/// Anything that the OpenTelemetry API can read from.
+/// A carrier of the OpenTelemetry API, to read.
 pub(super) struct Any<'a>(pub(super) &'a dyn Extractor);
 
 impl Carrier for Any<'_> {
@@ -64,7 +64,7 @@ impl Carrier for Any<'_> {
     }
 }
 
-/// Anything that the OpenTelemetry API can write to.
+/// A carrier of the OpenTelemetry API, to write.
 pub(super) struct AnyMut<'a>(pub(super) &'a mut dyn Injector);
 
 impl Writer for AnyMut<'_> {
@@ -88,9 +88,9 @@ impl Carrier for HeaderMap {
 impl Writer for HeaderMap {
     fn put(&mut self, field: &Field, value: String) {
         match HeaderValue::try_from(value) {
-            // A request with 32,768 fields has no room; it goes without.
+            // A request with 32,768 header fields has no room for it.
             Ok(value) => drop(self.try_insert(field.header.clone(), value)),
-            // What stands there is of another trace.
+            // The existing value belongs to another trace.
             Err(_) => drop(self.remove(&field.header)),
         }
     }
@@ -100,7 +100,7 @@ impl Writer for HeaderMap {
     }
 }
 
-/// Headers for propagators that are not ours.
+/// Headers as a carrier of the OpenTelemetry API, to read.
 #[cfg(feature = "http")]
 pub(super) struct Headers<'a>(pub(super) &'a HeaderMap);
 
@@ -120,7 +120,7 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// As [`Headers`], to write.
+/// Headers as a carrier of the OpenTelemetry API, to write.
 #[cfg(feature = "http")]
 pub(super) struct HeadersMut<'a>(pub(super) &'a mut HeaderMap);
 

@@ -1,4 +1,4 @@
-//! The layer that writes, on a client.
+//! The layer of clients, which writes headers.
 
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -14,15 +14,15 @@ use crate::error::ConfigError;
 use crate::telemetry::context::current_context;
 use crate::telemetry::correlation;
 
-/// Puts trace context, baggage and the correlation id into the headers of requests, on a client.
+/// Returns a layer for clients that writes trace context, baggage and the correlation id into the headers of requests.
 ///
-/// The formats are those of the installed [`Telemetry`](crate::Telemetry), else W3C trace context and baggage. Where
-/// there is a span or baggage, its headers take the place of those that the request has: what a proxy copied from its
-/// own caller names the wrong parent. Where there is none, they stay. The correlation id
-/// ([`http_correlation_layer`](crate::telemetry::http_correlation_layer)) goes into `x-request-id` unless the request
+/// The formats are those of the installed [`Telemetry`](crate::Telemetry), otherwise W3C trace context and baggage. The
+/// headers of a current span or baggage replace those of the request, because headers that a proxy copied from its caller
+/// name the wrong parent. Without a span or baggage, the request's headers stay. The correlation id
+/// ([`http_correlation_layer`](crate::telemetry::http_correlation_layer)) is written to `x-request-id`, unless the request
 /// has that header.
 ///
-/// Inside of [`Retry`](crate::Retry), which is where it belongs, each attempt names the span of that attempt.
+/// Put it inside of [`Retry`](crate::Retry), so that each attempt names its own span.
 ///
 /// # Example
 /// ```
@@ -55,16 +55,16 @@ pub struct HttpInjectionLayer {
 }
 
 impl HttpInjectionLayer {
-    /// Uses other formats: see [`propagator`](crate::telemetry::propagator).
+    /// Sets other formats: see [`propagator`](crate::telemetry::propagator).
     #[must_use]
     pub fn with_propagator(self, propagator: Arc<dyn TextMapPropagator + Send + Sync>) -> Self {
         Self { propagator: Some(propagator), ..self }
     }
 
-    /// Writes the correlation id into another header.
+    /// Sets the header of the correlation id.
     ///
     /// # Errors
-    /// When `name` cannot be the name of a header.
+    /// Returns an error if `name` is not a valid header name.
     pub fn correlation_header(self, name: &str) -> Result<Self, ConfigError> {
         Ok(Self { correlation: correlation::header("correlation_header", name)?, ..self })
     }
@@ -105,7 +105,7 @@ where
             None => formats::with_chosen(|formats| formats.write(&context, headers)),
         }
         let id = |context: &Context| correlation::of(context).and_then(|id| HeaderValue::from_str(id).ok());
-        // The current span may be older than the id.
+        // The current span may have been created before the id.
         if let Some(id) = id(&context).or_else(|| Context::map_current(id))
             && !headers.contains_key(&self.layer.correlation)
         {

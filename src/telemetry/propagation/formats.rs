@@ -1,4 +1,4 @@
-//! In which formats trace context and baggage go from process to process.
+//! The formats of trace context and baggage.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +17,7 @@ use crate::telemetry::variables::Variables;
 
 pub(in crate::telemetry) type Propagator = Arc<Formats>;
 
-/// The one that the installed telemetry has chosen.
+/// The propagator of the installed telemetry.
 static CHOSEN: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
 static DEFAULT: LazyLock<Propagator> =
     LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], None)));
@@ -31,7 +31,7 @@ pub(in crate::telemetry) enum Format {
 }
 
 impl Format {
-    /// By the names that `OTEL_PROPAGATORS` has for them.
+    /// By their names in `OTEL_PROPAGATORS`.
     const NAMES: [(&'static str, Self); 4] = [
         ("tracecontext", Self::TraceContext),
         ("baggage", Self::Baggage),
@@ -39,7 +39,7 @@ impl Format {
         ("b3multi", Self::B3Multi),
     ];
 
-    /// The formats of these names, each once; `none` is no format.
+    /// The formats of these names, without duplicates; `none` is no format.
     fn of<'a>(
         setting: &'static str,
         names: impl IntoIterator<Item = &'a str>,
@@ -62,7 +62,7 @@ impl Format {
     }
 }
 
-/// The formats of `OTEL_PROPAGATORS`; without it, W3C trace context and baggage.
+/// The formats of `OTEL_PROPAGATORS`; by default W3C trace context and baggage.
 pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<Format>, ConfigError> {
     const NAME: &str = "OTEL_PROPAGATORS";
     match variables.list(NAME) {
@@ -71,19 +71,19 @@ pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<
     }
 }
 
-/// A propagator for formats other than those of the process, such as those of one upstream.
+/// Returns a propagator for other formats than those of the process, such as for one upstream.
 ///
-/// `tracecontext` and `baggage` are those of the W3C, `b3` and `b3multi` those of Zipkin. Of several that a request
-/// has, the last one stands. A trace whose B3 headers leave the decision to us is kept.
+/// `tracecontext` and `baggage` are those of the W3C, `b3` and `b3multi` those of Zipkin. If a request has
+/// several, the last one wins. A trace whose B3 headers leave the decision to us is kept.
 ///
 /// # Errors
-/// For any other name.
+/// Returns an error for any other name.
 ///
 /// # Example
 /// ```
 /// use campanile::telemetry;
 ///
-/// // For the client of a service that knows nothing but B3: `http_injection_layer().with_propagator(b3)`.
+/// // For the client of a service that reads only B3: `http_injection_layer().with_propagator(b3)`.
 /// let b3 = telemetry::propagator(["b3multi"])?;
 /// assert!(b3.fields().any(|header| header == "x-b3-traceid"));
 /// assert!(telemetry::propagator(["carrier_pigeon"]).is_err());
@@ -95,12 +95,12 @@ pub fn propagator<'a>(
     Ok(Arc::new(Formats::new(Format::of("propagator", formats)?, None)))
 }
 
-/// Makes `propagator` the one of this process.
+/// Sets the propagator of this process.
 pub(in crate::telemetry) fn choose(propagator: Propagator) {
     CHOSEN.store(Some(propagator));
 }
 
-/// Does `action` with the one to use where nobody says otherwise.
+/// Calls `action` with the default propagator.
 pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
     match &*CHOSEN.load() {
         Some(chosen) => action(chosen),
@@ -108,13 +108,13 @@ pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
     }
 }
 
-/// Several formats as one.
+/// A propagator of several formats.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Formats {
     formats: Vec<Format>,
-    /// Decides about traces of which a caller says that we shall; without one they are kept.
+    /// Decides about traces that the caller leaves to us; without it they are kept.
     sampler: Option<Arc<Sampler>>,
-    /// For those who ask which headers to let through.
+    /// The names of the headers, for proxies.
     fields: Vec<String>,
 }
 
@@ -131,12 +131,12 @@ impl Formats {
     }
 
     fn keeps(&self, trace_id: TraceId) -> bool {
-        // It has no name yet.
+        // The trait has no name for it yet.
         let candidate = Candidate { trace_id, parent: None, name: "" };
         self.sampler.as_ref().is_none_or(|sampler| sampler.keeps(candidate))
     }
 
-    /// `context` with what `carrier` says; `None` when that is nothing.
+    /// Returns `context` with the values of `carrier`; `None` if it has none.
     pub(super) fn read(&self, context: &Context, carrier: &impl Carrier) -> Option<Context> {
         let mut made: Option<Context> = None;
         let mut b3_is_read = false;
@@ -147,7 +147,7 @@ impl Formats {
                     trace_context::extract(carrier).map(|span| so_far.with_remote_span_context(span))
                 }
                 Format::Baggage => baggage::extract(carrier).map(|baggage| so_far.with_baggage(baggage)),
-                // Either form is read whichever is written.
+                // Both forms are read, whichever is written.
                 Format::B3 | Format::B3Multi if b3_is_read => None,
                 Format::B3 | Format::B3Multi => b3::extract(so_far, carrier, |trace_id| self.keeps(trace_id)),
             };

@@ -1,11 +1,11 @@
-//! What came in and was ignored, counted: a proxy that mangles a header breaks every trace behind it, in silence.
+//! Counts of ignored headers. A proxy that mangles a header silently breaks every trace behind it.
 
 use std::sync::{Arc, LazyLock};
 
 use crate::signal::{self, Emit, PROPAGATION_MALFORMED, Source};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// What was ignored.
+/// The format of an ignored header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) enum Header {
     TraceParent,
@@ -16,13 +16,13 @@ pub(in crate::telemetry) enum Header {
     CorrelationId,
 }
 
-/// And why.
+/// The reason why it was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) enum Reason {
     Malformed,
-    /// There may be one, and there are several.
+    /// Several, where one is allowed.
     Repeated,
-    /// There is more of it than may be.
+    /// Beyond a limit.
     TooLarge,
 }
 
@@ -32,26 +32,26 @@ const REASONS: [&str; 3] = ["syntax", "repeated", "too_large"];
 #[derive(Debug, Default)]
 struct Ignored([[AtomicU64; REASONS.len()]; HEADERS.len()]);
 
-/// Of the process: a layer that reads headers belongs to no pipeline.
+/// One for the process, since layers that read headers belong to no pipeline.
 static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
     let ignored = Arc::new(Ignored::default());
     signal::register(&ignored);
     ignored
 });
 
-/// Has zeros told from now on.
+/// Reports the counters, zeros included, from now on.
 pub(in crate::telemetry) fn expect() {
     LazyLock::force(&IGNORED);
 }
 
-/// Counts what was ignored, and gives nothing in its place.
+/// Counts an ignored header and returns `None`.
 #[cold]
 pub(super) fn ignore<T>(header: Header, reason: Reason) -> Option<T> {
     count(header, reason);
     None
 }
 
-/// Counts what was ignored.
+/// Counts an ignored header.
 #[cold]
 pub(in crate::telemetry) fn count(header: Header, reason: Reason) {
     IGNORED.0[header as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Source for Ignored {
         for (header, counts) in HEADERS.iter().zip(&self.0) {
             for (reason, count) in REASONS.iter().zip(counts) {
                 let count = count.load(Ordering::Relaxed);
-                // Of what never happened, one series is enough.
+                // For counters that are all zero, one series is enough.
                 if count > 0 || *reason == "syntax" {
                     let attributes = [("header", *header), ("reason", *reason)];
                     emit(&PROPAGATION_MALFORMED, count as f64, &attributes);

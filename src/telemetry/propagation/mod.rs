@@ -1,8 +1,8 @@
 //! Trace context and baggage across processes.
 //!
-//! A trace is worth as much as it is whole: one service that drops the headers, or reads a format that its callers do
-//! not write, cuts it in two. So the layers here need no configuration, they read and write what the process has
-//! chosen (`OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `b3`, `b3multi`), and what they had to ignore is a metric.
+//! A service that drops the headers, or reads another format than its callers write, splits a trace in two. So these layers need
+//! no configuration: they use the formats of the process (`OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `b3`, `b3multi`),
+//! and count ignored headers in a metric.
 
 mod b3;
 mod baggage;

@@ -1,4 +1,4 @@
-//! The layer that reads, on a server.
+//! The layer of servers, which reads headers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,15 +17,14 @@ use super::carrier::Headers;
 use super::{formats, ignored};
 use crate::telemetry::correlation;
 
-/// Takes trace context and baggage out of the headers of requests, on a server.
+/// Returns a layer for servers that reads trace context and baggage from the headers of requests.
 ///
-/// The service below runs inside that context: its spans belong to the caller's trace. It fits axum, tonic and any other
-/// service for [`http::Request`]. The formats are those of the installed [`Telemetry`](crate::Telemetry), else W3C
+/// The inner service runs in that context, so its spans belong to the caller's trace. The layer works with axum, tonic and any
+/// other service of [`http::Request`]. The formats are those of the installed [`Telemetry`](crate::Telemetry), otherwise W3C
 /// trace context and baggage.
 ///
-/// What is malformed counts as absent, and in the metric `campanile.telemetry.propagation.malformed`: the whole of a
-/// `traceparent`, also when there are two of them, or a `tracestate`; of baggage the entry, and whatever is beyond 64
-/// entries or 8,192 bytes.
+/// Malformed headers are ignored and counted in `campanile.telemetry.propagation.malformed`: a malformed or second
+/// `traceparent`, a malformed `tracestate`, a malformed entry of baggage, and baggage beyond 64 entries or 8,192 bytes.
 ///
 /// # Example
 /// ```
@@ -55,7 +54,7 @@ pub struct HttpPropagationLayer {
 }
 
 impl HttpPropagationLayer {
-    /// Uses other formats: see [`propagator`](crate::telemetry::propagator).
+    /// Sets other formats: see [`propagator`](crate::telemetry::propagator).
     #[must_use]
     pub fn with_propagator(self, propagator: Arc<dyn TextMapPropagator + Send + Sync>) -> Self {
         Self { propagator: Some(propagator) }
@@ -78,10 +77,10 @@ pub struct HttpPropagation<S> {
 }
 
 impl<S> HttpPropagation<S> {
-    /// What the request says, if it says anything.
+    /// The context in the request, if there is one.
     fn context<B>(&self, request: &Request<B>) -> Option<Context> {
-        // Into an empty context: what is active here is the server's own, not the caller's. The id of the request is
-        // the request's, and stays.
+        // Into an empty context, since the active one is the server's own, not the caller's. The correlation id of the
+        // request stays.
         let base = correlation::of_request(request).map(|id| id.within(&Context::new()));
         let empty = Context::new();
         let into = base.as_ref().unwrap_or(&empty);

@@ -1,8 +1,8 @@
 //! W3C Trace Context: `traceparent` and `tracestate`.
 //!
-//! Not the propagator of the SDK (0.33.1). That one reads the first of two `traceparent` headers, takes a dash at the end,
-//! a sign and ids that are too short, allocates for each request that has the header, writes a `tracestate` also when it
-//! is empty, and does not tell what was malformed.
+//! The propagator of the SDK (0.33.1) is not used. It reads the first of two `traceparent` headers, accepts a trailing dash, a
+//! sign and ids that are too short, allocates for each request with the header, writes an empty `tracestate`, and does not
+//! report what was malformed.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -15,17 +15,17 @@ static TRACESTATE: Field = Field::new("tracestate");
 
 pub(super) const FIELDS: [&Field; 2] = [&TRACEPARENT, &TRACESTATE];
 
-/// The flags that are known: sampled, and that the trace id is random.
+/// The known flags: sampled, and random trace id.
 const KNOWN_FLAGS: u8 = 0b11;
 
-/// Members of a `tracestate`, by the specification.
+/// The maximum number of members of a `tracestate`, by the specification.
 const MEMBERS: usize = 32;
 
 pub(super) fn extract(carrier: &impl Carrier) -> Option<SpanContext> {
     let parent = match carrier.only(&TRACEPARENT) {
         Ok(None) => return None,
         Ok(Some(parent)) => parent,
-        // Two callers at once are none.
+        // Two values cannot both be right.
         Err(reason) => return ignore(Header::TraceParent, reason),
     };
     let Some((trace_id, span_id, flags)) = parse(parent) else {
@@ -52,7 +52,7 @@ fn parse(parent: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     (valid && (ends || version != "00")).then(|| (trace_id, span_id, TraceFlags::new(flags & KNOWN_FLAGS)))
 }
 
-/// What other systems say about the trace. If it cannot be read, the trace goes on without.
+/// The `tracestate`. If it is malformed, the trace continues without it.
 fn state(carrier: &impl Carrier) -> TraceState {
     let mut members: Vec<(&str, &str)> = Vec::new();
     let mut fine = Ok(());
@@ -86,7 +86,7 @@ fn state(carrier: &impl Carrier) -> TraceState {
     })
 }
 
-/// What a header may hold: the SDK takes line breaks and what is no ASCII as well.
+/// Whether a header may have this value. The SDK also accepts line breaks and non-ASCII characters.
 fn is_text(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -100,7 +100,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
     let flags = span.trace_flags().to_u8() & KNOWN_FLAGS;
     writer.put(&TRACEPARENT, format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()));
     match span.trace_state().header() {
-        // That of an earlier attempt, or of another trace.
+        // One of an earlier attempt, or of another trace.
         state if state.is_empty() || !is_text(&state) => writer.remove(&TRACESTATE),
         state => writer.put(&TRACESTATE, state),
     }

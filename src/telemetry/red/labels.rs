@@ -1,4 +1,4 @@
-//! Fields of spans that are attributes of their metrics as well.
+//! Fields of spans that are also attributes of their metrics.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::signal::{SPAN_DURATION, sanitized};
 use crate::telemetry::secrets::Secrets;
 use crate::telemetry::shown::{self, Shown, Take, visits};
 
-/// The fields that people want to tell spans apart by, in their metrics.
+/// The fields of spans that are attributes of their metrics.
 #[derive(Clone, Debug, Default)]
 pub(in crate::telemetry) struct Labels(Box<[Label]>);
 
 #[derive(Clone, Debug)]
 struct Label {
     field: Box<str>,
-    /// The attribute of the metric: the field, unless the metric has that already, or one that is the same to Prometheus.
+    /// The attribute of the metric: the name of the field, unless it collides with another attribute, also in Prometheus.
     attribute: Box<str>,
 }
 
-/// Values of labels, by the place of the label.
+/// Values of labels, by the index of the label.
 pub(in crate::telemetry) type Values = Vec<(usize, String)>;
 
-/// Bytes of a value: what is longer is no label.
+/// The maximum bytes of a value. A longer one is no label.
 const LONGEST: usize = 128;
 
 impl Labels {
@@ -41,7 +41,7 @@ impl Labels {
         Self(names.iter().map(label).collect())
     }
 
-    /// What a span has that has none of the fields.
+    /// The labels of a span without such fields.
     pub(super) fn none(&self) -> Vec<Option<String>> {
         vec![None; self.0.len()]
     }
@@ -54,7 +54,7 @@ impl Labels {
         self.0.iter().position(|label| *label.field == *name)
     }
 
-    /// Attributes of the values that are there.
+    /// The attributes of the existing values.
     pub(super) fn pairs<'a>(
         &'a self,
         values: &'a [Option<String>],
@@ -63,7 +63,7 @@ impl Labels {
         pairs.filter_map(|(label, value)| Some((&*label.attribute, value.as_deref()?)))
     }
 
-    /// What `record` tells about the labels; nothing if it says nothing about them.
+    /// The labels in `record`; `None` if it has none.
     pub(in crate::telemetry) fn read(
         &self,
         secrets: &Secrets,
@@ -85,7 +85,7 @@ impl Take for Reader<'_> {
     fn take(&mut self, field: &Field, value: Shown<'_>) {
         let name = shown::name(field);
         if let Some(place) = self.labels.place(name) {
-            // Further than it may reach: what is cut off of a secret would keep it from being found.
+            // Longer than the limit, since a secret that is cut off may not be found.
             let text = value.text(8 * LONGEST);
             let mut text = self.secrets.text(name, &text).into_owned();
             shorten(&mut text, LONGEST);

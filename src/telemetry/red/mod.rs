@@ -1,7 +1,7 @@
 //! Rate, errors and duration of spans, whether sampled or not.
 //!
-//! Everything is looked up by callsite; a name, a component or a label that a field gives is looked up by its text.
-//! In either case the second span finds instruments that are bound already.
+//! Series are looked up by callsite; a name, component or label from a field is looked up by its text. The second span of a
+//! series finds bound instruments.
 
 mod labels;
 mod rows;
@@ -30,14 +30,14 @@ use crate::cut::cut;
 use crate::signal::{Book, Vitals, Witness};
 use crate::sync::Mutex;
 
-/// Stands for a component, a span name and the values of the labels.
+/// A component, a span name and the values of the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeriesId(u32);
 
-/// What the layer knows about a callsite.
+/// The facts of a callsite.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Callsite {
-    /// Of a span without fields of its own that say otherwise.
+    /// The series of spans without fields that change it.
     pub(super) series: SeriesId,
     pub(super) special: Special,
     /// Whether it has a field that is a label.
@@ -49,7 +49,7 @@ pub(super) struct Callsite {
 /// Rate, errors and duration of spans.
 #[derive(Debug)]
 pub(super) struct Red {
-    /// Tells it apart from all others that ever were.
+    /// Unique in the process.
     id: u64,
     instruments: Instruments,
     vitals: Arc<Vitals>,
@@ -69,22 +69,22 @@ struct Names {
     /// By component, name and labels, one after the other.
     known: HashMap<Box<str>, SeriesId>,
     components: HashSet<Box<str>>,
-    /// Of the components whose further names found no room.
+    /// The overflow series of components with too many names.
     overflow: HashMap<Box<str>, SeriesId>,
-    /// For what finds no room; a series that is there says that there is some.
+    /// The overflow series; made with the first overflow.
     overflowed: Option<Arc<Recorders>>,
     next: u32,
 }
 
-/// Components on top of this many share one, as in [`Vitals`].
+/// The maximum number of components. Others share one, as in [`Vitals`].
 const OTHER: &str = "other";
-/// Bytes of a component, a name or a kind of failure that are kept of what a field says.
+/// The maximum bytes of a component, name or type of failure from a field.
 const LONGEST: usize = 256;
-/// Stands between the parts of a key, and not in a text that anybody would want to see.
+/// Separates the parts of a key. It does not occur in ordinary text.
 const BETWEEN: char = '\u{1f}';
 
 thread_local! {
-    /// Room for a key, so that looking for one allocates nothing.
+    /// A buffer for a key, so that a lookup does not allocate.
     static KEY: Cell<String> = const { Cell::new(String::new()) };
 }
 
@@ -96,7 +96,7 @@ impl Red {
         labels: Labels,
         exemplars: Option<Arc<Book>>,
     ) -> Self {
-        // The series that have room, and one more for each component.
+        // The series, and an overflow series for each component.
         let rows = capacity + Vitals::CAPACITY + 1;
         Self {
             id: rows::next_id(),
@@ -111,7 +111,7 @@ impl Red {
         }
     }
 
-    /// What is known about the callsite of `metadata`.
+    /// The facts of the callsite of `metadata`.
     #[inline]
     pub(super) fn callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
         rows::remembered(self.id, metadata, || {
@@ -183,7 +183,7 @@ impl Red {
         id
     }
 
-    /// What `record` tells about the labels, if the callsite has a field that is one.
+    /// The labels in `record`, if the callsite has a field that is a label.
     pub(super) fn values(
         &self,
         callsite: Callsite,
@@ -193,13 +193,13 @@ impl Red {
         callsite.labelled.then(|| self.labels.read(secrets, record)).flatten()
     }
 
-    /// Whether somebody wants to know which span a duration was that of.
+    /// Whether exemplars are wanted.
     #[inline]
     pub(super) fn keeps_exemplars(&self) -> bool {
         self.instruments.exemplars.is_some()
     }
 
-    /// The series of a span that fields have given another name, component or label.
+    /// The series of a span whose fields set its name, component or labels.
     pub(super) fn renamed(
         &self,
         id: SeriesId,
@@ -216,7 +216,7 @@ impl Red {
         self.series(component, name, &labels)
     }
 
-    /// Takes in a span that ended at `now`; `failure` is the kind of its failure, or empty for one of no kind.
+    /// Counts a span that ended at `now`; `failure` is the type of its failure, or empty if unknown.
     #[inline]
     pub(super) fn record(
         &self,
@@ -232,14 +232,14 @@ impl Red {
         }
     }
 
-    /// Names `witness` for a span that was taken in before its trace was kept.
+    /// Sets `witness` for a span that was counted before its trace was kept.
     pub(super) fn offer(&self, id: SeriesId, duration: Duration, failure: Option<&str>, witness: Witness) {
         if let Some(series) = self.series.get(id.0) {
             series.recorders.offer(duration, failure, witness);
         }
     }
 
-    /// Hands durations that wait to their instruments, for somebody who is about to collect those.
+    /// Records the durations that wait, before a collection.
     pub(super) fn flush(&self) {
         self.series.iter().for_each(|series| series.recorders.flush());
     }
@@ -253,19 +253,19 @@ fn write_key(key: &mut String, component: &str, name: &str, labels: &[Option<Str
     for label in labels {
         key.push(BETWEEN);
         if let Some(label) = label {
-            // So that an empty label is not a missing one.
+            // Distinguishes an empty label from a missing one.
             key.push('=');
             key.push_str(label);
         }
     }
 }
 
-/// The crate that a target belongs to.
+/// The crate of a target.
 fn component_of(target: &str) -> &str {
     target.split("::").next().unwrap_or(target)
 }
 
-/// Whether spans and events of this target come out of the pipeline, and must not go into it.
+/// Whether spans and events of this target come from the pipeline itself, and must not enter it.
 pub(super) fn of_the_pipeline(target: &str) -> bool {
     target.starts_with("opentelemetry") || target.starts_with("campanile::telemetry")
 }

@@ -12,7 +12,7 @@ const PAGE: usize = 64;
 
 type Page<T> = Box<[OnceLock<T>]>;
 
-/// Values that stay where they are once they are in, by their number.
+/// Values by number. A value never moves.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
     pages: Box<[OnceLock<Page<T>>]>,
@@ -29,12 +29,12 @@ impl<T> Rows<T> {
         self.pages.get(number / PAGE)?.get()?[number % PAGE].get()
     }
 
-    /// Every row that is filled.
+    /// All filled rows.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().filter_map(OnceLock::get).flatten().filter_map(OnceLock::get)
     }
 
-    /// Fills a row that was empty; `false` if there is no such row, or it is filled.
+    /// Fills an empty row; `false` if there is no such row, or it is filled.
     pub(super) fn fill(&self, number: u32, value: T) -> bool {
         let number = number as usize;
         let Some(page) = self.pages.get(number / PAGE) else { return false };
@@ -43,7 +43,7 @@ impl<T> Rows<T> {
     }
 }
 
-/// Tells tables apart for as long as the process lives, which an address does not.
+/// Unique in the process, unlike an address.
 pub(super) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -53,12 +53,12 @@ pub(super) fn next_id() -> u64 {
 const KNOWN: u32 = 6;
 
 thread_local! {
-    /// The callsites that this thread met last, of whichever layer: what is known about one never changes.
+    /// The last callsites of this thread, of all layers. The facts of a callsite never change.
     static LAST: [Cell<Option<(u64, usize, Callsite)>>; 1 << KNOWN] =
         const { [const { Cell::new(None) }; 1 << KNOWN] };
 }
 
-/// What this thread knows about the callsite of `metadata` in the table `id`; else what `find` says.
+/// The cached facts of the callsite of `metadata` in the table `id`, otherwise the result of `find`.
 #[inline]
 pub(super) fn remembered(
     id: u64,
@@ -66,7 +66,7 @@ pub(super) fn remembered(
     find: impl Fn() -> Callsite,
 ) -> Callsite {
     let address = std::ptr::from_ref(metadata).addr();
-    // Metadata is static and some words long: the lowest bits are alike.
+    // Metadata is static and several words long, so the lowest bits are equal.
     let place = (address as u64 >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - KNOWN);
     LAST.try_with(|last| {
         let cell = &last[place as usize];

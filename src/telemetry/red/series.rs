@@ -1,4 +1,4 @@
-//! Where the spans of one name are counted.
+//! The counters of the spans of one name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -8,16 +8,17 @@ use opentelemetry::metrics::Meter;
 
 use super::LONGEST;
 use crate::cut::cut;
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
+use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
 use crate::sync::Mutex;
 
-/// Where the spans of one component and name, and one value of each label, are counted.
+/// The counters of the spans of one component, name and value of each label.
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) component: Box<str>,
     pub(super) name: Box<str>,
-    /// By the place of the label; none for a span that has no such field.
+    /// By the index of the label; `None` for spans without that field.
     pub(super) labels: Box<[Option<Box<str>>]>,
     pub(super) recorders: Arc<Recorders>,
     pub(super) vital: VitalOf,
@@ -40,20 +41,20 @@ impl Series {
     }
 }
 
-/// What the instruments of series are made from.
+/// Makes the instruments of series.
 #[derive(Debug)]
 pub(super) struct Instruments {
     pub(super) meter: Meter,
-    /// Where exemplars are kept, if somebody wants them.
+    /// The exemplars, if they are wanted.
     pub(super) exemplars: Option<Arc<Book>>,
 }
 
-/// The instruments of a series, bound with the first span that needs them: one that nobody needs does not show.
+/// The instruments of a series. Each is bound with the first span that needs it, so that unused ones are not exported.
 #[derive(Debug, Default)]
 pub(super) struct Recorders {
     attributes: Box<[(Box<str>, Box<str>)]>,
     fine: OnceLock<Recorder>,
-    /// Failures of no kind, or of one too many.
+    /// Failures without a type, or beyond the maximum number of types.
     failed: OnceLock<Recorder>,
     kinds: RwLock<HashMap<Box<str>, Arc<Recorder>>>,
 }
@@ -61,12 +62,12 @@ pub(super) struct Recorders {
 #[derive(Debug)]
 struct Recorder {
     duration: BoundDuration,
-    /// Not yet with the instrument: that has one lock for all threads.
-    waiting: Lanes<Waiting>,
+    /// Not yet recorded, since the instrument has one lock for all threads.
+    waiting: PerThread<Waiting>,
     exemplars: Option<Arc<Exemplars>>,
 }
 
-/// Durations of some threads; on cache lines of its own.
+/// Durations of some threads, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Waiting(Mutex<Lot>);
@@ -108,7 +109,7 @@ impl Recorder {
         lot.durations[..lot.count].iter().for_each(|duration| self.duration.record(*duration));
     }
 
-    /// Hands over what waits.
+    /// Records what waits.
     fn flush(&self) {
         for waiting in self.waiting.iter() {
             let lot = std::mem::take(&mut *waiting.0.lock());
@@ -117,10 +118,10 @@ impl Recorder {
     }
 }
 
-/// The `error.type` of a failure that nobody has given one, as the conventions have it.
+/// The `error.type` of a failure without a type, by the conventions.
 const OTHER: &str = "_OTHER";
-/// Kinds of failures that a series tells apart.
-const KINDS: usize = 16;
+/// The maximum number of types of failures per series.
+const KINDS: usize = FAILURES;
 
 impl Recorders {
     pub(super) fn new<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<Self> {
@@ -142,7 +143,7 @@ impl Recorders {
         }
     }
 
-    /// Hands over what waits: somebody collects.
+    /// Records what waits, before a collection.
     pub(super) fn flush(&self) {
         self.fine.get().into_iter().chain(self.failed.get()).for_each(Recorder::flush);
         self.kinds.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|kind| kind.flush());
@@ -165,7 +166,7 @@ impl Recorders {
         self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
     }
 
-    /// Names `witness` for a duration that [`record`](Self::record) has taken in.
+    /// Sets `witness` for a duration that is already [recorded](Self::record).
     pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         let of_kind = failure.and_then(|kind| kinds.get(cut(kind, LONGEST))).map(|recorder| &**recorder);
@@ -175,7 +176,7 @@ impl Recorders {
         }
     }
 
-    /// The recorder of a kind that was not there; none if there are too many.
+    /// Adds a recorder for a new type; `None` at the maximum.
     #[cold]
     fn meet(&self, instruments: &Instruments, kind: &str) -> Option<Arc<Recorder>> {
         let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +197,7 @@ impl Recorders {
             own.chain(error_type.map(|kind| ("error.type", kind)))
         };
         Recorder {
-            waiting: Lanes::new(),
+            waiting: PerThread::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
             exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
         }

@@ -1,4 +1,4 @@
-//! Which traces are kept.
+//! Sampling: which traces are kept.
 
 mod sampler;
 mod tail;
@@ -10,7 +10,7 @@ pub(super) use self::tail::Tail;
 pub use self::tail::TailSampling;
 use crate::error::ConfigError;
 
-/// Which traces are kept. Metrics and health count every span whatever this says.
+/// The sampling policy of traces. Metrics and health count every span, sampled or not.
 ///
 /// The variable `OTEL_TRACES_SAMPLER`, with `OTEL_TRACES_SAMPLER_ARG`, wins over it.
 ///
@@ -18,7 +18,7 @@ use crate::error::ConfigError;
 /// ```
 /// use campanile::telemetry::Sampling;
 ///
-/// // One trace in a hundred, and none of the probes, unless a caller has decided already.
+/// // One trace in a hundred, and none of the probes, unless the caller has decided.
 /// let sampling = Sampling::parent_based(Sampling::Ratio(0.01).except("GET /healthz", Sampling::AlwaysOff));
 /// # let json = r#"{"parent_based": {"rules": {"rules": [{"name": "GET /healthz", "sampling": "always_off"}],
 /// #     "otherwise": {"ratio": 0.01}}}}"#;
@@ -32,48 +32,48 @@ pub enum Sampling {
     AlwaysOn,
     /// None.
     AlwaysOff,
-    /// This share of the traces, chosen by trace id as the OpenTelemetry SDKs choose.
+    /// This share of the traces, chosen by trace id, like in the OpenTelemetry SDKs.
     Ratio(f64),
-    /// The most traces a second, spread over the second: at least 1.
+    /// The maximum number of traces per second, spread over the second: at least 1.
     PerSecond(u32),
-    /// As the parent was decided; for a span without parent, by the inner rule.
+    /// The decision of the parent; for a span without a parent, by the inner policy.
     ParentBased(Box<Sampling>),
-    /// By the name of the span: the first rule that fits, else the last.
+    /// By the name of the span: the first rule that matches, otherwise `otherwise`.
     Rules {
-        /// Tried one after the other.
+        /// The rules, in order.
         rules: Vec<SamplingRule>,
-        /// Where none of them fits.
+        /// The policy if no rule matches.
         otherwise: Box<Sampling>,
     },
 }
 
-/// A rule for the spans of some names.
+/// A rule for spans by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingRule {
-    /// The name, `otel.name` if the span has one; a `*` in it stands for any text.
+    /// The name of the span (`otel.name`, if it is set); `*` stands for any text.
     pub name: String,
-    /// What holds for them.
+    /// Their policy.
     pub sampling: Sampling,
 }
 
 impl Default for Sampling {
-    /// Every trace, unless a caller has decided otherwise.
+    /// Every trace, unless the caller has decided.
     fn default() -> Self {
         Self::parent_based(Self::AlwaysOn)
     }
 }
 
 impl Sampling {
-    /// As the parent was decided; for a span without parent, by `root`.
+    /// Takes the decision of the parent; for a span without a parent, that of `root`.
     #[must_use]
     pub fn parent_based(root: Self) -> Self {
         Self::ParentBased(Box::new(root))
     }
 
-    /// This, but `sampling` for the spans called `name`, in which a `*` stands for any text. Of several that fit,
-    /// the one said first holds.
+    /// Adds a rule: `sampling` for the spans named `name`, in which `*` stands for any text. The first rule that matches
+    /// wins.
     #[must_use]
     pub fn except(self, name: impl Into<String>, sampling: Self) -> Self {
         let rule = SamplingRule { name: name.into(), sampling };
@@ -103,7 +103,7 @@ impl Sampling {
         }
     }
 
-    /// The rule that `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` name.
+    /// The policy of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
     pub(super) fn from_variables(name: &str, argument: Option<&str>) -> Result<Self, ConfigError> {
         let ratio = || match argument {
             None => Ok(Self::Ratio(1.0)),

@@ -1,4 +1,4 @@
-//! A rule at work.
+//! The evaluation of sampling rules.
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -8,25 +8,25 @@ use super::Sampling;
 use crate::clock::{self, Tick};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// A [`Sampling`] at work: what it has to remember, and nothing worked out twice.
+/// A [`Sampling`] with its state, prepared for evaluation.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Sampler {
     node: Node,
-    /// Whether the name of a span decides anything.
+    /// Whether the rules depend on the name of a span.
     pub(in crate::telemetry) by_name: bool,
 }
 
 #[derive(Debug)]
 enum Node {
     Always(bool),
-    /// The SDK's.
+    /// The sampler of the SDK.
     Ratio(trace::Sampler),
     PerSecond(Pace),
     ParentBased(Box<Node>),
     Rules(Vec<(Pattern, Node)>, Box<Node>),
 }
 
-/// A span that may be kept.
+/// A span to decide about.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct Candidate<'a> {
     pub(in crate::telemetry) trace_id: TraceId,
@@ -42,7 +42,7 @@ impl Sampler {
     #[inline]
     pub(in crate::telemetry) fn keeps(&self, candidate: Candidate<'_>) -> bool {
         match &self.node {
-            // The two that nearly everybody has, without a call.
+            // The two most common cases, without a call.
             Node::Always(kept) => *kept,
             Node::ParentBased(root) => match candidate.parent {
                 Some(parent) => parent.is_sampled(),
@@ -98,13 +98,13 @@ impl Node {
     }
 }
 
-/// So many a second. Up to a tenth of them may come at once.
+/// A number of traces per second. Up to a tenth of them may come at once.
 #[derive(Debug)]
 struct Pace {
-    /// Nanoseconds from one to the next.
+    /// The interval, in nanoseconds.
     step: u64,
     slack: u64,
-    /// When the next one would come if they came evenly.
+    /// The theoretical time of the next one.
     next: AtomicU64,
 }
 
@@ -124,7 +124,7 @@ impl Pace {
     }
 }
 
-/// A name in which a `*` stands for any text.
+/// A name pattern, in which `*` stands for any text.
 #[derive(Debug)]
 struct Pattern(Vec<Box<str>>);
 
@@ -148,7 +148,7 @@ impl Pattern {
     }
 }
 
-/// The same rule for spans that are made through the OpenTelemetry API.
+/// The same rules for spans of the OpenTelemetry API.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct SharedSampler(pub(in crate::telemetry) std::sync::Arc<Sampler>);
 

@@ -1,8 +1,8 @@
-//! Keeping what matters, after all.
+//! Tail sampling: keeps failed and slow traces.
 //!
-//! Whether a trace is worth keeping shows when it ends, and the head has decided long before. So what the head would
-//! drop waits in this buffer until its local root closes. Once a span of it failed, or if the root was slow, all of it
-//! goes to the exporters; else it is gone. Other processes of the same trace know nothing of it.
+//! Whether a trace failed or was slow is known at its end, and head sampling decides at its start. So unsampled spans wait in
+//! this buffer until their local root closes. If a span failed or the root was slow, the trace is exported, otherwise
+//! dropped. Other processes do not take part in this decision.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -18,10 +18,10 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry::size;
 
-/// Which traces are kept although [`Sampling`](super::Sampling) would drop them.
+/// Tail sampling policy: the traces that are kept although [`Sampling`](super::Sampling) would drop them.
 ///
-/// The spans of this process wait in memory until one of them fails or the outermost closes. Then all of them go, or
-/// none. Each span costs what a sampled one costs, up to the exporter.
+/// The spans of a trace in this process wait in memory until one of them fails or the outermost closes. Then all of them are
+/// exported, or none. Each span costs as much as a sampled one, except for the export.
 ///
 /// # Example
 /// ```
@@ -29,7 +29,7 @@ use crate::telemetry::size;
 ///
 /// use campanile::telemetry::{Sampling, TailSampling, Telemetry};
 ///
-/// // One trace in a hundred, every error, and whatever takes longer than two seconds.
+/// // One trace in a hundred, every error, and every trace of more than two seconds.
 /// let telemetry = Telemetry::builder("checkout")
 ///     .sampling(Sampling::parent_based(Sampling::Ratio(0.01)))
 ///     .tail_sampling(TailSampling::new().slower_than(Duration::from_secs(2)))
@@ -40,18 +40,18 @@ use crate::telemetry::size;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TailSampling {
-    /// Whether a trace is kept in which a span failed. It is.
+    /// Whether traces with a failed span are kept. Default `true`.
     pub errors: bool,
-    /// The outermost span is kept, with all below it, when it took longer than this.
+    /// Traces whose outermost span took longer than this are kept.
     #[serde(with = "crate::duration::option")]
     pub slower_than: Option<Duration>,
-    /// Spans that wait at most, over all traces. 16,384.
+    /// Maximum number of waiting spans, over all traces. Default 16,384.
     ///
-    /// The buffer has eight parts, and a trace is in one of them. When a part is full, by spans or by bytes, it gives up
-    /// the trace that has a quarter of it or more, else the oldest. Traces that are given up are counted. Spans of a
-    /// trace that matters do not wait.
+    /// The buffer has eight parts; a trace is in one of them. A part that is full, by spans or bytes, drops the trace that
+    /// has a quarter of it or more, otherwise the oldest. Dropped traces are counted. Spans of a trace that is kept do not
+    /// wait.
     pub spans: usize,
-    /// Bytes that waiting spans take at most, as estimated by their texts. 32 MiB.
+    /// Maximum bytes of waiting spans, estimated by their texts. Default 32 MiB.
     pub bytes: usize,
 }
 
@@ -62,34 +62,34 @@ impl Default for TailSampling {
 }
 
 impl TailSampling {
-    /// Keeps the traces in which a span failed.
+    /// Keeps traces with a failed span.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps those too whose outermost span took longer than this.
+    /// Also keeps traces whose outermost span took longer than this.
     #[must_use]
     pub fn slower_than(mut self, duration: Duration) -> Self {
         self.slower_than = Some(duration);
         self
     }
 
-    /// Whether a trace is kept in which a span failed.
+    /// Sets whether traces with a failed span are kept.
     #[must_use]
     pub fn errors(mut self, errors: bool) -> Self {
         self.errors = errors;
         self
     }
 
-    /// How many spans may wait.
+    /// Sets the maximum number of waiting spans.
     #[must_use]
     pub fn spans(mut self, spans: usize) -> Self {
         self.spans = spans;
         self
     }
 
-    /// How many bytes they may take.
+    /// Sets the maximum bytes of waiting spans.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
@@ -103,10 +103,10 @@ impl TailSampling {
 }
 
 const SHARDS: usize = 8;
-/// Traces that were kept lately, in each shard: what of them closes after its root goes too.
+/// The number of recently kept traces per shard. Their spans that close after the root are exported too.
 const REMEMBERED: usize = 128;
 
-/// The traces that may turn out to matter.
+/// The traces that wait for a decision.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Tail {
     settings: TailSampling,
@@ -118,13 +118,13 @@ pub(in crate::telemetry) struct Tail {
 #[derive(Debug, Default)]
 struct Shard {
     traces: HashMap<TraceId, Waiting>,
-    /// In the order in which they began; some may have ended.
+    /// In the order of their start; some may have ended.
     order: VecDeque<TraceId>,
-    /// Spans of all of them, and their bytes.
+    /// The sum of their spans and bytes.
     spans: usize,
     bytes: usize,
-    /// The one with the largest share of the room, and that share in 1,024ths. After that one is gone, the largest of
-    /// those that grew since.
+    /// The trace with the largest share of the buffer, and that share in 1,024ths. After it is gone, the largest of those
+    /// that grew since.
     largest: Option<(TraceId, usize)>,
     kept: VecDeque<TraceId>,
 }
@@ -139,7 +139,7 @@ struct Waiting {
     bytes: usize,
 }
 
-/// What fits into a shard.
+/// The capacity of a shard.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     spans: usize,
@@ -147,7 +147,7 @@ struct Room {
 }
 
 impl Room {
-    /// The share that `waiting` has of it, in 1,024ths.
+    /// The share of `waiting` in it, in 1,024ths.
     fn share(self, waiting: &Waiting) -> usize {
         let of = |some: usize, all: usize| some.saturating_mul(1_024) / all.max(1);
         of(waiting.spans.len(), self.spans).max(of(waiting.bytes, self.bytes))
@@ -165,7 +165,7 @@ impl Tail {
         &self.shards[hasher.finish() as usize % SHARDS]
     }
 
-    /// A span without a parent in this process begins.
+    /// Adds a root: a span without a parent in this process.
     pub(in crate::telemetry) fn begin(&self, trace_id: TraceId) {
         let mut shard = self.shard(trace_id).lock();
         let shard = &mut *shard;
@@ -179,13 +179,13 @@ impl Tail {
         waiting.roots += 1;
     }
 
-    /// A span closed that the head has not sampled; gives those that are to be exported now.
+    /// Adds a closed, unsampled span; returns the spans to export now.
     pub(in crate::telemetry) fn end(&self, span: SpanData, root: bool, failed: bool) -> Vec<SpanData> {
         let trace_id = span.span_context.trace_id();
         let took = || span.end_time.duration_since(span.start_time).unwrap_or_default();
         let matters = (failed && self.settings.errors)
             || (root && self.settings.slower_than.is_some_and(|limit| took() > limit));
-        // Dropped where no lock is held.
+        // Dropped outside of locks.
         let mut gone = Vec::new();
         let room = Room { spans: self.settings.spans / SHARDS, bytes: self.settings.bytes / SHARDS };
         let mut shard = self.shard(trace_id).lock();
@@ -198,7 +198,7 @@ impl Tail {
         kept
     }
 
-    /// A root got another parent: it counts for another trace, or for none when that is sampled.
+    /// Moves a root to another trace, or to none if that is sampled.
     pub(in crate::telemetry) fn moved(&self, from: TraceId, to: Option<TraceId>) {
         let gone = {
             let mut shard = self.shard(from).lock();
@@ -214,7 +214,7 @@ impl Tail {
         }
     }
 
-    /// Spans that were kept, and traces that were given up for want of room.
+    /// The number of kept spans, and of traces that were dropped for room.
     pub(in crate::telemetry) fn totals(&self) -> (u64, u64) {
         (self.kept.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
     }
@@ -231,7 +231,7 @@ impl Shard {
         gone: &mut Vec<SpanData>,
     ) -> Vec<SpanData> {
         let Some(waiting) = self.traces.get_mut(&trace_id) else {
-            // Its root has closed before, or it was given up.
+            // Its root has closed, or it was dropped.
             return if matters || self.kept.contains(&trace_id) { vec![span] } else { Vec::new() };
         };
         waiting.matters |= matters;
@@ -274,7 +274,7 @@ impl Shard {
             }
             self.kept.push_back(trace_id);
         }
-        // What has ended goes from the front; the rest is looked at when its turn comes.
+        // Removes ended traces from the front.
         while self.order.front().is_some_and(|first| !self.traces.contains_key(first)) {
             self.order.pop_front();
         }
@@ -284,12 +284,12 @@ impl Shard {
         Some(waiting)
     }
 
-    /// Gives up traces until there is room; how many had spans that are lost by it.
+    /// Drops traces until there is room; returns how many of them had spans.
     fn evict(&mut self, room: Room, gone: &mut Vec<SpanData>) -> u64 {
         let mut evicted = 0;
         loop {
             let crowded = self.spans > room.spans || self.bytes > room.bytes;
-            // A trace without spans takes room too.
+            // A trace without spans also takes room.
             if !crowded && self.traces.len() <= room.spans {
                 return evicted;
             }
@@ -309,7 +309,7 @@ impl Shard {
     }
 }
 
-/// The span as if the head had sampled it, which is what exporters go by.
+/// The span marked as sampled, for the exporters.
 fn sampled(mut span: SpanData) -> SpanData {
     let context = &span.span_context;
     let flags = context.trace_flags() | TraceFlags::SAMPLED;

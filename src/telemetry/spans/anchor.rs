@@ -1,4 +1,4 @@
-//! Two clocks, tied to each other.
+//! A pair of readings of the monotonic and the wall clock.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -9,9 +9,9 @@ thread_local! {
     static LAST: Cell<Option<Anchor>> = const { Cell::new(None) };
 }
 
-/// A moment on both clocks.
+/// One instant on both clocks.
 ///
-/// The spans of a trace share one, so that their times fit each other to the nanosecond.
+/// The spans of a trace share one, so that their times are consistent to the nanosecond.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct Anchor {
     tick: Tick,
@@ -19,10 +19,10 @@ pub(in crate::telemetry) struct Anchor {
 }
 
 impl Anchor {
-    /// After this the clocks may have come apart: the machine slept, or someone set the time.
+    /// After this time the clocks may differ: the machine was suspended, or the time was set.
     const GOOD_FOR: Duration = Duration::from_secs(3_600);
 
-    /// So long traces of one thread that begin one after the other share one: the wall clock costs as much as a span.
+    /// Traces of one thread that start within this time share one, since reading the wall clock costs as much as a span.
     const SHARED_FOR: Duration = Duration::from_millis(10);
 
     fn new(tick: Tick) -> Self {
@@ -37,7 +37,7 @@ impl Anchor {
         }
     }
 
-    /// This, if it is good enough at `now`, else a new one.
+    /// Returns `anchor`, if it is recent enough at `now`, otherwise a new one.
     pub(in crate::telemetry) fn or_new(anchor: Option<Self>, now: Tick) -> Self {
         match anchor {
             Some(anchor) if now.since(anchor.tick) < Self::GOOD_FOR => anchor,

@@ -1,15 +1,15 @@
-//! Which span layer is which.
+//! The identity of span layers.
 //!
-//! Each registry counts its spans from one, so an id alone names as many spans as there are registries. The layer of a
-//! registry has a number that no other layer of the process has, and a [`Key`] holds both.
+//! Each registry numbers its spans from one, so an id is not unique in a process. Each layer has a number that is unique in
+//! the process, and a [`Key`] holds both.
 //!
-//! A layer gets its number when it is added to a subscriber. One that is put into a `reload` later does not hear of that.
-//! It takes over the number, and so the spans, of the layer whose spans its registry has, or in whose place it stands.
+//! A layer gets its number when it is added to a subscriber. A layer that is put into a `reload` later is not told of that. It
+//! takes over the number, and so the spans, of the layer whose spans its registry has, or whose place it has taken.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Which span.
+/// Identifies a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::telemetry) struct Key {
     /// The number of the layer.
@@ -36,28 +36,28 @@ pub(in crate::telemetry) struct Layers(Mutex<Vec<Known>>);
 #[derive(Debug)]
 struct Known {
     number: u64,
-    /// Whether the console of its subscriber, if that has one, has been told the number.
+    /// Whether the console of its subscriber, if there is one, knows the number.
     told: bool,
-    /// Where it stood, if it is gone.
+    /// Its address, after it was dropped.
     stood: Option<usize>,
 }
 
-/// Layers that are remembered after they are gone. Spans of older ones are given up.
+/// The number of dropped layers that are kept for a successor. Spans of older ones are dropped.
 const REMEMBERED: usize = 8;
 
 impl Layers {
-    /// Gives a layer a number that is new to the process, if it has none.
+    /// Gives a layer a new number, if it has none.
     pub(in crate::telemetry) fn begin(&self, own: &Number) -> u64 {
         let mut layers = self.0.lock();
         own.get().unwrap_or_else(|| begin(&mut layers, own))
     }
 
-    /// The layers that are gone and remembered: their numbers, and where they stood.
+    /// The dropped layers that are kept: their numbers and addresses.
     pub(in crate::telemetry) fn gone(&self) -> Vec<(u64, usize)> {
         self.0.lock().iter().filter_map(|known| Some((known.number, known.stood?))).collect()
     }
 
-    /// As [`begin`](Self::begin), but with the number of the layer `before`, if that is gone and has no successor.
+    /// Like [`begin`](Self::begin), but with the number of the layer `before`, if that was dropped and has no successor.
     pub(in crate::telemetry) fn take_over(&self, own: &Number, before: Option<u64>) -> u64 {
         let mut layers = self.0.lock();
         if let Some(number) = own.get() {
@@ -80,7 +80,7 @@ impl Layers {
         let mut left = layers.iter().filter(|known| known.stood.is_some()).count();
         let mut forgotten = Vec::new();
         layers.retain(|known| {
-            // Of two that stood at one place the last one has a successor, if either has.
+            // Of two layers at one address, only the last can have a successor.
             let forget = known.stood == Some(place) || known.stood.is_some() && left >= REMEMBERED;
             if forget {
                 left -= 1;
@@ -92,18 +92,18 @@ impl Layers {
         forgotten
     }
 
-    /// Notes that the console of a layer's subscriber knows the layer, or that there is none.
+    /// Sets that the console of a layer's subscriber knows the layer, or that there is none.
     pub(in crate::telemetry) fn told(&self, number: u64) {
         let mut layers = self.0.lock();
         layers.iter_mut().filter(|known| known.number == number).for_each(|known| known.told = true);
     }
 
-    /// Whether the layer is there.
+    /// Whether the layer exists.
     pub(in crate::telemetry) fn stands(&self, number: u64) -> bool {
         self.0.lock().iter().any(|known| known.number == number && known.stood.is_none())
     }
 
-    /// The layer whose console does not know it, if there is just one.
+    /// The only layer whose console does not know it; `None` if there are several.
     pub(in crate::telemetry) fn untold(&self) -> Option<u64> {
         let layers = self.0.lock();
         let mut untold = layers.iter().filter(|known| !known.told && known.stood.is_none());

@@ -1,4 +1,4 @@
-//! One span that is alive.
+//! An open span.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use crate::telemetry::fields::SpanFields;
 use crate::telemetry::recording::Recording;
 use crate::telemetry::red::SeriesId;
 
-/// A span that is alive.
+/// An open span.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) key: Key,
@@ -22,29 +22,29 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) context: SpanContext,
     pub(in crate::telemetry) parent_span_id: SpanId,
     pub(in crate::telemetry) parent_is_remote: bool,
-    /// The registry's id of the parent, when that is a span of the same layer; else 0.
+    /// The registry's id of the parent, if it is a span of the same layer, otherwise 0.
     pub(in crate::telemetry) local_parent: u64,
     pub(in crate::telemetry) has_children: bool,
     pub(in crate::telemetry) start: Tick,
     pub(in crate::telemetry) anchor: Option<Anchor>,
     pub(in crate::telemetry) series: SeriesId,
     pub(in crate::telemetry) verdict: Verdict,
-    /// What kind of error it was, once it has failed and that is known.
+    /// The type of its error, once it has failed and the type is known.
     pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
     pub(in crate::telemetry) otel: Otel,
-    /// Only when it is sampled, or may turn out to be worth it.
+    /// Present if it is sampled, or may be kept by tail sampling.
     pub(in crate::telemetry) recording: Option<Recording>,
 }
 
-/// How a span went, so far.
+/// The status of a span so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) enum Verdict {
     None,
     /// An error happened inside it.
     Failed,
-    /// `otel.status_code` says that it went well, whatever happened inside it.
+    /// `otel.status_code` says `OK`, whatever happened inside it.
     Ok,
-    /// `otel.status_code` says that it failed.
+    /// `otel.status_code` says `ERROR`.
     Error,
 }
 
@@ -53,7 +53,7 @@ impl Verdict {
         matches!(self, Self::Failed | Self::Error)
     }
 
-    /// Notes an error inside the span; `false` when its word is given already.
+    /// Sets an error inside the span; `false` if the status was set explicitly.
     pub(in crate::telemetry) fn fail(&mut self) -> bool {
         let open = *self != Self::Ok;
         if *self == Self::None {
@@ -66,11 +66,11 @@ impl Verdict {
 /// The OpenTelemetry context of a span.
 #[derive(Debug)]
 pub(in crate::telemetry) enum Otel {
-    /// None is needed.
+    /// There is none.
     Off,
-    /// What to make it from: the context that the span was created in, with its baggage.
+    /// The context in which the span was created, from which its own is made.
     Base(Context),
-    /// The context with this span in it.
+    /// The context with this span.
     Own(Context),
 }
 
@@ -85,15 +85,15 @@ impl Otel {
 
 thread_local! {
     #[allow(clippy::vec_box)] // The boxes are what it is for.
-    /// Boxes of spans that closed on this thread. With them a span that is not sampled allocates nothing.
+    /// Boxes of closed spans, for reuse by this thread. With them, an unsampled span allocates nothing.
     static SPARE: RefCell<Vec<Box<Live>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// More than a thread has open at a time, as a rule.
+/// More than a thread usually has open at once.
 const MOST_SPARE: usize = 32;
 
 impl Live {
-    /// A span that starts at `start`, with nothing above it.
+    /// A span without a parent that starts at `start`.
     #[inline]
     pub(in crate::telemetry) fn new(
         key: Key,
@@ -103,7 +103,7 @@ impl Live {
         series: SeriesId,
     ) -> Box<Self> {
         if let Ok(Some(mut spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
-            // Field by field, in place: the whole is too large to be moved about for each span.
+            // Field by field, in place, since moving the whole struct costs more.
             let live = &mut *spare;
             live.key = key;
             live.metadata = metadata;
@@ -136,7 +136,7 @@ impl Live {
         })
     }
 
-    /// Ends it, with no lock held: what its context holds may do anything when it is dropped.
+    /// Ends the span outside of locks, since dropping its context may run user code.
     #[inline]
     pub(in crate::telemetry) fn discard(mut self: Box<Self>) {
         self.otel = Otel::Off;
@@ -150,7 +150,7 @@ impl Live {
         });
     }
 
-    /// Takes over what fields say about how it went. With `described`, who describes a failure says that there is one.
+    /// Takes the status from fields. With `described`, a description of a failure means that there is one.
     pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>, described: bool) {
         self.verdict = fields.status.unwrap_or(self.verdict);
         if described && fields.description.is_some() && fields.status.is_none() {
@@ -158,12 +158,12 @@ impl Live {
         }
         if let Some(kind) = &fields.error_type {
             self.error_type = Some(Cow::Owned(kind.clone()));
-            // Who names an error says that there is one.
+            // The name of an error means that there is one.
             self.verdict.fail();
         }
     }
 
-    /// Notes an error inside the span, and its kind if it is the first; `false` when its word is given already.
+    /// Sets an error inside the span, and its type if it is the first; `false` if the status was set explicitly.
     pub(in crate::telemetry) fn fail(&mut self, kind: Option<Cow<'static, str>>) -> bool {
         let open = self.verdict.fail();
         if open && self.error_type.is_none() {
@@ -172,7 +172,7 @@ impl Live {
         open
     }
 
-    /// Puts it under `parent`; gives what its context was, to be dropped where no lock is held.
+    /// Moves it under `parent`; returns the old context, to be dropped outside of locks.
     pub(super) fn adopt(&mut self, parent: &SpanContext, sampled: bool, base: &Context, keep: bool) -> Otel {
         self.parent_span_id = parent.span_id();
         self.parent_is_remote = parent.is_remote();
@@ -183,7 +183,7 @@ impl Live {
         std::mem::replace(&mut self.otel, otel)
     }
 
-    /// Takes the trace of `context` over.
+    /// Joins the trace of `context`.
     pub(super) fn follow(&mut self, context: &SpanContext, keep: bool) {
         if self.context.trace_id() == context.trace_id() && self.context.is_sampled() == context.is_sampled()
         {
@@ -197,8 +197,7 @@ impl Live {
         self.follow_sampling(keep);
     }
 
-    /// Starts or stops the recording, when a late parent changed whether the span is sampled. With `keep` it
-    /// goes on in any case.
+    /// Starts or stops the recording after a late parent has changed the sampling. With `keep` it always continues.
     fn follow_sampling(&mut self, keep: bool) {
         match (self.context.is_sampled() || keep, self.recording.is_some()) {
             (true, false) => {
@@ -212,7 +211,7 @@ impl Live {
     }
 }
 
-/// The span `own` in the trace of `other`.
+/// The span `own`, moved to the trace of `other`.
 fn renamed(own: &SpanContext, other: &SpanContext, flags: TraceFlags) -> SpanContext {
     SpanContext::new(other.trace_id(), own.span_id(), flags, false, other.trace_state().clone())
 }

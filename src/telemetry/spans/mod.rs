@@ -1,8 +1,8 @@
-//! The spans that are alive.
+//! The open spans.
 //!
-//! They are kept here and not in the registry's extensions: those allocate for every value and are behind a
-//! lock for each span, this is a table that grows once. It is split into shards by span, so that threads
-//! rarely meet. No lock is held while anything outside this module runs.
+//! They are kept here and not in the registry's extensions, which allocate for each value and lock for each span. This table
+//! is allocated once and split into shards by span, so that threads rarely contend. No lock is held while code outside of
+//! this module runs.
 
 mod anchor;
 mod layers;
@@ -24,13 +24,13 @@ use crate::sync::{Mutex, MutexGuard};
 /// As a power of two.
 const SHARDS: u32 = 8;
 
-/// The spans that are alive. See the [module](self).
+/// The open spans. See the [module](self).
 #[derive(Debug)]
 pub(super) struct Spans {
     shards: Box<[Shard]>,
-    /// Whether spans are recorded that are not sampled.
+    /// Whether unsampled spans are recorded too.
     keep: bool,
-    /// Odd while a span is given another parent.
+    /// Odd while a span gets another parent.
     generation: AtomicU64,
     adoption: Mutex<()>,
 }
@@ -42,14 +42,14 @@ struct Shard(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// The first that came, as there are rarely two.
+    /// The first one; there are rarely two.
     front: Option<Box<Live>>,
     others: HashMap<Key, Box<Live>, BuildHasherDefault<Mix>>,
     started: u64,
     sampled: u64,
 }
 
-/// One multiplication: ids are small numbers that no outsider chooses.
+/// A single multiplication is enough: ids are small numbers that no outsider chooses.
 #[derive(Default)]
 pub(super) struct Mix(u64);
 
@@ -77,7 +77,7 @@ impl Hasher for Mix {
     }
 }
 
-/// What a child takes from its parent.
+/// The values that a child inherits.
 #[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) context: SpanContext,
@@ -120,7 +120,7 @@ impl Table {
 }
 
 impl Spans {
-    /// With `keep`, spans are recorded that are not sampled.
+    /// With `keep`, unsampled spans are recorded too.
     pub(super) fn new(keep: bool) -> Self {
         Self {
             shards: (0..1 << SHARDS).map(|_| Shard::default()).collect(),
@@ -132,13 +132,13 @@ impl Spans {
 
     #[inline]
     fn shard(&self, key: Key) -> MutexGuard<'_, Table> {
-        // The registry counts in the high bits how often it has used a place. Without them the spans that a thread
-        // opens one after the other meet in one shard, which is in its cache.
+        // The high bits are the registry's count of reuses of a slot. Without them, the consecutive spans of a thread
+        // share one shard, which is in its cache.
         let place = ((key.id << 13) ^ key.layer).wrapping_mul(SPREAD) >> (u64::BITS - SHARDS);
         self.shards[place as usize].0.lock()
     }
 
-    /// Reads or changes a span. `action` must do nothing else.
+    /// Reads or changes a span. `action` runs under the lock.
     #[inline]
     pub(super) fn with<R>(&self, key: Key, action: impl FnOnce(&mut Live) -> R) -> Option<R> {
         self.shard(key).get(key).map(action)
@@ -152,7 +152,7 @@ impl Spans {
         Some(live)
     }
 
-    /// What a child of the span `key` takes from it.
+    /// Returns what a child of the span `key` inherits.
     #[inline]
     pub(super) fn inherit(&self, key: Key) -> Option<Inherited> {
         self.with(key, |parent| {
@@ -166,7 +166,7 @@ impl Spans {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Takes in a new span. `generation` was read before its parent was.
+    /// Adds a new span. `generation` was read before its parent.
     #[inline]
     pub(super) fn insert(&self, live: Box<Live>, generation: u64) {
         let (key, local_parent) = (live.key, live.local_parent);
@@ -180,7 +180,7 @@ impl Spans {
         }
     }
 
-    /// An ancestor got another parent meanwhile, and may not have found the span `key` in the table.
+    /// Handles that an ancestor got another parent before the span `key` was in the table.
     #[cold]
     fn catch_up(&self, key: Key, local_parent: u64) {
         let _after_it = self.adoption.lock();
@@ -189,8 +189,8 @@ impl Spans {
         }
     }
 
-    /// Puts the span `key` under `parent`, and with it everything below it that is alive. Gives what its context was:
-    /// a value in it may do anything when it is dropped.
+    /// Moves the span `key` and its open descendants under `parent`. Returns the old context, whose values must be dropped
+    /// outside of locks.
     #[must_use]
     pub(super) fn adopt(
         &self,
@@ -214,7 +214,7 @@ impl Spans {
         changed.map(|(_, old)| old)
     }
 
-    /// Ids of every span below `key`. Looks at all that are alive: a late parent of a span with children is rare.
+    /// The ids of all descendants of `key`. Scans all open spans: a late parent of a span with children is rare.
     fn descendants(&self, key: Key) -> Vec<u64> {
         let mut children: HashMap<u64, Vec<u64>> = HashMap::new();
         for shard in &self.shards {
@@ -242,13 +242,13 @@ impl Spans {
         found
     }
 
-    /// Takes the spans of a layer out that will never hear of their end.
+    /// Removes the spans of a dropped layer.
     pub(super) fn give_up(&self, layer: u64) {
-        // Each is dropped where no lock is held.
+        // Dropped outside of locks.
         self.of(layer).into_iter().for_each(|(key, _)| drop(self.remove(key)));
     }
 
-    /// How many spans were started, and how many closed that were sampled.
+    /// The number of started spans, and of closed sampled spans.
     pub(super) fn totals(&self) -> (u64, u64) {
         self.shards.iter().fold((0, 0), |(started, sampled), shard| {
             let shard = shard.0.lock();

@@ -289,7 +289,8 @@ impl Report {
         }
         if let Some(process) = &self.system.process {
             let cpu = process.cpu_time.as_secs_f64();
-            row(out, "this process", format_args!("{cpu:.2} s of CPU · {} resident", bytes(process.memory)))?;
+            let memory = process.memory.unwrap_or_default();
+            row(out, "this process", format_args!("{cpu:.2} s of CPU · {} resident", bytes(memory)))?;
         }
         row(out, "spans", format_args!("{} seen", self.spans))?;
         if let Some(path) = &self.letters_at {

@@ -21,6 +21,8 @@ use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
 use super::{Check, Finding, IntoFinding, words};
 use crate::error::ConfigError;
+use crate::redact::{RedactionSettings, Treatment};
+use crate::tls::is_in_clear;
 
 /// Who asks.
 const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health check)");
@@ -99,8 +101,26 @@ impl HttpCheck {
             value.set_sensitive(true);
             headers.insert(key, value);
         }
+        tell_in_clear(&endpoint, &headers);
         let judge = Judge::of(&settings);
         Ok(Self { inner: Arc::new(Inner { endpoint, client, method, headers, judge, settings }) })
+    }
+}
+
+/// A header that is a secret by its name, and goes to another machine in clear, is told.
+fn tell_in_clear(endpoint: &Endpoint, headers: &HeaderMap) {
+    let Some(redactor) =
+        is_in_clear(&endpoint.uri).then(|| RedactionSettings::default().build().ok()).flatten()
+    else {
+        return;
+    };
+    if let Some(header) = headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave) {
+        tracing::warn!(
+            target: "campanile::health",
+            header = header.as_str(),
+            url = endpoint.shown,
+            "a check sends a header that is a secret to another machine without TLS; use an https: address"
+        );
     }
 }
 

@@ -8,10 +8,17 @@ local function take(id, l, meta)
         redis.call('XGROUP', 'CREATE', STREAM, GROUP, '0', 'MKSTREAM')
         grouped = true
     end
-    -- Claims what nobody holds, and what was held for as long as it was to be.
+    -- Claims what no owner holds, and what was held for as long as it was to be.
     local got = redis.call('XCLAIM', STREAM, GROUP, owner, LONGEST, l.sid, 'IDLE', LONGEST - lease, 'FORCE')
+    if #got == 0 and torn ~= '' and not holder(l) then
+        -- Its place in the stream is lost.
+        l.sid = enter(id, #(redis.call('HGET', BODY, id) or ''))
+        meta = l.sid .. '|' .. rest_of(l)
+        redis.call('HSET', META, id, meta)
+        got = redis.call('XCLAIM', STREAM, GROUP, owner, LONGEST, l.sid, 'IDLE', LONGEST - lease, 'FORCE')
+    end
     if #got == 0 then return true end
-    found, weight = found + 1, weight + push(out, id, meta)
+    found, weight = found + 1, weight + push(out, id, l, meta)
     return found < f.limit and weight < ANSWER
 end
 

@@ -6,4 +6,17 @@ if has_group() then
         if consumer[4] == 0 then redis.call('XGROUP', 'DELCONSUMER', STREAM, GROUP, consumer[2]) end
     end
 end
-return {stands(), #ids, #ids == REMOVALS and 1 or 0}
+-- Some letters may expire and others not, so that no count tells whether one is missing: some are looked at each time.
+local after = ''
+if redis.call('ZCARD', EXPIRY) < redis.call('ZCARD', IDS) then
+    local some = redis.call('ZRANGE', IDS, ARGV[2] == '' and '-' or '(' .. ARGV[2], '+', 'BYLEX', 'LIMIT', 0, BATCH)
+    local metas = #some > 0 and redis.call('HMGET', META, unpack(some)) or {}
+    for i, id in ipairs(some) do
+        local l = metas[i] and parse(metas[i])
+        if l and l.expires ~= '' and redis.call('ZADD', EXPIRY, l.expires, id) == 1 then
+            contradicts('expiry of ' .. id)
+        end
+    end
+    if #some == BATCH then after = some[#some] end
+end
+return {stands(), #ids, #ids == REMOVALS and 1 or 0, after}

@@ -10,6 +10,7 @@ for i = 2, #ARGV do
         id = member and string.sub(member, -36)
     end
     local meta = id and redis.call('HGET', META, id)
-    if meta then weight = weight + push(out, id, meta) end
+    local l = meta and parse(meta)
+    if l then weight = weight + push(out, id, l, meta) end
 end
 return {stands(), asked, out}

@@ -1,6 +1,7 @@
 local out, place = {}, {}
 for i = 14, #KEYS do
-    local row = redis.call('HGETALL', KEYS[i])
+    local row = redis.pcall('HGETALL', KEYS[i])
+    if row.err then return redis.error_reply('WRONGTYPE ' .. KEYS[i]) end
     for j = 1, #row, 2 do
         local at = place[row[j]]
         if at then

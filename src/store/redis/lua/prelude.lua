@@ -10,29 +10,87 @@ local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 100, 1048576
 -- The format of what follows. Format 1 had neither a number nor the sizes of groups.
 local VERSION = 2
 
--- Orders the groups by size anew, the largest first.
-local function measure()
+-- What contradicts something else: a key was deleted, evicted or written by another. Every answer tells it, and
+-- `repair.lua` mends it. Empty if nothing does.
+local torn = ''
+-- A key that holds another type than ours.
+local foreign
+
+-- What a reading command answers; nothing where this user may not ask, or the key is of another type.
+local function probe(key, command)
+    local answer = redis.pcall(command, key)
+    if type(answer) ~= 'table' or not answer.err then return answer end
+    if string.find(answer.err, 'WRONGTYPE', 1, true) then foreign = foreign or key end
+end
+
+local function number(text)
+    return text and string.find(text, '^%d+$') and tonumber(text) or nil
+end
+
+local function refused(answer)
+    return type(answer) == 'table' and answer.err ~= nil
+end
+
+-- Brings a queue of an earlier format to this one: orders the groups by size, the largest first. While the memory is
+-- full, that may have to wait.
+local function bring_on(version)
     for _, print in ipairs(redis.call('ZRANGE', SIZES, 0, -1)) do redis.call('ZREM', SIZES, print) end
     local groups = redis.call('HGETALL', GROUPS)
     for i = 1, #groups, 2 do
-        redis.call('ZADD', SIZES, -tonumber(string.match(groups[i + 1], '^(%d+)') or 0), groups[i])
+        local letters = tonumber(string.match(groups[i + 1], '^(%d+)') or 0)
+        if refused(redis.pcall('ZADD', SIZES, -letters, groups[i])) then return end
+    end
+    -- Not `SET`: a user of format 1 may lack the right to it.
+    redis.pcall('INCRBY', FORMAT, VERSION - version)
+end
+
+-- How many letters there are, and the sum of their bytes, if it is known.
+local count_before, bytes_before
+-- Whether the sum of bytes can be added to: it is one, or there is no letter.
+local summed
+
+-- Looks at what must agree. Each number is at hand.
+do
+    local format = probe(FORMAT, 'GET')
+    local version = number(format)
+    if version and version > VERSION then return redis.error_reply('FORMAT ' .. format .. ' ' .. VERSION) end
+    local n, metas, heads, bodies = probe(IDS, 'ZCARD'), probe(META, 'HLEN'), probe(HEAD, 'HLEN'), probe(BODY, 'HLEN')
+    local members, dues, expiries = probe(INDEX, 'ZCARD'), probe(DUE, 'ZCARD'), probe(EXPIRY, 'ZCARD')
+    local groups, entries, bytes = probe(GROUPS, 'HLEN'), probe(STREAM, 'XLEN'), probe(BYTES, 'GET')
+    local sizes = probe(SIZES, 'ZCARD')
+    if foreign then return redis.error_reply('WRONGTYPE ' .. foreign) end
+    if not format or (version and version < VERSION) then
+        bring_on(version or 0)
+        sizes = redis.call('ZCARD', SIZES)
+    end
+    n = n or 0
+    count_before, bytes_before = n, number(bytes)
+    summed = bytes_before ~= nil or (not bytes and n == 0)
+    if (metas or n) ~= n or (heads or n) ~= n or (bodies or 0) > n or (members or 4 * n) ~= 4 * n or (dues or n) ~= n
+        or (expiries or 0) > n or (entries or n) ~= n or (groups and ((groups == 0) ~= (n == 0) or groups > n))
+        or (groups or sizes) ~= sizes or (format and not version) or not summed or (n == 0 and bytes and bytes ~= '0') then
+        local function say(count) return string.format('%.0f', count or -1) end
+        torn = 'ids ' .. say(n) .. ', meta ' .. say(metas) .. ', heads ' .. say(heads) .. ', bodies ' .. say(bodies)
+            .. ', index ' .. say(members) .. ', due ' .. say(dues) .. ', expiry ' .. say(expiries) .. ', groups '
+            .. say(groups) .. ', sizes ' .. say(sizes) .. ', format ' .. (format or 'none') .. ', stream ' .. say(entries) .. ', bytes ' .. (bytes or 'none')
     end
 end
 
-local format = tonumber(redis.call('GET', FORMAT) or 1) or 1
-if format > VERSION then
-    return redis.error_reply('FORMAT ' .. format .. ' ' .. VERSION)
-elseif format < VERSION then
-    measure()
-    -- Not `SET`: a user of format 1 may lack the right to it.
-    redis.call('INCRBY', FORMAT, VERSION - (redis.call('GET', FORMAT) or 0))
+local function contradicts(what)
+    if torn == '' then torn = what end
 end
 
+-- What is known of a letter; nothing if it cannot be read.
 local function parse(meta)
     local l = {}
     l.sid, l.kind, l.print, l.first, l.last, l.due, l.expires, l.aside, l.size, l.component =
-        string.match(meta, '^([^|]*)|([^|]*)|(%x+)|(%d+)|(%d+)|(%d*)|(%d*)|([01])|(%d+)|(.*)$')
-    return l
+        string.match(meta, '^(%d*%-?%d*)|([^|]*)|(%x+)|(%d+)|(%d+)|(%d*)|(%d*)|([01])|(%d+)|(.*)$')
+    if l.sid and #l.print <= 16 and #l.first <= 19 and #l.last <= 19 and #l.size <= 15 then return l end
+end
+
+-- What is known of a letter, less its place in the stream.
+local function rest_of(l)
+    return table.concat({l.kind, l.print, l.first, l.last, l.due, l.expires, l.aside, l.size, l.component}, '|')
 end
 
 local function members(id, l)
@@ -45,8 +103,15 @@ local function index(id, l)
     redis.call('ZADD', INDEX, 0, c, 0, f, 0, k, 0, s)
 end
 
+-- How many letters are in the index under what these members begin with.
+local function indexed(source)
+    return redis.call('ZLEXCOUNT', INDEX, '[' .. source, '[' .. source .. '~')
+end
+
 local function join_group(l)
     local letters, first, last = string.match(redis.call('HGET', GROUPS, l.print) or '', '^(%d+)|(%d+)|(%d+)$')
+    -- It is in the index already. If others are, the group was lost.
+    if not letters and torn ~= '' then letters, first, last = indexed('f:' .. l.print .. ':') - 1, l.first, l.last end
     if not letters or tonumber(l.first) < tonumber(first) then first = l.first end
     if not letters or tonumber(l.last) > tonumber(last) then last = l.last end
     letters = (letters or 0) + 1
@@ -66,6 +131,24 @@ local function leave_group(l)
     end
 end
 
+-- Adds to the sum of bytes. Where it is lost, nothing is added, so that this stays to be seen; where it is being counted
+-- anew, up to some id, only what lies before.
+local function add_bytes(id, size)
+    if summed then
+        redis.call('INCRBY', BYTES, size)
+        return
+    end
+    local up_to, sum = string.match(redis.call('GET', BYTES) or '', '^~([^|]*)|(%d+)$')
+    if up_to and id <= up_to then
+        redis.call('SET', BYTES, '~' .. up_to .. '|' .. string.format('%.0f', math.max(sum + size, 0)))
+    end
+end
+
+-- A place in the stream for a letter; the length of its body tells later whether that is lost.
+local function enter(id, body)
+    return redis.call('XADD', STREAM, '*', 'letter', id, 'body', body)
+end
+
 -- Writes a letter, and counts it.
 local function write(id, l, rest, head, body)
     redis.call('HSET', META, id, l.sid .. '|' .. rest)
@@ -75,41 +158,55 @@ local function write(id, l, rest, head, body)
     index(id, l)
     redis.call('ZADD', DUE, l.due == '' and 0 or l.due, id)
     if l.expires ~= '' then redis.call('ZADD', EXPIRY, l.expires, id) else redis.call('ZREM', EXPIRY, id) end
-    redis.call('INCRBY', BYTES, l.size)
+    add_bytes(id, l.size)
     join_group(l)
 end
 
 -- Takes a letter out of the indexes, and counts it no more.
 local function unwrite(id, l)
     redis.call('ZREM', INDEX, members(id, l))
-    redis.call('DECRBY', BYTES, l.size)
+    add_bytes(id, '-' .. l.size)
     leave_group(l)
 end
 
--- Removes a letter and gives what it was, or nothing.
+-- Removes all that there is of a letter. Gives what it was, or nothing, and whether there was anything.
 local function remove(id)
     local meta = redis.call('HGET', META, id)
-    if not meta then return nil end
-    local l = parse(meta)
-    unwrite(id, l)
-    redis.call('HDEL', META, id)
-    redis.call('HDEL', HEAD, id)
-    redis.call('HDEL', BODY, id)
-    redis.call('ZREM', IDS, id)
-    redis.call('ZREM', DUE, id)
+    local l = meta and parse(meta)
+    if l then unwrite(id, l) end
+    local there = redis.call('HDEL', META, id) + redis.call('HDEL', HEAD, id) + redis.call('HDEL', BODY, id)
+        + redis.call('ZREM', IDS, id) + redis.call('ZREM', DUE, id)
     redis.call('ZREM', EXPIRY, id)
-    redis.call('XACK', STREAM, GROUP, l.sid)
-    redis.call('XDEL', STREAM, l.sid)
-    return l
+    if l and l.sid ~= '' then
+        redis.call('XACK', STREAM, GROUP, l.sid)
+        redis.call('XDEL', STREAM, l.sid)
+    elseif there > 0 then
+        contradicts('meta of ' .. id)
+    end
+    return l, there > 0
 end
 
+-- Causes beyond so many of a minute are counted together, by a fingerprint of zeros. The field `#` counts the causes.
+local CAUSES = 256
+
 local function count_failure(key, field, until_second)
-    redis.call('HINCRBY', key, field, 1)
+    -- A count that cannot be written costs no letter.
+    if redis.pcall('HINCRBY', key, field, 1) == 1 then
+        local causes = redis.pcall('HINCRBY', key, '#', 1)
+        if type(causes) == 'number' and causes > CAUSES then
+            redis.pcall('HDEL', key, field)
+            redis.pcall('HINCRBY', key, string.gsub(field, '^%x+', string.rep('0', 16)), 1)
+        end
+    end
     redis.call('EXPIREAT', key, until_second)
 end
 
 local function has_group()
-    return redis.call('EXISTS', STREAM) == 1 and #redis.call('XINFO', 'GROUPS', STREAM) > 0
+    if redis.call('EXISTS', STREAM) == 0 then return false end
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', STREAM)) do
+        if group[2] == GROUP then return true end
+    end
+    return false
 end
 
 -- Who holds a letter, and whether that lease is over; only where there is a group.
@@ -125,9 +222,18 @@ local function forget(owner)
     end
 end
 
+-- The head of a letter of which a part is lost: nothing that is ever sent.
+local function remains(l, head, bytes)
+    return 'lost: ' .. bytes .. ' of ' .. l.size .. ' bytes of this letter are left, and its head was: ' .. head
+end
+
 -- The letter as it is answered: flat, and its size.
-local function push(out, id, meta)
+local function push(out, id, l, meta)
     local head, body = redis.call('HGET', HEAD, id) or '', redis.call('HGET', BODY, id) or ''
+    if #head + #body ~= tonumber(l.size) then
+        contradicts('bytes of ' .. id)
+        head = remains(l, head, #head + #body)
+    end
     local n = #out
     out[n + 1], out[n + 2], out[n + 3], out[n + 4] = id, meta, head, body
     return #head + #body + 200
@@ -135,7 +241,9 @@ end
 
 -- How the queue stands, for whoever asked anything.
 local function stands()
-    return {redis.call('ZCARD', IDS), redis.call('GET', BYTES) or '0', redis.call('ZRANGE', IDS, 0, 0)[1] or ''}
+    local bytes = redis.call('GET', BYTES) or '0'
+    if not number(bytes) then bytes = string.match(bytes, '^~[^|]*|(%d+)$') or '0' end
+    return {redis.call('ZCARD', IDS), bytes, redis.call('ZRANGE', IDS, 0, 0)[1] or '', torn}
 end
 
 -- The filter that begins at this argument.
@@ -166,6 +274,7 @@ local function visit_all(f, ids, visit)
     local metas = redis.call('HMGET', META, unpack(ids))
     for i, id in ipairs(ids) do
         local l = metas[i] and parse(metas[i])
+        if not l and f.id == '' then contradicts('meta of ' .. id) end
         if l and matches(f, id, l) and not visit(id, l, metas[i]) then return id end
     end
 end

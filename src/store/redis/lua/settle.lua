@@ -1,6 +1,6 @@
 local owner, at, out, grouped = ARGV[1], 2, {}, has_group()
 
--- Whether nobody else holds it, and whether anybody does.
+-- Whether no other owner holds it, and whether any owner does.
 local function free(l)
     if not grouped then return true, false end
     local who, over = holder(l)
@@ -12,30 +12,36 @@ while at <= #ARGV do
     at = at + 2
     local done = false
     if what == 'delivered' then
-        done = remove(id) ~= nil
+        local _, there = remove(id)
+        done = there
     else
         local meta = redis.call('HGET', META, id)
         local old = meta and parse(meta)
         local mine, held = false, false
-        if old then mine, held = free(old) end
+        if old and old.sid ~= '' then mine, held = free(old) end
         if what == 'released' then
             done = mine and held
         else
             local rest, head, body, key, field, until_second = unpack(ARGV, at, at + 5)
             at = at + 6
-            done = mine
             local l = parse((old and old.sid or '') .. '|' .. rest)
+            if l.sid == '' and (redis.call('HEXISTS', HEAD, id) == 1
+                or redis.call('ZLEXCOUNT', IDS, '[' .. id, '[' .. id) == 1) then
+                -- What was known of it is lost, and here it is whole.
+                mine, l.sid = true, enter(id, #body)
+            end
+            done = mine
             -- What is there already was written by this very call, whose answer was lost.
             local again = not held and meta == l.sid .. '|' .. rest and redis.call('HGET', HEAD, id) == head
             if mine and not again then
                 -- Written before the old one goes: its group is never empty.
                 write(id, l, rest, head, body)
-                unwrite(id, old)
+                if old then unwrite(id, old) end
                 index(id, l)
                 if what == 'failed' then count_failure(KEYS[tonumber(key)], field, until_second) end
             end
         end
-        if done then redis.call('XACK', STREAM, GROUP, old.sid) end
+        if done and old and old.sid ~= '' then redis.call('XACK', STREAM, GROUP, old.sid) end
     end
     out[#out + 1] = done and 1 or 0
 end

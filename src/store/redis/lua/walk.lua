@@ -7,7 +7,7 @@ local out, found, weight = {}, 0, 0
 local cursor = walk(f, function(id, l, meta)
     found = found + 1
     if what == 'letters' then
-        weight = weight + push(out, id, meta)
+        weight = weight + push(out, id, l, meta)
     elseif what == 'metas' then
         out[#out + 1] = id
         out[#out + 1] = meta

@@ -1,21 +1,21 @@
-//! A lane for each thread, so that threads that count the same thing do not wait for each other's cache lines.
+//! Counters striped by thread, so that threads do not contend for cache lines.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// More threads than this share lanes.
+/// The number of lanes. More threads share them.
 const LANES: usize = 8;
 
-/// The number that the next thread gets.
+/// The number of the next thread.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// The lane of this thread. Threads that are made one after the other have neighbouring lanes.
+/// The lane of this thread. Threads take lanes in the order of their first use.
 #[inline]
 fn here() -> usize {
     let number = NUMBER.try_with(Cell::get).unwrap_or(0);
@@ -29,22 +29,22 @@ fn first() -> usize {
     number
 }
 
-/// What threads count apart and readers add up. A lane is made when the first of its threads comes.
+/// Values that each lane of threads writes and readers sum. A lane is made at its first use.
 #[derive(Debug)]
-pub(crate) struct Lanes<T>([OnceLock<T>; LANES]);
+pub(crate) struct PerThread<T>([OnceLock<T>; LANES]);
 
-impl<T> Lanes<T> {
+impl<T> PerThread<T> {
     pub(crate) const fn new() -> Self {
         Self([const { OnceLock::new() }; LANES])
     }
 
-    /// The lane of this thread; `make` makes it.
+    /// The lane of this thread, made by `make` at its first use.
     #[inline]
     pub(crate) fn own(&self, make: impl FnOnce() -> T) -> &T {
         self.0[here()].get_or_init(make)
     }
 
-    /// Every lane that was made.
+    /// All lanes that were made.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().filter_map(OnceLock::get)
     }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_threads_count_apart_adds_up() {
-        let lanes = Lanes::<AtomicU64>::new();
+        let lanes = PerThread::<AtomicU64>::new();
         assert_eq!(lanes.iter().count(), 0);
         std::thread::scope(|scope| {
             for _ in 0..3 * LANES {

@@ -1,4 +1,4 @@
-//! A list of those that live, which keeps nobody alive.
+//! A registry of weak references. It does not keep its members alive.
 
 use std::sync::{Arc, Weak};
 
@@ -6,23 +6,23 @@ use crate::sync::Mutex;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(crate) struct Roll<T: ?Sized>(Mutex<Vec<Weak<T>>>);
+pub(crate) struct Registry<T: ?Sized>(Mutex<Vec<Weak<T>>>);
 
-impl<T: ?Sized> Roll<T> {
+impl<T: ?Sized> Registry<T> {
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     pub(crate) fn add(&self, member: Weak<T>) {
         let mut members = self.0.lock();
-        // Room for the living only: a process that makes and drops handles must not grow.
+        // Removes dropped members before it grows, so that a process that makes and drops handles does not grow.
         if members.len() == members.capacity() {
             members.retain(|member| member.strong_count() > 0);
         }
         members.push(member);
     }
 
-    /// Those of the moment, oldest first, outside the lock: one of them may be dropped, or another added, meanwhile.
+    /// The living members, oldest first. They are used outside the lock, so members may come and go meanwhile.
     pub(crate) fn living(&self) -> Vec<Arc<T>> {
         self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
@@ -34,11 +34,11 @@ mod tests {
 
     #[test]
     fn members_that_come_and_go_leave_nothing_behind() {
-        let roll = Roll::new();
+        let registry = Registry::new();
         let first = Arc::new(0);
-        roll.add(Arc::downgrade(&first));
-        (1..10_000).for_each(|n| roll.add(Arc::downgrade(&Arc::new(n))));
-        assert_eq!(roll.living(), [first]);
-        assert!(roll.0.lock().len() < 5_000);
+        registry.add(Arc::downgrade(&first));
+        (1..10_000).for_each(|n| registry.add(Arc::downgrade(&Arc::new(n))));
+        assert_eq!(registry.living(), [first]);
+        assert!(registry.0.lock().len() < 5_000);
     }
 }

@@ -1,4 +1,4 @@
-//! The rules of one handle, and how one call stands under them.
+//! The rules of one handle, and the state of one call under them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +30,10 @@ pub struct Attempt {
     elapsed: Duration,
 }
 
-/// One call on its way. It is told the rules each time, so that it need not hold on to them.
+/// The state of one call. The rules are passed to each method, so that it need not hold a reference to them.
 #[derive(Debug)]
-pub(super) struct Course {
-    /// Zero where nobody will ask.
+pub(super) struct CallState {
+    /// Zero if no limit needs it.
     began: Tick,
     attempt_began: Tick,
     /// The attempt under way, counted from 1.
@@ -43,32 +43,32 @@ pub(super) struct Course {
     /// The last of them.
     backoff: Duration,
     settled: bool,
-    /// Somebody knows of attempts of it that failed.
+    /// A record holds failed attempts of this call.
     told: bool,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) struct Judged<O> {
-    /// What the caller gets if this was the last attempt.
+    /// The caller's result if this was the last attempt.
     pub(super) output: O,
     pub(super) outcome: Outcome,
     /// What forbids another attempt, if it failed.
     pub(super) veto: Option<GiveUp>,
-    /// What the service says about the time of the next one.
+    /// The delay that the service asks for.
     pub(super) asked: Option<Asked>,
 }
 
-/// When a service wants to be called again.
+/// The delay that a service asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// Not before this time is over.
+    /// At least this long.
     AtLeast(Duration),
-    /// When this time is over; the backoff begins anew after it.
+    /// Exactly this long; the backoff starts again after it.
     Exactly(Duration),
 }
 
-/// What ends an attempt that hangs.
+/// The limit that ends an attempt that hangs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) until: Tick,
@@ -93,7 +93,7 @@ impl Rules {
         self.tally.snapshot(self.budget.successes(), self.budget.left(now()))
     }
 
-    /// A call ended before anything could be said about it.
+    /// A call ended without a result.
     pub(super) fn cancelled(&self) {
         self.tally.cancelled();
     }
@@ -129,8 +129,7 @@ impl Attempt {
         self.number
     }
 
-    /// How often the request was sent before: 0 for the first attempt. It is what OpenTelemetry calls
-    /// `http.request.resend_count`.
+    /// How often the request was sent before: 0 for the first attempt. OpenTelemetry's `http.request.resend_count`.
     #[must_use]
     pub fn resend_count(&self) -> u32 {
         self.number - 1
@@ -143,17 +142,17 @@ impl Attempt {
     }
 }
 
-// ===== impl Course =====
+// ===== impl CallState =====
 
-/// Stays out of the way of calls that do not need it.
+/// Kept out of line, since most calls do not need it.
 #[inline(never)]
 fn now() -> Tick {
     clock::now()
 }
 
-impl Course {
-    /// A call begins with its first attempt. The clock is read only where a limit needs it or `told` says that the
-    /// service will know how long the call has lasted.
+impl CallState {
+    /// Starts a call with its first attempt. The clock is read only if a limit needs it, or if the service is told the
+    /// elapsed time (`told`).
     #[inline]
     pub(super) fn begin(rules: &Rules, told: bool) -> Self {
         let now = if rules.timed || told { now() } else { Tick::default() };
@@ -168,7 +167,7 @@ impl Course {
         }
     }
 
-    /// The attempt under way waits: the latest moment at which it began, where nothing else wants to know.
+    /// The running attempt is pending: takes the time now as its start, if no limit took it earlier.
     #[inline]
     pub(super) fn waits(&mut self) {
         if attempts::wanted() && self.attempt_began == Tick::default() {
@@ -176,7 +175,7 @@ impl Course {
         }
     }
 
-    /// Tells of the attempt under way, which has failed, if somebody wants to know.
+    /// Records the failure of the running attempt, if a record is open.
     #[inline]
     pub(super) fn tell(&mut self, kind: FailureKind, said: impl FnOnce() -> Said) {
         if attempts::wanted() {
@@ -184,11 +183,11 @@ impl Course {
         }
     }
 
-    fn id(&self) -> attempts::Course {
-        attempts::Course::of(self)
+    fn id(&self) -> attempts::RetryId {
+        attempts::RetryId::of(self)
     }
 
-    /// It was dropped before it came to an end.
+    /// The call was dropped before its end.
     pub(super) fn drop_midway(&self, rules: &Rules) {
         if is_for_time() {
             rules.tally.give_up(GiveUp::Deadline);
@@ -247,13 +246,13 @@ impl Course {
     pub(super) fn timed_out(rules: &Rules, is_final: bool) -> TimedOut {
         let settings = &rules.settings;
         if is_final {
-            TimedOut::new("deadline for all attempts", settings.deadline.unwrap_or_default())
+            TimedOut::new("call with all its attempts", settings.deadline.unwrap_or_default())
         } else {
-            TimedOut::new("time for one attempt", settings.attempt_timeout.unwrap_or_default())
+            TimedOut::new("attempt", settings.attempt_timeout.unwrap_or_default())
         }
     }
 
-    /// The call went well, or as well as it ever will.
+    /// The call succeeded, or its outcome is ignored.
     #[inline]
     pub(super) fn succeed(&mut self, rules: &Rules) {
         self.settled = true;
@@ -267,8 +266,8 @@ impl Course {
         }
     }
 
-    /// The wait before the next attempt, or `None` when this one, which failed as `kind`, was the last; `copied`
-    /// tells whether there is a request to send again.
+    /// The wait before the next attempt, or `None` if this one, which failed as `kind`, was the last. `copied` tells
+    /// whether a copy of the request is left to send.
     pub(super) fn weigh<O>(
         &mut self,
         rules: &Rules,
@@ -310,7 +309,7 @@ impl Course {
         }
     }
 
-    /// The budget comes last: it must not pay for a retry that something else forbids.
+    /// The budget is asked last, so that it does not pay for a retry that something else forbids.
     fn allow<O>(
         &mut self,
         rules: &Rules,

@@ -7,16 +7,16 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::course::{Attempt, Course, Judged, Rules};
+use super::call_state::{Attempt, CallState, Judged, Rules};
 use super::snapshot::GiveUp;
 use crate::attempts::Said;
 use crate::clock::{self, Tick};
 use crate::error::TimedOut;
 use crate::outcome::{FailureKind, Outcome, by_caller, for_time};
 
-/// What is called, and how its answers are read.
+/// The service that is called, and how its results are read.
 pub(super) trait Target {
-    /// What leads to the rules, and to whatever else the calls of one service share.
+    /// Leads to the rules and to what the calls of one service share.
     type Link;
     type Service: ?Sized;
     type Request;
@@ -24,18 +24,18 @@ pub(super) trait Target {
     type Call: Future;
     type Output;
 
-    /// Whether the service is told how long the call has lasted.
+    /// Whether the service is told the elapsed time of the call.
     const TELLS: bool = false;
 
     fn rules(link: &Self::Link) -> &Rules;
 
-    /// The request once more, if that is possible.
+    /// A copy of the request, if it can be copied.
     fn copy(request: &Self::Request) -> Option<Self::Request>;
 
     /// Calls `service`, which said that it is ready.
     fn call(service: &mut Self::Service, request: Self::Request, attempt: Attempt) -> Self::Call;
 
-    /// A service that takes another request; what the call came to if there never will be one.
+    /// A service that is ready for another request, or the result of the call if none ever will be.
     #[allow(clippy::type_complexity)] // It is `poll_ready`.
     fn poll_ready(
         &mut self,
@@ -43,55 +43,53 @@ pub(super) trait Target {
         cx: &mut Context<'_>,
     ) -> Poll<Result<&mut Self::Service, Judged<Self::Output>>>;
 
-    /// What an attempt came to; `kept` is the request to send again.
+    /// Judges the result of an attempt; `kept` is the request to send again.
     fn judge(
         &mut self,
         result: <Self::Call as Future>::Output,
         kept: Option<&Self::Request>,
     ) -> Judged<Self::Output>;
 
-    /// How far a request is that its caller sends by and by.
+    /// The progress of a request whose caller streams it.
     fn upload(request: &Self::Request) -> Self::Upload;
 
     /// Whether the service waits for the caller to go on with the request.
     fn awaits_caller(upload: &Self::Upload) -> bool;
 
-    /// There will be another attempt: what is left of those before may read no more of the request.
+    /// Another attempt follows: earlier attempts may read no more of the request.
     fn take_over(request: &Self::Request) {
         let _ = request;
     }
 
-    /// What the output of an attempt says that failed.
+    /// The text of a failed attempt's output.
     fn say(&self, output: &Self::Output) -> Said;
 
-    /// What an attempt came to that was ended.
+    /// The result of an attempt that a limit ended.
     fn time_out(&mut self, why: TimedOut, kept: Option<&Self::Request>) -> Judged<Self::Output>;
 }
 
 pin_project! {
     /// Makes attempts until one is the last.
     ///
-    /// There is one timer, for whichever limit or wait the call is under; none is set up for an attempt that
-    /// ends at its first poll.
+    /// One timer serves all limits and waits. An attempt that ends at its first poll sets none up.
     ///
-    /// The fields lie as they are written: a layer that moves this future need not move the gap that no timer
-    /// leaves, if it is at the end.
+    /// `repr(C)` keeps the timer at the end: moving the future then copies fewer bytes while there is no timer.
     #[repr(C)]
-    pub(super) struct Drive<T: Target> {
+    pub(super) struct AttemptLoop<T: Target> {
         #[pin]
         state: State<T::Call, T::Request, T::Upload>,
-        course: Course,
+        call_state: CallState,
         link: T::Link,
         target: T,
         #[pin]
         timer: Option<Sleep>,
     }
 
-    impl<T: Target> PinnedDrop for Drive<T> {
+    impl<T: Target> PinnedDrop for AttemptLoop<T> {
         fn drop(this: Pin<&mut Self>) {
-            if !this.course.is_settled() {
+            if !this.call_state.is_settled() {
                 let mut this = this.project();
-                this.course.drop_midway(T::rules(this.link));
+                this.call_state.drop_midway(T::rules(this.link));
                 give_up_attempt::<T>(this.state.as_mut());
             }
         }
@@ -109,16 +107,16 @@ pin_project! {
     }
 }
 
-/// What is kept of a request while it is sent.
+/// The part of a request that is kept while it is sent.
 enum Kept<R, U> {
     /// All of it, for another attempt.
     Request(R),
-    /// There is no other: how far its caller is with it.
+    /// This is the last attempt: the progress of the request's caller.
     Upload(U),
 }
 
-impl<T: Target> Drive<T> {
-    /// Makes the first attempt by `call`, for which a service said that it is ready.
+impl<T: Target> AttemptLoop<T> {
+    /// Makes the first attempt by `call`; a service is ready for it.
     #[inline]
     pub(super) fn new(
         link: T::Link,
@@ -127,15 +125,16 @@ impl<T: Target> Drive<T> {
         call: impl FnOnce(&mut T, T::Request, Attempt) -> T::Call,
     ) -> Self {
         let rules = T::rules(&link);
-        let course = Course::begin(rules, T::TELLS);
+        let call_state = CallState::begin(rules, T::TELLS);
         let panicked = Panicked(rules);
-        let state = attempt::<T>(rules, &course, request, |sent, attempt| call(&mut target, sent, attempt));
+        let state =
+            attempt::<T>(rules, &call_state, request, |sent, attempt| call(&mut target, sent, attempt));
         std::mem::forget(panicked);
-        Self { link, target, course, timer: None, state }
+        Self { link, target, call_state, timer: None, state }
     }
 }
 
-/// Dropped only when the first call panicked: it is counted with those that never ended.
+/// Dropped only if the first call panicked. The call counts as cancelled.
 struct Panicked<'a>(&'a Rules);
 
 impl Drop for Panicked<'_> {
@@ -144,15 +143,15 @@ impl Drop for Panicked<'_> {
     }
 }
 
-/// Makes the attempt that `course` is at; the last one has the request itself.
+/// Makes the next attempt. The last one gets the request itself.
 #[inline]
 fn attempt<T: Target>(
     rules: &Rules,
-    course: &Course,
+    call_state: &CallState,
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
 ) -> State<T::Call, T::Request, T::Upload> {
-    let copy = if course.is_last(rules) { None } else { T::copy(&request) };
+    let copy = if call_state.is_last(rules) { None } else { T::copy(&request) };
     let (sent, kept) = match copy {
         Some(copy) => (copy, Kept::Request(request)),
         None => {
@@ -160,10 +159,10 @@ fn attempt<T: Target>(
             (request, Kept::Upload(upload))
         }
     };
-    State::Called { call: call(sent, course.attempt()), kept }
+    State::Called { call: call(sent, call_state.attempt()), kept }
 }
 
-impl<T: Target> Future for Drive<T> {
+impl<T: Target> Future for AttemptLoop<T> {
     type Output = T::Output;
 
     #[inline]
@@ -176,8 +175,8 @@ impl<T: Target> Future for Drive<T> {
                     let (result, limit) = match call.poll(cx) {
                         Poll::Ready(result) => (Some(result), None),
                         Poll::Pending => {
-                            this.course.waits();
-                            let Some(limit) = this.course.limit(rules) else {
+                            this.call_state.waits();
+                            let Some(limit) = this.call_state.limit(rules) else {
                                 return Poll::Pending;
                             };
                             ready!(poll_until(this.timer.as_mut(), limit.until, cx));
@@ -194,11 +193,12 @@ impl<T: Target> Future for Drive<T> {
                         Some(result) => this.target.judge(result, kept.as_ref()),
                         None => {
                             let is_final = limit.is_some_and(|limit| limit.is_final);
-                            let why = Course::timed_out(rules, is_final);
+                            let why = CallState::timed_out(rules, is_final);
                             let judged = this.target.time_out(why, kept.as_ref());
                             if is_final {
-                                this.course.tell(FailureKind::Timeout, || this.target.say(&judged.output));
-                                this.course.expire(rules);
+                                this.call_state
+                                    .tell(FailureKind::Timeout, || this.target.say(&judged.output));
+                                this.call_state.expire(rules);
                                 return Poll::Ready(judged.output);
                             }
                             judged
@@ -206,16 +206,16 @@ impl<T: Target> Future for Drive<T> {
                     };
                     let kind = match judged.outcome {
                         Outcome::Success | Outcome::Ignored => {
-                            this.course.succeed(rules);
+                            this.call_state.succeed(rules);
                             return Poll::Ready(judged.output);
                         }
                         Outcome::Failure(kind) | Outcome::Permanent(kind) => kind,
                     };
-                    this.course.tell(kind, || this.target.say(&judged.output));
-                    let Some(wait) = this.course.weigh(rules, &judged, kind, kept.is_some()) else {
+                    this.call_state.tell(kind, || this.target.say(&judged.output));
+                    let Some(wait) = this.call_state.weigh(rules, &judged, kind, kept.is_some()) else {
                         return Poll::Ready(judged.output);
                     };
-                    // So is the refused response, before the wait.
+                    // The failed response is dropped before the wait.
                     drop(judged);
                     if let Some(request) = kept {
                         T::take_over(&request);
@@ -237,40 +237,40 @@ impl<T: Target> Future for Drive<T> {
                 Projection::Readying { .. } => match this.target.poll_ready(this.link, cx) {
                     Poll::Ready(Ok(service)) => {
                         this.timer.set(None);
-                        this.course.advance(rules);
+                        this.call_state.advance(rules);
                         if let Replaced::Readying { request } =
                             this.state.as_mut().project_replace(State::Done)
                         {
-                            this.state.set(attempt::<T>(rules, this.course, request, |sent, attempt| {
+                            this.state.set(attempt::<T>(rules, this.call_state, request, |sent, attempt| {
                                 T::call(service, sent, attempt)
                             }));
                         }
                     }
                     Poll::Ready(Err(judged)) => {
                         let kind = judged.outcome.failure().unwrap_or(FailureKind::Error);
-                        this.course.give_up(rules, kind, judged.veto.unwrap_or(GiveUp::NotReady));
+                        this.call_state.give_up(rules, kind, judged.veto.unwrap_or(GiveUp::NotReady));
                         this.state.set(State::Done);
                         return Poll::Ready(judged.output);
                     }
                     Poll::Pending => {
-                        let Some(deadline) = this.course.deadline(rules) else {
+                        let Some(deadline) = this.call_state.deadline(rules) else {
                             return Poll::Pending;
                         };
                         ready!(poll_until(this.timer.as_mut(), deadline, cx));
                         this.state.set(State::Done);
-                        this.course.give_up(rules, FailureKind::Timeout, GiveUp::Deadline);
-                        let why = Course::timed_out(rules, true);
+                        this.call_state.give_up(rules, FailureKind::Timeout, GiveUp::Deadline);
+                        let why = CallState::timed_out(rules, true);
                         return Poll::Ready(this.target.time_out(why, None).output);
                     }
                 },
-                // Polled again after its end, which no future promises anything about.
+                // Polled again after its end.
                 Projection::Done => return Poll::Pending,
             }
         }
     }
 }
 
-/// Drops the attempt; gives the request to send again.
+/// Drops the attempt; returns the request to send again.
 #[inline]
 fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
     match state.project_replace(State::Done) {
@@ -279,7 +279,7 @@ fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
     }
 }
 
-/// Drops an attempt that has not ended; gives the request to send again.
+/// Drops an unfinished attempt; returns the request to send again.
 #[cold]
 fn give_up_attempt<T: Target>(
     mut state: Pin<&mut State<T::Call, T::Request, T::Upload>>,
@@ -292,7 +292,7 @@ fn give_up_attempt<T: Target>(
     if awaits_caller { by_caller(|| end_attempt(state)) } else { end_attempt(state) }
 }
 
-/// Ready at `until`; sets the timer up when it is asked for the first time.
+/// Ready at `until`; sets the timer up at the first poll.
 fn poll_until(mut timer: Pin<&mut Option<Sleep>>, until: Tick, cx: &mut Context<'_>) -> Poll<()> {
     if timer.is_none() {
         timer.set(Some(sleep(until.since(clock::now()))));

@@ -1,38 +1,38 @@
-//! A service that is there to be copied.
+//! A service instance that is kept to be cloned.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::course::Rules;
+use super::call_state::Rules;
 use crate::sync::Mutex;
 
 /// What the calls of one service share.
 #[derive(Debug)]
 pub(super) struct Shared<S> {
     pub(super) rules: Arc<Rules>,
-    pub(super) spare: Spare<S>,
+    pub(super) prototype: Prototype<S>,
 }
 
-/// An instance of a service, for calls that need one of their own to be called again.
+/// The instance from which each call that is retried clones its own.
 ///
-/// To give every call a clone of the service in advance would be simpler, but nearly all calls succeed at once, and
-/// to clone a stack of services costs more than to call it.
+/// A clone for every call in advance would be simpler. But nearly all calls succeed at once, and cloning a stack of
+/// services costs more than calling it.
 ///
-/// A clone is code of the user, so the instance is taken out while it is made. Whoever comes then waits.
-pub(super) struct Spare<S>(Mutex<Place<S>>);
+/// `clone` is user code, so the instance is taken out of the lock while it runs. Other calls wait for it.
+pub(super) struct Prototype<S>(Mutex<Slot<S>>);
 
-struct Place<S> {
+struct Slot<S> {
     service: Option<S>,
     waiting: Vec<Waker>,
 }
 
-impl<S> Spare<S> {
+impl<S> Prototype<S> {
     pub(super) fn new(service: S) -> Self {
-        Self(Mutex::new(Place { service: Some(service), waiting: Vec::new() }))
+        Self(Mutex::new(Slot { service: Some(service), waiting: Vec::new() }))
     }
 
-    /// A clone, which has yet to be asked whether it is ready.
+    /// A clone. Its readiness is still unknown.
     pub(super) fn poll_clone(&self, cx: &Context<'_>) -> Poll<S>
     where
         S: Clone,
@@ -40,7 +40,7 @@ impl<S> Spare<S> {
         let lent = {
             let mut place = self.0.lock();
             match place.service.take() {
-                Some(service) => Lent { spare: self, service: Some(service) },
+                Some(service) => Lent { prototype: self, service: Some(service) },
                 None => {
                     if !place.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
                         place.waiting.push(cx.waker().clone());
@@ -53,15 +53,15 @@ impl<S> Spare<S> {
     }
 }
 
-/// Gives the instance back when it is dropped, after a panic too.
+/// Returns the instance on drop, also after a panic.
 struct Lent<'a, S> {
-    spare: &'a Spare<S>,
+    prototype: &'a Prototype<S>,
     service: Option<S>,
 }
 
 impl<S> Drop for Lent<'_, S> {
     fn drop(&mut self) {
-        let mut place = self.spare.0.lock();
+        let mut place = self.prototype.0.lock();
         place.service = self.service.take();
         let waiting = std::mem::take(&mut place.waiting);
         drop(place);
@@ -69,9 +69,9 @@ impl<S> Drop for Lent<'_, S> {
     }
 }
 
-impl<S> fmt::Debug for Spare<S> {
+impl<S> fmt::Debug for Prototype<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spare").finish_non_exhaustive()
+        f.debug_struct("Prototype").finish_non_exhaustive()
     }
 }
 
@@ -97,24 +97,25 @@ mod tests {
         for goes_well in [true, false] {
             let (entered, has_entered) = channel();
             let (go, may_go) = channel();
-            let spare = Spare::new(Slow(entered, Arc::new(Mutex::new(may_go))));
+            let prototype = Prototype::new(Slow(entered, Arc::new(Mutex::new(may_go))));
             let mut second = task::spawn(());
             std::thread::scope(|scope| {
-                let first = scope.spawn(|| task::spawn(()).enter(|cx, _| spare.poll_clone(cx).is_ready()));
+                let first =
+                    scope.spawn(|| task::spawn(()).enter(|cx, _| prototype.poll_clone(cx).is_ready()));
                 has_entered.recv().unwrap();
-                assert!(second.enter(|cx, _| spare.poll_clone(cx).is_pending()));
-                assert!(second.enter(|cx, _| spare.poll_clone(cx).is_pending()));
-                assert_eq!(spare.0.lock().waiting.len(), 1, "one waiter is noted once");
+                assert!(second.enter(|cx, _| prototype.poll_clone(cx).is_pending()));
+                assert!(second.enter(|cx, _| prototype.poll_clone(cx).is_pending()));
+                assert_eq!(prototype.0.lock().waiting.len(), 1, "one waiter is noted once");
                 assert!(!second.is_woken());
                 go.send(goes_well).unwrap();
                 assert_eq!(first.join().is_ok(), goes_well);
             });
             assert!(second.is_woken());
             go.send(true).unwrap();
-            assert_ready!(second.enter(|cx, _| spare.poll_clone(cx).map(drop)));
+            assert_ready!(second.enter(|cx, _| prototype.poll_clone(cx).map(drop)));
             drop(has_entered);
         }
-        let none = Spare(Mutex::new(Place::<u8> { service: None, waiting: Vec::new() }));
+        let none = Prototype(Mutex::new(Slot::<u8> { service: None, waiting: Vec::new() }));
         assert_pending!(task::spawn(()).enter(|cx, _| none.poll_clone(cx)));
     }
 }

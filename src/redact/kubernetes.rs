@@ -1,0 +1,97 @@
+//! Secrets of Kubernetes: whatever the values of their `data` go by, they are secret.
+
+use std::ops::Range;
+
+use super::rule::Rule;
+use super::steps::{ahead, behind, count, find, find_text};
+use super::text::{Finding, Search, What};
+use super::values::{Place, is_blank, is_name, is_quote};
+
+impl Search<'_> {
+    /// Hides the data of what says `kind: Secret`.
+    pub(super) fn kubernetes(&mut self) {
+        let bytes = self.bytes;
+        let Some(rule) = self.is_secret(b"secret") else { return };
+        if !says_secret(bytes) {
+            return;
+        }
+        let mut from = 0;
+        while let Some(sign) = find(b':', bytes, from) {
+            let before = from;
+            from = sign + 1;
+            let end = behind(bytes, sign, 2.min(sign - before), |byte| is_quote(byte) || byte == b'\\');
+            let start = behind(bytes, end, 16.min(end - before), is_name);
+            let name = start..end;
+            if !matches!(&bytes[name.clone()], b"data" | b"stringData") {
+                continue;
+            }
+            let next = ahead(bytes, from, usize::MAX, is_blank);
+            from = match bytes.get(next) {
+                Some(b'{') => {
+                    let place = self.value(next, Place::Colon).place;
+                    let end = place.end;
+                    if place.len() > 2 {
+                        let what = What::Named(name);
+                        self.add(Finding {
+                            place,
+                            treatment: rule.treatment,
+                            what,
+                            quoted: true,
+                            meant: None,
+                        });
+                    }
+                    end
+                }
+                Some(b'\r' | b'\n') => self.block(next, rule, name),
+                _ => next,
+            };
+        }
+    }
+
+    /// Hides the values of the lines after `from` that are indented more than `name`; where they end.
+    fn block(&mut self, from: usize, rule: Rule, name: Range<usize>) -> usize {
+        let bytes = self.bytes;
+        let line = behind(bytes, name.start, 64, |byte| byte != b'\n');
+        let (outer, mut inner) = (name.start - line, None);
+        let mut at = from;
+        while let Some(newline) = find(b'\n', bytes, at) {
+            let start = ahead(bytes, newline + 1, usize::MAX, |byte| byte == b' ');
+            let end = ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'\r' | b'\n'));
+            let indent = start - newline - 1;
+            if end > start && indent <= outer {
+                return start;
+            }
+            at = end;
+            // Lines that are indented even more go on with a value.
+            let is_pair = indent <= *inner.get_or_insert(indent);
+            let sign = if is_pair { find(b':', &bytes[..end], start) } else { None };
+            let value = match sign {
+                Some(sign) => ahead(bytes, sign + 1, usize::MAX, is_blank),
+                None => start,
+            };
+            // The sign of a block.
+            let is_block = sign.is_some() && matches!(bytes[value..end], [b'|' | b'>'] | [b'|' | b'>', _]);
+            if value < end && !is_block {
+                self.named(value..end, rule, name.clone());
+            }
+        }
+        bytes.len()
+    }
+}
+
+/// Whether a document says that it is a secret.
+fn says_secret(bytes: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some(kind) = find_text(b"kind", bytes, from) {
+        from = kind + "kind".len();
+        let value = ahead(bytes, from, 8, |byte| matches!(byte, b'"' | b'\\' | b':' | b' '));
+        count(1);
+        if value > from
+            && bytes[value..].starts_with(b"Secret")
+            && !bytes.get(value + "Secret".len()).is_some_and(|byte| is_name(*byte))
+        {
+            return true;
+        }
+    }
+    false
+}

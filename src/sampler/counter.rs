@@ -1,0 +1,296 @@
+//! Counters of kernels and drivers, shown as what only rises.
+//!
+//! The counters that the samplers read fall, jump and begin anew: `iowait` by design, milliseconds of a disk at 2³²,
+//! those of an interface when another one takes its name, those of a driver when it is loaded again. All kinds of
+//! sources show them through this one guard. What is shown never falls, and grows by no more than can have happened.
+//!
+//! A reading that does not follow from the last one is held back, and the next reading decides:
+//!
+//! | the reading | what is shown |
+//! |---|---|
+//! | rose by what is possible | as much more |
+//! | fell by less than half | the same until it has risen again |
+//! | fell by more, or jumped, and the next one is back | the same, as if it had not been |
+//! | fell near 2³² by as much as a wrap makes, and the next one follows it | what the wrap makes |
+//! | fell by more, or jumped, and the next one follows it | on from where it was: the counter began anew, or is another |
+//! | is zero | the same: zero decides nothing |
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::probe::Labels;
+use crate::clock::Tick;
+use crate::signal::Metric;
+
+/// Two readings are not taken at the very moments that they are said to be of.
+const SLACK: Duration = Duration::from_secs(1);
+/// No counter is larger: what would be is an underflow.
+const LARGEST: f64 = 9_223_372_036_854_775_808.0;
+/// Of any unit: a terabyte, or as many packets.
+const MOST_PER_SECOND: f64 = 1e12;
+/// Of 32 bits.
+const WRAP: f64 = 4_294_967_296.0;
+
+/// What is known of a counter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// It cannot grow by more in a second.
+    most_per_second: f64,
+    /// Whether it may go on at zero after 2³².
+    wraps: bool,
+    /// Whether one that began anew began at zero, so that all of it came since.
+    from_zero: bool,
+}
+
+/// A counter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counter {
+    /// The last reading that was believed, and when it was made.
+    last: Option<(f64, Tick)>,
+    /// A reading that did not follow from it, if the last one did not.
+    doubt: Option<f64>,
+    /// What is shown above what is read.
+    shift: f64,
+    /// Whether the next reading is of another counter.
+    elsewhere: bool,
+    /// Whether the last reading showed that it began anew.
+    pub(super) began_anew: bool,
+}
+
+/// Counters by metric and attributes.
+#[derive(Debug, Default)]
+pub(super) struct Counters(HashMap<Labels, Vec<(&'static Metric, Counter)>>);
+
+// ===== impl Rules =====
+
+impl Rules {
+    /// A counter of 64 bits.
+    pub(super) const WIDE: Self = Self { most_per_second: MOST_PER_SECOND, wraps: false, from_zero: false };
+    /// One that may have 32 bits only.
+    pub(super) const NARROW: Self = Self { wraps: true, ..Self::WIDE };
+    /// One of a driver that is at zero when it is loaded.
+    pub(super) const OF_DRIVER: Self = Self { from_zero: true, ..Self::WIDE };
+
+    /// The same for one that cannot grow by more than that in a second.
+    pub(super) const fn at_most(self, most_per_second: f64) -> Self {
+        Self { most_per_second, ..self }
+    }
+}
+
+// ===== impl Counter =====
+
+impl Counter {
+    /// The next reading is of another counter.
+    pub(super) fn elsewhere(&mut self) {
+        self.elsewhere = true;
+    }
+
+    /// What to show now that the counter reads so; `None` before the first reading that can be believed.
+    pub(super) fn take(&mut self, read: f64, now: Tick, rules: &Rules) -> Option<f64> {
+        self.began_anew = false;
+        if (0.0..LARGEST).contains(&read) {
+            self.believe(read, now, rules);
+        }
+        self.last.map(|(last, _)| last + self.shift)
+    }
+
+    fn believe(&mut self, read: f64, now: Tick, rules: &Rules) {
+        let Some((last, at)) = self.last else {
+            (self.last, self.elsewhere) = (Some((read, now)), false);
+            return;
+        };
+        let possible = rules.most_per_second * (now.since(at) + SLACK).as_secs_f64();
+        let follows = |from: f64| (0.0..=possible).contains(&(read - from));
+        let shown = last + self.shift;
+        if std::mem::take(&mut self.elsewhere) {
+            self.shift = shown - read;
+        } else if !follows(last) {
+            if read < last && read > last / 2.0 {
+                return;
+            }
+            let Some(doubt) = self.doubt.filter(|doubt| read > 0.0 && follows(*doubt)) else {
+                self.doubt = Some(read);
+                return;
+            };
+            let over = read + WRAP - last;
+            if rules.wraps && last < WRAP && read < last && over < WRAP / 4.0 {
+                self.shift += WRAP;
+            } else {
+                self.began_anew = read < last;
+                let since = if rules.from_zero && self.began_anew { 0.0 } else { doubt };
+                self.shift = shown - since;
+            }
+        }
+        (self.last, self.doubt) = (Some((read, now)), None);
+    }
+}
+
+// ===== impl Counters =====
+
+impl Counters {
+    /// More counters than that are kept only while they are read.
+    const MOST: usize = 8_192;
+    /// How long one is kept beyond that number.
+    const KEPT: Duration = Duration::from_secs(600);
+
+    /// What to show of a counter that now reads so.
+    pub(super) fn take(
+        &mut self,
+        metric: &'static Metric,
+        read: Option<f64>,
+        labels: &Labels,
+        now: Tick,
+        rules: &Rules,
+    ) -> Option<f64> {
+        let read = read?;
+        if !self.0.contains_key(labels) {
+            if self.0.len() >= Self::MOST {
+                let lately = |(_, counter): &(_, Counter)| {
+                    counter.last.is_some_and(|(_, at)| now.since(at) < Self::KEPT)
+                };
+                self.0.retain(|_, counters| counters.iter().any(lately));
+            }
+            self.0.insert(labels.clone(), Vec::new());
+        }
+        let counters = self.0.get_mut(labels)?;
+        let place =
+            counters.iter().position(|(known, _)| std::ptr::eq(*known, metric)).unwrap_or_else(|| {
+                counters.push((metric, Counter::default()));
+                counters.len() - 1
+            });
+        counters.get_mut(place)?.1.take(read, now, rules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::signal::SYSTEM_DISK_IO;
+
+    const START: Tick = Tick(1_000_000_000_000);
+
+    fn at(second: usize) -> Tick {
+        START + Duration::from_secs(second as u64)
+    }
+
+    /// What is shown of these readings, a second apart.
+    fn shown(rules: &Rules, readings: &[f64]) -> Vec<f64> {
+        let mut counter = Counter::default();
+        let take = |(second, read): (usize, &f64)| counter.take(*read, at(second), rules).unwrap();
+        readings.iter().enumerate().map(take).collect()
+    }
+
+    #[test]
+    fn p14_a_small_fall_is_held_and_no_new_beginning() {
+        assert_eq!(
+            shown(&Rules::WIDE, &[500.0, 490.0, 495.0, 499.0, 510.0]),
+            [500.0, 500.0, 500.0, 500.0, 510.0]
+        );
+        let mut energy = Counter::default();
+        for (second, read) in [5_000.0, 4_999.999, 5_001.0].into_iter().enumerate() {
+            energy.take(read, at(second), &Rules::OF_DRIVER);
+            assert!(!energy.began_anew);
+        }
+    }
+
+    #[test]
+    fn p14_zero_for_a_while_and_one_odd_reading_change_nothing() {
+        for rules in [Rules::WIDE, Rules::NARROW, Rules::OF_DRIVER] {
+            assert_eq!(shown(&rules, &[5_000.0, 0.0, 5_001.0]), [5_000.0, 5_000.0, 5_001.0]);
+            assert_eq!(shown(&rules, &[5_000.0, 0.0, 0.0, 0.0, 5_001.0])[4], 5_001.0);
+            assert_eq!(shown(&rules, &[5_000.0, 7.0, 5_001.0])[2], 5_001.0);
+            assert_eq!(
+                shown(&rules, &[5_000.0, 18_446_744_073_709_551_615.0, 5_001.0])[1..],
+                [5_000.0, 5_001.0]
+            );
+            assert_eq!(shown(&rules, &[5_000.0, 1e18, 5_001.0])[1..], [5_000.0, 5_001.0]);
+            assert_eq!(shown(&rules, &[5_000.0, f64::NAN, -1.0, f64::INFINITY, 5_001.0])[4], 5_001.0);
+        }
+        let mut counter = Counter::default();
+        assert_eq!(counter.take(1e19, at(0), &Rules::WIDE), None, "an underflow at first");
+        assert_eq!(counter.take(7.0, at(1), &Rules::WIDE), Some(7.0));
+        // Near the wrap, zero is no wrap either.
+        assert_eq!(shown(&Rules::NARROW, &[WRAP - 5.0, 0.0, WRAP - 4.0])[2], WRAP - 4.0);
+    }
+
+    #[test]
+    fn p14_what_began_anew_goes_on_where_it_was() {
+        let readings = [1_000.0, 10.0, 15.0, 25.0];
+        assert_eq!(shown(&Rules::WIDE, &readings), [1_000.0, 1_000.0, 1_005.0, 1_015.0]);
+        assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_015.0, 1_025.0]);
+        // Another counter, far ahead: no growth but its own.
+        let readings = [1_000.0, 5e15, 5e15 + 10.0];
+        assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_010.0]);
+        let mut counter = Counter::default();
+        let began = [100.0, 3.0, 4.0, 5.0].map(|read| {
+            counter.take(read, at(0), &Rules::OF_DRIVER);
+            counter.began_anew
+        });
+        assert_eq!(began, [false, false, true, false]);
+    }
+
+    #[test]
+    fn p14_a_wrap_at_32_bits_is_what_passed_and_one_of_64_is_none() {
+        let readings = [WRAP - 100.0, 50.0, 80.0];
+        assert_eq!(shown(&Rules::NARROW, &readings), [WRAP - 100.0, WRAP - 100.0, WRAP + 80.0]);
+        assert_eq!(shown(&Rules::WIDE, &readings)[2], WRAP - 70.0);
+        // Too far to be a wrap.
+        assert_eq!(shown(&Rules::NARROW, &[WRAP / 2.0, 50.0, 80.0])[2], WRAP / 2.0 + 30.0);
+        let twice = [WRAP - 1.0, 1.0, 2.0, 1e9, 2e9, 3e9, WRAP - 1.0, 1.0, 3.0];
+        assert_eq!(*shown(&Rules::NARROW, &twice).last().unwrap(), 2.0 * WRAP + 3.0);
+    }
+
+    #[test]
+    fn p14_another_counter_is_no_growth() {
+        let mut counter = Counter::default();
+        let take = |counter: &mut Counter, read| counter.take(read, at(0), &Rules::WIDE).unwrap();
+        assert_eq!([5.0, 5.0, 7.0].map(|read| take(&mut counter, read)), [5.0, 5.0, 7.0]);
+        counter.elsewhere();
+        assert_eq!([1_000.0, 1_001.0].map(|read| take(&mut counter, read)), [7.0, 8.0]);
+        counter.elsewhere();
+        assert_eq!([1.0, 2.0].map(|read| take(&mut counter, read)), [8.0, 9.0]);
+        let mut first = Counter::default();
+        first.elsewhere();
+        assert_eq!([3.0, 4.0].map(|read| take(&mut first, read)), [3.0, 4.0]);
+    }
+
+    #[test]
+    fn counters_are_told_apart_and_forgotten_only_when_they_are_many() {
+        let mut counters = Counters::default();
+        let labels = |number: usize| Labels::new([("system.device", &*number.to_string())]);
+        let take = |counters: &mut Counters, number, read, second| {
+            counters.take(&SYSTEM_DISK_IO, Some(read), &labels(number), at(second), &Rules::WIDE)
+        };
+        take(&mut counters, 0, 100.0, 0);
+        for number in 0..2 * Counters::MOST {
+            take(&mut counters, number, 7.0, 0);
+        }
+        assert_eq!(take(&mut counters, 0, 8.0, 1), Some(101.0), "it is still known");
+        take(&mut counters, 2 * Counters::MOST, 7.0, 700);
+        assert_eq!(counters.0.len(), 1);
+    }
+
+    proptest! {
+        /// Whatever is read, what is shown never falls and never grows by more than is possible.
+        #[test]
+        fn p14_what_is_shown_never_falls_nor_jumps(
+            readings in prop::collection::vec(prop_oneof![
+                Just(0.0), 0.0..1e3_f64, 0.0..1e13_f64, (WRAP - 1e6)..WRAP, Just(f64::NAN), Just(1.8e19), Just(-3.0),
+            ], 1..40),
+            rules in prop_oneof![Just(Rules::WIDE), Just(Rules::NARROW), Just(Rules::OF_DRIVER)],
+        ) {
+            let mut counter = Counter::default();
+            let mut before: Option<(f64, usize)> = None;
+            for (second, read) in readings.iter().enumerate() {
+                let Some(shown) = counter.take(*read, at(second), &rules) else { continue };
+                if let Some((before, then)) = before {
+                    let most = MOST_PER_SECOND * ((second - then) as f64 + 40.0);
+                    prop_assert!(shown >= before - 1e-3 && shown - before <= most, "{before} {shown}");
+                }
+                before = Some((shown, second));
+            }
+        }
+    }
+}

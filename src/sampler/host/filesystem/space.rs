@@ -1,0 +1,174 @@
+//! The space of one file system, asked so that one that never answers holds up no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock;
+use crate::sampler::probe::{Failures, Part, ProbeError};
+
+/// The part that fails when a file system does not answer.
+const PART: Part = "statvfs";
+/// A server on a network that is up answers within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Space in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    pub(super) limit: u64,
+    pub(super) used: u64,
+    /// For those without privileges.
+    pub(super) free: u64,
+}
+
+/// Asks file systems for their space.
+///
+/// A call that hangs cannot be ended. So each file system that may hang is asked on a thread of its own; while that has
+/// not answered, the file system has no values and is not asked again.
+#[derive(Debug)]
+pub(super) struct Spaces {
+    ask: fn(&str) -> Option<Space>,
+    patience: Duration,
+    /// Answers that are still to come, by the path.
+    overdue: HashMap<Arc<str>, Receiver<Option<Space>>>,
+}
+
+impl Default for Spaces {
+    fn default() -> Self {
+        Self { ask: Space::of, patience: PATIENCE, overdue: HashMap::new() }
+    }
+}
+
+impl Spaces {
+    /// The space of each path, in the order of the paths; `true` stands for one that may hang.
+    pub(super) fn ask<'a>(
+        &mut self,
+        paths: impl Iterator<Item = (&'a Arc<str>, bool)> + Clone,
+        failures: &mut Failures,
+    ) -> Vec<Option<Space>> {
+        // What went away meanwhile is nothing to wait for.
+        self.overdue.retain(|_, answer| matches!(answer.try_recv(), Err(mpsc::TryRecvError::Empty)));
+        let mut waiting = HashMap::new();
+        for (path, _) in
+            paths.clone().filter(|(path, may_hang)| *may_hang && !self.overdue.contains_key(*path))
+        {
+            match self.begin(path) {
+                Ok(answer) => _ = waiting.insert(Arc::clone(path), answer),
+                Err(error) => {
+                    failures.add(PART, ProbeError(format!("no thread to ask {path}: {error}").into()))
+                }
+            }
+        }
+        let until = clock::real_now() + self.patience;
+        let mut silent = Vec::new();
+        let mut spaces = Vec::new();
+        for (path, may_hang) in paths {
+            if !may_hang {
+                spaces.push((self.ask)(path));
+                continue;
+            }
+            let answer = waiting.remove(path).map(|answer| {
+                let left = until.saturating_duration_since(clock::real_now());
+                (answer.recv_timeout(left), answer)
+            });
+            spaces.push(match answer {
+                Some((Ok(space), _)) => space,
+                Some((Err(RecvTimeoutError::Timeout), answer)) => {
+                    self.overdue.insert(Arc::clone(path), answer);
+                    silent.push(&**path);
+                    None
+                }
+                Some((Err(RecvTimeoutError::Disconnected), _)) => None,
+                None => {
+                    silent.push(&**path);
+                    None
+                }
+            });
+        }
+        if !silent.is_empty() {
+            failures.add(PART, ProbeError(format!("no answer from {}", silent.join(", ")).into()));
+        }
+        spaces
+    }
+
+    fn begin(&self, path: &Arc<str>) -> std::io::Result<Receiver<Option<Space>>> {
+        let (to, answer) = mpsc::sync_channel(1);
+        let (ask, path) = (self.ask, Arc::clone(path));
+        // Who asked may have given up.
+        let work = move || {
+            let _ = to.send(ask(&path));
+        };
+        thread::Builder::new().name("campanile-statvfs".to_owned()).spawn(work)?;
+        Ok(answer)
+    }
+}
+
+impl Space {
+    /// `None` where it cannot be asked, and for what holds nothing by nature.
+    fn of(path: &str) -> Option<Self> {
+        let space = rustix::fs::statvfs(path).ok().filter(|space| space.f_blocks > 0)?;
+        Some(Self::made_of(space.f_blocks, space.f_bfree, space.f_bavail, space.f_frsize))
+    }
+
+    fn made_of(blocks: u64, free: u64, available: u64, size: u64) -> Self {
+        let bytes = |blocks: u64| blocks.saturating_mul(size);
+        // Less than nothing, where those with privileges took of what is kept for them.
+        let available = if available >> 63 == 1 { 0 } else { available };
+        Self {
+            limit: bytes(blocks.max(free)),
+            used: bytes(blocks.saturating_sub(free)),
+            // Some count what is free for all larger than what is free.
+            free: bytes(available.min(free)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Mutex;
+
+    static DEAD: Mutex<()> = Mutex::new(());
+
+    /// Hangs for a path that begins with `/dead`, as long as the lock is taken.
+    fn ask(path: &str) -> Option<Space> {
+        if path.starts_with("/dead") {
+            drop(DEAD.lock());
+        }
+        (path != "/gone").then_some(Space { limit: path.len() as u64, used: 0, free: 0 })
+    }
+
+    #[test]
+    fn p12_one_that_does_not_answer_holds_up_no_other_and_comes_back() {
+        let mut spaces = Spaces { ask, patience: Duration::from_millis(50), overdue: HashMap::new() };
+        let paths: Vec<(Arc<str>, bool)> =
+            vec![("/".into(), false), ("/dead".into(), true), ("/srv".into(), true), ("/gone".into(), true)];
+        let mut read = || {
+            let mut failures = Failures::default();
+            let found = spaces.ask(paths.iter().map(|(path, hangs)| (path, *hangs)), &mut failures);
+            let found: Vec<_> = found.into_iter().map(|space| space.map(|space| space.limit)).collect();
+            (found, failures.0.pop().map(|(part, why)| (part, why.to_string())), spaces.overdue.len())
+        };
+        let silent = Some((PART, "no answer from /dead".to_owned()));
+        let dead = DEAD.lock();
+        for _ in 0..3 {
+            assert_eq!(read(), (vec![Some(1), None, Some(4), None], silent.clone(), 1), "one thread hangs");
+        }
+        drop(dead);
+        let back = (0..1_000).any(|_| {
+            thread::park_timeout(Duration::from_millis(1));
+            read() == (vec![Some(1), Some(5), Some(4), None], None, 0)
+        });
+        assert!(back);
+    }
+
+    #[test]
+    fn p12_space_is_told_as_df_tells_it() {
+        assert_eq!(Space::made_of(100, 30, 20, 512), Space { limit: 51_200, used: 35_840, free: 10_240 });
+        assert_eq!(Space::made_of(100, 30, u64::MAX - 5, 1).free, 0, "below nothing");
+        assert_eq!(Space::made_of(100, 130, 140, 1), Space { limit: 130, used: 0, free: 130 });
+        assert_eq!(Space::made_of(u64::MAX, 0, 0, 4_096).limit, u64::MAX);
+    }
+}

@@ -1,0 +1,186 @@
+//! Lists of mounts as machines and containers have them.
+
+use super::*;
+
+/// Path, device, type and source of what is reported.
+fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
+    let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
+    reported(list, &filter(by_mount_point), &filter(by_type), |_| Found::Folder)
+        .iter()
+        .map(|entry| format!("{} {} {}", entry.path, entry.kind, entry.source))
+        .collect()
+}
+
+const MACHINE: &str = "22 27 0:21 / /proc rw,relatime - proc proc rw
+23 27 0:22 / /sys rw,relatime shared:7 - sysfs sysfs rw
+24 27 0:6 / /dev rw - devtmpfs devtmpfs rw,size=12334524k
+25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw
+31 1 259:2 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p2 rw,discard
+32 31 7:0 / /snap/core/1 ro,nodev - squashfs /dev/loop0 ro
+33 31 259:1 / /boot/efi rw - vfat /dev/nvme0n1p1 rw
+34 31 0:30 /@home /home rw - btrfs /dev/sdb1 rw,subvol=/@home
+35 31 0:30 /@ /mnt/all\\040of\\134it rw - btrfs /dev/sdb1 rw,subvol=/@
+36 31 0:41 / /srv rw - nfs4 server:/srv rw
+37 31 0:42 / /remote rw - fuse.sshfs user:secret@host:/x rw
+38 31 259:2 /var/lib/docker /mnt/bind rw - ext4 /dev/nvme0n1p2 rw
+39 31 0:50 / /tank ro,noatime - zfs tank rw
+40 31 0:60 / /var/lib/docker/overlay2/merged rw - overlay overlay rw,lowerdir=/a:/b
+";
+
+#[test]
+fn p41_a_machine_reports_its_local_disks_once() {
+    let expected =
+        ["/ ext4 /dev/nvme0n1p2", "/boot/efi vfat /dev/nvme0n1p1", "/home btrfs /dev/sdb1", "/tank zfs tank"];
+    assert_eq!(chosen(MACHINE, &[], &[]), expected);
+}
+
+#[test]
+fn settings_take_in_and_leave_out_by_type_and_by_mount_point() {
+    let chosen = chosen(MACHINE, &["!/boot/*", "/dev/shm"], &["nfs*", "fuse.*", "!btrfs"]);
+    let expected = [
+        "/dev/shm tmpfs tmpfs",
+        "/ ext4 /dev/nvme0n1p2",
+        "/srv nfs4 server:/srv",
+        "/remote fuse.sshfs host:/x",
+        "/tank zfs tank",
+    ];
+    assert_eq!(chosen, expected);
+}
+
+#[test]
+fn p41_a_container_reports_its_root_and_its_volumes() {
+    let list = "600 500 0:55 / / rw,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
+601 600 0:58 / /proc rw - proc proc rw
+602 600 0:59 / /dev rw - tmpfs tmpfs rw
+603 600 254:1 /volumes/data /data rw - ext4 /dev/vda1 rw
+604 600 254:1 /containers/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
+";
+    let found = chosen(list, &[], &[]);
+    assert_eq!(found, ["/ overlay overlay", "/data ext4 /dev/vda1"]);
+}
+
+#[test]
+fn the_mount_on_top_counts() {
+    let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
+    assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
+    let none = NameFilter::default();
+    assert!(reported(list, &none, &none, |_| Found::Folder)[0].read_only);
+}
+
+#[test]
+fn malformed_lines_are_left_out() {
+    for bad in [
+        "",
+        "1 2",
+        "1 2 8:1 / /x rw - ext4",
+        "1 2 8 / /x rw - ext4 /dev/sda1 rw",
+        "1 2 8:1 / /x rw ext4 /dev/sda1 rw",
+        "\u{0}",
+    ] {
+        assert_eq!(chosen(bad, &[], &["*"]), [""; 0], "{bad}");
+    }
+    // As a namespace of `pasta` has it.
+    assert_eq!(chosen("1 2 0:47 / / ro - tmpfs  ro,size=0k", &[], &[]), ["/ tmpfs none"]);
+}
+
+#[test]
+fn p12_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
+    // What the container was given of one volume: three files, a folder that cannot be written, and its data.
+    let list = "600 500 0:55 / / rw - overlay overlay rw
+604 600 254:1 /c/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
+605 600 254:1 /c/1/name /etc/hostname rw - ext4 /dev/vda1 rw
+606 600 254:1 /config /cfg ro - ext4 /dev/vda1 rw
+607 600 254:1 /volumes/data /var/lib/data rw - ext4 /dev/vda1 rw
+608 600 8:1 / /a rw - xfs /dev/sda1 rw
+609 600 8:1 / /a/longer rw - xfs /dev/sda1 rw
+610 600 0:60 / /a rw - tmpfs tmpfs rw
+";
+    let none = NameFilter::default();
+    let files = |entry: &Entry| match entry.path.starts_with("/etc/") {
+        true => Found::File,
+        false => Found::Folder,
+    };
+    let chosen = |list: &str, look: &dyn Fn(&Entry) -> Found| {
+        let chosen = reported(list, &none, &none, look);
+        chosen.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
+    };
+    // `/a` is hidden, and so is what lies on it: `/a/longer` lies on the root, below the one on top.
+    let without = list.replace("609 600", "609 608");
+    assert_eq!(chosen(list, &files), ["/", "/var/lib/data"]);
+    assert_eq!(chosen(&without, &files), ["/", "/var/lib/data"]);
+    // The data are not there, or not ours to see.
+    let missing = |entry: &Entry| match &*entry.path {
+        "/var/lib/data" => Found::Nothing,
+        _ => files(entry),
+    };
+    assert_eq!(chosen(list, &missing), ["/", "/cfg"]);
+    // As `df` shows it: the volume is there, if only in a file.
+    let only_files = list
+        .lines()
+        .filter(|line| line.contains("/etc/"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(chosen(&only_files, &files), ["/etc/hosts"]);
+    // Left out by name, the others stand for the volume.
+    let filter = NameFilter::new(["!/var/*"]);
+    let kept = reported(list, &filter, &none, files);
+    assert_eq!(kept.last().unwrap().path, "/cfg");
+}
+
+#[test]
+fn p12_automounts_are_not_asked_and_what_they_mount_is() {
+    let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 0:40 / /net rw - autofs auto rw
+3 2 0:41 / /net/a\\040b rw - nfs4 server:/a rw
+4 1 0:42 / /direct rw - autofs auto rw
+5 4 8:2 / /direct rw - xfs /dev/sda2 rw
+";
+    assert_eq!(
+        chosen(list, &[], &["*"]),
+        ["/ ext4 /dev/sda1", "/net/a b nfs4 server:/a", "/direct xfs /dev/sda2"]
+    );
+}
+
+#[test]
+fn p12_the_steps_grow_as_the_list_does() {
+    let steps = |mounts: usize| {
+        let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
+        for mount in 2..mounts {
+            // Volumes of pods: binds of the same disk, and disks of their own.
+            let device = if mount % 2 == 0 { "8:1".to_owned() } else { format!("9:{mount}") };
+            list += &format!("{mount} 1 {device} /v/{mount} /pods/{mount}/volume rw - ext4 /dev/x rw\n");
+        }
+        let none = NameFilter::default();
+        let mut looks = 0;
+        let entries: Vec<_> = mounts_of(&list);
+        let tree = MountTree::new(entries.iter().map(Entry::node));
+        assert!(entries.iter().all(|entry| tree.is_reached(entry.node())));
+        let chosen = reported(&list, &none, &none, |_| {
+            looks += 1;
+            Found::Folder
+        });
+        assert_eq!(looks, chosen.len(), "one look for each");
+        (tree.steps.get() + looks) / mounts
+    };
+    assert_eq!(steps(200), steps(20_000));
+}
+
+fn mounts_of(list: &str) -> Vec<Entry> {
+    mounts(list).filter_map(Entry::new).collect()
+}
+
+#[test]
+fn a_folder_a_file_and_what_lies_beneath_another_mount_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = std::fs::metadata(folder.path()).unwrap();
+    let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let look = |path: &Path, device: (u32, u32)| {
+        let line = format!("1 0 {}:{} / {} rw - ext4 /dev/x rw", device.0, device.1, path.to_str().unwrap());
+        look(&mounts_of(&line)[0])
+    };
+    assert_eq!(look(folder.path(), device), Found::Folder);
+    assert_eq!(look(&file, device), Found::File);
+    assert_eq!(look(folder.path(), (device.0 + 1, 7)), Found::Nothing);
+    assert_eq!(look(&folder.path().join("absent"), (8, 1)), Found::Nothing);
+}

@@ -1,0 +1,189 @@
+//! The `Debug` of settings shows no secret that they may hold.
+//!
+//! Every place of every settings type that takes a text is tried. Those that are shown are listed below: who adds one
+//! decides whether it can be a secret.
+
+#[path = "support/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use campanile::breaker::{BreakerSettings, KeyedSettings};
+use campanile::dead_letter::{AutoRedrive, DeadLetterSettings, Redrive, SpillSettings};
+use campanile::health::{
+    GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PoolCheckSettings,
+    PredictSettings, SqliteCheckSettings, TcpCheckSettings,
+};
+use campanile::redact::RedactionSettings;
+use campanile::retry::RetrySettings;
+use campanile::sampler::{GpuSettings, SamplerSettings, SystemSettings};
+use campanile::store::RedisSettings;
+use campanile::telemetry::{BatchSettings, LogSettings, OtlpSettings, SpanLimits, TelemetrySettings};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use source::Token;
+
+/// Planted in each place.
+const SECRET: &str = "redis://user:hunter2hunter2@host:6379/path?token=hunter2hunter2#hunter2hunter2";
+
+/// The same, as the bytes that a list of numbers shows.
+const BYTES: &str = "104, 117, 110, 116, 101, 114, 50";
+
+/// Places that are shown, since what belongs there is none: names, paths of files, patterns and texts to look for.
+const SHOWN: &[&str] = &[
+    "AutoRedrive/filter/component",
+    "DeadLetterSettings/component",
+    "DeadLetterSettings/correlation_headers",
+    "DeadLetterSettings/redact",
+    "DeadLetterSettings/service",
+    "DeadLetterSettings/service_version",
+    "DeadLetterSettings/spill",
+    "GpuSettings/library",
+    "GrpcCheckSettings/ca_file",
+    "GrpcCheckSettings/client_certificate",
+    "GrpcCheckSettings/service",
+    "HttpCheckSettings/ca_file",
+    "HttpCheckSettings/client_certificate",
+    "HttpCheckSettings/contains",
+    "HttpCheckSettings/json",
+    "OtlpSettings/certificate",
+    "OtlpSettings/client_certificate",
+    "OtlpSettings/client_key",
+    "RedisSettings/ca_file",
+    "RedisSettings/client_certificate",
+    "Redrive/filter/component",
+    "SamplerSettings/gpu/library",
+    "SamplerSettings/system/disks",
+    "SamplerSettings/system/file_system_types",
+    "SamplerSettings/system/file_systems",
+    "SamplerSettings/system/interfaces",
+    "SamplerSettings/system/sources",
+    "SpillSettings/path",
+    "SqliteCheckSettings/path",
+    "SystemSettings/disks",
+    "SystemSettings/file_system_types",
+    "SystemSettings/file_systems",
+    "SystemSettings/interfaces",
+    "SystemSettings/sources",
+    "TcpCheckSettings/address",
+    "TcpCheckSettings/expect",
+    "TelemetrySettings/attributes",
+    "TelemetrySettings/env_filter",
+    "TelemetrySettings/otlp_settings/certificate",
+    "TelemetrySettings/otlp_settings/client_certificate",
+    "TelemetrySettings/otlp_settings/client_key",
+    "TelemetrySettings/service_name",
+    "TelemetrySettings/span_metric_fields",
+];
+
+struct Places {
+    seen: BTreeSet<String>,
+    faults: BTreeSet<String>,
+}
+
+impl Places {
+    fn check<S: Serialize + DeserializeOwned + Debug>(&mut self, name: &str, settings: &S) {
+        let whole = serde_json::to_value(settings).unwrap();
+        let mut open = vec![String::new()];
+        while let Some(place) = open.pop() {
+            let Some(here) = whole.pointer(&place) else { continue };
+            if let Value::Object(map) = here {
+                open.extend(map.keys().map(|key| format!("{place}/{key}")));
+            }
+            let texts =
+                [json!(SECRET), json!([SECRET]), json!({ "name": SECRET }), json!({ "path": SECRET })];
+            // Not the whole of it, which is no text.
+            for text in texts.into_iter().filter(|_| !place.is_empty()) {
+                let mut changed = whole.clone();
+                let Some(at) = changed.pointer_mut(&place) else { continue };
+                *at = text;
+                let Ok(settings) = serde_json::from_value::<S>(changed) else { continue };
+                let place = format!("{name}{place}");
+                let shown = format!("{settings:?} {settings:#?}").replace(['\n', ' '], "");
+                let shown = shown.contains("hunter2") || shown.contains(&BYTES.replace(' ', ""));
+                self.seen.insert(place.clone());
+                if shown && !SHOWN.contains(&&*place) {
+                    self.faults.insert(place);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_debug_of_settings_shows_no_secret() {
+    let mut places = Places { seen: BTreeSet::new(), faults: BTreeSet::new() };
+    let mut checked = BTreeSet::new();
+    macro_rules! default_of {
+        ($($settings:ident)*) => { $(
+            checked.insert(stringify!($settings));
+            places.check(stringify!($settings), &$settings::default());
+        )* };
+    }
+    default_of!(
+        AutoRedrive BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
+        HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
+        PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
+        SqliteCheckSettings SystemSettings TcpCheckSettings
+    );
+    checked.extend(["SpillSettings", "TelemetrySettings"]);
+    places.check("SpillSettings", &SpillSettings::new("spill.db"));
+    places.check("TelemetrySettings", &TelemetrySettings::new("shop"));
+
+    assert!(
+        places.faults.is_empty(),
+        "these show what may be a secret:\n{}",
+        places.faults.iter().cloned().collect::<Vec<_>>().join("\n")
+    );
+    let stale: Vec<_> = SHOWN.iter().filter(|place| !places.seen.contains(**place)).collect();
+    assert!(stale.is_empty(), "no such places: {stale:?}");
+    for place in
+        ["HttpCheckSettings/headers", "OtlpSettings/headers", "RedisSettings/url", "TcpCheckSettings/send"]
+    {
+        assert!(places.seen.contains(place), "{place} was not tried");
+    }
+
+    for file in source::rust_files("src") {
+        for three in source::tokens(&source::read(std::path::Path::new("src").join(&file))).windows(3) {
+            if let [(_, public), (_, kind), (line, Token::Word(name))] = three
+                && public.is_word("pub")
+                && kind.is_word("struct")
+                && name.ends_with("Settings")
+            {
+                assert!(checked.contains(&**name), "src/{}:{line}: try `{name}` here", file.display());
+            }
+        }
+    }
+}
+
+/// What is made of settings is as silent.
+#[test]
+fn builders_checks_and_errors_show_no_secret() {
+    use campanile::health::{Action, GrpcCheck, HttpCheck, RedisCheck, TcpCheck};
+    use campanile::store::RedisStore;
+
+    let silent = |what: &dyn Debug| {
+        let shown = format!("{what:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains(BYTES), "{shown}");
+    };
+    let url = "http://user:hunter2@host/?token=hunter2";
+    silent(&HttpCheck::builder(url));
+    silent(&HttpCheck::builder(url).build().map_err(|error| error.to_string()));
+    silent(&HttpCheck::builder("http://host/?token=hunter2").header("authorization", "hunter2").build());
+    silent(&GrpcCheck::builder(url));
+    silent(&GrpcCheck::builder(url).build().map_err(|error| error.to_string()));
+    silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n"));
+    silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n").build());
+    silent(&RedisCheck::new("redis://user:hunter2@host/").map_err(|error| error.to_string()));
+    silent(&RedisCheck::new("no://user:hunter2@host/").map_err(|error| error.to_string()));
+    silent(&RedisStore::builder("redis://user:hunter2@host/"));
+    silent(&Action::command(["tool", "--password=hunter2"]).env("TOKEN", "hunter2"));
+    let mut settings = OtlpSettings::default();
+    settings.endpoint = Some(url.to_owned());
+    settings.headers.insert("authorization".to_owned(), "hunter2".to_owned());
+    let mut telemetry = TelemetrySettings::new("shop");
+    telemetry.otlp_settings = settings;
+    silent(&telemetry.builder());
+}

@@ -1,0 +1,317 @@
+//! Processes that park and redrive until they are killed, and a ledger of what they did and were told.
+//!
+//! A child has eight queues, each with one caller. It says `try` before each request, and after it what its queue has
+//! counted: `parked` or `dropped`; and `delivered` when a redrive has sent one. It checks the counts of the queue with
+//! those of its own, and ends with an error when they differ, which is not the end that the test waits for.
+
+#![allow(dead_code, unreachable_pub)] // Each test uses its part.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use campanile::DeadLetterQueue;
+use campanile::dead_letter::{Filter, Payload, Redrive};
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+const FIRST: &str = "CAMPANILE_TEST_FIRST";
+const CLOCK: &str = "CAMPANILE_TEST_CLOCK";
+
+/// Callers of one child, each with a queue of its own.
+const CALLERS: u32 = 8;
+
+/// Numbers of one child.
+const EACH: u32 = 1_000_000;
+
+/// The shortest: what a child that was killed held is free soon.
+const LEASE: Duration = Duration::from_millis(100);
+
+/// How far the wall clock steps. A letter dated ahead is sent once that time has come, which the end of a test waits for.
+const STEP: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Order {
+    number: u32,
+    item: String,
+}
+
+fn order(number: u32) -> Order {
+    Order { number, item: "bell ".repeat(1 + number as usize % 97) }
+}
+
+/// One write for each line: a half one would name another letter.
+fn say(word: &str, number: u32) {
+    std::io::stdout().lock().write_all(format!("@ {word} {number}\n").as_bytes()).unwrap();
+}
+
+/// The queues of the callers, in the store of `queue`.
+pub fn queues(queue: &DeadLetterQueue) -> Vec<DeadLetterQueue> {
+    (0..CALLERS).map(|caller| queue.named(format!("orders-{caller}"))).collect()
+}
+
+// ===== the child =====
+
+/// Parks and redrives until it is killed.
+pub async fn work(queue: DeadLetterQueue) {
+    // A task that panics must not leave the others at work.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        std::process::exit(101);
+    }));
+    let first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let queues = queues(&queue);
+    for (caller, queue) in (0..).zip(&queues) {
+        tokio::spawn(park(queue.clone(), first + caller));
+    }
+    loop {
+        for queue in &queues {
+            redrive(queue, |number| say("delivered", number)).await;
+        }
+    }
+}
+
+async fn park(queue: DeadLetterQueue, first: u32) {
+    let service =
+        service_fn(|order: Order| async move { Err::<(), _>(format!("order {} refused", order.number)) });
+    let layer = queue.layer();
+    let (mut parked, mut dropped) = (0, 0);
+    for number in (first..first + EACH).step_by(CALLERS as usize) {
+        say("try", number);
+        let error = layer.layer(service).oneshot(order(number)).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("order {number} refused"));
+        let counts = queue.snapshot();
+        let requests = parked + dropped + 1;
+        assert_eq!(counts.failures, requests, "{counts:?}");
+        assert_eq!(counts.parked + counts.dropped_total(), requests, "{counts:?}");
+        if counts.parked > parked {
+            parked += 1;
+            say("parked", number);
+        } else {
+            dropped += 1;
+            say("dropped", number);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Sends all there is; one letter in eight fails again. Where the store does not answer, another run comes.
+async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
+    let service = service_fn(move |found: Order| {
+        assert_eq!(found, order(found.number), "a letter is not whole");
+        let done = fastrand::u8(..8) > 0;
+        if done {
+            delivered(found.number);
+        }
+        async move { if done { Ok(()) } else { Err(BoxError::from("again")) } }
+    });
+    let all = Redrive::all().concurrency(16).lease(LEASE).stop_after(1_000).set_aside_after(0);
+    if queue.redrive(service, all).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A process that runs the test of that name.
+pub struct Victim {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Victim {
+    /// Starts the `round`th one.
+    pub fn start(test: &str, round: u32, clock: &Clock, variables: &[(&str, &OsStr)]) -> Self {
+        // Without the trap the first write that is too much ends the program.
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap "" XFSZ && exec "$0" "$@""#]).arg(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+        command.env(FIRST, (EACH * round).to_string()).envs(variables.iter().copied());
+        clock.set_on(&mut command);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.split(b'\n').map_while(Result::ok) {
+                // Behind what the test's own frame writes without a newline.
+                if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
+                    && said.send(line.to_owned()).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    pub fn line(&self) -> String {
+        self.lines.recv().expect("the child ended by itself")
+    }
+
+    /// From now on no file of it can be longer, or they can be as long as they like: a disk that is full.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = self.child.id().to_string();
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        // Where it has ended, the kill says so.
+        let _ = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:")]).status();
+    }
+
+    /// Kills it; gives what else it said.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        assert!(self.child.wait().unwrap().code().is_none(), "it was to be killed, but had ended");
+        self.lines.iter().collect()
+    }
+}
+
+// ===== the ledger =====
+
+#[derive(Default)]
+pub struct Ledger {
+    tried: BTreeSet<u32>,
+    pub parked: BTreeSet<u32>,
+    pub dropped: BTreeSet<u32>,
+    pub delivered: BTreeSet<u32>,
+}
+
+impl Ledger {
+    /// Writes down a line; whether a letter was parked.
+    pub fn hear(&mut self, line: &str) -> bool {
+        let (word, number) = line.split_once(' ').unwrap();
+        let number = number.parse().unwrap();
+        match word {
+            "try" => assert!(self.tried.insert(number), "{line}"),
+            "parked" => assert!(self.tried.contains(&number) && self.parked.insert(number), "{line}"),
+            "dropped" => assert!(self.tried.contains(&number) && self.dropped.insert(number), "{line}"),
+            "delivered" => drop(self.delivered.insert(number)),
+            other => panic!("{other}"),
+        }
+        word == "parked"
+    }
+
+    /// Each request was counted, once, as parked or as dropped, but for the one that each caller waited for when its process
+    /// was killed.
+    pub fn assert_accounted(&self) {
+        assert!(self.parked.is_disjoint(&self.dropped));
+        let open = self
+            .tried
+            .iter()
+            .filter(|number| !self.parked.contains(number) && !self.dropped.contains(number));
+        let mut callers = BTreeSet::new();
+        for number in open {
+            assert!(callers.insert((number / EACH, number % CALLERS)), "{number} was counted nowhere");
+        }
+        assert_eq!(self.parked.len() + self.dropped.len() + callers.len(), self.tried.len());
+    }
+
+    /// What was parked is there, or was delivered.
+    pub fn assert_kept(&self, there: &BTreeSet<u32>, round: u32) {
+        self.assert_accounted();
+        let lost: Vec<_> =
+            self.parked.difference(&self.delivered).filter(|number| !there.contains(number)).collect();
+        assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
+        let unknown: Vec<_> = there.difference(&self.tried).collect();
+        assert!(unknown.is_empty(), "round {round}: letters of no request: {unknown:?}");
+    }
+}
+
+impl std::fmt::Display for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (tried, parked, dropped) = (self.tried.len(), self.parked.len(), self.dropped.len());
+        write!(f, "{tried} requests, {parked} parked, {dropped} dropped, {} delivered", self.delivered.len())
+    }
+}
+
+/// The numbers of the letters that are in these queues, each whole and once. The sums agree with what they are sums of.
+pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
+    let mut all = BTreeSet::new();
+    for queue in queues {
+        let letters = queue.list(Filter::all()).await.unwrap();
+        for letter in &letters {
+            let Payload::Value(value) = &letter.payload else { panic!("{letter:?}") };
+            let found: Order = serde_json::from_value(value.clone()).unwrap();
+            assert_eq!(found, order(found.number), "a letter is not whole");
+            assert!(all.insert(found.number), "letter {} is there twice", found.number);
+        }
+        assert_eq!(queue.len().await.unwrap(), letters.len() as u64);
+        assert_eq!(queue.snapshot().waiting, letters.len() as u64);
+        let groups = queue.groups(Filter::all()).await.unwrap();
+        assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), letters.len() as u64);
+    }
+    all
+}
+
+/// Sends all that is left, and finds it to be what was there.
+pub async fn send_all(queues: &[DeadLetterQueue]) {
+    let mut left = there(queues).await;
+    for queue in queues {
+        while !queue.is_empty().await.unwrap() {
+            redrive(queue, |number| {
+                left.remove(&number);
+            })
+            .await;
+        }
+    }
+    assert!(left.is_empty(), "not sent: {left:?}");
+}
+
+// ===== the wall clock =====
+
+/// The wall clock of the children, which steps.
+pub struct Clock {
+    file: File,
+    path: PathBuf,
+    library: Option<PathBuf>,
+}
+
+impl Clock {
+    pub fn new(folder: &Path) -> Self {
+        let path = folder.join("clock");
+        let mut file = File::create_new(&path).unwrap();
+        file.write_all(&0_i64.to_ne_bytes()).unwrap();
+        Self { file, path, library: library(folder) }
+    }
+
+    /// Steps to somewhere about the true time.
+    pub fn step(&self, random: &mut Rng) {
+        let most = i64::try_from(STEP.as_nanos()).unwrap();
+        let offset = random.i64(-most..most).to_ne_bytes();
+        #[cfg(unix)]
+        std::os::unix::fs::FileExt::write_all_at(&self.file, &offset, 0).unwrap();
+        #[cfg(not(unix))]
+        let _ = (&self.file, offset);
+    }
+
+    fn set_on(&self, command: &mut Command) {
+        if let Some(library) = &self.library {
+            command.env("LD_PRELOAD", library).env(CLOCK, &self.path);
+        }
+    }
+}
+
+/// What replaces the wall clock, where that is known to work.
+fn library(folder: &Path) -> Option<PathBuf> {
+    const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepping_clock.rs");
+    if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        eprintln!("the wall clock does not step here");
+        return None;
+    }
+    let library = folder.join("libstepping_clock.so");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut build = Command::new(rustc);
+    build.args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-D", "warnings", "-o"]);
+    let built = build.arg(&library).arg(SOURCE).status().expect("rustc, which built this test, is there");
+    assert!(built.success(), "the clock cannot be built");
+    // The clock must step, or the test would prove nothing about it.
+    std::fs::write(folder.join("a-day-on"), 86_400_000_000_000_i64.to_ne_bytes()).unwrap();
+    let mut date = Command::new("date");
+    date.arg("+%s").env("LD_PRELOAD", &library).env(CLOCK, folder.join("a-day-on"));
+    let then: u64 = String::from_utf8(date.output().unwrap().stdout).unwrap().trim().parse().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!(then.abs_diff(now) > 80_000, "the wall clock of a child does not step");
+    Some(library)
+}

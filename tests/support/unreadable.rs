@@ -1,0 +1,142 @@
+//! One letter that cannot be read hides no other, whatever the store is made of.
+
+#![allow(dead_code)] // Each test uses its part.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use campanile::dead_letter::{AutoRedrive, Filter, Letter, LetterId, Payload, Redrive, Unsendable};
+use campanile::store::{Entry, Store};
+use campanile::{Backoff, DeadLetterQueue, FailureKind};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+use crate::store_checks::{WIDE, entry};
+
+/// Parks a number, through the layer.
+pub(crate) async fn park(queue: &DeadLetterQueue, number: u32) -> LetterId {
+    let broken = service_fn(|_: u32| async { Err::<(), _>(BoxError::from("broken")) });
+    queue.layer().layer(broken).oneshot(number).await.unwrap_err();
+    queue.list(Filter::all()).await.unwrap().iter().map(|letter| letter.id).max().unwrap()
+}
+
+/// Heads that this version cannot read: nothing, no JSON, no UTF-8, half a letter, one of a later version, one that is
+/// nested too deep, and one of another id.
+fn heads(letter: &Letter) -> Vec<Vec<u8>> {
+    let whole = serde_json::to_string(letter).unwrap();
+    let later = whole.replacen(r#""kind":"error""#, r#""kind":"melted""#, 1);
+    assert_ne!(later, whole);
+    vec![
+        Vec::new(),
+        b"head".to_vec(),
+        vec![0xff, 0xfe, 0],
+        whole[..whole.len() / 2].into(),
+        later.into(),
+        format!("{}{}", "[".repeat(200), "]".repeat(200)).into(),
+        whole.into(),
+    ]
+}
+
+/// Parks 1 and 2 with unreadable letters before, between and behind; gives those.
+async fn mixed(store: &dyn Store, queue: &DeadLetterQueue) -> Vec<Entry> {
+    park(queue, 1).await;
+    let example = queue.list(Filter::all()).await.unwrap().remove(0);
+    let mut bad = Vec::new();
+    for (place, head) in heads(&example).into_iter().enumerate() {
+        if place == 3 {
+            park(queue, 2).await;
+        }
+        let name: Arc<str> = queue.name().into();
+        let entry = Entry {
+            head,
+            body: b"\xffbody".to_vec(),
+            component: "payments".into(),
+            kind: FailureKind::Timeout,
+            ..entry(&name)
+        };
+        store.put(entry.clone(), WIDE).await.unwrap();
+        bad.push(entry);
+    }
+    bad
+}
+
+/// A letter that cannot be read, as `entry` tells.
+fn assert_shown(letter: &Letter, entry: &Entry) {
+    assert_eq!((letter.id, &*letter.component), (entry.id, &*entry.component));
+    assert_eq!((letter.kind, letter.fingerprint), (entry.kind, entry.fingerprint));
+    assert_eq!((letter.first_failed, letter.last_failed), (entry.first_failed, entry.last_failed));
+    assert_eq!(letter.unsendable, Some(Unsendable::Unreadable));
+    let Payload::Unreadable(raw) = &letter.payload else { panic!("{letter:?}") };
+    assert_eq!((raw.head.as_bytes(), raw.body.as_bytes()), (&entry.head[..], &entry.body[..]));
+    assert!(raw.size() == entry.size() && !raw.why.is_empty());
+    // It can be exported.
+    let text = serde_json::to_string(letter).unwrap();
+    assert_eq!(serde_json::from_str::<Letter>(&text).unwrap(), *letter);
+}
+
+/// What is to be seen and done by hand.
+pub(crate) async fn a_bad_letter_hides_no_other<S: Store + Clone>(store: &S) {
+    let queue = DeadLetterQueue::builder(format!("bad {}", LetterId::new())).on(store.clone()).unwrap();
+    let bad = mixed(store, &queue).await;
+    let all = queue.list(Filter::all()).await.unwrap();
+    assert_eq!((all.len(), queue.len().await.unwrap()), (9, 9));
+    for entry in &bad {
+        assert_shown(all.iter().find(|letter| letter.id == entry.id).unwrap(), entry);
+        assert_shown(&queue.get(entry.id).await.unwrap().unwrap(), entry);
+    }
+    let groups = queue.groups(Filter::all()).await.unwrap();
+    let groups: Vec<_> = groups.iter().map(|group| (group.letters, group.example.unsendable)).collect();
+    assert_eq!(groups, [(7, Some(Unsendable::Unreadable)), (2, None)]);
+    assert_eq!(queue.count(Filter::all().kind(FailureKind::Timeout)).await.unwrap(), 7);
+
+    for dry in [true, false] {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let service = service_fn({
+            let sent = Arc::clone(&sent);
+            move |number: u32| {
+                sent.lock().unwrap().push(number);
+                async { Ok::<_, BoxError>(()) }
+            }
+        });
+        let report = queue.redrive(service, Redrive::all().dry_run(dry)).await.unwrap();
+        assert_eq!((report.matched, report.skipped, report.skipped_by[&Unsendable::Unreadable]), (9, 7, 7));
+        assert_eq!(*sent.lock().unwrap(), if dry { vec![] } else { vec![1, 2] });
+    }
+    assert_eq!(queue.purge(Filter::id(bad[0].id)).await.unwrap().purged, 1);
+    assert_eq!(queue.purge(Filter::all().component("payments").limit(2)).await.unwrap().purged, 2);
+    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 4);
+    assert!(queue.is_empty().await.unwrap() && queue.groups(Filter::all()).await.unwrap().is_empty());
+    assert_eq!(queue.purges().await.unwrap().len(), 3);
+}
+
+/// One in the background sets them aside, as they are, and sends the others.
+pub(crate) async fn what_cannot_be_read_is_set_aside_as_it_is<S: Store + Clone>(store: &S) {
+    let queue = DeadLetterQueue::builder(format!("aside {}", LetterId::new())).on(store.clone()).unwrap();
+    let bad = mixed(store, &queue).await;
+    let (service, soon) = (service_fn(|_: u32| async { Ok::<_, BoxError>(()) }), Duration::from_millis(100));
+    let settings =
+        AutoRedrive::default().set_aside_after(3).interval(soon).backoff(Backoff::exponential(soon, soon));
+    let running = queue.redrive_automatically(service, settings).unwrap();
+    for _ in 0..1_000 {
+        if queue.snapshot().set_aside == 7 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let report = running.stop(Duration::from_secs(5)).await;
+    assert_eq!((report.redriven, report.failed, report.set_aside, report.skipped), (2, 0, 7, 21));
+    let snapshot = queue.snapshot();
+    assert_eq!((snapshot.set_aside, snapshot.set_aside_unsendable), (7, 7));
+    let aside = Filter::all().set_aside(true);
+    let groups = queue.groups(aside.clone()).await.unwrap();
+    assert_eq!((groups[0].letters, groups[0].example.unsendable), (7, Some(Unsendable::Unreadable)));
+    for (letter, entry) in queue.list(aside).await.unwrap().iter().zip(&bad) {
+        assert!(letter.set_aside);
+        assert_shown(letter, entry);
+    }
+    assert_eq!(queue.bring_back(Filter::all()).await.unwrap(), 7);
+    for (letter, entry) in queue.list(Filter::all().set_aside(false)).await.unwrap().iter().zip(&bad) {
+        assert!(!letter.set_aside && letter.due.is_none());
+        assert_shown(letter, entry);
+    }
+    assert_eq!(queue.len().await.unwrap(), 7);
+}
