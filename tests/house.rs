@@ -121,7 +121,9 @@ fn no_database_is_opened_but_by_sqlite() {
                 let makes = rest.iter().any(|token| token.is_word("create_new"));
                 let given = |name: &str| {
                     rest.windows(3).any(|three| {
-                        *three[0] == Token::Sign('(') && three[1].is_word(name) && *three[2] == Token::Sign(')')
+                        *three[0] == Token::Sign('(')
+                            && three[1].is_word(name)
+                            && *three[2] == Token::Sign(')')
                     })
                 };
                 let (log, folder) = (given("log"), given("folder"));

@@ -75,7 +75,6 @@ fn unquoted(cell: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::redact::RedactionSettings;
 
     #[test]

@@ -71,8 +71,13 @@ fn a_file_that_is_opened_again_does_not_mind_a_step() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("letters.db");
             let (queue, hour) = (crate::store_checks::queue("again"), Duration::from_secs(3_600));
-            let claim =
-                |lease| Claim { owner: Owner::new(), now: crate::store_checks::now(), lease, due_by: None, bytes: u64::MAX };
+            let claim = |lease| Claim {
+                owner: Owner::new(),
+                now: crate::store_checks::now(),
+                lease,
+                due_by: None,
+                bytes: u64::MAX,
+            };
             let first = SqliteStore::open(&path).await.unwrap();
             let mut letter = crate::store_checks::entry(&queue);
             letter.expires = Some(letter.last_failed + hour / 2);

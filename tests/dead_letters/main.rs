@@ -78,6 +78,5 @@ mod support;
 mod unreadable;
 #[path = "../support/unreadable.rs"]
 mod unreadable_checks;
-#[cfg(target_os = "linux")]
 #[path = "../support/wall.rs"]
 mod wall;

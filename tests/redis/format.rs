@@ -92,8 +92,13 @@ async fn commands(letters: usize) -> Vec<(&'static str, u64)> {
         ("set aside", &page.clone().set_aside(true)),
     ] {
         redis.cli(&["CONFIG", "RESETSTAT"]);
-        let claim =
-            Claim { owner: Owner::new(), now: now(), lease: Duration::from_millis(1), due_by: Some(now()), bytes: u64::MAX };
+        let claim = Claim {
+            owner: Owner::new(),
+            now: now(),
+            lease: Duration::from_millis(1),
+            due_by: Some(now()),
+            bytes: u64::MAX,
+        };
         assert_eq!(store.claim(&queue, filter, claim).await.unwrap().len(), 16);
         assert_eq!(store.list(&queue, filter).await.unwrap().len(), 16);
         all.push((what, run(&redis)));

@@ -100,7 +100,8 @@ async fn scripts_that_may_run_in_need_are_refused_by_a_replica_all_the_same() {
     let queue: Arc<str> = "orders".into();
     store_checks::put(&store, &entry(&queue)).await;
     redis.cli(&["REPLICAOF", "127.0.0.1", &master.address().port().to_string()]);
-    let claim = Claim { owner: Owner::new(), now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
+    let claim =
+        Claim { owner: Owner::new(), now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
     let error = store.claim(&queue, &Filter::all(), claim).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     let error = store.put(entry(&queue), WIDE).await.unwrap_err();

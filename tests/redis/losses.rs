@@ -18,7 +18,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The keys of a queue, purges and failures aside: those hold no letter.
 const KEYS: [&str; 12] = [
-    "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "sizes", "format",
+    "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "sizes",
+    "format",
 ];
 
 /// The version of the format.
@@ -211,7 +212,8 @@ async fn each_lost_key_and_each_pair_is_mended() {
             assert_eq!(depth.lost, 12 - whole.len() as u64, "{queue}");
             // Letters whose bodies are lost are found out when they are read, else nothing was amiss. A queue without
             // a format is brought to this one by the first script, with the sizes of its groups.
-            let by_a_script = lost.iter().all(|key| ["format", "sizes"].contains(key)) && lost.contains(&"format");
+            let by_a_script =
+                lost.iter().all(|key| ["format", "sizes"].contains(key)) && lost.contains(&"format");
             assert!(depth.repairs >= 1 || by_a_script, "{queue}");
         }
     }
@@ -340,7 +342,9 @@ async fn a_large_queue_is_mended_while_it_is_used() {
     }
     let mut whole: BTreeMap<LetterId, Entry> =
         entries.iter().map(|entry| (entry.id, entry.clone())).collect();
-    for lost in [&["meta", "bytes"][..], &["ids", "index", "groups"], &["stream", "due", "expiry"], &["sizes"]] {
+    for lost in
+        [&["meta", "bytes"][..], &["ids", "index", "groups"], &["stream", "due", "expiry"], &["sizes"]]
+    {
         let mut arguments = vec!["DEL".to_owned()];
         arguments.extend(lost.iter().map(|part| key(&queue, part)));
         redis.cli(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

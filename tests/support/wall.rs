@@ -8,42 +8,36 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-const WALL: &str = "CAMPANILE_TEST_WALL";
+/// Names the file with the nanoseconds to add to the wall clock.
+pub const CLOCK: &str = "CAMPANILE_TEST_CLOCK";
 
-/// Only the wall clock is moved: the clocks that only run on are the system's.
-const SOURCE: &str = r#"
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-int clock_gettime(clockid_t id, struct timespec *now) {
-    int result = syscall(SYS_clock_gettime, id, now);
-    const char *path = getenv("CAMPANILE_TEST_WALL");
-    if (result == 0 && id == CLOCK_REALTIME && path) {
-        long long ahead = 0;
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file >= 0) {
-            if (read(file, &ahead, sizeof ahead) == sizeof ahead) now->tv_sec += ahead;
-            close(file);
-        }
-    }
-    return result;
+/// What replaces the wall clock of a process, where that is known to work.
+pub fn library() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    LIBRARY.get_or_init(build).as_deref()
 }
-"#;
 
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let (source, library) = (folder.join("wall.c"), folder.join("wall.so"));
-        fs::write(&source, SOURCE).unwrap();
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
-        assert!(built.unwrap().success());
-        library
-    })
+fn build() -> Option<PathBuf> {
+    const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepping_clock.rs");
+    if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        eprintln!("the wall clock does not step here");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap().keep();
+    let library = folder.join("libstepping_clock.so");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut build = Command::new(rustc);
+    build.args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-D", "warnings", "-o"]);
+    let built = build.arg(&library).arg(SOURCE).status().expect("rustc, which built this test, is there");
+    assert!(built.success(), "the clock cannot be built");
+    // The clock must step, or the test would prove nothing about it.
+    fs::write(folder.join("a-day-on"), 86_400_000_000_000_i64.to_ne_bytes()).unwrap();
+    let mut date = Command::new("date");
+    date.arg("+%s").env("LD_PRELOAD", &library).env(CLOCK, folder.join("a-day-on"));
+    let then: u64 = String::from_utf8(date.output().unwrap().stdout).unwrap().trim().parse().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    assert!(then.abs_diff(now) > 80_000, "the wall clock of a child does not step");
+    Some(library)
 }
 
 /// The wall clock of this process.
@@ -58,16 +52,17 @@ impl Wall {
 
     /// The same, with these variables set there.
     pub fn with(name: &str, variables: &[(&str, &str)]) -> Option<Self> {
-        if let Some(path) = std::env::var_os(WALL) {
+        if let Some(path) = std::env::var_os(CLOCK) {
             return Some(Self(path.into()));
         }
+        let library = library()?;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ahead");
         fs::write(&path, 0_i64.to_ne_bytes()).unwrap();
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
-            .env(WALL, &path)
-            .env("LD_PRELOAD", library())
+            .env(CLOCK, &path)
+            .env("LD_PRELOAD", library)
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -81,7 +76,7 @@ impl Wall {
     pub fn set(&self, ahead: i64) {
         use std::io::Write;
         let mut file = OpenOptions::new().write(true).open(&self.0).unwrap();
-        file.write_all(&ahead.to_ne_bytes()).unwrap();
+        file.write_all(&(ahead * 1_000_000_000).to_ne_bytes()).unwrap();
     }
 
     /// Steps that are tried: by an hour, by thirty days, to 1970 and to 2106.

@@ -271,7 +271,13 @@ mod tests {
             store.put(entry, limits).await.unwrap();
         }
         let orders = Filter::all().component("orders").limit(16);
-        let claim = |due_by| Claim { owner: Owner::new(), now: moment::now(), lease: Duration::ZERO, due_by, bytes: u64::MAX };
+        let claim = |due_by| Claim {
+            owner: Owner::new(),
+            now: moment::now(),
+            lease: Duration::ZERO,
+            due_by,
+            bytes: u64::MAX,
+        };
         let now = moment::now();
         let mut looked = Vec::new();
         search::looked::take();

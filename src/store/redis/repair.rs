@@ -23,8 +23,8 @@ use crate::sync::Mutex;
 
 /// What is mended, in this order: letters first, then what is found by them.
 const PARTS: [&str; 13] = [
-    "stream", "metas", "heads", "bodies", "ids", "index", "due", "expiry", "causes", "groups", "sizes", "bytes",
-    "format",
+    "stream", "metas", "heads", "bodies", "ids", "index", "due", "expiry", "causes", "groups", "sizes",
+    "bytes", "format",
 ];
 
 /// Goes through a queue that are made in a row: others write to it meanwhile.

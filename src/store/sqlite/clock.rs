@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::columns;
 use super::rows::{micros, moment};
 use crate::moment;
 use crate::store::steady::uptime;
@@ -25,7 +26,11 @@ pub(super) fn now(connection: &mut Connection) -> rusqlite::Result<SystemTime> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known = change
         .query_row("SELECT boot, up, moment FROM clock", [], |row| {
-            Ok(Known { boot: row.get(0)?, up: row.get(1)?, moment: row.get(2)? })
+            let number = |column| columns::number(row, column);
+            let (boot, up, moment) = (columns::text(row, 0)?.into_owned(), number(1)?, number(2)?);
+            // Of a damaged row, nothing is counted on from.
+            let boot = if up.is_some() && moment.is_some() { boot } else { String::new() };
+            Ok(Known { boot, up: up.unwrap_or(0), moment: moment.unwrap_or(0) })
         })
         .optional()?;
     let (boot, up) = (boot().unwrap_or_default(), uptime().map(|up| up.as_micros()));
@@ -59,7 +64,7 @@ fn last_failure(change: &Transaction<'_>) -> rusqlite::Result<i64> {
     let newest: Option<i64> = change.query_row(
         "SELECT max((SELECT max(minute) FROM failures WHERE queue = queues.id)) FROM queues",
         [],
-        |row| row.get(0),
+        |row| columns::number(row, 0),
     )?;
     Ok(newest.unwrap_or(0).saturating_mul(60_000_000))
 }

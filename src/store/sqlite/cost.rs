@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::change::{Change, Lease};
 use super::search::{Free, Search};
-use super::{open, report, rows};
+use super::{file, open, report, rows};
 use crate::moment;
 use crate::outcome::FailureKind;
 use crate::store::{Entry, Filter, Fingerprint, LetterId, Limits, Owner, Put, WhenFull};
@@ -32,6 +32,7 @@ const FILL: &str = "
 ";
 
 fn filled(path: &std::path::Path, letters: i64) -> (Connection, Arc<AtomicU64>) {
+    file::admit(path).unwrap();
     let mut connection = open::writer(path).unwrap();
     let now = rows::micros(moment::now());
     let change = connection.transaction().unwrap();

@@ -19,7 +19,7 @@ use super::registry::Slot;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
-use super::{WAITING, clock, open, registry, reserve, rows};
+use super::{WAITING, clock, file, open, registry, reserve, rows};
 use crate::store::error::Kind;
 use crate::store::steady::Steady;
 use crate::store::{Depth, StoreError};
@@ -84,7 +84,9 @@ pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>,
     };
     let mut known = slot.file.lock();
     if let Some(file) = known.upgrade() {
-        return tell(Ok(file));
+        // Its rights may have changed since. Another file that lies there now is opened, and looked at, by the writer.
+        let secured = if file.shared.stands() { file::secure(&path) } else { Ok(()) };
+        return tell(secured.map(|()| file));
     }
     let _alone = slot.writer.lock();
     match open(path, &slot) {
@@ -158,8 +160,8 @@ impl Writer {
 
     /// Begins with a file.
     fn take(&mut self, mut seat: Seat) -> Result<(), StoreError> {
-        let now =
-            clock::now(&mut seat.connection).map_err(|error| open::explain(&self.shared.path, "open", error))?;
+        let now = clock::now(&mut seat.connection)
+            .map_err(|error| open::explain(&self.shared.path, "open", error))?;
         seat.note();
         let depths =
             all_depths(&seat.connection).map_err(|error| open::explain(&self.shared.path, "read", error))?;
