@@ -83,11 +83,12 @@ fn is_mixed(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
 fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Result<Vec<Sum>> {
     let mut sums = Vec::new();
     let read = |row: &Row<'_>| {
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         Ok(Sum {
             fingerprint: fingerprint(row, 0)?,
-            letters: row.get::<_, i64>(1)?.cast_unsigned(),
-            first_seen: row.get(2)?,
-            last_seen: row.get(3)?,
+            letters: number(1)?.cast_unsigned(),
+            first_seen: number(2)?,
+            last_seen: number(3)?,
             newest: None,
         })
     };

@@ -132,7 +132,9 @@ impl<'a> Search<'a> {
                         ("SELECT coalesce(sum(letters), 0) FROM known_causes WHERE origin = ?1", origin)
                     }
                 };
-                all += connection.prepare_cached(sql)?.query_row([of], |row| row.get::<_, i64>(0))?;
+                let letters =
+                    connection.prepare_cached(sql)?.query_row([of], |row| columns::number(row, 0))?;
+                all = all.saturating_add(letters.unwrap_or_default());
             } else {
                 for &lane in self.lanes() {
                     all += self.count_rows(connection, lane, by)?;
