@@ -122,22 +122,28 @@ fn no_database_is_opened_but_by_sqlite() {
                     continue;
                 }
                 let makes = rest.iter().any(|token| token.is_word("create_new"));
-                let log = rest.windows(3).any(|three| {
-                    *three[0] == Token::Sign('(') && three[1].is_word("log") && *three[2] == Token::Sign(')')
-                });
-                found.push((file.display().to_string(), *line, makes, log));
+                let given = |name: &str| {
+                    rest.windows(3).any(|three| {
+                        *three[0] == Token::Sign('(')
+                            && three[1].is_word(name)
+                            && *three[2] == Token::Sign(')')
+                    })
+                };
+                let (log, folder) = (given("log"), given("folder"));
+                found.push((file.display().to_string(), *line, makes, log, folder));
             }
         }
     }
-    let is_fine = |(file, _, makes, log): &&(String, usize, bool, bool)| {
+    let is_fine = |(file, _, makes, log, folder): &&(String, usize, bool, bool, bool)| {
         (file == "store/sqlite/file.rs" && *makes)
             || (file == "store/sqlite/log.rs" && *log)
+            || (file == "store/sqlite/copy.rs" && *folder)
             || file == "store/sqlite/reserve.rs"
     };
     let others: Vec<_> = found.iter().filter(|found| !is_fine(found)).collect();
     assert!(others.is_empty(), "opened past SQLite: {others:?}");
     let opened = found.iter().filter(|(file, ..)| file != "store/sqlite/reserve.rs").count();
-    assert_eq!(opened, 2, "one makes the file, one opens its log: {found:?}");
+    assert_eq!(opened, 3, "one makes the file, one opens its log, one the folder of a copy: {found:?}");
 }
 
 #[test]

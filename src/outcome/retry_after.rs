@@ -7,7 +7,10 @@ use http::{HeaderMap, header};
 /// `Retry-After`, in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    wait_of(value.trim(), SystemTime::now())
+    // A date is one of the other side's clock, which says in `Date` what time it is there.
+    let there = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+    let there = there.and_then(|date| httpdate::parse_http_date(date).ok());
+    wait_of(value.trim(), there.unwrap_or_else(SystemTime::now))
 }
 
 fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
@@ -24,6 +27,17 @@ fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_date_is_read_by_the_clock_of_the_other_side() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, "Sun, 06 Nov 1994 08:49:57 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::ZERO));
+        headers.insert(header::DATE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(20)));
+        headers.insert(header::DATE, "yesterday".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::ZERO));
+    }
 
     #[test]
     fn p10_retry_after_is_seconds_or_a_date() {

@@ -12,7 +12,7 @@ use super::{Entry, LetterId, Owner};
 pub struct Claim {
     /// Who will send them.
     pub owner: Owner,
-    /// What time it is, for a store that has no clock of its own.
+    /// What time it is by the wall clock of this process, which may be set; the stores of this crate translate it.
     pub now: SystemTime,
     /// For how long nobody else gets them.
     pub lease: Duration,

@@ -9,7 +9,7 @@ use crate::outcome::FailureKind;
 /// A letter as a store sees it: fields to filter by, and bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id; a later one is larger.
+    /// Its id; a later one is larger, by the clock of the process that made it.
     pub id: LetterId,
     /// The queue it lies in.
     pub queue: Arc<str>,

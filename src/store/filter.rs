@@ -76,6 +76,11 @@ impl Filter {
     /// Whether `entry` is meant, the limit aside; for stores of your own.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
+        self.matches_at(entry, moment::now())
+    }
+
+    /// The same at `now`, by the clock that the moments of the entry are of.
+    pub(crate) fn matches_at(&self, entry: &Entry, now: SystemTime) -> bool {
         self.id.is_none_or(|id| id == entry.id)
             && self.after.is_none_or(|id| entry.id > id)
             && self.up_to.is_none_or(|id| entry.id <= id)
@@ -83,21 +88,31 @@ impl Filter {
             && self.fingerprint.is_none_or(|fingerprint| fingerprint == entry.fingerprint)
             && self.component.as_deref().is_none_or(|component| component == &*entry.component)
             && self.set_aside.is_none_or(|set_aside| set_aside == entry.set_aside)
-            && self.latest().is_none_or(|latest| entry.last_failed <= latest)
-            && self.earliest().is_none_or(|earliest| entry.last_failed > earliest)
+            && self.latest(now).is_none_or(|latest| entry.last_failed <= latest)
+            && self.earliest(now).is_none_or(|earliest| entry.last_failed > earliest)
+    }
+
+    /// Whether nothing but the cause of a letter decides.
+    pub(crate) fn is_by_cause_alone(&self) -> bool {
+        self.id.is_none()
+            && self.older_than.is_none()
+            && self.newer_than.is_none()
+            && self.set_aside.is_none()
+            && self.after.is_none()
+            && self.up_to.is_none()
     }
 
     /// The latest moment of the last failure that [`Filter::older_than`] lets through.
-    pub(crate) fn latest(&self) -> Option<SystemTime> {
-        self.older_than.map(ago)
+    pub(crate) fn latest(&self, now: SystemTime) -> Option<SystemTime> {
+        self.older_than.map(|age| ago(now, age))
     }
 
     /// The moment of the last failure from which on [`Filter::newer_than`] lets through, that moment left out.
-    pub(crate) fn earliest(&self) -> Option<SystemTime> {
-        self.newer_than.map(ago)
+    pub(crate) fn earliest(&self, now: SystemTime) -> Option<SystemTime> {
+        self.newer_than.map(|age| ago(now, age))
     }
 }
 
-fn ago(age: Duration) -> SystemTime {
-    moment::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
+fn ago(now: SystemTime, age: Duration) -> SystemTime {
+    now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -28,6 +28,7 @@ mod redis;
 mod spill;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod steady;
 
 pub use claim::{Claim, Settled};
 pub use entry::Entry;
@@ -96,7 +97,8 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>>;
 
     /// Gives the oldest entries that `filter` lets through and nobody holds to an owner, and holds them for it. No
-    /// entry is ever held by two.
+    /// entry is ever held by two. Of more than a thousand that have become due, those that have been due for longest may
+    /// come first.
     ///
     /// What has expired is left out, and so is what is set aside unless the filter asks for it. [`Claim::bytes`] bounds
     /// what the answer takes of the memory.
@@ -115,7 +117,7 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     /// The last [`PURGES_KEPT`] purges, the latest first.
     fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>>;
 
-    /// Removes the entries that have expired at `now`, and tells how many they were.
+    /// Removes the entries that have expired at `now`, by the wall clock of this process, and tells how many they were.
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64>;
 
     /// How a queue stands as far as this process knows. Someone is collecting metrics: it must not wait.
@@ -147,7 +149,7 @@ pub enum WhenFull {
     /// The new letter is refused: the beginning of an outage explains it best.
     #[default]
     RefuseNew,
-    /// The oldest letter makes room: the newest matter most.
+    /// The letter that came first makes room: the newest matter most.
     DropOldest,
     /// The new letter goes to the spill, a file beside the store, and from there to the store once it has room.
     Spill,

@@ -4,6 +4,11 @@
 
 #[cfg(feature = "http")]
 mod bodies;
+#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
+#[path = "../support/clock_checks.rs"]
+mod clock_checks;
 #[cfg(feature = "sqlite")]
 mod crash;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
@@ -73,3 +78,5 @@ mod support;
 mod unreadable;
 #[path = "../support/unreadable.rs"]
 mod unreadable_checks;
+#[path = "../support/wall.rs"]
+mod wall;

@@ -152,6 +152,127 @@ async fn a_file_that_cannot_be_brought_up_to_date_stays_as_it_was() {
     assert_eq!(SqliteStore::open(&path).await.unwrap().count("mails", &Filter::all()).await.unwrap(), 5);
 }
 
+fn copy_of(path: &Path) -> std::path::PathBuf {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(".v1");
+    copy.into()
+}
+
+fn assert_is_old(path: &Path, letters: i64) {
+    let connection = Connection::open(path).unwrap();
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("PRAGMA user_version"), 1);
+    assert_eq!(number("PRAGMA application_id"), 0x4341_4d50);
+    assert_eq!(number("SELECT count(*) FROM letters"), letters);
+    assert_eq!(
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(),
+        "ok"
+    );
+}
+
+#[tokio::test]
+async fn an_older_file_is_copied_for_its_owner_alone_before_it_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    let entries = old(&path, 300);
+    let before = SqliteStore::open(&path).await.unwrap();
+    assert_all_there(&before, &entries).await;
+    let copy = copy_of(&path);
+    assert_is_old(&copy, 300);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    drop(before);
+    // One that is of this version is not copied.
+    std::fs::remove_file(&copy).unwrap();
+    let again = SqliteStore::open(&path).await.unwrap();
+    assert_all_there(&again, &entries).await;
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!copy.exists() && names.iter().all(|name| !name.to_string_lossy().contains(".v")), "{names:?}");
+    drop(again);
+    // The way back: the copy in the place of the file.
+    let fresh = folder.path().join("fresh.db");
+    old(&fresh, 20);
+    let store = SqliteStore::open(&fresh).await.unwrap();
+    drop(store);
+    assert_is_old(&copy_of(&fresh), 20);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_copied_is_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    let entries = old(&path, 50);
+    let in_the_way = folder.path().join("letters.db.v1.part");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    let said = error.to_string();
+    assert!(error.is_unwritable() && said.contains("cannot copy") && said.contains("version 1"), "{said}");
+    assert_is_old(&path, 50);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    // What a kill left behind is in nobody's way.
+    std::fs::write(&in_the_way, "half of a copy").unwrap();
+    assert_all_there(&SqliteStore::open(&path).await.unwrap(), &entries).await;
+    assert!(!in_the_way.exists());
+    assert_is_old(&copy_of(&path), 50);
+}
+
+#[tokio::test]
+async fn two_processes_change_a_schema_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    let entries = old(&path, 3_000);
+    let children: Vec<_> = (0..3)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "sqlite_migration::child", "--nocapture"])
+                .env(PATH, &path)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_all_there(&SqliteStore::open(&path).await.unwrap(), &entries).await;
+    assert_is_old(&copy_of(&path), 3_000);
+}
+
+#[tokio::test]
+async fn letters_of_an_older_file_that_a_clock_dated_ahead_are_taken_as_of_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    old(&path, 50);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE letters SET last_failed = last_failed + 2592000000000", []).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.count("orders", &Filter::older_than(Duration::ZERO)).await.unwrap(), 45);
+    assert!(store.frequencies("orders", Duration::from_secs(60)).await.unwrap().is_empty());
+    // A program of an older version that has the file open still can neither read nor write it.
+    assert!(connection.prepare("SELECT letters FROM causes").is_err());
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.db");
+    drop(SqliteStore::open(&path).await.unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let known = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    connection.pragma_update(None, "user_version", known + 4).unwrap();
+    drop(connection);
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    let said = error.to_string();
+    assert!(error.is_newer_schema(), "{said}");
+    for part in [format!("version {}", known + 4), format!("up to {known}"), "update campanile".to_owned()] {
+        assert!(said.contains(&part), "{said}");
+    }
+}
+
 /// Not a test of its own: the child of the one below, opening the file.
 #[test]
 fn child() {
@@ -184,7 +305,11 @@ async fn p22_a_kill_amid_the_change_of_a_schema_loses_nothing() {
         let _ = child.kill();
         child.wait().unwrap();
         kills += 1;
+        if version() == 1 {
+            assert_is_old(&path, 5_000);
+        }
     }
     assert!(kills > 1);
+    assert_is_old(&copy_of(&path), 5_000);
     assert_all_there(&SqliteStore::open(&path).await.unwrap(), &entries).await;
 }

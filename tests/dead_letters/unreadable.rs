@@ -122,15 +122,21 @@ mod sqlite {
             (format!("UPDATE contents SET head = x'ff', body = 7 {OF}"), false),
             (format!("UPDATE contents SET head = 1.5 {OF}"), false),
             (format!("DELETE FROM contents {OF}"), false),
-            (format!("UPDATE causes SET component = x'ffff', kind = 7 {CAUSE}"), true),
-            (format!("UPDATE causes SET kind = 'melted' {CAUSE}"), true),
+            (format!("UPDATE known_causes SET component = x'ffff', kind = 7 {CAUSE}"), true),
+            (format!("UPDATE known_causes SET kind = 'melted' {CAUSE}"), true),
             (
                 format!(
-                    "UPDATE causes SET fingerprint = 'text', letters = 'many', first_seen = x'00' {CAUSE}"
+                    "UPDATE known_causes SET fingerprint = 'text', letters = 'many', first_seen = x'00' {CAUSE}"
                 ),
                 true,
             ),
-            (format!("DELETE FROM causes {CAUSE}"), true),
+            (format!("DELETE FROM known_causes {CAUSE}"), true),
+            (format!("UPDATE known_causes SET origin = 'text', mixed = x'00' {CAUSE}"), true),
+            ("DELETE FROM origins".to_owned(), true),
+            ("UPDATE clock SET boot = x'ff', moment = 'text'".to_owned(), true),
+            ("UPDATE clock SET up = 0.5".to_owned(), true),
+            ("DELETE FROM clock".to_owned(), true),
+            (row("origin = 'none'"), true),
             (row("cause = 'none'"), true),
             (row("size = 'large', first_failed = 'then', last_failed = x'00'"), true),
             (row("holder = x'0102', held_until = 7"), true),

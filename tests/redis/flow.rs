@@ -79,13 +79,13 @@ async fn the_pending_list_shows_who_holds_what() {
     assert_eq!(store.settle(&queue, one, settled).await.unwrap(), [true; 3]);
     assert_eq!(redis.cli(&["XINFO", "CONSUMERS", stream, "redrive"]).trim(), "");
     assert_eq!(redis.cli(&["XLEN", stream]).trim(), "0");
-    // All that is left are the counts of failures, which go by themselves.
+    // All that is left are the counts of failures, which go by themselves, and the version of the format.
     let left = redis.cli(&["--scan"]);
     for key in left.lines().filter(|key| key.contains(":failures:")) {
         assert!(redis.cli(&["TTL", key]).trim().parse::<i64>().unwrap() > 86_400);
     }
     let left: BTreeSet<&str> = left.lines().filter(|key| !key.contains(":failures:")).collect();
-    assert_eq!(left, BTreeSet::from(["{campanile:orders}:bytes", stream]));
+    assert_eq!(left, BTreeSet::from(["{campanile:orders}:bytes", "{campanile:orders}:format", stream]));
 }
 
 /// An answer that was lost makes a call run twice; each script is run by hand here, as often.

@@ -68,7 +68,7 @@ async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     let error = store.put(entry(&queue), WIDE).await.unwrap_err();
     assert!(error.is_disk_full() && error.to_string().contains("maxmemory"), "{error}");
     let owner = Owner::new();
-    let claim = Claim { owner, now: SystemTime::now(), lease: DAY, due_by: None };
+    let claim = Claim { owner, now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
     let claimed = ids(&store.claim(&queue, &Filter::all(), claim).await.unwrap());
     assert_eq!(claimed, ids(&entries[..7]));
     assert_eq!(store.renew(&queue, &claimed, claim).await.unwrap(), claimed);
@@ -100,7 +100,8 @@ async fn scripts_that_may_run_in_need_are_refused_by_a_replica_all_the_same() {
     let queue: Arc<str> = "orders".into();
     store_checks::put(&store, &entry(&queue)).await;
     redis.cli(&["REPLICAOF", "127.0.0.1", &master.address().port().to_string()]);
-    let claim = Claim { owner: Owner::new(), now: SystemTime::now(), lease: DAY, due_by: None };
+    let claim =
+        Claim { owner: Owner::new(), now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
     let error = store.claim(&queue, &Filter::all(), claim).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     let error = store.put(entry(&queue), WIDE).await.unwrap_err();

@@ -17,8 +17,13 @@ use crate::support::redis::Redis;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The keys of a queue, purges and failures aside: those hold no letter.
-const KEYS: [&str; 10] =
-    ["ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream"];
+const KEYS: [&str; 12] = [
+    "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "sizes",
+    "format",
+];
+
+/// The version of the format.
+const FORMAT: i64 = 2;
 
 fn key(queue: &str, part: &str) -> String {
     format!("{{campanile:{queue}}}:{part}")
@@ -64,7 +69,7 @@ fn head(entry: &Entry, payload: &str) -> Vec<u8> {
 }
 
 fn claim_of(owner: Owner) -> Claim {
-    Claim { owner, now: SystemTime::now(), lease: HOUR, due_by: None }
+    Claim { owner, now: SystemTime::now(), lease: HOUR, due_by: None, bytes: u64::MAX }
 }
 
 /// The sizes of all keys, which agree when nothing is lost.
@@ -72,9 +77,10 @@ fn sizes(redis: &Redis, queue: &str) -> Vec<i64> {
     const SCRIPT: &str = "return {redis.call('ZCARD', KEYS[1]), redis.call('HLEN', KEYS[2]), \
         redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), \
         redis.call('ZCARD', KEYS[6]), redis.call('ZCARD', KEYS[7]), redis.call('HLEN', KEYS[8]), \
-        tonumber(redis.call('GET', KEYS[9]) or 0) or -1, redis.call('XLEN', KEYS[10])}";
+        tonumber(redis.call('GET', KEYS[9]) or 0) or -1, redis.call('XLEN', KEYS[10]), redis.call('ZCARD', KEYS[11]), \
+        tonumber(redis.call('GET', KEYS[12]) or 0) or -1}";
     let keys: Vec<String> = KEYS.iter().map(|part| key(queue, part)).collect();
-    let mut arguments = vec!["EVAL", SCRIPT, "10"];
+    let mut arguments = vec!["EVAL", SCRIPT, "12"];
     arguments.extend(keys.iter().map(String::as_str));
     redis.cli(&arguments).lines().map(|line| line.trim().parse().unwrap()).collect()
 }
@@ -125,6 +131,8 @@ async fn assert_mended(
         causes.len() as i64,
         bytes as i64,
         letters,
+        causes.len() as i64,
+        FORMAT,
     ];
     assert_eq!(numbers, wanted, "{what}: {KEYS:?}");
     assert_eq!(store.count(queue, &Filter::all()).await.unwrap(), listed.len() as u64, "{what}");
@@ -157,7 +165,8 @@ async fn assert_mended(
     assert!(settled.iter().all(|done| *done), "{what}");
     let purged = store.purge(queue, PurgeRecord::new("test", Filter::all())).await.unwrap().purged;
     assert_eq!(purged as usize, held.len(), "{what}");
-    assert_eq!(sizes(redis, queue), [0; 10], "{what}: {KEYS:?}");
+    let empty: Vec<i64> = KEYS.iter().map(|key| if *key == "format" { FORMAT } else { 0 }).collect();
+    assert_eq!(sizes(redis, queue), empty, "{what}: {KEYS:?}");
     assert_eq!(store.depth(queue).waiting, 0, "{what}");
 }
 
@@ -201,8 +210,11 @@ async fn each_lost_key_and_each_pair_is_mended() {
             // All that is not whole any more is counted.
             let depth = store.depth(&queue);
             assert_eq!(depth.lost, 12 - whole.len() as u64, "{queue}");
-            // Letters whose bodies are lost are found out when they are read, else nothing was amiss.
-            assert!(depth.repairs >= 1, "{queue}");
+            // Letters whose bodies are lost are found out when they are read, else nothing was amiss. A queue without
+            // a format is brought to this one by the first script, with the sizes of its groups.
+            let by_a_script =
+                lost.iter().all(|key| ["format", "sizes"].contains(key)) && lost.contains(&"format");
+            assert!(depth.repairs >= 1 || by_a_script, "{queue}");
         }
     }
 }
@@ -234,7 +246,7 @@ async fn what_another_program_wrote_is_put_in_order() {
     let (redis, store) = open().await;
     let garbage = "0190a000-0000-7000-8000-00000000000x";
     // The part, the command behind its key, and whether the first letter loses something by it.
-    let cases: [(&str, &[&str], &str); 17] = [
+    let cases: [(&str, &[&str], &str); 23] = [
         ("bytes", &["SET", "KEY", "many"], ""),
         ("bytes", &["SET", "KEY", "-5"], ""),
         ("bytes", &["SET", "KEY", "~x"], ""),
@@ -250,6 +262,12 @@ async fn what_another_program_wrote_is_put_in_order() {
         ("expiry", &["ZADD", "KEY", "5", garbage], ""),
         ("groups", &["HSET", "KEY", "nonsense", "garbage"], ""),
         ("groups", &["HSET", "KEY", "0000000000000064", "garbage"], ""),
+        ("sizes", &["ZADD", "KEY", "-3", "nonsense"], ""),
+        ("sizes", &["ZADD", "KEY", "-9", "0000000000000064"], ""),
+        ("sizes", &["ZREM", "KEY", "0000000000000064"], ""),
+        ("format", &["SET", "KEY", "many"], ""),
+        ("format", &["SET", "KEY", "-1"], ""),
+        ("format", &["SET", "KEY", "1"], ""),
         ("stream", &["XADD", "KEY", "*", "some", "thing"], ""),
         ("stream", &["XTRIM", "KEY", "MAXLEN", "2"], "held"),
     ];
@@ -297,6 +315,7 @@ async fn a_key_of_another_type_is_named_and_left_alone() {
         for error in [
             store.put(before.clone(), WIDE).await.err(),
             store.list(&queue, &Filter::all()).await.err(),
+            store.groups(&queue, &Filter::all()).await.err(),
             store.count(&queue, &Filter::all()).await.err(),
             store.claim(&queue, &Filter::all(), claim_of(owner)).await.err(),
             store.settle(&queue, owner, vec![Settled::Delivered(before.id)]).await.err(),
@@ -323,7 +342,9 @@ async fn a_large_queue_is_mended_while_it_is_used() {
     }
     let mut whole: BTreeMap<LetterId, Entry> =
         entries.iter().map(|entry| (entry.id, entry.clone())).collect();
-    for lost in [&["meta", "bytes"][..], &["ids", "index", "groups"], &["stream", "due", "expiry"]] {
+    for lost in
+        [&["meta", "bytes"][..], &["ids", "index", "groups"], &["stream", "due", "expiry"], &["sizes"]]
+    {
         let mut arguments = vec!["DEL".to_owned()];
         arguments.extend(lost.iter().map(|part| key(&queue, part)));
         redis.cli(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

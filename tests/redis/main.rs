@@ -4,10 +4,14 @@
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 
 mod access;
+mod clock;
+#[path = "../support/clock_checks.rs"]
+mod clock_checks;
 mod cluster;
 mod contract;
 mod crash;
 mod flow;
+mod format;
 mod full;
 #[path = "../support/kill.rs"]
 mod kill;
@@ -24,3 +28,5 @@ mod support;
 mod unreadable;
 #[path = "../support/unreadable.rs"]
 mod unreadable_checks;
+#[path = "../support/wall.rs"]
+mod wall;

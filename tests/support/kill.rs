@@ -21,8 +21,9 @@ use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
+use crate::wall;
+
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
-const CLOCK: &str = "CAMPANILE_TEST_CLOCK";
 
 /// Callers of one child, each with a queue of its own.
 const CALLERS: u32 = 8;
@@ -33,8 +34,8 @@ const EACH: u32 = 1_000_000;
 /// The shortest: what a child that was killed held is free soon.
 const LEASE: Duration = Duration::from_millis(100);
 
-/// How far the wall clock steps. A letter dated ahead is sent once that time has come, which the end of a test waits for.
-const STEP: Duration = Duration::from_secs(2);
+/// How far the wall clock steps.
+const STEP: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Order {
@@ -265,7 +266,6 @@ pub async fn send_all(queues: &[DeadLetterQueue]) {
 pub struct Clock {
     file: File,
     path: PathBuf,
-    library: Option<PathBuf>,
 }
 
 impl Clock {
@@ -273,7 +273,7 @@ impl Clock {
         let path = folder.join("clock");
         let mut file = File::create_new(&path).unwrap();
         file.write_all(&0_i64.to_ne_bytes()).unwrap();
-        Self { file, path, library: library(folder) }
+        Self { file, path }
     }
 
     /// Steps to somewhere about the true time.
@@ -287,31 +287,8 @@ impl Clock {
     }
 
     fn set_on(&self, command: &mut Command) {
-        if let Some(library) = &self.library {
-            command.env("LD_PRELOAD", library).env(CLOCK, &self.path);
+        if let Some(library) = wall::library() {
+            command.env("LD_PRELOAD", library).env(wall::CLOCK, &self.path);
         }
     }
-}
-
-/// What replaces the wall clock, where that is known to work.
-fn library(folder: &Path) -> Option<PathBuf> {
-    const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepping_clock.rs");
-    if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
-        eprintln!("the wall clock does not step here");
-        return None;
-    }
-    let library = folder.join("libstepping_clock.so");
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut build = Command::new(rustc);
-    build.args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-D", "warnings", "-o"]);
-    let built = build.arg(&library).arg(SOURCE).status().expect("rustc, which built this test, is there");
-    assert!(built.success(), "the clock cannot be built");
-    // The clock must step, or the test would prove nothing about it.
-    std::fs::write(folder.join("a-day-on"), 86_400_000_000_000_i64.to_ne_bytes()).unwrap();
-    let mut date = Command::new("date");
-    date.arg("+%s").env("LD_PRELOAD", &library).env(CLOCK, folder.join("a-day-on"));
-    let then: u64 = String::from_utf8(date.output().unwrap().stdout).unwrap().trim().parse().unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    assert!(then.abs_diff(now) > 80_000, "the wall clock of a child does not step");
-    Some(library)
 }

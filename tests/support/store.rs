@@ -42,6 +42,8 @@ macro_rules! store_contract {
             a_claim_ends_where_its_bytes_do
             a_full_store_refuses
             a_full_store_drops_the_oldest
+            a_full_store_drops_the_one_that_came_first
+            a_letter_dated_ahead_is_taken_as_of_now
             bytes_are_a_bound_as_well
             a_full_store_leaves_it_to_the_spill
             nobody_gets_what_somebody_holds
@@ -449,6 +451,49 @@ pub(crate) async fn a_full_store_drops_the_oldest(store: &dyn Store) {
     let lower = Limits { capacity: 2, ..limits };
     assert_eq!(store.put(entry(&queue), lower).await.unwrap(), kept(2));
     assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 2);
+}
+
+pub(crate) async fn a_full_store_drops_the_one_that_came_first(store: &dyn Store) {
+    let queue = queue("first come");
+    let limits = Limits { capacity: 3, when_full: WhenFull::DropOldest, ..WIDE };
+    // Made by a clock that was ahead, and by one that was behind.
+    let of = |year: u8| Entry { id: LetterId::from_bytes([year; 16]), ..entry(&queue) };
+    let entries = [of(0xf0), of(0x03), of(0x80), of(0x02), of(0xf1)];
+    for entry in &entries[..3] {
+        store.put(entry.clone(), limits).await.unwrap();
+    }
+    // What fails again keeps its place.
+    let owner = Owner::new();
+    claim(store, &queue, owner).await;
+    let again = vec![Settled::Failed(entries[0].clone())];
+    assert_eq!(store.settle(&queue, owner, again).await.unwrap(), [true]);
+    for (entry, gone) in entries[3..].iter().zip(&entries) {
+        assert_eq!(store.put(entry.clone(), limits).await.unwrap(), Put::Kept { evicted: 1 });
+        assert_eq!(store.get(&queue, gone.id).await.unwrap(), None);
+    }
+    let left = [3, 2, 4].map(|at: usize| entries[at].id);
+    assert_eq!(listed(store, &queue, Filter::all()).await, left);
+}
+
+pub(crate) async fn a_letter_dated_ahead_is_taken_as_of_now(store: &dyn Store) {
+    let queue = queue("ahead");
+    let second = Duration::from_secs(1);
+    let letters = put_many(store, &queue, 2, |number, entry| {
+        entry.last_failed += 30 * DAY;
+        entry.due = Some(entry.last_failed + if number == 0 { second / 100 } else { DAY });
+        entry.expires = Some(entry.last_failed + DAY);
+    })
+    .await;
+    put(store, &entry(&queue)).await;
+    tokio::time::sleep(second / 50).await;
+    let due = Claim { due_by: Some(now()), ..claim_for(Owner::new(), DAY) };
+    let claimed = store.claim(&queue, &Filter::all().kind(FailureKind::Error).limit(2), due).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    assert_eq!(claimed[0].id, letters[0].id);
+    let counted = store.frequencies(&queue, DAY).await.unwrap();
+    assert_eq!(counted.iter().map(|one| one.failures).sum::<u64>(), 3);
+    assert_eq!(store.expire(&queue, now()).await.unwrap(), 0);
+    assert_eq!(store.expire(&queue, now() + 2 * DAY).await.unwrap(), 2);
 }
 
 pub(crate) async fn bytes_are_a_bound_as_well(store: &dyn Store) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::meant;
+use super::meant::Meant;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
@@ -22,7 +22,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Brings the letters back that `filter` lets through and that are set aside; tells how many.
 pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreError> {
     let owner = Owner::new();
-    let mut rest = meant(&filter.clone().set_aside(true));
+    let (mut meant, _) = Meant::counted(core, &filter.clone().set_aside(true)).await?;
+    let (mut rest, mut taken) = (meant.present.clone(), 0);
     let mut changed = 0;
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
@@ -41,12 +42,19 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
             letter.into_entry().map_or(Settled::Released(id), Settled::Changed)
         });
         let settled: Vec<Settled> = settled.collect();
-        let meant: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
+        let these: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
         let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
-        changed += done.into_iter().zip(meant).filter(|(done, meant)| *done && *meant).count() as u64;
+        changed += done.into_iter().zip(these).filter(|(done, meant)| *done && *meant).count() as u64;
+        taken += found;
         if (found < size && bytes < BYTES) || rest.limit == Some(found) {
-            core.redrives.schedule.note(Some(moment::now()));
-            return Ok(changed);
+            match meant.then(taken) {
+                Some(then) => rest = then,
+                None => {
+                    core.redrives.schedule.note(Some(moment::now()));
+                    return Ok(changed);
+                }
+            }
+            continue;
         }
         rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::RedriveReport;
+use super::meant::Meant;
 use super::request::Redrivable;
-use super::run::meant;
 use super::settings::Redrive;
 use super::unsent;
 use crate::dead_letter::asking::Operation;
@@ -22,7 +22,8 @@ where
     Req: Redrivable<Via>,
 {
     let mut report = RedriveReport::default();
-    let mut rest = meant(&redrive.filter);
+    let (mut meant, _) = Meant::counted(core, &redrive.filter).await?;
+    let (mut rest, mut taken) = (meant.present.clone(), 0);
     loop {
         let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
         let page = rest.clone().limit(size);
@@ -35,8 +36,13 @@ where
                 *report.skipped_by.entry(why).or_default() += 1;
             }
         }
+        taken += found;
         if found < size || rest.limit == Some(found) {
-            return Ok(report);
+            match meant.then(taken) {
+                Some(then) => rest = then,
+                None => return Ok(report),
+            }
+            continue;
         }
         rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
     }

@@ -9,6 +9,7 @@ mod dry;
 mod flight;
 #[cfg(feature = "http")]
 mod http;
+mod meant;
 mod pace;
 mod pages;
 mod progress;

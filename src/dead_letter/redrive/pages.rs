@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::meant::Meant;
 use super::settings::Redrive;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
@@ -39,6 +40,9 @@ pub(super) struct Pages {
     due: bool,
     /// What comes after the page, if anything does.
     rest: Option<Filter>,
+    meant: Meant,
+    /// Letters that were claimed.
+    taken: usize,
     size: usize,
     asked: Instant,
     /// The bytes that were asked for.
@@ -80,14 +84,16 @@ pub(super) enum Next {
 }
 
 impl Pages {
-    pub(super) fn new(core: &Arc<Core>, owner: Owner, redrive: &Redrive, rest: Filter, due: bool) -> Self {
+    pub(super) fn new(core: &Arc<Core>, owner: Owner, redrive: &Redrive, meant: Meant, due: bool) -> Self {
         let now = Instant::now();
         Self {
             core: Arc::clone(core),
             owner,
             lease: redrive.lease,
             due,
-            rest: Some(rest),
+            rest: Some(meant.present.clone()),
+            meant,
+            taken: 0,
             size: FIRST,
             asked: now,
             asked_bytes: 0,
@@ -244,6 +250,10 @@ impl Pages {
                 ..rest
             });
             self.rest.take_if(|rest| rest.limit == Some(0));
+        }
+        self.taken += entries.len();
+        if self.rest.is_none() {
+            self.rest = self.meant.then(self.taken);
         }
         if self.held.is_empty() {
             self.beat_after(self.asked);

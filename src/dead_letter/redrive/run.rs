@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use super::flight::Flight;
+use super::meant::Meant;
 use super::pace::Pace;
 use super::pages::{Next, Pages};
 use super::progress::{Listed, Progress};
@@ -26,13 +27,15 @@ use super::unsent::{self, Met};
 use super::{REDRIVING, StopReason, address};
 use crate::attempts::Record;
 use crate::clock;
-use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
 use crate::panics::{Panic, catch, caught};
-use crate::store::{Filter, LetterId, Owner, Settled, StoreError};
+use crate::store::{LetterId, Owner, Settled, StoreError};
+
+/// The most letters of one pass in the background whose ids lie ahead of now; another pass takes the others.
+const AHEAD: usize = 1_024;
 
 /// What a run is to do.
 pub(super) struct Course {
@@ -64,16 +67,18 @@ where
     Via: Judge<S::Response, S::Error>,
 {
     core.redrives.tidied().await;
-    let filter = meant(&course.redrive.filter);
-    if !course.automatic {
+    let meant = if course.automatic {
+        Meant::new(&course.redrive.filter, AHEAD)
+    } else {
         if core.settings.expire_after.is_some() {
             // What is of no use any more is not meant, though it counts for as long as it is there.
             core.expire().await?;
         }
-        let total = core.ask(Operation::Count, |store| store.count(&core.name, &filter)).await?;
+        let (meant, total) = Meant::counted(core, &course.redrive.filter).await?;
         course.progress.set_total(total);
-    }
-    let mut run = Run::new(core, course, filter);
+        meant
+    };
+    let mut run = Run::new(core, course, meant);
     let mut flight = Flight::new();
     while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut flight)).await {
         let request = match unsent::request::<Req, Via>(core, &letter) {
@@ -131,17 +136,6 @@ where
     run.end()
 }
 
-/// The letters that are meant by those that are here now: what is parked from now on belongs to the next redrive, since
-/// this one must come to an end.
-pub(super) fn meant(filter: &Filter) -> Filter {
-    let now = LetterId::new();
-    Filter {
-        up_to: Some(filter.up_to.map_or(now, |id| id.min(now))),
-        set_aside: Some(filter.set_aside.unwrap_or(false)),
-        ..filter.clone()
-    }
-}
-
 /// A letter whose call has ended.
 pub(super) struct Landed {
     pub(super) letter: Box<Letter>,
@@ -171,12 +165,12 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(core: &Arc<Core>, course: &'a mut Course, filter: Filter) -> Self {
+    fn new(core: &Arc<Core>, course: &'a mut Course, meant: Meant) -> Self {
         let owner = Owner::new();
         Self {
             owner,
             _listed: (!course.automatic).then(|| Listed::new(core, &course.progress)),
-            pages: Pages::new(core, owner, &course.redrive, filter, course.automatic),
+            pages: Pages::new(core, owner, &course.redrive, meant, course.automatic),
             settling: Settling::new(core, owner),
             failures: Failures::new(&course.redrive),
             pauses: Pauses::new(course.redrive.max_pause, course.probe),

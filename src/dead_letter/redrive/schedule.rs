@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::progress::Progress;
 use crate::Backoff;
+use crate::clock::{self, Tick};
 use crate::dead_letter::letter::Letter;
 use crate::moment;
 use crate::sync::Mutex;
@@ -19,8 +20,8 @@ use crate::sync::Mutex;
 /// Moments that are known, at most: the others are found when somebody looks.
 const KNOWN: usize = 1_024;
 
-/// Letters that are due within so many microseconds are claimed together.
-const TOGETHER: u64 = 100_000;
+/// Letters that are due within so many nanoseconds are claimed together.
+const TOGETHER: u64 = 100_000_000;
 
 /// When the letters of a queue are due that this process knows of.
 #[derive(Debug, Default)]
@@ -34,8 +35,8 @@ struct Now {
     /// Of each that sends in the background; the last one decides.
     backoffs: Vec<(u64, Backoff)>,
     made: u64,
-    /// When letters are due, the soonest ones.
-    due: BTreeSet<SystemTime>,
+    /// When letters are due, the soonest ones: by the clock that only runs on, whatever happens to the wall clock.
+    due: BTreeSet<Tick>,
 }
 
 impl Schedule {
@@ -68,7 +69,8 @@ impl Schedule {
         let Some(due) = due else {
             return;
         };
-        let due = rounded(due);
+        let wait = due.duration_since(moment::now()).unwrap_or_default();
+        let due = rounded(clock::now() + wait);
         let mut now = self.now.lock();
         if now.backoffs.is_empty() || !now.due.insert(due) {
             return;
@@ -83,7 +85,7 @@ impl Schedule {
 
     /// All that is due by now is being asked for.
     pub(super) fn begin(&self) {
-        let asked = moment::now();
+        let asked = clock::now();
         let mut now = self.now.lock();
         now.due = now.due.split_off(&asked);
     }
@@ -92,7 +94,7 @@ impl Schedule {
     pub(super) async fn wait(&self, progress: &Progress, from: Instant, to: Instant) {
         loop {
             let due = self.now.lock().due.first().copied();
-            let due = due.map(|due| due.duration_since(moment::now()).unwrap_or_default());
+            let due = due.map(|due| due.since(clock::now()));
             let until = due.and_then(|wait| Instant::now().checked_add(wait)).unwrap_or(to).clamp(from, to);
             let (mut sleep, mut news) = (pin!(sleep_until(until)), pin!(self.news.notified()));
             let over = poll_fn(|cx| {
@@ -109,8 +111,8 @@ impl Schedule {
 }
 
 /// The end of the time that letters are claimed together for.
-fn rounded(due: SystemTime) -> SystemTime {
-    moment::from_micros(moment::micros(due).div_ceil(TOGETHER).saturating_mul(TOGETHER))
+fn rounded(due: Tick) -> Tick {
+    Tick(due.0.div_ceil(TOGETHER).saturating_mul(TOGETHER))
 }
 
 /// Makes letters due by a backoff, until this is dropped.

@@ -15,6 +15,7 @@ use super::server;
 use super::target::{Connection, Target};
 use crate::store::StoreError;
 use crate::store::error::Kind;
+use crate::store::steady::{Reading, Steady};
 use crate::sync::Mutex;
 
 /// Calls on their way at one time; those beyond wait, within their own timeout.
@@ -30,12 +31,17 @@ const AWAY: Duration = Duration::from_secs(1);
 /// How soon to ask again when Redis says that it is not ready.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// How a script says that the format of a queue is of a later version; that version and the one it knows follow.
+const FORMAT: &str = "FORMAT";
+
 #[derive(Debug)]
 pub(super) struct Link {
     target: Target,
     timeout: Duration,
     replicas: u32,
     calls: Semaphore,
+    /// The clock of the server.
+    steady: Steady,
     state: Mutex<State>,
     /// Held by the one that connects.
     connecting: sync::Mutex<()>,
@@ -84,6 +90,7 @@ impl Link {
             timeout,
             replicas,
             calls: Semaphore::new(CALLS),
+            steady: Steady::default(),
             state: Mutex::default(),
             connecting: sync::Mutex::default(),
         }
@@ -99,6 +106,21 @@ impl Link {
             Ok(connected) => connected.map(|_| ()),
             Err(_) => Err(self.silent(None)),
         }
+    }
+
+    /// Reads the clock of the server. The first one who asks connects, within the response timeout.
+    pub(super) async fn reading(&self) -> Result<Reading, StoreError> {
+        if !self.state.lock().checked {
+            match timeout(self.timeout, self.connection()).await {
+                Ok(connected) => drop(connected?),
+                Err(_) => {
+                    let error = self.silent(None);
+                    self.fail(&error);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self.steady.read())
     }
 
     /// Runs a script, within the response timeout.
@@ -242,6 +264,10 @@ impl Link {
                     server::Fault::Unfit(error) => error,
                 })?;
             }
+            // Where it may not be asked, the wall clock of this machine has to do.
+            if let Some(time) = server::time(&mut connection).await {
+                self.steady.set(time);
+            }
             Ok(connection)
         };
         match connected.await {
@@ -294,6 +320,9 @@ impl Link {
 
     fn explain(&self, error: RedisError) -> StoreError {
         let address = self.address();
+        if error.code() == Some(FORMAT) {
+            return newer(address, error.detail().unwrap_or_default());
+        }
         let denied = matches!(
             error.kind(),
             ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm)
@@ -340,4 +369,14 @@ impl Link {
         };
         StoreError::new(kind, message).with_source(error)
     }
+}
+
+fn newer(address: &str, versions: &str) -> StoreError {
+    let mut versions = versions.split(' ');
+    let (there, known) = (versions.next().unwrap_or("?"), versions.next().unwrap_or("?"));
+    let message = format!(
+        "the letters in Redis at {address} have format {there}, and this version of campanile knows up to {known}; update \
+         campanile, or give it another queue or database"
+    );
+    StoreError::new(Kind::NewerSchema, message)
 }

@@ -10,11 +10,13 @@ use crate::store::group::minute;
 use crate::store::{Entry, group};
 
 /// How many keys every script is given.
-pub(super) const COUNT: usize = 11;
+pub(super) const COUNT: usize = 13;
 
 /// The keys that every script is given, in the order that its beginning names them.
-const PARTS: [&str; COUNT] =
-    ["ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "purges"];
+const PARTS: [&str; COUNT] = [
+    "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "purges",
+    "sizes", "format",
+];
 
 /// How long the failures of a minute are kept beyond the time that anyone looks back: clocks differ.
 const GRACE: Duration = Duration::from_secs(3_600);
@@ -36,8 +38,9 @@ pub(super) fn failures(queue: &str, minute: u64) -> String {
 }
 
 /// The key that a failure is counted in, the field, and the second of which on nobody asks for it.
-pub(super) fn failure(entry: &Entry) -> (String, String, u64) {
-    let minute = minute(entry.last_failed);
+pub(super) fn failure(entry: &Entry, now: SystemTime) -> (String, String, u64) {
+    // No later than now, whatever the clock said that it is dated by.
+    let minute = minute(entry.last_failed.min(now));
     let field = format!("{}|{}|{}", entry.fingerprint, entry.kind.as_str(), escaped(&entry.component));
     let until = (minute + 1) * 60 + (group::LONGEST_LOOK_BACK + GRACE).as_secs();
     (failures(&entry.queue, minute), field, until)

@@ -35,6 +35,7 @@ use self::repair::Repairs;
 use self::rows::{Stands, depth};
 use self::scripts::{Call, Script};
 use self::target::Target;
+use super::steady::Reading;
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
@@ -69,7 +70,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// # What Redis keeps
 /// All keys of a queue begin with `{campanile:` and its name, which is a hash tag: in a cluster, a queue lies on one
 /// node. There is a stream with an entry for each letter, hashes with what is known of it, its head and its body, sorted
-/// sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups, a hash
+/// sets to walk by id, component, kind and cause, by when a letter is due and when it expires, a hash of groups and a sorted set of their sizes, a hash
 /// of failures for each minute of a day, and a list of purges. Each change is one script, which happens whole or not at
 /// all.
 ///
@@ -78,12 +79,21 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Redis. One that is claimed for less is entered as if some of that time had passed, so that leases of any length end
 /// to the millisecond; a longer one is taken for 30 days.
 ///
+/// When a letter is due, what age it is, when it expires and in which minute a failure counts is decided by the clock of
+/// Redis too, which the store asks for with each new connection: replicas whose clocks are set, or differ, agree. A queue
+/// that drops the oldest letter drops the one that came first, by the order of the stream.
+///
+/// The key `format` holds the version of the format, which is 2. A queue of an earlier one is brought to this one within
+/// the first script; Redis has no copy to make before. One of a later one is refused: see
+/// [`StoreError::is_newer_schema`].
+///
 /// # What its user needs
 /// The keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +hdel +hexists +hget
 /// +hgetall +hincrby +hlen +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd +xclaim +xdel
 /// +xgroup +xinfo +xlen +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas,
-/// `+cluster` for a cluster, and `+info` and `+config|get` for the store to tell of a server that is too old or forgets.
-/// Without `+hlen` and `+xlen` the store works, but does not notice that a key is lost.
+/// `+cluster` for a cluster, `+time` for the store to go by the clock of Redis, and `+info` and `+config|get` for the
+/// store to tell of a server that is too old or forgets. Without `+hlen` and `+xlen` the store works, but does not notice
+/// that a key is lost.
 ///
 /// # Example
 /// ```no_run
@@ -148,6 +158,11 @@ impl RedisStore {
     /// Connects now, to say at once what is wrong.
     pub(crate) async fn connect(&self) -> Result<(), StoreError> {
         self.shared.link.connect().await
+    }
+
+    /// Reads the clock of Redis.
+    async fn reading(&self) -> Result<Reading, StoreError> {
+        self.shared.link.reading().await
     }
 
     /// Runs a script on a queue, remembers how that stands, and gives what else was answered.

@@ -8,9 +8,10 @@ use redis::Value;
 
 use super::search::Search;
 use super::{RedisStore, keys, rows, scripts};
-use crate::moment::{self, from_micros, micros};
+use crate::moment::{from_micros, micros};
 use crate::store::error::Kind;
 use crate::store::group::{by_frequency, by_size};
+use crate::store::steady::Reading;
 use crate::store::{
     Claim, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord,
     Put, Settled, StoreError, WhenFull, group,
@@ -21,11 +22,29 @@ use crate::store::{
 const LETTERS: usize = 100;
 const BYTES: usize = 1024 * 1024;
 
+/// The most groups in one script.
+const GROUPS: usize = 500;
+
 /// The most minutes in one script.
 const MINUTES: usize = 240;
 
 /// The longest lease, in milliseconds; the scripts know it too.
 const LONGEST_LEASE: u128 = 2_592_000_000;
+
+/// How many letters each cause has, and when it was seen first and last.
+type Seen = BTreeMap<Fingerprint, (u64, SystemTime, SystemTime)>;
+
+fn read_seen(
+    rows: &[String],
+    reading: Reading,
+) -> impl Iterator<Item = (Fingerprint, (u64, SystemTime, SystemTime))> {
+    rows.chunks_exact(2).filter_map(move |row| {
+        let mut numbers = row[1].split('|').map_while(|number| number.parse().ok());
+        let moment = |micros| reading.wall(from_micros(micros));
+        let (letters, first, last) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some((row[0].parse().ok()?, (letters, moment(first), moment(last))))
+    })
+}
 
 pub(super) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).into()
@@ -37,7 +56,9 @@ fn lease(claim: &Claim) -> String {
 
 impl RedisStore {
     pub(super) async fn put_entry(&self, entry: Entry, limits: Limits) -> Result<Put, StoreError> {
-        let (key, field, until) = keys::failure(&entry);
+        let (mut entry, reading) = (entry, self.reading().await?);
+        reading.arrive(&mut entry);
+        let (key, field, until) = keys::failure(&entry, reading.now());
         let drops = if limits.when_full == WhenFull::DropOldest { "1" } else { "0" };
         let (id, meta) = (entry.id.to_string(), rows::meta(&entry));
         let mut args = texts([&id, &meta]);
@@ -65,25 +86,27 @@ impl RedisStore {
         by: &str,
         mut wanted: Vec<String>,
     ) -> Result<Vec<Entry>, StoreError> {
+        let reading = self.reading().await?;
         let mut entries = Vec::new();
         while !wanted.is_empty() {
             let some = wanted.iter().take(LETTERS).map(|one| one.as_bytes().to_vec());
             let args = std::iter::once(by.as_bytes().to_vec()).chain(some).collect();
             let (asked, letters): (usize, Vec<Vec<u8>>) =
                 self.run(&scripts::FETCH, queue, Vec::new(), args).await?;
-            entries.extend(rows::entries(queue, letters));
+            entries.extend(rows::entries(queue, letters, reading));
             wanted.drain(..asked.clamp(1, wanted.len()));
         }
         Ok(entries)
     }
 
     pub(super) async fn list_entries(&self, queue: &str, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-        let (queue, mut search): (Arc<str>, _) = (queue.into(), Search::new(filter));
+        let reading = self.reading().await?;
+        let (queue, mut search): (Arc<str>, _) = (queue.into(), Search::new(filter, reading.now()));
         let mut entries = Vec::new();
         let mut more = search.limit > 0;
         while more {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "letters", &search).await?;
-            let page = rows::entries(&queue, rows);
+            let page = rows::entries(&queue, rows, reading);
             more = search.go_on(cursor, page.len());
             entries.extend(page);
         }
@@ -91,7 +114,7 @@ impl RedisStore {
     }
 
     pub(super) async fn count_entries(&self, queue: &str, filter: &Filter) -> Result<u64, StoreError> {
-        let mut search = Search::new(filter);
+        let mut search = Search::new(filter, self.reading().await?.now());
         if search.exact {
             let (_, all): (String, u64) = self.walk(queue, "range", &search).await?;
             return Ok(all.min(search.limit as u64));
@@ -117,14 +140,12 @@ impl RedisStore {
     }
 
     pub(super) async fn list_groups(&self, queue: &str, filter: &Filter) -> Result<Vec<Group>, StoreError> {
-        let queue: Arc<str> = queue.into();
-        let seen = self.seen(&queue).await?;
+        let (queue, reading): (Arc<str>, _) = (queue.into(), self.reading().await?);
         let all = Filter { limit: None, ..filter.clone() };
         let limit = filter.limit.unwrap_or(usize::MAX);
         if all == Filter::all() {
-            let mut largest: Vec<_> = seen.iter().collect();
-            largest.sort_by(|(a, x), (b, y)| y.0.cmp(&x.0).then(a.cmp(b)));
-            let prints = largest.iter().take(limit).map(|(print, _)| print.to_string()).collect();
+            let seen = self.largest(&queue, limit, reading).await?;
+            let prints = seen.keys().map(Fingerprint::to_string).collect();
             let examples = self.fetch(&queue, "newest", prints).await?;
             let groups = examples.into_iter().filter_map(|example| {
                 let (letters, first_seen, last_seen) = *seen.get(&example.fingerprint)?;
@@ -133,18 +154,24 @@ impl RedisStore {
             return Ok(by_size(groups.collect(), filter.limit));
         }
         // What is known of the letters is little; their bytes are fetched of the examples only.
-        let mut search = Search::new(&all);
+        let mut search = Search::new(&all, reading.now());
         let mut known = Vec::new();
         loop {
             let (cursor, rows): (String, Vec<Vec<u8>>) = self.walk(&queue, "metas", &search).await?;
             for row in rows.chunks_exact(2) {
-                known.extend(rows::read_meta(&queue, &row[0], &row[1]));
+                known.extend(rows::read_meta(&queue, &row[0], &row[1], reading));
             }
             if !search.go_on(cursor, 0) {
                 break;
             }
         }
         let groups = by_size(group::of_entries(known), filter.limit);
+        let mut seen = Seen::new();
+        for some in groups.chunks(LETTERS) {
+            let prints = some.iter().map(|group| group.fingerprint.to_string().into_bytes()).collect();
+            let (rows,): (Vec<String>,) = self.run(&scripts::SEEN, &queue, Vec::new(), prints).await?;
+            seen.extend(read_seen(&rows, reading));
+        }
         let examples = groups.iter().map(|group| group.example.id.to_string()).collect();
         let mut examples: BTreeMap<LetterId, Entry> =
             self.fetch(&queue, "ids", examples).await?.into_iter().map(|entry| (entry.id, entry)).collect();
@@ -161,29 +188,21 @@ impl RedisStore {
             .collect())
     }
 
-    /// How many letters each cause has, and when it was seen first and last.
-    async fn seen(
-        &self,
-        queue: &str,
-    ) -> Result<BTreeMap<Fingerprint, (u64, SystemTime, SystemTime)>, StoreError> {
-        let mut seen = BTreeMap::new();
-        let mut cursor = "0".to_owned();
-        loop {
-            let (next, rows): (String, Vec<String>) =
-                self.run(&scripts::GROUPS, queue, Vec::new(), texts([&cursor])).await?;
-            for row in rows.chunks_exact(2) {
-                let mut numbers = row[1].split('|').map_while(|number| number.parse().ok());
-                if let (Ok(print), Some(letters), Some(first), Some(last)) =
-                    (row[0].parse(), numbers.next(), numbers.next(), numbers.next())
-                {
-                    seen.insert(print, (letters, from_micros(first), from_micros(last)));
-                }
+    /// The largest groups, at most `limit`.
+    async fn largest(&self, queue: &str, limit: usize, reading: Reading) -> Result<Seen, StoreError> {
+        let mut seen = Seen::new();
+        let mut from = 0;
+        while from < limit {
+            let to = from.saturating_add(GROUPS).min(limit);
+            let places = texts([&from.to_string(), &(to - 1).to_string()]);
+            let (rows,): (Vec<String>,) = self.run(&scripts::GROUPS, queue, Vec::new(), places).await?;
+            seen.extend(read_seen(&rows, reading));
+            if rows.len() / 2 < to - from {
+                break;
             }
-            cursor = next;
-            if cursor == "0" {
-                return Ok(seen);
-            }
+            from = to;
         }
+        Ok(seen)
     }
 
     pub(super) async fn count_failures(
@@ -191,8 +210,9 @@ impl RedisStore {
         queue: &str,
         last: Duration,
     ) -> Result<Vec<Frequency>, StoreError> {
+        let now = self.reading().await?.now();
         let minutes: Vec<String> =
-            keys::minutes(moment::now(), last).map(|minute| keys::failures(queue, minute)).collect();
+            keys::minutes(now, last).map(|minute| keys::failures(queue, minute)).collect();
         let mut all: BTreeMap<Fingerprint, Frequency> = BTreeMap::new();
         for some in minutes.chunks(MINUTES) {
             let (rows,): (Vec<String>,) =
@@ -218,10 +238,12 @@ impl RedisStore {
         claim: Claim,
     ) -> Result<Vec<Entry>, StoreError> {
         let queue: Arc<str> = queue.into();
-        let mut search =
-            Search::new(&Filter { set_aside: Some(filter.set_aside.unwrap_or(false)), ..filter.clone() });
-        let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), micros(claim.now).to_string());
-        let due_by = claim.due_by.map(|by| micros(by).to_string()).unwrap_or_default();
+        let reading = self.reading().await?;
+        let set_aside = Some(filter.set_aside.unwrap_or(false));
+        let mut search = Search::new(&Filter { set_aside, ..filter.clone() }, reading.now());
+        let here = |moment| micros(reading.of(moment)).to_string();
+        let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), here(claim.now));
+        let due_by = claim.due_by.map(here).unwrap_or_default();
         let mut entries = Vec::new();
         // A page has up to 1 MiB and a letter.
         let mut bytes = 0_u64;
@@ -236,7 +258,7 @@ impl RedisStore {
                 Err(_) if !entries.is_empty() => break,
                 Err(error) => return Err(error),
             };
-            let page = rows::entries(&queue, rows);
+            let page = rows::entries(&queue, rows, reading);
             bytes = page.iter().fold(bytes, |bytes, entry| bytes.saturating_add(entry.size()));
             more = search.go_on(cursor, page.len()) && bytes < claim.bytes;
             entries.extend(page);
@@ -267,7 +289,7 @@ impl RedisStore {
         owner: Owner,
         settled: Vec<Settled>,
     ) -> Result<Vec<bool>, StoreError> {
-        let owner = owner.to_string();
+        let (owner, reading) = (owner.to_string(), self.reading().await?);
         let mut done = Vec::with_capacity(settled.len());
         let mut settled = settled.into_iter().peekable();
         while settled.peek().is_some() {
@@ -278,8 +300,9 @@ impl RedisStore {
                 match one {
                     Settled::Delivered(_) => args.extend(texts(["delivered", &id])),
                     Settled::Released(_) => args.extend(texts(["released", &id])),
-                    Settled::Failed(entry) | Settled::Changed(entry) => {
-                        let (key, field, until) = keys::failure(&entry);
+                    Settled::Failed(mut entry) | Settled::Changed(mut entry) => {
+                        reading.arrive(&mut entry);
+                        let (key, field, until) = keys::failure(&entry, reading.now());
                         let place = minutes.iter().position(|minute| *minute == key).unwrap_or_else(|| {
                             minutes.push(key);
                             minutes.len() - 1
@@ -313,7 +336,7 @@ impl RedisStore {
         // Tells the record of this purge from others that may run at the same time.
         let name = LetterId::new().to_string().replace('-', "");
         let kept = PURGES_KEPT.to_string();
-        let mut search = Search::new(&record.filter);
+        let mut search = Search::new(&record.filter, self.reading().await?.now());
         loop {
             let mut args = texts([&name, &written]);
             args.extend(search.args());
@@ -339,7 +362,7 @@ impl RedisStore {
     }
 
     pub(super) async fn expire_entries(&self, queue: &str, now: SystemTime) -> Result<u64, StoreError> {
-        let now = micros(now).to_string();
+        let now = micros(self.reading().await?.of(now)).to_string();
         let mut expired = 0;
         loop {
             let looked_at = self.shared.repairs.looked_at(queue);

@@ -22,8 +22,10 @@ use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 use crate::sync::Mutex;
 
 /// What is mended, in this order: letters first, then what is found by them.
-const PARTS: [&str; 11] =
-    ["stream", "metas", "heads", "bodies", "ids", "index", "due", "expiry", "causes", "groups", "bytes"];
+const PARTS: [&str; 13] = [
+    "stream", "metas", "heads", "bodies", "ids", "index", "due", "expiry", "causes", "groups", "sizes",
+    "bytes", "format",
+];
 
 /// Goes through a queue that are made in a row: others write to it meanwhile.
 const ROUNDS: usize = 3;
@@ -269,7 +271,7 @@ impl RedisStore {
         orphans: Vec<Vec<u8>>,
         mended: &mut Mended,
     ) -> Result<(), StoreError> {
-        let mut orphans = orphans.into_iter().peekable();
+        let (reading, mut orphans) = (self.reading().await?, orphans.into_iter().peekable());
         while orphans.peek().is_some() {
             let mut args = texts(["adopt", ""]);
             for _ in 0..ADOPTED {
@@ -281,7 +283,8 @@ impl RedisStore {
                 let Some(letter) = std::str::from_utf8(&id).ok().and_then(|id| id.parse().ok()) else {
                     continue;
                 };
-                let (entry, needs_no_body) = entry(queue, letter, &head);
+                let (mut entry, needs_no_body) = entry(queue, letter, &head);
+                reading.arrive(&mut entry);
                 let (before, component) = rows::around_size(&entry);
                 let body = match body {
                     known if !known.is_empty() => known,

@@ -9,6 +9,7 @@ use super::keys::escaped;
 use crate::moment::{from_micros, micros};
 use crate::outcome::FailureKind;
 use crate::store::error::Kind;
+use crate::store::steady::Reading;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
 /// How a queue stands: letters, bytes, the oldest id, and what contradicts something else. Every script tells it.
@@ -38,13 +39,13 @@ pub(super) fn around_size(entry: &Entry) -> (String, String) {
 
 /// A letter without its bytes; none where its id is none. Where what is known of it cannot be read, it is shown with
 /// what its id tells: one damaged letter must not hide the others.
-pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Option<Entry> {
+pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Reading) -> Option<Entry> {
     let id: LetterId = std::str::from_utf8(id).ok()?.parse().ok()?;
     let read = || {
         let mut fields = std::str::from_utf8(meta).ok()?.split('|').skip(1);
         let mut next = || fields.next();
         let moment = |text: &str| text.parse().ok().map(from_micros);
-        Some(Entry {
+        let mut entry = Entry {
             id,
             queue: Arc::clone(queue),
             kind: kind(next()?),
@@ -57,7 +58,9 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Option<Entr
             component: next().and_then(|_size| next()).map(unescaped)?,
             head: Vec::new(),
             body: Vec::new(),
-        })
+        };
+        reading.depart(&mut entry);
+        Some(entry)
     };
     Some(read().unwrap_or_else(|| Entry {
         id,
@@ -76,13 +79,13 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8]) -> Option<Entr
 }
 
 /// Rows of id, what is known, head and body.
-pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>) -> Vec<Entry> {
+pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>, reading: Reading) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
     while let (Some(id), Some(meta), Some(head), Some(body)) =
         (rows.next(), rows.next(), rows.next(), rows.next())
     {
-        entries.extend(read_meta(queue, &id, &meta).map(|entry| Entry { head, body, ..entry }));
+        entries.extend(read_meta(queue, &id, &meta, reading).map(|entry| Entry { head, body, ..entry }));
     }
     entries
 }

@@ -50,6 +50,7 @@ scripts! {
     WALK = "lua/walk.lua", writes: false, with_room;
     FETCH = "lua/fetch.lua", writes: false, with_room;
     GROUPS = "lua/groups.lua", writes: false, with_room;
+    SEEN = "lua/seen.lua", writes: false, with_room;
     FREQUENCIES = "lua/frequencies.lua", writes: false, with_room;
     CLAIM = "lua/claim.lua", writes: true, in_need;
     RENEW = "lua/renew.lua", writes: true, in_need;

@@ -1,5 +1,7 @@
 //! A filter as the scripts read it.
 
+use std::time::SystemTime;
+
 use super::keys::escaped;
 use crate::moment::micros;
 use crate::store::{Filter, LetterId};
@@ -26,7 +28,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(filter: &Filter) -> Self {
+    pub(super) fn new(filter: &Filter, now: SystemTime) -> Self {
         let text = |id: Option<LetterId>| id.map(|id| id.to_string()).unwrap_or_default();
         let micros = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
         let component = filter.component.as_deref().map(escaped);
@@ -39,7 +41,7 @@ impl Search {
             filter.kind.map(|kind| format!("k:{}:", kind.as_str())),
             aside.map(|aside| format!("s:{aside}:")),
         ];
-        let (latest, earliest) = (filter.latest(), filter.earliest());
+        let (latest, earliest) = (filter.latest(now), filter.earliest(now));
         Self {
             exact: sources.iter().flatten().count() <= 1
                 && latest.is_none()

@@ -1,8 +1,11 @@
 //! What kind of a server it is: too old, or one that forgets.
 
+use std::time::SystemTime;
+
 use redis::{RedisError, Value, from_redis_value};
 
 use super::target::Connection;
+use crate::moment::from_micros;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
@@ -21,6 +24,13 @@ pub(super) async fn answers(connection: &mut Connection) -> Result<(), RedisErro
         Err(error) if !may_not(&error) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// What time it is there.
+pub(super) async fn time(connection: &mut Connection) -> Option<SystemTime> {
+    let answer = connection.send_to(&super::keys::tag(""), redis::cmd("TIME")).await.ok()?;
+    let (seconds, micros): (u64, u64) = from_redis_value(answer).ok()?;
+    Some(from_micros(seconds.checked_mul(1_000_000)?.checked_add(micros)?))
 }
 
 /// Looks at a server once: refuses one that is too old, and warns of one that may lose letters.

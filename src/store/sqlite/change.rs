@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, Found, micros};
-use super::search::Search;
+use super::search::{Free, Search};
 use super::tally::Tally;
-use crate::moment;
 use crate::store::{
-    Claim, Depth, Entry, Filter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
+    Depth, Entry, Filter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
 };
 
 /// A transaction, and the sums that it changes.
@@ -20,6 +19,20 @@ pub(super) struct Change<'c> {
     tally: Tally,
     /// What was put already.
     put: BTreeSet<(i64, LetterId)>,
+}
+
+/// For whom letters are held, and until when, by the clock of leases.
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) owner: Owner,
+    pub(super) until: i64,
+}
+
+/// Now, by the clock of letters and by that of leases.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub(super) now: SystemTime,
+    pub(super) leased: i64,
 }
 
 /// A part of a purge.
@@ -41,7 +54,7 @@ impl<'c> Change<'c> {
         self.tally.finish(self.connection)
     }
 
-    pub(super) fn put(&mut self, entry: &Entry, limits: Limits) -> rusqlite::Result<Put> {
+    pub(super) fn put(&mut self, entry: &Entry, limits: Limits, now: SystemTime) -> rusqlite::Result<Put> {
         let state = self.tally.queue_or_new(self.connection, &entry.queue)?;
         let (queue, newest) = (state.number, state.newest(self.connection)?);
         // Ids grow: most are new beyond doubt, and need not be looked for.
@@ -61,7 +74,7 @@ impl<'c> Change<'c> {
             evicted += 1;
         }
         let cause = self.tally.come(self.connection, queue, entry)?;
-        self.tally.fail(queue, entry);
+        self.tally.fail(queue, entry, now);
         let content = rows::write(self.connection, entry)?;
         rows::insert(self.connection, queue, cause, content, entry)?;
         Ok(Put::Kept { evicted })
@@ -74,10 +87,9 @@ impl<'c> Change<'c> {
     }
 
     fn remove_oldest(&mut self, queue: i64) -> rusqlite::Result<bool> {
-        let all = Filter::all();
-        let oldest = Search::within(queue, &all).find(self.connection, 1)?;
-        self.remove(queue, &oldest)?;
-        Ok(!oldest.is_empty())
+        let oldest = rows::first_come(self.connection, queue)?;
+        self.remove(queue, oldest.as_slice())?;
+        Ok(oldest.is_some())
     }
 
     fn remove(&mut self, queue: i64, found: &[Found]) -> rusqlite::Result<()> {
@@ -94,25 +106,32 @@ impl<'c> Change<'c> {
         &mut self,
         queue: &str,
         filter: &Filter,
-        claim: Claim,
+        claim: Free,
+        lease: Lease,
+        bytes: u64,
     ) -> rusqlite::Result<Vec<Found>> {
         let Some(queue) = rows::number(self.connection, queue)? else {
             return Ok(Vec::new());
         };
         let limit = filter.limit.unwrap_or(usize::MAX);
         let mut found = Search::for_claim(queue, filter, claim).find(self.connection, limit)?;
-        let mut bytes = 0_u64;
+        let mut taken = 0_u64;
         found.retain(|found| {
-            let room = bytes < claim.bytes;
-            bytes = bytes.saturating_add(found.size.max(0).cast_unsigned());
+            let room = taken < bytes;
+            taken = taken.saturating_add(found.size.max(0).cast_unsigned());
             room
         });
-        let until = micros(moment::later(claim.now, claim.lease));
         let mut hold = self.connection.prepare_cached(
             "UPDATE letters SET holder = ?4, held_until = ?5 WHERE queue = ?1 AND lane = ?2 AND id = ?3",
         )?;
         for found in &found {
-            hold.execute(params![queue, found.lane, found.id.to_bytes(), claim.owner.to_bytes(), until])?;
+            hold.execute(params![
+                queue,
+                found.lane,
+                found.id.to_bytes(),
+                lease.owner.to_bytes(),
+                lease.until
+            ])?;
         }
         Ok(found)
     }
@@ -121,19 +140,18 @@ impl<'c> Change<'c> {
         &mut self,
         queue: &str,
         ids: &[LetterId],
-        claim: Claim,
+        lease: Lease,
     ) -> rusqlite::Result<Vec<LetterId>> {
         let Some(queue) = rows::number(self.connection, queue)? else {
             return Ok(Vec::new());
         };
-        let until = micros(moment::later(claim.now, claim.lease));
         let mut hold = self.connection.prepare_cached(
             "UPDATE letters SET held_until = ?4
              WHERE queue = ?1 AND lane IN (0, 1, 2, 3) AND id = ?2 AND holder = ?3",
         )?;
         let mut held = Vec::with_capacity(ids.len());
         for id in ids {
-            if hold.execute(params![queue, id.to_bytes(), claim.owner.to_bytes(), until])? > 0 {
+            if hold.execute(params![queue, id.to_bytes(), lease.owner.to_bytes(), lease.until])? > 0 {
                 held.push(*id);
             }
         }
@@ -145,12 +163,12 @@ impl<'c> Change<'c> {
         queue: &str,
         owner: Owner,
         settled: &[Settled],
-        now: SystemTime,
+        now: Now,
     ) -> rusqlite::Result<Vec<bool>> {
         let Some(queue) = self.tally.queue(self.connection, queue)?.map(|queue| queue.number) else {
             return Ok(vec![false; settled.len()]);
         };
-        settled.iter().map(|settled| self.settle_one(queue, owner, settled, micros(now))).collect()
+        settled.iter().map(|settled| self.settle_one(queue, owner, settled, now)).collect()
     }
 
     fn settle_one(
@@ -158,14 +176,14 @@ impl<'c> Change<'c> {
         queue: i64,
         owner: Owner,
         settled: &Settled,
-        now: i64,
+        now: Now,
     ) -> rusqlite::Result<bool> {
         let id = settled.id();
         let Some(place) = rows::place(self.connection, queue, id)? else {
             return Ok(false);
         };
         let is_held = place.holder.is_some_and(|holder| holder != owner.to_bytes())
-            && place.held_until.is_some_and(|until| until > now);
+            && place.held_until.is_some_and(|until| until > now.leased);
         match settled {
             Settled::Delivered(_) => {
                 rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
@@ -178,7 +196,7 @@ impl<'c> Change<'c> {
                 let cause = self.tally.come(self.connection, queue, entry)?;
                 self.tally.go(self.connection, queue, place.cause, place.size)?;
                 if matches!(settled, Settled::Failed(_)) {
-                    self.tally.fail(queue, entry);
+                    self.tally.fail(queue, entry, now.now);
                 }
                 rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
                 rows::rewrite(self.connection, place.content, entry)?;
@@ -204,6 +222,7 @@ impl<'c> Change<'c> {
         filter: &Filter,
         most: usize,
         of: Result<i64, &PurgeRecord>,
+        now: SystemTime,
     ) -> rusqlite::Result<Part> {
         let number = self.tally.queue_or_new(self.connection, queue)?.number;
         let mut filter = filter.clone();
@@ -217,7 +236,7 @@ impl<'c> Change<'c> {
             }
         };
         let limit = filter.limit.unwrap_or(usize::MAX).min(most);
-        let found = Search::within(number, &filter).find(self.connection, limit)?;
+        let found = Search::within(number, &filter, now).find(self.connection, limit)?;
         self.remove(number, &found)?;
         let purged = found.len() as u64;
         self.connection

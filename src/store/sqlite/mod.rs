@@ -5,7 +5,11 @@
 //! is kept waiting by that: those who read have connections of their own, and so have other processes.
 
 mod change;
+mod clock;
 mod columns;
+mod copy;
+#[cfg(test)]
+mod cost;
 mod depths;
 mod file;
 mod job;
@@ -39,12 +43,13 @@ pub(crate) use self::open_file::Leaving;
 #[cfg(feature = "checks")]
 pub(crate) use self::registry::is_replaced;
 
-use self::change::Change;
+use self::change::{Change, Lease, Now};
 use self::job::Task;
 use self::open_file::OpenFile;
-use self::search::Search;
+use self::search::{Free, Search};
 use super::error::Kind;
 use super::group::first_minute;
+use super::steady::Reading;
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
@@ -89,6 +94,9 @@ const BYTES: u64 = 4_096;
 /// When there is no more, no letter is parked, and that room is for what claims, removes and changes letters. A backup does
 /// not need it, and it may be removed.
 ///
+/// When a letter is due, what age it is, when it expires and when a lease ends goes by a clock of the file, which no step
+/// of the wall clock moves while the machine is up. A queue that drops the oldest letter drops the one that came first.
+///
 /// What letters leave behind in the file is used for the next ones, and given back to the disk when nobody has come for
 /// a moment. A purge of many goes a thousand at a time, so that those who park get their turn in between.
 ///
@@ -119,8 +127,11 @@ impl SqliteStore {
     /// mode 600. Rights of the group and of others to a file that exists, its `-wal`, its `-shm` and its `-journal` are
     /// taken away, with a warning to `tracing`. `path` may be a link to a file that exists.
     ///
+    /// A file of an earlier version is copied before it is changed, to its name with `.v` and its version behind it, for its
+    /// owner alone; then it is changed in one transaction.
+    ///
     /// # Errors
-    /// When the file cannot be written, is damaged, belongs to another program or to a later version of this
+    /// When the file cannot be written, cannot be copied before its schema changes, is damaged, belongs to another program or to a later version of this
     /// one, or is locked for more than five seconds; the message names the file and what to do. When it is no plain file,
     /// or a link to what does not exist. When others have rights to it that this process may not take away:
     /// these three answer yes to [`is_unwritable`](StoreError::is_unwritable).
@@ -169,6 +180,11 @@ impl SqliteStore {
         &self.path
     }
 
+    /// The clock of the file.
+    fn steady(&self) -> Reading {
+        self.file.shared.steady.read()
+    }
+
     /// Has the writer do something; `set` says how it is to be done.
     async fn write<T, F>(
         &self,
@@ -202,6 +218,15 @@ impl SqliteStore {
     }
 }
 
+fn departing(mut entries: Vec<Entry>, reading: Reading) -> Vec<Entry> {
+    entries.iter_mut().for_each(|entry| reading.depart(entry));
+    entries
+}
+
+fn lease(reading: Reading, claim: &Claim) -> Lease {
+    let until = moment::later(reading.exactly(claim.now), claim.lease);
+    Lease { owner: claim.owner, until: rows::micros(until) }
+}
 /// Why a letter of the spill cannot be put where it comes from.
 const LEADS_BACK: &str =
     "the store of this spill is the spill itself, by another way; give the spill a file of its own";
@@ -211,14 +236,17 @@ fn closed(path: &Path) -> StoreError {
 }
 
 impl Store for SqliteStore {
-    fn put(&self, entry: Entry, limits: Limits) -> Pending<'_, Put> {
+    fn put(&self, mut entry: Entry, limits: Limits) -> Pending<'_, Put> {
         Box::pin(async move {
             if self.file.is_leaving(entry.id) {
                 return Err(StoreError::new(Kind::Setting, LEADS_BACK));
             }
+            let reading = self.steady();
+            reading.arrive(&mut entry);
+            let now = reading.now();
             let weight = 1 + usize::try_from(entry.size() / BYTES).unwrap_or(0);
             let set = |task: Task<_, _>| task.optional().growing();
-            self.write(weight, move |change| change.put(&entry, limits), set).await
+            self.write(weight, move |change| change.put(&entry, limits, now), set).await
         })
     }
 
@@ -228,36 +256,53 @@ impl Store for SqliteStore {
 
     fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| {
-            let Some(search) = Search::new(connection, &queue, &filter)? else {
+        let reading = self.steady();
+        let list = self.read(move |connection| {
+            let Some(search) = Search::new(connection, &queue, &filter, reading.now())? else {
                 return Ok(Vec::new());
             };
             let found = search.find(connection, filter.limit.unwrap_or(usize::MAX))?;
             rows::entries(connection, &queue, &found)
-        }))
+        });
+        Box::pin(async move { Ok(departing(list.await?, reading)) })
     }
 
     fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| report::count(connection, &queue, &filter)))
+        let now = self.steady().now();
+        Box::pin(self.read(move |connection| report::count(connection, &queue, &filter, now)))
     }
 
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
         let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
-        Box::pin(self.read(move |connection| report::groups(connection, &queue, &filter)))
+        let reading = self.steady();
+        let groups = self.read(move |connection| report::groups(connection, &queue, &filter, reading.now()));
+        Box::pin(async move {
+            let mut groups = groups.await?;
+            for Group { example, first_seen, last_seen, .. } in &mut groups {
+                reading.depart(example);
+                (*first_seen, *last_seen) = (reading.wall(*first_seen), reading.wall(*last_seen));
+            }
+            Ok(groups)
+        })
     }
 
     fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
-        let (queue, from): (Arc<str>, u64) = (queue.into(), first_minute(moment::now(), last));
+        let (queue, from): (Arc<str>, u64) = (queue.into(), first_minute(self.steady().now(), last));
         Box::pin(self.read(move |connection| report::frequencies(connection, &queue, from)))
     }
 
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
         let (name, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+        let reading = self.steady();
+        let leased = rows::micros(reading.exactly(claim.now));
+        let due_by = claim.due_by.map(|by| reading.of(by));
+        let free = Free { now: reading.of(claim.now), due_by, leased };
+        let lease = lease(reading, &claim);
         Box::pin(async move {
             let queue = Arc::clone(&name);
             let weight = filter.limit.unwrap_or(PART);
-            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, claim);
+            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, free, lease, claim.bytes);
             let found = self.write(weight, work, |task| task.fleeting().optional()).await?;
             if found.is_empty() {
                 return Ok(Vec::new());
@@ -267,18 +312,29 @@ impl Store for SqliteStore {
                 let found = rows::still_there(connection, &name, found)?;
                 rows::entries(connection, &name, &found)
             };
-            self.read(there).await
+            Ok(departing(self.read(there).await?, reading))
         })
     }
 
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
         let (queue, ids): (Arc<str>, Arc<[LetterId]>) = (queue.into(), ids.into());
-        let weight = ids.len();
-        Box::pin(self.write(weight, move |change| change.renew(&queue, &ids, claim), Task::fleeting))
+        let (weight, lease) = (ids.len(), lease(self.steady(), &claim));
+        Box::pin(self.write(weight, move |change| change.renew(&queue, &ids, lease), Task::fleeting))
     }
 
-    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-        let (queue, now): (Arc<str>, SystemTime) = (queue.into(), moment::now());
+    fn settle<'a>(
+        &'a self,
+        queue: &'a str,
+        owner: Owner,
+        mut settled: Vec<Settled>,
+    ) -> Pending<'a, Vec<bool>> {
+        let (queue, reading): (Arc<str>, _) = (queue.into(), self.steady());
+        for settled in &mut settled {
+            if let Settled::Failed(entry) | Settled::Changed(entry) = settled {
+                reading.arrive(entry);
+            }
+        }
+        let now = Now { now: reading.now(), leased: rows::micros(reading.exactly(moment::now())) };
         let (letters, settled): (usize, Arc<[Settled]>) = (settled.len(), settled.into());
         let settle = move |some: Range<usize>| {
             let (queue, settled, weight) = (Arc::clone(&queue), Arc::clone(&settled), some.len());
@@ -308,8 +364,9 @@ impl Store for SqliteStore {
             let (mut of, mut most) = (Err(record.clone()), PART);
             loop {
                 let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
+                let now = self.steady().now();
                 let work = move |change: &mut Change<'_>| {
-                    change.purge(&queue, &filter, most, known.as_ref().copied())
+                    change.purge(&queue, &filter, most, known.as_ref().copied(), now)
                 };
                 let part = match self.write(most, work, |task| task).await {
                     Err(error) if error.is_disk_full() && most > FEW => {
@@ -336,7 +393,7 @@ impl Store for SqliteStore {
     }
 
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
-        let queue: Arc<str> = queue.into();
+        let (queue, now): (Arc<str>, _) = (queue.into(), self.steady().of(now));
         Box::pin(async move {
             let (mut expired, mut most) = (0, PART);
             loop {

@@ -7,13 +7,16 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::file;
 use super::schema::{APPLICATION, VERSION, migrate};
+use super::{copy, file};
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
 /// How long to wait for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait for another process that changes the schema.
+const MIGRATION: Duration = Duration::from_secs(120);
 
 /// Statements that a connection keeps ready: more than there are.
 const STATEMENTS: usize = 128;
@@ -104,7 +107,29 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     // In KiB: what one commit touches should fit.
     connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
 
-    let version = migrate(&mut connection).map_err(failed)?;
+    // Another process may be at it, with a large file.
+    let old = (1..VERSION).contains(&header.version);
+    connection.busy_timeout(if old { MIGRATION } else { PATIENCE }).map_err(failed)?;
+    let mut copied = None;
+    let migrated = migrate(&mut connection, |version| {
+        // The lock on the file is this connection's; another one reads what was there before.
+        copied = Some(copy::make(path, version, &connect(path)?).map_err(copy::Fault::Copy)?);
+        Ok(())
+    });
+    let version = migrated.map_err(|fault| match fault {
+        copy::Fault::Sqlite(error) => failed(error),
+        copy::Fault::Copy(error) => error,
+    })?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    if let Some(copied) = copied {
+        tracing::warn!(
+            target: "campanile::dead_letter",
+            file = %path.display(),
+            copy = %copied.display(),
+            "a file of letters was brought from schema version {version} to {VERSION}; remove the copy of what it was once \
+             you do not want to go back"
+        );
+    }
     // Once more: what lies beside the file is there by now.
     file::secure(path)?;
     if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }

@@ -12,6 +12,7 @@ use super::place::Files;
 use super::readers::Readers;
 use super::registry::Slot;
 use crate::store::LetterId;
+use crate::store::steady::Steady;
 use crate::sync::Mutex;
 
 /// The file, for those who read and for the thread that writes.
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) depths: Depths,
     /// None while the file cannot be opened.
     pub(super) files: Mutex<Option<Arc<Files>>>,
+    /// That of the file that is open, and of the one before it while none can be opened.
+    pub(super) steady: Steady,
     pub(super) slot: Arc<Slot>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rusqlite::{Connection, Row};
 
@@ -20,8 +21,13 @@ struct Sum {
     newest: Option<LetterId>,
 }
 
-pub(super) fn count(connection: &Connection, queue: &str, filter: &Filter) -> rusqlite::Result<u64> {
-    match Search::new(connection, queue, filter)? {
+pub(super) fn count(
+    connection: &Connection,
+    queue: &str,
+    filter: &Filter,
+    now: SystemTime,
+) -> rusqlite::Result<u64> {
+    match Search::new(connection, queue, filter, now)? {
         Some(search) => search.count(connection),
         None => Ok(0),
     }
@@ -31,11 +37,16 @@ pub(super) fn groups(
     connection: &Connection,
     queue: &Arc<str>,
     filter: &Filter,
+    now: SystemTime,
 ) -> rusqlite::Result<Vec<Group>> {
     let Some(number) = rows::number(connection, queue)? else {
         return Ok(Vec::new());
     };
-    let mut sums = sums(connection, number, filter)?;
+    let search = Search::within(number, filter, now);
+    let mut sums = match search.is_by_cause_alone() && !is_mixed(connection, number)? {
+        true => largest(connection, number, filter)?,
+        false => sums(connection, number, filter, &search)?,
+    };
     // Only of those that are told the example is read.
     sums.sort_by(|a, b| b.letters.cmp(&a.letters).then(a.fingerprint.cmp(&b.fingerprint)));
     sums.truncate(filter.limit.unwrap_or(usize::MAX));
@@ -47,7 +58,7 @@ pub(super) fn groups(
         };
         let Some(newest) = newest else { continue };
         let one = Filter::id(newest);
-        let found = Search::within(number, &one).find(connection, 1)?;
+        let found = Search::within(number, &one, now).find(connection, 1)?;
         if let Some(example) = rows::entries(connection, queue, &found)?.pop() {
             groups.push(Group {
                 fingerprint: sum.fingerprint,
@@ -61,15 +72,63 @@ pub(super) fn groups(
     Ok(by_size(groups, None))
 }
 
+/// Whether letters of one fingerprint have different components or kinds. Those that the queue parks never do.
+fn is_mixed(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM known_causes INDEXED BY causes_mixed WHERE mixed = 1 AND queue = ?1)")?
+        .query_row([queue], |row| row.get(0))
+}
+
+/// The largest groups of which letters are meant, where only the cause decides and each has one.
+fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Result<Vec<Sum>> {
+    let mut sums = Vec::new();
+    let read = |row: &Row<'_>| {
+        let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
+        Ok(Sum {
+            fingerprint: fingerprint(row, 0)?,
+            letters: number(1)?.cast_unsigned(),
+            first_seen: number(2)?,
+            last_seen: number(3)?,
+            newest: None,
+        })
+    };
+    if let Some(fingerprint) = filter.fingerprint {
+        let mut statement = connection.prepare_cached(
+            "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes WHERE queue = ?1 AND fingerprint = ?2
+             AND letters > 0 AND (?3 IS NULL OR component = ?3) AND (?4 IS NULL OR kind = ?4)",
+        )?;
+        let kind = filter.kind.map(|kind| kind.as_str());
+        let values = (queue, fingerprint.to_bits().cast_signed(), filter.component.as_deref(), kind);
+        return statement.query_map(values, read)?.collect();
+    }
+    // Of equals, by fingerprint, which has no sign.
+    let mut statement = connection.prepare_cached(
+        "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes INDEXED BY causes_by_size
+         WHERE origin = ?1 AND letters > 0 ORDER BY letters DESC, fingerprint < 0, fingerprint LIMIT ?2",
+    )?;
+    let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
+    for origin in rows::origins(connection, queue, filter.component.as_deref(), filter.kind)? {
+        for sum in statement.query_map((origin, limit), read)? {
+            sums.push(sum?);
+        }
+    }
+    Ok(sums)
+}
+
 /// The groups of which letters are meant.
-fn sums(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Result<Vec<Sum>> {
+fn sums(
+    connection: &Connection,
+    queue: i64,
+    filter: &Filter,
+    search: &Search<'_>,
+) -> rusqlite::Result<Vec<Sum>> {
     struct Cause {
         fingerprint: Fingerprint,
         meant: bool,
         letters: u64,
     }
     let mut statement = connection.prepare_cached(
-        "SELECT id, fingerprint, component, kind, letters, first_seen, last_seen FROM causes WHERE queue = ?1",
+        "SELECT id, fingerprint, component, kind, letters, first_seen, last_seen FROM known_causes WHERE queue = ?1",
     )?;
     let mut causes: BTreeMap<i64, Cause> = BTreeMap::new();
     let mut sums: BTreeMap<Fingerprint, Sum> = BTreeMap::new();
@@ -94,7 +153,6 @@ fn sums(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Resul
         sum.first_seen = sum.first_seen.min(first_seen);
         sum.last_seen = sum.last_seen.max(last_seen);
     }
-    let search = Search::within(queue, filter);
     if search.is_by_cause_alone() {
         for cause in causes.values().filter(|cause| cause.meant) {
             if let Some(sum) = sums.get_mut(&cause.fingerprint) {
@@ -120,11 +178,11 @@ fn newest(
     fingerprint: Fingerprint,
 ) -> rusqlite::Result<Option<LetterId>> {
     let mut statement = connection.prepare_cached(
-        "SELECT (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 0),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 1),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 2),
-            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = causes.id AND lane = 3)
-         FROM causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
+        "SELECT (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 0),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 1),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 2),
+            (SELECT max(id) FROM letters INDEXED BY letters_by_cause WHERE cause = known_causes.id AND lane = 3)
+         FROM known_causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
          AND (?4 IS NULL OR kind = ?4)",
     )?;
     let kind = filter.kind.map(|kind| kind.as_str());

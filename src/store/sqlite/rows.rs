@@ -70,6 +70,13 @@ pub(super) fn key(id: LetterId) -> Stored {
     Stored::Blob(id.to_bytes().to_vec())
 }
 
+/// The number of a cause, and that of its component and kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cause {
+    pub(super) id: i64,
+    pub(super) origin: i64,
+}
+
 /// Where a letter lies, and who holds it.
 pub(super) struct Place {
     pub(super) lane: i64,
@@ -84,6 +91,30 @@ pub(super) struct Place {
 pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT id FROM queues WHERE name = ?1")?;
     statement.query_row([name], |row| row.get(0)).optional()
+}
+
+/// The components and kinds of a queue that are meant.
+pub(super) fn origins(
+    connection: &Connection,
+    queue: i64,
+    component: Option<&str>,
+    kind: Option<FailureKind>,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM origins WHERE queue = ?1 AND (?2 IS NULL OR component = ?2) AND (?3 IS NULL OR kind = ?3)",
+    )?;
+    statement.query_map(params![queue, component, kind.map(FailureKind::as_str)], |row| row.get(0))?.collect()
+}
+
+/// The letter of a queue that came first, whatever its id says.
+pub(super) fn first_come(connection: &Connection, queue: i64) -> rusqlite::Result<Option<Found>> {
+    // Only a queue that drops the oldest pays for it.
+    connection.execute_batch("CREATE INDEX IF NOT EXISTS letters_by_arrival ON letters (queue, content)")?;
+    // The number of a content is larger than those of all that are there when it comes.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, lane FROM letters INDEXED BY letters_by_arrival WHERE queue = ?1 ORDER BY content LIMIT 1"
+    ))?;
+    statement.query_row([queue], |row| Found::read(row.get(8)?, row)).optional()
 }
 
 /// The names of all queues.
@@ -152,20 +183,21 @@ pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqli
 pub(super) fn insert(
     connection: &Connection,
     queue: i64,
-    cause: i64,
+    cause: Cause,
     content: i64,
     entry: &Entry,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO letters
-         (queue, lane, id, cause, content, size, first_failed, last_failed, due, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         (queue, lane, id, cause, origin, content, size, first_failed, last_failed, due, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.execute(params![
         queue,
         lane(entry),
         entry.id.to_bytes(),
-        cause,
+        cause.id,
+        cause.origin,
         content,
         entry.size().cast_signed(),
         micros(entry.first_failed),
@@ -228,7 +260,7 @@ pub(super) fn entries(
 ) -> rusqlite::Result<Vec<Entry>> {
     let mut causes: BTreeMap<i64, (Fingerprint, Arc<str>, FailureKind)> = BTreeMap::new();
     let mut cause_of =
-        connection.prepare_cached("SELECT fingerprint, component, kind FROM causes WHERE id = ?1")?;
+        connection.prepare_cached("SELECT fingerprint, component, kind FROM known_causes WHERE id = ?1")?;
     let mut content_of = connection.prepare_cached("SELECT head, body FROM contents WHERE id = ?1")?;
     let mut entries = Vec::with_capacity(found.len());
     for found in found {

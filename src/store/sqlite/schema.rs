@@ -112,13 +112,62 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX letters_by_expiry ON letters (queue, expires) WHERE expires IS NOT NULL;
     CREATE INDEX purges_by_queue ON purges (queue, id);
 ",
+    // An origin is a component and a kind: few for many causes. A cause is mixed when its fingerprint has another one.
+    // A program that has the file open and does not know of them finds no table of causes any more, and fails. Letters
+    // that a clock dated ahead are taken as of now.
+    "
+    CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        boot TEXT NOT NULL,
+        up INTEGER NOT NULL,
+        moment INTEGER NOT NULL
+    );
+    CREATE TABLE origins (
+        id INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL,
+        component TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        UNIQUE (queue, component, kind)
+    );
+    ALTER TABLE causes RENAME TO known_causes;
+    INSERT INTO origins (queue, component, kind) SELECT DISTINCT queue, component, kind FROM known_causes;
+    ALTER TABLE known_causes ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE known_causes ADD COLUMN mixed INTEGER NOT NULL DEFAULT 0;
+    UPDATE known_causes SET origin = (SELECT id FROM origins WHERE origins.queue = known_causes.queue
+        AND origins.component = known_causes.component AND origins.kind = known_causes.kind);
+    UPDATE known_causes SET mixed = 1 WHERE EXISTS (SELECT 1 FROM known_causes AS other
+        WHERE other.queue = known_causes.queue AND other.fingerprint = known_causes.fingerprint
+        AND other.id <> known_causes.id);
+    ALTER TABLE letters ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX letters_by_due;
+    UPDATE letters SET holder = NULL, held_until = NULL,
+        origin = (SELECT origin FROM known_causes WHERE known_causes.id = letters.cause);
+    CREATE TEMP TABLE now AS SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000 AS micros;
+    UPDATE letters SET lane = CASE lane WHEN 0 THEN 1 ELSE lane END, last_failed = micros,
+        due = due - (last_failed - micros), expires = expires - (last_failed - micros)
+        FROM now WHERE last_failed > micros + 60000000;
+    DELETE FROM failures WHERE minute > (SELECT micros FROM now) / 60000000 + 1;
+    DROP TABLE now;
+    CREATE INDEX letters_by_origin ON letters (origin, lane, id);
+    CREATE INDEX letters_by_due ON letters (origin, due) WHERE lane = 2;
+    CREATE INDEX causes_by_size ON known_causes (origin, letters DESC, fingerprint < 0, fingerprint);
+    CREATE INDEX causes_mixed ON known_causes (queue) WHERE mixed = 1;
+",
 ];
 
-/// Brings the schema to this version, all in one go; gives the version that it had.
-pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i32> {
+/// Brings the schema to this version, all in one go, after `copy` has had its turn with the version that an older file
+/// has; gives that version.
+pub(super) fn migrate<E: From<rusqlite::Error>>(
+    connection: &mut Connection,
+    copy: impl FnOnce(i32) -> Result<(), E>,
+) -> Result<i32, E> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have come first.
     let version = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (1..VERSION).contains(&version) {
+        // Nobody writes meanwhile.
+        copy(version)?;
+    }
     let done = usize::try_from(version).unwrap_or(0);
     for migration in MIGRATIONS.iter().skip(done) {
         change.execute_batch(migration)?;

@@ -1,33 +1,40 @@
 //! Finding the letters that a filter means without looking at all of them.
 //!
-//! Every way to look gives letters in the order of their ids: one for each lane, or one for each lane and cause. The
-//! first few of each, put in order, are the first few of all.
+//! Every way to look gives letters in the order of their ids: one for each lane, or one for each lane and cause, or
+//! component and kind. The first few of each, put in order, are the first few of all. So a page costs what it shows,
+//! however many letters and causes there are; an age leaves out what it looks at, of letters that failed again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::columns;
-use super::rows::{AGAIN, ASIDE, COLUMNS, DUE, FRESH, Found, SLACK, first_at, last_at, micros, number};
-use crate::store::{Claim, Filter, LetterId};
+use super::rows::{self, AGAIN, ASIDE, COLUMNS, DUE, FRESH, Found, SLACK, first_at, last_at, micros, number};
+use crate::store::{Filter, LetterId};
 
-/// So few letters that are due are put in order rather than looked for among those that are not.
-const FEW_DUE: i64 = 1_024;
+/// So many letters that are due are put in order at once; of more, those that have been due for longest come first.
+const FEW_DUE: usize = 1_024;
 
 /// Which letters of one queue are looked for.
 pub(super) struct Search<'a> {
     queue: i64,
     filter: &'a Filter,
+    /// By the clock of the file.
+    now: SystemTime,
     /// Only those that can be claimed.
-    claim: Option<Claim>,
+    claim: Option<Free>,
 }
 
-/// What made letters fail, and how many of them wait.
-struct Cause {
-    id: i64,
-    letters: u64,
+/// What a letter must be like to be claimed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Free {
+    pub(super) now: SystemTime,
+    pub(super) due_by: Option<SystemTime>,
+    /// Now, by the clock of leases.
+    pub(super) leased: i64,
 }
 
 /// The index that a look goes by.
@@ -35,7 +42,8 @@ struct Cause {
 enum By {
     Id,
     Cause(i64),
-    Due,
+    Origin(i64),
+    Due(i64),
 }
 
 impl<'a> Search<'a> {
@@ -44,17 +52,18 @@ impl<'a> Search<'a> {
         connection: &Connection,
         name: &str,
         filter: &'a Filter,
+        now: SystemTime,
     ) -> rusqlite::Result<Option<Self>> {
-        Ok(number(connection, name)?.map(|queue| Self { queue, filter, claim: None }))
+        Ok(number(connection, name)?.map(|queue| Self::within(queue, filter, now)))
     }
 
     /// Only letters that are free.
-    pub(super) fn for_claim(queue: i64, filter: &'a Filter, claim: Claim) -> Self {
-        Self { queue, filter, claim: Some(claim) }
+    pub(super) fn for_claim(queue: i64, filter: &'a Filter, claim: Free) -> Self {
+        Self { queue, filter, now: claim.now, claim: Some(claim) }
     }
 
-    pub(super) fn within(queue: i64, filter: &'a Filter) -> Self {
-        Self { queue, filter, claim: None }
+    pub(super) fn within(queue: i64, filter: &'a Filter, now: SystemTime) -> Self {
+        Self { queue, filter, now, claim: None }
     }
 
     /// The oldest `limit` letters that are meant.
@@ -62,40 +71,17 @@ impl<'a> Search<'a> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let causes = self.causes(connection)?;
         let mut found = Vec::new();
         let mut looks = 0;
-        let mut look = |lane, by, only: Option<&BTreeSet<i64>>| {
-            looks += 1;
-            let end = found.len().saturating_add(limit);
-            // Where the rows are picked here, nobody knows how many it takes.
-            let most = if only.is_some() { usize::MAX } else { limit };
-            self.rows(connection, lane, by, most, |row| {
-                let row = Found::read(lane, row)?;
-                if only.is_none_or(|only| only.contains(&row.cause)) {
-                    found.push(row);
-                }
-                Ok(if found.len() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-            })
-        };
-        match causes {
-            Some(causes) if self.is_walked(connection, &causes, limit)? => {
-                let causes: BTreeSet<i64> = causes.iter().map(|cause| cause.id).collect();
-                for &lane in self.lanes() {
-                    look(lane, By::Id, Some(&causes))?;
-                }
-            }
-            Some(causes) => {
-                for cause in causes {
-                    for &lane in self.lanes() {
-                        look(lane, By::Cause(cause.id), None)?;
-                    }
-                }
-            }
-            None => {
-                for &lane in self.lanes() {
-                    let by = if lane == DUE { self.by_due(connection)? } else { By::Id };
-                    look(lane, by, None)?;
+        for by in self.ways(connection)? {
+            for &lane in self.lanes() {
+                for by in self.through(connection, by, lane)? {
+                    looks += 1;
+                    let most = if let By::Due(_) = by { FEW_DUE } else { limit };
+                    self.rows(connection, lane, by, most, |row| {
+                        found.push(Found::read(lane, row)?);
+                        Ok(ControlFlow::Continue(()))
+                    })?;
                 }
             }
         }
@@ -104,7 +90,8 @@ impl<'a> Search<'a> {
         {
             self.find_odd(connection, id, &mut found)?;
         }
-        if looks > 1 {
+        // Those that are due come in another order.
+        if looks > 1 || self.claim.is_some_and(|claim| claim.due_by.is_some()) {
             found.sort_unstable_by_key(|found| found.id);
             found.truncate(limit);
         }
@@ -135,29 +122,26 @@ impl<'a> Search<'a> {
 
     /// How many letters are meant.
     pub(super) fn count(&self, connection: &Connection) -> rusqlite::Result<u64> {
-        let all = match self.causes(connection)? {
-            Some(causes) if self.is_by_cause_alone() => causes.iter().map(|cause| cause.letters).sum(),
-            Some(causes) => {
-                let mut count = 0;
-                for cause in causes {
-                    for &lane in self.lanes() {
-                        count += self.count_rows(connection, lane, By::Cause(cause.id))?;
+        let mut all: i64 = 0;
+        for by in self.ways(connection)? {
+            if self.is_by_cause_alone() {
+                let (sql, of) = match by {
+                    By::Id => ("SELECT letters FROM queues WHERE id = ?1", self.queue),
+                    By::Cause(cause) => ("SELECT letters FROM known_causes WHERE id = ?1", cause),
+                    By::Origin(origin) | By::Due(origin) => {
+                        ("SELECT coalesce(sum(letters), 0) FROM known_causes WHERE origin = ?1", origin)
                     }
-                }
-                count
-            }
-            None if self.is_by_cause_alone() => {
-                let mut statement = connection.prepare_cached("SELECT letters FROM queues WHERE id = ?1")?;
-                statement.query_row([self.queue], |row| row.get::<_, i64>(0))?.cast_unsigned()
-            }
-            None => {
-                let mut count = 0;
+                };
+                let letters =
+                    connection.prepare_cached(sql)?.query_row([of], |row| columns::number(row, 0))?;
+                all = all.saturating_add(letters.unwrap_or_default());
+            } else {
                 for &lane in self.lanes() {
-                    count += self.count_rows(connection, lane, By::Id)?;
+                    all += self.count_rows(connection, lane, by)?;
                 }
-                count
             }
-        };
+        }
+        let all = all.cast_unsigned();
         Ok(self.filter.limit.map_or(all, |limit| all.min(limit as u64)))
     }
 
@@ -166,19 +150,19 @@ impl<'a> Search<'a> {
         &self,
         connection: &Connection,
     ) -> rusqlite::Result<BTreeMap<i64, (u64, LetterId)>> {
-        let only: Option<BTreeSet<i64>> =
-            self.causes(connection)?.map(|causes| causes.iter().map(|cause| cause.id).collect());
         let mut groups = BTreeMap::new();
-        for &lane in self.lanes() {
-            let (condition, values) = self.condition(lane, By::Id);
-            // SQLite would sort them to group them; there are few groups and many letters.
-            let mut statement =
-                connection.prepare_cached(&format!("SELECT cause, id FROM letters WHERE {condition}"))?;
-            let mut rows = statement.query(params_from_iter(values))?;
-            while let Some(row) = rows.next()? {
-                let cause = columns::number(row, 0)?.unwrap_or_default();
-                let (id, _) = columns::id(row, 1)?;
-                if only.as_ref().is_none_or(|only| only.contains(&cause)) {
+        for by in self.ways(connection)? {
+            for &lane in self.lanes() {
+                let (condition, values) = self.condition(lane, by);
+                // SQLite would sort them to group them; there are few groups and many letters.
+                let mut statement = connection.prepare_cached(&format!(
+                    "SELECT cause, id FROM letters {} WHERE {condition}",
+                    by.index()
+                ))?;
+                let mut rows = statement.query(params_from_iter(values))?;
+                while let Some(row) = rows.next()? {
+                    let cause = columns::number(row, 0)?.unwrap_or_default();
+                    let (id, _) = columns::id(row, 1)?;
                     let group = groups.entry(cause).or_insert((0, id));
                     group.0 += 1;
                     group.1 = id.max(group.1);
@@ -190,14 +174,7 @@ impl<'a> Search<'a> {
 
     /// Whether nothing but the cause of a letter decides: then the sums know the answer.
     pub(super) fn is_by_cause_alone(&self) -> bool {
-        let Filter { id, older_than, newer_than, set_aside, after, up_to, .. } = self.filter;
-        id.is_none()
-            && older_than.is_none()
-            && newer_than.is_none()
-            && set_aside.is_none()
-            && after.is_none()
-            && up_to.is_none()
-            && self.claim.is_none()
+        self.filter.is_by_cause_alone() && self.claim.is_none()
     }
 
     fn lanes(&self) -> &'static [i64] {
@@ -210,71 +187,47 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The causes that are meant; none when all are.
-    fn causes(&self, connection: &Connection) -> rusqlite::Result<Option<Vec<Cause>>> {
+    /// The indexes that lead to all letters of the causes that are meant.
+    fn ways(&self, connection: &Connection) -> rusqlite::Result<Vec<By>> {
         let Filter { component, kind, fingerprint, .. } = self.filter;
-        if component.is_none() && kind.is_none() && fingerprint.is_none() {
-            return Ok(None);
-        }
+        let Some(fingerprint) = fingerprint else {
+            if component.is_none() && kind.is_none() {
+                return Ok(vec![By::Id]);
+            }
+            let origins = rows::origins(connection, self.queue, component.as_deref(), *kind)?;
+            return Ok(origins.into_iter().map(By::Origin).collect());
+        };
         let mut statement = connection.prepare_cached(
-            "SELECT id, letters FROM causes WHERE queue = ?1 AND (?2 IS NULL OR component = ?2)
-             AND (?3 IS NULL OR kind = ?3)",
-        )?;
-        let mut by_fingerprint = connection.prepare_cached(
-            "SELECT id, letters FROM causes WHERE queue = ?1 AND (?2 IS NULL OR component = ?2)
-             AND (?3 IS NULL OR kind = ?3) AND fingerprint = ?4",
+            "SELECT id FROM known_causes WHERE queue = ?1 AND fingerprint = ?2 AND (?3 IS NULL OR component = ?3)
+             AND (?4 IS NULL OR kind = ?4)",
         )?;
         let kind = kind.map(|kind| kind.as_str());
-        let read = |row: &Row<'_>| {
-            let letters = columns::number(row, 1)?.unwrap_or_default().cast_unsigned();
-            Ok(Cause { id: row.get(0)?, letters })
-        };
-        let causes: rusqlite::Result<Vec<Cause>> = match fingerprint {
-            Some(fingerprint) => by_fingerprint
-                .query_map((self.queue, component, kind, fingerprint.to_bits().cast_signed()), read)?
-                .collect(),
-            None => statement.query_map((self.queue, component, kind), read)?.collect(),
-        };
-        causes.map(Some)
+        let values = (self.queue, fingerprint.to_bits().cast_signed(), component, kind);
+        statement.query_map(values, |row| row.get(0).map(By::Cause))?.collect()
     }
 
-    /// Whether it takes less to walk through all letters and pick than to look under each cause.
-    fn is_walked(&self, connection: &Connection, causes: &[Cause], limit: usize) -> rusqlite::Result<bool> {
-        if self.filter.id.is_some() {
-            return Ok(true);
+    /// How one lane is looked through: letters with a set time by that time, where it decides.
+    fn through(&self, connection: &Connection, by: By, lane: i64) -> rusqlite::Result<Vec<By>> {
+        let by_time =
+            lane == DUE && self.filter.id.is_none() && self.claim.is_some_and(|claim| claim.due_by.is_some());
+        match by {
+            By::Id if by_time => {
+                let origins = rows::origins(connection, self.queue, None, None)?;
+                Ok(origins.into_iter().map(By::Due).collect())
+            }
+            By::Origin(origin) if by_time => Ok(vec![By::Due(origin)]),
+            by => Ok(vec![by]),
         }
-        let mut statement = connection.prepare_cached("SELECT letters FROM queues WHERE id = ?1")?;
-        let all = statement.query_row([self.queue], |row| row.get::<_, i64>(0))?.cast_unsigned();
-        let limit = limit as u64;
-        let meant: u64 = causes.iter().map(|cause| cause.letters).sum();
-        // A look is worth a few rows.
-        let looks = causes.iter().map(|cause| 8 + cause.letters.min(limit)).sum::<u64>();
-        let meant = meant.max(1);
-        let walk = all.saturating_mul(limit.min(meant)) / meant;
-        Ok(walk < looks)
     }
 
-    /// How the letters with a set time are looked for.
-    fn by_due(&self, connection: &Connection) -> rusqlite::Result<By> {
-        let Some(due_by) = self.claim.and_then(|claim| claim.due_by) else {
-            return Ok(By::Id);
-        };
-        let mut statement = connection.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM letters INDEXED BY letters_by_due
-             WHERE queue = ?1 AND lane = 2 AND due <= ?2 LIMIT ?3)",
-        )?;
-        let due: i64 = statement.query_row((self.queue, micros(due_by), FEW_DUE), |row| row.get(0))?;
-        Ok(if due < FEW_DUE { By::Due } else { By::Id })
-    }
-
-    fn count_rows(&self, connection: &Connection, lane: i64, by: By) -> rusqlite::Result<u64> {
+    fn count_rows(&self, connection: &Connection, lane: i64, by: By) -> rusqlite::Result<i64> {
         let (condition, values) = self.condition(lane, by);
         let mut statement = connection
             .prepare_cached(&format!("SELECT count(*) FROM letters {} WHERE {condition}", by.index()))?;
-        Ok(statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))?.cast_unsigned())
+        statement.query_row(params_from_iter(values), |row| row.get(0))
     }
 
-    /// Shows the rows of one look in the order of their ids.
+    /// Shows the rows of one look in the order of its index.
     fn rows(
         &self,
         connection: &Connection,
@@ -286,8 +239,9 @@ impl<'a> Search<'a> {
         let (condition, mut values) = self.condition(lane, by);
         values.push(Value::Integer(i64::try_from(most).unwrap_or(-1)));
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM letters {} WHERE {condition} ORDER BY id LIMIT ?",
-            by.index()
+            "SELECT {COLUMNS} FROM letters {} WHERE {condition} ORDER BY {} LIMIT ?",
+            by.index(),
+            if let By::Due(_) = by { "due" } else { "id" }
         ))?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
@@ -303,7 +257,7 @@ impl<'a> Search<'a> {
         let filter = self.filter;
         let blob = |id: LetterId| Value::Blob(id.to_bytes().to_vec());
         let time = |moment| Value::Integer(micros(moment));
-        let (latest, earliest) = (filter.latest(), filter.earliest());
+        let (latest, earliest) = (filter.latest(self.now), filter.earliest(self.now));
         // A fresh letter failed about when its id says: only a part of them needs to be looked at.
         let (mut from, mut to) = (None, filter.up_to);
         if lane == FRESH {
@@ -314,21 +268,23 @@ impl<'a> Search<'a> {
         }
 
         // The number of the lane is written out: only then the index of one lane is considered.
-        let mut sql = format!("queue = ? AND lane = {lane}");
+        let (of, number) = match by {
+            By::Id => ("queue", self.queue),
+            By::Cause(cause) => ("cause", cause),
+            By::Origin(origin) | By::Due(origin) => ("origin", origin),
+        };
+        let mut sql = format!("{of} = ? AND lane = {lane}");
         if self.claim.is_some() {
             // What becomes of a letter is written down by its id.
             sql.push_str(" AND typeof(id) = 'blob' AND length(id) = 16");
         }
-        let mut values = vec![Value::Integer(self.queue)];
+        let mut values = vec![Value::Integer(number)];
         let mut and = |part: &str, value: Option<Value>| {
             if let Some(value) = value {
                 sql.push_str(part);
                 values.push(value);
             }
         };
-        if let By::Cause(cause) = by {
-            and(" AND cause = ?", Some(Value::Integer(cause)));
-        }
         and(" AND id = ?", filter.id.map(blob));
         and(" AND id > ?", filter.after.map(blob));
         and(" AND id >= ?", from.map(blob));
@@ -336,10 +292,11 @@ impl<'a> Search<'a> {
         and(" AND last_failed <= ?", latest.map(time));
         and(" AND last_failed > ?", earliest.map(time));
         if let Some(claim) = self.claim {
-            let due = if matches!(by, By::Due) { " AND due <= ?" } else { " AND (due IS NULL OR due <= ?)" };
+            let due =
+                if matches!(by, By::Due(_)) { " AND due <= ?" } else { " AND (due IS NULL OR due <= ?)" };
             and(due, claim.due_by.map(time));
             and(" AND (expires IS NULL OR expires > ?)", Some(time(claim.now)));
-            and(" AND (held_until IS NULL OR held_until <= ?)", Some(time(claim.now)));
+            and(" AND (held_until IS NULL OR held_until <= ?)", Some(Value::Integer(claim.leased)));
         }
         (sql, values)
     }
@@ -351,7 +308,8 @@ impl By {
         match self {
             Self::Id => "INDEXED BY sqlite_autoindex_letters_1",
             Self::Cause(_) => "INDEXED BY letters_by_cause",
-            Self::Due => "INDEXED BY letters_by_due",
+            Self::Origin(_) => "INDEXED BY letters_by_origin",
+            Self::Due(_) => "INDEXED BY letters_by_due",
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns;
-use super::rows::{fingerprint, kind, micros, newest, oldest};
+use super::rows::{self, fingerprint, kind, micros, newest, oldest};
 use crate::outcome::FailureKind;
 use crate::store::group::{CAUSES, minute};
 use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
@@ -24,6 +24,8 @@ pub(super) struct Tally {
     /// The group of each cause that was looked up.
     keys: BTreeMap<i64, Key>,
     failures: BTreeMap<(i64, u64, Fingerprint), Failures>,
+    /// Now, where something failed.
+    minute: u64,
 }
 
 /// The queue and the fingerprint of a group.
@@ -42,6 +44,7 @@ pub(super) struct Queue {
 /// The letters of a group that have component and kind in common too.
 struct Cause {
     id: i64,
+    origin: i64,
     component: Arc<str>,
     kind: FailureKind,
     letters: i64,
@@ -97,32 +100,37 @@ impl Tally {
         at.and_then(|at| self.queues.get_mut(at)).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
-    /// Counts a letter that comes; gives the number of its cause.
+    /// Counts a letter that comes; gives its cause.
     pub(super) fn come(
         &mut self,
         connection: &Connection,
         queue: i64,
         entry: &Entry,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<rows::Cause> {
         let group = self.group(connection, (queue, entry.fingerprint))?;
         let known = |cause: &Cause| cause.kind == entry.kind && *cause.component == *entry.component;
         let at = match group.iter().position(known) {
             Some(at) => at,
             None => {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO causes
-                         (queue, fingerprint, component, kind, letters, first_seen, last_seen)
-                         VALUES (?1, ?2, ?3, ?4, 0, 0, 0)",
-                    )?
-                    .execute(params![
-                        queue,
-                        entry.fingerprint.to_bits().cast_signed(),
-                        &*entry.component,
-                        entry.kind.as_str()
-                    ])?;
+                let origin = origin(connection, queue, entry)?;
+                let print = entry.fingerprint.to_bits().cast_signed();
+                let mut insert = connection.prepare_cached(
+                    "INSERT INTO known_causes
+                     (queue, fingerprint, component, kind, letters, first_seen, last_seen, origin)
+                     VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5)",
+                )?;
+                let id =
+                    insert.insert(params![queue, print, &*entry.component, entry.kind.as_str(), origin])?;
+                if !group.is_empty() {
+                    connection
+                        .prepare_cached(
+                            "UPDATE known_causes SET mixed = 1 WHERE queue = ?1 AND fingerprint = ?2",
+                        )?
+                        .execute((queue, print))?;
+                }
                 group.push(Cause {
-                    id: connection.last_insert_rowid(),
+                    id,
+                    origin,
                     component: Arc::clone(&entry.component),
                     kind: entry.kind,
                     letters: 0,
@@ -137,10 +145,10 @@ impl Tally {
         cause.seen = Some(cause.seen.map_or((first, last), |seen| (seen.0.min(first), seen.1.max(last))));
         cause.letters += 1;
         cause.changed = true;
-        let id = cause.id;
-        self.keys.insert(id, (queue, entry.fingerprint));
+        let cause = rows::Cause { id: cause.id, origin: cause.origin };
+        self.keys.insert(cause.id, (queue, entry.fingerprint));
         self.resize(queue, 1, entry.size().cast_signed());
-        Ok(id)
+        Ok(cause)
     }
 
     /// Counts a letter that goes.
@@ -155,7 +163,7 @@ impl Tally {
             Some(key) => *key,
             None => {
                 let mut statement =
-                    connection.prepare_cached("SELECT fingerprint FROM causes WHERE id = ?1")?;
+                    connection.prepare_cached("SELECT fingerprint FROM known_causes WHERE id = ?1")?;
                 let found = statement.query_row([id], |row| fingerprint(row, 0)).optional()?;
                 let Some(found) = found else {
                     // A damaged row: it can go nevertheless.
@@ -182,12 +190,16 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts a failure of the minute in which it happened.
-    pub(super) fn fail(&mut self, queue: i64, entry: &Entry) {
-        let failures =
-            self.failures.entry((queue, minute(entry.last_failed), entry.fingerprint)).or_insert_with(|| {
-                Failures { component: Arc::clone(&entry.component), kind: entry.kind, count: 0 }
-            });
+    /// Counts a failure of the minute in which it happened, which is no later than now, whatever the clock said that it
+    /// is dated by.
+    pub(super) fn fail(&mut self, queue: i64, entry: &Entry, now: SystemTime) {
+        self.minute = self.minute.max(minute(now));
+        let at = minute(entry.last_failed).min(self.minute);
+        let failures = self.failures.entry((queue, at, entry.fingerprint)).or_insert_with(|| Failures {
+            component: Arc::clone(&entry.component),
+            kind: entry.kind,
+            count: 0,
+        });
         failures.count += 1;
     }
 
@@ -208,9 +220,9 @@ impl Tally {
     /// Writes the sums; gives the depth of each queue.
     pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
         let mut change = connection.prepare_cached(
-            "UPDATE causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
+            "UPDATE known_causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
         )?;
-        let mut forget = connection.prepare_cached("DELETE FROM causes WHERE id = ?1")?;
+        let mut forget = connection.prepare_cached("DELETE FROM known_causes WHERE id = ?1")?;
         for cause in self.groups.into_values().flatten().filter(|cause| cause.changed) {
             match cause.seen {
                 Some((first, last)) => change.execute((cause.id, cause.letters, first, last))?,
@@ -228,6 +240,7 @@ impl Tally {
              ON CONFLICT (queue, minute, fingerprint) DO UPDATE SET failures = failures + ?6",
         )?;
         let mut prune = connection.prepare_cached("DELETE FROM failures WHERE queue = ?1 AND minute < ?2")?;
+        let oldest = self.minute.cast_signed() - LONGEST_LOOK_BACK.as_secs().cast_signed() / 60;
         for ((queue, minute, fingerprint), Failures { component, kind, count }) in self.failures {
             let minute = minute.cast_signed();
             let mut cause = fingerprint.to_bits().cast_signed();
@@ -238,7 +251,7 @@ impl Tally {
                 cause = Fingerprint::OTHER.to_bits().cast_signed();
             }
             fail.execute(params![queue, minute, cause, &*component, kind.as_str(), count])?;
-            prune.execute((queue, minute - LONGEST_LOOK_BACK.as_secs().cast_signed() / 60))?;
+            prune.execute((queue, oldest))?;
         }
         let mut resize =
             connection.prepare_cached("UPDATE queues SET letters = ?2, bytes = ?3 WHERE id = ?1")?;
@@ -272,7 +285,7 @@ impl Queue {
 
 fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, component, kind, letters, first_seen, last_seen FROM causes
+        "SELECT id, component, kind, letters, first_seen, last_seen, origin FROM known_causes
          WHERE queue = ?1 AND fingerprint = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -283,10 +296,25 @@ fn causes(connection: &Connection, key: Key) -> rusqlite::Result<Vec<Cause>> {
             kind: kind(row, 2)?,
             letters: number(3)?,
             seen: Some((number(4)?, number(5)?)),
+            origin: number(6)?,
             changed: false,
         })
     };
     statement.query_map((key.0, key.1.to_bits().cast_signed()), read)?.collect()
+}
+
+fn origin(connection: &Connection, queue: i64, entry: &Entry) -> rusqlite::Result<i64> {
+    let values = params![queue, &*entry.component, entry.kind.as_str()];
+    let known = connection
+        .prepare_cached("SELECT id FROM origins WHERE queue = ?1 AND component = ?2 AND kind = ?3")?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(origin) => Ok(origin),
+        None => connection
+            .prepare_cached("INSERT INTO origins (queue, component, kind) VALUES (?1, ?2, ?3)")?
+            .insert(values),
+    }
 }
 
 fn oldest_of(connection: &Connection, queue: &Queue) -> rusqlite::Result<Option<SystemTime>> {

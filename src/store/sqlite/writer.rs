@@ -19,8 +19,9 @@ use super::registry::Slot;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
-use super::{WAITING, file, open, registry, reserve, rows};
+use super::{WAITING, clock, file, open, registry, reserve, rows};
 use crate::store::error::Kind;
+use crate::store::steady::Steady;
 use crate::store::{Depth, StoreError};
 use crate::sync::Mutex;
 
@@ -83,7 +84,9 @@ pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>,
     };
     let mut known = slot.file.lock();
     if let Some(file) = known.upgrade() {
-        return tell(file::secure(&path).map(|()| file));
+        // Its rights may have changed since. Another file that lies there now is opened, and looked at, by the writer.
+        let secured = if file.shared.stands() { file::secure(&path) } else { Ok(()) };
+        return tell(secured.map(|()| file));
     }
     let _alone = slot.writer.lock();
     match open(path, &slot) {
@@ -113,6 +116,7 @@ fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inb
         path,
         depths: depths::Depths::default(),
         files: Mutex::default(),
+        steady: Steady::default(),
         slot: Arc::clone(slot),
     });
     let mut writer = Writer {
@@ -155,9 +159,13 @@ impl Writer {
     }
 
     /// Begins with a file.
-    fn take(&mut self, seat: Seat) -> Result<(), StoreError> {
+    fn take(&mut self, mut seat: Seat) -> Result<(), StoreError> {
+        let now = clock::now(&mut seat.connection)
+            .map_err(|error| open::explain(&self.shared.path, "open", error))?;
+        seat.note();
         let depths =
             all_depths(&seat.connection).map_err(|error| open::explain(&self.shared.path, "read", error))?;
+        self.shared.steady.set(now);
         self.shared.depths.replace(depths);
         self.shared.depths.weigh(&self.shared.path);
         self.shared.has_open(Some(Arc::clone(&seat.files)));

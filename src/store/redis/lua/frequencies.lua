@@ -1,5 +1,5 @@
 local out, place = {}, {}
-for i = 12, #KEYS do
+for i = 14, #KEYS do
     local row = redis.pcall('HGETALL', KEYS[i])
     if row.err then return redis.error_reply('WRONGTYPE ' .. KEYS[i]) end
     for j = 1, #row, 2 do

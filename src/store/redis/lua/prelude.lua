@@ -1,5 +1,5 @@
 -- What all scripts share. Every key of a queue is among KEYS, in this order.
-local IDS, META, HEAD, BODY, INDEX, DUE, EXPIRY, GROUPS, BYTES, STREAM, PURGES = unpack(KEYS, 1, 11)
+local IDS, META, HEAD, BODY, INDEX, DUE, EXPIRY, GROUPS, BYTES, STREAM, PURGES, SIZES, FORMAT = unpack(KEYS, 1, 13)
 -- The consumer group, whose list of pending entries tells who holds which letter.
 local GROUP = 'redrive'
 -- A letter is free when it has been idle for so many milliseconds. One that is claimed for less is told to have
@@ -7,6 +7,8 @@ local GROUP = 'redrive'
 local LONGEST = 2592000000
 -- How much one script does, so that others have their turn: letters looked at, letters removed, bytes answered.
 local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 100, 1048576
+-- The format of what follows. Format 1 had neither a number nor the sizes of groups.
+local VERSION = 2
 
 -- What contradicts something else: a key was deleted, evicted or written by another. Every answer tells it, and
 -- `repair.lua` mends it. Empty if nothing does.
@@ -25,6 +27,23 @@ local function number(text)
     return text and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
+local function refused(answer)
+    return type(answer) == 'table' and answer.err ~= nil
+end
+
+-- Brings a queue of an earlier format to this one: orders the groups by size, the largest first. While the memory is
+-- full, that may have to wait.
+local function bring_on(version)
+    for _, print in ipairs(redis.call('ZRANGE', SIZES, 0, -1)) do redis.call('ZREM', SIZES, print) end
+    local groups = redis.call('HGETALL', GROUPS)
+    for i = 1, #groups, 2 do
+        local letters = tonumber(string.match(groups[i + 1], '^(%d+)') or 0)
+        if refused(redis.pcall('ZADD', SIZES, -letters, groups[i])) then return end
+    end
+    -- Not `SET`: a user of format 1 may lack the right to it.
+    redis.pcall('INCRBY', FORMAT, VERSION - version)
+end
+
 -- How many letters there are, and the sum of their bytes, if it is known.
 local count_before, bytes_before
 -- Whether the sum of bytes can be added to: it is one, or there is no letter.
@@ -32,20 +51,28 @@ local summed
 
 -- Looks at what must agree. Each number is at hand.
 do
+    local format = probe(FORMAT, 'GET')
+    local version = number(format)
+    if version and version > VERSION then return redis.error_reply('FORMAT ' .. format .. ' ' .. VERSION) end
     local n, metas, heads, bodies = probe(IDS, 'ZCARD'), probe(META, 'HLEN'), probe(HEAD, 'HLEN'), probe(BODY, 'HLEN')
     local members, dues, expiries = probe(INDEX, 'ZCARD'), probe(DUE, 'ZCARD'), probe(EXPIRY, 'ZCARD')
     local groups, entries, bytes = probe(GROUPS, 'HLEN'), probe(STREAM, 'XLEN'), probe(BYTES, 'GET')
+    local sizes = probe(SIZES, 'ZCARD')
     if foreign then return redis.error_reply('WRONGTYPE ' .. foreign) end
+    if not format or (version and version < VERSION) then
+        bring_on(version or 0)
+        sizes = redis.call('ZCARD', SIZES)
+    end
     n = n or 0
     count_before, bytes_before = n, number(bytes)
     summed = bytes_before ~= nil or (not bytes and n == 0)
     if (metas or n) ~= n or (heads or n) ~= n or (bodies or 0) > n or (members or 4 * n) ~= 4 * n or (dues or n) ~= n
         or (expiries or 0) > n or (entries or n) ~= n or (groups and ((groups == 0) ~= (n == 0) or groups > n))
-        or not summed or (n == 0 and bytes and bytes ~= '0') then
+        or (groups or sizes) ~= sizes or (format and not version) or not summed or (n == 0 and bytes and bytes ~= '0') then
         local function say(count) return string.format('%.0f', count or -1) end
         torn = 'ids ' .. say(n) .. ', meta ' .. say(metas) .. ', heads ' .. say(heads) .. ', bodies ' .. say(bodies)
             .. ', index ' .. say(members) .. ', due ' .. say(dues) .. ', expiry ' .. say(expiries) .. ', groups '
-            .. say(groups) .. ', stream ' .. say(entries) .. ', bytes ' .. (bytes or 'none')
+            .. say(groups) .. ', sizes ' .. say(sizes) .. ', format ' .. (format or 'none') .. ', stream ' .. say(entries) .. ', bytes ' .. (bytes or 'none')
     end
 end
 
@@ -87,7 +114,9 @@ local function join_group(l)
     if not letters and torn ~= '' then letters, first, last = indexed('f:' .. l.print .. ':') - 1, l.first, l.last end
     if not letters or tonumber(l.first) < tonumber(first) then first = l.first end
     if not letters or tonumber(l.last) > tonumber(last) then last = l.last end
-    redis.call('HSET', GROUPS, l.print, (letters or 0) + 1 .. '|' .. first .. '|' .. last)
+    letters = (letters or 0) + 1
+    redis.call('HSET', GROUPS, l.print, letters .. '|' .. first .. '|' .. last)
+    redis.call('ZADD', SIZES, -letters, l.print)
 end
 
 local function leave_group(l)
@@ -95,8 +124,10 @@ local function leave_group(l)
     if not letters then return end
     if tonumber(letters) > 1 then
         redis.call('HSET', GROUPS, l.print, letters - 1 .. rest)
+        redis.call('ZADD', SIZES, 1 - letters, l.print)
     else
         redis.call('HDEL', GROUPS, l.print)
+        redis.call('ZREM', SIZES, l.print)
     end
 end
 

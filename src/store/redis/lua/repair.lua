@@ -203,8 +203,10 @@ function parts.causes()
         newest = known(string.sub(newest, -36)) or oldest
         local _, first, last = string.match(redis.call('HGET', GROUPS, cursor) or '', '^(%d+)|(%d+)|(%d+)$')
         if oldest and newest then
+            local letters = string.format('%.0f', indexed(source))
             redis.call('HSET', GROUPS, cursor,
-                string.format('%.0f', indexed(source)) .. '|' .. (first or oldest.first) .. '|' .. (last or newest.last))
+                letters .. '|' .. (first or oldest.first) .. '|' .. (last or newest.last))
+            redis.call('ZADD', SIZES, '-' .. letters, cursor)
         end
     end
     return cursor
@@ -214,8 +216,20 @@ function parts.groups()
     return scan(GROUPS, BATCH, function(print)
         if not string.find(print, '^%x+$') or indexed('f:' .. print .. ':') == 0 then
             redis.call('HDEL', GROUPS, print)
+            redis.call('ZREM', SIZES, print)
         end
     end)
+end
+
+function parts.sizes()
+    return each_of(SIZES, function(print)
+        return redis.call('HEXISTS', GROUPS, print) == 1
+    end)
+end
+
+function parts.format()
+    if not number(redis.call('GET', FORMAT)) then redis.call('SET', FORMAT, VERSION) end
+    return ''
 end
 
 -- Counts the bytes, up to an id that is written beside the sum, so that what comes and goes meanwhile is counted too.

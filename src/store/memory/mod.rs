@@ -1,0 +1,305 @@
+//! Letters that live as long as the process.
+
+mod queue;
+mod search;
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use self::queue::Queue;
+use self::search::{Free, Search};
+use super::group::{by_frequency, first_minute};
+use super::steady::{Reading, Steady};
+use super::{
+    Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT,
+    Pending, PurgeRecord, Put, Settled, Store,
+};
+use crate::moment;
+use crate::sync::Mutex;
+
+/// Keeps letters in memory: for tests, and for tools that end with their work.
+///
+/// [`frequencies`](Store::frequencies) knows up to 50,000 causes and minutes of the last day.
+///
+/// When a letter is due, what age it is, when it expires and when a lease ends goes by a clock that no step of the wall
+/// clock moves. A full queue that drops the oldest letter drops the one that came first.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    queues: Mutex<BTreeMap<Arc<str>, Queue>>,
+    steady: Steady,
+}
+
+impl MemoryStore {
+    fn with<T>(&self, queue: &str, f: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queues = self.queues.lock();
+        match queues.get_mut(queue) {
+            Some(queue) => f(queue),
+            None => f(queues.entry(queue.into()).or_default()),
+        }
+    }
+
+    fn find(&self, queue: &str, filter: &Filter) -> (Vec<Entry>, Reading) {
+        let reading = self.steady.read();
+        let search = Search { filter, now: reading.now(), claim: None };
+        let found = self.with(queue, |queue| {
+            let ids = search.find(queue, filter.limit.unwrap_or(usize::MAX));
+            ids.iter().filter_map(|id| Some(queue.letters.get(id)?.entry.clone())).collect()
+        });
+        (found, reading)
+    }
+}
+
+fn departing(mut entries: Vec<Entry>, reading: Reading) -> Vec<Entry> {
+    entries.iter_mut().for_each(|entry| reading.depart(entry));
+    entries
+}
+
+fn done<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
+    Box::pin(ready(Ok(value)))
+}
+
+impl Store for MemoryStore {
+    fn put(&self, mut entry: Entry, limits: Limits) -> Pending<'_, Put> {
+        let (name, reading) = (Arc::clone(&entry.queue), self.steady.read());
+        reading.arrive(&mut entry);
+        done(self.with(&name, |queue| queue.put(entry, limits, reading.now())))
+    }
+
+    fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
+        let found = self.with(queue, |queue| queue.letters.get(&id).map(|kept| kept.entry.clone()));
+        done(found.map(|mut entry| {
+            self.steady.read().depart(&mut entry);
+            entry
+        }))
+    }
+
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        let (found, reading) = self.find(queue, filter);
+        done(departing(found, reading))
+    }
+
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        let search = Search { filter, now: self.steady.read().now(), claim: None };
+        let limit = filter.limit.unwrap_or(usize::MAX);
+        done(self.with(queue, |queue| search.find(queue, limit).len() as u64))
+    }
+
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        let reading = self.steady.read();
+        let search = Search { filter, now: reading.now(), claim: None };
+        let mut groups = self.with(queue, |queue| search.groups(queue));
+        for group in &mut groups {
+            reading.depart(&mut group.example);
+            (group.first_seen, group.last_seen) =
+                (reading.wall(group.first_seen), reading.wall(group.last_seen));
+        }
+        done(groups)
+    }
+
+    fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
+        let from = first_minute(self.steady.read().now(), last);
+        done(self.with(queue, |queue| {
+            let mut all: BTreeMap<Fingerprint, Frequency> = BTreeMap::new();
+            for ((_, fingerprint), failures) in queue.failures.range((from, Fingerprint::from_bits(0))..) {
+                let frequency = all.entry(*fingerprint).or_insert_with(|| Frequency {
+                    fingerprint: *fingerprint,
+                    component: Arc::clone(&failures.component),
+                    kind: failures.kind,
+                    failures: 0,
+                });
+                frequency.failures += failures.count;
+            }
+            by_frequency(all.into_values().collect())
+        }))
+    }
+
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+        let reading = self.steady.read();
+        let leased = reading.exactly(claim.now);
+        let free = Free { now: reading.of(claim.now), due_by: claim.due_by.map(|by| reading.of(by)), leased };
+        let search = Search { filter, now: reading.now(), claim: Some(free) };
+        let until = moment::later(leased, claim.lease);
+        let claimed = self.with(queue, |queue| {
+            let ids = search.find(queue, filter.limit.unwrap_or(usize::MAX));
+            let mut bytes = 0_u64;
+            let hold = |id: &LetterId| {
+                let kept = queue.letters.get_mut(id).filter(|_| bytes < claim.bytes)?;
+                bytes = bytes.saturating_add(kept.entry.size());
+                kept.held = Some((claim.owner, until));
+                Some(kept.entry.clone())
+            };
+            ids.iter().filter_map(hold).collect()
+        });
+        done(departing(claimed, reading))
+    }
+
+    fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
+        let until = moment::later(self.steady.read().exactly(claim.now), claim.lease);
+        done(self.with(queue, |queue| {
+            let still_held = |id: &&LetterId| match queue.letters.get_mut(id).map(|kept| &mut kept.held) {
+                Some(Some((owner, lease))) if *owner == claim.owner => {
+                    *lease = until;
+                    true
+                }
+                _ => false,
+            };
+            ids.iter().filter(still_held).copied().collect()
+        }))
+    }
+
+    fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
+        let reading = self.steady.read();
+        let leased = reading.exactly(moment::now());
+        done(self.with(queue, |queue| {
+            let mut settle = |settled: Settled| match settled {
+                Settled::Delivered(id) => queue.remove(id).is_some(),
+                Settled::Failed(mut entry) => {
+                    reading.arrive(&mut entry);
+                    let failed = entry.clone();
+                    let replaced = queue.replace(entry, owner, leased);
+                    if replaced {
+                        queue.count_failure(&failed, reading.now());
+                    }
+                    replaced
+                }
+                Settled::Changed(mut entry) => {
+                    reading.arrive(&mut entry);
+                    queue.replace(entry, owner, leased)
+                }
+                Settled::Released(id) => queue
+                    .letters
+                    .get_mut(&id)
+                    .is_some_and(|kept| !kept.is_held(owner, leased) && kept.held.take().is_some()),
+            };
+            settled.into_iter().map(&mut settle).collect()
+        }))
+    }
+
+    fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
+        let now = self.steady.read().now();
+        done(self.with(queue, |queue| {
+            let search = Search { filter: &record.filter, now, claim: None };
+            let ids = search.find(queue, record.filter.limit.unwrap_or(usize::MAX));
+            record.purged = queue.remove_all(ids);
+            queue.purges.push_front(record.clone());
+            queue.purges.truncate(PURGES_KEPT);
+            record
+        }))
+    }
+
+    fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
+        done(self.with(queue, |queue| queue.purges.iter().cloned().collect()))
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
+        let now = self.steady.read().of(now);
+        done(self.with(queue, |queue| {
+            let expired = queue.expired(now);
+            queue.remove_all(expired)
+        }))
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.with(queue, |queue| Depth {
+            waiting: queue.letters.len() as u64,
+            oldest: queue.letters.first_key_value().map(|(id, _)| id.made_at()),
+            bytes: queue.bytes,
+            ..Depth::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::FailureKind;
+    use crate::store::WhenFull;
+    use crate::store::group::{CAUSES, minute};
+    use queue::FAILURES;
+
+    fn entry(cause: u64) -> Entry {
+        let now = moment::now();
+        Entry {
+            id: LetterId::new(),
+            queue: "orders".into(),
+            component: "orders".into(),
+            kind: FailureKind::Error,
+            fingerprint: Fingerprint::from_bits(cause),
+            first_failed: now,
+            last_failed: now,
+            due: None,
+            expires: None,
+            set_aside: false,
+            head: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_failures_is_bounded_however_they_differ() {
+        let mut queue = Queue::default();
+        let mut entry = entry(0);
+        let now = entry.last_failed;
+        entry.last_failed -= Duration::from_secs(3_600);
+        queue.count_failure(&entry, now);
+        let causes = CAUSES as u64;
+        for minute in 0..FAILURES as u64 / causes + 1 {
+            entry.last_failed = now + Duration::from_secs(60 * minute);
+            for cause in 1..=causes {
+                entry.fingerprint = Fingerprint::from_bits(cause);
+                queue.count_failure(&entry, entry.last_failed);
+            }
+        }
+        assert_eq!(queue.failures.len(), FAILURES);
+        assert!(queue.failures.keys().all(|(at, _)| *at >= minute(now)), "the oldest goes first");
+    }
+
+    /// What each page looks at in a queue of so many letters and half as many causes of `orders`.
+    async fn looked_at(letters: u64) -> Vec<u64> {
+        let store = MemoryStore::default();
+        let limits = Limits { capacity: u64::MAX, bytes: u64::MAX, when_full: WhenFull::RefuseNew };
+        for number in 0..letters {
+            let mut entry = entry(number);
+            match number % 8 {
+                0..4 => entry.component = "mails".into(),
+                4 => entry.due = Some(moment::later(entry.last_failed, Duration::from_secs(3_600))),
+                5 => entry.set_aside = true,
+                _ => {}
+            }
+            store.put(entry, limits).await.unwrap();
+        }
+        let orders = Filter::all().component("orders").limit(16);
+        let claim = |due_by| Claim {
+            owner: Owner::new(),
+            now: moment::now(),
+            lease: Duration::ZERO,
+            due_by,
+            bytes: u64::MAX,
+        };
+        let now = moment::now();
+        let mut looked = Vec::new();
+        search::looked::take();
+        for filter in
+            [&orders, &Filter::all().limit(16), &orders.clone().kind(FailureKind::Error).set_aside(true)]
+        {
+            assert_eq!(store.claim("orders", filter, claim(Some(now))).await.unwrap().len(), 16);
+            looked.push(search::looked::take());
+            assert_eq!(store.list("orders", filter).await.unwrap().len(), 16);
+            looked.push(search::looked::take());
+        }
+        for filter in [&orders, &Filter::all().limit(16)] {
+            assert_eq!(store.groups("orders", filter).await.unwrap().len(), 16);
+            looked.push(search::looked::take());
+        }
+        looked
+    }
+
+    #[tokio::test]
+    async fn a_page_costs_what_it_shows() {
+        let (few, many) = (looked_at(1_000).await, looked_at(100_000).await);
+        assert_eq!(few, many);
+        assert!(many.iter().all(|looked| *looked <= 48), "{many:?}");
+    }
+}
