@@ -3,7 +3,10 @@
 use super::redactor::Rules;
 use super::rule::Rule;
 use super::settings::Treatment;
-use super::steps::count;
+use super::steps::{ahead, count};
+
+/// What UTF-8 makes of the mark that tells the order of bytes.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// What separates the cells of a body of this type, if that is such a table.
 pub(super) fn separators(kind: &[u8]) -> Option<&'static [u8]> {
@@ -20,10 +23,13 @@ pub(super) fn clean(
     body: &[u8],
     found: &mut dyn FnMut(&str),
 ) -> Option<Vec<u8>> {
+    // Some write a mark of UTF-8 first.
+    let (mark, body) = body.split_at(if body.starts_with(BOM) { BOM.len() } else { 0 });
     let head = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let separator = separators.iter().max_by_key(|sign| head.iter().filter(|byte| byte == sign).count())?;
     let (mut columns, mut out, mut changed) =
-        (Vec::<Option<(Rule, &[u8])>>::new(), Vec::with_capacity(body.len()), false);
+        (Vec::<Option<(Rule, &[u8])>>::new(), Vec::with_capacity(mark.len() + body.len()), false);
+    out.extend(mark);
     let (mut at, mut row, mut column) = (0, 0, 0);
     while at < body.len() {
         let end = cell(body, at, *separator);
@@ -33,7 +39,7 @@ pub(super) fn clean(
             let rule = rules.rule(inner, false);
             columns.push((rule.treatment != Treatment::Leave).then_some((rule, inner)));
             out.extend(text);
-        } else if let Some(Some((rule, name))) = columns.get(column)
+        } else if let Some(Some((rule, name))) = columns.get(column).or(columns.last())
             && rule.hides(inner)
             && !inner.is_empty()
             && !super::text::is_gone(inner)
@@ -54,18 +60,25 @@ pub(super) fn clean(
 
 /// Where the cell ends that begins at `from`; one in quotes may hold anything.
 fn cell(body: &[u8], from: usize, separator: u8) -> usize {
-    let (mut at, mut quoted) = (from, false);
-    while let Some(byte) = body.get(at) {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\n' if !quoted => break,
-            byte if *byte == separator && !quoted => break,
-            _ => {}
+    let start = ahead(body, from, usize::MAX, |byte| byte == b' ');
+    if body.get(start) == Some(&b'"') {
+        let (mut at, mut quoted) = (start, false);
+        while let Some(byte) = body.get(at) {
+            match byte {
+                b'"' => quoted = !quoted,
+                byte if !quoted && (*byte == separator || *byte == b'\n') => break,
+                _ => {}
+            }
+            at += 1;
         }
-        at += 1;
+        count(at - start);
+        if !quoted {
+            return at;
+        }
+        // Only the last cell of a table that was cut off, or a quote that is none: the rest must not hide in it. That
+        // happens once, since an even number of quotes is left.
     }
-    count(at - from);
-    at
+    ahead(body, from, usize::MAX, |byte| byte != separator && byte != b'\n')
 }
 
 fn unquoted(cell: &[u8]) -> &[u8] {
@@ -88,6 +101,13 @@ mod tests {
             ("token;\"n\"\r\n\"a;\"\"\nb\";7\r\nc", Some("token;\"n\"\r\n[redacted];7\r\n[redacted]")),
             ("id,name\n1,ann\n", None),
             ("password\n[redacted]\n", None),
+            // A quote within a cell, and one that nothing closes, are no quotes.
+            ("n,size,password\n1,5\" disk,hunter2\n", Some("n,size,password\n1,5\" disk,[redacted]\n")),
+            ("n,password\n\"1,hunter2\n2,x\n", Some("n,password\n\"1,[redacted]\n2,[redacted]\n")),
+            // What separates nothing in the first line may do so in the others.
+            ("password\nhunter;2\n", Some("password\n[redacted];[redacted]\n")),
+            ("n,password\n1,hunter,2\n", Some("n,password\n1,[redacted],[redacted]\n")),
+            ("\u{feff}password,n\nhunter2,1\n", Some("\u{feff}password,n\n[redacted],1\n")),
             ("", None),
         ] {
             let found = super::clean(redactor.rules_for_tests(), b",;", table.as_bytes(), &mut |_| ());

@@ -88,8 +88,8 @@ fn what_overlaps_goes_as_one() {
     assert_eq!(redactor.text("order 66 came"), format!("order {} came", hash("66")));
 }
 
-/// Steps that a byte may cost at most, whatever stands around it.
-const WORST: usize = 192;
+/// Steps that a byte may cost at most, whatever stands around it. The long run finds texts with 106.
+const WORST: usize = 120;
 
 /// Texts that a search that is not linear would be slow with.
 fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
@@ -282,13 +282,16 @@ fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) 
 
 #[test]
 fn what_a_byte_costs_is_bounded() {
-    let number = if std::env::var_os("CAMPANILE_TEST_LONG").is_some() { 20_000 } else { 300 };
-    let texts = hostile(4096).into_iter().chain(mixtures(4096, number, 7));
+    // In the usual run some of each kind.
+    let long = std::env::var_os("CAMPANILE_TEST_LONG").is_some();
+    let (every, number) = if long { (1, 20_000) } else { (11, 100) };
+    let texts = hostile(4096).into_iter().step_by(every).chain(mixtures(4096, number, 7));
     let (steps, what) = worst(texts);
     println!("at most {steps} steps for a byte: {what}");
     assert!(steps <= WORST, "{steps} steps for a byte: {what}");
     // As much in longer texts: nothing grows faster than the text.
-    let longer = hostile(16_384).into_iter().step_by(37).chain(mixtures(131_072, 8, 8));
+    let (every, number) = if long { (7, 40) } else { (331, 3) };
+    let longer = hostile(16_384).into_iter().step_by(every).chain(mixtures(131_072, number, 8));
     let (steps, what) = worst(longer);
     println!("at most {steps} steps for a byte of longer ones: {what}");
     assert!(steps <= WORST, "{steps} steps for a byte: {what}");

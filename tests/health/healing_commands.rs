@@ -239,6 +239,28 @@ async fn what_leaves_the_group_of_a_command_ends_when_its_time_is_up() {
     all_gone(&ids).await;
 }
 
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_family_that_forgot_its_environment_ends_whichever_of_it_is_found_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("ids");
+    // Of one whose parent was killed first nothing would show any more where it comes from.
+    let family = format!(
+        "for each in 1 2 3 4 5 6 7 8; do sh -c \"sleep 600 & echo \\$!; wait\" & echo $!; done > {0}.new; \
+         while [ $(wc -l < {0}.new) -lt 16 ]; do :; done; mv {0}.new {0}; wait",
+        told.display()
+    );
+    let script = format!(
+        "env -i PATH=\"$PATH\" setsid sh -c '{family}' & while [ ! -e {0} ]; do :; done; cat {0}; wait",
+        told.display()
+    );
+    let record = heal(&["sh", "-c", &script], Duration::from_secs(2)).run_now().await.unwrap();
+    assert_eq!(record.outcome, HealingOutcome::TimedOut);
+    let ids = ids(record.output.as_ref().unwrap());
+    assert_eq!(ids.len(), 16);
+    all_gone(&ids).await;
+}
+
 #[test]
 fn p53_a_command_ends_with_its_runtime() {
     let folder = tempfile::tempdir().unwrap();

@@ -135,3 +135,70 @@ async fn a_file_that_is_not_ours_is_refused_and_one_that_cannot_be_written_stops
     handle.pause();
     assert!(handle.run_now().await.is_ok(), "what heals may be what makes room");
 }
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn what_another_user_put_beside_the_file_is_neither_followed_nor_waited_for() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (file, beside) = (folder.path().join("healings.json"), folder.path().join("healings.json.new"));
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    let began = Arc::<Mutex<Vec<Instant>>>::default();
+    // A link to what is not ours to replace, and a file that others may read.
+    for link in [true, false] {
+        if link {
+            symlink(&precious, &beside).unwrap();
+        } else {
+            std::fs::write(&beside, "").unwrap();
+            std::fs::set_permissions(&beside, PermissionsExt::from_mode(0o666)).unwrap();
+        }
+        let (_health, handle) = process(&file, &began);
+        handle.pause();
+        let _ = handle.run_now().await;
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+        let written = std::fs::symlink_metadata(&file).unwrap();
+        assert!(written.is_file() && written.permissions().mode() & 0o777 == 0o600);
+        assert!(!beside.exists());
+    }
+    // A pipe would wait for one that writes to it.
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let error = Health::standalone().limit_healing(limits(&file)).unwrap_err();
+    assert!(error.to_string().contains("no plain file"), "{error}");
+}
+
+/// Set for the process that the test below starts for itself, in which a full disk lies there.
+const FULL: &str = "CAMPANILE_TEST_FULL_DISK";
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_a_process_starts_and_heals() {
+    let name = "healing_restarts::on_a_full_disk_a_process_starts_and_heals";
+    let Some(disk) = std::env::var_os(FULL) else {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = r#"mount -t tmpfs -o size=4k none "$DISK" || exit 77; exec "$0" "$@""#;
+        let child = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c", &mount.replace("$DISK", &format!("${FULL}"))])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(FULL, folder.path())
+            .output();
+        match child {
+            Ok(child) if child.status.success() => {}
+            Ok(child) if child.status.code() == Some(101) => {
+                panic!("{}", String::from_utf8_lossy(&child.stderr))
+            }
+            _ => eprintln!("NOT RUN: {name} needs a mount namespace, which this machine does not give it"),
+        }
+        return;
+    };
+    let disk = Path::new(&disk);
+    // Up to the last byte.
+    std::fs::write(disk.join("full"), vec![0; 4_096]).unwrap();
+    let began = Arc::<Mutex<Vec<Instant>>>::default();
+    let (_health, handle) = process(&disk.join("healings.json"), &began);
+    handle.pause();
+    assert!(handle.run_now().await.is_ok(), "what heals may be what makes room");
+}

@@ -1,7 +1,10 @@
 //! What holds for all healings of one health.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
+
+use tokio::task::JoinHandle;
 
 use super::hour::Hour;
 use super::memory::Memory;
@@ -17,8 +20,10 @@ pub(super) struct Floor {
     pub(super) taken: Mutex<Taken>,
     /// Whether there is a file that keeps when healings began.
     pub(super) remembers: AtomicBool,
-    /// Locked before `taken`, and while the file is read or written: not by a task.
+    /// Locked before `taken`, and not while the file is read or written.
     pub(super) memory: Mutex<Option<Memory>>,
+    /// The file is written by one at a time. Of one that gave up, the thread that still writes.
+    pub(super) writing: tokio::sync::Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::health::handle::Health;
 /// A healing that is set up; see [`Health::heal`]. Cheap to clone; to drop it changes nothing.
 #[derive(Clone, Debug)]
 pub struct HealingHandle {
-    healer: Arc<Healer>,
+    pub(super) healer: Arc<Healer>,
 }
 
 impl HealingHandle {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -88,13 +89,19 @@ impl Healers {
     }
 
     pub(super) fn limit(&self, limits: HealingLimits) -> Result<(), ConfigError> {
+        let known =
+            |path: &&PathBuf| self.floor.memory.lock().as_ref().is_some_and(|memory| memory.is_at(path));
+        // Outside the locks: the file may lie where nothing answers, and rounds must go on.
+        let opened = match limits.remember_in.as_ref().filter(|path| !known(path)) {
+            Some(path) => Some(Memory::open(path)?),
+            None => None,
+        };
         let all = self.all.lock();
         let mut memory = self.floor.memory.lock();
-        match &limits.remember_in {
-            None => *memory = None,
-            Some(path) if memory.as_ref().is_some_and(|memory| memory.is_at(path)) => {}
-            Some(path) => {
-                let opened = Memory::open(path)?;
+        match opened {
+            None if limits.remember_in.is_none() => *memory = None,
+            None => {}
+            Some(opened) => {
                 all.iter().for_each(|healer| healer.recall(&opened));
                 self.floor.taken.lock().began.recall(clock::now(), &opened.ages(None));
                 *memory = Some(opened);

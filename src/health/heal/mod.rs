@@ -80,8 +80,8 @@ impl Health {
     /// Says what holds for all healings together from now on.
     ///
     /// # Errors
-    /// Names the setting that is out of its range, or a [file](HealingLimits::remember_in) that cannot be read or written;
-    /// then nothing changes.
+    /// Names the setting that is out of its range, or a [file](HealingLimits::remember_in) that cannot be read or, but
+    /// for a full disk, written; then nothing changes.
     pub fn limit_healing(&self, limits: HealingLimits) -> Result<(), ConfigError> {
         limits.validate()?;
         self.healers().limit(limits)

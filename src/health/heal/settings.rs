@@ -113,8 +113,9 @@ pub struct HealingLimits {
     pub per_hour: u32,
     /// A file that keeps when healings began, by the wall clock, so that the hour of [`per_hour`](Self::per_hour) and
     /// [`at_most_per_hour`](HealingSettings::at_most_per_hour) does not begin anew with each restart. It is written before
-    /// an action begins; each process needs one of its own. Waits and what did not help are not kept. Default: none, and
-    /// the hour begins with the process.
+    /// an action begins, which waits up to 5 s for that; each process needs one of its own. Where it cannot be written
+    /// later, a warning says so and the action begins. Waits and what did not help are not kept. Default: none, and the
+    /// hour begins with the process.
     pub remember_in: Option<PathBuf>,
 }
 

@@ -40,30 +40,36 @@ impl Mark {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::fs;
 
-    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
     /// A process may start another while we look. One that does so without end is too quick for us.
     const LOOKS: usize = 16;
 
+    /// All are stopped before the first is killed: one whose parent is gone may no longer show that it comes from
+    /// `leader`.
     pub(super) fn kill(variable: &[u8], leader: Pid) {
+        let _ = kill_process_group(leader, Signal::STOP);
+        let mut held = HashMap::new();
         for _ in 0..LOOKS {
-            let found = strays(variable, leader.as_raw_pid());
+            let mut found = strays(variable, leader.as_raw_pid());
+            found.retain(|id| !held.contains_key(id));
             if found.is_empty() {
-                return;
+                break;
             }
-            for id in found {
-                // From here on the number cannot be that of another.
-                let Some(Ok(process)) = Pid::from_raw(id).map(|id| pidfd_open(id, PidfdFlags::empty()))
-                else {
-                    continue;
-                };
-                if has(variable, id) || strays(variable, leader.as_raw_pid()).contains(&id) {
-                    let _ = pidfd_send_signal(process, Signal::KILL);
-                }
+            // From here on the number cannot be that of another.
+            let open = |id: i32| Some((id, pidfd_open(Pid::from_raw(id)?, PidfdFlags::empty()).ok()?));
+            let opened: Vec<_> = found.into_iter().filter_map(open).collect();
+            let still: HashSet<i32> = strays(variable, leader.as_raw_pid()).into_iter().collect();
+            for (id, process) in opened.into_iter().filter(|(id, _)| still.contains(id)) {
+                let _ = pidfd_send_signal(&process, Signal::STOP);
+                held.insert(id, process);
             }
+        }
+        for process in held.values() {
+            let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }
 

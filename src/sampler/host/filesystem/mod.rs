@@ -36,6 +36,11 @@ use crate::signal::{SYSTEM_FILESYSTEM_LIMIT, SYSTEM_FILESYSTEM_USAGE, SYSTEM_FIL
 const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
 /// Types on a block device that are images, full by nature.
 const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
+/// How types begin of what waits for a server or a program, with a block device of its own or without.
+const REMOTE: [&str; 16] = [
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse", "gfs2", "gluster", "gpfs", "lustre", "ncp", "nfs",
+    "ocfs2", "smb", "virtiofs",
+];
 /// The type of what mounts something when it is asked.
 const AUTOMOUNT: &str = "autofs";
 
@@ -77,6 +82,8 @@ struct Entry {
     read_only: bool,
     kind: String,
     source: String,
+    /// Whether its path leads through what may take for ever to answer.
+    beneath: bool,
 }
 
 /// What is found where a file system is mounted.
@@ -187,7 +194,8 @@ fn reported(
     by_type: &NameFilter,
     mut look: impl FnMut(&Entry) -> Found,
 ) -> Vec<Entry> {
-    let entries: Vec<Entry> = mounts(list).filter_map(Entry::new).collect();
+    let mut entries: Vec<Entry> = mounts(list).filter_map(Entry::new).collect();
+    mark_beneath(&mut entries);
     let tree = MountTree::new(entries.iter().map(Entry::node));
     let taken = |entry: &Entry| {
         by_mount_point
@@ -227,6 +235,32 @@ fn reported(
         .collect()
 }
 
+/// Marks what lies on something that may take for ever to answer: the way to it leads through that.
+fn mark_beneath(entries: &mut [Entry]) {
+    if !entries.iter().any(Entry::is_remote) {
+        return;
+    }
+    let below: HashMap<i64, (i64, bool)> =
+        entries.iter().map(|entry| (entry.id, (entry.parent, entry.is_remote()))).collect();
+    let (mut known, mut trail) = (HashMap::new(), Vec::new());
+    for entry in entries {
+        let mut here = entry.parent;
+        // In a list that makes no sense, a mount may lie on itself.
+        let beneath = loop {
+            match (known.get(&here), below.get(&here)) {
+                (Some(beneath), _) => break *beneath,
+                (None, Some((parent, false))) if trail.len() <= below.len() => {
+                    trail.push(here);
+                    here = *parent;
+                }
+                (None, found) => break found.is_some_and(|(_, remote)| *remote),
+            }
+        };
+        known.extend(trail.drain(..).map(|id| (id, beneath)));
+        entry.beneath = beneath;
+    }
+}
+
 /// What tells file systems apart.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Identity {
@@ -250,6 +284,7 @@ impl Entry {
             kind: mount.fs_type,
             // Of `user:password@host`, the host.
             source: source.rsplit_once('@').map_or(source, |(_, host)| host).to_owned(),
+            beneath: false,
         })
     }
 
@@ -286,6 +321,12 @@ impl Entry {
 
     /// Whether it may take for ever to answer: what has no disk may have a server, or a program.
     fn may_hang(&self) -> bool {
-        self.device.0 == 0 && !LOCAL.contains(&&*self.kind) && self.path != "/"
+        let no_disk = self.device.0 == 0 && !LOCAL.contains(&&*self.kind) && self.path != "/";
+        no_disk || self.beneath || self.is_remote()
+    }
+
+    /// Whether it is known to wait for a server or a program.
+    fn is_remote(&self) -> bool {
+        self.path != "/" && REMOTE.iter().any(|kind| self.kind.starts_with(kind))
     }
 }

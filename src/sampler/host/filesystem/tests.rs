@@ -164,6 +164,43 @@ fn p41_the_steps_grow_as_the_list_does() {
     assert_eq!(steps(200), steps(20_000));
 }
 
+#[test]
+fn p12_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
+    let steps = |mounts: usize| {
+        let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
+        for mount in 2..mounts {
+            // What mounts again and again, and never unmounts.
+            list += &format!("{mount} {} 9:1 / /data rw - ext4 /dev/x rw\n", mount - 1);
+        }
+        let entries = mounts_of(&list);
+        let tree = MountTree::new(entries.iter().map(Entry::node));
+        let reached: Vec<i64> =
+            entries.iter().filter(|entry| tree.is_reached(entry.node())).map(|entry| entry.id).collect();
+        assert_eq!(reached, [1, mounts as i64 - 1]);
+        tree.steps.get() / mounts
+    };
+    assert!(steps(10_000) <= 6, "{}", steps(10_000));
+}
+
+#[test]
+fn p12_what_lies_beneath_a_server_or_is_a_program_of_a_user_is_asked_on_its_own_thread() {
+    let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 0:40 / /srv rw - nfs4 server:/a rw
+3 2 8:2 / /srv/disk rw - xfs /dev/sdb rw
+4 3 8:3 / /srv/disk/inner rw - xfs /dev/sdc rw
+5 1 8:4 / /usb rw - fuseblk /dev/sdd1 rw
+6 1 0:41 / /run rw - tmpfs tmpfs rw
+7 6 8:5 / /run/disk rw - ext4 /dev/sde rw
+8 9 8:6 / /odd rw - ext4 /dev/sdf rw
+9 8 8:7 / /odd/odd rw - ext4 /dev/sdg rw
+10 1 8:8 / /cluster rw - ocfs2 /dev/sdh rw
+";
+    let mut entries = mounts_of(list);
+    mark_beneath(&mut entries);
+    let hang: Vec<i64> = entries.iter().filter(|entry| entry.may_hang()).map(|entry| entry.id).collect();
+    assert_eq!(hang, [2, 3, 4, 5, 6, 10]);
+}
+
 fn mounts_of(list: &str) -> Vec<Entry> {
     mounts(list).filter_map(Entry::new).collect()
 }

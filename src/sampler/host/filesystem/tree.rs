@@ -11,10 +11,13 @@ pub(super) struct Node<'a> {
     pub(super) path: &'a str,
 }
 
-/// The mounts by the mount that they lie on, and where.
+/// A mount that something lies on, and where.
+type Place<'a> = (Option<i64>, &'a str);
+
+/// What lies on top at each place.
 #[derive(Debug)]
 pub(super) struct MountTree<'a> {
-    children: HashMap<(Option<i64>, &'a str), i64>,
+    tops: HashMap<Place<'a>, i64>,
     /// How often a mount was looked for.
     #[cfg(test)]
     pub(super) steps: std::cell::Cell<usize>,
@@ -28,10 +31,27 @@ impl<'a> MountTree<'a> {
             let parent = Some(mount.parent).filter(|parent| *parent != mount.id && known.contains(parent));
             ((parent, mount.path), mount.id)
         };
+        let children: HashMap<Place<'a>, i64> = mounts.map(place).collect();
+        let (mut tops, mut steps) = (HashMap::with_capacity(children.len()), 0);
+        let mut trail = Vec::new();
+        for (place, first) in &children {
+            let (mut place, mut top) = (*place, *first);
+            // It may be covered at the same place in turn; no more often than there are mounts.
+            while !tops.contains_key(&place) && trail.len() <= children.len() {
+                trail.push(place);
+                place = (Some(top), place.1);
+                let Some(next) = children.get(&place) else { break };
+                top = *next;
+            }
+            steps += 1 + trail.len();
+            let top = tops.get(&place).copied().unwrap_or(top);
+            tops.extend(trail.drain(..).map(|place| (place, top)));
+        }
+        let _ = steps;
         Self {
-            children: mounts.map(place).collect(),
+            tops,
             #[cfg(test)]
-            steps: std::cell::Cell::new(0),
+            steps: std::cell::Cell::new(steps),
         }
     }
 
@@ -42,22 +62,18 @@ impl<'a> MountTree<'a> {
         let parts = ends.filter_map(|end| mount.path.get(..end));
         for part in std::iter::once("/").chain(parts.filter(|part| *part != "/")) {
             // A mount whose parent is not listed is taken to lie where its path says.
-            let unlisted = || self.child(None, part).filter(|_| part != "/");
-            let Some(first) = self.child(here, part).or_else(unlisted) else { continue };
-            here = Some(first);
-            // It may be covered at the same place in turn; no more often than there are mounts.
-            for _ in 0..self.children.len() {
-                let Some(next) = self.child(here, part) else { break };
-                here = Some(next);
+            let unlisted = || self.top(None, part).filter(|_| part != "/");
+            if let Some(top) = self.top(here, part).or_else(unlisted) {
+                here = Some(top);
             }
         }
         here == Some(mount.id)
     }
 
-    fn child(&self, parent: Option<i64>, path: &str) -> Option<i64> {
+    fn top(&self, parent: Option<i64>, path: &str) -> Option<i64> {
         #[cfg(test)]
         self.steps.set(self.steps.get() + 1);
-        self.children.get(&(parent, path)).copied()
+        self.tops.get(&(parent, path)).copied()
     }
 }
 
