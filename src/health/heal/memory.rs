@@ -198,8 +198,10 @@ mod tests {
     async fn a_file_system_that_does_not_answer_keeps_one_thread_and_no_healing() {
         let folder = tempfile::tempdir().unwrap();
         let health = Health::standalone();
-        let mut limits = crate::health::HealingLimits::default();
-        limits.remember_in = Some(folder.path().join("healings.json"));
+        let limits = crate::health::HealingLimits {
+            remember_in: Some(folder.path().join("healings.json")),
+            ..Default::default()
+        };
         health.limit_healing(limits).unwrap();
         let healing = Healing::new("heal", "healed").action(Action::new(|| async {})).verify(false);
         let handle = health.heal(healing.at_most_per_hour(60)).unwrap();
