@@ -77,13 +77,13 @@ impl Draft {
 impl Core {
     /// Redacts what an error said: it may quote the request.
     pub(super) fn clean(&self, failure: &mut Failure) {
-        failure.clean(|text| self.redactor.text(text, &mut Vec::new()));
+        failure.clean(|text| self.redactor.message(text));
     }
 
     /// An attempt as it is stored; `redrive` is the number of the redrive that made it, if one did.
     pub(super) fn attempt(&self, tried: Tried, redrive: u32) -> Attempt {
         let Tried { at, took, kind, error_type, mut message } = tried;
-        if let Some(clean) = self.redactor.text(&message, &mut Vec::new()) {
+        if let Some(clean) = self.redactor.message(&message) {
             message = clean;
         }
         shorten(&mut message, SAID);

@@ -16,6 +16,8 @@ use crate::redact::{Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is
 #[derive(Clone, Debug)]
 pub(super) struct LetterRedactor {
     redactor: Redactor,
+    /// For what errors said, which is of no use for sending the request again.
+    messages: Redactor,
     /// For the URI of a request, which is of no use without its signature.
     uri: Redactor,
     /// What the settings name beside the defaults.
@@ -30,12 +32,19 @@ impl LetterRedactor {
     pub(super) fn new(settings: &DeadLetterSettings) -> Result<Self, ConfigError> {
         let mut redaction = settings.redaction.clone().mask(settings.redact.iter().cloned());
         redaction.defaults &= settings.redact_defaults;
-        let redactor = redaction.build().map_err(|error| error.within("redaction"))?;
+        let mut messages = redaction.clone();
+        if settings.redaction == RedactionSettings::names_only() {
+            (messages.cards, messages.emails) = (Treatment::Mask, Treatment::Mask);
+        }
+        let built =
+            |redaction: &RedactionSettings| redaction.build().map_err(|error| error.within("redaction"));
+        let (redactor, messages) = (built(&redaction)?, built(&messages)?);
         let asked = redaction.names.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
         let asked = RedactionSettings::off().mask(asked.map(|(name, _)| name.clone())).build()?;
         Ok(Self {
             uri: redactor.without_signatures(),
             redactor,
+            messages,
             asked,
             opaque: settings.opaque_bodies,
             unsearched: Arc::default(),
@@ -103,6 +112,11 @@ impl LetterRedactor {
     /// Redacts all that looks like a secret in a text.
     pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
         self.redactor.redact(text, Sort::Text, &mut |name| note(found, name))
+    }
+
+    /// Redacts a message of an error, unless the settings say otherwise by all rules.
+    pub(super) fn message(&self, text: &str) -> Option<String> {
+        self.messages.redact(text, Sort::Text, &mut |_| ())
     }
 
     /// Redacts the value of `name`, by the name and by what it looks like.

@@ -256,7 +256,9 @@ impl Builder {
     setters! {
         /// Whether the default names are redacted: see [`RedactionSettings::defaults`].
         pub fn redact_defaults(yes: bool) { settings.redact_defaults = yes; }
-        /// What else is redacted, and whether a hash stands in its place; [`RedactionSettings::names_only`] unless set.
+        /// What else is redacted, and whether a hash stands in its place. Unless set, requests are searched by
+        /// [`RedactionSettings::names_only`]: a letter that lost a card's number or an address could not be sent again.
+        /// Messages of errors are then searched by all rules.
         ///
         /// The signature in the query of a request's own URI stays with all that belongs to it (of SigV4 the credential
         /// and the security token too), since the request could not be sent again without one of them. If the settings

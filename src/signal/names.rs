@@ -123,7 +123,7 @@ metrics! {
     LETTERS_SIZE "campanile.dead_letter.size" UpDownCounter "By" ["queue"]
         "Bytes of the letters that wait in the queue.";
     LETTERS_FILE_SIZE "campanile.dead_letter.file.size" Gauge "By" ["queue"]
-        "Bytes that the queue's files take of the disk; queues in one file tell the same number.";
+        "Bytes of the queue's file and its log; queues in one file have the same number.";
     LETTERS_PARKED "campanile.dead_letter.parked" Counter "{letter}" ["queue"]
         "Requests that failed for good and were parked.";
     LETTERS_DROPPED "campanile.dead_letter.dropped" Counter "{letter}" ["queue" "reason"]

@@ -200,7 +200,7 @@ pub struct Depth {
     pub spilled: u64,
     /// Entries that gave way to others since the store was opened, other than by a put that told of it.
     pub evicted: u64,
-    /// The bytes that the store takes of a disk, spill and logs included, where it is a file of this machine.
+    /// The bytes of the store's file, its log and its spill, if it is a file of this machine; without the reserve.
     pub file_size: Option<u64>,
     /// How often this process found that a part of the queue was lost, and put what is left in order.
     pub repairs: u64,

@@ -38,6 +38,19 @@ async fn p24_fields_and_messages_are_redacted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p24_a_message_loses_what_its_request_keeps_to_be_sent_again() {
+    let queue = DeadLetterQueue::in_memory(10);
+    let service = queue.layer().layer(service_fn(|order: String| async move {
+        Err::<(), BoxError>(format!("refused: {order}").into())
+    }));
+    let order = "card 4111111111111111 of ann@example.com".to_owned();
+    service.oneshot(order.clone()).await.unwrap_err();
+    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    assert_eq!(letter.payload, Payload::Value(json!(order)));
+    assert_eq!(letter.message, "refused: card [redacted] of [redacted]");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_letter_that_is_not_whole_is_not_sent() {
     let queue = DeadLetterQueue::in_memory(10);
     let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));

@@ -150,7 +150,8 @@ impl Run<'_> {
                 letters,
                 set_aside,
                 new = by.join(", "),
-                "dead letters cannot be sent as they are; those that are set aside need a person"
+                "dead letters cannot be sent as they are; those that are set aside wait for `bring_back`, after a deploy \
+                 that can send them"
             );
         }
     }

@@ -12,6 +12,7 @@ use super::open::unwritable;
 use super::open_file::OpenFile;
 use super::place::FileId;
 use crate::store::StoreError;
+use crate::store::error::Kind;
 use crate::sync::Mutex;
 
 static SLOTS: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
@@ -38,6 +39,13 @@ impl Slot {
 /// The place of the file at `path`, which is made where there is none. It does not depend on the path by which the file is
 /// named; and a file that replaced one that is open has the place of that one.
 pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        let message = format!(
+            "cannot write letters to `{}`: it names no file; for letters in memory use `in_memory`",
+            path.display()
+        );
+        return Err(StoreError::new(Kind::Unwritable, message));
+    }
     file::admit(path)?;
     let known = || Ok((FileId::at(path)?, std::fs::canonicalize(path)?));
     let (id, real) = known().map_err(|error| unwritable(path, error))?;
