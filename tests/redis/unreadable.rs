@@ -49,7 +49,8 @@ async fn a_damaged_row_hides_no_other() {
     let why: Vec<_> = letters.iter().map(|letter| letter.unsendable).collect();
     assert_eq!(why, [Some(Unsendable::Unreadable), None, None, None]);
     queue.groups(Filter::all()).await.unwrap();
-    assert_eq!(queue.groups(Filter::all().set_aside(false)).await.unwrap().len(), 3);
+    // The first one is set aside, and of the second one the head tells its cause again.
+    assert_eq!(queue.groups(Filter::all().set_aside(false)).await.unwrap().len(), 2);
     let report = queue
         .redrive(service_fn(|_: u32| async { Ok::<_, BoxError>(()) }), Redrive::only(Filter::id(ids[3])))
         .await
