@@ -64,7 +64,8 @@ impl Way {
 
     /// A program, which is to follow, with `small` as its disk.
     fn command(self, small: &Path) -> Command {
-        const MOUNT: &str = r#"mount -t tmpfs -o size=4m,mode=0777 tmpfs "$0" && exec "$@""#;
+        // Room for the log and the reserve of all that a test parks at once.
+        const MOUNT: &str = r#"mount -t tmpfs -o size=8m,mode=0777 tmpfs "$0" && exec "$@""#;
         let mut command = match self {
             Self::Root => {
                 let mut command = Command::new("unshare");

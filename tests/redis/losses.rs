@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
 use campanile::store::{
-    Claim, Entry, Filter, Fingerprint, LetterId, Owner, PurgeRecord, Put, RedisStore, Settled, Store,
+    Claim, Entry, Filter, Fingerprint, LetterId, Limits, Owner, PurgeRecord, Put, RedisStore, Settled, Store,
+    WhenFull,
 };
 use tokio::time::{Instant, sleep};
 
@@ -329,6 +330,22 @@ async fn a_key_of_another_type_is_named_and_left_alone() {
         redis.cli(&["DEL", &at]);
         assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_letter_goes_also_where_the_stream_tells_of_none() {
+    let (redis, store) = open().await;
+    let queue: Arc<str> = "drops".into();
+    let (whole, _) = parked(&store, &queue, &[]).await;
+    let stream = key(&queue, "stream");
+    redis.cli(&["DEL", &stream]);
+    redis.cli(&["XADD", &stream, "1-1", "letter", "theirs"]);
+    let limits = Limits { capacity: 12, when_full: WhenFull::DropOldest, ..WIDE };
+    let one_more = letter(&queue, 1);
+    assert_eq!(store.put(one_more.clone(), limits).await.unwrap(), Put::Kept { evicted: 1 });
+    let there = ids(&store.list(&queue, &Filter::all()).await.unwrap());
+    let wanted: Vec<LetterId> = whole.keys().skip(1).copied().chain([one_more.id]).collect();
+    assert_eq!(there, wanted);
 }
 
 /// Enough for many pages of each part, while letters come and go.
