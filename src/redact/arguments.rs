@@ -23,6 +23,8 @@ enum Short {
 /// Programs, the letters of their arguments that hold secrets, and what follows those.
 const PROGRAMS: &[(&[u8], &[u8], Short)] = &[
     (b"7z", b"p", Short::Glued),
+    (b"bcp", b"P", Short::Secret),
+    (b"cqlsh", b"p", Short::Secret),
     (b"curl", b"uU", Short::After(b':')),
     (b"http", b"a", Short::After(b':')),
     (b"https", b"a", Short::After(b':')),
@@ -85,13 +87,14 @@ impl Line {
             let start = self.read;
             let end = ahead(bytes, start, to - start, is_name);
             let word = &bytes[start..end];
-            // `https://…` calls no program.
-            let is_word = bytes.get(end).is_some_and(|byte| is_blank(*byte));
+            let word = word.strip_suffix(b".exe").unwrap_or(word);
+            // `https://…` calls no program; `"mysql" "-p…"` does, as `Debug` prints a command.
+            let is_word = bytes.get(end).is_some_and(|byte| is_blank(*byte) || is_quote(*byte));
             if let Some(program) = PROGRAMS.iter().find(|(name, ..)| is_word && *name == word) {
                 self.program = Some(program);
             }
-            // What ends a command.
-            if matches!(bytes.get(end), Some(b'\n' | b';' | b'|')) {
+            // What ends a command. One `&` may stand in a URL.
+            if matches!(bytes.get(end..), Some([b'\n' | b';' | b'|', ..] | [b'&', b'&', ..])) {
                 self.program = None;
             }
             self.read = end + 1;
@@ -158,10 +161,9 @@ impl Search<'_> {
             return None;
         }
         let rule = self.is_secret(&bytes[name.clone()])?;
-        let word = ahead(bytes, gap, 64, |byte| byte.is_ascii_alphabetic());
         let begins = bytes.get(gap).copied().unwrap_or(b'-');
-        let sentence = bytes.get(word) == Some(&b' ') && WORDS.binary_search(&&bytes[gap..word]).is_ok();
-        if matches!(begins, b'-' | b'<' | b'[' | b'$' | b'{' | b'|' | b')' | b']') || sentence {
+        if matches!(begins, b'-' | b'<' | b'[' | b'$' | b'{' | b'|' | b')' | b']') || is_sentence(bytes, gap)
+        {
             return None;
         }
         let value = self.argument(gap);
@@ -178,7 +180,7 @@ impl Search<'_> {
             return None;
         }
         let start = name.start + 1;
-        let gap = ahead(bytes, start, 1, is_blank);
+        let gap = if name.len() > 1 { start } else { next_argument(bytes, start) };
         match short {
             Short::After(sign) => self.after(gap, sign),
             Short::Glued if gap > start => None,
@@ -186,7 +188,8 @@ impl Search<'_> {
                 let value = self.argument(gap);
                 let rule = Rule::MASK;
                 let begins = bytes.get(value.start).copied().unwrap_or(b'-');
-                if matches!(begins, b'-' | b'<' | b'[' | b'$' | b'{' | b'|') {
+                let sentence = gap > start && is_sentence(bytes, gap);
+                if matches!(begins, b'-' | b'<' | b'[' | b'$' | b'{' | b'|') || sentence {
                     return None;
                 }
                 self.take(value, rule, name.start..start)
@@ -226,6 +229,21 @@ impl Search<'_> {
         self.named(value, rule, name);
         Some(end)
     }
+}
+
+/// Where the argument begins after one that ends at `end`: after a blank, or in quotes of its own as in a list.
+fn next_argument(bytes: &[u8], end: usize) -> usize {
+    let Some(quote) = bytes.get(end).filter(|byte| is_quote(**byte)) else {
+        return ahead(bytes, end, 1, is_blank);
+    };
+    let next = ahead(bytes, end + 1, 2, |byte| matches!(byte, b',' | b' '));
+    if bytes.get(next) == Some(quote) { next } else { end }
+}
+
+/// Whether a sentence goes on at `from`: `--token is required`.
+fn is_sentence(bytes: &[u8], from: usize) -> bool {
+    let word = ahead(bytes, from, 64, |byte| byte.is_ascii_alphabetic());
+    matches!(bytes.get(word), Some(b' ')) && WORDS.binary_search(&&bytes[from..word]).is_ok()
 }
 
 /// Whether this stands for a value in a help text: `[--token TOKEN]`, `--token string   Token of the API`.

@@ -176,6 +176,10 @@ pub(super) fn stands_for_another(text: &str) -> bool {
         || within("%{", "}")
         || within("<", ">")
         || text.strip_prefix('$').is_some_and(|name| upper(name) && name.len() > 2)
+        // A parameter of a query.
+        || text.strip_prefix(['$', '?']).is_some_and(|number| {
+            (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
         || matches!(text.trim_end_matches("\\n"), "%s" | "%d" | "%v" | "%q" | "{:?}" | "{0}" | "{1}" | "?")
         || (text.len() > 2 && text.bytes().all(|byte| byte == b'*'))
         || matches!(text, "[REDACTED]" | "[FILTERED]" | "REDACTED" | "<redacted>")

@@ -84,7 +84,7 @@ fn says_secret(bytes: &[u8]) -> bool {
     let mut from = 0;
     while let Some(kind) = find_text(b"kind", bytes, from) {
         from = kind + "kind".len();
-        let value = ahead(bytes, from, 8, |byte| matches!(byte, b'"' | b'\\' | b':' | b' '));
+        let value = ahead(bytes, from, 8, |byte| is_quote(byte) || matches!(byte, b'\\' | b':' | b' '));
         count(1);
         if value > from
             && bytes[value..].starts_with(b"Secret")

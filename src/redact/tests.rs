@@ -60,6 +60,36 @@ fn text_is_searched_for_pairs() {
 }
 
 #[test]
+fn options_of_programs_are_read_as_commands_are_printed() {
+    let redactor = redactor();
+    for text in [
+        r#""mysql" "-phunter2" "shop""#,
+        r#"["mysql", "-phunter2"]"#,
+        r#"["sshpass","-p","hunter2","ssh"]"#,
+        r#""/usr/bin/sshpass" "-p" "hunter2" "ssh" "h""#,
+        "['curl', '-u', 'ann:hunter2', 'https://h/?a=1&b=2']",
+        "curl https://h/?a=1&b=2 -u ann:hunter2",
+        "mysql.exe -phunter2 shop",
+        "cqlsh -u ann -p hunter2",
+        "kind: 'Secret'\ndata:\n  a: hunter2\n",
+    ] {
+        let clean = redactor.text(text);
+        assert_eq!(clean, text.replace("hunter2", "[redacted]"));
+        assert_eq!(redactor.text(&clean), clean, "once is enough");
+    }
+    for open in [
+        "docker login && docker run -p 8080:80 nginx",
+        "docker login -p is not safe",
+        "\"login\" \"-p\"",
+        "\"mysql\" \"-p\" \"shop\"",
+        "SELECT id FROM users WHERE token = $1",
+        "UPDATE users SET password = ?2 WHERE id = ?1",
+    ] {
+        assert_eq!(redactor.text(open), open);
+    }
+}
+
+#[test]
 fn a_query_is_searched_by_its_own_rules() {
     let redactor = redactor();
     assert_eq!(redactor.query("password=a b,c\"d&x=1&sig=z"), "password=[redacted]&x=1&sig=[redacted]");

@@ -199,7 +199,8 @@ impl<'a> Search<'a> {
         if rules.signs && traits.has(PAIR) {
             self.pairs_of_two();
         }
-        if rules.signs && traits.has(ARGUMENT) {
+        // In a list an argument has quotes of its own.
+        if rules.signs && traits.has(ARGUMENT | PAIR | QUOTED) {
             self.arguments();
         }
         if rules.signs && traits.has(QUOTED) {

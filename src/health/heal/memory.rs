@@ -192,16 +192,14 @@ fn read(path: &Path) -> io::Result<Vec<Begun>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{Action, Healing, Health};
+    use crate::health::{Action, Healing, HealingLimits, Health};
 
     #[tokio::test(start_paused = true)]
     async fn a_file_system_that_does_not_answer_keeps_one_thread_and_no_healing() {
         let folder = tempfile::tempdir().unwrap();
         let health = Health::standalone();
-        let limits = crate::health::HealingLimits {
-            remember_in: Some(folder.path().join("healings.json")),
-            ..Default::default()
-        };
+        let remember_in = Some(folder.path().join("healings.json"));
+        let limits = HealingLimits { remember_in, ..HealingLimits::default() };
         health.limit_healing(limits).unwrap();
         let healing = Healing::new("heal", "healed").action(Action::new(|| async {})).verify(false);
         let handle = health.heal(healing.at_most_per_hour(60)).unwrap();

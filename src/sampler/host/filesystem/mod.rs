@@ -16,11 +16,10 @@ mod tree;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use procfs::process::MountInfo;
 
-use self::space::{Space, Spaces};
+use self::space::{Asked, Space, Spaces};
 use self::tree::{MountTree, Node};
 use super::disk::too_many;
 use super::filters::NameFilter;
@@ -62,7 +61,7 @@ pub(in crate::sampler) struct FileSystems {
 #[derive(Debug)]
 struct Mount {
     entry: Entry,
-    which: Arc<str>,
+    asked: Asked,
     whole: Labels,
     /// Of what is used, free and reserved.
     states: [Labels; 3],
@@ -115,8 +114,8 @@ impl FileSystems {
     /// The space of each. One that cannot be asked, because it is just being unmounted or not ours to see, has none.
     fn ask(&mut self, failures: &mut Failures) -> Result<Vec<Option<Space>>, ProbeError> {
         self.refresh()?;
-        let paths = self.mounts.iter().map(|mount| (&mount.which, mount.entry.may_hang()));
-        Ok(self.spaces.ask(paths, failures))
+        let mounts = self.mounts.iter().map(|mount| (&mount.asked, mount.entry.may_hang()));
+        Ok(self.spaces.ask(mounts, failures))
     }
 
     pub(in crate::sampler) fn snapshots(&mut self) -> Vec<FileSystemSnapshot> {
@@ -140,7 +139,7 @@ impl Probe for FileSystems {
             if space.used.saturating_add(space.free) > 0 {
                 sample.with(&SYSTEM_FILESYSTEM_UTILIZATION, space.utilization(), &mount.states[0]);
                 if !space.read_only {
-                    sample.watch_host(Watched::Disk, Some(&mount.which), space.utilization());
+                    sample.watch_host(Watched::Disk, Some(&mount.asked.0), space.utilization());
                 }
             }
         }
@@ -164,7 +163,7 @@ impl Mount {
         Self {
             whole: labels(None),
             states: ["used", "free", "reserved"].map(|state| labels(Some(state))),
-            which: entry.path.as_str().into(),
+            asked: (entry.path.as_str().into(), entry.id),
             entry,
         }
     }

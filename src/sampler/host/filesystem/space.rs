@@ -13,6 +13,11 @@ use crate::sampler::probe::{Failures, Part, ProbeError};
 const PART: Part = "statvfs";
 /// A server on a network that is up answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Threads that wait for an answer at most: mounts that hang may be made again and again in one place.
+const MOST: usize = crate::signal::capacity::DEVICES;
+
+/// The path and the number of a mount.
+pub(super) type Asked = (Arc<str>, i64);
 
 /// Space in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub(super) struct Space {
 pub(super) struct Spaces {
     ask: fn(&str) -> Option<Space>,
     patience: Duration,
-    /// Answers that are still to come, by the path.
-    overdue: HashMap<Arc<str>, Receiver<Option<Space>>>,
+    /// Answers that are still to come, by the mount: another one in the same place is asked.
+    overdue: HashMap<Asked, Receiver<Option<Space>>>,
 }
 
 impl Default for Spaces {
@@ -42,20 +47,25 @@ impl Default for Spaces {
 }
 
 impl Spaces {
-    /// The space of each path, in the order of the paths; `true` stands for one that may hang.
+    /// The space of each mount, in the order of the mounts; `true` stands for one that may hang.
     pub(super) fn ask<'a>(
         &mut self,
-        paths: impl Iterator<Item = (&'a Arc<str>, bool)> + Clone,
+        mounts: impl Iterator<Item = (&'a Asked, bool)> + Clone,
         failures: &mut Failures,
     ) -> Vec<Option<Space>> {
         // What went away meanwhile is nothing to wait for.
         self.overdue.retain(|_, answer| matches!(answer.try_recv(), Err(mpsc::TryRecvError::Empty)));
         let mut waiting = HashMap::new();
-        for (path, _) in
-            paths.clone().filter(|(path, may_hang)| *may_hang && !self.overdue.contains_key(*path))
+        for (mount, _) in
+            mounts.clone().filter(|(mount, may_hang)| *may_hang && !self.overdue.contains_key(*mount))
         {
-            match self.begin(path) {
-                Ok(answer) => _ = waiting.insert(Arc::clone(path), answer),
+            let path = &mount.0;
+            let begun = match self.overdue.len() < MOST {
+                true => self.begin(path),
+                false => Err(std::io::Error::other("too many do not answer")),
+            };
+            match begun {
+                Ok(answer) => _ = waiting.insert(mount, answer),
                 Err(error) => {
                     failures.add(PART, ProbeError(format!("no thread to ask {path}: {error}").into()))
                 }
@@ -64,19 +74,20 @@ impl Spaces {
         let until = clock::real_now() + self.patience;
         let mut silent = Vec::new();
         let mut spaces = Vec::new();
-        for (path, may_hang) in paths {
+        for (mount, may_hang) in mounts {
+            let path = &mount.0;
             if !may_hang {
                 spaces.push((self.ask)(path));
                 continue;
             }
-            let answer = waiting.remove(path).map(|answer| {
+            let answer = waiting.remove(mount).map(|answer| {
                 let left = until.saturating_duration_since(clock::real_now());
                 (answer.recv_timeout(left), answer)
             });
             spaces.push(match answer {
                 Some((Ok(space), _)) => space,
                 Some((Err(RecvTimeoutError::Timeout), answer)) => {
-                    self.overdue.insert(Arc::clone(path), answer);
+                    self.overdue.insert(mount.clone(), answer);
                     silent.push(&**path);
                     None
                 }
@@ -143,23 +154,29 @@ mod tests {
     #[test]
     fn p41_one_that_does_not_answer_holds_up_no_other_and_comes_back() {
         let mut spaces = Spaces { ask, patience: Duration::from_millis(50), overdue: HashMap::new() };
-        let paths: Vec<(Arc<str>, bool)> =
-            vec![("/".into(), false), ("/dead".into(), true), ("/srv".into(), true), ("/gone".into(), true)];
-        let mut read = || {
+        let mounts = |dead: i64| -> Vec<(Asked, bool)> {
+            [("/", 1, false), ("/dead", dead, true), ("/srv", 3, true), ("/gone", 4, true)]
+                .map(|(path, number, hangs)| ((path.into(), number), hangs))
+                .into()
+        };
+        let mut read = |dead| {
             let mut failures = Failures::default();
-            let found = spaces.ask(paths.iter().map(|(path, hangs)| (path, *hangs)), &mut failures);
+            let mounts = mounts(dead);
+            let found = spaces.ask(mounts.iter().map(|(mount, hangs)| (mount, *hangs)), &mut failures);
             let found: Vec<_> = found.into_iter().map(|space| space.map(|space| space.limit)).collect();
             (found, failures.0.pop().map(|(part, why)| (part, why.to_string())), spaces.overdue.len())
         };
         let silent = Some((PART, "no answer from /dead".to_owned()));
         let dead = DEAD.lock();
         for _ in 0..3 {
-            assert_eq!(read(), (vec![Some(1), None, Some(4), None], silent.clone(), 1), "one thread hangs");
+            assert_eq!(read(2), (vec![Some(1), None, Some(4), None], silent.clone(), 1), "one thread hangs");
         }
+        // It was unmounted, while it hung, and mounted again.
+        assert_eq!(read(7), (vec![Some(1), None, Some(4), None], silent.clone(), 2), "the new one is asked");
         drop(dead);
         let back = (0..1_000).any(|_| {
             thread::park_timeout(Duration::from_millis(1));
-            read() == (vec![Some(1), Some(5), Some(4), None], None, 0)
+            read(7) == (vec![Some(1), Some(5), Some(4), None], None, 0)
         });
         assert!(back);
     }
