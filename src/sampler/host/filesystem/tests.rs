@@ -165,7 +165,7 @@ fn p41_the_steps_grow_as_the_list_does() {
 }
 
 #[test]
-fn p12_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
+fn p41_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
     let steps = |mounts: usize| {
         let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
         for mount in 2..mounts {
@@ -183,7 +183,7 @@ fn p12_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
 }
 
 #[test]
-fn p12_what_lies_beneath_a_server_or_is_a_program_of_a_user_is_asked_on_its_own_thread() {
+fn p41_what_lies_beneath_a_server_or_is_a_program_of_a_user_is_asked_on_its_own_thread() {
     let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
 2 1 0:40 / /srv rw - nfs4 server:/a rw
 3 2 8:2 / /srv/disk rw - xfs /dev/sdb rw
