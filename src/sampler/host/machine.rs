@@ -299,8 +299,8 @@ mod tests {
                 let of_file = |metric: &str| match name {
                     "proc/stat" => metric.starts_with("system.cpu.") || metric.starts_with("system.process"),
                     "proc/meminfo" => metric.starts_with("system.memory."),
-                    "proc/loadavg" => metric == crate::signal::SYSTEM_LOAD.name,
-                    "proc/uptime" => metric == SYSTEM_UPTIME.name,
+                    "proc/loadavg" => metric.starts_with(crate::signal::SYSTEM_LOAD.name),
+                    "proc/uptime" => metric.starts_with(SYSTEM_UPTIME.name),
                     "proc/vmstat" => metric.starts_with("system.paging."),
                     _ => metric.starts_with("campanile.pressure."),
                 };
