@@ -398,8 +398,8 @@ impl Seat {
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<Depths, Gone>> {
         let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Other processes that lost the log as well cannot go on with a new one while this one holds the lock.
-        if let Err(gone) = self.files.look_ahead() {
+        // Other processes that lost the log or its index as well cannot go on with a new one while this one holds the lock.
+        if let Err(gone) = self.files.look().1 {
             return Ok(Err(gone));
         }
         let mut change = Change::new(&transaction);
