@@ -64,6 +64,8 @@ mod sqlite_files;
 mod sqlite_migration;
 #[cfg(feature = "sqlite")]
 mod sqlite_model;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite_moved;
 #[cfg(feature = "sqlite")]
 mod sqlite_processes;
 #[cfg(all(feature = "sqlite", unix))]

@@ -142,6 +142,27 @@ async fn p22_no_letter_is_lost_with_the_log_or_its_index() {
     }
 }
 
+/// Two processes that write by two indices of one log would write over each other.
+#[tokio::test]
+async fn p22_two_processes_lose_no_letter_with_the_index_of_their_log() {
+    let (_folder, path) = folder();
+    let mut processes = [Process::start(&path, None), Process::start(&path, None)];
+    for round in 0..5 {
+        for (at, process) in processes.iter_mut().enumerate() {
+            let before = round * 10;
+            assert_eq!(process.park(5), parked(before + 5));
+            if at == round as usize % 2 {
+                remove(&path, &["-shm"]);
+            }
+            assert_eq!(process.park(5), parked(before + 10));
+        }
+    }
+    processes.into_iter().for_each(Process::kill);
+    let mut there = waiting(&open(&path).await).await;
+    there.sort_unstable();
+    assert_eq!(there, (1..=50).flat_map(|number| [number; 2]).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn p22_a_file_that_was_renamed_keeps_its_letters_and_a_new_one_is_begun() {
     let (folder, path) = folder();

@@ -302,6 +302,24 @@ async fn what_another_program_wrote_is_put_in_order() {
     assert_mended(&redis, &store, &queue, &whole, &BTreeSet::new(), "XGROUP").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_was_sent_while_a_key_was_lost_is_no_lost_one() {
+    let (redis, store) = open().await;
+    let queue: Arc<str> = "sent".into();
+    let (mut whole, mut held) = parked(&store, &queue, &[]).await;
+    let owner = Owner::new();
+    let claimed = store.claim(&queue, &Filter::all().limit(3), claim_of(owner)).await.unwrap();
+    redis.cli(&["DEL", &key(&queue, "meta")]);
+    let delivered = ids(&claimed).into_iter().map(Settled::Delivered).collect();
+    assert_eq!(store.settle(&queue, owner, delivered).await.unwrap(), [true; 3]);
+    for id in ids(&claimed) {
+        whole.remove(&id);
+        held.remove(&id);
+    }
+    assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
+    assert_eq!(store.depth(&queue).lost, 0);
+}
+
 #[tokio::test]
 async fn a_key_of_another_type_is_named_and_left_alone() {
     let (redis, store) = open().await;

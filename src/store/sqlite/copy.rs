@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode};
 
 use super::file;
+use super::place::FileId;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
@@ -22,10 +23,26 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+/// A copy that was made.
+pub(super) struct Copied {
+    pub(super) path: PathBuf,
+    id: Option<FileId>,
+}
+
+impl Copied {
+    /// The schema could not be changed: the file is what it was, and the copy would only take room. Another process may
+    /// have made its own since, by the same name.
+    pub(super) fn discard(&self) {
+        if self.id.is_some() && FileId::at(&self.path).ok() == self.id {
+            let _ = remove(&self.path);
+        }
+    }
+}
+
 /// Copies the letters of schema `version` that `reader` sees to a file beside `path`, for its owner alone.
 ///
 /// It is whole and on the disk when it has its name. One of an earlier try is replaced.
-pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<PathBuf, StoreError> {
+pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Copied, StoreError> {
     let failed = |error: &dyn std::fmt::Display, full: bool| {
         let (kind, what) = match full {
             true => (Kind::DiskFull, "make room for it on its disk"),
@@ -56,7 +73,7 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Pat
     if let Some(folder) = real.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
-    Ok(copy)
+    Ok(Copied { id: FileId::at(&copy).ok(), path: copy })
 }
 
 fn write(reader: &Connection, part: &Path, version: i32) -> rusqlite::Result<()> {

@@ -293,26 +293,40 @@ impl Store for SqliteStore {
     }
 
     fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
-        let (name, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+        let (name, mut filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
         let reading = self.steady();
         let leased = rows::micros(reading.exactly(claim.now));
         let due_by = claim.due_by.map(|by| reading.of(by));
         let free = Free { now: reading.of(claim.now), due_by, leased };
-        let lease = lease(reading, &claim);
+        let (lease, mut bytes) = (lease(reading, &claim), claim.bytes);
         Box::pin(async move {
-            let queue = Arc::clone(&name);
-            let weight = filter.limit.unwrap_or(PART);
-            let work = move |change: &mut Change<'_>| change.claim(&queue, &filter, free, lease, claim.bytes);
-            let found = self.write(weight, work, |task| task.fleeting().optional()).await?;
-            if found.is_empty() {
-                return Ok(Vec::new());
+            let mut entries = Vec::new();
+            loop {
+                let (queue, of) = (Arc::clone(&name), filter.clone());
+                let weight = filter.limit.unwrap_or(PART);
+                let work = move |change: &mut Change<'_>| change.claim(&queue, &of, free, lease, bytes);
+                let found = self.write(weight, work, |task| task.fleeting().optional()).await?;
+                let Some(last) = found.last().map(|last| last.id) else {
+                    break;
+                };
+                let (queue, claimed) = (Arc::clone(&name), found.len());
+                // It may have been purged since.
+                let there = move |connection: &Connection| {
+                    let found = rows::still_there(connection, &queue, found)?;
+                    rows::entries(connection, &queue, &found)
+                };
+                let there = self.read(there).await?;
+                let all = there.len() == claimed;
+                bytes = bytes.saturating_sub(there.iter().map(Entry::size).sum());
+                filter.limit = filter.limit.map(|limit| limit.saturating_sub(there.len()));
+                filter.after = Some(last);
+                entries.extend(there);
+                // Fewer than there may be would say that there are no more.
+                if all || bytes == 0 || filter.limit == Some(0) {
+                    break;
+                }
             }
-            // It may have been purged since.
-            let there = move |connection: &Connection| {
-                let found = rows::still_there(connection, &name, found)?;
-                rows::entries(connection, &name, &found)
-            };
-            Ok(departing(self.read(there).await?, reading))
+            Ok(departing(entries, reading))
         })
     }
 

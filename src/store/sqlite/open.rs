@@ -116,16 +116,21 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
         copied = Some(copy::make(path, version, &connect(path)?).map_err(copy::Fault::Copy)?);
         Ok(())
     });
-    let version = migrated.map_err(|fault| match fault {
-        copy::Fault::Sqlite(error) => failed(error),
-        copy::Fault::Copy(error) => error,
+    let version = migrated.map_err(|fault| {
+        if let Some(copied) = &copied {
+            copied.discard();
+        }
+        match fault {
+            copy::Fault::Sqlite(error) => failed(error),
+            copy::Fault::Copy(error) => error,
+        }
     })?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
     if let Some(copied) = copied {
         tracing::warn!(
             target: "campanile::dead_letter",
             file = %path.display(),
-            copy = %copied.display(),
+            copy = %copied.path.display(),
             "a file of letters was brought from schema version {version} to {VERSION}; remove the copy of what it was once \
              you do not want to go back"
         );

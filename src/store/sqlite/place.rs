@@ -2,7 +2,7 @@
 //!
 //! A path is only a name. The file behind it can be removed, renamed or replaced while it is open, and what is written to
 //! it then is gone with its last descriptor. So a file is known by its device and inode, and the writer looks at the
-//! paths before each commit and before it acknowledges it: five calls of `stat` beside the sync of the log.
+//! paths before each commit and before it acknowledges it: six calls of `stat` beside the sync of the log.
 
 use std::fs::Metadata;
 use std::io;
@@ -104,10 +104,9 @@ impl Files {
         &self.log.0
     }
 
-    /// Whether the file and its log are still there, for one who is about to write. One that cannot be looked at is not.
-    pub(super) fn look_ahead(&self) -> Result<(), Gone> {
-        self.look_at_database().1?;
-        Self::look_at(&self.log)
+    /// Whether the log is still there.
+    pub(super) fn has_log(&self) -> bool {
+        Self::look_at(&self.log).is_ok()
     }
 
     /// Whether all of them are still there, and how the file was written to last. One that cannot be looked at is not there:

@@ -121,6 +121,14 @@ impl Seat {
                 "the log of the letters was removed, and another process has begun a new one: what was in the log and not \
                  in the file by then may be lost"
             ),
+            // The log is in place: its index is made anew from it by the one who opens it first. What is under way by the
+            // old index has to end before that. To empty the log by it would cut off what is written by the new one.
+            Gone::Companion if self.files.has_log() => {
+                self.connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| {
+                    let message = "the index of the log of the letters was removed, and others write by it";
+                    StoreError::new(Kind::Locked, message).with_source(error)
+                })?;
+            }
             // The descriptor has all of the log still.
             Gone::Companion => {
                 if !tidy::empty(&self.connection).is_ok_and(|empty| empty) {

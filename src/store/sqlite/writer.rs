@@ -103,6 +103,7 @@ pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>,
 type Inbox = mpsc::Receiver<Box<dyn Job>>;
 
 fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inbox), StoreError> {
+    registry::vacate(&path, slot)?;
     let seat = match Seat::open(&path) {
         // Opening takes some room too.
         Err(error) if error.is_disk_full() && reserve::release(&path) => Seat::open(&path)?,
@@ -130,6 +131,7 @@ fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inb
     };
     writer.take(seat)?;
     let (jobs, inbox) = mpsc::channel(WAITING);
+    slot.writes_by(&jobs);
     Ok((Arc::new(OpenFile::new(shared, jobs)), writer, inbox))
 }
 
@@ -363,6 +365,7 @@ impl Writer {
             seat.leave(gone);
         }
         self.shared.has_open(None);
+        registry::vacate(path, &self.shared.slot)?;
         self.take(Seat::open(path)?)
     }
 }
@@ -395,8 +398,8 @@ impl Seat {
     fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<Depths, Gone>> {
         let durable = group.iter().any(|job| job.is_durable());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Other processes that lost the log as well cannot go on with a new one while this one holds the lock.
-        if let Err(gone) = self.files.look_ahead() {
+        // Other processes that lost the log or its index as well cannot go on with a new one while this one holds the lock.
+        if let Err(gone) = self.files.look().1 {
             return Ok(Err(gone));
         }
         let mut change = Change::new(&transaction);

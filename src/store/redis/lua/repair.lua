@@ -8,10 +8,11 @@ local function is_id(text)
     return #text == 36 and string.find(text, '^[%x%-]+$') ~= nil
 end
 
--- Takes away what is left of a letter that has neither what is known of it nor its head.
+-- Takes away what is left of a letter that has neither what is known of it nor its head. One of which only its place in
+-- the stream or in the index is left was removed while it was not known where those are: it is not lost.
 local function give_up(id)
-    remove(id)
-    if is_id(id) then lost[#lost + 1] = id end
+    local _, there = remove(id)
+    if there and is_id(id) then lost[#lost + 1] = id end
 end
 
 local function known(id)
