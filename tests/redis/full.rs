@@ -35,7 +35,11 @@ async fn p23_a_full_redis_is_emptied_by_sending() {
     assert_eq!(queue.snapshot().dropped(DropReason::Store), 1);
 
     let failing = service_fn(|order: Order| async move {
-        if order.number % 2 == 0 { Ok(()) } else { Err(format!("order {} refused again", order.number)) }
+        if order.number.is_multiple_of(2) {
+            Ok(())
+        } else {
+            Err(format!("order {} refused again", order.number))
+        }
     });
     let patient = Redrive::all().stop_after(1_000).stop_at_failure_rate(1.0, 1_000).set_aside_after(3);
     let report = queue.redrive(failing, patient.clone()).await.unwrap();

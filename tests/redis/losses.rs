@@ -46,8 +46,8 @@ fn letter(queue: &Arc<str>, number: usize) -> Entry {
     entry.fingerprint = Fingerprint::from_bits(100 + number as u64 % 4);
     entry.expires = (number % 3 == 1).then(|| now() + HOUR);
     entry.due = (number % 4 == 2).then(|| now() - HOUR);
-    let payload = if number % 2 == 0 { "value" } else { "http" };
-    entry.body = if number % 2 == 0 { Vec::new() } else { format!("body of {number}").into_bytes() };
+    let payload = if number.is_multiple_of(2) { "value" } else { "http" };
+    entry.body = if number.is_multiple_of(2) { Vec::new() } else { format!("body of {number}").into_bytes() };
     entry.head = head(&entry, payload);
     entry
 }
