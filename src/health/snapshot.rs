@@ -76,7 +76,7 @@ pub struct ComponentHealth {
     pub letters: Option<u64>,
     /// What its checks found last, by the name of the check.
     pub checks: Vec<Arc<CheckReport>>,
-    /// What is to be expected of it, as of the last [round](HealthSettings::round); `None` as long as nothing of it
+    /// What is to be expected of it, as of the last [round](super::HealthSettings::round); `None` as long as nothing of it
     /// was measured.
     pub outlook: Option<Arc<Outlook>>,
 }
