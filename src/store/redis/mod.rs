@@ -35,6 +35,7 @@ use self::repair::Repairs;
 use self::rows::{Stands, depth};
 use self::scripts::{Call, Script};
 use self::target::Target;
+use super::error::Kind;
 use super::steady::Reading;
 use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
@@ -211,10 +212,17 @@ impl RedisStore {
     {
         let before = self.shared.repairs.done(queue);
         let answer = ask().await;
-        if answer.as_ref().is_ok_and(enough) || !self.shared.repairs.mended(queue, before).await {
+        if answer.as_ref().is_ok_and(enough) {
             return answer;
         }
-        ask().await
+        let mended = self.shared.repairs.mended(queue, before).await;
+        if !mended && answer.is_ok() && self.shared.repairs.is_running(queue) {
+            let message = format!(
+                "Redis lost a key of queue `{queue}`, and what is left is being put in order; ask again in some seconds"
+            );
+            return Err(StoreError::new(Kind::TimedOut, message));
+        }
+        if mended { ask().await } else { answer }
     }
 
     fn remember(&self, queue: &str, depth: Depth) {
@@ -249,7 +257,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let name: Arc<str> = queue.into();
             let ask = || self.fetch(&name, "ids", vec![id.to_string()]);
-            Ok(self.whole(queue, ask, |_| false).await?.pop())
+            Ok(self.whole(queue, ask, |entries: &Vec<Entry>| !entries.is_empty()).await?.pop())
         })
     }
 

@@ -111,6 +111,11 @@ impl Repairs {
         self.done(queue) > before
     }
 
+    /// Whether a repair is under way.
+    pub(super) fn is_running(&self, queue: &str) -> bool {
+        self.queues.lock().get(queue).is_some_and(Repair::is_running)
+    }
+
     pub(super) fn count_in(&self, queue: &str, depth: Depth) -> Depth {
         let (repairs, lost) =
             self.queues.lock().get(queue).map_or((0, 0), |repair| (repair.done, repair.lost));
