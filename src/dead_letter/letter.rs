@@ -54,7 +54,7 @@ pub struct Letter {
     /// When it is of no use any more and is removed; never if it is none.
     #[serde(with = "moment::as_micros::option", default)]
     pub expires: Option<SystemTime>,
-    /// Whether it needs a person: redrives leave it alone until somebody asks for it, since it failed too often or cannot
+    /// Whether it needs a person: redrives skip it unless a filter asks for it, since it failed too often or cannot
     /// be sent.
     #[serde(default)]
     pub set_aside: bool,

@@ -12,7 +12,7 @@ pub(crate) enum Form {
     NoCount(u8),
     /// As many digits, with single separators among them or none.
     Digits(u8, u8),
-    /// At least so many bytes that look as if they were chosen by chance.
+    /// At least this number of bytes, which look random.
     Random(u8),
 }
 
@@ -83,7 +83,7 @@ impl Rule {
     }
 }
 
-/// So many bytes of a value tell whether it is random.
+/// The number of bytes of a value by which it is judged random.
 const LOOK: usize = 48;
 
 fn in_random(byte: u8) -> bool {

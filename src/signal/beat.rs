@@ -25,7 +25,7 @@ const AHEAD: Duration = Duration::from_secs(1);
 /// Each late beat costs so much of the patience, and each one in time gives back 1.
 const PRICE: u32 = 10;
 
-/// So many late beats are excused before others must have come in time.
+/// The number of late beats that are excused before others must come in time.
 const PATIENCE: u32 = 3 * PRICE;
 
 /// The beat of one health. Without a task that beats, nothing is known and nothing is excused.
@@ -107,7 +107,7 @@ mod tests {
         let at = |millis| Tick(0) + Duration::from_millis(millis);
         let beat = Beat::default();
         let came = |millis| beat.came(at(millis), 7_000_000 + millis * 1_000);
-        assert!(!beat.missed(at(1), at(1_000_000)), "as long as nobody beats, nothing is known");
+        assert!(!beat.missed(at(1), at(1_000_000)), "without a beat nothing is known");
         came(10_000);
         assert_eq!(beat.stood(at(11_400)), Duration::ZERO);
         assert!(!beat.missed(at(10_500), at(11_400)), "a little late is no standstill");

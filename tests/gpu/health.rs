@@ -2,10 +2,9 @@
 
 use campanile::Telemetry;
 use campanile::health::{ComponentHealth, ReasonKind, Status};
-use campanile::sampler::{GpuSettings, SamplerSettings};
 
 use crate::fake_gpus::FakeGpus;
-use crate::support::{EVERY, alone};
+use crate::support::{alone, settings};
 
 /// The first snapshot of `name` that has this status.
 fn once(telemetry: &Telemetry, name: &str, status: Status) -> ComponentHealth {
@@ -20,6 +19,12 @@ fn once(telemetry: &Telemetry, name: &str, status: Status) -> ComponentHealth {
     panic!("{name} is not {status}: {:?}", health.snapshot())
 }
 
+/// A pipeline that samples these GPUs and nothing else.
+fn pipeline(gpus: &FakeGpus) -> Telemetry {
+    let settings = settings(gpus.path(), |_| {});
+    Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap()
+}
+
 #[test]
 fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
     let _alone = alone();
@@ -27,16 +32,7 @@ fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
     // It slows down at 90 degrees, and is warned of 10 below.
     gpus.tell("set 0 temperature 84");
     gpus.tell("set 1 temperature 91");
-    let mut settings = SamplerSettings::every(EVERY);
-    #[cfg(feature = "system")]
-    {
-        settings.system = None;
-    }
-    let mut gpu = GpuSettings::default();
-    gpu.library = Some(gpus.path().to_owned());
-    settings.gpu = Some(gpu);
-    let telemetry =
-        Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap();
+    let telemetry = pipeline(&gpus);
 
     let warm = once(&telemetry, "gpu/0", Status::Degraded);
     assert_eq!((warm.reasons[0].kind, warm.reasons[0].limit), (ReasonKind::Temperature, 80.0));
@@ -57,16 +53,7 @@ fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
 fn p41_a_card_keeps_its_name_in_metrics_labels_and_health_when_another_is_lost() {
     let _alone = alone();
     let gpus = FakeGpus::new(3, "moved");
-    let mut settings = SamplerSettings::every(EVERY);
-    #[cfg(feature = "system")]
-    {
-        settings.system = None;
-    }
-    let mut gpu = GpuSettings::default();
-    gpu.library = Some(gpus.path().to_owned());
-    settings.gpu = Some(gpu);
-    let telemetry =
-        Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap();
+    let telemetry = pipeline(&gpus);
     for name in ["gpu/0", "gpu/1", "gpu/2"] {
         once(&telemetry, name, Status::Healthy);
     }

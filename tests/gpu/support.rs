@@ -11,6 +11,20 @@ use campanile::sampler::{GpuSettings, Sampler, SamplerGuard, SamplerSettings};
 /// How often the sampler reads in these tests.
 pub(crate) const EVERY: Duration = Duration::from_millis(100);
 
+/// Settings of a sampler that reads one library of the driver, and nothing else.
+pub(crate) fn settings(library: &Path, change: impl FnOnce(&mut GpuSettings)) -> SamplerSettings {
+    let mut gpu = GpuSettings::default();
+    gpu.library = Some(library.to_owned());
+    change(&mut gpu);
+    let mut settings = SamplerSettings::every(EVERY);
+    #[cfg(feature = "system")]
+    {
+        settings.system = None;
+    }
+    settings.gpu = Some(gpu);
+    settings
+}
+
 /// A pipeline and a sampler that reads one library of the driver, and nothing else.
 pub(crate) struct Sampled {
     sampler: Option<SamplerGuard>,
@@ -33,15 +47,7 @@ impl Sampled {
         });
         assert!(ended, "an earlier test left a thread behind");
         log().lock().unwrap().clear();
-        let mut gpu = GpuSettings::default();
-        gpu.library = Some(library.to_owned());
-        change(&mut gpu);
-        let mut settings = SamplerSettings::every(EVERY);
-        #[cfg(feature = "system")]
-        {
-            settings.system = None;
-        }
-        settings.gpu = Some(gpu);
+        let settings = settings(library, change);
         let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
         Self { sampler: Some(Sampler::start(settings).unwrap()), telemetry, _alone: alone }
     }

@@ -1,8 +1,8 @@
 //! A request, a service that fails it, and processes that do so.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
@@ -10,6 +10,8 @@ use campanile::dead_letter::{Filter, Payload};
 use campanile::store::RedisStore;
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+use crate::kill::lines;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -73,18 +75,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (said, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                // Behind what the test's own frame writes without a newline.
-                if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
-                    && said.send(line.to_owned()).is_err()
-                {
-                    break;
-                }
-            }
-        });
+        let lines = lines(child.stdout.take().unwrap());
         Self { child, lines }
     }
 

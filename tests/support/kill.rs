@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -118,6 +118,22 @@ async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
     }
 }
 
+/// What a process says in lines of its own, which begin with `@ `.
+pub fn lines(output: ChildStdout) -> Receiver<String> {
+    let (said, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            // Behind what the test's own frame writes without a newline.
+            if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
+                && said.send(line.to_owned()).is_err()
+            {
+                break;
+            }
+        }
+    });
+    lines
+}
+
 /// A process that runs the test of that name.
 pub struct Victim {
     child: Child,
@@ -134,18 +150,7 @@ impl Victim {
         command.env(FIRST, (EACH * round).to_string()).envs(variables.iter().copied());
         clock.set_on(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (said, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                // Behind what the test's own frame writes without a newline.
-                if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
-                    && said.send(line.to_owned()).is_err()
-                {
-                    break;
-                }
-            }
-        });
+        let lines = lines(child.stdout.take().unwrap());
         Self { child, lines }
     }
 

@@ -1,4 +1,4 @@
-//! When letters are due, while somebody sends them in the background.
+//! When letters are due, while a redrive runs in the background.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -17,10 +17,10 @@ use crate::dead_letter::letter::Letter;
 use crate::moment;
 use crate::sync::Mutex;
 
-/// Moments that are known, at most: the others are found when somebody looks.
+/// Maximum number of known moments. The others are found by a look at the store.
 const KNOWN: usize = 1_024;
 
-/// Letters that are due within so many nanoseconds are claimed together.
+/// Letters that are due within this time are claimed together, in nanoseconds.
 const TOGETHER: u64 = 100_000_000;
 
 /// When the letters of a queue are due that this process knows of.

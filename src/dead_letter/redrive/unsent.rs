@@ -135,7 +135,7 @@ impl Run<'_> {
         }
     }
 
-    /// So many letters are set aside, since they cannot be sent.
+    /// Counts letters that are set aside because they cannot be sent.
     pub(super) fn needs_person(&mut self, letters: u64) {
         self.met.aside += letters;
     }

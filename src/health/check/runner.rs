@@ -1,4 +1,4 @@
-//! Runs one check on its rhythm, and when somebody wants it.
+//! Runs one check on its rhythm, and on demand.
 //!
 //! Two tasks for each check. One keeps the rhythm and the time, and runs no code of others. The other is made for each
 //! run and is the check: it may hang, panic or block its thread, and what it does stays its own. A check never overlaps
@@ -23,7 +23,8 @@ use crate::moment;
 use crate::outcome::Timed;
 use crate::panics::Panic;
 
-/// So many runs in a row may prove nothing. Where the process never runs for long, the next one counts.
+/// Maximum number of runs in a row that are repeated for a standstill. In a process that never runs for long, the next
+/// one counts.
 const UNPROVEN: u32 = 3;
 
 /// Runs one check until it is stopped or the runtime ends.

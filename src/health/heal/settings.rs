@@ -23,7 +23,7 @@ use crate::error::ConfigError;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealingSettings {
-    /// So many times it may begin within any 3,600 seconds, of this process unless
+    /// Maximum number of beginnings within any 3,600 seconds, of this process unless
     /// [`HealingLimits::remember_in`] names a file: from 1 to 60. A dry run counts as what it stands for.
     /// Default 3.
     pub at_most_per_hour: u32,
@@ -47,7 +47,7 @@ pub struct HealingSettings {
     /// zero. Default 10 min.
     #[serde(with = "crate::duration")]
     pub well_after: Duration,
-    /// So many actions in a row that did not help, and somebody is told: at least 1. Default 3.
+    /// Number of actions in a row that did not help after which it escalates: at least 1. Default 3.
     pub escalate_after: u32,
     /// Does everything but the action and the escalation. Default no.
     pub dry_run: bool,
@@ -106,10 +106,10 @@ impl HealingSettings {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealingLimits {
-    /// So many may run at once, their verification included: from 1 to 1,024. Default 4.
+    /// Maximum number of actions at once, including their verification: from 1 to 1,024. Default 4.
     pub at_once: usize,
-    /// So many may begin within any 3,600 seconds: from 1 to 3,600. Default 30: a process that needs more needs
-    /// somebody to look at it.
+    /// Maximum number of beginnings within any 3,600 seconds: from 1 to 3,600. Default 30: a process that needs more needs
+    /// a person.
     pub per_hour: u32,
     /// A file that keeps when healings began, by the wall clock, so that the hour of [`per_hour`](Self::per_hour) and
     /// [`at_most_per_hour`](HealingSettings::at_most_per_hour) does not begin anew with each restart. It is written before

@@ -42,9 +42,9 @@ impl Health {
     /// known serves, as it does for readiness, unless one that it depends on fails. While the process [drains](Self::drain) nothing serves.
     ///
     /// `Watch` tells each change at once when a check, a registration, a gate or a drain made it, and otherwise within
-    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for); one task looks for all who watch,
-    /// as long as somebody does. Up to 4,096 streams watch at once; one more is told `RESOURCE_EXHAUSTED`. A
-    /// question of more than 4 KiB is told `OUT_OF_RANGE`. A server that shuts down gracefully waits for its streams, so these end: when the
+    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for); one task looks for all streams,
+    /// as long as there are any. Up to 4,096 streams watch at once; one more gets `RESOURCE_EXHAUSTED`. A
+    /// question of more than 4 KiB gets `OUT_OF_RANGE`. A server that shuts down gracefully waits for its streams, so these end: when the
     /// grace of [`drain_after`](Self::drain_after) is over, or 5 s after [`drain`](Self::drain). Who asks to watch then
     /// is told `UNAVAILABLE`.
     ///

@@ -133,21 +133,27 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    #[test]
-    fn the_pause_after_a_failure_grows_and_ends_with_a_success() {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// A source that has nothing to read.
+    fn scheduled(name: &'static str) -> Scheduled {
         struct Nothing;
         impl Probe for Nothing {
             fn sample(&mut self, _: &mut Sample) -> Result<(), ProbeError> {
                 Ok(())
             }
         }
-        let every = Duration::from_secs(10);
         let make = Arc::new(|| Box::new(Nothing) as Box<dyn Probe>);
-        let mut source = Scheduled::new(Plan { name: "bad".into(), make, every, deadline: every });
+        Scheduled::new(Plan { name: name.into(), make, every: EVERY, deadline: EVERY })
+    }
+
+    #[test]
+    fn the_pause_after_a_failure_grows_and_ends_with_a_success() {
+        let mut source = scheduled("bad");
         let (start, rhythm) = (Tick(1_000_000_000_000), Rhythm::by_chance());
         let pause = |source: &Scheduled| match source.state {
             State::Due(due) => {
-                assert_eq!(rhythm.beat(every, due), due, "at a beat");
+                assert_eq!(rhythm.beat(EVERY, due), due, "at a beat");
                 due.since(start)
             }
             State::Reading(_) | State::Overdue => panic!("not due"),
@@ -156,7 +162,7 @@ mod tests {
             let note = source.failed(start, rhythm, ProbeError("gone".into()));
             assert_eq!(note.is_some(), most == 20, "one line at the first failure");
             let (pause, most) = (pause(&source), Duration::from_secs(most));
-            assert!(pause >= most / 2 && pause < most + every, "{pause:?}");
+            assert!(pause >= most / 2 && pause < most + EVERY, "{pause:?}");
         }
         assert!(matches!(source.succeeded(start, start, rhythm), Some(Note::IsBack(_))));
         assert!(matches!(source.state, State::Due(due) if due == start + SECOND_READING));
@@ -164,21 +170,13 @@ mod tests {
             assert!(source.succeeded(start, start + Duration::from_secs(took), rhythm).is_none());
             let pause = pause(&source);
             assert!(pause >= Duration::from_secs(took.max(5)), "{pause:?}");
-            assert!(pause < Duration::from_secs(took.max(5)) + every, "{pause:?}");
+            assert!(pause < Duration::from_secs(took.max(5)) + EVERY, "{pause:?}");
         }
     }
 
     #[test]
     fn p40_a_part_that_fails_is_said_once_until_it_is_back() {
-        struct Nothing;
-        impl Probe for Nothing {
-            fn sample(&mut self, _: &mut Sample) -> Result<(), ProbeError> {
-                Ok(())
-            }
-        }
-        let every = Duration::from_secs(10);
-        let make = Arc::new(|| Box::new(Nothing) as Box<dyn Probe>);
-        let mut source = Scheduled::new(Plan { name: "machine".into(), make, every, deadline: every });
+        let mut source = scheduled("machine");
         let mut told = |parts: &[Part]| {
             let mut failures = Failures::default();
             parts.iter().for_each(|part| failures.add(part, "gone"));

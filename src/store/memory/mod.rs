@@ -256,7 +256,7 @@ mod tests {
         assert!(queue.failures.keys().all(|(at, _)| *at >= minute(now)), "the oldest goes first");
     }
 
-    /// What each page looks at in a queue of so many letters and half as many causes of `orders`.
+    /// The number of looks of each page, in a queue of `letters` and half as many causes of `orders`.
     async fn looked_at(letters: u64) -> Vec<u64> {
         let store = MemoryStore::default();
         let limits = Limits { capacity: u64::MAX, bytes: u64::MAX, when_full: WhenFull::RefuseNew };

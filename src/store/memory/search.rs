@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::queue::{By, FIRST, Kept, LAST, Lane, Queue};
 use crate::store::{Entry, Filter, Fingerprint, Group, LetterId};
 
-/// So many letters that are due are put in order at once; of more, those that have been due for longest come first.
+/// The number of due letters that are sorted at once. Of more, those that have been due for longest come first.
 const DUE: usize = 1_024;
 
 /// Which letters are looked for, by the clock of the store.
