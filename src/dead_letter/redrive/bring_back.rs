@@ -23,12 +23,9 @@ const LEASE: Duration = Duration::from_secs(30);
 pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreError> {
     let owner = Owner::new();
     let (mut meant, _) = Meant::counted(core, &filter.clone().set_aside(true)).await?;
-    let (mut rest, mut taken) = (meant.present.clone(), 0);
     let mut changed = 0;
-    loop {
-        let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
+    while let Some((page, size)) = meant.page(PAGE) {
         let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None, bytes: BYTES };
-        let page = rest.clone().limit(size);
         let entries = core.ask(Operation::Claim, |store| store.claim(&core.name, &page, claim)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         let bytes: u64 = entries.iter().map(Entry::size).sum();
@@ -45,17 +42,8 @@ pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreE
         let these: Vec<bool> = settled.iter().map(|settled| matches!(settled, Settled::Changed(_))).collect();
         let done = core.ask(Operation::Settle, |store| store.settle(&core.name, owner, settled)).await?;
         changed += done.into_iter().zip(these).filter(|(done, meant)| *done && *meant).count() as u64;
-        taken += found;
-        if (found < size && bytes < BYTES) || rest.limit == Some(found) {
-            match meant.then(taken) {
-                Some(then) => rest = then,
-                None => {
-                    core.redrives.schedule.note(Some(moment::now()));
-                    return Ok(changed);
-                }
-            }
-            continue;
-        }
-        rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
+        meant.go_on(found, last, found >= size || bytes >= BYTES);
     }
+    core.redrives.schedule.note(Some(moment::now()));
+    Ok(changed)
 }

@@ -11,7 +11,7 @@ use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
-use crate::store::{Filter, StoreError};
+use crate::store::StoreError;
 
 /// Letters that are read at once.
 const PAGE: usize = 256;
@@ -23,10 +23,7 @@ where
 {
     let mut report = RedriveReport::default();
     let (mut meant, _) = Meant::counted(core, &redrive.filter).await?;
-    let (mut rest, mut taken) = (meant.present.clone(), 0);
-    loop {
-        let size = rest.limit.map_or(PAGE, |limit| limit.min(PAGE));
-        let page = rest.clone().limit(size);
+    while let Some((page, size)) = meant.page(PAGE) {
         let entries = core.ask(Operation::List, |store| store.list(&core.name, &page)).await?;
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.has_expired(moment::now())) {
@@ -36,14 +33,7 @@ where
                 *report.skipped_by.entry(why).or_default() += 1;
             }
         }
-        taken += found;
-        if found < size || rest.limit == Some(found) {
-            match meant.then(taken) {
-                Some(then) => rest = then,
-                None => return Ok(report),
-            }
-            continue;
-        }
-        rest = Filter { limit: rest.limit.map(|limit| limit - found), after: last, ..rest };
+        meant.go_on(found, last, found >= size);
     }
+    Ok(report)
 }

@@ -1,4 +1,4 @@
-//! Which letters a run means.
+//! Which letters a run means, and the walk over them page by page.
 
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
@@ -12,11 +12,13 @@ use crate::store::{Filter, LetterId, StoreError};
 /// ahead. What this process parks meanwhile lies between both; of the second part no more are taken than there were.
 #[derive(Clone, Debug)]
 pub(super) struct Meant {
-    /// What is walked first.
-    pub(super) present: Filter,
+    /// What is left of the part that is walked; none at the end of both.
+    rest: Option<Filter>,
     ahead: Option<Filter>,
     /// The most letters of both parts.
     limit: Option<usize>,
+    /// Letters that were found.
+    taken: usize,
 }
 
 impl Meant {
@@ -30,28 +32,60 @@ impl Meant {
             ..all.clone()
         });
         let present = Filter { up_to: Some(all.up_to.map_or(now, |id| id.min(now))), ..all };
-        Self { limit: present.limit, present, ahead: later }
+        Self { limit: present.limit, rest: Some(present), ahead: later, taken: 0 }
     }
 
     /// The same, of which none is ahead that is not there yet; and how many they are.
     pub(super) async fn counted(core: &Core, filter: &Filter) -> Result<(Self, u64), StoreError> {
         let mut meant = Self::new(filter, usize::MAX);
-        let mut total = core.ask(Operation::Count, |store| store.count(&core.name, &meant.present)).await?;
+        let mut total = 0;
+        if let Some(present) = &meant.rest {
+            total = core.ask(Operation::Count, |store| store.count(&core.name, present)).await?;
+        }
         if let Some(ahead) = &mut meant.ahead {
             let all = Filter { limit: None, ..ahead.clone() };
             let there = core.ask(Operation::Count, |store| store.count(&core.name, &all)).await?;
             ahead.limit = Some(usize::try_from(there).unwrap_or(usize::MAX));
             total += there;
         }
-        Ok((meant.clone(), meant.limit.map_or(total, |limit| total.min(limit as u64))))
+        let total = meant.limit.map_or(total, |limit| total.min(limit as u64));
+        Ok((meant, total))
     }
 
-    /// What is walked when the first part has come to its end, with `taken` letters.
-    pub(super) fn then(&mut self, taken: usize) -> Option<Filter> {
+    /// The next page, of at most `size` letters; `None` at the end.
+    pub(super) fn page(&self, size: usize) -> Option<(Filter, usize)> {
+        let rest = self.rest.as_ref()?;
+        let size = rest.limit.map_or(size, |limit| limit.min(size));
+        Some((rest.clone().limit(size), size))
+    }
+
+    /// Goes on behind a page on which `found` letters were, the last of them `last`. `more` tells that it was full.
+    pub(super) fn go_on(&mut self, found: usize, last: Option<LetterId>, more: bool) {
+        self.taken += found;
+        let rest = self.rest.take().filter(|_| more).zip(last);
+        let rest = rest.map(|(rest, last)| Filter {
+            limit: rest.limit.map(|limit| limit.saturating_sub(found)),
+            after: Some(last),
+            ..rest
+        });
+        self.rest = rest.filter(|rest| rest.limit != Some(0)).or_else(|| self.then());
+    }
+
+    /// Ends the walk here.
+    pub(super) fn end(&mut self) {
+        (self.rest, self.ahead) = (None, None);
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// The second part, when the first one has come to its end.
+    fn then(&mut self) -> Option<Filter> {
         let ahead = self.ahead.take()?;
         // What was parked since this began lies before this.
         let now = LetterId::new();
-        let left = self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(taken));
+        let left = self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.taken));
         let limit = ahead.limit.map_or(left, |limit| limit.min(left));
         let after = Some(ahead.after.map_or(now, |id| id.max(now)));
         (limit > 0).then_some(Filter { after, limit: Some(limit), ..ahead })

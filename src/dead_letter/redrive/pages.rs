@@ -15,7 +15,7 @@ use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::moment;
-use crate::store::{Claim, Entry, Filter, LetterId, Owner, StoreError};
+use crate::store::{Claim, Entry, LetterId, Owner, StoreError};
 
 /// The letters of the first page, of which nothing is known yet.
 const FIRST: usize = 32;
@@ -38,11 +38,8 @@ pub(super) struct Pages {
     lease: Duration,
     /// Takes only those that are due.
     due: bool,
-    /// What comes after the page, if anything does.
-    rest: Option<Filter>,
+    /// What comes after the page.
     meant: Meant,
-    /// Letters that were claimed.
-    taken: usize,
     size: usize,
     asked: Instant,
     /// The bytes that were asked for.
@@ -91,9 +88,7 @@ impl Pages {
             owner,
             lease: redrive.lease,
             due,
-            rest: Some(meant.present.clone()),
             meant,
-            taken: 0,
             size: FIRST,
             asked: now,
             asked_bytes: 0,
@@ -134,7 +129,11 @@ impl Pages {
             let again = self.again.front().map(|letter| letter.id);
             let Some(id) = again.or_else(|| self.waiting.front().map(|entry| entry.id)) else {
                 // More is asked for when what is under way leaves room for it.
-                return if self.claiming.is_some() || self.rest.is_some() { Next::Wait } else { Next::End };
+                return if self.claiming.is_some() || !self.meant.is_at_end() {
+                    Next::Wait
+                } else {
+                    Next::End
+                };
             };
             let until = self.held.get(&id).map(|held| held.until);
             if until.is_some_and(|until| until <= Instant::now()) {
@@ -161,9 +160,9 @@ impl Pages {
         if self.claiming.is_some() || self.waiting.len() > self.size / 2 {
             return;
         }
-        let Some(rest) = &self.rest else {
+        if self.meant.is_at_end() {
             return;
-        };
+        }
         let room = self.most.saturating_sub(self.bytes);
         if room == 0 {
             return;
@@ -178,7 +177,9 @@ impl Pages {
                 self.size = (self.size / 2).max(PAGE.0.min(self.size));
             }
         }
-        let filter = rest.clone().limit(rest.limit.map_or(self.size, |limit| limit.min(self.size)));
+        let Some((filter, _)) = self.meant.page(self.size) else {
+            return;
+        };
         let claim = self.claim();
         let core = Arc::clone(&self.core);
         self.claiming = Some(Box::pin(async move {
@@ -236,25 +237,10 @@ impl Pages {
     }
 
     fn take_in(&mut self, entries: Vec<Entry>) {
-        let asked_for = self.rest.as_ref().and_then(|rest| rest.limit);
         let bytes: u64 = entries.iter().map(Entry::size).sum();
-        let full = entries.len() >= asked_for.map_or(self.size, |limit| limit.min(self.size))
-            || bytes >= self.asked_bytes;
-        let rest = self.rest.take();
-        if let Some(last) = entries.last()
-            && full
-        {
-            self.rest = rest.map(|rest| Filter {
-                limit: rest.limit.map(|limit| limit.saturating_sub(entries.len())),
-                after: Some(last.id),
-                ..rest
-            });
-            self.rest.take_if(|rest| rest.limit == Some(0));
-        }
-        self.taken += entries.len();
-        if self.rest.is_none() {
-            self.rest = self.meant.then(self.taken);
-        }
+        let (found, last) = (entries.len(), entries.last().map(|entry| entry.id));
+        let asked_for = self.meant.page(self.size).map_or(0, |(_, size)| size);
+        self.meant.go_on(found, last, found >= asked_for || bytes >= self.asked_bytes);
         if self.held.is_empty() {
             self.beat_after(self.asked);
         }
@@ -295,7 +281,7 @@ impl Pages {
                 }
             }
         }
-        self.rest = None;
+        self.meant.end();
         let ids = self.waiting.drain(..).map(|entry| entry.id);
         unsent.extend(ids.chain(self.again.drain(..).map(|letter| letter.id)));
         unsent.retain(|id| self.held.contains_key(id));
