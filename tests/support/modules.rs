@@ -1,0 +1,479 @@
+//! The tree of modules of the package's own source, and what each name in it stands for.
+//!
+//! It is read from the root, such as `src/lib.rs`, along `mod x;`. Code that only tests see is left out. Features are taken to be on.
+
+#![allow(dead_code, unreachable_pub)] // Each test uses its part.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use syn::{Attribute, Item, Meta, UseTree, Visibility, punctuated::Punctuated, spanned::Spanned};
+
+#[path = "expand.rs"]
+pub mod expand;
+
+/// A module: its file, and the names that it declares and imports.
+pub struct Module {
+    /// Its names from the root of the crate, which is empty.
+    pub path: Vec<String>,
+    /// The file in `src` that it is written in, such as `store/mod.rs`.
+    pub file: String,
+    pub parent: Option<usize>,
+    pub visibility: Visibility,
+    pub attributes: Vec<Attribute>,
+    /// With what the crate's own macros write.
+    pub items: Vec<Item>,
+    pub names: BTreeMap<String, Vec<Binding>>,
+    pub globs: Vec<(Import, Visibility)>,
+    /// Modules with `#[macro_use]`, which pass on their macros.
+    shares_macros: bool,
+    macros: BTreeMap<String, syn::ItemMacro>,
+}
+
+/// What a name in a module is.
+pub struct Binding {
+    pub visibility: Visibility,
+    pub is: Is,
+}
+
+pub enum Is {
+    /// The item at this place of the module's list.
+    Item(usize),
+    Module(usize),
+    Import(Import),
+}
+
+/// A path as it stands in a `use`.
+#[derive(Clone)]
+pub struct Import {
+    pub line: usize,
+    /// From another crate, by `::`.
+    pub outside: bool,
+    pub path: Vec<String>,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    Module(usize),
+    /// An item by its module and its place there.
+    Item(usize, usize),
+}
+
+/// All modules; the first is the root.
+pub struct Crate {
+    pub modules: Vec<Module>,
+    /// Where names are being looked up right now, so that a circle of imports ends.
+    open: RefCell<BTreeSet<(usize, String)>>,
+}
+
+impl Crate {
+    /// Reads the crate with this root, such as `lib.rs`, in a folder.
+    pub fn read(folder: &Path, root: &str) -> Self {
+        let mut all = Self { modules: Vec::new(), open: RefCell::default() };
+        let file = read_file(folder, Path::new(root));
+        let place = Place { file: root.into(), folder: PathBuf::new() };
+        let public = syn::parse_str("pub").expect("a visibility");
+        all.add(folder, &place, Vec::new(), None, (public, file.attrs, file.items));
+        for at in 0..all.modules.len() {
+            all.expand_items(at);
+        }
+        all
+    }
+
+    fn add(
+        &mut self,
+        root: &Path,
+        place: &Place,
+        path: Vec<String>,
+        parent: Option<usize>,
+        (visibility, attributes, items): (Visibility, Vec<Attribute>, Vec<Item>),
+    ) -> usize {
+        let own = self.modules.len();
+        self.modules.push(Module {
+            path: path.clone(),
+            file: place.file.to_string_lossy().into_owned(),
+            parent,
+            visibility,
+            shares_macros: attributes.iter().any(|attribute| attribute.path().is_ident("macro_use")),
+            attributes,
+            items: Vec::new(),
+            names: BTreeMap::new(),
+            globs: Vec::new(),
+            macros: BTreeMap::new(),
+        });
+        for item in items.into_iter().filter(|item| is_built(attributes_of(item))) {
+            let Item::Mod(module) = item else {
+                self.modules[own].declare(item);
+                continue;
+            };
+            let name = name_of(&module.ident);
+            let mut path = path.clone();
+            path.push(name.clone());
+            let mut attributes = module.attrs;
+            let (place, items) = match module.content {
+                Some((_, items)) => (place.inline(&name), items),
+                None => {
+                    let place = place.child(root, &name);
+                    let file = read_file(root, &place.file);
+                    attributes.extend(file.attrs);
+                    (place, file.items)
+                }
+            };
+            let child = self.add(root, &place, path, Some(own), (module.vis.clone(), attributes, items));
+            self.modules[own].bind(name, module.vis, Is::Module(child));
+        }
+        own
+    }
+
+    /// Puts what a macro of the crate writes in the place of its call.
+    fn expand_items(&mut self, at: usize) {
+        let mut place = 0;
+        while place < self.modules[at].items.len() {
+            let found = match &self.modules[at].items[place] {
+                Item::Macro(call) if call.ident.is_none() => self.expand(at, &call.mac),
+                _ => None,
+            };
+            for item in found.into_iter().flat_map(|written| written.items) {
+                if is_built(attributes_of(&item)) {
+                    self.modules[at].declare(item);
+                }
+            }
+            place += 1;
+        }
+    }
+
+    /// What a macro of the crate, or one of a few well-known ones, writes as items.
+    pub fn expand(&self, at: usize, call: &syn::Macro) -> Option<syn::File> {
+        let name = name_of(&call.path.segments.last()?.ident);
+        let tokens = match self.find_macro(at, &call.path) {
+            Some((_, rules)) => expand::expand(&rules.mac.tokens, call.tokens.clone())
+                .unwrap_or_else(|| panic!("src/{}: no arm of `{name}!` fits", self.modules[at].file)),
+            None => expand::declarations(&name, call.tokens.clone())?,
+        };
+        let file = &self.modules[at].file;
+        Some(
+            syn::parse2(tokens)
+                .unwrap_or_else(|error| panic!("src/{file}: `{name}!` writes no items: {error}")),
+        )
+    }
+
+    /// The macro of this crate that a call names, with the module that declares it.
+    pub fn find_macro(&self, at: usize, path: &syn::Path) -> Option<(usize, &syn::ItemMacro)> {
+        let names: Vec<_> = path.segments.iter().map(|segment| name_of(&segment.ident)).collect();
+        if let [name] = &names[..] {
+            let mut up = Some(at);
+            while let Some(module) = up {
+                let children = self.children(module).filter(|child| self.modules[*child].shares_macros);
+                let found = std::iter::once(module)
+                    .chain(children)
+                    .find_map(|module| Some((module, self.modules[module].macros.get(name)?)));
+                if found.is_some() {
+                    return found;
+                }
+                up = self.modules[module].parent;
+            }
+        }
+        self.resolve(at, &names).ok()?.into_iter().find_map(|target| match target {
+            Target::Item(module, item) => match &self.modules[module].items[item] {
+                Item::Macro(rules) => Some((module, rules)),
+                _ => None,
+            },
+            Target::Module(_) => None,
+        })
+    }
+
+    pub fn children(&self, of: usize) -> impl Iterator<Item = usize> + '_ {
+        let children = self.modules[of].names.values().flatten();
+        children.filter_map(|binding| match binding.is {
+            Is::Module(child) => Some(child),
+            _ => None,
+        })
+    }
+
+    /// What a path leads to, from a module. Nothing stands for a name of another crate, of the prelude, or of a local.
+    ///
+    /// # Errors
+    /// The part of a path from `crate`, `super` or `self` that leads nowhere.
+    pub fn resolve(&self, from: usize, path: &[String]) -> Result<Vec<Target>, String> {
+        let mut rest = path;
+        let mut found = vec![Target::Module(from)];
+        // A path that starts in this crate leads somewhere.
+        let mut own = false;
+        while let [first, more @ ..] = rest {
+            let start = match (first.as_str(), &found[..]) {
+                ("crate", _) => 0,
+                ("self", [Target::Module(at)]) => *at,
+                ("super", [Target::Module(at)]) => self.modules[*at].parent.ok_or_else(|| path.join("::"))?,
+                _ => break,
+            };
+            (found, rest, own) = (vec![Target::Module(start)], more, true);
+        }
+        for (done, name) in rest.iter().enumerate() {
+            let modules = found.iter().filter_map(|target| match target {
+                Target::Module(at) => Some(*at),
+                Target::Item(..) => None,
+            });
+            let modules: Vec<_> = modules.collect();
+            if modules.is_empty() {
+                break; // What is within an item is declared with it.
+            }
+            let mut next = BTreeSet::new();
+            let mut outside = false;
+            for at in modules {
+                let (targets, elsewhere) = self.look_up(at, name, from);
+                next.extend(targets);
+                outside |= elsewhere;
+            }
+            // Of a module and a function of one name, the last part of a path may be both.
+            if done + 1 < rest.len() && next.iter().any(|target| matches!(target, Target::Module(_))) {
+                next.retain(|target| matches!(target, Target::Module(_)));
+            }
+            if next.is_empty() {
+                let part = path.len() - rest.len() + done + 1;
+                let told = (own || done > 0) && !outside;
+                return if told { Err(path[..part].join("::")) } else { Ok(Vec::new()) };
+            }
+            found = next.into_iter().collect();
+        }
+        Ok(found)
+    }
+
+    /// What a name in a module is, and whether it may come from elsewhere.
+    fn look_up(&self, at: usize, name: &str, from: usize) -> (Vec<Target>, bool) {
+        let key = (at, name.to_owned());
+        if !self.open.borrow_mut().insert(key.clone()) {
+            return (Vec::new(), false);
+        }
+        let module = &self.modules[at];
+        let (mut targets, mut outside) = (Vec::new(), false);
+        let seen = |visibility: &Visibility| {
+            !matches!(visibility, Visibility::Inherited) || self.is_within(from, at)
+        };
+        for binding in module.names.get(name).into_iter().flatten().filter(|one| seen(&one.visibility)) {
+            match &binding.is {
+                Is::Item(item) => targets.push(Target::Item(at, *item)),
+                Is::Module(child) => targets.push(Target::Module(*child)),
+                Is::Import(import) => {
+                    let led = self.follow(at, import);
+                    outside |= led.is_empty();
+                    targets.extend(led);
+                }
+            }
+        }
+        if targets.is_empty() && !outside {
+            for (glob, _) in module.globs.iter().filter(|(_, visibility)| seen(visibility)) {
+                let led = self.follow(at, glob);
+                outside |= led.is_empty();
+                for target in led {
+                    match target {
+                        Target::Module(inner) => {
+                            let (found, elsewhere) = self.look_up(inner, name, at);
+                            targets.extend(found);
+                            outside |= elsewhere;
+                        }
+                        Target::Item(home, item) => {
+                            if has_variant(&self.modules[home].items[item], name) {
+                                targets.push(target);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.open.borrow_mut().remove(&key);
+        (targets, outside)
+    }
+
+    /// Where an import leads; nothing if into another crate.
+    pub fn follow(&self, at: usize, import: &Import) -> Vec<Target> {
+        if import.outside { Vec::new() } else { self.resolve(at, &import.path).unwrap_or_default() }
+    }
+
+    pub fn is_within(&self, inner: usize, outer: usize) -> bool {
+        self.modules[inner].path.starts_with(&self.modules[outer].path)
+    }
+}
+
+impl Module {
+    fn declare(&mut self, item: Item) {
+        let at = self.items.len();
+        let public = || syn::parse_str("pub(crate)").expect("a visibility");
+        let named = match &item {
+            Item::Const(it) => Some((&it.ident, it.vis.clone())),
+            Item::Enum(it) => Some((&it.ident, it.vis.clone())),
+            Item::Fn(it) => Some((&it.sig.ident, it.vis.clone())),
+            Item::Static(it) => Some((&it.ident, it.vis.clone())),
+            Item::Struct(it) => Some((&it.ident, it.vis.clone())),
+            Item::Trait(it) => Some((&it.ident, it.vis.clone())),
+            Item::Type(it) => Some((&it.ident, it.vis.clone())),
+            Item::Union(it) => Some((&it.ident, it.vis.clone())),
+            Item::Macro(it) => it.ident.as_ref().map(|ident| (ident, public())),
+            _ => None,
+        };
+        if let Some((ident, visibility)) = named {
+            self.bind(name_of(ident), visibility, Is::Item(at));
+        }
+        // `pin_project!` declares what its attributes name.
+        for attribute in attributes_of(&item).to_vec() {
+            if let Meta::NameValue(pair) = &attribute.meta
+                && ["project", "project_ref", "project_replace"].iter().any(|name| pair.path.is_ident(name))
+                && let syn::Expr::Path(path) = &pair.value
+                && let Some(ident) = path.path.get_ident()
+            {
+                self.bind(name_of(ident), Visibility::Inherited, Is::Item(at));
+            }
+        }
+        match &item {
+            Item::Macro(rules) => {
+                if let Some(ident) = &rules.ident {
+                    self.macros.insert(name_of(ident), rules.clone());
+                }
+            }
+            Item::Use(import) => {
+                for (name, path) in imports(import) {
+                    match name.as_deref() {
+                        None => self.globs.push((path, import.vis.clone())),
+                        Some("_") => {}
+                        Some(name) => self.bind(name.to_owned(), import.vis.clone(), Is::Import(path)),
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.items.push(item);
+    }
+
+    fn bind(&mut self, name: String, visibility: Visibility, is: Is) {
+        self.names.entry(name).or_default().push(Binding { visibility, is });
+    }
+}
+
+/// Where a module is written, and where its children are.
+struct Place {
+    file: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    fn inline(&self, name: &str) -> Self {
+        Self { file: self.file.clone(), folder: self.folder.join(name) }
+    }
+
+    fn child(&self, root: &Path, name: &str) -> Self {
+        let folder = self.folder.join(name);
+        let flat = folder.with_extension("rs");
+        let file = if root.join(&flat).exists() { flat } else { folder.join("mod.rs") };
+        Self { file, folder }
+    }
+}
+
+fn read_file(root: &Path, file: &Path) -> syn::File {
+    let path = root.join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    syn::parse_file(&text)
+        .unwrap_or_else(|error| panic!("{}:{}: {error}", path.display(), error.span().start().line))
+}
+
+/// Every path of a `use`, with the name that it gives; a glob gives none.
+pub fn imports(import: &syn::ItemUse) -> Vec<(Option<String>, Import)> {
+    let mut found = Vec::new();
+    let mut open = vec![(Vec::<String>::new(), &import.tree)];
+    while let Some((mut path, tree)) = open.pop() {
+        let line = tree.span().start().line;
+        let (name, last) = match tree {
+            UseTree::Path(more) => {
+                path.push(name_of(&more.ident));
+                open.push((path, &more.tree));
+                continue;
+            }
+            UseTree::Group(group) => {
+                open.extend(group.items.iter().map(|tree| (path.clone(), tree)));
+                continue;
+            }
+            UseTree::Name(name) => (Some(name_of(&name.ident)), Some(name_of(&name.ident))),
+            UseTree::Rename(name) => (Some(name_of(&name.rename)), Some(name_of(&name.ident))),
+            UseTree::Glob(_) => (None, None),
+        };
+        let renamed = matches!(tree, UseTree::Rename(_));
+        match last {
+            Some(last) if last == "self" && !path.is_empty() => {
+                let name = if renamed { name } else { path.last().cloned() };
+                found.push((name, Import { line, outside: import.leading_colon.is_some(), path }));
+            }
+            last => {
+                path.extend(last);
+                found.push((name, Import { line, outside: import.leading_colon.is_some(), path }));
+            }
+        }
+    }
+    found
+}
+
+/// A name without the `r#` of a keyword.
+pub fn name_of(ident: &proc_macro2::Ident) -> String {
+    let name = ident.to_string();
+    name.strip_prefix("r#").map_or(name.clone(), str::to_owned)
+}
+
+fn has_variant(item: &Item, name: &str) -> bool {
+    matches!(item, Item::Enum(of) if of.variants.iter().any(|variant| variant.ident == name))
+}
+
+/// Whether code with these attributes is in the crate when it is not tested.
+pub fn is_built(attributes: &[Attribute]) -> bool {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+        .all(|attribute| attribute.parse_args::<Meta>().map_or(true, |condition| possible(&condition).0))
+}
+
+/// Whether a condition can be true, and whether it can be false.
+fn possible(condition: &Meta) -> (bool, bool) {
+    const NEVER: [&str; 4] = ["test", "doctest", "campanile_loom", "campanile_gpu_live"];
+    let parts = |list: &syn::MetaList| -> Vec<(bool, bool)> {
+        let parts = list.parse_args_with(Punctuated::<Meta, syn::Token![,]>::parse_terminated);
+        parts.expect("the parts of a condition").iter().map(possible).collect()
+    };
+    match condition {
+        Meta::Path(path) if NEVER.iter().any(|name| path.is_ident(name)) => (false, true),
+        Meta::List(list) if list.path.is_ident("not") => {
+            let parts = parts(list);
+            (parts.iter().all(|part| part.1), parts.iter().all(|part| part.0))
+        }
+        Meta::List(list) if list.path.is_ident("all") => {
+            let parts = parts(list);
+            (parts.iter().all(|part| part.0), parts.iter().any(|part| part.1))
+        }
+        Meta::List(list) if list.path.is_ident("any") => {
+            let parts = parts(list);
+            (parts.iter().any(|part| part.0), parts.iter().all(|part| part.1))
+        }
+        _ => (true, true),
+    }
+}
+
+pub fn attributes_of(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(it) => &it.attrs,
+        Item::Enum(it) => &it.attrs,
+        Item::ExternCrate(it) => &it.attrs,
+        Item::Fn(it) => &it.attrs,
+        Item::ForeignMod(it) => &it.attrs,
+        Item::Impl(it) => &it.attrs,
+        Item::Macro(it) => &it.attrs,
+        Item::Mod(it) => &it.attrs,
+        Item::Static(it) => &it.attrs,
+        Item::Struct(it) => &it.attrs,
+        Item::Trait(it) => &it.attrs,
+        Item::TraitAlias(it) => &it.attrs,
+        Item::Type(it) => &it.attrs,
+        Item::Union(it) => &it.attrs,
+        Item::Use(it) => &it.attrs,
+        _ => &[],
+    }
+}
