@@ -9,9 +9,13 @@ use std::{
 };
 
 use super::{
-    modules::{Crate, is_built},
-    uses::{Use, Uses, circles},
+    modules::{Crate, attributes_of, is_built},
+    uses::{Use, Uses},
 };
+use circles::circles;
+
+#[path = "circles.rs"]
+mod circles;
 
 /// The house, floor by floor, from the ground up.
 pub type Floors<'a> = &'a [&'a [&'a str]];
@@ -27,7 +31,7 @@ impl House {
         let all = Crate::read(&package.join("src"), "lib.rs");
         let mut others = BTreeSet::new();
         for module in &all.modules {
-            let built = module.items.iter().filter(|item| is_built(super::modules::attributes_of(item)));
+            let built = module.items.iter().filter(|item| is_built(attributes_of(item)));
             if built.into_iter().any(|item| !matches!(item, syn::Item::Use(_))) {
                 others.insert(module.file.clone());
             }
