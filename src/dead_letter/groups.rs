@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::DeadLetterQueue;
 use super::asking::Operation;
 use super::letter::Letter;
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 use crate::store::{Filter, Fingerprint, Frequency, Group, StoreError};
 
 /// The letters of one cause.

@@ -101,7 +101,7 @@ pub use crate::store::{
 
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use crate::replay::ReplayBody;
+pub use crate::layers::replay::ReplayBody;
 pub use future::DeadLetterFuture;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]

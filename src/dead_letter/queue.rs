@@ -120,7 +120,7 @@ impl DeadLetterQueue {
     }
 
     /// A layer for any service. Requests are `Clone + Serialize + DeserializeOwned`, errors become
-    /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::outcome::ByResult).
+    /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::base::outcome::ByResult).
     ///
     /// It belongs outside of retry, so that it sees only final failures.
     ///

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::identity::identity;
 use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
-use crate::error::ConfigError;
-use crate::redact::RedactionSettings;
+use crate::base::error::ConfigError;
+use crate::base::redact::RedactionSettings;
 use crate::signal::Identity;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
@@ -55,14 +55,14 @@ pub struct DeadLetterSettings {
     /// is never too much. Default 64 MiB: what a store that hangs may cost of the memory.
     pub max_parking_bytes: u64,
     /// How long a letter is kept, from its first failure: at least 1 s. Default: for ever.
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
     /// Where letters go that the store does not take: see [`Builder::spill`]. Default: nowhere.
     pub spill: Option<SpillSettings>,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub park_timeout: Duration,
     /// Names of headers, query parameters and fields whose values are not stored, beside the defaults.
     pub redact: Vec<String>,

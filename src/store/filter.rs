@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Fingerprint, LetterId};
-use crate::moment;
-use crate::outcome::FailureKind;
+use crate::base::moment;
+use crate::base::outcome::FailureKind;
 
 /// Which letters are meant: all of them, less what each condition leaves out.
 ///
@@ -27,9 +27,9 @@ pub struct Filter {
     pub(crate) component: Option<String>,
     pub(crate) kind: Option<FailureKind>,
     pub(crate) fingerprint: Option<Fingerprint>,
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub(crate) older_than: Option<Duration>,
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub(crate) newer_than: Option<Duration>,
     pub(crate) set_aside: Option<bool>,
     pub(crate) after: Option<LetterId>,

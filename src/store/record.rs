@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::Filter;
-use crate::cut::shorten;
-use crate::moment;
+use crate::base::cut::shorten;
+use crate::base::moment;
 
 /// The purges of one queue that are remembered: the last so many.
 pub const PURGES_KEPT: usize = 1_000;
@@ -19,7 +19,7 @@ const LONGEST: usize = 256;
 #[non_exhaustive]
 pub struct PurgeRecord {
     /// When, to the microsecond.
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     pub at: SystemTime,
     /// Who: a name that was given, up to 256 bytes of it, or the program and its process.
     pub by: String,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where OTLP goes and how, for all signals. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
 ///
@@ -40,7 +40,7 @@ pub struct OtlpSettings {
     /// collectors take over gRPC unless told otherwise; at least 1,024.
     pub message_limit: usize,
     /// The longest that one export may take, retries and the waits between them included. 10 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
     /// Path to a PEM file of the certificate authorities to trust. Without it, those that this machine trusts.
     pub certificate: Option<PathBuf>,

@@ -13,15 +13,15 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
 use super::kept::{Kept, of_head};
-use crate::attempts::{Record, Said};
-use crate::clock;
+use crate::base::clock;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
-use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
-use crate::replay::ReplayBody;
+use crate::layers::attempts::{Record, Said};
+use crate::layers::replay::ReplayBody;
 
 impl DeadLetterQueue {
     /// A layer for gRPC services over HTTP, such as tonic's, on clients and on servers.
@@ -66,7 +66,7 @@ impl DeadLetterQueue {
 
 /// Parks the calls that a gRPC service fails: see [`DeadLetterQueue::grpc_layer`].
 ///
-/// `K` is inferred: see [`Cause`](crate::error::Cause).
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct GrpcDeadLetterLayer<C = ByGrpcStatus, K = ByError> {
     core: Arc<Core>,
     classifier: ByCause<C, K>,

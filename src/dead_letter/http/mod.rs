@@ -21,9 +21,9 @@ use tower::{BoxError, Layer, Service};
 use super::DeadLetterQueue;
 use super::core::Core;
 use super::future::DeadLetterFuture;
-use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByHttpStatus, Classify};
-use crate::replay::ReplayBody;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
+use crate::layers::replay::ReplayBody;
 
 /// The header by which a server knows that it has seen a request before.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -79,7 +79,7 @@ impl DeadLetterQueue {
 
 /// Parks the HTTP requests that a service fails: see [`DeadLetterQueue::http_layer`].
 ///
-/// `K` is inferred: see [`Cause`](crate::error::Cause).
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct HttpDeadLetterLayer<C = ByHttpStatus, K = ByError> {
     core: Arc<Core>,
     classifier: ByCause<C, K>,

@@ -17,9 +17,9 @@ use super::run::{self, Course};
 use super::schedule::{Schedule, Scheduled};
 use super::settings::{MAX_BYTES, Redrive, validate_common};
 use crate::Backoff;
+use crate::base::error::ConfigError;
+use crate::base::moment;
 use crate::dead_letter::core::Core;
-use crate::error::ConfigError;
-use crate::moment;
 use crate::store::{Filter, StoreError};
 
 /// The shortest time between two passes.
@@ -55,9 +55,9 @@ pub struct AutoRedrive {
     rest_after: u32,
     set_aside_after: u32,
     backoff: Backoff,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     interval: Duration,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     lease: Duration,
 }
 

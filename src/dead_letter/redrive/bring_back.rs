@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meant::Meant;
+use crate::base::moment;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
 use crate::store::{Claim, Entry, Filter, Owner, Settled, StoreError};
 
 /// Letters that are changed at once.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::store::Filter;
 
 /// Bytes of letters that are in memory at once.
@@ -33,9 +33,9 @@ pub struct Redrive {
     pub(super) stop_at_failure_rate: f64,
     pub(super) failure_rate_minimum: u64,
     pub(super) set_aside_after: u32,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) max_pause: Duration,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) lease: Duration,
 }
 

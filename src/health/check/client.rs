@@ -12,8 +12,8 @@ use hyper_util::rt::TokioExecutor;
 use tower::BoxError;
 
 use super::endpoint::Endpoint;
-use crate::error::ConfigError;
-use crate::tls::{Certificates, Connector, Fault, connector};
+use crate::base::error::ConfigError;
+use crate::base::tls::{Certificates, Connector, Fault, connector};
 
 /// Connects and asks.
 pub(super) type Client<B> = legacy::Client<Connector, B>;

@@ -18,7 +18,7 @@ use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
 use super::words::short;
 use super::{Check, Finding, IntoFinding, patience};
-use crate::error::{ConfigError, find_cause};
+use crate::base::error::{ConfigError, find_cause};
 
 /// More than an answer has: one number.
 const LONGEST_ANSWER: usize = 4_096;
@@ -34,7 +34,7 @@ pub struct GrpcCheckSettings {
     pub service: String,
     /// How long all of it may take: more than zero and at most an hour. Default 4 s, less than what
     /// [`Every`](super::Every) gives a run, so that what is told names what took so long.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
     /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
     pub ca_file: Option<PathBuf>,

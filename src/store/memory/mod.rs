@@ -16,8 +16,8 @@ use super::{
     Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT,
     Pending, PurgeRecord, Put, Settled, Store,
 };
-use crate::moment;
-use crate::sync::Mutex;
+use crate::base::moment;
+use crate::base::sync::Mutex;
 
 /// Keeps letters in memory: for tests, and for tools that end with their work.
 ///
@@ -214,7 +214,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::FailureKind;
+    use crate::base::outcome::FailureKind;
     use crate::store::WhenFull;
     use crate::store::group::{CAUSES, minute};
     use queue::FAILURES;

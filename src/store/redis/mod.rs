@@ -41,7 +41,7 @@ use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
 };
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// How old the depth of a queue may be before it is asked for again.
 const FRESH: Duration = Duration::from_secs(5);

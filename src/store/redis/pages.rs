@@ -8,7 +8,7 @@ use redis::Value;
 
 use super::search::Search;
 use super::{RedisStore, keys, rows, scripts};
-use crate::moment::{from_micros, micros};
+use crate::base::moment::{from_micros, micros};
 use crate::store::error::Kind;
 use crate::store::group::{by_frequency, by_size};
 use crate::store::steady::Reading;

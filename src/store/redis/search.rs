@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::keys::escaped;
-use crate::moment::micros;
+use crate::base::moment::micros;
 use crate::store::{Filter, LetterId};
 
 /// What a walk over letters looks for, and where it is.

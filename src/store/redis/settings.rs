@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RedisStore;
 use super::target::Target;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::store::StoreError;
 
 /// The settings of a [`RedisStore`], as a file can hold them. Unknown keys are refused.
@@ -36,7 +36,7 @@ pub struct RedisSettings {
     pub nodes: Vec<String>,
     /// How long one call may take, a new connection included: 10 ms to 30 s. Default 400 ms, so that a letter can
     /// still be spilled within the time that its caller waits.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub response_timeout: Duration,
     /// How many replicas must have a change before it is told to be done, at most 16. Default 0.
     pub wait_for_replicas: u32,

@@ -12,7 +12,7 @@ use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisResult, Value};
 
 use super::settings::RedisSettings;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where Redis is.
 pub(super) struct Target {

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use super::circuit::{LONGEST, Try};
 use super::wrapper::{Queue, Shared, for_store, no_answer};
-use crate::clock;
-use crate::moment;
-use crate::outcome::within;
+use crate::base::clock;
+use crate::base::moment;
+use crate::base::outcome::within;
 use crate::store::{
     Claim, Entry, Filter, LetterId, Limits, Owner, Put, Settled, SpillReason, Store, StoreError, guarded,
 };

@@ -12,15 +12,15 @@ use tokio::sync::Notify;
 
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
-use crate::error::ConfigError;
-use crate::outcome::within;
-use crate::panics::catch;
+use crate::base::error::ConfigError;
+use crate::base::outcome::within;
+use crate::base::panics::catch;
+use crate::base::sync::Mutex;
 use crate::store::error::Kind;
 use crate::store::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, SpillReason, SqliteStore, Store, StoreError, WhenFull, guarded,
 };
-use crate::sync::Mutex;
 
 /// A store whose letters go to a SQLite file when it does not take them.
 ///

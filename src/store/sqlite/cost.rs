@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::change::{Change, Lease};
 use super::search::{Free, Search};
 use super::{file, open, report, rows};
-use crate::moment;
-use crate::outcome::FailureKind;
+use crate::base::moment;
+use crate::base::outcome::FailureKind;
 use crate::store::{Entry, Filter, Fingerprint, LetterId, Limits, Owner, Put, WhenFull};
 
 /// Half of the letters are of `mails`, each of another cause; of `orders` a quarter is due in an hour and a quarter is set

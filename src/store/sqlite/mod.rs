@@ -54,7 +54,7 @@ use super::{
     Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
 };
-use crate::moment;
+use crate::base::moment;
 
 /// Jobs that may wait for the writer; those beyond wait in their own futures.
 const WAITING: usize = 1_024;

@@ -261,7 +261,7 @@ impl<'a> Search<'a> {
         // A fresh letter failed about when its id says: only a part of them needs to be looked at.
         let (mut from, mut to) = (None, filter.up_to);
         if lane == FRESH {
-            let stamp = |moment| crate::moment::micros(moment) / 1_000;
+            let stamp = |moment| crate::base::moment::micros(moment) / 1_000;
             from = earliest.map(|earliest| first_at(stamp(earliest).saturating_sub(SLACK)));
             let last = latest.map(|latest| last_at(stamp(latest).saturating_add(SLACK)));
             to = to.into_iter().chain(last).min();

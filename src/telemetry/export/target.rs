@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
-use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Treatment};
+use crate::base::error::ConfigError;
+use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::tls::{Certificates, is_in_clear};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
-use crate::tls::{Certificates, is_in_clear};
 
 /// Where one signal goes, and how.
 #[derive(Debug)]

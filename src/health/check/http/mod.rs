@@ -20,9 +20,9 @@ pub use self::statuses::Statuses;
 use super::client::{Client, client, files, unanswered};
 use super::endpoint::Endpoint;
 use super::{Check, Finding, IntoFinding, words};
-use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Treatment};
-use crate::tls::is_in_clear;
+use crate::base::error::ConfigError;
+use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::tls::is_in_clear;
 
 /// Who asks.
 const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health check)");

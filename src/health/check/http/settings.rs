@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::patience;
 use super::{HttpCheck, Statuses};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// What an [`HttpCheck`] asks, and what answer is a good one, as a file can hold it. Unknown keys are refused.
 ///
@@ -46,7 +46,7 @@ pub struct HttpCheckSettings {
     pub longest_body: usize,
     /// How long all of it may take, from the name to the last byte: more than zero and at most an hour. Default 4 s, less than
     /// what [`Every`](super::super::Every) gives a run, so that what is told names what took so long.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
     /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
     pub ca_file: Option<PathBuf>,
