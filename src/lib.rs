@@ -82,7 +82,7 @@ pub use layers::retry::{self, Retry, RetryBudget};
 #[cfg(feature = "timing")]
 pub use layers::timing::{self, Timing, TimingSnapshot};
 #[cfg(feature = "dead-letters")]
-pub use store::Filter;
+pub use store::LetterFilter;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
 

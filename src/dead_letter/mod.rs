@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use campanile::DeadLetterQueue;
-//! use campanile::dead_letter::{Filter, Redrive};
+//! use campanile::dead_letter::{LetterFilter, Redrive};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -22,7 +22,7 @@
 //!
 //! let error = broken.ready().await?.call(7).await.unwrap_err();
 //! assert_eq!(error.to_string(), "order 7: no connection");
-//! let letters = queue.list(Filter::all()).await?;
+//! let letters = queue.list(LetterFilter::all()).await?;
 //! assert_eq!(letters[0].message, "order 7: no connection");
 //!
 //! let repaired = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
@@ -96,7 +96,8 @@ mod snapshot;
 mod unsendable;
 
 pub use crate::store::{
-    Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
+    Fingerprint, Frequency, LetterFilter, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError,
+    WhenFull,
 };
 
 #[cfg(feature = "http")]

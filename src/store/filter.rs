@@ -13,16 +13,16 @@ use crate::base::outcome::FailureKind;
 /// # Example
 /// ```
 /// use campanile::FailureKind;
-/// use campanile::store::Filter;
+/// use campanile::store::LetterFilter;
 /// use std::time::Duration;
 ///
-/// let stale = Filter::older_than(Duration::from_secs(86_400)).component("payments").kind(FailureKind::Timeout);
+/// let stale = LetterFilter::older_than(Duration::from_secs(86_400)).component("payments").kind(FailureKind::Timeout);
 /// # let _ = stale;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[must_use]
-pub struct Filter {
+pub struct LetterFilter {
     pub(crate) id: Option<LetterId>,
     pub(crate) component: Option<String>,
     pub(crate) kind: Option<FailureKind>,
@@ -37,7 +37,7 @@ pub struct Filter {
     pub(crate) limit: Option<usize>,
 }
 
-impl Filter {
+impl LetterFilter {
     /// Every letter.
     pub fn all() -> Self {
         Self::default()
@@ -102,12 +102,12 @@ impl Filter {
             && self.up_to.is_none()
     }
 
-    /// The latest moment of the last failure that [`Filter::older_than`] lets through.
+    /// The latest moment of the last failure that [`LetterFilter::older_than`] lets through.
     pub(crate) fn latest(&self, now: SystemTime) -> Option<SystemTime> {
         self.older_than.map(|age| ago(now, age))
     }
 
-    /// The moment of the last failure from which on [`Filter::newer_than`] lets through, that moment left out.
+    /// The moment of the last failure from which on [`LetterFilter::newer_than`] lets through, that moment left out.
     pub(crate) fn earliest(&self, now: SystemTime) -> Option<SystemTime> {
         self.newer_than.map(|age| ago(now, age))
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::Filter;
+use super::LetterFilter;
 use crate::base::cut::shorten;
 use crate::base::moment;
 
@@ -24,7 +24,7 @@ pub struct PurgeRecord {
     /// Who: a name that was given, up to 256 bytes of it, or the program and its process.
     pub by: String,
     /// What was asked for.
-    pub filter: Filter,
+    pub filter: LetterFilter,
     /// How many letters went.
     pub purged: u64,
 }
@@ -32,7 +32,7 @@ pub struct PurgeRecord {
 impl PurgeRecord {
     /// A purge of `filter` by `by`, now, that has removed nothing yet.
     #[must_use]
-    pub fn new(by: impl Into<String>, filter: Filter) -> Self {
+    pub fn new(by: impl Into<String>, filter: LetterFilter) -> Self {
         let mut by = by.into();
         shorten(&mut by, LONGEST);
         Self { at: moment::now(), by, filter, purged: 0 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, DropReason, Filter, SpillReason, SpillSettings, WhenFull};
+use campanile::dead_letter::{Builder, DropReason, LetterFilter, SpillReason, SpillSettings, WhenFull};
 use campanile::store::{MemoryStore, SpillStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -90,7 +90,7 @@ async fn p20_a_full_queue_spills_and_is_filled_again_as_it_gets_room() {
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.spilled, snapshot.spilled_for(SpillReason::Full)), (5, 5));
     for wanted in [&[3, 4][..], &[5, 6], &[7]] {
-        queue.purge(Filter::all()).await.unwrap();
+        queue.purge(LetterFilter::all()).await.unwrap();
         until("it is filled again", async || waiting(&queue).await == wanted).await;
     }
     drained(&queue).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::store::{Filter, RedisSettings, RedisStore, Store, StoreError};
+use campanile::store::{LetterFilter, RedisSettings, RedisStore, Store, StoreError};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::store_checks::{self, WIDE, entry};
@@ -58,7 +58,7 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
     let mut lost = vec!["DEL"];
     lost.extend(parts.iter().map(String::as_str));
     redis.cli(&lost);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries);
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries);
 }
 
 #[tokio::test]

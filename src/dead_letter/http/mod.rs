@@ -47,7 +47,7 @@ impl DeadLetterQueue {
     /// # Example
     /// ```
     /// use campanile::DeadLetterQueue;
-    /// use campanile::dead_letter::Filter;
+    /// use campanile::dead_letter::LetterFilter;
     /// use campanile::retry::ReplayBody;
     /// use bytes::Bytes;
     /// use http::{Request, Response, StatusCode};
@@ -66,7 +66,7 @@ impl DeadLetterQueue {
     /// );
     /// let order = Request::post("http://payments/orders").body(Full::new(Bytes::from("order 7")))?;
     /// assert_eq!(payments.oneshot(order).await?.status(), 502);
-    /// assert_eq!(queue.list(Filter::all()).await?[0].error_type, "502");
+    /// assert_eq!(queue.list(LetterFilter::all()).await?[0].error_type, "502");
     /// # Ok(())
     /// # }
     /// ```

@@ -20,7 +20,7 @@ use crate::Backoff;
 use crate::base::error::ConfigError;
 use crate::base::moment;
 use crate::dead_letter::core::Core;
-use crate::store::{Filter, StoreError};
+use crate::store::{LetterFilter, StoreError};
 
 /// The shortest time between two passes.
 const GATHERED: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct AutoRedrive {
-    filter: Filter,
+    filter: LetterFilter,
     rate: Option<f64>,
     concurrency: usize,
     max_bytes: u64,
@@ -64,7 +64,7 @@ pub struct AutoRedrive {
 impl Default for AutoRedrive {
     fn default() -> Self {
         Self {
-            filter: Filter::all(),
+            filter: LetterFilter::all(),
             rate: None,
             concurrency: 1,
             max_bytes: MAX_BYTES,
@@ -80,7 +80,7 @@ impl Default for AutoRedrive {
 impl AutoRedrive {
     setters! {
         /// Only the letters that `filter` lets through. Default: all that are not set aside.
-        pub fn only(filter: Filter) { filter = filter; }
+        pub fn only(filter: LetterFilter) { filter = filter; }
         /// At most this many letters a second: see [`Redrive::rate`]. Default: no limit.
         pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
         /// How many letters may be under way at once: 1 to 1,024. Default 1.

@@ -38,7 +38,7 @@ use self::target::Target;
 use super::error::Kind;
 use super::steady::Reading;
 use super::{
-    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
 };
 use crate::base::sync::Mutex;
@@ -261,15 +261,15 @@ impl Store for RedisStore {
         })
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
         Box::pin(self.whole(queue, move || self.list_entries(queue, filter), |_| false))
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
         Box::pin(self.whole(queue, move || self.count_entries(queue, filter), |_| false))
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
         Box::pin(self.whole(queue, move || self.list_groups(queue, filter), |_| false))
     }
 
@@ -277,7 +277,12 @@ impl Store for RedisStore {
         Box::pin(self.count_failures(queue, last))
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
         let ask = move || self.claim_entries(queue, filter, claim);
         // What was claimed is held, and shall be sent.
         Box::pin(self.whole(queue, ask, |entries: &Vec<Entry>| !entries.is_empty()))
