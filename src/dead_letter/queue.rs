@@ -10,7 +10,7 @@ use super::core::Core;
 use super::layer::DeadLetterLayer;
 use super::letter::Letter;
 use super::redact::LetterRedactor;
-use super::settings::{Builder, DeadLetterSettings};
+use super::settings::{DeadLetterQueueBuilder, DeadLetterSettings};
 use super::snapshot::QueueSnapshot;
 use crate::store::{LetterFilter, LetterId, PurgeRecord, Store, StoreError};
 
@@ -83,8 +83,8 @@ impl DeadLetterQueue {
     }
 
     /// A queue called `name`, to be set up.
-    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
-        Builder::new(name.into())
+    pub fn builder(name: impl Into<Arc<str>>) -> DeadLetterQueueBuilder {
+        DeadLetterQueueBuilder::new(name.into())
     }
 
     /// The queue called `name` in the same store, with the same settings and counts of its own.

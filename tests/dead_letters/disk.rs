@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, DropReason, LetterFilter};
+use campanile::dead_letter::{DeadLetterQueueBuilder, DropReason, LetterFilter};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -174,7 +174,7 @@ impl Disk {
         std::fs::remove_file(self.ballast()).unwrap();
     }
 
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> DeadLetterQueueBuilder {
         DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30))
     }
 }
@@ -324,7 +324,7 @@ async fn read_only_child() {
     assert!(error.is_unwritable(), "{error}");
 }
 
-fn builder(folder: &TempDir) -> Builder {
+fn builder(folder: &TempDir) -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders")
         .park_timeout(Duration::from_secs(30))
         .spill(folder.path().join("spill.db"))

@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use campanile::DeadLetterQueue;
 use campanile::dead_letter::{
-    BodyState, Builder, HttpRequest, Letter, LetterFilter, Payload, Redaction, Redrive,
+    BodyState, DeadLetterQueueBuilder, HttpRequest, Letter, LetterFilter, Payload, Redaction, Redrive,
 };
 use campanile::retry::ReplayBody;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
-fn builder() -> Builder {
+fn builder() -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders")
 }
 
 /// The letter of `request`, in a queue by `builder`.
-async fn letter(builder: Builder, request: Request<Full<Bytes>>) -> (DeadLetterQueue, Letter) {
+async fn letter(builder: DeadLetterQueueBuilder, request: Request<Full<Bytes>>) -> (DeadLetterQueue, Letter) {
     let queue = builder.build().unwrap();
     let fails = service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
     queue.http_layer().layer(fails).oneshot(request).await.unwrap_err();

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, DropReason, LetterFilter, SpillReason, SpillSettings, WhenFull};
+use campanile::dead_letter::{
+    DeadLetterQueueBuilder, DropReason, LetterFilter, SpillReason, SpillSettings, WhenFull,
+};
 use campanile::store::{MemoryStore, SpillStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ fn folder() -> TempDir {
 }
 
 /// A queue with a spill, and with more patience than a busy machine needs.
-fn builder(folder: &Path) -> Builder {
+fn builder(folder: &Path) -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).spill(folder.join("spill.db"))
 }
 

@@ -31,9 +31,9 @@ impl DeadLetterQueue {
     ///   trailers as long as no message came before them. They wait until the call is parked. Once a message has
     ///   reached the caller, the call is its own.
     /// - **What is kept** are the messages of the call as they went over the wire, up to
-    ///   [`Builder::body_cap`](crate::dead_letter::Builder::body_cap), and its metadata. A secret inside of a message
+    ///   [`DeadLetterQueueBuilder::body_cap`](crate::dead_letter::DeadLetterQueueBuilder::body_cap), and its metadata. A secret inside of a message
     ///   cannot be found, so messages are stored, and calls redriven, only with
-    ///   [`Builder::opaque_bodies(true)`](crate::dead_letter::Builder::opaque_bodies). Without it a letter tells everything
+    ///   [`DeadLetterQueueBuilder::opaque_bodies(true)`](crate::dead_letter::DeadLetterQueueBuilder::opaque_bodies). Without it a letter tells everything
     ///   else, and a warning in the log says so at the first one and each time their number doubles.
     ///
     /// [`DeadLetterQueue::redrive_http`] sends calls again, and takes any code but `OK` for a failure.

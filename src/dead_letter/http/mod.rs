@@ -35,14 +35,14 @@ impl DeadLetterQueue {
     /// A layer for services of `http::Request` and `http::Response`, on servers and on clients.
     ///
     /// The inner service gets its body as a [`ReplayBody`], which keeps what passes through it up to
-    /// [`Builder::body_cap`](super::Builder::body_cap); what the inner service has not read when it fails is
+    /// [`DeadLetterQueueBuilder::body_cap`](super::DeadLetterQueueBuilder::body_cap); what the inner service has not read when it fails is
     /// read before the request is parked. Responses and errors pass unchanged. What failed is decided by
     /// [`ByHttpStatus`], by the head of the response: a body that breaks off later has reached the caller, who
     /// knows what to make of it. So a stream of events is not touched, nor is an upgrade such as a WebSocket's.
     ///
     /// On a server it parks the requests that came in and that the service fails, panics on, or gives no answer to in
     /// time, where a timeout lies inside of it that answers with 504. With
-    /// [`Builder::park_cancelled`](super::Builder::park_cancelled) those too whose caller has left.
+    /// [`DeadLetterQueueBuilder::park_cancelled`](super::DeadLetterQueueBuilder::park_cancelled) those too whose caller has left.
     ///
     /// # Example
     /// ```

@@ -18,7 +18,7 @@ use crate::base::window::Window;
 /// [`BreakerSettings`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder<T = One> {
+pub struct CircuitBreakerBuilder<T = One> {
     pub(super) name: Arc<str>,
     pub(super) settings: BreakerSettings,
     pub(super) of: T,
@@ -30,7 +30,7 @@ pub struct One {
     health_probe: Option<HealthProbe>,
 }
 
-impl<T> Builder<T> {
+impl<T> CircuitBreakerBuilder<T> {
     pub(super) fn of(name: Arc<str>, of: T) -> Self {
         Self { name, settings: BreakerSettings::default(), of }
     }
@@ -46,14 +46,14 @@ impl<T> Builder<T> {
         pub fn slow_call(limit: Duration, rate: f64) { settings.slow_call = Some(SlowCall { limit, rate }); }
     }
 
-    /// Learns the slow-call limit from healthy traffic. Until then, the limit of [`Builder::slow_call`] holds.
+    /// Learns the slow-call limit from healthy traffic. Until then, the limit of [`CircuitBreakerBuilder::slow_call`] holds.
     pub fn adaptive(mut self, on: bool) -> Self {
         self.settings.adaptive = on.then(|| self.settings.adaptive.unwrap_or_default());
         self
     }
 
     setters! {
-        /// [`Builder::adaptive`] with settings.
+        /// [`CircuitBreakerBuilder::adaptive`] with settings.
         pub fn adaptive_limits(adaptive: Adaptive) { settings.adaptive = Some(adaptive); }
         /// Sets the window of calls that count.
         pub fn window(window: Window) { settings.window = window; }
@@ -70,7 +70,7 @@ impl<T> Builder<T> {
     }
 }
 
-impl Builder {
+impl CircuitBreakerBuilder {
     /// Sets a check that decides when an open circuit becomes half-open. It runs after each wait, in a task of its own,
     /// until it succeeds, so no caller's request is spent. A check that runs while the circuit changes otherwise, such as
     /// by an operator, is dropped.

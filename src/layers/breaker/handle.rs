@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::builder::{Builder, One};
+use super::builder::{CircuitBreakerBuilder, One};
 use super::circuit::Circuit;
 use super::health_probe::HealthProbe;
 use super::keyed::AnyKeyedBreaker;
@@ -29,8 +29,8 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     /// Returns a builder. `name` is the component in health and the attribute in metrics.
-    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
-        Builder::of(name.into(), One::default())
+    pub fn builder(name: impl Into<Arc<str>>) -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::of(name.into(), One::default())
     }
 
     /// Makes a breaker from settings, such as those of a file.

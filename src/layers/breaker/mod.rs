@@ -41,7 +41,7 @@
 //!   it ends.
 //! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
 //!   dropped releases its permit. If probes still run after [`HalfOpen::max_wait`], the next caller finds the circuit
-//!   open again. Other callers are refused, or wait in a bounded queue ([`Builder::half_open_queue`]) until the
+//!   open again. Other callers are refused, or wait in a bounded queue ([`CircuitBreakerBuilder::half_open_queue`]) until the
 //!   decision wakes them; no timer polls.
 //! - **Slow probes do not close the circuit.**
 //! - **The slow-call limit can be learned** from healthy traffic; outages are not learned: see [`Adaptive`].
@@ -52,7 +52,7 @@
 //! - **Subscribers are called outside the lock**, in order, after the new state is visible.
 //!
 //! There is no timer: an open circuit becomes half-open with the first call after its wait. With a
-//! [health probe](Builder::health_probe) a check decides instead, and no caller's request is spent on it.
+//! [health probe](CircuitBreakerBuilder::health_probe) a check decides instead, and no caller's request is spent on it.
 //!
 //! # What an operator can do
 //! [`CircuitBreaker::named`] finds the breakers of the process by name, for an admin page or a test.
@@ -96,12 +96,12 @@ mod transition;
 mod wait;
 
 pub use adaptive::Adaptive;
-pub use builder::{Builder, One};
+pub use builder::CircuitBreakerBuilder;
 pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
 pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
-pub use keyed::{KeyedBreaker, KeyedBuilder, KeyedSettings, KeyedSnapshot};
+pub use keyed::{KeyedBreaker, KeyedBreakerBuilder, KeyedSettings, KeyedSnapshot};
 pub use layer::BreakerLayer;
 pub use permit::Permit;
 pub use service::Breaker;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::call_state::Rules;
 use super::layer::RetryLayer;
 use super::run::Work;
-use super::settings::{Builder, RetrySettings};
+use super::settings::{RetryBuilder, RetrySettings};
 use super::snapshot::RetrySnapshot;
 use crate::base::error::{CallError, Cause, ConfigError};
 use crate::base::outcome::{ByCause, ByResult, Classify};
@@ -20,8 +20,8 @@ pub struct Retry {
 
 impl Retry {
     /// Returns a builder.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> RetryBuilder {
+        RetryBuilder::new()
     }
 
     /// Makes a retry from settings, such as those of a file. `name` appears in metrics and events.

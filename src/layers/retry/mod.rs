@@ -42,22 +42,22 @@
 //!   layer. A rejection by a circuit breaker further in is never retried.
 //! - **Which HTTP requests**: those with an idempotent method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or an
 //!   `Idempotency-Key`; any other only when no connection was made, unless
-//!   [`Builder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
+//!   [`RetryBuilder::retry_non_idempotent`] says otherwise. And only while the body can be sent again: see
 //!   [`ReplayBody`].
 //! - **When no connection was made** is read from the causes of the error, whatever its type: a name without an address,
 //!   a refused connection, a failed TLS handshake. This works for all clients that are built on `hyper-util`, such as
 //!   reqwest and tonic; for other clients only a refused connection is recognised. A client that follows redirects may
 //!   have sent the request before the connection failed: turn redirects off where a POST must not be done twice.
-//! - **Which gRPC calls**: those that end with one of [`Builder::grpc_codes`] before an answer has begun, by the
+//! - **Which gRPC calls**: those that end with one of [`RetryBuilder::grpc_codes`] before an answer has begun, by the
 //!   same rule otherwise: see [`Retry::grpc_layer`].
 //! - **When**: after the backoff, or after the `Retry-After` of a 429 or 503 where that is longer, or after exactly
-//!   the time by which a gRPC server pushes back; each up to [`Builder::retry_after_cap`].
-//! - **How often**: [`Builder::max_attempts`] for one call, the [`RetryBudget`] for all calls together. The
+//!   the time by which a gRPC server pushes back; each up to [`RetryBuilder::retry_after_cap`].
+//! - **How often**: [`RetryBuilder::max_attempts`] for one call, the [`RetryBudget`] for all calls together. The
 //!   rest of the budget is in the [snapshot](RetrySnapshot::budget_left) and in the metrics.
 //! - **The deadline** bounds the call with its attempts and waits. A wait that would reach it is not started: the
 //!   caller gets the last result at once. An attempt that hangs is ended at the deadline, and so is the wait for
 //!   readiness. Over HTTP and gRPC a call ends with the *head* of its response, and so do its deadline and
-//!   the [time of an attempt](Builder::attempt_timeout): a `BodyTimeoutLayer` bounds the body.
+//!   the [time of an attempt](RetryBuilder::attempt_timeout): a `BodyTimeoutLayer` bounds the body.
 //! - **An attempt that is ended for time is a time-out for all layers inside**: circuit breakers and timings count it
 //!   as [`Timeout`](crate::FailureKind::Timeout), however short the time was. Layers behind a spawned task, such as
 //!   tower's `Buffer`, cannot see it.
@@ -123,7 +123,7 @@ pub use http::{
 };
 pub use layer::RetryLayer;
 pub use service::{RetryFuture, Retrying};
-pub use settings::{Builder, DEFAULT_CAP, RetrySettings};
+pub use settings::{DEFAULT_CAP, RetryBuilder, RetrySettings};
 pub use snapshot::{GiveUp, RetrySnapshot};
 
 #[cfg(feature = "http")]

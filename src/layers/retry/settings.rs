@@ -113,12 +113,12 @@ impl RetrySettings {
 /// Makes a [`Retry`]. Every setting has a default; see [`RetrySettings`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct RetryBuilder {
     name: Arc<str>,
     settings: RetrySettings,
 }
 
-impl Builder {
+impl RetryBuilder {
     pub(super) fn new() -> Self {
         Self { name: "default".into(), settings: RetrySettings::default() }
     }

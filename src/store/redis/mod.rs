@@ -50,7 +50,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// another parked.
 ///
 /// Cheap to clone; clones share one connection, which is made anew when it is lost. While Redis is away, every call ends
-/// within the response timeout, and soon at once: a [spill](crate::dead_letter::Builder::spill) keeps the letters then.
+/// within the response timeout, and soon at once: a [spill](crate::dead_letter::DeadLetterQueueBuilder::spill) keeps the letters then.
 ///
 /// # What is safe
 /// A letter is acknowledged when Redis has answered. With `appendonly yes` and `appendfsync always` it is on the disk of

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 
 /// Where letters go that the store does not take, and how many: see
-/// [`Builder::spill`](crate::dead_letter::Builder::spill). Unknown keys are refused.
+/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill). Unknown keys are refused.
 ///
 /// # Example
 /// ```

@@ -32,7 +32,7 @@ use crate::store::{
 /// Lists, counts, groups and purges are the store's alone: letters in the spill show in [`Depth::spilled`] only. While
 /// the store is away they fail with its error.
 ///
-/// [`Builder::spill`](crate::dead_letter::Builder::spill) makes one.
+/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill) makes one.
 ///
 /// # Example
 /// ```

@@ -11,12 +11,12 @@ use super::handle::KeyedBreaker;
 use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use crate::base::error::ConfigError;
-use crate::layers::breaker::builder::Builder;
+use crate::layers::breaker::builder::CircuitBreakerBuilder;
 use crate::layers::breaker::handle::CircuitBreaker;
 use crate::layers::breaker::health_probe::answer;
 
-/// Makes a [`KeyedBreaker`]: the setters of [`Builder`] are those of each circuit.
-pub type KeyedBuilder<K, F> = Builder<PerKey<K, F>>;
+/// Makes a [`KeyedBreaker`]: the setters of [`CircuitBreakerBuilder`] are those of each circuit.
+pub type KeyedBreakerBuilder<K, F> = CircuitBreakerBuilder<PerKey<K, F>>;
 
 /// Makes a circuit for each key.
 #[derive(Clone)]
@@ -47,17 +47,17 @@ impl CircuitBreaker {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn keyed<Req: ?Sized, K: Key, F>(name: impl Into<Arc<str>>, key_of: F) -> KeyedBuilder<K, F>
+    pub fn keyed<Req: ?Sized, K: Key, F>(name: impl Into<Arc<str>>, key_of: F) -> KeyedBreakerBuilder<K, F>
     where
         F: Fn(&Req) -> K,
     {
         let KeyedSettings { circuit, max_keys, max_ejected } = KeyedSettings::default();
-        Builder::of(name.into(), PerKey { key_of, max_keys, max_ejected, health_probe: None })
+        CircuitBreakerBuilder::of(name.into(), PerKey { key_of, max_keys, max_ejected, health_probe: None })
             .settings(circuit)
     }
 }
 
-impl<K: Key, F> KeyedBuilder<K, F> {
+impl<K: Key, F> KeyedBreakerBuilder<K, F> {
     setters! {
         /// Sets the maximum number of keys with circuits: [`KeyedSettings::max_keys`].
         pub fn max_keys(keys: u32) { of.max_keys = keys; }
@@ -65,7 +65,7 @@ impl<K: Key, F> KeyedBuilder<K, F> {
         pub fn max_ejected(share: f64) { of.max_ejected = share; }
     }
 
-    /// Sets a check that decides when the open circuit of a key becomes half-open, like [`Builder::health_probe`] for a
+    /// Sets a check that decides when the open circuit of a key becomes half-open, like [`CircuitBreakerBuilder::health_probe`] for a
     /// single circuit. It gets the key.
     ///
     /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker run at

@@ -49,7 +49,7 @@
 //! A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
 //! limit that each circuit learns ([`Adaptive`](super::Adaptive)) costs about 800 bytes more.
 //!
-//! A [health probe](KeyedBuilder::health_probe) costs an open circuit a task, and each circuit its key once more.
+//! A [health probe](KeyedBreakerBuilder::health_probe) costs an open circuit a task, and each circuit its key once more.
 //!
 //! With room for 1,024 keys or more, the map is split into parts that are locked, filled and evicted from on their own:
 //! keys spread over them evenly but not exactly, so leave some room above the number of keys in use.
@@ -68,7 +68,7 @@ mod settings;
 mod snapshot;
 mod survey;
 
-pub use builder::{KeyedBuilder, PerKey};
+pub use builder::{KeyedBreakerBuilder, PerKey};
 pub use circuits::Key;
 pub(super) use group::Member;
 pub use handle::{AnyKeyedBreaker, KeyedBreaker};

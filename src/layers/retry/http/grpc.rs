@@ -26,9 +26,9 @@ impl Retry {
     /// - **What is sent again**: calls that end with one of [`RetrySettings::grpc_codes`], which are
     ///   `RESOURCE_EXHAUSTED` and `UNAVAILABLE` by default, and calls that found no connection. Any other call may
     ///   have been processed in part. It is repeated only if it has an `Idempotency-Key` or with
-    ///   [`Builder::retry_non_idempotent`].
+    ///   [`RetryBuilder::retry_non_idempotent`].
     /// - **When**: a server that answers with `grpc-retry-pushback-ms` gets exactly that time, up to
-    ///   [`Builder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
+    ///   [`RetryBuilder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
     ///   forbids another attempt.
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
     /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
@@ -36,8 +36,8 @@ impl Retry {
     /// The rules are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
     ///
     /// [`RetrySettings::grpc_codes`]: crate::layers::retry::RetrySettings::grpc_codes
-    /// [`Builder::retry_non_idempotent`]: crate::layers::retry::Builder::retry_non_idempotent
-    /// [`Builder::retry_after_cap`]: crate::layers::retry::Builder::retry_after_cap
+    /// [`RetryBuilder::retry_non_idempotent`]: crate::layers::retry::RetryBuilder::retry_non_idempotent
+    /// [`RetryBuilder::retry_after_cap`]: crate::layers::retry::RetryBuilder::retry_after_cap
     ///
     /// # Example
     /// ```
