@@ -64,6 +64,8 @@ pub mod telemetry;
 
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub use base::redact;
+#[cfg(any(feature = "redis", feature = "telemetry"))]
+pub use base::tls::TlsSettings;
 pub use base::{
     backoff::{self, Backoff, Jitter},
     error::{self, CallError, ConfigError, RejectReason, Rejected, TimedOut},

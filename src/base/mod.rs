@@ -20,7 +20,7 @@ pub mod redact;
 pub(crate) mod registry;
 pub(crate) mod sketch;
 pub(crate) mod sync;
-#[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
+#[cfg(any(feature = "redis", feature = "telemetry"))]
 pub(crate) mod tls;
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub(crate) mod unique;

@@ -98,12 +98,12 @@ const FRESH: Duration = Duration::from_secs(5);
 ///
 /// # Example
 /// ```no_run
-/// use campanile::DeadLetterQueue;
 /// use campanile::store::RedisStore;
+/// use campanile::{DeadLetterQueue, TlsSettings};
 ///
 /// # async fn example() -> Result<(), campanile::store::StoreError> {
 /// let store = RedisStore::builder("rediss://letters:secret@redis.internal/")
-///     .ca_file("/etc/ssl/internal.pem")
+///     .tls(TlsSettings::default().ca_file("/etc/ssl/internal.pem"))
 ///     .wait_for_replicas(1)
 ///     .open()
 ///     .await?;

@@ -1,4 +1,4 @@
-//! A connector of files.
+//! TLS from files of certificates.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -11,8 +11,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{Certificates, Connector, Fault};
+use super::certificates::Certificates;
+use super::fault::Fault;
 use crate::base::error::ConfigError;
+
+/// Connects to `http:` and `https:`.
+pub(super) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 /// More than any file of certificates has.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
