@@ -21,7 +21,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::store::{Entry, Fingerprint, LetterId, Limits, SqliteStore, Store, WhenFull};
 use campanile::{DeadLetterQueue, FailureKind};
 use serde::{Deserialize, Serialize};
@@ -270,7 +270,7 @@ async fn template(folder: &Path) -> Entry {
     let _ = failing(&queue).oneshot(order(1)).await;
     drop(queue);
     let store = SqliteStore::open(folder.join("template.db")).await.expect("it is there");
-    let mut entries = store.list("orders", &Filter::all()).await.expect("the store answers");
+    let mut entries = store.list("orders", &LetterFilter::all()).await.expect("the store answers");
     entries.pop().expect("one letter was parked")
 }
 
@@ -332,30 +332,30 @@ async fn large(table: &mut Table, folder: &Path, scale: &Scale) {
     fill(&store, &template, scale.letters).await;
     println!("{} letters were put in {:.1} s", scale.letters, began.elapsed().as_secs_f64());
 
-    let some = store.list("orders", &Filter::all().limit(1_000)).await.expect("the store answers");
+    let some = store.list("orders", &LetterFilter::all().limit(1_000)).await.expect("the store answers");
     let id = some[some.len() / 2].id;
-    let page = |filter: Filter| filter.limit(100);
+    let page = |filter: LetterFilter| filter.limit(100);
     for (name, filter) in [
-        ("no filter", Filter::all()),
-        ("id", Filter::id(id)),
-        ("component", Filter::all().component("component-3")),
-        ("kind", Filter::all().kind(FailureKind::ALL[2])),
-        ("fingerprint", Filter::all().fingerprint(Fingerprint::from_bits(7))),
-        ("older than an hour (none)", Filter::older_than(Duration::from_secs(3_600))),
-        ("older than nothing (all)", Filter::older_than(Duration::ZERO)),
-        ("newer than an hour (all)", Filter::all().newer_than(Duration::from_secs(3_600))),
-        ("set aside", Filter::all().set_aside(true)),
-        ("a component, set aside", Filter::all().set_aside(true).component("component-3")),
-        ("after a letter", Filter::all().after(id)),
+        ("no filter", LetterFilter::all()),
+        ("id", LetterFilter::id(id)),
+        ("component", LetterFilter::all().component("component-3")),
+        ("kind", LetterFilter::all().kind(FailureKind::ALL[2])),
+        ("fingerprint", LetterFilter::all().fingerprint(Fingerprint::from_bits(7))),
+        ("older than an hour (none)", LetterFilter::older_than(Duration::from_secs(3_600))),
+        ("older than nothing (all)", LetterFilter::older_than(Duration::ZERO)),
+        ("newer than an hour (all)", LetterFilter::all().newer_than(Duration::from_secs(3_600))),
+        ("set aside", LetterFilter::all().set_aside(true)),
+        ("a component, set aside", LetterFilter::all().set_aside(true).component("component-3")),
+        ("after a letter", LetterFilter::all().after(id)),
     ] {
         let filter = page(filter);
         let took = millis(async || store.list("orders", &filter).await.expect("the store answers")).await;
         table.add(&format!("first page, {name}: ms"), took, 0.0, Bar::Most(10.0), Of::Ours);
     }
-    let all = Filter::all();
+    let all = LetterFilter::all();
     let took = millis(async || store.groups("orders", &all).await.expect("the store answers")).await;
     table.add("groups: ms", took, 0.0, Bar::Most(100.0), Of::Ours);
-    let old = Filter::older_than(Duration::ZERO);
+    let old = LetterFilter::older_than(Duration::ZERO);
     let took = millis(async || store.groups("orders", &old).await.expect("the store answers")).await;
     table.add("groups of a filter that walks: ms", took, 0.0, Bar::None, Of::Ours);
     drop(store);
@@ -383,7 +383,7 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
     table.add("redrive to a no-op service: letters/s", rate, 0.0, Bar::Least(20_000.0), Of::Ours);
 
     let store = SqliteStore::open(path).await.expect("it is there");
-    let live = store.list("orders", &Filter::all()).await.expect("the store answers");
+    let live = store.list("orders", &LetterFilter::all()).await.expect("the store answers");
     // What the letters that are left take in a file of their own.
     let fresh = path.with_file_name("fresh.db");
     let other = SqliteStore::open(&fresh).await.expect("the folder is there");

@@ -3,13 +3,10 @@
 #![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 
+#[path = "health/base.rs"]
+mod base;
 #[path = "health/checks.rs"]
 mod checks;
-#[path = "../src/duration.rs"]
-#[allow(dead_code)] // For the settings of prediction.
-mod duration;
-#[path = "health/error.rs"]
-mod error;
 #[path = "health/figures.rs"]
 mod figures;
 #[path = "health/prediction.rs"]

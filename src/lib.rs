@@ -48,67 +48,45 @@
 //! The README lists the features; `docs/metrics.md` lists every metric.
 
 #[macro_use]
-mod macros;
-
-mod attempts;
-pub mod backoff;
-#[cfg(feature = "breaker")]
-pub mod breaker;
-mod clock;
-mod cut;
+mod base;
 #[cfg(feature = "dead-letters")]
 pub mod dead_letter;
-mod duration;
-pub mod error;
-pub mod guide;
 #[cfg(feature = "telemetry")]
 pub mod health;
-mod moment;
-pub mod outcome;
-mod panics;
-mod per_thread;
-#[cfg(any(feature = "dead-letters", feature = "telemetry"))]
-pub mod redact;
-mod registry;
-#[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
-mod replay;
-#[cfg(feature = "retry")]
-pub mod retry;
+mod layers;
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
 pub mod signal;
-mod sketch;
 #[cfg(feature = "dead-letters")]
 pub mod store;
-mod sync;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
-#[cfg(feature = "timing")]
-pub mod timing;
-#[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
-mod tls;
-#[cfg(any(feature = "dead-letters", feature = "telemetry"))]
-mod unique;
-mod window;
 
-pub use backoff::{Backoff, Jitter};
-#[cfg(feature = "breaker")]
-pub use breaker::{CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
+#[cfg(any(feature = "dead-letters", feature = "telemetry"))]
+pub use base::redact;
+#[cfg(any(feature = "redis", feature = "telemetry"))]
+pub use base::tls::TlsSettings;
+pub use base::{
+    backoff::{self, Backoff, Jitter},
+    error::{self, CallError, ConfigError, RejectReason, Rejected, TimedOut},
+    outcome::{self, Classify, FailureKind, Outcome},
+    window::Window,
+};
 #[cfg(feature = "dead-letters")]
 pub use dead_letter::{DeadLetterQueue, Redrive};
-pub use error::{CallError, ConfigError, RejectReason, Rejected, TimedOut};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
-pub use outcome::{Classify, FailureKind, Outcome};
+#[cfg(feature = "breaker")]
+pub use layers::breaker::{self, CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
+pub use layers::guide;
 #[cfg(feature = "retry")]
-pub use retry::{Retry, RetryBudget};
+pub use layers::retry::{self, Retry, RetryBudget};
+#[cfg(feature = "timing")]
+pub use layers::timing::{self, Timing, TimingSnapshot};
 #[cfg(feature = "dead-letters")]
-pub use store::Filter;
+pub use store::LetterFilter;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
-#[cfg(feature = "timing")]
-pub use timing::{Timing, TimingSnapshot};
-pub use window::Window;
 
 /// The examples of the documents, compiled.
 #[cfg(all(doctest, feature = "full"))]

@@ -60,8 +60,8 @@ const FAULTS: [Fault; 3] = [Fault::Display, Fault::Debug, Fault::Source];
 #[cfg(all(feature = "breaker", feature = "retry", feature = "timing", feature = "dead-letters"))]
 mod letters {
     use campanile::store::{
-        Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
-        Settled, Store,
+        Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord,
+        Put, Settled, Store,
     };
     use campanile::{
         Backoff, CircuitBreaker, Classify, DeadLetterQueue, FailureKind, Outcome, Redrive, Retry, Timing,
@@ -148,7 +148,7 @@ mod letters {
         });
         let report = queue.redrive(service, Redrive::all()).await.unwrap();
         assert_eq!((report.failed, report.redriven), (2, 1), "{report:?}");
-        assert_eq!(queue.list(Filter::all().kind(FailureKind::Panic)).await.unwrap().len(), 2);
+        assert_eq!(queue.list(LetterFilter::all().kind(FailureKind::Panic)).await.unwrap().len(), 2);
     }
 
     /// A store that panics at each call, at once or later.
@@ -170,19 +170,19 @@ mod letters {
         fn get<'a>(&'a self, _: &'a str, _: LetterId) -> Pending<'a, Option<Entry>> {
             Self::later()
         }
-        fn list<'a>(&'a self, _: &'a str, _: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        fn list<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
             Self::later()
         }
-        fn count<'a>(&'a self, _: &'a str, _: &'a Filter) -> Pending<'a, u64> {
+        fn count<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, u64> {
             bang()
         }
-        fn groups<'a>(&'a self, _: &'a str, _: &'a Filter) -> Pending<'a, Vec<Group>> {
+        fn groups<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
             Self::later()
         }
         fn frequencies<'a>(&'a self, _: &'a str, _: Duration) -> Pending<'a, Vec<Frequency>> {
             Self::later()
         }
-        fn claim<'a>(&'a self, _: &'a str, _: &'a Filter, _: Claim) -> Pending<'a, Vec<Entry>> {
+        fn claim<'a>(&'a self, _: &'a str, _: &'a LetterFilter, _: Claim) -> Pending<'a, Vec<Entry>> {
             Self::later()
         }
         fn renew<'a>(&'a self, _: &'a str, _: &'a [LetterId], _: Claim) -> Pending<'a, Vec<LetterId>> {
@@ -214,7 +214,7 @@ mod letters {
         let service = queue.layer().layer(service_fn(|_: u32| async { Err::<(), _>("no") }));
         assert_eq!(service.oneshot(7).await.unwrap_err().to_string(), "no");
         assert_eq!(queue.snapshot().waiting, 0);
-        assert!(queue.list(Filter::all()).await.unwrap_err().is_panic());
+        assert!(queue.list(LetterFilter::all()).await.unwrap_err().is_panic());
         assert!(queue.len().await.unwrap_err().is_panic());
     }
 }

@@ -321,7 +321,7 @@ async fn promtool_accepts_what_a_queue_of_dead_letters_tells() {
     for order in 0..3 {
         service.clone().oneshot(order).await.unwrap_err();
     }
-    queue.groups(campanile::Filter::all()).await.unwrap();
+    queue.groups(campanile::LetterFilter::all()).await.unwrap();
     let text = telemetry.prometheus_text();
     promtool_check_metrics(&text).unwrap_or_else(|complaint| panic!("{complaint}\n{text}"));
     let value = |series: &str| {

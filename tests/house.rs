@@ -165,15 +165,15 @@ fn only_signal_knows_the_names_of_metrics() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// What a panic carries may panic when it is dropped: `src/panics.rs` deals with that.
+/// What a panic carries may panic when it is dropped: `src/base/panics.rs` deals with that.
 #[test]
 fn only_panics_catches() {
     const WORDS: [&str; 4] = ["catch_unwind", "resume_unwind", "into_panic", "try_into_panic"];
     let mut faults = Vec::new();
-    for file in source::rust_files("src").iter().filter(|file| *file != Path::new("panics.rs")) {
+    for file in source::rust_files("src").iter().filter(|file| *file != Path::new("base/panics.rs")) {
         for (line, token) in source::tokens(&source::read(Path::new("src").join(file))) {
             if WORDS.iter().any(|word| token.is_word(word)) {
-                faults.push(format!("src/{}:{line}: {token:?}: use `crate::panics`", file.display()));
+                faults.push(format!("src/{}:{line}: {token:?}: use `crate::base::panics`", file.display()));
             }
         }
     }

@@ -86,7 +86,7 @@ fn what_the_filter_leaves_out_is_nowhere() {
 #[tokio::test]
 async fn a_dead_letter_names_the_trace_that_it_failed_in() {
     use campanile::DeadLetterQueue;
-    use campanile::store::Filter;
+    use campanile::store::LetterFilter;
     use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
     use tracing::Instrument;
 
@@ -96,7 +96,7 @@ async fn a_dead_letter_names_the_trace_that_it_failed_in() {
     let service = ServiceBuilder::new().layer(queue.layer()).service(fails);
     let root = info_span!("root");
     service.oneshot(1).instrument(root.clone()).await.unwrap_err();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     let text = format!("{letter:?}");
     assert!(text.contains(&root.trace_id().unwrap().to_string()), "{text}");
 }

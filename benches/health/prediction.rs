@@ -3,7 +3,7 @@
 
 #![allow(clippy::cast_precision_loss)]
 
-#[path = "../../src/macros.rs"]
+#[path = "../../src/base/macros.rs"]
 #[allow(unused_macros)]
 #[macro_use]
 mod macros;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
-use crate::clock;
+use crate::base::clock;
+use crate::base::sync::Mutex;
 use crate::signal::{DurationRecorder, LETTERS_STORE_DURATION};
 use crate::store::error::Kind;
 use crate::store::{Pending, Store, StoreError, guarded};
-use crate::sync::Mutex;
 
 words! {
     /// What a store can be asked for.

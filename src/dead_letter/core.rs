@@ -9,9 +9,9 @@ use super::redrive::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::{DropReason, QueueSnapshot};
 use super::unsendable::Unsendable;
+use crate::base::sync::Mutex;
 use crate::signal::{self, Identity};
 use crate::store::{Limits, Put, Store};
-use crate::sync::Mutex;
 
 /// Letters on their way to the store at one time. A store that hangs must not fill the memory.
 pub(super) const PARKING: u64 = 10_000;

@@ -7,9 +7,9 @@ use super::failure::{Ended, Failure};
 use super::letter::{Attempt, Letter, Payload, Redaction};
 use super::lineage;
 use super::unsendable::Unsendable;
-use crate::attempts::Tried;
-use crate::cut::shorten;
-use crate::moment;
+use crate::base::cut::shorten;
+use crate::base::moment;
+use crate::layers::attempts::Tried;
 use crate::signal::{self, Identity, TraceIds, current_correlation, current_trace};
 use crate::store::LetterId;
 

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use super::shape::shape;
-use crate::attempts::{MESSAGE, Record, Said, Tried};
-use crate::cut::shorten;
+use crate::base::cut::shorten;
 #[cfg(feature = "http")]
-use crate::outcome::kind_of;
-use crate::outcome::{Classify, FailureKind};
-use crate::panics::{Panic, catch};
+use crate::base::outcome::kind_of;
+use crate::base::outcome::{Classify, FailureKind};
+use crate::base::panics::{Panic, catch};
+use crate::layers::attempts::{MESSAGE, Record, Said, Tried};
 use crate::store::Fingerprint;
 
 /// How a call failed, in words.

@@ -10,10 +10,10 @@ use pin_project_lite::pin_project;
 
 use super::failure::{Ended, Failure};
 use super::park::Parking;
-use crate::attempts::Record;
-use crate::clock::{self, Tick};
-use crate::outcome::by_caller;
-use crate::panics::{Panic, catch};
+use crate::base::clock::{self, Tick};
+use crate::base::outcome::by_caller;
+use crate::base::panics::{Panic, catch};
+use crate::layers::attempts::Record;
 
 /// What knows whether a call waits for its caller to go on with the request.
 #[doc(hidden)]

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::DeadLetterQueue;
 use super::asking::Operation;
 use super::letter::Letter;
-use crate::outcome::FailureKind;
-use crate::store::{Filter, Fingerprint, Frequency, Group, StoreError};
+use crate::base::outcome::FailureKind;
+use crate::store::{Fingerprint, Frequency, Group, LetterFilter, StoreError};
 
 /// The letters of one cause.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl DeadLetterQueue {
     /// The letters that `filter` lets through by what caused them, the largest group first; its limit is the most
     /// groups.
     ///
-    /// Those that need a person: `Filter::all().set_aside(true)`. [`Letter::unsendable`] of the example says why, where it
+    /// Those that need a person: `LetterFilter::all().set_aside(true)`. [`Letter::unsendable`] of the example says why, where it
     /// is not for failing too often.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl DeadLetterQueue {
     /// # Example
     /// ```
     /// use campanile::DeadLetterQueue;
-    /// use campanile::dead_letter::Filter;
+    /// use campanile::dead_letter::LetterFilter;
     /// use tower::{Layer, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
@@ -79,16 +79,16 @@ impl DeadLetterQueue {
     ///         service_fn(|order: u32| async move { Err::<(), _>(format!("order {order}: no connection")) });
     ///     queue.layer().layer(broken).oneshot(order).await.unwrap_err();
     /// }
-    /// let groups = queue.groups(Filter::all().limit(10)).await?;
+    /// let groups = queue.groups(LetterFilter::all().limit(10)).await?;
     /// assert_eq!((groups.len(), groups[0].letters), (1, 3));
     /// assert_eq!(groups[0].message(), "order 9: no connection");
     /// // Only those, to look at, to send again or to purge.
-    /// let same = Filter::all().fingerprint(groups[0].fingerprint);
+    /// let same = LetterFilter::all().fingerprint(groups[0].fingerprint);
     /// assert_eq!(queue.count(same).await?, 3);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn groups(&self, filter: Filter) -> Result<Vec<LetterGroup>, StoreError> {
+    pub async fn groups(&self, filter: LetterFilter) -> Result<Vec<LetterGroup>, StoreError> {
         let core = self.core();
         let groups = core.ask(Operation::Groups, |store| store.groups(&core.name, &filter)).await?;
         Ok(groups.into_iter().map(LetterGroup::new).collect())

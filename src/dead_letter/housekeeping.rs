@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use super::asking::Operation;
 use super::core::Core;
-use crate::moment;
-use crate::outcome::within;
+use crate::base::moment;
+use crate::base::outcome::within;
 use crate::store::StoreError;
 
 /// Letters go no later than this after their time.

@@ -7,7 +7,7 @@ use tower::Layer;
 
 use super::core::Core;
 use super::service::DeadLetter;
-use crate::outcome::ByResult;
+use crate::base::outcome::ByResult;
 
 /// Parks the requests that a service fails: see [`DeadLetterQueue::layer`](crate::DeadLetterQueue::layer).
 #[derive(Clone)]

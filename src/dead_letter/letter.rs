@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::core::Core;
 use super::failure::{Ended, Failure};
 use super::unsendable::{RawLetter, Unsendable};
-use crate::attempts::{Record, keep};
-use crate::moment;
-use crate::outcome::FailureKind;
+use crate::base::moment;
+use crate::base::outcome::FailureKind;
+use crate::layers::attempts::{Record, keep};
 use crate::store::{Entry, Fingerprint, LetterId};
 
 /// A request that failed for good, and how.
@@ -101,7 +101,7 @@ pub struct Attempt {
     /// How long it took. HTTP requests, redrives and attempts after a first are timed from their beginning. A plain
     /// call is timed from when it first waits for something, and took no time if it never did: to look at the clock
     /// costs more than all else that a call pays that goes well.
-    #[serde(with = "crate::duration::option", default)]
+    #[serde(with = "crate::base::duration::option", default)]
     pub took: Option<Duration>,
     /// How it failed.
     pub kind: FailureKind,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::attempts::Record;
+use crate::layers::attempts::Record;
 use crate::store::LetterId;
 
 thread_local! {

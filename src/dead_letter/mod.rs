@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use campanile::DeadLetterQueue;
-//! use campanile::dead_letter::{Filter, Redrive};
+//! use campanile::dead_letter::{LetterFilter, Redrive};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -22,7 +22,7 @@
 //!
 //! let error = broken.ready().await?.call(7).await.unwrap_err();
 //! assert_eq!(error.to_string(), "order 7: no connection");
-//! let letters = queue.list(Filter::all()).await?;
+//! let letters = queue.list(LetterFilter::all()).await?;
 //! assert_eq!(letters[0].message, "order 7: no connection");
 //!
 //! let repaired = service_fn(|order: u32| async move { Ok::<_, tower::BoxError>(order) });
@@ -40,7 +40,7 @@
 //! - **A letter tells it all**: every attempt with its outcome and how long it took, those of a retry inside of the
 //!   layer too (see [`Attempt`]); why it failed; where it comes from; when, and how often it was sent again.
 //! - **A panic counts as a failure**: it is parked, then it goes on its way. **A cancelled call does not**: its
-//!   caller has seen no error and may still hold the request; for servers see [`Builder::park_cancelled`]. Nor does an
+//!   caller has seen no error and may still hold the request; for servers see [`DeadLetterQueueBuilder::park_cancelled`]. Nor does an
 //!   error of `poll_ready`: no request was handed over.
 //! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded. Any number of
 //!   redrives may run at once, in any number of processes: no letter is sent by two of them.
@@ -49,11 +49,11 @@
 //! - **A bad letter hides no other.** One that cannot be read is shown as [`Payload::Unreadable`], and purged like all
 //!   others.
 //! - **What cannot be sent waits for a person**: [`AutoRedrive`] sets it aside; see [`Unsendable`].
-//! - **Secrets are removed before anything is stored**: see [`Builder::redact`]. A body that cannot be searched for
-//!   them is not stored: see [`Builder::opaque_bodies`].
+//! - **Secrets are removed before anything is stored**: see [`DeadLetterQueueBuilder::redact`]. A body that cannot be searched for
+//!   them is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
 //!
 //! # When the store is away or full
-//! [`Builder::when_full`] says what a full queue does. With [`Builder::spill`], letters that the store does not take,
+//! [`DeadLetterQueueBuilder::when_full`] says what a full queue does. With [`DeadLetterQueueBuilder::spill`], letters that the store does not take,
 //! because it fails, does not answer in time or, under [`WhenFull::Spill`], is full, go to a SQLite file of their own and
 //! from there to the store as soon as it takes them. They count as parked. Lists and counts are about the store; what
 //! is in the spill shows in [`QueueSnapshot::spilled`].
@@ -61,7 +61,7 @@
 //! A store that cannot be opened is an error at the start, spill or not: a wrong path should not be found out later.
 //! A Redis that is away at the start is none, if there is a spill.
 //!
-//! Letters go when they expire ([`Builder::expire_after`]), within a minute of their time while a queue is in use. All
+//! Letters go when they expire ([`DeadLetterQueueBuilder::expire_after`]), within a minute of their time while a queue is in use. All
 //! that a queue gives up is counted by reason: dropped, evicted, expired, purged.
 //!
 //! # What it needs
@@ -96,12 +96,13 @@ mod snapshot;
 mod unsendable;
 
 pub use crate::store::{
-    Filter, Fingerprint, Frequency, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError, WhenFull,
+    Fingerprint, Frequency, LetterFilter, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError,
+    WhenFull,
 };
 
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use crate::replay::ReplayBody;
+pub use crate::layers::replay::ReplayBody;
 pub use future::DeadLetterFuture;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]
@@ -123,6 +124,6 @@ pub use redrive::{
 #[doc(hidden)]
 pub use redrive::{Judge, PlainRequest, Verdict};
 pub use service::DeadLetter;
-pub use settings::{Builder, DeadLetterSettings};
+pub use settings::{DeadLetterQueueBuilder, DeadLetterSettings};
 pub use snapshot::{DropReason, QueueSnapshot};
 pub use unsendable::{RawLetter, Unsendable};

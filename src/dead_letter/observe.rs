@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::core::Core;
 use super::snapshot::{DropReason, QueueSnapshot};
 use super::unsendable::Unsendable;
-use crate::moment;
-use crate::panics::catch;
+use crate::base::moment;
+use crate::base::panics::catch;
 use crate::signal::{
     Emit, LETTERS_DEPTH, LETTERS_DROPPED, LETTERS_EVICTED, LETTERS_FILE_SIZE, LETTERS_LOST, LETTERS_OLDEST,
     LETTERS_PARKED, LETTERS_PURGED, LETTERS_REDRIVEN, LETTERS_SET_ASIDE, LETTERS_SIZE, LETTERS_SPILL_DEPTH,

@@ -24,8 +24,8 @@ use super::faithful::{self, Written};
 use super::letter::{Letter, Payload};
 use super::snapshot::DropReason;
 use super::unsendable::Unsendable;
-use crate::outcome::for_time;
-use crate::panics::{Panic, catch};
+use crate::base::outcome::for_time;
+use crate::base::panics::{Panic, catch};
 use crate::store::error::Kind;
 use crate::store::{Entry, Put, StoreError};
 

@@ -10,9 +10,9 @@ use super::core::Core;
 use super::layer::DeadLetterLayer;
 use super::letter::Letter;
 use super::redact::LetterRedactor;
-use super::settings::{Builder, DeadLetterSettings};
+use super::settings::{DeadLetterQueueBuilder, DeadLetterSettings};
 use super::snapshot::QueueSnapshot;
-use crate::store::{Filter, LetterId, PurgeRecord, Store, StoreError};
+use crate::store::{LetterFilter, LetterId, PurgeRecord, Store, StoreError};
 
 /// The name of a queue that was given none.
 const NAME: &str = "dead-letters";
@@ -83,8 +83,8 @@ impl DeadLetterQueue {
     }
 
     /// A queue called `name`, to be set up.
-    pub fn builder(name: impl Into<Arc<str>>) -> Builder {
-        Builder::new(name.into())
+    pub fn builder(name: impl Into<Arc<str>>) -> DeadLetterQueueBuilder {
+        DeadLetterQueueBuilder::new(name.into())
     }
 
     /// The queue called `name` in the same store, with the same settings and counts of its own.
@@ -120,7 +120,7 @@ impl DeadLetterQueue {
     }
 
     /// A layer for any service. Requests are `Clone + Serialize + DeserializeOwned`, errors become
-    /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::outcome::ByResult).
+    /// [`BoxError`](tower::BoxError); what failed is decided by [`ByResult`](crate::base::outcome::ByResult).
     ///
     /// It belongs outside of retry, so that it sees only final failures.
     ///
@@ -147,7 +147,7 @@ impl DeadLetterQueue {
     /// # Errors
     /// When the store fails.
     pub async fn len(&self) -> Result<u64, StoreError> {
-        self.count(Filter::all()).await
+        self.count(LetterFilter::all()).await
     }
 
     /// Whether no letter waits.
@@ -162,18 +162,18 @@ impl DeadLetterQueue {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn count(&self, filter: Filter) -> Result<u64, StoreError> {
+    pub async fn count(&self, filter: LetterFilter) -> Result<u64, StoreError> {
         self.core.ask(Operation::Count, |store| store.count(&self.core.name, &filter)).await
     }
 
-    /// The letters that `filter` lets through, oldest first. There may be many: see [`Filter::limit`] and
-    /// [`Filter::after`].
+    /// The letters that `filter` lets through, oldest first. There may be many: see [`LetterFilter::limit`] and
+    /// [`LetterFilter::after`].
     ///
     /// One that cannot be read is among them, with a [`Payload::Unreadable`](super::Payload::Unreadable).
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<Letter>, StoreError> {
+    pub async fn list(&self, filter: LetterFilter) -> Result<Vec<Letter>, StoreError> {
         let entries = self.core.ask(Operation::List, |store| store.list(&self.core.name, &filter)).await?;
         Ok(entries.into_iter().map(Letter::from_entry).collect())
     }
@@ -192,7 +192,7 @@ impl DeadLetterQueue {
     ///
     /// # Errors
     /// When the store fails. What was removed by then, of many, is in the record of the purge.
-    pub async fn purge(&self, filter: Filter) -> Result<PurgeReport, StoreError> {
+    pub async fn purge(&self, filter: LetterFilter) -> Result<PurgeReport, StoreError> {
         self.purge_as(program(), filter).await
     }
 
@@ -204,20 +204,24 @@ impl DeadLetterQueue {
     /// # Example
     /// ```
     /// use campanile::DeadLetterQueue;
-    /// use campanile::dead_letter::Filter;
+    /// use campanile::dead_letter::LetterFilter;
     /// use std::time::Duration;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), campanile::store::StoreError> {
     /// let queue = DeadLetterQueue::in_memory(1_000);
-    /// let report = queue.purge_as("ada", Filter::older_than(Duration::from_secs(86_400))).await?;
+    /// let report = queue.purge_as("ada", LetterFilter::older_than(Duration::from_secs(86_400))).await?;
     /// println!("{} letters are gone", report.purged);
     /// let record = &queue.purges().await?[0];
     /// assert_eq!((record.by.as_str(), record.purged), ("ada", report.purged));
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn purge_as(&self, by: impl Into<String>, filter: Filter) -> Result<PurgeReport, StoreError> {
+    pub async fn purge_as(
+        &self,
+        by: impl Into<String>,
+        filter: LetterFilter,
+    ) -> Result<PurgeReport, StoreError> {
         let record = PurgeRecord::new(by, filter);
         let record = self.core.ask(Operation::Purge, |store| store.purge(&self.core.name, record)).await?;
         self.core.count(|counts| counts.purged += record.purged);

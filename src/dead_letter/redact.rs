@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::letter::{BodyState, HeaderText, HttpRequest, Redaction};
 use super::settings::DeadLetterSettings;
 use super::signed;
-use crate::cut::cut;
-use crate::error::ConfigError;
-use crate::redact::{Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is_name_of, is_value_of};
+use crate::base::cut::cut;
+use crate::base::error::ConfigError;
+use crate::base::redact::{
+    Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is_name_of, is_value_of,
+};
 
 /// Removes secrets from requests and from what errors said.
 #[derive(Clone, Debug)]
@@ -281,7 +283,7 @@ impl HttpRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::MARKER;
+    use crate::base::redact::MARKER;
     use serde_json::json;
 
     fn redactor() -> LetterRedactor {

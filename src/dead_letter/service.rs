@@ -13,8 +13,8 @@ use super::draft::Draft;
 use super::failure::{Ended, Failure, classified};
 use super::future::{Awaits, DeadLetterFuture, Examine, Step};
 use super::redrive;
-use crate::clock::Tick;
-use crate::outcome::{ByResult, Classify};
+use crate::base::clock::Tick;
+use crate::base::outcome::{ByResult, Classify};
 
 /// A service whose failed requests are parked.
 #[derive(Clone)]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::identity::identity;
 use super::queue::DeadLetterQueue;
 use super::redact::LetterRedactor;
-use crate::error::ConfigError;
-use crate::redact::RedactionSettings;
+use crate::base::error::ConfigError;
+use crate::base::redact::RedactionSettings;
 use crate::signal::Identity;
 #[cfg(feature = "redis")]
 use crate::store::RedisStore;
@@ -55,14 +55,14 @@ pub struct DeadLetterSettings {
     /// is never too much. Default 64 MiB: what a store that hangs may cost of the memory.
     pub max_parking_bytes: u64,
     /// How long a letter is kept, from its first failure: at least 1 s. Default: for ever.
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub expire_after: Option<Duration>,
     /// What happens to one more. Default: it is refused.
     pub when_full: WhenFull,
-    /// Where letters go that the store does not take: see [`Builder::spill`]. Default: nowhere.
+    /// Where letters go that the store does not take: see [`DeadLetterQueueBuilder::spill`]. Default: nowhere.
     pub spill: Option<SpillSettings>,
     /// How long a caller waits for its letter to be safe: more than zero, at most 30 s. Default 1 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub park_timeout: Duration,
     /// Names of headers, query parameters and fields whose values are not stored, beside the defaults.
     pub redact: Vec<String>,
@@ -193,12 +193,12 @@ impl DeadLetterSettings {
 /// Makes a [`DeadLetterQueue`]: see [`DeadLetterQueue::builder`].
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Builder {
+pub struct DeadLetterQueueBuilder {
     name: Arc<str>,
     settings: DeadLetterSettings,
 }
 
-impl Builder {
+impl DeadLetterQueueBuilder {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self { name, settings: DeadLetterSettings::default() }
     }
@@ -247,7 +247,7 @@ impl Builder {
     /// A name is compared word by word, whatever its style: `token`, which is one of the defaults, is found in
     /// `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Headers, the query, JSON, forms, the
     /// parts of multipart bodies, text, messages of errors and the fields of plain requests are searched. A body that
-    /// cannot be searched is not stored: see [`Builder::opaque_bodies`].
+    /// cannot be searched is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
     pub fn redact<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.redact.extend(names.into_iter().map(Into::into));
         self
@@ -297,7 +297,7 @@ impl Builder {
     /// A queue in memory.
     ///
     /// # Errors
-    /// When a setting is out of its range, or there is a [`Builder::spill`], which memory does not need.
+    /// When a setting is out of its range, or there is a [`DeadLetterQueueBuilder::spill`], which memory does not need.
     pub fn build(self) -> Result<DeadLetterQueue, ConfigError> {
         self.on(MemoryStore::default())
     }
@@ -305,7 +305,7 @@ impl Builder {
     /// A queue on a store: a shared one, or one of your own.
     ///
     /// # Errors
-    /// When a setting is out of its range, or there is a [`Builder::spill`]: a file takes [`Builder::open`].
+    /// When a setting is out of its range, or there is a [`DeadLetterQueueBuilder::spill`]: a file takes [`DeadLetterQueueBuilder::open`].
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.settings.validate(&self.name)?;
         if let Some(spill) = &self.settings.spill {
@@ -359,7 +359,7 @@ impl Builder {
 
     /// A queue in the Redis at `url`; see [`RedisStore::builder`] for more than an address.
     ///
-    /// With a [`Builder::spill`] it is made even if Redis is away: letters go to the spill until it is there.
+    /// With a [`DeadLetterQueueBuilder::spill`] it is made even if Redis is away: letters go to the spill until it is there.
     ///
     /// # Errors
     /// When a setting is out of its range, or Redis cannot be used: see [`RedisStore::open`].

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::clock;
+use crate::base::clock;
 
 /// The length of a step.
 const STEP: Duration = Duration::from_millis(200);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// A part of the service, or something it needs.
 ///

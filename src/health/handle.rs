@@ -15,10 +15,10 @@ use super::round::{KeptOfAll, Rounds};
 use super::settings::HealthSettings;
 use super::snapshot::HealthSnapshot;
 use super::texts::Texts;
-use crate::clock;
-use crate::error::ConfigError;
+use crate::base::clock;
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
 use crate::signal::{self, Vitals};
-use crate::sync::Mutex;
 
 /// The health of this process; see the [module](crate::health). Cheap to clone.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub(super) struct Said {
 
 impl Health {
     /// Health without spans: it knows the circuit breakers, the dead letters and the samplers of this process. The texts
-    /// of checks and healings are redacted by the default [`RedactionSettings`](crate::redact::RedactionSettings).
+    /// of checks and healings are redacted by the default [`RedactionSettings`](crate::base::redact::RedactionSettings).
     ///
     /// With telemetry, take [that of the pipeline](crate::Telemetry::health) instead, which is also a metric.
     #[must_use]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::reason::ReasonKind;
 use super::score::Verdict;
 use super::settings::HealthSettings;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::signal::VitalReading;
 
 /// How much longer it stays with each time that it came back.

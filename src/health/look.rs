@@ -8,7 +8,7 @@ use super::component::Components;
 use super::handle::Inner;
 use super::score::Evidence;
 use super::snapshot::HealthSnapshot;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::signal;
 
 impl Inner {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use super::handle::Inner;
 use super::status::Status;
+use crate::base::sync::Mutex;
 use crate::signal::{Emit, HEALTH_ANOMALY, HEALTH_READY, HEALTH_RISK, HEALTH_SCORE, HEALTH_STATUS, Source};
-use crate::sync::Mutex;
 
 /// Who says whether this process is ready: a process has one answer to that, however many pipelines it has.
 static SPEAKER: Mutex<Weak<Inner>> = Mutex::new(Weak::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Health;
-use crate::clock;
+use crate::base::clock;
 use crate::signal::{VitalOf, Vitals};
 
 /// Tells health of the calls of one component, where no span does; made by [`Health::recorder`].

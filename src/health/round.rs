@@ -10,12 +10,12 @@ use super::settings::HealthSettings;
 use super::status::Status;
 #[cfg(feature = "predict")]
 use super::watched::Watched;
-use crate::clock::{self, Tick};
-use crate::moment;
+use crate::base::clock::{self, Tick};
+use crate::base::moment;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "predict")]
 use crate::signal::LOOK_BACK;
 use crate::signal::{BEAT, Vitals};
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What is kept of one component.
 #[derive(Debug, Default)]

@@ -102,7 +102,7 @@ impl Evidence {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::clock;
+    use crate::base::clock;
     use crate::health::{ReasonKind, costs};
     use crate::signal::Vital;
     use proptest::prelude::*;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "predict")]
 use super::predict::PredictSettings;
 use super::status::Status;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// The limits that health is judged by; see [how a score comes about](crate::health#how-a-score-comes-about).
 ///
@@ -33,29 +33,29 @@ pub struct HealthSettings {
     /// Limit of failures in a row: at least 1. Default 3.
     pub consecutive_failures: u64,
     /// Limit of the mean duration that the calls of the last minute speak for at least: more than zero. Default 5 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub mean_duration: Duration,
     /// Limit of the mean duration next to what is usual for the component, in robust standard deviations above that:
     /// more than 0. It counts as soon as enough is known of the component. Default 6.
     pub slower_than_usual: f64,
     /// A mean duration up to this is never slower than usual. Default 10 ms.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub slow_from: Duration,
     /// Limit of dead letters that wait: at least 1. Default 100.
     pub letters: u64,
     /// Limit of the age of the oldest waiting letter: more than zero. Default 1 h.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub oldest_letter: Duration,
     /// The most that each of these can cost.
     pub weights: Weights,
     /// Where one status ends.
     pub thresholds: Thresholds,
     /// Probes and metrics use a snapshot for so long before they make a new one; at most one minute. Default 1 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub cached_for: Duration,
     /// Every so often somebody looks though nobody asks, so that trends are seen and healing begins: from one second
     /// to one minute. Default 10 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub round: Duration,
     /// What is unusual, and how far ahead is looked.
     #[cfg(feature = "predict")]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use crate::redact::{MARKER, RedactionSettings, Redactor};
+use crate::base::redact::{MARKER, RedactionSettings, Redactor};
 
 /// What takes secrets out of the texts of checks and healings: the redactor of the pipeline, or without a pipeline the
 /// default one.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::count;
 use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::signal::ALLOCATOR_MEMORY;
 
 /// Memory of an allocator at one moment, in bytes; `None` is what it does not tell.

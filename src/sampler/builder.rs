@@ -8,7 +8,7 @@ use super::probe::Plan;
 use super::runtime::Runtimes;
 use super::schedule::Running;
 use super::{SamplerGuard, SamplerSettings};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::signal;
 
 /// A sampler that is about to start; see [`Sampler::builder`](super::Sampler::builder).

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::probe::Labels;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::signal::Metric;
 
 /// Two readings are not taken at the very moments that they are said to be of.

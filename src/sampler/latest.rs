@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::probe::{Part, Sample};
 use super::thresholds::{Thresholds, Watch};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Sign, Source};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A value of this many intervals ago is not reported any more.
 const STALE_AFTER: u32 = 3;

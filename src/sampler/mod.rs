@@ -59,7 +59,7 @@ mod thresholds;
 
 use std::sync::Arc;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 #[cfg(feature = "system")]
 pub use self::allocator::AllocatorStats;

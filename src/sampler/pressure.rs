@@ -6,7 +6,7 @@
 use super::counter::{Counter, Rules};
 use super::files::decimal;
 use super::probe::{Labels, Sample};
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::signal::{PRESSURE_RECENT, PRESSURE_TIME};
 
 /// What a pressure file says.

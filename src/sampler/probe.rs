@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::signal::Metric;
 pub(super) use crate::signal::Watched;
 

@@ -7,7 +7,7 @@ use super::GpuSettings;
 #[cfg(feature = "system")]
 use super::SystemSettings;
 use super::Thresholds;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// How the sampler works.
 ///
@@ -25,7 +25,7 @@ use crate::error::ConfigError;
 pub struct SamplerSettings {
     /// The time between two readings of a source that does not say otherwise: from 100 ms to one hour; 10 s by
     /// default.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub every: Duration,
     /// What is read of the machine and this process; `None` for nothing.
     #[cfg(feature = "system")]

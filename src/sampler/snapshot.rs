@@ -10,7 +10,7 @@ use super::host::Machine;
 use super::host::{Disks, FileSystems, Networks};
 use super::probe::Failures;
 use super::process::Own;
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.
 ///

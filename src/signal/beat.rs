@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use crate::clock::{Tick, nanos};
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::base::clock::{Tick, nanos};
+use crate::base::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// From one beat to the next.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);

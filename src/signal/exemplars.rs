@@ -16,9 +16,9 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use super::meter::SECONDS;
 use super::names::Metric;
 use super::trace::SampledSpan;
-use crate::clock;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::clock;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// The span of a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

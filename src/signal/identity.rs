@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// The service attributes of the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

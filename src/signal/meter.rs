@@ -17,14 +17,14 @@ mod with_telemetry {
     use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
     use opentelemetry::{KeyValue, Value};
 
-    use crate::panics::catch;
+    use crate::base::panics::catch;
+    use crate::base::sync::Mutex;
+    use crate::base::sync::atomic::{AtomicU64, Ordering};
     use crate::signal::exemplars::{Book, Exemplars, Witness};
     use crate::signal::gathered::{Gathered, Values, key_value};
     use crate::signal::names::{Kind, METRICS, Metric};
     use crate::signal::source::{self, Source};
     use crate::signal::trace::{SampledSpan, want_sampled_spans};
-    use crate::sync::Mutex;
-    use crate::sync::atomic::{AtomicU64, Ordering};
 
     /// Bucket bounds in seconds that the conventions give for HTTP and RPC durations.
     pub(crate) const SECONDS: [f64; 14] =

@@ -1,7 +1,7 @@
 //! Calls of the last minute, written often and read rarely.
 
 use super::vitals::LOOK_BACK;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 
 const BUCKETS: u64 = 10;
 const WIDTH: u64 = LOOK_BACK.as_nanos() as u64 / BUCKETS;
@@ -11,7 +11,7 @@ const RING: usize = BUCKETS as usize + 1;
 
 /// The calls of the last [`LOOK_BACK`], in ten buckets and the one that is being filled.
 ///
-/// Like [`Buckets`](crate::window::Buckets), with durations and without a running sum: it is written at each call and
+/// Like [`Buckets`](crate::base::window::Buckets), with durations and without a running sum: it is written at each call and
 /// summed when it is read, every few seconds.
 #[derive(Debug, Default)]
 pub(super) struct Minute {

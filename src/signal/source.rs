@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::names::Metric;
-use crate::registry::Registry;
+use crate::base::registry::Registry;
 
 /// Takes one value of a metric with its attributes.
 pub(crate) type Emit<'a> = dyn FnMut(&'static Metric, f64, &[(&'static str, &str)]) + 'a;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// The ids of a span, in hexadecimal as W3C writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]

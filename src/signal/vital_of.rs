@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::vitals::{Vital, Vitals};
-use crate::clock::Tick;
-use crate::sync::Mutex;
+use crate::base::clock::Tick;
+use crate::base::sync::Mutex;
 
 /// The vital signs of a component, looked up once.
 #[derive(Debug, Default)]

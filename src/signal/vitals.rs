@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::beat::Beat;
 use super::capacity::COMPONENTS;
 use super::minute::{Calls, Minute};
-use crate::clock::{self, Tick, nanos};
-use crate::per_thread::PerThread;
-use crate::sketch::{Sketch, Summary};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::window::Counts;
+use crate::base::clock::{self, Tick, nanos};
+use crate::base::per_thread::PerThread;
+use crate::base::sketch::{Sketch, Summary};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::base::window::Counts;
 
 /// The window of rates and shares.
 pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Fingerprint, LetterId};
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 
 /// A letter as a store sees it: fields to filter by, and bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

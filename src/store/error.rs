@@ -6,8 +6,8 @@ use std::fmt;
 
 use tower::BoxError;
 
-use crate::error::ConfigError;
-use crate::outcome::line;
+use crate::base::error::ConfigError;
+use crate::base::outcome::line;
 
 /// Bytes of what the sources of an error say.
 const LONGEST: usize = 1024;

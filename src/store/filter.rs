@@ -5,31 +5,31 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Fingerprint, LetterId};
-use crate::moment;
-use crate::outcome::FailureKind;
+use crate::base::moment;
+use crate::base::outcome::FailureKind;
 
 /// Which letters are meant: all of them, less what each condition leaves out.
 ///
 /// # Example
 /// ```
 /// use campanile::FailureKind;
-/// use campanile::store::Filter;
+/// use campanile::store::LetterFilter;
 /// use std::time::Duration;
 ///
-/// let stale = Filter::older_than(Duration::from_secs(86_400)).component("payments").kind(FailureKind::Timeout);
+/// let stale = LetterFilter::older_than(Duration::from_secs(86_400)).component("payments").kind(FailureKind::Timeout);
 /// # let _ = stale;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[must_use]
-pub struct Filter {
+pub struct LetterFilter {
     pub(crate) id: Option<LetterId>,
     pub(crate) component: Option<String>,
     pub(crate) kind: Option<FailureKind>,
     pub(crate) fingerprint: Option<Fingerprint>,
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub(crate) older_than: Option<Duration>,
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub(crate) newer_than: Option<Duration>,
     pub(crate) set_aside: Option<bool>,
     pub(crate) after: Option<LetterId>,
@@ -37,7 +37,7 @@ pub struct Filter {
     pub(crate) limit: Option<usize>,
 }
 
-impl Filter {
+impl LetterFilter {
     /// Every letter.
     pub fn all() -> Self {
         Self::default()
@@ -102,12 +102,12 @@ impl Filter {
             && self.up_to.is_none()
     }
 
-    /// The latest moment of the last failure that [`Filter::older_than`] lets through.
+    /// The latest moment of the last failure that [`LetterFilter::older_than`] lets through.
     pub(crate) fn latest(&self, now: SystemTime) -> Option<SystemTime> {
         self.older_than.map(|age| ago(now, age))
     }
 
-    /// The moment of the last failure from which on [`Filter::newer_than`] lets through, that moment left out.
+    /// The moment of the last failure from which on [`LetterFilter::newer_than`] lets through, that moment left out.
     pub(crate) fn earliest(&self, now: SystemTime) -> Option<SystemTime> {
         self.newer_than.map(|age| ago(now, age))
     }

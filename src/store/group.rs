@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Entry, Fingerprint};
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 
 /// The letters of one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]

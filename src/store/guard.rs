@@ -2,7 +2,7 @@
 
 use super::error::Kind;
 use super::{Pending, StoreError};
-use crate::panics::{Panic, catch, caught};
+use crate::base::panics::{Panic, catch, caught};
 
 /// What `call` answers with; a panic in it, or in what it began, is an error.
 pub(crate) async fn guarded<'a, T>(call: impl FnOnce() -> Pending<'a, T>) -> Result<T, StoreError> {

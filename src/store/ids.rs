@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use super::ParseIdError;
-use crate::unique::unique;
+use crate::base::unique::unique;
 
 /// The id of a letter: unique everywhere, and growing with time (UUID version 7, RFC 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,11 +6,11 @@
 //!
 //! # Example
 //! ```
-//! use campanile::store::{Filter, MemoryStore, Store};
+//! use campanile::store::{LetterFilter, MemoryStore, Store};
 //!
 //! # tokio_test::block_on(async {
 //! let store = MemoryStore::default();
-//! assert!(store.list("orders", &Filter::all()).await?.is_empty());
+//! assert!(store.list("orders", &LetterFilter::all()).await?.is_empty());
 //! # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
 //! ```
 
@@ -33,7 +33,7 @@ mod steady;
 pub use claim::{Claim, Settled};
 pub use entry::Entry;
 pub use error::{ParseIdError, StoreError};
-pub use filter::Filter;
+pub use filter::LetterFilter;
 pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
 pub(crate) use guard::guarded;
 pub use ids::{Fingerprint, LetterId, Owner};
@@ -83,13 +83,13 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>>;
 
     /// The entries that `filter` lets through, oldest first.
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>>;
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>>;
 
     /// Counts the entries that `filter` lets through, those of other processes included.
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64>;
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64>;
 
     /// The entries that `filter` lets through by what caused them, the largest group first.
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>>;
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>>;
 
     /// How often something failed within `last`, to the minute, the most frequent first. It looks back
     /// [`LONGEST_LOOK_BACK`] at most, and counts entries that were put and those that [`Settled::Failed`] brought. Causes
@@ -102,7 +102,8 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     ///
     /// What has expired is left out, and so is what is set aside unless the filter asks for it. [`Claim::bytes`] bounds
     /// what the answer takes of the memory.
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>>;
+    fn claim<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter, claim: Claim)
+    -> Pending<'a, Vec<Entry>>;
 
     /// Holds `ids` for another lease from now; gives those that the owner still holds.
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>>;

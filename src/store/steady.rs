@@ -10,9 +10,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::Entry;
-use crate::clock::{self, Tick};
-use crate::moment::{self, from_micros, micros};
-use crate::sync::Mutex;
+use crate::base::clock::{self, Tick};
+use crate::base::moment::{self, from_micros, micros};
+use crate::base::sync::Mutex;
 
 /// Clocks that are less than this apart are taken for one, in microseconds.
 const SLACK: i64 = 60_000_000;

@@ -23,8 +23,8 @@ use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
-use crate::error::ConfigError;
-use crate::redact::RedactionSettings;
+use crate::base::error::ConfigError;
+use crate::base::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::sampler::{SamplerBuilder, SamplerSettings};
 
@@ -114,16 +114,16 @@ pub struct TelemetrySettings {
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
     /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
-    #[serde(default = "minute", with = "crate::duration")]
+    #[serde(default = "minute", with = "crate::base::duration")]
     pub metrics_every: Duration,
     /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
-    #[serde(default = "half_a_minute", with = "crate::duration")]
+    #[serde(default = "half_a_minute", with = "crate::base::duration")]
     pub metrics_timeout: Duration,
     /// How often the machine is sampled, if at all: from 100 ms to one hour. Needs the feature `system`.
-    #[serde(default, with = "crate::duration::option")]
+    #[serde(default, with = "crate::base::duration::option")]
     pub system: Option<Duration>,
     /// How often the GPUs are sampled, if at all: from 100 ms to one hour. Needs the feature `gpu`.
-    #[serde(default, with = "crate::duration::option")]
+    #[serde(default, with = "crate::base::duration::option")]
     pub gpu: Option<Duration>,
     /// What is sampled, and how, in detail. `system` and `gpu` add to it, and their intervals win. Needs one of the
     /// features `system` and `gpu`.

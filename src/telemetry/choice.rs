@@ -15,7 +15,7 @@ use super::logs::Logs;
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Which exporters run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

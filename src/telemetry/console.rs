@@ -255,7 +255,7 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     use super::*;
-    use crate::sync::Mutex;
+    use crate::base::sync::Mutex;
     use crate::telemetry::Telemetry;
 
     #[derive(Clone, Default)]

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 use super::core::Core;
 use super::secrets::Secrets;
 use super::shown::{self, Shown, Take, chain, visits};
-use crate::cut::cut;
+use crate::base::cut::cut;
 
 /// Bytes of a value that is printed by code of the user: it may have no end.
 const LONGEST: usize = 64 * 1024;

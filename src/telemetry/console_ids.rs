@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::core::Core;
 use super::span_layer::SpanLayer;
 use super::spans::{Key, Live};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows the spans of the subscriber that it is in, and of no other one.
 #[derive(Clone)]

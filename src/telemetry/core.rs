@@ -20,8 +20,8 @@ use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Key, Layers, Live, Otel, Spans};
-use crate::clock::{self, Tick};
-use crate::outcome::is_for_time;
+use crate::base::clock::{self, Tick};
+use crate::base::outcome::is_for_time;
 use crate::signal::Witness;
 
 /// What all layers of a pipeline share.

@@ -9,14 +9,14 @@ use opentelemetry::metrics::Meter;
 use super::core::Core;
 #[cfg(feature = "prometheus")]
 use super::prometheus::Collided;
-use crate::registry::Registry;
+use crate::base::registry::Registry;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "prometheus")]
 use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
     BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, METRICS_OVERFLOWED,
     QUEUE_LENGTH, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
 };
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a sampled span, or a log record, reached no exporter.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::activation::Silence;
-use crate::panics::catch;
+use crate::base::panics::catch;
 
 /// Work that ends a part of the pipeline, or empties it; whether it went well.
 pub(super) type Job = Box<dyn FnOnce() -> bool + Send>;

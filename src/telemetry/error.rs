@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,8 @@ use tracing::field::Field;
 
 use super::secrets::Secrets;
 use super::shown::{Shown, Take, guarded, visits};
-use crate::error::{Rejected, TimedOut, find_cause};
-use crate::outcome::{FailureKind, kind_of, name_of};
+use crate::base::error::{Rejected, TimedOut, find_cause};
+use crate::base::outcome::{FailureKind, kind_of, name_of};
 
 /// The kind of error that an event tells of, as far as it can be told: what a field says, else the type.
 pub(super) fn error_type(event: &Event<'_>, secrets: &Secrets) -> Option<Cow<'static, str>> {

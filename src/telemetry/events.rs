@@ -15,7 +15,7 @@ use super::fields::EventFields;
 use super::logs::{Ids, Logs};
 use super::origin::Origin;
 use super::spans::{Anchor, Key, Verdict};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 
 /// What the span of an event wants of it.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{Directive, EnvFilter};
 
 use super::variables::Variables;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// `RUST_LOG`, else `directives`; over them what `OTEL_LOG_LEVEL` says about the pipeline itself.
 pub(super) fn env_filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {

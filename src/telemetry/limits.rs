@@ -4,8 +4,8 @@ use opentelemetry::KeyValue;
 use serde::{Deserialize, Serialize};
 
 use super::variables::Variables;
-use crate::cut::cut;
-use crate::error::ConfigError;
+use crate::base::cut::cut;
+use crate::base::error::ConfigError;
 
 /// What one span may hold; what comes on top is dropped and counted on the span.
 ///

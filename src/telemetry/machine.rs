@@ -1,7 +1,7 @@
 //! The sampler that a pipeline has, if it has one.
 
 use super::builder::TelemetrySettings;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::sampler::{Sampler, SamplerBuilder, SamplerGuard, SamplerSettings, check_interval};
 
 /// Gives the sampler what settings cannot hold.

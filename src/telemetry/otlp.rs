@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::tls::TlsSettings;
 
 /// Where OTLP goes and how, for all signals. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
 ///
@@ -40,14 +40,10 @@ pub struct OtlpSettings {
     /// collectors take over gRPC unless told otherwise; at least 1,024.
     pub message_limit: usize,
     /// The longest that one export may take, retries and the waits between them included. 10 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
-    /// Path to a PEM file of the certificate authorities to trust. Without it, those that this machine trusts.
-    pub certificate: Option<PathBuf>,
-    /// Path to a PEM file of the certificate that this process shows to the collector. Goes with `client_key`.
-    pub client_certificate: Option<PathBuf>,
-    /// Path to a PEM file of the private key of `client_certificate`.
-    pub client_key: Option<PathBuf>,
+    /// TLS of the connection to the collector.
+    pub tls: TlsSettings,
 }
 
 /// What OTLP is carried by.
@@ -84,9 +80,7 @@ impl Default for OtlpSettings {
             compression: OtlpCompression::default(),
             message_limit: 4 * 1024 * 1024,
             timeout: Duration::from_secs(10),
-            certificate: None,
-            client_certificate: None,
-            client_key: None,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -125,9 +119,7 @@ impl fmt::Debug for OtlpSettings {
             .field("compression", &self.compression)
             .field("message_limit", &self.message_limit)
             .field("timeout", &self.timeout)
-            .field("certificate", &self.certificate)
-            .field("client_certificate", &self.client_certificate)
-            .field("client_key", &self.client_key)
+            .field("tls", &self.tls)
             .finish()
     }
 }

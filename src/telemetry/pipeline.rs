@@ -40,10 +40,10 @@ use super::secrets::Secrets;
 use super::span_layer::SpanLayer;
 use super::spans::{Layers, Spans};
 use super::variables::Variables;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::signal::{self, Book, Vitals};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Traces, metrics and logs of this process, on their way out.
 ///

@@ -12,7 +12,7 @@ use super::correlation;
 use super::fields::SpanFields;
 use super::limits::SpanLimits;
 use super::spans::{Live, Verdict};
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 
 /// What a sampled span gathers until it closes.
 #[derive(Debug)]

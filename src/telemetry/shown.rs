@@ -9,8 +9,8 @@ use std::fmt::{self, Write};
 
 use tracing::field::Field;
 
-use crate::cut::cut;
-use crate::panics::catch;
+use crate::base::cut::cut;
+use crate::base::panics::catch;
 
 /// Causes of an error that are shown: a chain can be a ring.
 const CAUSES: usize = 16;

@@ -23,7 +23,7 @@ use super::recording::Recording;
 use super::red::Callsite;
 use super::sampling::Candidate;
 use super::spans::{Anchor, Key, Live, Number};
-use crate::clock;
+use crate::base::clock;
 
 /// Turns `tracing` spans into trace spans, metrics and health.
 ///

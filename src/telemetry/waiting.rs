@@ -11,8 +11,8 @@ use std::time::Duration;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::counters::Signal;
-use crate::clock;
-use crate::panics::catch;
+use crate::base::clock;
+use crate::base::panics::catch;
 
 /// Sends a thread a message that it answers; whether the answer was `true`, and came within `limit`.
 pub(super) fn ask<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {

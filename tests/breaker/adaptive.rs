@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::breaker::{Adaptive, BreakerSettings, Builder, SlowCall};
+use campanile::breaker::{Adaptive, BreakerSettings, CircuitBreakerBuilder, SlowCall};
 use campanile::{CircuitBreaker, CircuitState, HalfOpen, Window};
 
 use crate::{advance, builder, fail};
@@ -15,7 +15,7 @@ const fn ms(millis: u64) -> Duration {
 const LIMIT: Duration = ms(400);
 
 /// Half of the last hundred calls must be slow to open it; bounds are 10 ms and 1.6 s.
-fn adaptive() -> Builder {
+fn adaptive() -> CircuitBreakerBuilder {
     builder().window(Window::count(100)).minimum_calls(20).slow_call(LIMIT, 0.5).adaptive(true)
 }
 

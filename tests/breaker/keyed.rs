@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use campanile::breaker::{
-    BreakerSettings, Cancelled, Cause, KeyedBreaker, KeyedBuilder, KeyedSettings, KeyedSnapshot,
+    BreakerSettings, Cancelled, Cause, KeyedBreaker, KeyedBreakerBuilder, KeyedSettings, KeyedSnapshot,
 };
 use campanile::{CallError, CircuitBreaker, CircuitState, HalfOpen, RejectReason, Rejected, Window};
 use tokio_test::task;
@@ -23,7 +23,7 @@ use crate::{OPEN_FOR, advance, breaker, fail, fail_times, succeed};
 pub(crate) type KeyOf = fn(&(u64, bool)) -> u64;
 pub(crate) type Numbered = KeyedBreaker<u64, KeyOf>;
 
-pub(crate) fn keyed() -> KeyedBuilder<u64, KeyOf> {
+pub(crate) fn keyed() -> KeyedBreakerBuilder<u64, KeyOf> {
     let key_of: KeyOf = |request| request.0;
     CircuitBreaker::keyed("upstream", key_of).settings(breaker().settings()).max_ejected(1.0)
 }

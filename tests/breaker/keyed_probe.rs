@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use campanile::breaker::{Cause, KeyedBuilder};
+use campanile::breaker::{Cause, KeyedBreakerBuilder};
 use campanile::{CircuitState, HalfOpen};
 
 use crate::OPEN_FOR;
@@ -53,7 +53,7 @@ impl Checks {
 /// A builder whose check says of a key what `answer` does.
 fn checked(
     answer: impl Fn(u64) -> Answer + Send + Sync + 'static,
-) -> (KeyedBuilder<u64, KeyOf>, Arc<Checks>) {
+) -> (KeyedBreakerBuilder<u64, KeyOf>, Arc<Checks>) {
     let asked = (0..1_100).map(|_| AtomicUsize::new(0)).collect();
     let checks = Arc::new(Checks { asked, running: AtomicUsize::new(0), most: AtomicUsize::new(0) });
     let asked = Arc::clone(&checks);

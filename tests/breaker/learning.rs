@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use campanile::breaker::Builder;
+use campanile::breaker::CircuitBreakerBuilder;
 use campanile::{CircuitBreaker, CircuitState};
 use fastrand::Rng;
 
@@ -20,7 +20,7 @@ fn seeds() -> std::ops::Range<u64> {
     0..u64::from(long::times(3, 24))
 }
 
-fn adaptive() -> Builder {
+fn adaptive() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("learning").slow_call(Duration::from_secs(2), 0.5).adaptive(true)
 }
 
@@ -48,7 +48,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn new(builder: Builder, seed: u64) -> Self {
+    fn new(builder: CircuitBreakerBuilder, seed: u64) -> Self {
         let (breaker, random) = (builder.build().unwrap(), Rng::with_seed(seed));
         Self { breaker, random, second: 0, burst: (0, 1.0), openings: 0 }
     }

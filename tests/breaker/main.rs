@@ -19,12 +19,12 @@ mod waiting;
 
 use std::time::Duration;
 
-use campanile::{Backoff, CircuitBreaker, HalfOpen, Jitter, Window, breaker::Builder};
+use campanile::{Backoff, CircuitBreaker, HalfOpen, Jitter, Window, breaker::CircuitBreakerBuilder};
 
 const OPEN_FOR: Duration = Duration::from_secs(5);
 
 /// Opens at half of the last ten calls, for exactly five seconds, then ten, twenty…; two probes decide.
-fn builder() -> Builder {
+fn builder() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("test")
         .failure_rate(0.5)
         .window(Window::count(10))

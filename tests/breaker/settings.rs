@@ -5,12 +5,14 @@ mod bad;
 
 use std::time::Duration;
 
-use campanile::breaker::{Adaptive, BreakerSettings, Builder, Cancelled, KeyedBreaker, KeyedSettings};
+use campanile::breaker::{
+    Adaptive, BreakerSettings, Cancelled, CircuitBreakerBuilder, KeyedBreaker, KeyedSettings,
+};
 use campanile::{Backoff, CircuitBreaker, CircuitState, HalfOpen, Jitter, Window};
 
 use crate::{advance, fail, succeed};
 
-fn builder() -> Builder {
+fn builder() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("test")
 }
 
@@ -19,7 +21,7 @@ fn from_settings(settings: BreakerSettings) -> Result<(), campanile::ConfigError
 }
 
 /// Add a row for each bound of a new setting.
-fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
+fn out_of_range() -> Vec<bad::OutOfRange<CircuitBreakerBuilder>> {
     let second = Duration::from_secs(1);
     let b = builder;
     let probes = |permits, max_wait| b().half_open(HalfOpen { permits, max_wait });
@@ -168,7 +170,7 @@ fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
 }
 
 /// A slow-call limit of one second that is learned.
-fn learned(change: impl Fn(&mut Adaptive)) -> Builder {
+fn learned(change: impl Fn(&mut Adaptive)) -> CircuitBreakerBuilder {
     let mut adaptive = Adaptive::default();
     change(&mut adaptive);
     builder().slow_call(Duration::from_secs(1), 0.5).adaptive_limits(adaptive)

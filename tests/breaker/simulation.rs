@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use campanile::breaker::Builder;
+use campanile::breaker::CircuitBreakerBuilder;
 use campanile::{Backoff, CallError, CircuitBreaker, CircuitState, Jitter, Window};
 use fastrand::Rng;
 use tokio::time::Instant;
@@ -152,7 +152,7 @@ struct Tally {
 }
 
 impl Candidate {
-    fn new(builder: Builder) -> Self {
+    fn new(builder: CircuitBreakerBuilder) -> Self {
         Self { breaker: builder.build().unwrap(), state: CircuitState::Closed, tally: Tally::default() }
     }
 
@@ -232,7 +232,7 @@ async fn simulate(mut service: Service, candidates: &mut [Candidate]) {
     }
 }
 
-fn builder(limit: f64, rate: f64) -> Builder {
+fn builder(limit: f64, rate: f64) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("simulated")
         .failure_rate(0.5)
         .slow_call(Duration::from_secs_f64(limit), rate)

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::dead_letter::{Filter, Letter};
+use campanile::dead_letter::{Letter, LetterFilter};
 use campanile::retry::{GiveUp, ReplayBody};
 use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, Retry, Timing};
 use http::{Request, Response, Uri};
@@ -53,7 +53,7 @@ where
     assert!(service.oneshot(request).await.is_err());
     let given_up = retry.snapshot().given_up;
     Seen {
-        letter: queue.list(Filter::all()).await.unwrap().remove(0),
+        letter: queue.list(LetterFilter::all()).await.unwrap().remove(0),
         breaker: breaker.snapshot().totals.failures,
         timing: timing.snapshot().failures,
         given_up: GiveUp::ALL.into_iter().find(|why| given_up.get(why).is_some_and(|count| *count > 0)),

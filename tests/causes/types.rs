@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::error::Cause;
 use campanile::outcome::Outcome;
 use campanile::retry::{GiveUp, ReplayBody};
@@ -85,11 +85,11 @@ where
     kinds.push(kind(timing.snapshot().failures));
     kinds.push(kind(breaker.snapshot().totals.failures));
     kinds.push(kind(keyed.circuits()[0].1.snapshot().totals.failures));
-    kinds.push(queue.list(Filter::all()).await.unwrap()[0].kind);
+    kinds.push(queue.list(LetterFilter::all()).await.unwrap()[0].kind);
 
     // And on its way back.
     queue.redrive_http(service, Redrive::all().dry_run(false)).await.unwrap();
-    kinds.push(queue.list(Filter::all()).await.unwrap()[0].attempts[1].kind);
+    kinds.push(queue.list(LetterFilter::all()).await.unwrap()[0].attempts[1].kind);
     kinds
 }
 
@@ -145,7 +145,7 @@ async fn every_layer_sees_the_causes_of_an_error_of_a_body() {
     let response = service.oneshot(Request::new(Full::<Bytes>::default())).await.unwrap();
     response.into_body().collect().await.unwrap_err();
     queue.redrive_http(service_fn(breaks_off_at_once), Redrive::all().dry_run(false)).await.unwrap();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!((letter.kind, letter.error_type.as_str()), (FailureKind::Timeout, "body"));
     assert_eq!(
         (letter.attempts[0].kind, letter.attempts[1].kind),
@@ -234,7 +234,7 @@ async fn p21_an_error_that_misbehaves_reaches_its_caller_and_is_counted_as_an_er
             }));
         let error = service.oneshot(Request::post("/").body(Full::<Bytes>::default()).unwrap()).await;
         assert!(error.err() == Some(odd));
-        let letters = queue.list(Filter::all()).await.unwrap();
+        let letters = queue.list(LetterFilter::all()).await.unwrap();
         assert_eq!((letters[0].kind, letters[0].message.as_str()), (FailureKind::Error, "odd"));
         assert_eq!(timing.snapshot().failures[FailureKind::Error.index()], 1);
         assert_eq!(breaker.snapshot().totals.failures[FailureKind::Error.index()], 1);

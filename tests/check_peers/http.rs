@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Redirect;
 use axum::routing::get;
+use campanile::TlsSettings;
 use campanile::health::{Finding, HttpCheck, HttpCheckSettings};
 use tokio::net::TcpListener;
 
@@ -160,7 +161,10 @@ fn what_cannot_be_asked_is_refused() {
             refused(HttpCheck::builder(url).header("a", "hunter2\n")),
             "setting `headers` cannot be (not shown)",
         ),
-        (refused(HttpCheck::builder(url).ca_file("/hunter")), "setting `ca_file` cannot be /hunter"),
+        (
+            refused(HttpCheck::builder(url).tls(TlsSettings::default().ca_file("/hunter"))),
+            "setting `tls.ca_file` cannot be /hunter",
+        ),
     ] {
         assert!(error.starts_with(words) && !error.contains("hunter2"), "{error}");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
+use campanile::TlsSettings;
 use campanile::health::{Finding, RedisCheck};
 use campanile::store::RedisSettings;
 
@@ -91,9 +92,9 @@ async fn over_tls_both_sides_show_who_they_are() {
     let mut settings = RedisSettings::default();
     settings.url = redis.url();
     settings.response_timeout = Duration::from_secs(2);
-    settings.ca_file = Some(redis.authority().file("ca"));
+    settings.tls = TlsSettings::default().ca_file(redis.authority().file("ca"));
     assert!(matches!(find(&RedisCheck::with_settings(&settings).unwrap()).await, Finding::Fail(_)));
-    settings.client_certificate = Some(redis.authority().file("client"));
-    settings.client_key = Some(redis.authority().file("client-key"));
+    let client = redis.authority();
+    settings.tls = settings.tls.client_certificate(client.file("client"), client.file("client-key"));
     assert_eq!(find(&RedisCheck::with_settings(&settings).unwrap()).await, Finding::Pass);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use campanile::dead_letter::Filter;
+use campanile::dead_letter::LetterFilter;
 use campanile::health::{Check, Finding, SqliteCheck, SqliteCheckSettings};
 use campanile::store::{SqliteStore, Store};
 use rusqlite::Connection;
@@ -136,7 +136,7 @@ async fn a_file_that_replaced_one_with_letters_is_not_opened_beside_it() {
         )
     );
     // Who asks the store has it look.
-    assert!(store.list("orders", &Filter::all()).await.unwrap().is_empty());
+    assert!(store.list("orders", &LetterFilter::all()).await.unwrap().is_empty());
     assert_eq!(find(&check).await, Finding::Pass);
 }
 

@@ -1,5 +1,6 @@
 //! HTTP and gRPC behind TLS.
 
+use campanile::TlsSettings;
 use campanile::health::{Finding, GrpcCheck, HttpCheck};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -7,6 +8,14 @@ use tokio_stream::wrappers::TcpListenerStream;
 use crate::server::{Act, Server};
 use crate::support::tls::Authority;
 use crate::{find, why};
+
+fn trusting(authority: &Authority) -> TlsSettings {
+    TlsSettings::default().ca_file(authority.file("ca"))
+}
+
+fn known(authority: &Authority) -> TlsSettings {
+    trusting(authority).client_certificate(authority.file("client"), authority.file("client-key"))
+}
 
 const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
 
@@ -16,18 +25,18 @@ async fn an_endpoint_is_trusted_by_its_certificate() {
     let authority = Authority::new();
     let door = authority.door(server.address, b"http/1.1", false).await;
     let url = format!("https://{door}/");
-    let trusting = HttpCheck::builder(&*url).ca_file(authority.file("ca"));
-    assert_eq!(find(&trusting.build().unwrap()).await, Finding::Pass);
+    let check = HttpCheck::builder(&*url).tls(trusting(&authority));
+    assert_eq!(find(&check.build().unwrap()).await, Finding::Pass);
 
-    // Another vouches for nobody here.
+    // The server's certificate is of another authority.
     let other = Authority::new();
-    let distrusting = HttpCheck::builder(&*url).ca_file(other.file("ca")).build().unwrap();
+    let distrusting = HttpCheck::builder(&*url).tls(trusting(&other)).build().unwrap();
     let unknown = why(find(&distrusting).await);
     assert!(unknown.contains("cannot connect: invalid peer certificate: "), "{unknown}");
 
     // A name that is not in it.
     let misnamed = HttpCheck::builder(format!("https://localhost:{}/", door.port()))
-        .ca_file(authority.file("ca"))
+        .tls(trusting(&authority))
         .build()
         .unwrap();
     let misnamed = why(find(&misnamed).await);
@@ -39,9 +48,9 @@ async fn a_server_that_wants_to_know_us_is_shown_a_certificate() {
     let server = Server::start(FINE).await;
     let authority = Authority::new();
     let door = authority.door(server.address, b"http/1.1", true).await;
-    let check = HttpCheck::builder(format!("https://{door}/")).ca_file(authority.file("ca"));
+    let check = HttpCheck::builder(format!("https://{door}/")).tls(trusting(&authority));
     assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
-    let known = check.client_certificate(authority.file("client"), authority.file("client-key"));
+    let known = check.tls(known(&authority));
     assert_eq!(find(&known.build().unwrap()).await, Finding::Pass);
 }
 
@@ -56,13 +65,12 @@ async fn grpc_is_asked_behind_tls() {
     tokio::spawn(served);
     let authority = Authority::new();
     let door = authority.door(address, b"h2", true).await;
-    let check = GrpcCheck::builder(format!("https://{door}")).ca_file(authority.file("ca"));
+    let check = GrpcCheck::builder(format!("https://{door}")).tls(trusting(&authority));
     assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
-    let known = check.client_certificate(authority.file("client"), authority.file("client-key"));
+    let known = check.tls(known(&authority));
     assert_eq!(find(&known.build().unwrap()).await, Finding::Pass);
     let other = Authority::new();
-    let distrusting =
-        GrpcCheck::builder(format!("https://{door}")).ca_file(other.file("ca")).build().unwrap();
+    let distrusting = GrpcCheck::builder(format!("https://{door}")).tls(trusting(&other)).build().unwrap();
     let unknown = why(find(&distrusting).await);
     assert!(unknown.contains("cannot connect: invalid peer certificate: "), "{unknown}");
 }
@@ -70,10 +78,13 @@ async fn grpc_is_asked_behind_tls() {
 #[test]
 fn a_file_that_nobody_would_read_is_refused() {
     let authority = Authority::new();
-    let plain = HttpCheck::builder("http://a/b").ca_file(authority.file("ca")).build().unwrap_err();
+    let plain = HttpCheck::builder("http://a/b").tls(trusting(&authority)).build().unwrap_err();
     assert!(plain.to_string().ends_with("none, as `http://a/b` is asked without TLS"), "{plain}");
     let half = authority.file("client");
     let key = authority.file("nothing");
-    let missing = HttpCheck::builder("https://a/").client_certificate(half, key).build().unwrap_err();
-    assert_eq!(missing.setting(), "client_key");
+    let missing = HttpCheck::builder("https://a/")
+        .tls(TlsSettings::default().client_certificate(half, key))
+        .build()
+        .unwrap_err();
+    assert_eq!(missing.setting(), "tls.client_key");
 }

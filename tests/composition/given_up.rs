@@ -8,7 +8,8 @@ use bytes::Bytes;
 use campanile::retry::ReplayBody;
 use campanile::retry::{BodyTimeoutLayer, GiveUp};
 use campanile::{
-    CircuitBreaker, CircuitState, DeadLetterQueue, FailureKind, Filter, HalfOpen, Retry, TimedOut, Timing,
+    CircuitBreaker, CircuitState, DeadLetterQueue, FailureKind, HalfOpen, LetterFilter, Retry, TimedOut,
+    Timing,
 };
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
@@ -152,7 +153,7 @@ async fn a_request_that_is_given_up_for_time_leaves_a_letter_that_says_so_where_
             ServiceBuilder::new().layer(retry.http_layer()).layer(queue.http_layer()).service_fn(hangs);
         stack.oneshot(Request::new(Empty::<Bytes>::new())).await.unwrap();
         tokio::time::sleep(secs(1)).await;
-        let letters = queue.list(Filter::all().kind(FailureKind::Timeout)).await.unwrap();
+        let letters = queue.list(LetterFilter::all().kind(FailureKind::Timeout)).await.unwrap();
         assert_eq!((letters.len(), queue.len().await.unwrap()), (usize::from(parks), u64::from(parks)));
     }
 }

@@ -71,7 +71,7 @@ impl Service<Act> for Backend {
 }
 
 /// Opens at half of the last ten calls, of four at least, for five seconds; one probe decides.
-pub(crate) fn breaker_builder() -> campanile::breaker::Builder {
+pub(crate) fn breaker_builder() -> campanile::breaker::CircuitBreakerBuilder {
     CircuitBreaker::builder("test")
         .window(Window::count(10))
         .minimum_calls(4)
@@ -84,7 +84,7 @@ pub(crate) fn breaker() -> CircuitBreaker {
 }
 
 /// Three attempts, one second apart.
-pub(crate) fn retry_builder() -> campanile::retry::Builder {
+pub(crate) fn retry_builder() -> campanile::retry::RetryBuilder {
     Retry::builder().max_attempts(3).backoff(Backoff::constant(secs(1))).budget(None)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{BodyState, DropReason, Filter, HttpRequest, Letter, Payload, Redrive};
+use campanile::dead_letter::{BodyState, DropReason, HttpRequest, Letter, LetterFilter, Payload, Redrive};
 use campanile::retry::ReplayBody;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -39,7 +39,7 @@ where
         .layer(service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(unavailable()) }));
     let request = Request::builder().method(method).uri("/a").body(body).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), 503);
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     (queue, letter)
 }
 

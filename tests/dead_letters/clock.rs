@@ -3,7 +3,7 @@
 use campanile::DeadLetterQueue;
 use campanile::store::MemoryStore;
 #[cfg(feature = "sqlite")]
-use campanile::store::{Claim, Filter, Owner, SqliteStore, Store};
+use campanile::store::{Claim, LetterFilter, Owner, SqliteStore, Store};
 #[cfg(feature = "sqlite")]
 use std::time::Duration;
 
@@ -82,16 +82,22 @@ fn a_file_that_is_opened_again_does_not_mind_a_step() {
             let mut letter = crate::store_checks::entry(&queue);
             letter.expires = Some(letter.last_failed + hour / 2);
             crate::store_checks::put(&first, &letter).await;
-            let held = first.claim(&queue, &Filter::all(), claim(10 * hour)).await.unwrap();
+            let held = first.claim(&queue, &LetterFilter::all(), claim(10 * hour)).await.unwrap();
             assert_eq!(held.len(), 1);
             wall.set(step);
             let second = SqliteStore::open(&path).await.unwrap();
-            assert!(second.claim(&queue, &Filter::all(), claim(hour)).await.unwrap().is_empty(), "{step}");
+            assert!(
+                second.claim(&queue, &LetterFilter::all(), claim(hour)).await.unwrap().is_empty(),
+                "{step}"
+            );
             assert_eq!(second.expire(&queue, crate::store_checks::now()).await.unwrap(), 0, "{step}");
             drop(first);
             drop(second);
             let third = SqliteStore::open(&path).await.unwrap();
-            assert!(third.claim(&queue, &Filter::all(), claim(hour)).await.unwrap().is_empty(), "{step}");
+            assert!(
+                third.claim(&queue, &LetterFilter::all(), claim(hour)).await.unwrap().is_empty(),
+                "{step}"
+            );
             assert_eq!(third.expire(&queue, crate::store_checks::now()).await.unwrap(), 0, "{step}");
         }
     });

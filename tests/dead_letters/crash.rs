@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, SpillSettings};
+use campanile::dead_letter::{DeadLetterQueueBuilder, SpillSettings};
 use fastrand::Rng;
 use rusqlite::Connection;
 
@@ -27,11 +27,11 @@ const VISITED: &str = "CAMPANILE_TEST_VISITED";
 /// How long the store may take before a letter goes to the spill.
 const AFTER: Duration = Duration::from_millis(20);
 
-fn builder() -> Builder {
+fn builder() -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30))
 }
 
-fn with_spill(path: &Path) -> Builder {
+fn with_spill(path: &Path) -> DeadLetterQueueBuilder {
     builder().spill(SpillSettings::new(path).after(AFTER))
 }
 

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, DropReason, Filter};
+use campanile::dead_letter::{DeadLetterQueueBuilder, DropReason, LetterFilter};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -174,7 +174,7 @@ impl Disk {
         std::fs::remove_file(self.ballast()).unwrap();
     }
 
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> DeadLetterQueueBuilder {
         DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30))
     }
 }
@@ -195,7 +195,7 @@ async fn full(disk: &Disk) {
     assert_accounted(&queue, 10, 5, Some((DropReason::Store, 5)));
     if disk.limited {
         // No file may have a second byte: nothing can be written, whatever is kept for it.
-        let error = queue.purge(Filter::all()).await.unwrap_err();
+        let error = queue.purge(LetterFilter::all()).await.unwrap_err();
         assert!(error.to_string().contains("letters.db"), "{error}");
     }
     assert_eq!(queue.len().await.unwrap(), 5, "what is there can be read");
@@ -324,7 +324,7 @@ async fn read_only_child() {
     assert!(error.is_unwritable(), "{error}");
 }
 
-fn builder(folder: &TempDir) -> Builder {
+fn builder(folder: &TempDir) -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders")
         .park_timeout(Duration::from_secs(30))
         .spill(folder.path().join("spill.db"))
@@ -353,7 +353,7 @@ async fn p21_a_file_that_is_damaged_while_it_is_in_use_changes_nothing_for_the_c
         assert_eq!(fail(&queue, number).await.to_string(), format!("order {number} refused"));
     }
     assert_accounted(&queue, 23, 20, Some((DropReason::Store, 3)));
-    let error = queue.list(Filter::all()).await.unwrap_err();
+    let error = queue.list(LetterFilter::all()).await.unwrap_err();
     assert!(error.is_corrupt() && error.to_string().contains("move it away"), "{error}");
 }
 

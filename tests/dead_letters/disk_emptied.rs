@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DropReason, Filter, Redrive};
+use campanile::dead_letter::{DropReason, LetterFilter, Redrive};
 use tower::service_fn;
 
 use crate::disk::{Disk, Way, fail_large, run_on_a_full_disk};
@@ -41,13 +41,13 @@ async fn send_half(queue: &DeadLetterQueue) -> u64 {
 pub(crate) async fn emptied(disk: &Disk) {
     let queue = full(disk).await;
     let failed = send_half(&queue).await;
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len() as u64, failed);
     for letter in &letters {
         assert_eq!((letter.redrives, letter.attempts.len()), (1, 2));
     }
-    assert_eq!(queue.purge(Filter::id(letters[0].id)).await.unwrap().purged, 1);
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, failed - 1);
+    assert_eq!(queue.purge(LetterFilter::id(letters[0].id)).await.unwrap().purged, 1);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, failed - 1);
     assert!(queue.is_empty().await.unwrap());
     assert_eq!(queue.purges().await.unwrap().len(), 2);
     // What is removed makes room for others.
@@ -90,7 +90,7 @@ pub(crate) async fn opened(disk: &Disk) {
     let queue = disk.builder().sqlite(disk.small.join("letters.db")).await.unwrap();
     assert_eq!(queue.len().await.unwrap(), letters);
     let failed = send_half(&queue).await;
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, failed);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, failed);
 }
 
 #[test]

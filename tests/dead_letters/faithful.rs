@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload, Redrive, Unsendable};
+use campanile::dead_letter::{LetterFilter, Payload, Redrive, Unsendable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,9 +28,9 @@ where
             async { Ok::<_, BoxError>(()) }
         }
     });
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
-    queue.purge(Filter::all()).await.unwrap();
+    queue.purge(LetterFilter::all()).await.unwrap();
     match arrived.lock().unwrap().take() {
         Some(request) => {
             assert_eq!((report.redriven, letter.unsendable), (1, None));
@@ -143,7 +143,7 @@ async fn evidence_can_be_read_and_searched_for_secrets() {
         keys: BTreeMap::from([(u128::MAX, 1)]),
     };
     queue.layer().layer(broken).oneshot(login).await.unwrap_err();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     let expected = json!({
         "user": "ann", "password": "[redacted]", "limit": "inf", "keys": {(u128::MAX.to_string()): 1}
     });

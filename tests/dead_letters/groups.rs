@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Fingerprint, Letter, Payload};
+use campanile::dead_letter::{Fingerprint, Letter, LetterFilter, Payload};
 use fastrand::Rng;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -210,7 +210,7 @@ async fn grouped(seed: u64, causes: &[(usize, &str)]) -> Vec<(usize, Fingerprint
             fails.clone().oneshot((number, text)).await.unwrap_err();
         }
     }
-    let letters = queue.list(Filter::all().limit(100_000)).await.unwrap();
+    let letters = queue.list(LetterFilter::all().limit(100_000)).await.unwrap();
     let found = letters.iter().map(|letter| {
         let Payload::Value(request) = &letter.payload else { unreachable!("it is a plain request") };
         (request[0].as_u64().unwrap() as usize, letter.fingerprint)
@@ -272,7 +272,7 @@ async fn codes_are_no_ids() {
             let fails = service_fn(|text: String| async move { Err::<(), _>(text) });
             queue.layer().layer(fails).oneshot((*text).to_owned()).await.unwrap_err();
         }
-        queue.groups(Filter::all()).await.unwrap().len()
+        queue.groups(LetterFilter::all()).await.unwrap().len()
     };
     assert_eq!(shapes(&["answered 500", "answered 503", "answered 429"]).await, 3);
     assert_eq!(shapes(&["got HTTP 500 for order 7", "got HTTP 500 for order 8"]).await, 1);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use campanile::dead_letter::{Filter, HttpRequest, Letter, Payload, Redrive};
+use campanile::dead_letter::{HttpRequest, Letter, LetterFilter, Payload, Redrive};
 use campanile::retry::ReplayBody;
 use campanile::{Backoff, DeadLetterQueue, FailureKind, Retry};
 use http::{HeaderMap, Request, Response};
@@ -62,7 +62,7 @@ fn check() -> HealthCheckRequest {
 }
 
 async fn letters(queue: &DeadLetterQueue) -> Vec<Letter> {
-    queue.list(Filter::all()).await.unwrap()
+    queue.list(LetterFilter::all()).await.unwrap()
 }
 
 fn kept(letter: &Letter) -> &HttpRequest {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::dead_letter::{DropReason, Filter};
+use campanile::dead_letter::{DropReason, LetterFilter};
 use campanile::{DeadLetterQueue, FailureKind};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -26,7 +26,7 @@ async fn groups_tell_causes_with_an_example_each() {
     }
     time_out(&queue, 9).await;
 
-    let groups = queue.groups(Filter::all()).await.unwrap();
+    let groups = queue.groups(LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [3, 1]);
     let refused = &groups[0];
     assert_eq!((refused.component(), refused.kind()), ("payments", FailureKind::Error));
@@ -35,12 +35,12 @@ async fn groups_tell_causes_with_an_example_each() {
     let apart = refused.last_seen.duration_since(refused.first_seen).unwrap();
     assert!(apart > Duration::from_millis(1_900) && apart < Duration::from_secs(3), "{apart:?}");
 
-    let same = Filter::all().fingerprint(refused.fingerprint);
+    let same = LetterFilter::all().fingerprint(refused.fingerprint);
     assert_eq!(queue.count(same.clone()).await.unwrap(), 3);
-    assert_eq!(queue.groups(Filter::all().limit(1)).await.unwrap().len(), 1);
+    assert_eq!(queue.groups(LetterFilter::all().limit(1)).await.unwrap().len(), 1);
     assert_eq!(queue.purge(same).await.unwrap().purged, 3);
     assert_eq!(waiting(&queue).await, [9]);
-    assert_eq!(queue.groups(Filter::all()).await.unwrap().len(), 1);
+    assert_eq!(queue.groups(LetterFilter::all()).await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn frequencies_count_what_failed_lately_whether_or_not_it_waits() {
         fail(&queue, number).await;
     }
     time_out(&queue, 9).await;
-    queue.purge(Filter::all()).await.unwrap();
+    queue.purge(LetterFilter::all()).await.unwrap();
 
     let counts = async |last| -> Vec<(FailureKind, u64)> {
         let all = queue.frequencies(last).await.unwrap();
@@ -68,12 +68,12 @@ async fn a_purge_leaves_a_record() {
     for number in 1..=5 {
         fail(&queue, number).await;
     }
-    assert_eq!(queue.purge_as("ada", Filter::all().limit(2)).await.unwrap().purged, 2);
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 3);
+    assert_eq!(queue.purge_as("ada", LetterFilter::all().limit(2)).await.unwrap().purged, 2);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, 3);
     let records = queue.purges().await.unwrap();
     assert_eq!(records.iter().map(|record| record.purged).collect::<Vec<_>>(), [3, 2]);
     assert!(records[0].by.contains(&std::process::id().to_string()), "{records:?}");
-    assert_eq!((records[1].by.as_str(), &records[1].filter), ("ada", &Filter::all().limit(2)));
+    assert_eq!((records[1].by.as_str(), &records[1].filter), ("ada", &LetterFilter::all().limit(2)));
     assert!(records[0].at >= records[1].at);
     assert_eq!(queue.snapshot().purged, 5);
 }
@@ -129,7 +129,7 @@ async fn a_letter_larger_than_the_queue_is_dropped_and_empties_nothing() {
 async fn a_store_that_panics_is_an_error_of_the_store() {
     let queue = DeadLetterQueue::builder("orders").on(MoodyStore::new(Mood::ReadsPanic)).unwrap();
     fail(&queue, 1).await;
-    let error = queue.list(Filter::all()).await.unwrap_err();
+    let error = queue.list(LetterFilter::all()).await.unwrap_err();
     assert!(error.is_panic() && error.to_string().contains("on purpose"), "{error}");
     let error = queue.len().await.unwrap_err();
     assert!(error.is_panic() && error.to_string().contains("on purpose"), "{error}");

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::dead_letter::{
-    BodyState, DropReason, Filter, HttpRequest, Letter, Payload, Redaction, Redrive, Redriven, StopReason,
+    BodyState, DropReason, HttpRequest, Letter, LetterFilter, Payload, Redaction, Redrive, Redriven,
+    StopReason,
 };
 use campanile::retry::ReplayBody;
 use campanile::{DeadLetterQueue, FailureKind, RejectReason, Rejected};
@@ -82,7 +83,7 @@ async fn p20_a_failure_status_is_parked_and_then_returned() {
         assert_eq!(response.status().as_u16(), code);
         assert_accounted(&queue, failures, failures, None);
     }
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let kinds: Vec<_> = letters.iter().map(|letter| (letter.kind, letter.error_type.as_str())).collect();
     assert_eq!(
         kinds,
@@ -111,7 +112,7 @@ async fn p20_what_the_service_did_not_read_is_read_before_parking() {
     }));
     let body = [Say::Data("one "), Say::Data("two "), Say::Data("three")];
     half.oneshot(streamed(body)).await.unwrap_err();
-    for letter in queue.list(Filter::all()).await.unwrap() {
+    for letter in queue.list(LetterFilter::all()).await.unwrap() {
         assert_eq!(kept(&letter).body, b"one two three");
         assert_eq!((letter.error_type.as_str(), letter.is_whole()), ("io::ConnectionRefused", true));
     }
@@ -134,7 +135,7 @@ async fn a_body_that_is_large_broken_or_hanging_leaves_a_letter_that_says_so() {
     }
     assert!(began.elapsed() <= Duration::from_millis(550), "{:?}", began.elapsed());
     assert_accounted(&queue, 3, 3, None);
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let states: Vec<_> =
         letters.iter().map(|letter| (kept(letter).body_state, kept(letter).body.len())).collect();
     assert_eq!(states[0], (BodyState::TooLarge(10), 0));
@@ -170,7 +171,7 @@ async fn p20_a_refusal_by_a_breaker_is_a_failure_of_its_own_kind() {
         Ok::<_, Infallible>(response)
     }));
     service.oneshot(post("x")).await.unwrap();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!((letter.kind, letter.message.as_str()), (FailureKind::Rejected, "circuit `payments` is open"));
 }
 
@@ -182,7 +183,7 @@ async fn p20_a_panic_is_parked_with_its_body() {
         Ok::<_, Infallible>(status(200))
     }));
     assert!(tokio::spawn(service.oneshot(post("order 7"))).await.unwrap_err().is_panic());
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!((letter.kind, kept(&letter).body.as_slice()), (FailureKind::Panic, &b"order 7"[..]));
 }
 
@@ -206,7 +207,7 @@ async fn p23_a_request_comes_back_as_it_was() {
         .body(Full::new(Bytes::from_static(&[0, 0xff, 7])))
         .unwrap();
     failing(&queue).oneshot(request).await.unwrap();
-    let id = queue.list(Filter::all()).await.unwrap()[0].id;
+    let id = queue.list(LetterFilter::all()).await.unwrap()[0].id;
 
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
@@ -286,7 +287,7 @@ async fn p23_a_breaker_in_the_stack_pauses_a_redrive() {
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
     assert_eq!(report.stopped, Some(StopReason::CircuitOpen(Some(Duration::from_secs(40)))));
     assert_eq!((report.failed, report.paused), (0, Duration::from_secs(40)));
-    assert_eq!(queue.list(Filter::all()).await.unwrap()[0].tries, 1);
+    assert_eq!(queue.list(LetterFilter::all()).await.unwrap()[0].tries, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,7 +298,7 @@ async fn a_response_that_breaks_off_is_no_success() {
         Ok::<_, Infallible>(Response::new(Script([Say::Data("so far"), Say::Fail].into_iter().collect())))
     });
     assert_eq!(queue.redrive(service, Redrive::all()).await.unwrap().failed, 1);
-    assert!(queue.list(Filter::all()).await.unwrap()[0].message.contains("the sender is gone"));
+    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].message.contains("the sender is gone"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,7 +317,7 @@ async fn p24_secrets_in_headers_query_and_body_are_redacted() {
         Err::<Response<Empty<Bytes>>, _>(format!("cannot reach {}", request.uri()))
     }));
     service.oneshot(request).await.unwrap_err();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     let everything = format!("{letter:?}{}", String::from_utf8_lossy(&kept(&letter).body));
     assert!(!everything.contains("planted"), "{everything}");
     assert!(everything.contains("order"));
@@ -336,7 +337,7 @@ async fn an_axum_router_takes_the_layer_as_it_is() {
     let request = Request::post("/orders").body(axum::body::Body::from("order 7")).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 502);
-    assert_eq!(kept(&queue.list(Filter::all()).await.unwrap()[0]).body, b"order 7");
+    assert_eq!(kept(&queue.list(LetterFilter::all()).await.unwrap()[0]).body, b"order 7");
 
     let repaired = axum::Router::new().route("/orders", axum::routing::post(|body: String| async { body }));
     assert_eq!(queue.redrive_http(repaired, Redrive::all()).await.unwrap().redriven, 1);

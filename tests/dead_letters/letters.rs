@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use campanile::dead_letter::{Attempt, Filter, Letter, Redrive};
+use campanile::dead_letter::{Attempt, Letter, LetterFilter, Redrive};
 use campanile::{Backoff, DeadLetterQueue, FailureKind, Retry};
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
@@ -19,7 +19,7 @@ fn retry() -> Retry {
 }
 
 async fn only(queue: &DeadLetterQueue) -> Letter {
-    let mut letters = queue.list(Filter::all()).await.unwrap();
+    let mut letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 1);
     letters.remove(0)
 }
@@ -139,7 +139,7 @@ async fn layers_inside_each_other_tell_their_own() {
         .service(failing());
     stack.oneshot(order(1)).await.unwrap_err();
     assert_eq!(messages(&only(&outer).await), ["failure 3", "failure 6", "failure 9"]);
-    let letters = inner.list(Filter::all()).await.unwrap();
+    let letters = inner.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 3);
     assert_eq!(messages(&letters[1]), ["failure 4", "failure 5", "failure 6"]);
 }

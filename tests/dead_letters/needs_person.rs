@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, Filter, Redrive, Unsendable};
+use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, Unsendable};
 use campanile::{Backoff, DeadLetterQueue, Jitter};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::sleep;
@@ -89,7 +89,7 @@ async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
     assert_eq!(report.skipped_by[&Unsendable::OtherType], 500);
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.set_aside, snapshot.set_aside_unsendable, snapshot.waiting), (100, 100, 100));
-    let groups = queue.groups(Filter::all().set_aside(true)).await.unwrap();
+    let groups = queue.groups(LetterFilter::all().set_aside(true)).await.unwrap();
     assert_eq!((groups.len(), groups[0].letters), (1, 100));
     assert_eq!(groups[0].example.unsendable, Some(Unsendable::OtherType));
     assert_eq!((groups[0].example.redrives, groups[0].example.tries), (0, 1));
@@ -110,10 +110,10 @@ async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
         }
     });
     assert_eq!(queue.redrive(service.clone(), Redrive::all()).await.unwrap().matched, 0);
-    let by_hand = Redrive::only(Filter::all().set_aside(true).limit(40));
+    let by_hand = Redrive::only(LetterFilter::all().set_aside(true).limit(40));
     assert_eq!(queue.redrive(service.clone(), by_hand).await.unwrap().redriven, 40);
     let running = queue.redrive_automatically(service, patient(5)).unwrap();
-    assert_eq!(queue.bring_back(Filter::all()).await.unwrap(), 60);
+    assert_eq!(queue.bring_back(LetterFilter::all()).await.unwrap(), 60);
     sleep(SECOND).await;
     assert_eq!((sent.load(Ordering::SeqCst), queue.len().await.unwrap()), (100, 0));
     drop(running);
@@ -142,7 +142,7 @@ async fn what_no_version_can_send_is_set_aside_at_once() {
     let report = running.stop(SECOND).await;
     assert_eq!((report.skipped, report.set_aside, report.redriven), (2, 2, 0));
     let why: Vec<_> =
-        queue.list(Filter::all()).await.unwrap().iter().map(|l| (l.set_aside, l.unsendable)).collect();
+        queue.list(LetterFilter::all()).await.unwrap().iter().map(|l| (l.set_aside, l.unsendable)).collect();
     assert_eq!(why, [(true, Some(Unsendable::Redacted)), (true, Some(Unsendable::EvidenceOnly))]);
 }
 
@@ -157,10 +157,10 @@ async fn where_none_is_set_aside_they_are_looked_at_ever_less_often() {
     let report = running.stop(SECOND).await;
     assert!((17..=19).contains(&report.skipped) && report.set_aside == 0, "{report:?}");
     // One by hand leaves it as it is.
-    let before = queue.list(Filter::all()).await.unwrap();
+    let before = queue.list(LetterFilter::all()).await.unwrap();
     let service = service_fn(|_: Option<String>| async { Ok::<_, BoxError>(()) });
     assert_eq!(queue.redrive(service, Redrive::all()).await.unwrap().skipped, 1);
-    assert_eq!(queue.list(Filter::all()).await.unwrap(), before);
+    assert_eq!(queue.list(LetterFilter::all()).await.unwrap(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use campanile::dead_letter::{DropReason, Filter, WhenFull};
+use campanile::dead_letter::{DropReason, LetterFilter, WhenFull};
 use campanile::{DeadLetterQueue, FailureKind, Outcome, RejectReason, Rejected};
 use serde::de::Deserializer;
 use serde::ser::{Error, Serializer};
@@ -58,7 +58,7 @@ async fn p20_it_is_parked_once_after_the_last_attempt() {
         });
     service.oneshot(order(7)).await.unwrap_err();
     assert_eq!(attempts.load(Ordering::SeqCst), 3);
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].message, "attempt 3");
     assert_accounted(&queue, 1, 1, None);
@@ -97,7 +97,7 @@ async fn p20_a_panic_is_parked_and_goes_on() {
     assert!(panic.downcast_ref::<String>().unwrap().contains("seven"));
     assert!(tokio::spawn(at_once.oneshot(order(8))).await.unwrap_err().is_panic());
     assert_eq!(waiting(&queue).await, [7, 8]);
-    let letters = queue.list(Filter::all().kind(FailureKind::Panic)).await.unwrap();
+    let letters = queue.list(LetterFilter::all().kind(FailureKind::Panic)).await.unwrap();
     assert_eq!(letters.len(), 2);
     assert!(letters[1].message.contains("eight"));
 }
@@ -279,7 +279,7 @@ async fn the_classifier_decides_what_failed() {
         layer.layer(service_fn(|n: u32| async move { if n == 9 { Err("nine") } else { Ok(n) } }));
     assert_eq!(call(&mut service, 0).await.unwrap(), 0);
     assert!(call(&mut service, 9).await.is_err());
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].kind, FailureKind::Overload);
 }
@@ -311,7 +311,7 @@ async fn a_letter_tells_what_happened() {
         .layer(service_fn(|_: Order| async { Err::<(), _>(Rejected::new("db", RejectReason::Open, None)) }));
     rejecting.oneshot(order(8)).await.unwrap_err();
 
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let first = &letters[0];
     assert_eq!((first.queue.as_str(), first.component.as_str()), ("orders", "payments"));
     assert_eq!((first.kind, first.error_type.as_str()), (FailureKind::Timeout, "Outer"));
@@ -341,22 +341,22 @@ async fn filters_choose_letters_to_list_and_to_purge() {
     }));
     timed_out.oneshot(order(7)).await.unwrap_err();
 
-    let letters = queue.list(Filter::all()).await.unwrap();
-    let count = async |filter: Filter| queue.list(filter).await.unwrap().len();
-    assert_eq!(count(Filter::id(letters[2].id)).await, 1);
-    assert_eq!(count(Filter::all().kind(FailureKind::Timeout)).await, 1);
-    assert_eq!(count(Filter::all().fingerprint(letters[0].fingerprint)).await, 6);
-    assert_eq!(count(Filter::all().component("other")).await, 0);
-    assert_eq!(count(Filter::all().component("dead-letters")).await, 7);
-    assert_eq!(count(Filter::older_than(Duration::from_secs(3_600))).await, 0);
-    assert_eq!(count(Filter::older_than(Duration::ZERO)).await, 7);
-    let page = queue.list(Filter::all().after(letters[1].id).limit(2)).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
+    let count = async |filter: LetterFilter| queue.list(filter).await.unwrap().len();
+    assert_eq!(count(LetterFilter::id(letters[2].id)).await, 1);
+    assert_eq!(count(LetterFilter::all().kind(FailureKind::Timeout)).await, 1);
+    assert_eq!(count(LetterFilter::all().fingerprint(letters[0].fingerprint)).await, 6);
+    assert_eq!(count(LetterFilter::all().component("other")).await, 0);
+    assert_eq!(count(LetterFilter::all().component("dead-letters")).await, 7);
+    assert_eq!(count(LetterFilter::older_than(Duration::from_secs(3_600))).await, 0);
+    assert_eq!(count(LetterFilter::older_than(Duration::ZERO)).await, 7);
+    let page = queue.list(LetterFilter::all().after(letters[1].id).limit(2)).await.unwrap();
     assert_eq!(page, letters[2..4]);
 
-    assert_eq!(queue.purge(Filter::all().after(letters[1].id).limit(2)).await.unwrap().purged, 2);
+    assert_eq!(queue.purge(LetterFilter::all().after(letters[1].id).limit(2)).await.unwrap().purged, 2);
     assert_eq!(waiting(&queue).await, [1, 2, 5, 6, 7]);
-    assert_eq!(queue.purge(Filter::older_than(Duration::from_secs(3_600))).await.unwrap().purged, 0);
-    assert_eq!(queue.purge(Filter::all().kind(FailureKind::Error)).await.unwrap().purged, 4);
+    assert_eq!(queue.purge(LetterFilter::older_than(Duration::from_secs(3_600))).await.unwrap().purged, 0);
+    assert_eq!(queue.purge(LetterFilter::all().kind(FailureKind::Error)).await.unwrap().purged, 4);
     assert_eq!(waiting(&queue).await, [7]);
     assert_eq!(queue.snapshot().purged, 6);
     assert_eq!(queue.snapshot().waiting, 1);

@@ -1,7 +1,7 @@
 //! Property 24: what redaction names is not stored.
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload, Redaction, Redrive};
+use campanile::dead_letter::{LetterFilter, Payload, Redaction, Redrive};
 use campanile::redact::RedactionSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn p24_fields_and_messages_are_redacted() {
     let error = service.oneshot(login).await.unwrap_err();
     assert!(error.to_string().contains("hunter2"), "the caller's error is its own");
 
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!(
         letter.payload,
         Payload::Value(json!({"user": "ann", "password": "[redacted]", "pinCode": "[redacted]"}))
@@ -45,7 +45,7 @@ async fn p24_a_message_loses_what_its_request_keeps_to_be_sent_again() {
     }));
     let order = "card 4111111111111111 of ann@example.com".to_owned();
     service.oneshot(order.clone()).await.unwrap_err();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!(letter.payload, Payload::Value(json!(order)));
     assert_eq!(letter.message, "refused: card [redacted] of [redacted]");
 }
@@ -68,7 +68,7 @@ async fn defaults_can_be_left_out() {
     let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
     let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
     service.oneshot(login).await.unwrap_err();
-    assert!(queue.list(Filter::all()).await.unwrap()[0].is_whole());
+    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].is_whole());
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +82,7 @@ async fn a_hash_joins_letters_that_a_marker_would_not() {
         let login = Login { user: user.to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
         service.clone().oneshot(login).await.unwrap_err();
     }
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let users: Vec<_> = letters
         .iter()
         .map(|letter| match &letter.payload {

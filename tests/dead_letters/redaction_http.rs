@@ -4,22 +4,24 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{BodyState, Builder, Filter, HttpRequest, Letter, Payload, Redaction, Redrive};
+use campanile::dead_letter::{
+    BodyState, DeadLetterQueueBuilder, HttpRequest, Letter, LetterFilter, Payload, Redaction, Redrive,
+};
 use campanile::retry::ReplayBody;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
-fn builder() -> Builder {
+fn builder() -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders")
 }
 
 /// The letter of `request`, in a queue by `builder`.
-async fn letter(builder: Builder, request: Request<Full<Bytes>>) -> (DeadLetterQueue, Letter) {
+async fn letter(builder: DeadLetterQueueBuilder, request: Request<Full<Bytes>>) -> (DeadLetterQueue, Letter) {
     let queue = builder.build().unwrap();
     let fails = service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
     queue.http_layer().layer(fails).oneshot(request).await.unwrap_err();
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     (queue, letter)
 }
 
@@ -277,7 +279,7 @@ async fn a_body_that_is_not_stored_is_told_in_the_log_and_why() {
     assert_eq!(told.len(), 3, "the first, the second and the fourth: {told:?}");
     assert!(told[0].contains("6 bytes of application/grpc+proto cannot be searched"), "{told:?}");
     assert!(told[0].contains("queue=\"orders\"") && told[2].contains("count=4"), "{told:?}");
-    assert_eq!(queue.list(Filter::all()).await.unwrap().len(), 5);
+    assert_eq!(queue.list(LetterFilter::all()).await.unwrap().len(), 5);
     // What is stored is no matter for the log.
     log.0.lock().unwrap().clear();
     letter(builder().opaque_bodies(true), post("application/grpc", &b"\0\0\0\0\x01\x08"[..])).await;

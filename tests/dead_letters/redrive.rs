@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{Filter, Redrive, StopReason};
+use campanile::dead_letter::{LetterFilter, Redrive, StopReason};
 use campanile::{DeadLetterQueue, FailureKind, RejectReason, Rejected};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -57,13 +57,13 @@ async fn p23_letters_come_back_in_order_and_go_when_they_succeed() {
 #[tokio::test(start_paused = true)]
 async fn p23_what_fails_again_stays_with_its_history() {
     let queue = queue_of(3).await;
-    let before = queue.list(Filter::all()).await.unwrap();
+    let before = queue.list(LetterFilter::all()).await.unwrap();
     let (service, _) = noting(|number| number == 2);
     let report = queue.redrive(service.clone(), Redrive::all()).await.unwrap();
     assert_eq!((report.redriven, report.failed, report.stopped), (2, 1, None));
     queue.redrive(service, Redrive::all()).await.unwrap();
 
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
     assert_eq!((letter.id, letter.first_failed), (before[1].id, before[1].first_failed));
@@ -83,7 +83,7 @@ async fn the_history_is_bounded_and_keeps_the_first() {
     for _ in 0..50 {
         queue.redrive(service.clone(), Redrive::all().set_aside_after(0)).await.unwrap();
     }
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!((letter.tries, letter.attempts.len()), (51, 32));
     assert_eq!(letter.attempts[0].message, "order 1 refused");
 }
@@ -130,7 +130,7 @@ async fn p23_no_more_are_under_way_than_allowed() {
     // A limit inside that is smaller than ours must not stall it.
     let limited = ServiceBuilder::new().concurrency_limit(3).service(service.clone());
     let report =
-        queue.redrive(limited, Redrive::only(Filter::all().limit(50)).concurrency(16)).await.unwrap();
+        queue.redrive(limited, Redrive::only(LetterFilter::all().limit(50)).concurrency(16)).await.unwrap();
     assert_eq!((report.redriven, most.swap(0, Ordering::SeqCst)), (50, 3));
     let report = queue.redrive(service, Redrive::all().concurrency(16)).await.unwrap();
     assert_eq!((report.redriven, most.load(Ordering::SeqCst)), (50, 16));
@@ -196,7 +196,7 @@ async fn p23_an_open_breaker_pauses_it_and_is_no_attempt() {
 #[tokio::test(start_paused = true)]
 async fn p23_a_breaker_that_stays_open_ends_it_unharmed() {
     let queue = queue_of(10).await;
-    let before = queue.list(Filter::all()).await.unwrap();
+    let before = queue.list(LetterFilter::all()).await.unwrap();
     let wait = Duration::from_secs(7);
     let service = service_fn(move |_: Order| async move {
         Err::<(), BoxError>(Rejected::new("payments", RejectReason::Open, Some(wait)).into())
@@ -209,7 +209,7 @@ async fn p23_a_breaker_that_stays_open_ends_it_unharmed() {
     assert_eq!(began.elapsed(), Duration::from_secs(14));
     let report = queue.redrive(service, Redrive::all().max_pause(Duration::ZERO)).await.unwrap();
     assert_eq!((report.paused, began.elapsed()), (Duration::ZERO, Duration::from_secs(14)));
-    assert_eq!(queue.list(Filter::all()).await.unwrap(), before);
+    assert_eq!(queue.list(LetterFilter::all()).await.unwrap(), before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,12 +260,12 @@ async fn a_dry_run_counts_and_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_filter_chooses_what_is_sent() {
     let queue = queue_of(10).await;
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let (service, seen) = noting(|_| false);
-    let some = Filter::all().after(letters[2].id).up_to(letters[8].id).limit(4);
+    let some = LetterFilter::all().after(letters[2].id).up_to(letters[8].id).limit(4);
     queue.redrive(service.clone(), Redrive::only(some)).await.unwrap();
-    queue.redrive(service.clone(), Redrive::only(Filter::id(letters[0].id))).await.unwrap();
-    queue.redrive(service, Redrive::only(Filter::all().kind(FailureKind::Timeout))).await.unwrap();
+    queue.redrive(service.clone(), Redrive::only(LetterFilter::id(letters[0].id))).await.unwrap();
+    queue.redrive(service, Redrive::only(LetterFilter::all().kind(FailureKind::Timeout))).await.unwrap();
     assert_eq!(numbers(&seen), [4, 5, 6, 7, 1]);
 }
 
@@ -309,7 +309,7 @@ async fn a_panic_of_the_service_is_a_failed_attempt() {
     });
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
     assert_eq!(report.failed, 2);
-    let letters = queue.list(Filter::all().kind(FailureKind::Panic)).await.unwrap();
+    let letters = queue.list(LetterFilter::all().kind(FailureKind::Panic)).await.unwrap();
     assert!(letters[0].message.contains("one") && letters[1].message.contains("two"));
 }
 
@@ -361,7 +361,7 @@ async fn a_redrive_can_be_spawned_and_a_letter_purged_meanwhile_stays_gone() {
         let purges = purges.clone();
         assert!(!purged.swap(true, Ordering::SeqCst));
         async move {
-            purges.purge(Filter::all()).await.unwrap();
+            purges.purge(LetterFilter::all()).await.unwrap();
             Err::<(), BoxError>("failed".into())
         }
     });

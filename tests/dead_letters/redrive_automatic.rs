@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, Filter, Redrive, RedriveState};
+use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, RedriveState};
 use campanile::{Backoff, DeadLetterQueue, Jitter, RejectReason, Rejected};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, service_fn};
@@ -60,7 +60,7 @@ async fn each_letter_waits_longer_with_each_failure() {
     assert_near(&at(&seen, 1), &[10.0]);
     assert_near(&at(&seen, 2), &[10.0, 30.0, 70.0, 150.0]);
     assert_near(&at(&seen, 3), &[13.0]);
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert!(letter.set_aside && letter.tries == 5);
     let report = running.stop(SECOND).await;
     assert_eq!((report.redriven, report.failed, report.set_aside), (2, 4, 1));
@@ -133,7 +133,7 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
     // Whoever wants the letters meanwhile may have them.
     let other = queue.named(queue.name());
     let fine = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
-    let report = other.redrive(fine, Redrive::only(Filter::all().limit(5))).await.unwrap();
+    let report = other.redrive(fine, Redrive::only(LetterFilter::all().limit(5))).await.unwrap();
     assert_eq!((report.redriven, report.held), (5, 0));
     sleep(58 * SECOND).await;
     assert_eq!(asked.load(Ordering::SeqCst), 3);

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{Filter, Redrive, RedriveProgress, RedriveReport, RedriveState, StopReason};
+use campanile::dead_letter::{
+    LetterFilter, Redrive, RedriveProgress, RedriveReport, RedriveState, StopReason,
+};
 use campanile::{DeadLetterQueue, RejectReason, Rejected};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, service_fn};
@@ -120,16 +122,17 @@ async fn p23_letters_that_fail_too_often_are_set_aside_and_can_be_brought_back()
     }
     assert_eq!(queue.snapshot().set_aside, 1);
     assert_eq!(queue.redrive(service, three.clone()).await.unwrap(), RedriveReport::default());
-    let letter = queue.list(Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     assert!(letter.set_aside);
     assert_eq!((letter.tries, letter.redrives), (4, 3));
 
     // It may be sent on purpose, without being set aside once more.
-    let report = queue.redrive(service, Redrive::only(Filter::id(letter.id).set_aside(true))).await.unwrap();
+    let report =
+        queue.redrive(service, Redrive::only(LetterFilter::id(letter.id).set_aside(true))).await.unwrap();
     assert_eq!((report.failed, report.set_aside), (1, 0));
-    assert_eq!(queue.bring_back(Filter::all()).await.unwrap(), 1);
-    assert_eq!(queue.bring_back(Filter::all()).await.unwrap(), 0);
-    let letter = queue.list(Filter::all().set_aside(false)).await.unwrap().remove(0);
+    assert_eq!(queue.bring_back(LetterFilter::all()).await.unwrap(), 1);
+    assert_eq!(queue.bring_back(LetterFilter::all()).await.unwrap(), 0);
+    let letter = queue.list(LetterFilter::all().set_aside(false)).await.unwrap().remove(0);
     assert_eq!((letter.tries, letter.redrives, letter.attempts.len()), (5, 0, 5));
     for round in 1..=3 {
         let report = queue.redrive(service, three.clone()).await.unwrap();
@@ -147,7 +150,7 @@ async fn progress_can_be_read_while_it_runs() {
     });
     let run = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.redrive(slow, Redrive::only(Filter::all().limit(900))).await }
+        async move { queue.redrive(slow, Redrive::only(LetterFilter::all().limit(900))).await }
     });
     sleep(Duration::from_millis(30_050)).await;
     let [progress] = &queue.redrives()[..] else { panic!("{:?}", queue.redrives()) };
@@ -198,7 +201,7 @@ fn settings_are_read_and_checked() {
         r#"{ "filter": { "component": "payments" }, "rate": 50, "lease": "10s", "stop_at_failure_rate": 0.2 }"#,
     )
     .unwrap();
-    let expected = Redrive::only(Filter::all().component("payments"))
+    let expected = Redrive::only(LetterFilter::all().component("payments"))
         .rate(50)
         .lease(Duration::from_secs(10))
         .stop_at_failure_rate(0.2, 20);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::{DeadLetterQueue, FailureKind};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
@@ -195,14 +195,14 @@ async fn p23_what_is_not_yet_written_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_filter_for_letters_that_are_set_aside_is_heeded() {
     let queue = queue_of(4).await;
-    let first = queue.list(Filter::all().limit(1)).await.unwrap()[0].id;
+    let first = queue.list(LetterFilter::all().limit(1)).await.unwrap()[0].id;
     let failing = service_fn(|_: Order| async { Err::<(), BoxError>("no".into()) });
-    let one = Redrive::only(Filter::id(first)).set_aside_after(1);
+    let one = Redrive::only(LetterFilter::id(first)).set_aside_after(1);
     assert_eq!(queue.redrive(failing, one).await.unwrap().set_aside, 1);
     assert_eq!(queue.snapshot().set_aside, 1);
     let (service, seen) = slow(Duration::ZERO);
     assert_eq!(queue.redrive(service.clone(), Redrive::all()).await.unwrap().matched, 3);
-    let aside = Redrive::only(Filter::all().set_aside(true));
+    let aside = Redrive::only(LetterFilter::all().set_aside(true));
     assert_eq!(queue.redrive(service, aside).await.unwrap().redriven, 1);
     assert_eq!(*seen.lock().unwrap(), [2, 3, 4, 1]);
 }
@@ -215,17 +215,17 @@ async fn letters_are_chosen_by_cause_component_kind_and_age() {
         queue.layer().layer(failing).oneshot(order(number)).await.unwrap_err();
         sleep(Duration::from_secs(60)).await;
     }
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let (service, seen) = slow(Duration::ZERO);
     let cause = letters[0].fingerprint;
-    let dry = Redrive::only(Filter::all().fingerprint(cause)).dry_run(true);
+    let dry = Redrive::only(LetterFilter::all().fingerprint(cause)).dry_run(true);
     assert_eq!(queue.redrive(service.clone(), dry).await.unwrap().matched, 2);
     for (filter, expected) in [
-        (Filter::all().component("mail"), &[][..]),
-        (Filter::all().kind(FailureKind::Timeout), &[]),
-        (Filter::older_than(Duration::from_secs(150)), &[1]),
-        (Filter::all().fingerprint(cause).component("payments"), &[1, 2]),
-        (Filter::all().newer_than(Duration::from_secs(90)).kind(FailureKind::Error), &[1, 2, 3]),
+        (LetterFilter::all().component("mail"), &[][..]),
+        (LetterFilter::all().kind(FailureKind::Timeout), &[]),
+        (LetterFilter::older_than(Duration::from_secs(150)), &[1]),
+        (LetterFilter::all().fingerprint(cause).component("payments"), &[1, 2]),
+        (LetterFilter::all().newer_than(Duration::from_secs(90)).kind(FailureKind::Error), &[1, 2, 3]),
     ] {
         let report = queue.redrive(service.clone(), Redrive::only(filter.clone())).await.unwrap();
         assert_eq!(*seen.lock().unwrap(), expected, "{filter:?}");

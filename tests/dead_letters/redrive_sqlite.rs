@@ -88,7 +88,7 @@ async fn p23_runs_that_are_cut_off_lose_no_letter_and_keep_its_history() {
         cut += Duration::from_millis(15);
     }
     assert_eq!(delivered.lock().unwrap().len(), 299);
-    let letter = queue.list(campanile::dead_letter::Filter::all()).await.unwrap().remove(0);
+    let letter = queue.list(campanile::dead_letter::LetterFilter::all()).await.unwrap().remove(0);
     assert_eq!(letter.tries as usize, letter.attempts.len());
     assert_eq!(
         (letter.attempts[0].message.as_str(), letter.redrives),

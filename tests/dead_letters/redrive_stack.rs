@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::breaker::HalfOpen;
-use campanile::dead_letter::{AutoRedrive, Filter, Redrive};
+use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive};
 use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, Jitter, Retry, RetryBudget};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -67,7 +67,7 @@ async fn p23_letters_go_through_the_stack_that_failed_them() {
     }
     // Three attempts, two more that opened the circuit, and ten refusals.
     assert_eq!((calls.swap(0, Ordering::SeqCst), queue.len().await.unwrap()), (5, 12));
-    assert_eq!(queue.list(Filter::all().kind(FailureKind::Rejected)).await.unwrap().len(), 11);
+    assert_eq!(queue.list(LetterFilter::all().kind(FailureKind::Rejected)).await.unwrap().len(), 11);
 
     let began = Instant::now();
     *repaired.lock().unwrap() = Some(began + 12 * SECOND);
@@ -78,7 +78,7 @@ async fn p23_letters_go_through_the_stack_that_failed_them() {
     assert_eq!(calls.load(Ordering::SeqCst), 2 + 10);
     assert!((14 * SECOND..16 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!((queue.snapshot().failures, queue.len().await.unwrap()), (12, 2), "nothing was parked again");
-    for letter in queue.list(Filter::all()).await.unwrap() {
+    for letter in queue.list(LetterFilter::all()).await.unwrap() {
         assert_eq!((letter.redrives, letter.kind, letter.message.as_str()), (1, FailureKind::Error, "down"));
     }
     assert_eq!(queue.redrive(stack, Redrive::all()).await.unwrap().redriven, 2);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use tokio::time::sleep;
 use tower::{BoxError, Service, service_fn};
 
@@ -38,7 +38,7 @@ fn redrive() -> Redrive {
 }
 
 async fn redrives_of(queue: &DeadLetterQueue) -> Vec<u32> {
-    queue.list(Filter::all()).await.unwrap().iter().map(|letter| letter.redrives).collect()
+    queue.list(LetterFilter::all()).await.unwrap().iter().map(|letter| letter.redrives).collect()
 }
 
 #[tokio::test(start_paused = true)]

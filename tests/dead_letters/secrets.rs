@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::dead_letter::{Filter, SpillSettings};
+use campanile::dead_letter::{LetterFilter, SpillSettings};
 use campanile::retry::ReplayBody;
 use campanile::{Backoff, DeadLetterQueue, Retry};
 use http::{Request, Response};
@@ -109,7 +109,7 @@ async fn p24_no_secret_is_in_the_file_or_its_log() {
     let queue =
         DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).sqlite(&path).await.unwrap();
     plant(&queue).await;
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), BODIES.len() + 1);
     for letter in &letters {
         assert_eq!(letter.correlation_id.as_deref(), Some("password=[redacted]"));

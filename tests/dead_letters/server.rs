@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use campanile::dead_letter::{BodyState, Filter, HttpRequest, Letter, Payload, Redrive};
+use campanile::dead_letter::{BodyState, HttpRequest, Letter, LetterFilter, Payload, Redrive};
 use campanile::retry::ReplayBody;
 use campanile::{Backoff, DeadLetterQueue, FailureKind, Retry};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
@@ -74,7 +74,7 @@ async fn until(mut so: impl FnMut() -> bool) {
 }
 
 async fn letters(queue: &DeadLetterQueue) -> Vec<Letter> {
-    queue.list(Filter::all()).await.unwrap()
+    queue.list(LetterFilter::all()).await.unwrap()
 }
 
 fn kept(letter: &Letter) -> &HttpRequest {

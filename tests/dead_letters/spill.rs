@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, DropReason, Filter, SpillReason, SpillSettings, WhenFull};
+use campanile::dead_letter::{
+    DeadLetterQueueBuilder, DropReason, LetterFilter, SpillReason, SpillSettings, WhenFull,
+};
 use campanile::store::{MemoryStore, SpillStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ fn folder() -> TempDir {
 }
 
 /// A queue with a spill, and with more patience than a busy machine needs.
-fn builder(folder: &Path) -> Builder {
+fn builder(folder: &Path) -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).spill(folder.join("spill.db"))
 }
 
@@ -90,7 +92,7 @@ async fn p20_a_full_queue_spills_and_is_filled_again_as_it_gets_room() {
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.spilled, snapshot.spilled_for(SpillReason::Full)), (5, 5));
     for wanted in [&[3, 4][..], &[5, 6], &[7]] {
-        queue.purge(Filter::all()).await.unwrap();
+        queue.purge(LetterFilter::all()).await.unwrap();
         until("it is filled again", async || waiting(&queue).await == wanted).await;
     }
     drained(&queue).await;

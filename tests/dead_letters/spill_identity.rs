@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Builder, SpillSettings};
+use campanile::dead_letter::{DeadLetterQueueBuilder, SpillSettings};
 use campanile::store::{SpillStore, SqliteStore};
 
 use crate::support::{Mood, MoodyStore, assert_accounted, fail, waiting};
 
-fn builder() -> Builder {
+fn builder() -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30))
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DropReason, Filter, Redrive, StoreError, WhenFull};
+use campanile::dead_letter::{DropReason, LetterFilter, Redrive, StoreError, WhenFull};
 use campanile::store::SqliteStore;
 use tempfile::TempDir;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -30,13 +30,13 @@ async fn letters_outlive_their_process() {
         fail(&queue, number).await;
     }
     fail(&queue.named("mails"), 99).await;
-    let before = queue.list(Filter::all()).await.unwrap();
+    let before = queue.list(LetterFilter::all()).await.unwrap();
     let snapshot = queue.snapshot();
     assert_eq!(snapshot.waiting, 20);
     drop(queue);
 
     let queue = open(&path).await;
-    assert_eq!(queue.list(Filter::all()).await.unwrap(), before);
+    assert_eq!(queue.list(LetterFilter::all()).await.unwrap(), before);
     assert_eq!((queue.len().await.unwrap(), queue.snapshot().waiting), (20, 20));
     assert_eq!(queue.snapshot().oldest, snapshot.oldest);
     assert_eq!(waiting(&queue.named("mails")).await, [99]);
@@ -58,16 +58,16 @@ async fn filters_mean_the_same_as_in_memory() {
         timed_out.oneshot(crate::support::order(7)).await.unwrap_err();
     }
     for queue in [&file, &memory] {
-        let all = queue.list(Filter::all()).await.unwrap();
-        let count = async |filter: Filter| queue.list(filter).await.unwrap().len();
-        assert_eq!(count(Filter::id(all[2].id)).await, 1);
-        assert_eq!(count(Filter::all().kind(campanile::FailureKind::Timeout)).await, 1);
-        assert_eq!(count(Filter::all().fingerprint(all[0].fingerprint)).await, 6);
-        assert_eq!(count(Filter::all().component("other")).await, 0);
-        assert_eq!(count(Filter::older_than(Duration::from_secs(3_600))).await, 0);
-        assert_eq!(count(Filter::older_than(Duration::ZERO)).await, 7);
-        assert_eq!(count(Filter::all().after(all[1].id).up_to(all[4].id)).await, 3);
-        assert_eq!(queue.purge(Filter::all().after(all[1].id).limit(2)).await.unwrap().purged, 2);
+        let all = queue.list(LetterFilter::all()).await.unwrap();
+        let count = async |filter: LetterFilter| queue.list(filter).await.unwrap().len();
+        assert_eq!(count(LetterFilter::id(all[2].id)).await, 1);
+        assert_eq!(count(LetterFilter::all().kind(campanile::FailureKind::Timeout)).await, 1);
+        assert_eq!(count(LetterFilter::all().fingerprint(all[0].fingerprint)).await, 6);
+        assert_eq!(count(LetterFilter::all().component("other")).await, 0);
+        assert_eq!(count(LetterFilter::older_than(Duration::from_secs(3_600))).await, 0);
+        assert_eq!(count(LetterFilter::older_than(Duration::ZERO)).await, 7);
+        assert_eq!(count(LetterFilter::all().after(all[1].id).up_to(all[4].id)).await, 3);
+        assert_eq!(queue.purge(LetterFilter::all().after(all[1].id).limit(2)).await.unwrap().purged, 2);
         assert_eq!(waiting(queue).await, [1, 2, 5, 6, 7]);
         assert_eq!(queue.snapshot().waiting, 5);
     }
@@ -122,7 +122,7 @@ async fn p23_letters_are_redriven_from_a_file() {
     });
     let report = queue.redrive(service, Redrive::all().concurrency(8)).await.unwrap();
     assert_eq!((report.redriven, report.failed), (29, 1));
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!((letters.len(), letters[0].tries, letters[0].message.as_str()), (1, 2, "again"));
 }
 
@@ -142,7 +142,7 @@ async fn p25_two_handles_on_one_file_lose_and_duplicate_nothing() {
     assert_eq!(numbers, (0..200).collect::<Vec<u64>>());
     assert_eq!((one.len().await.unwrap(), two.len().await.unwrap()), (200, 200));
     assert_accounted(&one, 100, 100, None);
-    assert_eq!(two.purge(Filter::all()).await.unwrap().purged, 200);
+    assert_eq!(two.purge(LetterFilter::all()).await.unwrap().purged, 200);
     assert!(one.is_empty().await.unwrap());
 }
 
@@ -205,7 +205,7 @@ async fn filled(path: &Path) {
     for number in 0..200 {
         fail(&queue, number).await;
     }
-    queue.purge(Filter::all().limit(1)).await.unwrap();
+    queue.purge(LetterFilter::all().limit(1)).await.unwrap();
     drop(queue);
     settled(path).await;
 }

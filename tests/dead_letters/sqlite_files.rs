@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DropReason, Filter, Redrive};
+use campanile::dead_letter::{DropReason, LetterFilter, Redrive};
 use campanile::store::{Entry, PurgeRecord, SqliteStore, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -99,9 +99,9 @@ async fn a_purge_of_many_is_one_purge() {
     for task in tasks {
         task.await.unwrap();
     }
-    let some = store.purge(&queue, PurgeRecord::new("me", Filter::all().limit(2_500))).await.unwrap();
+    let some = store.purge(&queue, PurgeRecord::new("me", LetterFilter::all().limit(2_500))).await.unwrap();
     assert_eq!(some.purged, 2_500);
-    let rest = store.purge(&queue, PurgeRecord::new("me", Filter::all())).await.unwrap();
+    let rest = store.purge(&queue, PurgeRecord::new("me", LetterFilter::all())).await.unwrap();
     assert_eq!(rest.purged, 100);
     assert_eq!(store.purges(&queue).await.unwrap(), [rest, some]);
     assert_eq!(store.depth(&queue).waiting, 0);
@@ -130,7 +130,7 @@ async fn p21_a_page_that_is_damaged_meanwhile_changes_nothing_for_the_caller() {
     // And a new connection that has nothing of it in memory.
     damage(&path);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    let error = queue.list(Filter::all()).await.unwrap_err();
+    let error = queue.list(LetterFilter::all()).await.unwrap_err();
     assert!(error.is_corrupt() && error.to_string().contains(".recover"), "{error}");
     assert_eq!(fail(&queue, 1).await.to_string(), "order 1 refused");
     assert_accounted(&queue, 51, 50, Some((DropReason::Store, 1)));
@@ -205,7 +205,7 @@ async fn a_long_list_keeps_nobody_waiting() {
     let lists: Vec<_> = (0..40)
         .map(|_| {
             let queue = queue.clone();
-            tokio::spawn(async move { queue.list(Filter::all()).await.unwrap().len() })
+            tokio::spawn(async move { queue.list(LetterFilter::all()).await.unwrap().len() })
         })
         .collect();
     for (number, list) in lists.into_iter().enumerate() {

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
-use campanile::store::{Entry, Filter, Fingerprint, LetterId, Limits, Put, SqliteStore, Store, WhenFull};
+use campanile::store::{
+    Entry, Fingerprint, LetterFilter, LetterId, Limits, Put, SqliteStore, Store, WhenFull,
+};
 use rusqlite::{Connection, params};
 
 const PATH: &str = "CAMPANILE_TEST_OLD_LETTERS";
@@ -96,8 +98,8 @@ fn old(path: &Path, letters: u64) -> Vec<Entry> {
 async fn assert_all_there(store: &SqliteStore, entries: &[Entry]) {
     for queue in ["orders", "mails"] {
         let mine: Vec<Entry> = entries.iter().filter(|entry| &*entry.queue == queue).cloned().collect();
-        assert_eq!(store.list(queue, &Filter::all()).await.unwrap(), mine);
-        assert_eq!(store.count(queue, &Filter::all()).await.unwrap(), mine.len() as u64);
+        assert_eq!(store.list(queue, &LetterFilter::all()).await.unwrap(), mine);
+        assert_eq!(store.count(queue, &LetterFilter::all()).await.unwrap(), mine.len() as u64);
         let depth = store.depth(queue);
         assert_eq!(depth.waiting, mine.len() as u64);
         assert_eq!(depth.bytes, mine.iter().map(Entry::size).sum::<u64>());
@@ -116,12 +118,13 @@ async fn letters_of_version_1_are_all_there() {
         .iter()
         .filter(|entry| &*entry.queue == "orders" && entry.fingerprint == entries[1].fingerprint)
         .collect();
-    let groups = store.groups("orders", &Filter::all().fingerprint(entries[1].fingerprint)).await.unwrap();
+    let groups =
+        store.groups("orders", &LetterFilter::all().fingerprint(entries[1].fingerprint)).await.unwrap();
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].letters, of_one.len() as u64);
     assert_eq!(Some(groups[0].first_seen), of_one.iter().map(|entry| entry.first_failed).min());
     assert_eq!(&groups[0].example, *of_one.last().unwrap());
-    let timeouts = Filter::all().kind(FailureKind::ALL[1]).component("component-1").limit(7);
+    let timeouts = LetterFilter::all().kind(FailureKind::ALL[1]).component("component-1").limit(7);
     assert_eq!(store.list("orders", &timeouts).await.unwrap().len(), 7);
     let frequencies = store.frequencies("mails", Duration::from_secs(3_600)).await.unwrap();
     assert_eq!(frequencies.iter().map(|one| one.failures).sum::<u64>(), 2_000);
@@ -132,7 +135,7 @@ async fn letters_of_version_1_are_all_there() {
     assert_eq!(store.get("orders", one_more.id).await.unwrap(), Some(one_more));
     // The letters that are there already are known.
     assert_eq!(store.put(entries[3].clone(), limits).await.unwrap(), Put::Kept { evicted: 0 });
-    assert_eq!(store.count("orders", &Filter::all()).await.unwrap(), 18_001);
+    assert_eq!(store.count("orders", &LetterFilter::all()).await.unwrap(), 18_001);
 }
 
 #[tokio::test]
@@ -150,7 +153,10 @@ async fn a_file_that_cannot_be_brought_up_to_date_stays_as_it_was() {
     assert!(!copy_of(&path).exists(), "the copy of a file that did not change takes room");
 
     connection.execute_batch("DROP TABLE failures").unwrap();
-    assert_eq!(SqliteStore::open(&path).await.unwrap().count("mails", &Filter::all()).await.unwrap(), 5);
+    assert_eq!(
+        SqliteStore::open(&path).await.unwrap().count("mails", &LetterFilter::all()).await.unwrap(),
+        5
+    );
 }
 
 fn copy_of(path: &Path) -> std::path::PathBuf {
@@ -251,7 +257,7 @@ async fn letters_of_an_older_file_that_a_clock_dated_ahead_are_taken_as_of_now()
     let connection = Connection::open(&path).unwrap();
     connection.execute("UPDATE letters SET last_failed = last_failed + 2592000000000", []).unwrap();
     let store = SqliteStore::open(&path).await.unwrap();
-    assert_eq!(store.count("orders", &Filter::older_than(Duration::ZERO)).await.unwrap(), 45);
+    assert_eq!(store.count("orders", &LetterFilter::older_than(Duration::ZERO)).await.unwrap(), 45);
     assert!(store.frequencies("orders", Duration::from_secs(60)).await.unwrap().is_empty());
     // A program of an older version that has the file open still can neither read nor write it.
     assert!(connection.prepare("SELECT letters FROM causes").is_err());

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
 use campanile::store::{
-    Claim, Entry, Filter, Fingerprint, LetterId, Limits, MemoryStore, Owner, PurgeRecord, Settled,
+    Claim, Entry, Fingerprint, LetterFilter, LetterId, Limits, MemoryStore, Owner, PurgeRecord, Settled,
     SqliteStore, Store, WhenFull,
 };
 use fastrand::Rng;
@@ -63,13 +63,13 @@ impl Both {
         self.known.get(known).map_or_else(LetterId::new, |entry| entry.id)
     }
 
-    fn filter(&mut self) -> Filter {
+    fn filter(&mut self) -> LetterFilter {
         let half = HOUR / 2;
-        let mut filter = Filter::all();
+        let mut filter = LetterFilter::all();
         if self.rng.u8(..4) == 0 {
-            filter = Filter::older_than(HOUR * self.rng.u32(..6) + half);
+            filter = LetterFilter::older_than(HOUR * self.rng.u32(..6) + half);
         } else if self.rng.u8(..12) == 0 {
-            filter = Filter::id(self.any_id());
+            filter = LetterFilter::id(self.any_id());
         }
         if self.rng.u8(..4) == 0 {
             filter = filter.newer_than(HOUR * self.rng.u32(..6) + half);
@@ -209,7 +209,7 @@ async fn a_file_answers_as_memory_does() {
         );
         let purges = file.purges(queue).await.unwrap();
         assert_eq!(purges, both.memory.purges(queue).await.unwrap());
-        file.purge(queue, PurgeRecord::new("the end", Filter::all())).await.unwrap();
-        assert_eq!(file.groups(queue, &Filter::all()).await.unwrap(), []);
+        file.purge(queue, PurgeRecord::new("the end", LetterFilter::all())).await.unwrap();
+        assert_eq!(file.groups(queue, &LetterFilter::all()).await.unwrap(), []);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::rename;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tower::{BoxError, service_fn};
@@ -81,13 +81,13 @@ async fn p25_a_redrive_comes_to_the_end_while_letters_are_purged() {
         failing.spawn(async move { fail(&queue, number).await });
     }
     failing.join_all().await;
-    let ids: Vec<_> = queue.list(Filter::all()).await.unwrap().iter().map(|letter| letter.id).collect();
+    let ids: Vec<_> = queue.list(LetterFilter::all()).await.unwrap().iter().map(|letter| letter.id).collect();
     let purging = tokio::spawn({
         let queue = queue.clone();
         async move {
             let mut purged = 0;
             for id in ids.into_iter().step_by(4) {
-                purged += queue.purge(Filter::id(id)).await.unwrap().purged;
+                purged += queue.purge(LetterFilter::id(id)).await.unwrap().purged;
             }
             purged
         }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload, Redrive};
+use campanile::dead_letter::{LetterFilter, Payload, Redrive};
 use tower::{BoxError, Service, service_fn};
 
 use crate::support::{Order, fail, open, waiting};
@@ -56,14 +56,14 @@ fn child() {
 
 /// What an operator does: looks around, and throws away every tenth letter.
 async fn look_and_purge(queue: &DeadLetterQueue) {
-    let page = queue.list(Filter::all().limit(50)).await.unwrap();
-    let before = queue.groups(Filter::all()).await.unwrap();
+    let page = queue.list(LetterFilter::all().limit(50)).await.unwrap();
+    let before = queue.groups(LetterFilter::all()).await.unwrap();
     let letters: u64 = before.iter().map(|group| group.letters).sum();
     assert!(letters <= 600 && queue.len().await.unwrap() <= 600);
     for letter in page {
         let Payload::Value(value) = letter.payload else { panic!("{:?}", letter.payload) };
         let number = value["number"].as_u64().unwrap();
-        if number.is_multiple_of(10) && queue.purge(Filter::id(letter.id)).await.unwrap().purged == 1 {
+        if number.is_multiple_of(10) && queue.purge(LetterFilter::id(letter.id)).await.unwrap().purged == 1 {
             say("purged", number);
         }
     }

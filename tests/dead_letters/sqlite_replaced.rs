@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, SpillReason};
+use campanile::dead_letter::{LetterFilter, SpillReason};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -335,7 +335,7 @@ async fn what_is_read_is_what_is_at_the_path() {
     remove(&path, &[""]);
     assert!(queue.is_empty().await.unwrap());
     assert_eq!(queue.snapshot().waiting, 0);
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 0);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, 0);
     fail(&queue, 3).await;
 
     // A handle on a file that replaced one that is open is a handle on that one.

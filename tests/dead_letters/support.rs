@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DropReason, Filter, LetterId};
+use campanile::dead_letter::{DropReason, LetterFilter, LetterId};
 use campanile::store::{
     Claim, Depth, Entry, Frequency, Group, Limits, MemoryStore, Owner, Pending, PurgeRecord, Put, Settled,
     Store, StoreError,
@@ -38,7 +38,7 @@ pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
 
 /// The numbers of the orders that wait, oldest first.
 pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u64> {
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     letters
         .iter()
         .map(|letter| match &letter.payload {
@@ -196,19 +196,19 @@ impl Store for MoodyStore {
         self.inner.get(queue, id)
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
         if self.mood() == Mood::ReadsPanic {
             return Box::pin(async { panic!("on purpose") });
         }
         self.inner.list(queue, filter)
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
         assert_ne!(self.mood(), Mood::ReadsPanic, "on purpose");
         self.inner.count(queue, filter)
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
         self.inner.groups(queue, filter)
     }
 
@@ -216,7 +216,12 @@ impl Store for MoodyStore {
         self.inner.frequencies(queue, last)
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
         self.inner.claim(queue, filter, claim)
     }
 

@@ -21,19 +21,24 @@ mod forward {
         fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
             self.0.get(queue, id)
         }
-        fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+        fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
             self.0.list(queue, filter)
         }
-        fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+        fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
             self.0.count(queue, filter)
         }
-        fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+        fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
             self.0.groups(queue, filter)
         }
         fn frequencies<'a>(&'a self, queue: &'a str, last: Duration) -> Pending<'a, Vec<Frequency>> {
             self.0.frequencies(queue, last)
         }
-        fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+        fn claim<'a>(
+            &'a self,
+            queue: &'a str,
+            filter: &'a LetterFilter,
+            claim: Claim,
+        ) -> Pending<'a, Vec<Entry>> {
             self.0.claim(queue, filter, claim)
         }
         fn renew<'a>(
@@ -78,7 +83,7 @@ mod sqlite {
     use std::time::Duration;
 
     use campanile::FailureKind;
-    use campanile::dead_letter::{Filter, LetterId, Payload, Redrive, Unsendable};
+    use campanile::dead_letter::{LetterFilter, LetterId, Payload, Redrive, Unsendable};
     use campanile::store::SqliteStore;
     use rusqlite::Connection;
     use tower::{BoxError, service_fn};
@@ -155,28 +160,28 @@ mod sqlite {
                 ids.push(park(&queue, number).await);
             }
             change(&path, &sql, ids[1]);
-            for letter in queue.list(Filter::all()).await.unwrap() {
+            for letter in queue.list(LetterFilter::all()).await.unwrap() {
                 all.push(letter.id);
                 assert_eq!(letter.unsendable.is_none(), readable || letter.id != ids[1], "{sql}");
             }
             assert_eq!(all, ids, "{sql}");
             assert!(queue.get(ids[1]).await.unwrap().is_some(), "{sql}");
-            queue.groups(Filter::all()).await.unwrap();
-            queue.groups(Filter::all().set_aside(false)).await.unwrap();
-            queue.count(Filter::all().kind(FailureKind::Error)).await.unwrap();
+            queue.groups(LetterFilter::all()).await.unwrap();
+            queue.groups(LetterFilter::all().set_aside(false)).await.unwrap();
+            queue.count(LetterFilter::all().kind(FailureKind::Error)).await.unwrap();
             queue.frequencies(Duration::from_secs(60)).await.unwrap();
             // More can be parked, also after the file was opened anew, and all can be sent and purged.
             drop(queue);
             let queue = open(&path).await;
             park(&queue, 4).await;
-            assert_eq!(queue.list(Filter::all()).await.unwrap().len(), 4, "{sql}");
+            assert_eq!(queue.list(LetterFilter::all()).await.unwrap().len(), 4, "{sql}");
             let report = queue
                 .redrive(service_fn(|_: u32| async { Ok::<_, BoxError>(()) }), Redrive::all())
                 .await
                 .unwrap();
             assert_eq!(report.redriven, if readable { 4 } else { 3 }, "{sql}");
             let purged = if readable { 0 } else { 1 };
-            assert_eq!(queue.purge(Filter::id(ids[1])).await.unwrap().purged, purged, "{sql}");
+            assert_eq!(queue.purge(LetterFilter::id(ids[1])).await.unwrap().purged, purged, "{sql}");
             assert_eq!((queue.len().await.unwrap(), queue.snapshot().waiting), (0, 0), "{sql}");
         }
     }
@@ -193,10 +198,10 @@ mod sqlite {
                 for number in 1..=3 {
                     park(&queue, number).await;
                 }
-                let all = queue.list(Filter::all()).await.unwrap();
+                let all = queue.list(LetterFilter::all()).await.unwrap();
                 change(&path, &format!("UPDATE letters SET id = {stored} WHERE id = ?1"), all[1].id);
 
-                let shown = queue.list(Filter::all()).await.unwrap();
+                let shown = queue.list(LetterFilter::all()).await.unwrap();
                 assert_eq!((shown.len(), queue.len().await.unwrap()), (3, 3), "{stored}");
                 let bad: Vec<_> = shown.iter().filter(|letter| letter.unsendable.is_some()).collect();
                 assert_eq!(bad.len(), 1, "{stored}");
@@ -205,20 +210,20 @@ mod sqlite {
                 assert!(String::from_utf8_lossy(raw.head.as_bytes()).contains(&all[1].id.to_string()));
                 assert_eq!(queue.get(bad[0].id).await.unwrap().as_ref(), Some(bad[0]), "{stored}");
                 // Page by page, none is left out and none comes twice.
-                let (mut pages, mut page) = (Vec::new(), Filter::all().limit(1));
+                let (mut pages, mut page) = (Vec::new(), LetterFilter::all().limit(1));
                 while let Some(letter) = queue.list(page.clone()).await.unwrap().pop() {
                     page = page.after(letter.id);
                     pages.push(letter);
                     assert!(pages.len() <= 3, "{stored}");
                 }
                 assert_eq!(pages, shown, "{stored}");
-                queue.groups(Filter::all().set_aside(false)).await.unwrap();
+                queue.groups(LetterFilter::all().set_aside(false)).await.unwrap();
 
                 park(&queue, 4).await;
                 let service = service_fn(|_: u32| async { Ok::<_, BoxError>(()) });
                 let report = queue.redrive(service, Redrive::all()).await.unwrap();
                 assert_eq!(report.redriven, 3, "{stored}");
-                let filter = if by_id { Filter::id(bad[0].id) } else { Filter::all() };
+                let filter = if by_id { LetterFilter::id(bad[0].id) } else { LetterFilter::all() };
                 assert_eq!(queue.purge(filter).await.unwrap().purged, 1, "{stored}");
                 assert_eq!((queue.len().await.unwrap(), queue.snapshot().waiting), (0, 0), "{stored}");
                 assert_eq!(queue.snapshot().bytes, 0, "{stored}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use campanile::dead_letter::Filter;
+use campanile::dead_letter::LetterFilter;
 use campanile::health::{Health, HealthSettings, Status, Thresholds};
 use campanile::{CircuitBreaker, DeadLetterQueue};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -16,8 +16,8 @@ struct Queue {
 impl Queue {
     async fn fill(&mut self, letters: u64) {
         while self.queue.len().await.unwrap() > letters {
-            let newest = self.queue.list(Filter::all()).await.unwrap()[0].id;
-            self.queue.purge(Filter::id(newest)).await.unwrap();
+            let newest = self.queue.list(LetterFilter::all()).await.unwrap()[0].id;
+            self.queue.purge(LetterFilter::id(newest)).await.unwrap();
         }
         while self.queue.len().await.unwrap() < letters {
             self.next += 1;

@@ -22,11 +22,11 @@ struct Stack {
 }
 
 /// Three attempts without a wait worth the name.
-fn retry() -> campanile::retry::Builder {
+fn retry() -> campanile::retry::RetryBuilder {
     Retry::builder().max_attempts(3).backoff(Backoff::constant(Duration::from_micros(1))).budget(None)
 }
 
-fn stack(retry: campanile::retry::Builder) -> Stack {
+fn stack(retry: campanile::retry::RetryBuilder) -> Stack {
     Stack {
         queue: DeadLetterQueue::in_memory(100),
         retry: retry.build().unwrap(),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::store::{Filter, RedisSettings, RedisStore, Store, StoreError};
+use campanile::TlsSettings;
+use campanile::store::{LetterFilter, RedisSettings, RedisStore, Store, StoreError};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::store_checks::{self, WIDE, entry};
@@ -58,7 +59,7 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
     let mut lost = vec!["DEL"];
     lost.extend(parts.iter().map(String::as_str));
     redis.cli(&lost);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries);
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries);
 }
 
 #[tokio::test]
@@ -101,7 +102,10 @@ async fn settings_out_of_range_are_named() {
         (RedisStore::builder("http://s3cret-of-redis@example"), "url"),
         (RedisStore::builder("redis://h").response_timeout(Duration::from_millis(9)), "response_timeout"),
         (RedisStore::builder("redis://h").wait_for_replicas(17), "wait_for_replicas"),
-        (RedisStore::builder("rediss://h").ca_file("/nowhere/ca.pem"), "ca_file"),
+        (
+            RedisStore::builder("rediss://h").tls(TlsSettings::default().ca_file("/nowhere/ca.pem")),
+            "tls.ca_file",
+        ),
         (RedisStore::builder("redis://h").cluster(["nonsense://s3cret-of-redis"]), "nodes"),
     ] {
         let error = builder.lazy().unwrap_err();
@@ -118,21 +122,22 @@ async fn settings_out_of_range_are_named() {
 async fn tls_asks_both_sides_who_they_are() {
     let redis = Redis::start_with_tls().await;
     let authority = redis.authority();
+    let trusting = TlsSettings::default().ca_file(authority.file("ca"));
     let builder = RedisStore::builder(redis.url()).response_timeout(Duration::from_secs(20));
     let store = builder
         .clone()
-        .ca_file(authority.file("ca"))
-        .client_certificate(authority.file("client"), authority.file("client-key"))
+        .tls(trusting.clone().client_certificate(authority.file("client"), authority.file("client-key")))
         .open()
         .await
         .unwrap();
     store_checks::what_failed_takes_its_place(&store).await;
 
     let stranger = Authority::new();
-    let error = builder.clone().ca_file(stranger.file("ca")).open().await.unwrap_err();
+    let error =
+        builder.clone().tls(TlsSettings::default().ca_file(stranger.file("ca"))).open().await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("certificate"), "{error}");
     // The server knows nobody without a certificate.
-    let error = builder.ca_file(authority.file("ca")).open().await.unwrap_err();
+    let error = builder.tls(trusting).open().await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     let plain = redis.url().replace("rediss", "redis");
     assert!(RedisStore::open(plain).await.unwrap_err().is_unreachable());

@@ -74,7 +74,7 @@ fn letters_of_a_replica_whose_clock_is_ahead_are_sent_and_counted() {
         let store = open(&redis.url()).await;
         let counted = store.frequencies("orders", Duration::from_secs(3_600)).await.unwrap();
         assert_eq!(counted.iter().map(|one| one.failures).sum::<u64>(), 3);
-        let group = &store.groups("orders", &campanile::store::Filter::all()).await.unwrap()[0];
+        let group = &store.groups("orders", &campanile::store::LetterFilter::all()).await.unwrap()[0];
         let due = group.example.due.unwrap();
         let wait = due.duration_since(std::time::SystemTime::now()).unwrap();
         assert!(wait < Duration::from_secs(3_700), "due in {wait:?}");

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::time::Duration;
 
-use campanile::dead_letter::Filter;
+use campanile::dead_letter::LetterFilter;
 use campanile::health::{Check, RedisCheck};
 use fastrand::Rng;
 
@@ -53,7 +53,7 @@ async fn visitor() {
     let queues = queues(&queue(&url).await);
     loop {
         for queue in &queues {
-            let _ = queue.list(Filter::all().limit(50)).await;
+            let _ = queue.list(LetterFilter::all().limit(50)).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

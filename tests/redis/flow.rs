@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::store::{Claim, Owner, RedisStore, Settled, Store};
 use tower::{BoxError, service_fn};
 
@@ -42,9 +42,9 @@ async fn p20_p23_what_one_process_parks_another_lists_and_sends() {
     assert_eq!((report.matched, report.redriven, report.failed), (20, 10, 10));
     assert_eq!(*sent.lock().unwrap(), (1..=20).collect::<Vec<_>>());
     assert_eq!(waiting(&parking).await, (1..=20).step_by(2).map(|n| n + 1).collect::<Vec<_>>());
-    let groups = parking.groups(Filter::all()).await.unwrap();
+    let groups = parking.groups(LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), 10);
-    assert_eq!(parking.purge(Filter::all()).await.unwrap().purged, 10);
+    assert_eq!(parking.purge(LetterFilter::all()).await.unwrap().purged, 10);
     assert!(sending.is_empty().await.unwrap());
 }
 
@@ -58,8 +58,8 @@ async fn the_pending_list_shows_who_holds_what() {
     let claim = |owner, lease| Claim { owner, now: SystemTime::now(), lease, due_by: None, bytes: u64::MAX };
     let (one, dead) = (Owner::new(), Owner::new());
     let stream = "{campanile:orders}:stream";
-    store.claim(&queue, &Filter::all().limit(1), claim(one, Duration::from_secs(60))).await.unwrap();
-    store.claim(&queue, &Filter::all().limit(1), claim(dead, Duration::from_millis(1))).await.unwrap();
+    store.claim(&queue, &LetterFilter::all().limit(1), claim(one, Duration::from_secs(60))).await.unwrap();
+    store.claim(&queue, &LetterFilter::all().limit(1), claim(dead, Duration::from_millis(1))).await.unwrap();
     let pending = redis.cli(&["XPENDING", stream, "redrive"]);
     assert!(pending.contains(&one.to_string()) && pending.contains(&dead.to_string()), "{pending}");
 
@@ -67,7 +67,7 @@ async fn the_pending_list_shows_who_holds_what() {
     let mut got = Vec::new();
     while got.len() < 2 {
         got.extend(ids(&store
-            .claim(&queue, &Filter::all(), claim(one, Duration::from_secs(60)))
+            .claim(&queue, &LetterFilter::all(), claim(one, Duration::from_secs(60)))
             .await
             .unwrap()));
     }
@@ -106,7 +106,7 @@ async fn a_call_that_runs_twice_does_what_it_does_once() {
     }
     let frequencies = store.frequencies(&queue, Duration::from_secs(3_600)).await.unwrap();
     assert_eq!(frequencies[0].failures, 2, "parked once, and failed once more");
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 1);
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 1);
 }
 
 /// Not a test of its own: a process that sends until nothing is left.

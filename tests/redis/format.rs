@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile::FailureKind;
-use campanile::store::{Claim, Filter, Fingerprint, Owner, RedisStore, Store};
+use campanile::store::{Claim, Fingerprint, LetterFilter, Owner, RedisStore, Store};
 
 use crate::long::times;
 use crate::store_checks::{WIDE, entry, now, put_many, queue};
@@ -20,7 +20,7 @@ fn key(queue: &str, part: &str) -> String {
 }
 
 async fn sizes(store: &dyn Store, queue: &str, limit: usize) -> Vec<(u64, u64)> {
-    let groups = store.groups(queue, &Filter::all().limit(limit)).await.unwrap();
+    let groups = store.groups(queue, &LetterFilter::all().limit(limit)).await.unwrap();
     groups.iter().map(|group| (group.fingerprint.to_bits(), group.letters)).collect()
 }
 
@@ -37,9 +37,9 @@ async fn a_queue_of_a_later_format_is_refused_with_both_versions() {
     for part in ["format 9", "up to 2", "update campanile"] {
         assert!(said.contains(part), "{said}");
     }
-    assert!(store.list(&queue, &Filter::all()).await.unwrap_err().is_newer_schema());
+    assert!(store.list(&queue, &LetterFilter::all()).await.unwrap_err().is_newer_schema());
     redis.cli(&["SET", &key(&queue, "format"), "2"]);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap().len(), 2, "nothing was changed");
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap().len(), 2, "nothing was changed");
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn commands(letters: usize) -> Vec<(&'static str, u64)> {
     for part in parts {
         part.await.unwrap();
     }
-    let page = Filter::all().limit(16);
+    let page = LetterFilter::all().limit(16);
     let orders = page.clone().component("payments");
     let mut all = Vec::new();
     for (what, filter) in [

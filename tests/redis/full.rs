@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use campanile::dead_letter::{DropReason, Filter, Redrive};
+use campanile::dead_letter::{DropReason, LetterFilter, Redrive};
 use campanile::store::{Claim, Owner, PurgeRecord, Settled, Store};
 use tower::service_fn;
 
@@ -44,13 +44,13 @@ async fn p23_a_full_redis_is_emptied_by_sending() {
     let patient = Redrive::all().stop_after(1_000).stop_at_failure_rate(1.0, 1_000).set_aside_after(3);
     let report = queue.redrive(failing, patient.clone()).await.unwrap();
     assert_eq!((report.redriven, report.failed, report.unrecorded), (30, 30, 0), "{report:?}");
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 30);
     // What failed is written down.
     for letter in &letters {
         assert_eq!((letter.redrives, letter.attempts.len()), (1, 2), "{letter:?}");
     }
-    assert_eq!(queue.purge(Filter::id(letters[0].id)).await.unwrap().purged, 1);
+    assert_eq!(queue.purge(LetterFilter::id(letters[0].id)).await.unwrap().purged, 1);
     let report = queue.redrive(service_fn(|_: Order| async { Ok::<_, String>(()) }), patient).await.unwrap();
     assert_eq!(report.redriven, 29);
     assert!(queue.is_empty().await.unwrap());
@@ -73,7 +73,7 @@ async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     assert!(error.is_disk_full() && error.to_string().contains("maxmemory"), "{error}");
     let owner = Owner::new();
     let claim = Claim { owner, now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
-    let claimed = ids(&store.claim(&queue, &Filter::all(), claim).await.unwrap());
+    let claimed = ids(&store.claim(&queue, &LetterFilter::all(), claim).await.unwrap());
     assert_eq!(claimed, ids(&entries[..7]));
     assert_eq!(store.renew(&queue, &claimed, claim).await.unwrap(), claimed);
     let longer = campanile::store::Entry { head: vec![b'x'; 10_000], ..entries[0].clone() };
@@ -87,9 +87,9 @@ async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     assert_eq!(store.get(&queue, longer.id).await.unwrap(), Some(longer));
     assert_eq!(store.expire(&queue, SystemTime::now()).await.unwrap(), 1);
     assert_eq!(store.purges(&queue).await.unwrap(), []);
-    let purged = store.purge(&queue, PurgeRecord::new("nobody", Filter::all().limit(0))).await.unwrap();
+    let purged = store.purge(&queue, PurgeRecord::new("nobody", LetterFilter::all().limit(0))).await.unwrap();
     assert_eq!(purged.purged, 0, "a record alone");
-    let purged = store.purge(&queue, PurgeRecord::new("test", Filter::all())).await.unwrap();
+    let purged = store.purge(&queue, PurgeRecord::new("test", LetterFilter::all())).await.unwrap();
     assert_eq!(purged.purged, 6);
     assert_eq!(store.purges(&queue).await.unwrap().len(), 2);
     assert_eq!(store.depth(&queue).bytes, 0);
@@ -106,7 +106,7 @@ async fn scripts_that_may_run_in_need_are_refused_by_a_replica_all_the_same() {
     redis.cli(&["REPLICAOF", "127.0.0.1", &master.address().port().to_string()]);
     let claim =
         Claim { owner: Owner::new(), now: SystemTime::now(), lease: DAY, due_by: None, bytes: u64::MAX };
-    let error = store.claim(&queue, &Filter::all(), claim).await.unwrap_err();
+    let error = store.claim(&queue, &LetterFilter::all(), claim).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     let error = store.put(entry(&queue), WIDE).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
 use campanile::store::{
-    Claim, Entry, Filter, Fingerprint, LetterId, Limits, Owner, PurgeRecord, Put, RedisStore, Settled, Store,
-    WhenFull,
+    Claim, Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, RedisStore, Settled,
+    Store, WhenFull,
 };
 use tokio::time::{Instant, sleep};
 
@@ -99,11 +99,11 @@ async fn assert_mended(
     // Each of these may be the one that notices.
     let one_more = letter(queue, 1);
     assert_eq!(store.put(one_more.clone(), WIDE).await.unwrap(), Put::Kept { evicted: 0 }, "{what}");
-    let _ = store.groups(queue, &Filter::all()).await;
-    let _ = store.count(queue, &Filter::all()).await;
-    let _ = store.list(queue, &Filter::all()).await;
+    let _ = store.groups(queue, &LetterFilter::all()).await;
+    let _ = store.count(queue, &LetterFilter::all()).await;
+    let _ = store.list(queue, &LetterFilter::all()).await;
     store.expire(queue, SystemTime::now()).await.unwrap();
-    let listed = store.list(queue, &Filter::all()).await.unwrap();
+    let listed = store.list(queue, &LetterFilter::all()).await.unwrap();
     let there: BTreeMap<LetterId, &Entry> = listed.iter().map(|entry| (entry.id, entry)).collect();
     assert_eq!(there.len(), listed.len(), "{what}: one is listed twice");
     assert_eq!(there.get(&one_more.id), Some(&&one_more), "{what}");
@@ -136,16 +136,20 @@ async fn assert_mended(
         FORMAT,
     ];
     assert_eq!(numbers, wanted, "{what}: {KEYS:?}");
-    assert_eq!(store.count(queue, &Filter::all()).await.unwrap(), listed.len() as u64, "{what}");
-    assert_eq!(store.count(queue, &Filter::all().limit(9).after(one_more.id)).await.unwrap(), 0, "{what}");
-    let groups = store.groups(queue, &Filter::all()).await.unwrap();
+    assert_eq!(store.count(queue, &LetterFilter::all()).await.unwrap(), listed.len() as u64, "{what}");
+    assert_eq!(
+        store.count(queue, &LetterFilter::all().limit(9).after(one_more.id)).await.unwrap(),
+        0,
+        "{what}"
+    );
+    let groups = store.groups(queue, &LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), listed.len() as u64, "{what}");
 
     // No ghosts: what is listed can be had, unless another has it.
     let owner = Owner::new();
     let mut claimed = BTreeSet::new();
     for aside in [false, true] {
-        let filter = Filter::all().set_aside(aside);
+        let filter = LetterFilter::all().set_aside(aside);
         claimed.extend(ids(&store.claim(queue, &filter, claim_of(owner)).await.unwrap()));
     }
     let mut free: BTreeSet<LetterId> = there.keys().copied().collect();
@@ -164,7 +168,7 @@ async fn assert_mended(
     let delivered: Vec<_> = claimed.iter().copied().map(Settled::Delivered).collect();
     let settled = store.settle(queue, owner, delivered).await.unwrap();
     assert!(settled.iter().all(|done| *done), "{what}");
-    let purged = store.purge(queue, PurgeRecord::new("test", Filter::all())).await.unwrap().purged;
+    let purged = store.purge(queue, PurgeRecord::new("test", LetterFilter::all())).await.unwrap().purged;
     assert_eq!(purged as usize, held.len(), "{what}");
     let empty: Vec<i64> = KEYS.iter().map(|key| if *key == "format" { FORMAT } else { 0 }).collect();
     assert_eq!(sizes(redis, queue), empty, "{what}: {KEYS:?}");
@@ -183,7 +187,7 @@ async fn parked(
         store_checks::put(store, &entry).await;
         whole.insert(entry.id, entry);
     }
-    let held = store.claim(queue, &Filter::all().limit(1), claim_of(Owner::new())).await.unwrap();
+    let held = store.claim(queue, &LetterFilter::all().limit(1), claim_of(Owner::new())).await.unwrap();
     let mut held: BTreeSet<LetterId> = ids(&held).into_iter().collect();
     if lost.contains(&"heads") {
         whole.clear();
@@ -288,7 +292,7 @@ async fn what_another_program_wrote_is_put_in_order() {
         let what = format!("{command:?}");
         // Also by those who come first with what is amiss.
         if number % 2 == 0 {
-            let _ = store.groups(&queue, &Filter::all()).await.unwrap();
+            let _ = store.groups(&queue, &LetterFilter::all()).await.unwrap();
         } else {
             let _ = store.renew(&queue, &[first], claim_of(Owner::new())).await.unwrap();
         }
@@ -308,7 +312,7 @@ async fn a_letter_that_was_sent_while_a_key_was_lost_is_no_lost_one() {
     let queue: Arc<str> = "sent".into();
     let (mut whole, mut held) = parked(&store, &queue, &[]).await;
     let owner = Owner::new();
-    let claimed = store.claim(&queue, &Filter::all().limit(3), claim_of(owner)).await.unwrap();
+    let claimed = store.claim(&queue, &LetterFilter::all().limit(3), claim_of(owner)).await.unwrap();
     redis.cli(&["DEL", &key(&queue, "meta")]);
     let delivered = ids(&claimed).into_iter().map(Settled::Delivered).collect();
     assert_eq!(store.settle(&queue, owner, delivered).await.unwrap(), [true; 3]);
@@ -333,13 +337,13 @@ async fn a_key_of_another_type_is_named_and_left_alone() {
         let owner = Owner::new();
         for error in [
             store.put(before.clone(), WIDE).await.err(),
-            store.list(&queue, &Filter::all()).await.err(),
-            store.groups(&queue, &Filter::all()).await.err(),
-            store.count(&queue, &Filter::all()).await.err(),
-            store.claim(&queue, &Filter::all(), claim_of(owner)).await.err(),
+            store.list(&queue, &LetterFilter::all()).await.err(),
+            store.groups(&queue, &LetterFilter::all()).await.err(),
+            store.count(&queue, &LetterFilter::all()).await.err(),
+            store.claim(&queue, &LetterFilter::all(), claim_of(owner)).await.err(),
             store.settle(&queue, owner, vec![Settled::Delivered(before.id)]).await.err(),
             store.expire(&queue, SystemTime::now()).await.err(),
-            store.purge(&queue, PurgeRecord::new("test", Filter::all())).await.err(),
+            store.purge(&queue, PurgeRecord::new("test", LetterFilter::all())).await.err(),
         ] {
             let error = error.expect("an error");
             assert!(error.is_foreign() && error.to_string().contains(&at), "{error}");
@@ -361,7 +365,7 @@ async fn the_oldest_letter_goes_also_where_the_stream_tells_of_none() {
     let limits = Limits { capacity: 12, when_full: WhenFull::DropOldest, ..WIDE };
     let one_more = letter(&queue, 1);
     assert_eq!(store.put(one_more.clone(), limits).await.unwrap(), Put::Kept { evicted: 1 });
-    let there = ids(&store.list(&queue, &Filter::all()).await.unwrap());
+    let there = ids(&store.list(&queue, &LetterFilter::all()).await.unwrap());
     let wanted: Vec<LetterId> = whole.keys().skip(1).copied().chain([one_more.id]).collect();
     assert_eq!(there, wanted);
 }
@@ -428,7 +432,7 @@ impl Random {
                 self.whole.insert(entry.id, entry);
             }
             40..55 => {
-                let filter = Filter::all().limit(self.random.usize(1..5));
+                let filter = LetterFilter::all().limit(self.random.usize(1..5));
                 let claimed = store.claim(&queue, &filter, claim_of(self.owner)).await.unwrap();
                 self.claimed.extend(ids(&claimed));
             }
@@ -454,7 +458,7 @@ impl Random {
             }
             75..80 => {
                 if let Some(entry) = self.any() {
-                    let record = PurgeRecord::new("test", Filter::id(entry.id));
+                    let record = PurgeRecord::new("test", LetterFilter::id(entry.id));
                     if store.purge(&queue, record).await.unwrap().purged == 1 {
                         self.whole.remove(&entry.id);
                         self.claimed.remove(&entry.id);
@@ -462,7 +466,7 @@ impl Random {
                 }
             }
             80..90 => {
-                store.list(&queue, &Filter::all()).await.unwrap();
+                store.list(&queue, &LetterFilter::all()).await.unwrap();
             }
             _ => {
                 let part = KEYS[self.random.usize(..KEYS.len())];
@@ -495,7 +499,7 @@ async fn a_queue_agrees_with_a_model_whatever_is_lost_when() {
         // What it still holds, it lets go of.
         let released = run.claimed.iter().copied().map(Settled::Released).collect();
         store.settle(&run.queue, run.owner, released).await.unwrap();
-        store.list(&run.queue, &Filter::all()).await.unwrap();
+        store.list(&run.queue, &LetterFilter::all()).await.unwrap();
         let released = run.claimed.iter().copied().map(Settled::Released).collect();
         store.settle(&run.queue, run.owner, released).await.unwrap();
         let what = format!("seed {seed}");

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload};
+use campanile::dead_letter::{LetterFilter, Payload};
 use campanile::store::RedisStore;
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -41,7 +41,7 @@ pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
 
 /// The numbers of the orders that wait, oldest first, each of which is whole.
 pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u32> {
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     letters
         .iter()
         .map(|letter| match &letter.payload {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use campanile::DeadLetterQueue;
-use campanile::store::{Claim, Filter, LetterId, Owner, Put, RedisStore, Settled, Store};
+use campanile::store::{Claim, LetterFilter, LetterId, Owner, Put, RedisStore, Settled, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::orders::{fail, queue, waiting};
@@ -67,7 +67,7 @@ fn work(store: &RedisStore, load: &Arc<Load>) -> Vec<tokio::task::JoinHandle<()>
         while !load.ended.load(Ordering::SeqCst) {
             let now = SystemTime::now();
             let claim = Claim { owner, now, lease: Duration::from_secs(600), due_by: None, bytes: u64::MAX };
-            let Ok(some) = store.claim(&queue, &Filter::all().limit(5), claim).await else {
+            let Ok(some) = store.claim(&queue, &LetterFilter::all().limit(5), claim).await else {
                 sleep(Duration::from_millis(5)).await;
                 continue;
             };
@@ -86,7 +86,7 @@ async fn account(store: &RedisStore, load: &Load, tasks: Vec<tokio::task::JoinHa
     for task in tasks {
         task.await.unwrap();
     }
-    let there = ids(&store.list("orders", &Filter::all()).await.unwrap());
+    let there = ids(&store.list("orders", &LetterFilter::all()).await.unwrap());
     assert!(there.is_sorted_by(|a, b| a < b), "in order, and each once");
     let delivered = std::mem::take(&mut *load.delivered.lock().unwrap());
     let once: BTreeSet<LetterId> = delivered.iter().copied().collect();
@@ -96,7 +96,7 @@ async fn account(store: &RedisStore, load: &Load, tasks: Vec<tokio::task::JoinHa
     let parked = std::mem::take(&mut *load.parked.lock().unwrap());
     let lost = parked.iter().filter(|id| !there.contains(id) && !once.contains(id)).count();
     assert_eq!(lost, 0, "acknowledged letters are lost");
-    assert_eq!(store.count("orders", &Filter::all()).await.unwrap(), there.len() as u64);
+    assert_eq!(store.count("orders", &LetterFilter::all()).await.unwrap(), there.len() as u64);
     assert!(!once.is_empty());
 }
 
@@ -174,7 +174,7 @@ async fn calls_end_in_time_while_redis_is_away_and_soon_fail_at_once() {
         while store.put(entry(&queue), WIDE).await.is_err() {
             sleep(Duration::from_millis(20)).await;
         }
-        let left = Filter::all();
+        let left = LetterFilter::all();
         let there = ids(&store.list(&queue, &left).await.unwrap());
         let settled = there[1..].iter().copied().map(Settled::Delivered).collect();
         store.settle(&queue, Owner::new(), settled).await.unwrap();

@@ -1,7 +1,7 @@
 //! Property 24: what redaction names is not in Redis: in no key, and in no byte that it wrote.
 
 use bytes::Bytes;
-use campanile::dead_letter::Filter;
+use campanile::dead_letter::LetterFilter;
 use campanile::retry::ReplayBody;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -53,7 +53,7 @@ async fn p24_no_secret_is_in_redis() {
     assert!(error.to_string().contains("planted-in-an-error"), "the caller's error is its own");
     assert_eq!(queue.len().await.unwrap(), 1);
     let in_keys = keys(&redis);
-    queue.purge(Filter::all().component("orders")).await.unwrap();
+    queue.purge(LetterFilter::all().component("orders")).await.unwrap();
 
     let on_disk = redis.disk();
     let has = |haystack: &[u8], text: &str| haystack.windows(text.len()).any(|part| part == text.as_bytes());

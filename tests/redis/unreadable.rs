@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Redrive, Unsendable};
+use campanile::dead_letter::{LetterFilter, Redrive, Unsendable};
 use campanile::store::RedisStore;
 use tower::{BoxError, service_fn};
 
@@ -45,17 +45,20 @@ async fn a_damaged_row_hides_no_other() {
     // More than a moment can be.
     set("meta", 1, &format!("0-1|error|{:016x}|{}|1|||0|1|payments", 7, "9".repeat(40)));
     set("meta", 2, &format!("0-1|melted|{:016x}|1|1|||0|{size}|payments", 7));
-    let letters = queue.list(Filter::all()).await.unwrap();
+    let letters = queue.list(LetterFilter::all()).await.unwrap();
     let why: Vec<_> = letters.iter().map(|letter| letter.unsendable).collect();
     assert_eq!(why, [Some(Unsendable::Unreadable), None, None, None]);
-    queue.groups(Filter::all()).await.unwrap();
+    queue.groups(LetterFilter::all()).await.unwrap();
     // The first one is set aside, and of the second one the head tells its cause again.
-    assert_eq!(queue.groups(Filter::all().set_aside(false)).await.unwrap().len(), 2);
+    assert_eq!(queue.groups(LetterFilter::all().set_aside(false)).await.unwrap().len(), 2);
     let report = queue
-        .redrive(service_fn(|_: u32| async { Ok::<_, BoxError>(()) }), Redrive::only(Filter::id(ids[3])))
+        .redrive(
+            service_fn(|_: u32| async { Ok::<_, BoxError>(()) }),
+            Redrive::only(LetterFilter::id(ids[3])),
+        )
         .await
         .unwrap();
     assert_eq!(report.redriven, 1);
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 3);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, 3);
     assert!(queue.is_empty().await.unwrap());
 }

@@ -5,7 +5,7 @@ mod bad;
 
 use std::time::Duration;
 
-use campanile::retry::{Builder, GiveUp, RetrySettings};
+use campanile::retry::{GiveUp, RetryBuilder, RetrySettings};
 use campanile::{Backoff, Jitter, Retry, RetryBudget};
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ fn from_settings(settings: RetrySettings) -> Result<(), campanile::ConfigError> 
 }
 
 /// Add a row for each bound of a new setting.
-fn out_of_range() -> Vec<bad::OutOfRange<Builder>> {
+fn out_of_range() -> Vec<bad::OutOfRange<RetryBuilder>> {
     let b = Retry::builder;
     let ratio = |ratio| b().budget(RetryBudget::ratio(ratio));
     let reserve = |retries| b().budget(RetryBudget::ratio(0.1).min_per_second(retries));

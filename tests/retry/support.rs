@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use campanile::retry::Builder;
+use campanile::retry::RetryBuilder;
 use campanile::{Backoff, Retry};
 use tower::{BoxError, Service};
 
@@ -23,7 +23,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
 }
 
 /// Four attempts, one second apart, without a budget.
-pub(crate) fn builder() -> Builder {
+pub(crate) fn builder() -> RetryBuilder {
     Retry::builder().name("test").max_attempts(4).backoff(Backoff::constant(secs(1))).budget(None)
 }
 

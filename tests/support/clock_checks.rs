@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use campanile::dead_letter::{AutoRedrive, Redrive};
-use campanile::store::{Claim, Filter, LetterId, Owner, PurgeRecord, Store};
+use campanile::store::{Claim, LetterFilter, LetterId, Owner, PurgeRecord, Store};
 use campanile::{Backoff, DeadLetterQueue};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
@@ -38,7 +38,7 @@ pub async fn all(store: &dyn Store, wall: &Wall) {
 async fn claim(store: &dyn Store, queue: &str, lease: Duration, due: bool) -> Vec<LetterId> {
     let now = now();
     let claim = Claim { owner: Owner::new(), now, lease, due_by: due.then_some(now), bytes: u64::MAX };
-    let claimed = store.claim(queue, &Filter::all(), claim).await.unwrap();
+    let claimed = store.claim(queue, &LetterFilter::all(), claim).await.unwrap();
     claimed.iter().map(|entry| entry.id).collect()
 }
 
@@ -91,8 +91,12 @@ async fn ages(store: &dyn Store, wall: &Wall, to: i64) {
     put(store, &old).await;
     wall.set(to);
     let older = u64::from(has_age);
-    assert_eq!(store.count(&queue, &Filter::all().newer_than(HOUR / 2)).await.unwrap(), 2 - older, "{to}");
-    let record = PurgeRecord::new("a test", Filter::older_than(HOUR / 2));
+    assert_eq!(
+        store.count(&queue, &LetterFilter::all().newer_than(HOUR / 2)).await.unwrap(),
+        2 - older,
+        "{to}"
+    );
+    let record = PurgeRecord::new("a test", LetterFilter::older_than(HOUR / 2));
     assert_eq!(store.purge(&queue, record).await.unwrap().purged, older, "{to}");
 }
 
@@ -165,7 +169,7 @@ pub async fn redrives_what_lies_ahead(queue: &DeadLetterQueue, letters: u64) {
     };
     assert_eq!(queue.redrive(service.clone(), Redrive::all().dry_run(true)).await.unwrap().matched, letters);
     // Of those ahead too, no more than the limit.
-    let some = Redrive::only(Filter::all().limit(2));
+    let some = Redrive::only(LetterFilter::all().limit(2));
     assert_eq!(queue.redrive(service.clone(), some).await.unwrap().redriven, 2.min(letters));
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
     assert_eq!(report.redriven, letters.saturating_sub(2), "{report:?}");

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{Filter, Payload, Redrive};
+use campanile::dead_letter::{LetterFilter, Payload, Redrive};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -236,7 +236,7 @@ impl std::fmt::Display for Ledger {
 pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
     let mut all = BTreeSet::new();
     for queue in queues {
-        let letters = queue.list(Filter::all()).await.unwrap();
+        let letters = queue.list(LetterFilter::all()).await.unwrap();
         for letter in &letters {
             let Payload::Value(value) = &letter.payload else { panic!("{letter:?}") };
             let found: Order = serde_json::from_value(value.clone()).unwrap();
@@ -245,7 +245,7 @@ pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
         }
         assert_eq!(queue.len().await.unwrap(), letters.len() as u64);
         assert_eq!(queue.snapshot().waiting, letters.len() as u64);
-        let groups = queue.groups(Filter::all()).await.unwrap();
+        let groups = queue.groups(LetterFilter::all()).await.unwrap();
         assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), letters.len() as u64);
     }
     all

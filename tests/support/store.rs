@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
 use campanile::store::{
-    Claim, Entry, Filter, Fingerprint, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled,
+    Claim, Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled,
     Store, WhenFull,
 };
 
@@ -137,7 +137,7 @@ pub(crate) fn ids(entries: &[Entry]) -> Vec<LetterId> {
     entries.iter().map(|entry| entry.id).collect()
 }
 
-async fn listed(store: &dyn Store, queue: &str, filter: Filter) -> Vec<LetterId> {
+async fn listed(store: &dyn Store, queue: &str, filter: LetterFilter) -> Vec<LetterId> {
     ids(&store.list(queue, &filter).await.unwrap())
 }
 
@@ -147,7 +147,7 @@ fn claim_for(owner: Owner, lease: Duration) -> Claim {
 
 /// Claims all for a day.
 pub(crate) async fn claim(store: &dyn Store, queue: &str, owner: Owner) -> Vec<LetterId> {
-    ids(&store.claim(queue, &Filter::all(), claim_for(owner, DAY)).await.unwrap())
+    ids(&store.claim(queue, &LetterFilter::all(), claim_for(owner, DAY)).await.unwrap())
 }
 
 /// Claims as soon as somebody else's short lease is over.
@@ -183,7 +183,7 @@ pub(crate) async fn an_entry_comes_back_as_it_was(store: &dyn Store) {
         assert_eq!(store.get(&queue, entry.id).await.unwrap().as_ref(), Some(entry));
     }
     assert_eq!(store.get(&queue, LetterId::new()).await.unwrap(), None);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), [whole, plain]);
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), [whole, plain]);
 }
 
 pub(crate) async fn a_second_put_changes_nothing(store: &dyn Store) {
@@ -194,10 +194,10 @@ pub(crate) async fn a_second_put_changes_nothing(store: &dyn Store) {
     // Not even when there is no room for it.
     let narrow = Limits { capacity: 1, ..WIDE };
     assert_eq!(store.put(first.clone(), narrow).await.unwrap(), Put::Kept { evicted: 0 });
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), std::slice::from_ref(&first));
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), std::slice::from_ref(&first));
     let frequencies = store.frequencies(&queue, DAY).await.unwrap();
     assert_eq!(frequencies.iter().map(|one| one.failures).sum::<u64>(), 1);
-    assert_eq!(store.groups(&queue, &Filter::all()).await.unwrap()[0].letters, 1);
+    assert_eq!(store.groups(&queue, &LetterFilter::all()).await.unwrap()[0].letters, 1);
 }
 
 // ===== listing =====
@@ -211,14 +211,14 @@ pub(crate) async fn a_list_has_an_order_and_pages(store: &dyn Store) {
     }
     all.sort_by_key(|entry| entry.id);
     let all = ids(&all);
-    assert_eq!(listed(store, &queue, Filter::all()).await, all);
-    assert_eq!(listed(store, &queue, Filter::all().limit(4)).await, all[..4]);
-    assert_eq!(listed(store, &queue, Filter::all().limit(4).after(all[3])).await, all[4..8]);
-    assert_eq!(listed(store, &queue, Filter::all().limit(4).after(all[7])).await, all[8..]);
-    assert_eq!(listed(store, &queue, Filter::all().up_to(all[2])).await, all[..3]);
-    assert_eq!(listed(store, &queue, Filter::all().after(all[1]).up_to(all[2])).await, all[2..3]);
-    assert!(listed(store, &queue, Filter::all().after(all[9])).await.is_empty());
-    assert!(listed(store, &queue, Filter::all().limit(0)).await.is_empty());
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, all);
+    assert_eq!(listed(store, &queue, LetterFilter::all().limit(4)).await, all[..4]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().limit(4).after(all[3])).await, all[4..8]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().limit(4).after(all[7])).await, all[8..]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().up_to(all[2])).await, all[..3]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().after(all[1]).up_to(all[2])).await, all[2..3]);
+    assert!(listed(store, &queue, LetterFilter::all().after(all[9])).await.is_empty());
+    assert!(listed(store, &queue, LetterFilter::all().limit(0)).await.is_empty());
 }
 
 pub(crate) async fn each_condition_of_a_filter_leaves_out_what_it_says(store: &dyn Store) {
@@ -234,23 +234,23 @@ pub(crate) async fn each_condition_of_a_filter_leaves_out_what_it_says(store: &d
     .await;
     let id = ids(&entries);
     for (filter, wanted) in [
-        (Filter::all(), vec![0, 1, 2, 3, 4]),
-        (Filter::id(id[2]), vec![2]),
-        (Filter::id(LetterId::new()), vec![]),
-        (Filter::all().component("mails"), vec![0]),
-        (Filter::all().component("payments"), vec![1, 2, 3, 4]),
-        (Filter::all().component("pay"), vec![]),
-        (Filter::all().kind(FailureKind::Timeout), vec![1]),
-        (Filter::all().kind(FailureKind::Panic), vec![]),
-        (Filter::all().fingerprint(Fingerprint::from_bits(8)), vec![2]),
-        (Filter::all().set_aside(true), vec![3]),
-        (Filter::all().set_aside(false), vec![0, 1, 2, 4]),
-        (Filter::older_than(hour), vec![4]),
-        (Filter::all().newer_than(hour), vec![0, 1, 2, 3]),
-        (Filter::all().component("payments").kind(FailureKind::Error).set_aside(false), vec![2, 4]),
-        (Filter::all().component("payments").kind(FailureKind::Error).limit(1), vec![2]),
-        (Filter::all().component("payments").after(id[1]).up_to(id[3]), vec![2, 3]),
-        (Filter::id(id[2]).component("mails"), vec![]),
+        (LetterFilter::all(), vec![0, 1, 2, 3, 4]),
+        (LetterFilter::id(id[2]), vec![2]),
+        (LetterFilter::id(LetterId::new()), vec![]),
+        (LetterFilter::all().component("mails"), vec![0]),
+        (LetterFilter::all().component("payments"), vec![1, 2, 3, 4]),
+        (LetterFilter::all().component("pay"), vec![]),
+        (LetterFilter::all().kind(FailureKind::Timeout), vec![1]),
+        (LetterFilter::all().kind(FailureKind::Panic), vec![]),
+        (LetterFilter::all().fingerprint(Fingerprint::from_bits(8)), vec![2]),
+        (LetterFilter::all().set_aside(true), vec![3]),
+        (LetterFilter::all().set_aside(false), vec![0, 1, 2, 4]),
+        (LetterFilter::older_than(hour), vec![4]),
+        (LetterFilter::all().newer_than(hour), vec![0, 1, 2, 3]),
+        (LetterFilter::all().component("payments").kind(FailureKind::Error).set_aside(false), vec![2, 4]),
+        (LetterFilter::all().component("payments").kind(FailureKind::Error).limit(1), vec![2]),
+        (LetterFilter::all().component("payments").after(id[1]).up_to(id[3]), vec![2, 3]),
+        (LetterFilter::id(id[2]).component("mails"), vec![]),
     ] {
         let wanted: Vec<LetterId> = wanted.into_iter().map(|at: usize| id[at]).collect();
         assert_eq!(listed(store, &queue, filter.clone()).await, wanted, "{filter:?}");
@@ -263,10 +263,10 @@ pub(crate) async fn moments_of_a_filter_are_exact(store: &dyn Store) {
     put_many(store, &queue, 1, |_, entry| entry.last_failed = now() - DAY).await;
     let second = Duration::from_secs(1);
     for (filter, there) in [
-        (Filter::older_than(DAY), true),
-        (Filter::older_than(DAY + 60 * second), false),
-        (Filter::all().newer_than(DAY + 60 * second), true),
-        (Filter::all().newer_than(DAY), false),
+        (LetterFilter::older_than(DAY), true),
+        (LetterFilter::older_than(DAY + 60 * second), false),
+        (LetterFilter::all().newer_than(DAY + 60 * second), true),
+        (LetterFilter::all().newer_than(DAY), false),
     ] {
         assert_eq!(store.count(&queue, &filter).await.unwrap(), u64::from(there), "{filter:?}");
     }
@@ -274,15 +274,15 @@ pub(crate) async fn moments_of_a_filter_are_exact(store: &dyn Store) {
 
 pub(crate) async fn a_count_is_as_long_as_the_list(store: &dyn Store) {
     let queue = queue("counts");
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 0);
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 0);
     let entries = put_many(store, &queue, 7, |number, entry| entry.set_aside = number % 2 == 0).await;
     for filter in [
-        Filter::all(),
-        Filter::all().limit(3),
-        Filter::all().limit(100),
-        Filter::all().set_aside(true).limit(2),
-        Filter::all().component("payments").after(entries[2].id),
-        Filter::all().fingerprint(Fingerprint::from_bits(7)).up_to(entries[2].id),
+        LetterFilter::all(),
+        LetterFilter::all().limit(3),
+        LetterFilter::all().limit(100),
+        LetterFilter::all().set_aside(true).limit(2),
+        LetterFilter::all().component("payments").after(entries[2].id),
+        LetterFilter::all().fingerprint(Fingerprint::from_bits(7)).up_to(entries[2].id),
     ] {
         let list = listed(store, &queue, filter.clone()).await;
         assert_eq!(store.count(&queue, &filter).await.unwrap(), list.len() as u64, "{filter:?}");
@@ -293,7 +293,7 @@ pub(crate) async fn a_count_is_as_long_as_the_list(store: &dyn Store) {
 
 pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
     let queue = queue("groups");
-    assert!(store.groups(&queue, &Filter::all()).await.unwrap().is_empty());
+    assert!(store.groups(&queue, &LetterFilter::all()).await.unwrap().is_empty());
     let start = now() - DAY;
     let entries = put_many(store, &queue, 6, |number, entry| {
         // Two of one cause, three of another, one of a third.
@@ -302,19 +302,20 @@ pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
         entry.last_failed = start + Duration::from_secs(100 - number as u64);
     })
     .await;
-    let groups = store.groups(&queue, &Filter::all()).await.unwrap();
+    let groups = store.groups(&queue, &LetterFilter::all()).await.unwrap();
     let summary: Vec<_> = groups.iter().map(|group| (group.fingerprint.to_bits(), group.letters)).collect();
     assert_eq!(summary, [(2, 3), (1, 2), (3, 1)]);
     assert_eq!(groups[0].first_seen, entries[2].first_failed);
     assert_eq!(groups[0].last_seen, entries[2].last_failed);
     assert_eq!(groups[0].example, entries[4], "the newest");
-    assert_eq!(store.groups(&queue, &Filter::all().limit(2)).await.unwrap(), groups[..2]);
+    assert_eq!(store.groups(&queue, &LetterFilter::all().limit(2)).await.unwrap(), groups[..2]);
 
     // What is gone is remembered while the group lasts.
     let owner = Owner::new();
     let delivered = [2, 4].map(|at| Settled::Delivered(entries[at as usize].id)).to_vec();
     assert_eq!(store.settle(&queue, owner, delivered).await.unwrap(), [true, true]);
-    let groups = store.groups(&queue, &Filter::all().fingerprint(Fingerprint::from_bits(2))).await.unwrap();
+    let groups =
+        store.groups(&queue, &LetterFilter::all().fingerprint(Fingerprint::from_bits(2))).await.unwrap();
     assert_eq!((groups.len(), groups[0].letters), (1, 1));
     assert_eq!(groups[0].first_seen, entries[2].first_failed);
     assert_eq!(groups[0].last_seen, entries[2].last_failed);
@@ -324,7 +325,8 @@ pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
     assert_eq!(claim(store, &queue, owner).await.len(), 4);
     let again = Entry { last_failed: now(), ..entries[3].clone() };
     assert_eq!(store.settle(&queue, owner, vec![Settled::Failed(again.clone())]).await.unwrap(), [true]);
-    let groups = store.groups(&queue, &Filter::all().fingerprint(Fingerprint::from_bits(2))).await.unwrap();
+    let groups =
+        store.groups(&queue, &LetterFilter::all().fingerprint(Fingerprint::from_bits(2))).await.unwrap();
     assert_eq!(groups[0].first_seen, entries[2].first_failed);
     assert_eq!(groups[0].last_seen, again.last_failed);
     assert_eq!(groups[0].example, again);
@@ -338,17 +340,17 @@ pub(crate) async fn groups_heed_the_filter(store: &dyn Store) {
         entry.set_aside = number == 5;
     })
     .await;
-    let of = async |filter: Filter| {
+    let of = async |filter: LetterFilter| {
         let groups = store.groups(&queue, &filter).await.unwrap();
         groups.iter().map(|one| (one.fingerprint.to_bits(), one.letters, one.example.id)).collect::<Vec<_>>()
     };
     let id = ids(&entries);
-    assert_eq!(of(Filter::all().component("mails")).await, [(0, 2, id[2]), (1, 1, id[1])]);
-    assert_eq!(of(Filter::all().component("payments")).await, [(1, 2, id[5]), (0, 1, id[4])]);
-    assert_eq!(of(Filter::all().set_aside(true)).await, [(1, 1, id[5])]);
-    assert_eq!(of(Filter::all().up_to(id[3]).limit(1)).await, [(0, 2, id[2])]);
-    assert_eq!(of(Filter::all().fingerprint(Fingerprint::from_bits(1))).await, [(1, 3, id[5])]);
-    assert!(of(Filter::all().kind(FailureKind::Panic)).await.is_empty());
+    assert_eq!(of(LetterFilter::all().component("mails")).await, [(0, 2, id[2]), (1, 1, id[1])]);
+    assert_eq!(of(LetterFilter::all().component("payments")).await, [(1, 2, id[5]), (0, 1, id[4])]);
+    assert_eq!(of(LetterFilter::all().set_aside(true)).await, [(1, 1, id[5])]);
+    assert_eq!(of(LetterFilter::all().up_to(id[3]).limit(1)).await, [(0, 2, id[2])]);
+    assert_eq!(of(LetterFilter::all().fingerprint(Fingerprint::from_bits(1))).await, [(1, 3, id[5])]);
+    assert!(of(LetterFilter::all().kind(FailureKind::Panic)).await.is_empty());
 }
 
 pub(crate) async fn failures_are_counted_by_cause(store: &dyn Store) {
@@ -405,7 +407,7 @@ pub(crate) async fn causes_beyond_a_bound_are_counted_together(store: &dyn Store
     assert_eq!(of(Fingerprint::OTHER), Some(LETTERS as u64 - 256));
     assert_eq!(of(Fingerprint::from_bits(1)), Some(2), "one that is known goes on");
     // What waits is told by its cause all the same.
-    assert_eq!(store.groups(&queue, &Filter::all()).await.unwrap().len(), LETTERS);
+    assert_eq!(store.groups(&queue, &LetterFilter::all()).await.unwrap().len(), LETTERS);
 }
 
 pub(crate) async fn a_claim_ends_where_its_bytes_do(store: &dyn Store) {
@@ -413,7 +415,7 @@ pub(crate) async fn a_claim_ends_where_its_bytes_do(store: &dyn Store) {
     let queue = queue("bytes");
     let entries = put_many(store, &queue, 5, |_, entry| entry.body = vec![b'x'; SIZE]).await;
     let claim = |bytes| Claim { bytes, ..claim_for(Owner::new(), DAY) };
-    let claimed = async |bytes| ids(&store.claim(&queue, &Filter::all(), claim(bytes)).await.unwrap());
+    let claimed = async |bytes| ids(&store.claim(&queue, &LetterFilter::all(), claim(bytes)).await.unwrap());
     assert_eq!(claimed(1).await, ids(&entries[..1]), "one is always taken");
     assert_eq!(claimed(SIZE as u64 + 100).await, ids(&entries[1..3]));
     assert_eq!(claimed(u64::MAX).await, ids(&entries[3..]), "what was left is free");
@@ -428,7 +430,7 @@ pub(crate) async fn a_full_store_refuses(store: &dyn Store) {
         assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Kept { evicted: 0 });
     }
     assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Full);
-    let all = listed(store, &queue, Filter::all()).await;
+    let all = listed(store, &queue, LetterFilter::all()).await;
     assert_eq!(all.len(), 3);
     store.settle(&queue, Owner::new(), vec![Settled::Delivered(all[0])]).await.unwrap();
     assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Kept { evicted: 0 });
@@ -446,11 +448,11 @@ pub(crate) async fn a_full_store_drops_the_oldest(store: &dyn Store) {
     }
     let kept = |evicted| Put::Kept { evicted };
     assert_eq!(evicted, [kept(0), kept(0), kept(0), kept(1), kept(1)]);
-    assert_eq!(listed(store, &queue, Filter::all()).await, ids(&entries[2..]));
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, ids(&entries[2..]));
     // A lower bound makes itself felt with the next letter.
     let lower = Limits { capacity: 2, ..limits };
     assert_eq!(store.put(entry(&queue), lower).await.unwrap(), kept(2));
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 2);
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 2);
 }
 
 pub(crate) async fn a_full_store_drops_the_one_that_came_first(store: &dyn Store) {
@@ -472,7 +474,7 @@ pub(crate) async fn a_full_store_drops_the_one_that_came_first(store: &dyn Store
         assert_eq!(store.get(&queue, gone.id).await.unwrap(), None);
     }
     let left = [3, 2, 4].map(|at: usize| entries[at].id);
-    assert_eq!(listed(store, &queue, Filter::all()).await, left);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, left);
 }
 
 pub(crate) async fn a_letter_dated_ahead_is_taken_as_of_now(store: &dyn Store) {
@@ -487,7 +489,8 @@ pub(crate) async fn a_letter_dated_ahead_is_taken_as_of_now(store: &dyn Store) {
     put(store, &entry(&queue)).await;
     tokio::time::sleep(second / 50).await;
     let due = Claim { due_by: Some(now()), ..claim_for(Owner::new(), DAY) };
-    let claimed = store.claim(&queue, &Filter::all().kind(FailureKind::Error).limit(2), due).await.unwrap();
+    let claimed =
+        store.claim(&queue, &LetterFilter::all().kind(FailureKind::Error).limit(2), due).await.unwrap();
     assert_eq!(claimed.len(), 2);
     assert_eq!(claimed[0].id, letters[0].id);
     let counted = store.frequencies(&queue, DAY).await.unwrap();
@@ -507,7 +510,7 @@ pub(crate) async fn bytes_are_a_bound_as_well(store: &dyn Store) {
     let drops = Limits { when_full: WhenFull::DropOldest, ..limits };
     // No use in dropping all for one that can never fit.
     assert_eq!(store.put(of(102), drops).await.unwrap(), Put::Full);
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 2);
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 2);
     assert_eq!(store.put(of(50), drops).await.unwrap(), kept(1));
     assert_eq!(store.put(of(100), drops).await.unwrap(), kept(2));
 }
@@ -525,12 +528,12 @@ pub(crate) async fn nobody_gets_what_somebody_holds(store: &dyn Store) {
     let queue = queue("held");
     let entries = put_many(store, &queue, 3, |_, _| {}).await;
     let (one, other) = (Owner::new(), Owner::new());
-    assert_eq!(store.claim(&queue, &Filter::all(), claim_for(one, DAY)).await.unwrap(), entries);
+    assert_eq!(store.claim(&queue, &LetterFilter::all(), claim_for(one, DAY)).await.unwrap(), entries);
     assert!(claim(store, &queue, other).await.is_empty());
     assert!(claim(store, &queue, one).await.is_empty(), "nor does it get them twice");
     let more = put_many(store, &queue, 1, |_, _| {}).await;
     assert_eq!(claim(store, &queue, other).await, ids(&more));
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 4, "what is held still waits");
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 4, "what is held still waits");
 }
 
 pub(crate) async fn many_claims_at_once_share_no_letter(store: &dyn Store) {
@@ -540,7 +543,8 @@ pub(crate) async fn many_claims_at_once_share_no_letter(store: &dyn Store) {
         let owner = Owner::new();
         let mut mine = Vec::new();
         loop {
-            let some = store.claim(&queue, &Filter::all().limit(3), claim_for(owner, DAY)).await.unwrap();
+            let some =
+                store.claim(&queue, &LetterFilter::all().limit(3), claim_for(owner, DAY)).await.unwrap();
             if some.is_empty() {
                 return mine;
             }
@@ -560,13 +564,14 @@ pub(crate) async fn a_claim_heeds_filter_and_limit(store: &dyn Store) {
     })
     .await;
     let owner = Owner::new();
-    let of = async |filter: Filter| ids(&store.claim(&queue, &filter, claim_for(owner, DAY)).await.unwrap());
-    assert!(of(Filter::all().limit(0)).await.is_empty());
-    assert_eq!(of(Filter::all().component("mails").limit(2)).await, [entries[0].id, entries[2].id]);
-    assert_eq!(of(Filter::id(entries[5].id)).await, [entries[5].id]);
-    assert!(of(Filter::id(entries[5].id)).await.is_empty());
-    assert_eq!(of(Filter::all().limit(2)).await, [entries[1].id, entries[3].id]);
-    assert_eq!(of(Filter::all()).await, [entries[4].id]);
+    let of =
+        async |filter: LetterFilter| ids(&store.claim(&queue, &filter, claim_for(owner, DAY)).await.unwrap());
+    assert!(of(LetterFilter::all().limit(0)).await.is_empty());
+    assert_eq!(of(LetterFilter::all().component("mails").limit(2)).await, [entries[0].id, entries[2].id]);
+    assert_eq!(of(LetterFilter::id(entries[5].id)).await, [entries[5].id]);
+    assert!(of(LetterFilter::id(entries[5].id)).await.is_empty());
+    assert_eq!(of(LetterFilter::all().limit(2)).await, [entries[1].id, entries[3].id]);
+    assert_eq!(of(LetterFilter::all()).await, [entries[4].id]);
 }
 
 pub(crate) async fn a_claim_leaves_out_what_is_not_due(store: &dyn Store) {
@@ -579,15 +584,15 @@ pub(crate) async fn a_claim_leaves_out_what_is_not_due(store: &dyn Store) {
     })
     .await;
     let id = ids(&entries);
-    let by = async |filter: Filter, due_by: Option<SystemTime>| {
+    let by = async |filter: LetterFilter, due_by: Option<SystemTime>| {
         let claim = Claim { due_by, ..claim_for(Owner::new(), DAY) };
         ids(&store.claim(&queue, &filter, claim).await.unwrap())
     };
-    assert_eq!(by(Filter::all().limit(2), Some(start)).await, [id[1], id[2]]);
-    assert_eq!(by(Filter::all(), Some(start)).await, [id[4]]);
-    assert!(by(Filter::all(), Some(start + Duration::from_secs(4))).await.is_empty());
-    assert_eq!(by(Filter::all(), Some(start + Duration::from_secs(5))).await, [id[3]], "to the moment");
-    assert_eq!(by(Filter::all(), None).await, [id[0]]);
+    assert_eq!(by(LetterFilter::all().limit(2), Some(start)).await, [id[1], id[2]]);
+    assert_eq!(by(LetterFilter::all(), Some(start)).await, [id[4]]);
+    assert!(by(LetterFilter::all(), Some(start + Duration::from_secs(4))).await.is_empty());
+    assert_eq!(by(LetterFilter::all(), Some(start + Duration::from_secs(5))).await, [id[3]], "to the moment");
+    assert_eq!(by(LetterFilter::all(), None).await, [id[0]]);
 }
 
 pub(crate) async fn a_claim_leaves_out_what_has_expired(store: &dyn Store) {
@@ -598,7 +603,7 @@ pub(crate) async fn a_claim_leaves_out_what_has_expired(store: &dyn Store) {
     })
     .await;
     assert_eq!(claim(store, &queue, Owner::new()).await, ids(&entries[1..]));
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 3, "until somebody removes it");
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 3, "until somebody removes it");
 }
 
 pub(crate) async fn a_claim_leaves_aside_what_is_set_aside(store: &dyn Store) {
@@ -606,7 +611,7 @@ pub(crate) async fn a_claim_leaves_aside_what_is_set_aside(store: &dyn Store) {
     let entries = put_many(store, &queue, 3, |number, entry| entry.set_aside = number == 1).await;
     let id = ids(&entries);
     assert_eq!(claim(store, &queue, Owner::new()).await, [id[0], id[2]]);
-    let asked = store.claim(&queue, &Filter::all().set_aside(true), claim_for(Owner::new(), DAY)).await;
+    let asked = store.claim(&queue, &LetterFilter::all().set_aside(true), claim_for(Owner::new(), DAY)).await;
     assert_eq!(ids(&asked.unwrap()), [id[1]]);
 }
 
@@ -616,10 +621,10 @@ pub(crate) async fn a_lapsed_lease_frees_a_letter(store: &dyn Store) {
     let (dead, other) = (Owner::new(), Owner::new());
     // Of two leases of one owner only the short one ends.
     let long = claim_for(dead, DAY);
-    let claimed = store.claim(&queue, &Filter::all().limit(1), long).await.unwrap();
+    let claimed = store.claim(&queue, &LetterFilter::all().limit(1), long).await.unwrap();
     assert_eq!(ids(&claimed), [entries[0].id]);
     let short = claim_for(dead, Duration::from_millis(1));
-    let claimed = store.claim(&queue, &Filter::all(), short).await.unwrap();
+    let claimed = store.claim(&queue, &LetterFilter::all(), short).await.unwrap();
     assert_eq!(ids(&claimed), [entries[1].id]);
     assert_eq!(claim_lapsed(store, &queue, other).await, [entries[1].id]);
     assert!(claim(store, &queue, Owner::new()).await.is_empty(), "it is held again");
@@ -638,7 +643,7 @@ pub(crate) async fn a_renewed_lease_holds(store: &dyn Store) {
     let entries = put_many(store, &queue, 3, |_, _| {}).await;
     let (one, other) = (Owner::new(), Owner::new());
     let short = claim_for(one, Duration::from_millis(1));
-    let claimed = store.claim(&queue, &Filter::all().limit(2), short).await.unwrap();
+    let claimed = store.claim(&queue, &LetterFilter::all().limit(2), short).await.unwrap();
     assert_eq!(ids(&claimed), ids(&entries[..2]));
     // One is renewed, be it late: nobody else has taken it.
     let asked = [entries[0].id, entries[2].id, LetterId::new()];
@@ -672,7 +677,7 @@ pub(crate) async fn what_was_delivered_is_gone(store: &dyn Store) {
     let delivered = |at: usize| Settled::Delivered(entries[at].id);
     let done = store.settle(&queue, owner, vec![delivered(0), delivered(2), delivered(0)]).await.unwrap();
     assert_eq!(done, [true, true, false]);
-    assert_eq!(listed(store, &queue, Filter::all()).await, [entries[1].id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, [entries[1].id]);
     assert_eq!(store.get(&queue, entries[0].id).await.unwrap(), None);
     assert!(store.renew(&queue, &ids(&entries), claim_for(owner, DAY)).await.unwrap() == [entries[1].id]);
     assert!(store.settle(&queue, owner, Vec::new()).await.unwrap().is_empty());
@@ -697,10 +702,13 @@ pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
     let settled = store.settle(&queue, owner, vec![Settled::Failed(changed.clone())]).await.unwrap();
     assert_eq!(settled, [true]);
     assert_eq!(store.get(&queue, changed.id).await.unwrap().as_ref(), Some(&changed));
-    assert_eq!(listed(store, &queue, Filter::all()).await, ids(&entries));
-    assert_eq!(listed(store, &queue, Filter::all().component("others")).await, [changed.id]);
-    assert_eq!(listed(store, &queue, Filter::all().component("payments")).await, [entries[1].id]);
-    assert_eq!(listed(store, &queue, Filter::all().fingerprint(changed.fingerprint)).await, [changed.id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, ids(&entries));
+    assert_eq!(listed(store, &queue, LetterFilter::all().component("others")).await, [changed.id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().component("payments")).await, [entries[1].id]);
+    assert_eq!(
+        listed(store, &queue, LetterFilter::all().fingerprint(changed.fingerprint)).await,
+        [changed.id]
+    );
     assert_eq!(store.depth(&queue).bytes, changed.size() + entries[1].size());
     // Free again, at its old place.
     assert_eq!(claim(store, &queue, Owner::new()).await, [changed.id]);
@@ -708,7 +716,7 @@ pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
     let aside = Entry { set_aside: true, ..entries[1].clone() };
     store.settle(&queue, owner, vec![Settled::Failed(aside)]).await.unwrap();
     assert!(claim(store, &queue, Owner::new()).await.is_empty());
-    assert_eq!(listed(store, &queue, Filter::all().set_aside(true)).await, [entries[1].id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all().set_aside(true)).await, [entries[1].id]);
 }
 
 pub(crate) async fn what_changed_is_no_failure(store: &dyn Store) {
@@ -720,8 +728,8 @@ pub(crate) async fn what_changed_is_no_failure(store: &dyn Store) {
     let settled = vec![Settled::Changed(changed(0)), Settled::Changed(entry(&queue))];
     assert_eq!(store.settle(&queue, one, settled).await.unwrap(), [true, false]);
     assert_eq!(store.settle(&queue, other, vec![Settled::Changed(changed(1))]).await.unwrap(), [false]);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), [changed(0), entries[1].clone()]);
-    let asked = store.claim(&queue, &Filter::all().set_aside(true), claim_for(other, DAY)).await;
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), [changed(0), entries[1].clone()]);
+    let asked = store.claim(&queue, &LetterFilter::all().set_aside(true), claim_for(other, DAY)).await;
     assert_eq!(asked.unwrap(), [changed(0)]);
     assert_eq!(store.frequencies(&queue, DAY).await.unwrap()[0].failures, 2);
 }
@@ -733,7 +741,7 @@ pub(crate) async fn what_was_released_is_free(store: &dyn Store) {
     claim(store, &queue, owner).await;
     let released = store.settle(&queue, owner, vec![Settled::Released(entries[1].id)]).await.unwrap();
     assert_eq!(released, [true]);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries, "as it was");
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries, "as it was");
     assert_eq!(claim(store, &queue, Owner::new()).await, [entries[1].id]);
 }
 
@@ -745,12 +753,12 @@ pub(crate) async fn another_owners_letter_is_left_alone(store: &dyn Store) {
     let changed = Entry { head: b"changed".to_vec(), ..entries[0].clone() };
     let settled = vec![Settled::Failed(changed), Settled::Released(entries[0].id)];
     assert_eq!(store.settle(&queue, other, settled).await.unwrap(), [false, false]);
-    assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries);
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries);
     assert!(claim(store, &queue, other).await.is_empty());
     // It was sent, whoever holds it.
     let settled = vec![Settled::Delivered(entries[0].id)];
     assert_eq!(store.settle(&queue, other, settled).await.unwrap(), [true]);
-    assert_eq!(listed(store, &queue, Filter::all()).await, [entries[1].id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, [entries[1].id]);
 }
 
 pub(crate) async fn settling_what_is_gone_does_nothing(store: &dyn Store) {
@@ -759,7 +767,7 @@ pub(crate) async fn settling_what_is_gone_does_nothing(store: &dyn Store) {
     let settled =
         vec![Settled::Delivered(gone.id), Settled::Failed(gone.clone()), Settled::Released(gone.id)];
     assert_eq!(store.settle(&queue, Owner::new(), settled).await.unwrap(), [false; 3]);
-    assert_eq!(store.count(&queue, &Filter::all()).await.unwrap(), 0);
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 0);
     assert!(store.frequencies(&queue, DAY).await.unwrap().is_empty());
 }
 
@@ -770,15 +778,15 @@ pub(crate) async fn a_purge_removes_and_is_remembered(store: &dyn Store) {
     assert!(store.purges(&queue).await.unwrap().is_empty());
     let entries = put_many(store, &queue, 4, |_, _| {}).await;
     claim(store, &queue, Owner::new()).await;
-    let asked = PurgeRecord::new("somebody", Filter::all().up_to(entries[1].id));
+    let asked = PurgeRecord::new("somebody", LetterFilter::all().up_to(entries[1].id));
     let first = store.purge(&queue, asked.clone()).await.unwrap();
     assert_eq!((first.purged, &first.by, &first.filter), (2, &asked.by, &asked.filter));
-    assert_eq!(listed(store, &queue, Filter::all()).await, ids(&entries[2..]));
-    let second = store.purge(&queue, PurgeRecord::new("another", Filter::all())).await.unwrap();
-    let third = store.purge(&queue, PurgeRecord::new("another", Filter::all())).await.unwrap();
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, ids(&entries[2..]));
+    let second = store.purge(&queue, PurgeRecord::new("another", LetterFilter::all())).await.unwrap();
+    let third = store.purge(&queue, PurgeRecord::new("another", LetterFilter::all())).await.unwrap();
     assert_eq!((second.purged, third.purged), (2, 0));
     assert_eq!(store.purges(&queue).await.unwrap(), [third, second, first]);
-    assert!(store.groups(&queue, &Filter::all()).await.unwrap().is_empty());
+    assert!(store.groups(&queue, &LetterFilter::all()).await.unwrap().is_empty());
     assert_eq!(store.depth(&queue).bytes, 0);
 }
 
@@ -788,20 +796,20 @@ pub(crate) async fn a_purge_heeds_its_filter(store: &dyn Store) {
         entry.component = if number % 2 == 0 { "mails".into() } else { "payments".into() };
     })
     .await;
-    let purge = async |filter: Filter| {
+    let purge = async |filter: LetterFilter| {
         store.purge(&queue, PurgeRecord::new("somebody", filter)).await.unwrap().purged
     };
-    assert_eq!(purge(Filter::all().component("mails").limit(2)).await, 2);
-    assert_eq!(purge(Filter::id(entries[5].id)).await, 1);
-    assert_eq!(purge(Filter::all().limit(0)).await, 0);
+    assert_eq!(purge(LetterFilter::all().component("mails").limit(2)).await, 2);
+    assert_eq!(purge(LetterFilter::id(entries[5].id)).await, 1);
+    assert_eq!(purge(LetterFilter::all().limit(0)).await, 0);
     let left = [1, 3, 4].map(|at: usize| entries[at].id);
-    assert_eq!(listed(store, &queue, Filter::all()).await, left);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, left);
 }
 
 pub(crate) async fn only_the_last_purges_are_remembered(store: &dyn Store) {
     let queue = queue("purges");
     for number in 0..PURGES_KEPT + 3 {
-        let record = PurgeRecord::new(number.to_string(), Filter::all());
+        let record = PurgeRecord::new(number.to_string(), LetterFilter::all());
         store.purge(&queue, record).await.unwrap();
     }
     let purges = store.purges(&queue).await.unwrap();
@@ -819,7 +827,7 @@ pub(crate) async fn what_has_expired_goes(store: &dyn Store) {
     .await;
     assert_eq!(store.expire(&queue, start).await.unwrap(), 2);
     assert_eq!(store.expire(&queue, start).await.unwrap(), 0);
-    assert_eq!(listed(store, &queue, Filter::all()).await, [entries[0].id, entries[2].id]);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, [entries[0].id, entries[2].id]);
     assert_eq!(store.expire(&queue, start + Duration::from_secs(1)).await.unwrap(), 1);
 }
 
@@ -836,7 +844,7 @@ pub(crate) async fn the_depth_is_known(store: &dyn Store) {
     let depth = store.depth(&queue);
     assert_eq!((depth.waiting, depth.bytes), (2, 5 + 6));
     assert_eq!(depth.oldest, Some(entries[1].id.made_at()));
-    store.purge(&queue, PurgeRecord::new("somebody", Filter::all())).await.unwrap();
+    store.purge(&queue, PurgeRecord::new("somebody", LetterFilter::all())).await.unwrap();
     let depth = store.depth(&queue);
     assert_eq!((depth.waiting, depth.bytes, depth.oldest), (0, 0, None));
 }
@@ -847,11 +855,11 @@ pub(crate) async fn two_queues_know_nothing_of_each_other(store: &dyn Store) {
     // Even the same letter may lie in both.
     let twin = Entry { queue: Arc::clone(&other), ..entries[0].clone() };
     put(store, &twin).await;
-    assert_eq!(listed(store, &other, Filter::all()).await, [twin.id]);
+    assert_eq!(listed(store, &other, LetterFilter::all()).await, [twin.id]);
     assert_eq!(claim(store, &other, Owner::new()).await, [twin.id]);
     assert_eq!(store.get(&other, entries[1].id).await.unwrap(), None);
     store.settle(&other, Owner::new(), vec![Settled::Delivered(twin.id)]).await.unwrap();
-    store.purge(&other, PurgeRecord::new("somebody", Filter::all())).await.unwrap();
+    store.purge(&other, PurgeRecord::new("somebody", LetterFilter::all())).await.unwrap();
     assert_eq!(store.expire(&other, now()).await.unwrap(), 0);
     assert_eq!(claim(store, &one, Owner::new()).await, ids(&entries));
     assert!(store.purges(&one).await.unwrap().is_empty());
@@ -869,17 +877,17 @@ pub(crate) async fn odd_names_and_bytes_survive(store: &dyn Store) {
             entry.head = b"{}\r\n|$-1\0\xff".to_vec();
         })
         .await;
-        assert_eq!(store.list(&queue, &Filter::all()).await.unwrap(), entries);
+        assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries);
         for entry in &entries {
-            let filter = Filter::all().component(&*entry.component);
+            let filter = LetterFilter::all().component(&*entry.component);
             assert_eq!(store.list(&queue, &filter).await.unwrap(), std::slice::from_ref(entry));
             assert_eq!(store.count(&queue, &filter).await.unwrap(), 1);
         }
         let frequencies = store.frequencies(&queue, DAY).await.unwrap();
         assert_eq!(frequencies[0].failures, 4);
-        let groups = store.groups(&queue, &Filter::all()).await.unwrap();
+        let groups = store.groups(&queue, &LetterFilter::all()).await.unwrap();
         assert_eq!(groups[0].example, entries[3]);
-        let record = PurgeRecord::new("a\n|b\0", Filter::all().component("a|b"));
+        let record = PurgeRecord::new("a\n|b\0", LetterFilter::all().component("a|b"));
         let record = store.purge(&queue, record).await.unwrap();
         assert_eq!(record.purged, 1);
         assert_eq!(store.purges(&queue).await.unwrap(), [record]);
@@ -907,32 +915,32 @@ pub(crate) async fn many_letters_are_walked_in_order(store: &dyn Store) {
         join_all(some.iter().map(|entry| put(store, entry))).await;
     }
     let all = ids(&entries);
-    assert_eq!(listed(store, &queue, Filter::all()).await, all);
-    assert_eq!(listed(store, &queue, Filter::all().limit(1_500)).await, all[..1_500]);
+    assert_eq!(listed(store, &queue, LetterFilter::all()).await, all);
+    assert_eq!(listed(store, &queue, LetterFilter::all().limit(1_500)).await, all[..1_500]);
     let every_500th = |first: usize| all.iter().skip(first).step_by(500).copied().collect::<Vec<_>>();
-    assert_eq!(listed(store, &queue, Filter::all().component("rare")).await, every_500th(3));
-    assert_eq!(listed(store, &queue, Filter::older_than(DAY / 2)).await, every_500th(4));
-    assert_eq!(store.count(&queue, &Filter::older_than(DAY / 2)).await.unwrap(), 5);
-    assert_eq!(store.count(&queue, &Filter::all().newer_than(DAY / 2)).await.unwrap(), 2_495);
-    let groups = store.groups(&queue, &Filter::all()).await.unwrap();
+    assert_eq!(listed(store, &queue, LetterFilter::all().component("rare")).await, every_500th(3));
+    assert_eq!(listed(store, &queue, LetterFilter::older_than(DAY / 2)).await, every_500th(4));
+    assert_eq!(store.count(&queue, &LetterFilter::older_than(DAY / 2)).await.unwrap(), 5);
+    assert_eq!(store.count(&queue, &LetterFilter::all().newer_than(DAY / 2)).await.unwrap(), 2_495);
+    let groups = store.groups(&queue, &LetterFilter::all()).await.unwrap();
     assert_eq!(groups.len(), 700);
     assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), LETTERS as u64);
-    let groups = store.groups(&queue, &Filter::all().newer_than(DAY / 2).limit(3)).await.unwrap();
+    let groups = store.groups(&queue, &LetterFilter::all().newer_than(DAY / 2).limit(3)).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [4, 4, 4]);
 
     let due = Claim { due_by: Some(now()), ..claim_for(Owner::new(), DAY) };
-    let claimed = store.claim(&queue, &Filter::all().limit(1_200), due).await.unwrap();
+    let claimed = store.claim(&queue, &LetterFilter::all().limit(1_200), due).await.unwrap();
     let even: Vec<LetterId> = all.iter().step_by(2).copied().collect();
     assert_eq!(ids(&claimed), even[..1_200]);
     assert_eq!(store.renew(&queue, &all, due).await.unwrap(), even[..1_200]);
     let delivered = ids(&claimed).into_iter().map(Settled::Delivered).collect();
     assert_eq!(store.settle(&queue, due.owner, delivered).await.unwrap(), [true; 1_200]);
     assert_eq!(store.expire(&queue, now() + 2 * DAY).await.unwrap(), 50);
-    let record = PurgeRecord::new("somebody", Filter::all().component("payments"));
+    let record = PurgeRecord::new("somebody", LetterFilter::all().component("payments"));
     assert_eq!(store.purge(&queue, record).await.unwrap().purged, 1_245);
     assert_eq!(store.purges(&queue).await.unwrap().len(), 1);
     assert_eq!(
-        listed(store, &queue, Filter::all()).await,
+        listed(store, &queue, LetterFilter::all()).await,
         [all[3], all[503], all[1_003], all[1_503], all[2_003]]
     );
 }

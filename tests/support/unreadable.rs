@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, Filter, Letter, LetterId, Payload, Redrive, Unsendable};
+use campanile::dead_letter::{AutoRedrive, Letter, LetterFilter, LetterId, Payload, Redrive, Unsendable};
 use campanile::store::{Entry, Store};
 use campanile::{Backoff, DeadLetterQueue, FailureKind};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -16,7 +16,7 @@ use crate::store_checks::{WIDE, entry};
 pub(crate) async fn park(queue: &DeadLetterQueue, number: u32) -> LetterId {
     let broken = service_fn(|_: u32| async { Err::<(), _>(BoxError::from("broken")) });
     queue.layer().layer(broken).oneshot(number).await.unwrap_err();
-    queue.list(Filter::all()).await.unwrap().iter().map(|letter| letter.id).max().unwrap()
+    queue.list(LetterFilter::all()).await.unwrap().iter().map(|letter| letter.id).max().unwrap()
 }
 
 /// Heads that this version cannot read: nothing, no JSON, no UTF-8, half a letter, one of a later version, one that is
@@ -39,7 +39,7 @@ fn heads(letter: &Letter) -> Vec<Vec<u8>> {
 /// Parks 1 and 2 with unreadable letters before, between and behind; gives those.
 async fn mixed(store: &dyn Store, queue: &DeadLetterQueue) -> Vec<Entry> {
     park(queue, 1).await;
-    let example = queue.list(Filter::all()).await.unwrap().remove(0);
+    let example = queue.list(LetterFilter::all()).await.unwrap().remove(0);
     let mut bad = Vec::new();
     for (place, head) in heads(&example).into_iter().enumerate() {
         if place == 3 {
@@ -77,16 +77,16 @@ fn assert_shown(letter: &Letter, entry: &Entry) {
 pub(crate) async fn a_bad_letter_hides_no_other<S: Store + Clone>(store: &S) {
     let queue = DeadLetterQueue::builder(format!("bad {}", LetterId::new())).on(store.clone()).unwrap();
     let bad = mixed(store, &queue).await;
-    let all = queue.list(Filter::all()).await.unwrap();
+    let all = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!((all.len(), queue.len().await.unwrap()), (9, 9));
     for entry in &bad {
         assert_shown(all.iter().find(|letter| letter.id == entry.id).unwrap(), entry);
         assert_shown(&queue.get(entry.id).await.unwrap().unwrap(), entry);
     }
-    let groups = queue.groups(Filter::all()).await.unwrap();
+    let groups = queue.groups(LetterFilter::all()).await.unwrap();
     let groups: Vec<_> = groups.iter().map(|group| (group.letters, group.example.unsendable)).collect();
     assert_eq!(groups, [(7, Some(Unsendable::Unreadable)), (2, None)]);
-    assert_eq!(queue.count(Filter::all().kind(FailureKind::Timeout)).await.unwrap(), 7);
+    assert_eq!(queue.count(LetterFilter::all().kind(FailureKind::Timeout)).await.unwrap(), 7);
 
     for dry in [true, false] {
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -101,10 +101,10 @@ pub(crate) async fn a_bad_letter_hides_no_other<S: Store + Clone>(store: &S) {
         assert_eq!((report.matched, report.skipped, report.skipped_by[&Unsendable::Unreadable]), (9, 7, 7));
         assert_eq!(*sent.lock().unwrap(), if dry { vec![] } else { vec![1, 2] });
     }
-    assert_eq!(queue.purge(Filter::id(bad[0].id)).await.unwrap().purged, 1);
-    assert_eq!(queue.purge(Filter::all().component("payments").limit(2)).await.unwrap().purged, 2);
-    assert_eq!(queue.purge(Filter::all()).await.unwrap().purged, 4);
-    assert!(queue.is_empty().await.unwrap() && queue.groups(Filter::all()).await.unwrap().is_empty());
+    assert_eq!(queue.purge(LetterFilter::id(bad[0].id)).await.unwrap().purged, 1);
+    assert_eq!(queue.purge(LetterFilter::all().component("payments").limit(2)).await.unwrap().purged, 2);
+    assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, 4);
+    assert!(queue.is_empty().await.unwrap() && queue.groups(LetterFilter::all()).await.unwrap().is_empty());
     assert_eq!(queue.purges().await.unwrap().len(), 3);
 }
 
@@ -126,15 +126,15 @@ pub(crate) async fn what_cannot_be_read_is_set_aside_as_it_is<S: Store + Clone>(
     assert_eq!((report.redriven, report.failed, report.set_aside, report.skipped), (2, 0, 7, 21));
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.set_aside, snapshot.set_aside_unsendable), (7, 7));
-    let aside = Filter::all().set_aside(true);
+    let aside = LetterFilter::all().set_aside(true);
     let groups = queue.groups(aside.clone()).await.unwrap();
     assert_eq!((groups[0].letters, groups[0].example.unsendable), (7, Some(Unsendable::Unreadable)));
     for (letter, entry) in queue.list(aside).await.unwrap().iter().zip(&bad) {
         assert!(letter.set_aside);
         assert_shown(letter, entry);
     }
-    assert_eq!(queue.bring_back(Filter::all()).await.unwrap(), 7);
-    for (letter, entry) in queue.list(Filter::all().set_aside(false)).await.unwrap().iter().zip(&bad) {
+    assert_eq!(queue.bring_back(LetterFilter::all()).await.unwrap(), 7);
+    for (letter, entry) in queue.list(LetterFilter::all().set_aside(false)).await.unwrap().iter().zip(&bad) {
         assert!(!letter.set_aside && letter.due.is_none());
         assert_shown(letter, entry);
     }

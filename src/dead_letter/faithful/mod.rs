@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use self::digest::digest;
 use self::readable::readable;
-use crate::panics::catch;
+use crate::base::panics::catch;
 
 /// Arrays and objects in each other. `serde_json` reads 127, of which a letter needs two around its request.
 const LEVELS: u16 = 120;

@@ -13,15 +13,15 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
 use super::kept::{Kept, of_head};
-use crate::attempts::{Record, Said};
-use crate::clock;
+use crate::base::clock;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
-use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
-use crate::replay::ReplayBody;
+use crate::layers::attempts::{Record, Said};
+use crate::layers::replay::ReplayBody;
 
 impl DeadLetterQueue {
     /// A layer for gRPC services over HTTP, such as tonic's, on clients and on servers.
@@ -31,9 +31,9 @@ impl DeadLetterQueue {
     ///   trailers as long as no message came before them. They wait until the call is parked. Once a message has
     ///   reached the caller, the call is its own.
     /// - **What is kept** are the messages of the call as they went over the wire, up to
-    ///   [`Builder::body_cap`](crate::dead_letter::Builder::body_cap), and its metadata. A secret inside of a message
+    ///   [`DeadLetterQueueBuilder::body_cap`](crate::dead_letter::DeadLetterQueueBuilder::body_cap), and its metadata. A secret inside of a message
     ///   cannot be found, so messages are stored, and calls redriven, only with
-    ///   [`Builder::opaque_bodies(true)`](crate::dead_letter::Builder::opaque_bodies). Without it a letter tells everything
+    ///   [`DeadLetterQueueBuilder::opaque_bodies(true)`](crate::dead_letter::DeadLetterQueueBuilder::opaque_bodies). Without it a letter tells everything
     ///   else, and a warning in the log says so at the first one and each time their number doubles.
     ///
     /// [`DeadLetterQueue::redrive_http`] sends calls again, and takes any code but `OK` for a failure.
@@ -66,7 +66,7 @@ impl DeadLetterQueue {
 
 /// Parks the calls that a gRPC service fails: see [`DeadLetterQueue::grpc_layer`].
 ///
-/// `K` is inferred: see [`Cause`](crate::error::Cause).
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct GrpcDeadLetterLayer<C = ByGrpcStatus, K = ByError> {
     core: Arc<Core>,
     classifier: ByCause<C, K>,

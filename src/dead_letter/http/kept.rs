@@ -10,18 +10,18 @@ use http_body::Body;
 use tower::BoxError;
 
 use super::{IDEMPOTENCY_KEY, LETTER};
-use crate::attempts::{Record, Said};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::error::{Cause, Rejected};
+use crate::base::outcome::{ByCause, Classify, FailureKind, is_for_time, within};
+use crate::base::panics::caught;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::draft::Draft;
 use crate::dead_letter::failure::{Ended, Failure, classified};
 use crate::dead_letter::future::{Awaits, Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
-use crate::error::{Cause, Rejected};
-use crate::outcome::{ByCause, Classify, FailureKind, is_for_time, within};
-use crate::panics::caught;
-use crate::replay::{Captured, ReplayBody, Upload};
+use crate::layers::attempts::{Record, Said};
+use crate::layers::replay::{Captured, ReplayBody, Upload};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
 

@@ -21,9 +21,9 @@ use tower::{BoxError, Layer, Service};
 use super::DeadLetterQueue;
 use super::core::Core;
 use super::future::DeadLetterFuture;
-use crate::error::{ByError, Cause};
-use crate::outcome::{ByCause, ByHttpStatus, Classify};
-use crate::replay::ReplayBody;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
+use crate::layers::replay::ReplayBody;
 
 /// The header by which a server knows that it has seen a request before.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -35,19 +35,19 @@ impl DeadLetterQueue {
     /// A layer for services of `http::Request` and `http::Response`, on servers and on clients.
     ///
     /// The inner service gets its body as a [`ReplayBody`], which keeps what passes through it up to
-    /// [`Builder::body_cap`](super::Builder::body_cap); what the inner service has not read when it fails is
+    /// [`DeadLetterQueueBuilder::body_cap`](super::DeadLetterQueueBuilder::body_cap); what the inner service has not read when it fails is
     /// read before the request is parked. Responses and errors pass unchanged. What failed is decided by
     /// [`ByHttpStatus`], by the head of the response: a body that breaks off later has reached the caller, who
     /// knows what to make of it. So a stream of events is not touched, nor is an upgrade such as a WebSocket's.
     ///
     /// On a server it parks the requests that came in and that the service fails, panics on, or gives no answer to in
     /// time, where a timeout lies inside of it that answers with 504. With
-    /// [`Builder::park_cancelled`](super::Builder::park_cancelled) those too whose caller has left.
+    /// [`DeadLetterQueueBuilder::park_cancelled`](super::DeadLetterQueueBuilder::park_cancelled) those too whose caller has left.
     ///
     /// # Example
     /// ```
     /// use campanile::DeadLetterQueue;
-    /// use campanile::dead_letter::Filter;
+    /// use campanile::dead_letter::LetterFilter;
     /// use campanile::retry::ReplayBody;
     /// use bytes::Bytes;
     /// use http::{Request, Response, StatusCode};
@@ -66,7 +66,7 @@ impl DeadLetterQueue {
     /// );
     /// let order = Request::post("http://payments/orders").body(Full::new(Bytes::from("order 7")))?;
     /// assert_eq!(payments.oneshot(order).await?.status(), 502);
-    /// assert_eq!(queue.list(Filter::all()).await?[0].error_type, "502");
+    /// assert_eq!(queue.list(LetterFilter::all()).await?[0].error_type, "502");
     /// # Ok(())
     /// # }
     /// ```
@@ -79,7 +79,7 @@ impl DeadLetterQueue {
 
 /// Parks the HTTP requests that a service fails: see [`DeadLetterQueue::http_layer`].
 ///
-/// `K` is inferred: see [`Cause`](crate::error::Cause).
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct HttpDeadLetterLayer<C = ByHttpStatus, K = ByError> {
     core: Arc<Core>,
     classifier: ByCause<C, K>,

@@ -17,10 +17,10 @@ use super::run::{self, Course};
 use super::schedule::{Schedule, Scheduled};
 use super::settings::{MAX_BYTES, Redrive, validate_common};
 use crate::Backoff;
+use crate::base::error::ConfigError;
+use crate::base::moment;
 use crate::dead_letter::core::Core;
-use crate::error::ConfigError;
-use crate::moment;
-use crate::store::{Filter, StoreError};
+use crate::store::{LetterFilter, StoreError};
 
 /// The shortest time between two passes.
 const GATHERED: Duration = Duration::from_millis(100);
@@ -48,23 +48,23 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct AutoRedrive {
-    filter: Filter,
+    filter: LetterFilter,
     rate: Option<f64>,
     concurrency: usize,
     max_bytes: u64,
     rest_after: u32,
     set_aside_after: u32,
     backoff: Backoff,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     interval: Duration,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     lease: Duration,
 }
 
 impl Default for AutoRedrive {
     fn default() -> Self {
         Self {
-            filter: Filter::all(),
+            filter: LetterFilter::all(),
             rate: None,
             concurrency: 1,
             max_bytes: MAX_BYTES,
@@ -80,7 +80,7 @@ impl Default for AutoRedrive {
 impl AutoRedrive {
     setters! {
         /// Only the letters that `filter` lets through. Default: all that are not set aside.
-        pub fn only(filter: Filter) { filter = filter; }
+        pub fn only(filter: LetterFilter) { filter = filter; }
         /// At most this many letters a second: see [`Redrive::rate`]. Default: no limit.
         pub fn rate(per_second: impl Into<f64>) { rate = Some(per_second.into()); }
         /// How many letters may be under way at once: 1 to 1,024. Default 1.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meant::Meant;
+use crate::base::moment;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
-use crate::store::{Claim, Entry, Filter, Owner, Settled, StoreError};
+use crate::store::{Claim, Entry, LetterFilter, Owner, Settled, StoreError};
 
 /// Letters that are changed at once.
 const PAGE: usize = 256;
@@ -20,7 +20,7 @@ const BYTES: u64 = 4 * 1024 * 1024;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Brings the letters back that `filter` lets through and that are set aside; tells how many.
-pub(super) async fn run(core: &Arc<Core>, filter: &Filter) -> Result<u64, StoreError> {
+pub(super) async fn run(core: &Arc<Core>, filter: &LetterFilter) -> Result<u64, StoreError> {
     let owner = Owner::new();
     let (mut meant, _) = Meant::counted(core, &filter.clone().set_aside(true)).await?;
     let mut changed = 0;

@@ -7,10 +7,10 @@ use super::meant::Meant;
 use super::request::Redrivable;
 use super::settings::Redrive;
 use super::unsent;
+use crate::base::moment;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
 use crate::store::StoreError;
 
 /// Letters that are read at once.

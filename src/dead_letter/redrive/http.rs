@@ -13,18 +13,18 @@ use tower::{BoxError, Service};
 
 use super::request::{Meaning, Redrivable, Redriven, Verdict, described, of_error};
 use super::{AutoRedrive, AutoRedriveHandle, Judge, Redrive, RedriveReport};
+use crate::base::error::{Cause, Rejected};
+use crate::base::outcome::{ByHttpStatus, Classify, FailureKind};
 #[cfg(feature = "grpc")]
-use crate::attempts::Said;
+use crate::base::outcome::{Outcome, code_in, grpc_outcome};
+use crate::base::redact::MARKER;
 use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::http::{IDEMPOTENCY_KEY, LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
-use crate::error::{Cause, Rejected};
-use crate::outcome::{ByHttpStatus, Classify, FailureKind};
 #[cfg(feature = "grpc")]
-use crate::outcome::{Outcome, code_in, grpc_outcome};
-use crate::redact::MARKER;
-use crate::replay::ReplayBody;
+use crate::layers::attempts::Said;
+use crate::layers::replay::ReplayBody;
 use crate::store::StoreError;
 
 /// A response is read up to here, so that its connection can be used again and a body that breaks off is seen.

@@ -2,7 +2,7 @@
 
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
-use crate::store::{Filter, LetterId, StoreError};
+use crate::store::{LetterFilter, LetterId, StoreError};
 
 /// The letters that are here now: what is parked from now on belongs to the next run, since this one must come to an
 /// end.
@@ -13,8 +13,8 @@ use crate::store::{Filter, LetterId, StoreError};
 #[derive(Clone, Debug)]
 pub(super) struct Meant {
     /// What is left of the part that is walked; none at the end of both.
-    rest: Option<Filter>,
-    ahead: Option<Filter>,
+    rest: Option<LetterFilter>,
+    ahead: Option<LetterFilter>,
     /// The most letters of both parts.
     limit: Option<usize>,
     /// Letters that were found.
@@ -23,27 +23,27 @@ pub(super) struct Meant {
 
 impl Meant {
     /// Those that `filter` lets through; what is set aside only if it asks for it. At most `ahead` of those ahead.
-    pub(super) fn new(filter: &Filter, ahead: usize) -> Self {
+    pub(super) fn new(filter: &LetterFilter, ahead: usize) -> Self {
         let now = LetterId::new();
-        let all = Filter { set_aside: Some(filter.set_aside.unwrap_or(false)), ..filter.clone() };
-        let later = all.up_to.is_none_or(|up_to| up_to > now).then(|| Filter {
+        let all = LetterFilter { set_aside: Some(filter.set_aside.unwrap_or(false)), ..filter.clone() };
+        let later = all.up_to.is_none_or(|up_to| up_to > now).then(|| LetterFilter {
             after: Some(all.after.map_or(now, |id| id.max(now))),
             limit: Some(ahead),
             ..all.clone()
         });
-        let present = Filter { up_to: Some(all.up_to.map_or(now, |id| id.min(now))), ..all };
+        let present = LetterFilter { up_to: Some(all.up_to.map_or(now, |id| id.min(now))), ..all };
         Self { limit: present.limit, rest: Some(present), ahead: later, taken: 0 }
     }
 
     /// The same, of which none is ahead that is not there yet; and how many they are.
-    pub(super) async fn counted(core: &Core, filter: &Filter) -> Result<(Self, u64), StoreError> {
+    pub(super) async fn counted(core: &Core, filter: &LetterFilter) -> Result<(Self, u64), StoreError> {
         let mut meant = Self::new(filter, usize::MAX);
         let mut total = 0;
         if let Some(present) = &meant.rest {
             total = core.ask(Operation::Count, |store| store.count(&core.name, present)).await?;
         }
         if let Some(ahead) = &mut meant.ahead {
-            let all = Filter { limit: None, ..ahead.clone() };
+            let all = LetterFilter { limit: None, ..ahead.clone() };
             let there = core.ask(Operation::Count, |store| store.count(&core.name, &all)).await?;
             ahead.limit = Some(usize::try_from(there).unwrap_or(usize::MAX));
             total += there;
@@ -53,7 +53,7 @@ impl Meant {
     }
 
     /// The next page, of at most `size` letters; `None` at the end.
-    pub(super) fn page(&self, size: usize) -> Option<(Filter, usize)> {
+    pub(super) fn page(&self, size: usize) -> Option<(LetterFilter, usize)> {
         let rest = self.rest.as_ref()?;
         let size = rest.limit.map_or(size, |limit| limit.min(size));
         Some((rest.clone().limit(size), size))
@@ -63,7 +63,7 @@ impl Meant {
     pub(super) fn go_on(&mut self, found: usize, last: Option<LetterId>, more: bool) {
         self.taken += found;
         let rest = self.rest.take().filter(|_| more).zip(last);
-        let rest = rest.map(|(rest, last)| Filter {
+        let rest = rest.map(|(rest, last)| LetterFilter {
             limit: rest.limit.map(|limit| limit.saturating_sub(found)),
             after: Some(last),
             ..rest
@@ -81,13 +81,13 @@ impl Meant {
     }
 
     /// The second part, when the first one has come to its end.
-    fn then(&mut self) -> Option<Filter> {
+    fn then(&mut self) -> Option<LetterFilter> {
         let ahead = self.ahead.take()?;
         // What was parked since this began lies before this.
         let now = LetterId::new();
         let left = self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.taken));
         let limit = ahead.limit.map_or(left, |limit| limit.min(left));
         let after = Some(ahead.after.map_or(now, |id| id.max(now)));
-        (limit > 0).then_some(Filter { after, limit: Some(limit), ..ahead })
+        (limit > 0).then_some(LetterFilter { after, limit: Some(limit), ..ahead })
     }
 }

@@ -39,7 +39,7 @@ use tower::Service;
 use self::run::Course;
 use super::DeadLetterQueue;
 use super::core::Core;
-use crate::store::{Filter, StoreError};
+use crate::store::{LetterFilter, StoreError};
 
 tokio::task_local! {
     /// The queue whose letter is being sent by the code that runs: its address.
@@ -189,11 +189,11 @@ impl DeadLetterQueue {
     ///
     /// So does a deploy that can read what the one before could not: after it, bring back the letters that were set aside
     /// as [`OtherType`](super::Unsendable::OtherType) or [`Unreadable`](super::Unsendable::Unreadable), or send them by
-    /// hand with a [`Filter::set_aside`].
+    /// hand with a [`LetterFilter::set_aside`].
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn bring_back(&self, filter: Filter) -> Result<u64, StoreError> {
+    pub async fn bring_back(&self, filter: LetterFilter) -> Result<u64, StoreError> {
         bring_back::run(self.core(), &filter).await
     }
 }

@@ -11,10 +11,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::meant::Meant;
 use super::settings::Redrive;
+use crate::base::moment;
 use crate::dead_letter::asking::Operation;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
 use crate::store::{Claim, Entry, LetterId, Owner, StoreError};
 
 /// The letters of the first page, of which nothing is known yet.

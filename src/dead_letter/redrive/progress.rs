@@ -9,11 +9,11 @@ use tokio::task::JoinHandle;
 use super::report::{RedriveProgress, RedriveReport, RedriveState};
 use super::schedule::Schedule;
 use super::unsent::Unsent;
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::moment;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::dead_letter::core::Core;
-use crate::moment;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A pace is measured over one to two of these.
 const MEASURED: Duration = Duration::from_secs(5);

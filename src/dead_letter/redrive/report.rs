@@ -32,7 +32,7 @@ pub struct RedriveReport {
     /// ended early.
     pub held: u64,
     /// Time spent waiting for a circuit breaker.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub paused: Duration,
     /// Why it ended before every letter was tried.
     pub stopped: Option<StopReason>,
@@ -72,7 +72,7 @@ pub enum StopReason {
 #[non_exhaustive]
 pub struct RedriveProgress {
     /// When it began.
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     pub started: SystemTime,
     /// Whether it runs in the background: see
     /// [`DeadLetterQueue::redrive_automatically`](crate::DeadLetterQueue::redrive_automatically).
@@ -84,7 +84,7 @@ pub struct RedriveProgress {
     /// Letters that it dealt with in a second, lately: within the last five to ten seconds.
     pub per_second: f64,
     /// How long the rest will take at that pace; none while nobody can tell.
-    #[serde(with = "crate::duration::option", default)]
+    #[serde(with = "crate::base::duration::option", default)]
     pub remaining: Option<Duration>,
     /// What it is doing.
     pub state: RedriveState,
@@ -100,7 +100,7 @@ pub enum RedriveState {
     /// It waits for a circuit breaker.
     Paused {
         /// Until then.
-        #[serde(with = "crate::moment::as_micros")]
+        #[serde(with = "crate::base::moment::as_micros")]
         until: SystemTime,
     },
     /// It was asked to stop, and waits for what is under way.

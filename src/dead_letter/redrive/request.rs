@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 use tower::BoxError;
 
 use super::address;
-use crate::attempts::MESSAGE;
+use crate::base::error::Rejected;
+use crate::base::outcome::{kind_of, line};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::{Letter, Payload};
-use crate::error::Rejected;
-use crate::outcome::{kind_of, line};
+use crate::layers::attempts::MESSAGE;
 use crate::store::LetterId;
 
 /// A request that can be made from a letter.

@@ -25,13 +25,13 @@ use super::settling::{self, End, Settling};
 use super::stops::{Failures, Pauses};
 use super::unsent::{self, Met};
 use super::{REDRIVING, StopReason, address};
-use crate::attempts::Record;
-use crate::clock;
+use crate::base::clock;
+use crate::base::panics::{Panic, catch, caught};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::lineage;
-use crate::panics::{Panic, catch, caught};
+use crate::layers::attempts::Record;
 use crate::store::{LetterId, Owner, Settled, StoreError};
 
 /// The most letters of one pass in the background whose ids lie ahead of now; another pass takes the others.

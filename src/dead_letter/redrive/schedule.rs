@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::progress::Progress;
 use crate::Backoff;
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::moment;
+use crate::base::sync::Mutex;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
-use crate::sync::Mutex;
 
 /// Maximum number of known moments. The others are found by a look at the store.
 const KNOWN: usize = 1_024;

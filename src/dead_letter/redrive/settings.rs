@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
-use crate::store::Filter;
+use crate::base::error::ConfigError;
+use crate::store::LetterFilter;
 
 /// Bytes of letters that are in memory at once.
 pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -15,16 +15,16 @@ pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// # Example
 /// ```
 /// use campanile::FailureKind;
-/// use campanile::dead_letter::{Filter, Redrive};
+/// use campanile::dead_letter::{LetterFilter, Redrive};
 ///
-/// let timeouts = Redrive::only(Filter::all().kind(FailureKind::Timeout)).rate(50).concurrency(4).stop_after(5);
+/// let timeouts = Redrive::only(LetterFilter::all().kind(FailureKind::Timeout)).rate(50).concurrency(4).stop_after(5);
 /// # let _ = timeouts;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct Redrive {
-    pub(super) filter: Filter,
+    pub(super) filter: LetterFilter,
     pub(super) rate: Option<f64>,
     pub(super) concurrency: usize,
     pub(super) max_bytes: u64,
@@ -33,16 +33,16 @@ pub struct Redrive {
     pub(super) stop_at_failure_rate: f64,
     pub(super) failure_rate_minimum: u64,
     pub(super) set_aside_after: u32,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) max_pause: Duration,
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) lease: Duration,
 }
 
 impl Default for Redrive {
     fn default() -> Self {
         Self {
-            filter: Filter::all(),
+            filter: LetterFilter::all(),
             rate: None,
             concurrency: 1,
             max_bytes: MAX_BYTES,
@@ -65,7 +65,7 @@ impl Redrive {
     }
 
     /// The letters that `filter` lets through; those that are set aside only if it asks for them.
-    pub fn only(filter: Filter) -> Self {
+    pub fn only(filter: LetterFilter) -> Self {
         Self { filter, ..Self::default() }
     }
 

@@ -12,13 +12,13 @@ use super::Redriven;
 use super::request::Redrivable;
 use super::run::Run;
 use super::settling::End;
+use crate::base::moment;
+use crate::base::panics::catch;
+use crate::base::sync::Mutex;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::dead_letter::unsendable::Unsendable;
-use crate::moment;
-use crate::panics::catch;
 use crate::store::{LetterId, Settled};
-use crate::sync::Mutex;
 
 /// Letters whose looks are counted. When there are more, those beyond are set aside at the first.
 const COUNTED: usize = 10_000;

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::request::Meaning;
 use super::run::{Landed, Run};
 use super::settling::{End, Written};
-use crate::attempts::Record;
+use crate::base::moment;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
-use crate::moment;
+use crate::layers::attempts::Record;
 use crate::store::{LetterId, Settled, StoreError};
 
 impl Run<'_> {

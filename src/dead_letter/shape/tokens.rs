@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::cut::cut;
+use crate::base::cut::cut;
 
 /// A part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

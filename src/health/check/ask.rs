@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Check, Finding};
-use crate::clock::{self, Tick};
-use crate::panics::Panic;
+use crate::base::clock::{self, Tick};
+use crate::base::panics::Panic;
 
 /// A check whose type is forgotten.
 pub(super) trait Ask: Send + Sync + 'static {

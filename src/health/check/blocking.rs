@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Check, Finding, IntoFinding};
-use crate::clock::{self, Tick};
-use crate::panics::Panic;
-use crate::sync::Mutex;
+use crate::base::clock::{self, Tick};
+use crate::base::panics::Panic;
+use crate::base::sync::Mutex;
 
 /// A function that blocks, as a check: a call of a database that knows no `async`, a look at a file, a lock.
 ///

@@ -3,7 +3,6 @@
 //! Each run connects anew. It must find out whether a new client is served, and a connection that has been open for a day
 //! says nothing of names, certificates and full backlogs.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body::Body;
@@ -12,30 +11,16 @@ use hyper_util::rt::TokioExecutor;
 use tower::BoxError;
 
 use super::endpoint::Endpoint;
-use crate::error::ConfigError;
-use crate::tls::{Certificates, Connector, Fault, connector};
+use crate::base::error::ConfigError;
+use crate::base::tls::{Certificates, Connector, Fault, TlsSettings, connector};
 
 /// Connects and asks.
 pub(super) type Client<B> = legacy::Client<Connector, B>;
 
-/// Files in PEM, as the settings name them.
-pub(super) fn files(
-    ca_file: &Option<PathBuf>,
-    client_certificate: &Option<PathBuf>,
-    client_key: &Option<PathBuf>,
-) -> Certificates {
-    let file = |name: &str, path: &Option<PathBuf>| path.clone().map(|path| (name.to_owned(), path));
-    Certificates {
-        authorities: file("ca_file", ca_file),
-        client: file("client_certificate", client_certificate),
-        client_key: file("client_key", client_key),
-    }
-}
-
 /// A client for `endpoint`.
 pub(super) fn client<B>(
     endpoint: &Endpoint,
-    certificates: Certificates,
+    tls: &TlsSettings,
     http2: bool,
     timeout: Duration,
 ) -> Result<Client<B>, ConfigError>
@@ -48,6 +33,7 @@ where
     #[cfg(feature = "grpc")]
     builder.http2_only(http2);
     let secure = endpoint.is_secure();
+    let certificates = Certificates::of(tls, "tls.");
     // A little less, so that it is told that it was the connection that took so long.
     let limit = timeout.mul_f64(0.9);
     let connector = connector(secure.then_some(&certificates), http2, limit).map_err(|fault| match fault {
@@ -57,7 +43,7 @@ where
             "url",
             &endpoint.shown,
             format!(
-                "this machine trusts no certificate authority: `ca_file` names a file with those to trust ({why})"
+                "this machine trusts no certificate authority: `tls.ca_file` names a file with those to trust ({why})"
             ),
         ),
     })?;

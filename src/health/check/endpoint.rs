@@ -5,7 +5,7 @@ use std::fmt;
 use http::Uri;
 use http::uri::Scheme;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where a service is.
 #[derive(Clone)]

@@ -10,12 +10,12 @@ use tokio::task::AbortHandle;
 use super::Every;
 use super::polling::Polling;
 use super::telling::{presentable, tell};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::moment;
+use crate::base::sync::Mutex;
 use crate::health::texts::Texts;
 use crate::health::{CheckOutcome, CheckReport};
-use crate::moment;
 use crate::signal::{CHECK_DURATION, DurationRecorder};
-use crate::sync::Mutex;
 
 /// A result that is due may come so much later before it counts as missing.
 const LATE: Duration = Duration::from_secs(1);

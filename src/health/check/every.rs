@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// How often a check runs, how long it may take, and how many times it must say something to be believed.
 ///
@@ -17,10 +17,10 @@ use crate::error::ConfigError;
 #[serde(default, deny_unknown_fields)]
 pub struct Every {
     /// From the start of one run to that of the next: more than zero. Default 30 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) interval: Duration,
     /// A run that takes longer is ended, and failed: more than zero. Default 5 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub(super) timeout: Duration,
     /// How much of the interval is drawn by chance, so that replicas do not ask at once: from 0 to 1. Default 0.1.
     pub(super) jitter: f64,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::ask::{self, Ask};
 use super::{Check, Finding};
-use crate::outcome::within;
-use crate::panics::caught;
+use crate::base::outcome::within;
+use crate::base::panics::caught;
 
 /// A primary with alternatives that stand in when it fails: a replica, another region, a cache.
 ///

@@ -1,7 +1,6 @@
 //! Asking a server how it is by the health protocol of gRPC.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,12 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::client::{Client, client, files, unanswered};
+use super::client::{Client, client, unanswered};
 use super::endpoint::Endpoint;
 use super::words::short;
 use super::{Check, Finding, IntoFinding, patience};
-use crate::error::{ConfigError, find_cause};
+use crate::base::error::{ConfigError, find_cause};
+use crate::base::tls::TlsSettings;
 
 /// More than an answer has: one number.
 const LONGEST_ANSWER: usize = 4_096;
@@ -34,14 +34,10 @@ pub struct GrpcCheckSettings {
     pub service: String,
     /// How long all of it may take: more than zero and at most an hour. Default 4 s, less than what
     /// [`Every`](super::Every) gives a run, so that what is told names what took so long.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
-    /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// A file with the certificate that this side shows, in PEM; with `client_key`. Default: none.
-    pub client_certificate: Option<PathBuf>,
-    /// A file with the key of that certificate, in PEM. Default: none.
-    pub client_key: Option<PathBuf>,
+    /// TLS of the connection, for `https:`.
+    pub tls: TlsSettings,
 }
 
 impl Default for GrpcCheckSettings {
@@ -50,9 +46,7 @@ impl Default for GrpcCheckSettings {
             url: String::new(),
             service: String::new(),
             timeout: patience::DEFAULT,
-            ca_file: None,
-            client_certificate: None,
-            client_key: None,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -63,8 +57,7 @@ impl fmt::Debug for GrpcCheckSettings {
         f.debug_struct("GrpcCheckSettings")
             .field("service", &self.service)
             .field("timeout", &self.timeout)
-            .field("ca_file", &self.ca_file)
-            .field("client_certificate", &self.client_certificate)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -175,13 +168,8 @@ impl GrpcCheckBuilder {
         pub fn service(service: impl Into<String>) { settings.service = service.into(); }
         /// How long all of it may take, 4 s unless set.
         pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
-        /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
-        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
-        /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
-        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
-            settings.client_certificate = Some(path.into());
-            settings.client_key = Some(key.into());
-        }
+        /// Sets up TLS, for `https:`.
+        pub fn tls(tls: TlsSettings) { settings.tls = tls; }
     }
 
     /// The check.
@@ -200,8 +188,7 @@ impl GrpcCheckBuilder {
                 "an address without a path: gRPC has its own",
             ));
         }
-        let files = files(&settings.ca_file, &settings.client_certificate, &settings.client_key);
-        let client = client(&endpoint, files, true, settings.timeout)?;
+        let client = client(&endpoint, &settings.tls, true, settings.timeout)?;
         Ok(GrpcCheck { inner: Arc::new(Inner { endpoint, client, settings }) })
     }
 }

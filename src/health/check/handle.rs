@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use super::entry::Entry;
 use super::registry::Checks;
 use super::{Check, Every};
-use crate::clock;
-use crate::error::ConfigError;
+use crate::base::clock;
+use crate::base::error::ConfigError;
 use crate::health::CheckReport;
 use crate::health::Health;
 

@@ -1,8 +1,8 @@
 //! The store of a queue of dead letters.
 
 use super::{Check, Finding, patience, words};
+use crate::base::outcome::within;
 use crate::dead_letter::DeadLetterQueue;
-use crate::outcome::within;
 
 /// Counts the letters that wait, within 4 s: the store is there, and answers. How many there are is no matter of this
 /// check: health knows that anyway.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Finding};
-use crate::clock;
+use crate::base::clock;
 
 /// What can be made of any check.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// What checks of others wait for unless told otherwise: less than [`Every`](super::Every) gives a run, so that what
 /// is told names what took so long.

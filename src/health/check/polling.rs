@@ -4,9 +4,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::clock::{self, Tick, nanos};
+use crate::base::clock::{self, Tick, nanos};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::health::awake::LATE;
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What the runs of one check do with their thread.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@ use tower::BoxError;
 
 use super::words::causes;
 use super::{Check, Finding, patience};
-use crate::clock;
-use crate::error::ConfigError;
-use crate::outcome::within;
+use crate::base::clock;
+use crate::base::error::ConfigError;
+use crate::base::outcome::within;
 
 /// A pool of connections, to a database or to anything else.
 ///
@@ -72,14 +72,14 @@ pub trait Pool: Send + Sync + 'static {
 #[non_exhaustive]
 pub struct PoolCheckSettings {
     /// A query that takes longer, the wait for a connection included, is a warning: more than zero. Default 500 ms.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub warn_after: Duration,
     /// A query that takes longer is a failure: no less than `warn_after`. Default 2 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub fail_after: Duration,
     /// A query that takes longer is given up: no less than `fail_after` and at most an hour. Default 4 s, less than what
     /// [`Every`](super::Every) gives a run, so that what is told names how full the pool is.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
 

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::words::causes;
 use super::{Check, Finding, patience};
-use crate::error::ConfigError;
-use crate::outcome::within;
+use crate::base::error::ConfigError;
+use crate::base::outcome::within;
 use crate::store::{Ping, RedisSettings, answered};
 
 /// Connects to a Redis, or to a cluster of it, and asks it by `PING`.

@@ -11,14 +11,14 @@ use super::ask::Ask;
 use super::entry::{Entry, OUTCOMES};
 use super::rhythm::Rhythm;
 use super::runner::Driver;
-use crate::clock;
-use crate::error::ConfigError;
+use crate::base::clock;
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
 use crate::health::CheckOutcome;
 use crate::health::CheckReport;
 use crate::health::texts::Texts;
 use crate::signal::capacity::CHECKS;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
-use crate::sync::Mutex;
 
 /// So many checks there may be: each has series of its own.
 const MOST: usize = CHECKS;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Every;
-use crate::clock::{Tick, nanos};
+use crate::base::clock::{Tick, nanos};
 
 /// The first run of a check comes no later than this, whatever its jitter: a new process is waited for.
 const FIRST: Duration = Duration::from_secs(2);

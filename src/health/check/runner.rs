@@ -16,12 +16,12 @@ use super::Finding;
 use super::ask::{self, Ask};
 use super::entry::{Ended, Entry};
 use super::rhythm::Rhythm;
-use crate::clock;
+use crate::base::clock;
+use crate::base::moment;
+use crate::base::outcome::Timed;
+use crate::base::panics::Panic;
 use crate::health::CheckOutcome;
 use crate::health::awake::{LATE, Waited, suspended, within};
-use crate::moment;
-use crate::outcome::Timed;
-use crate::panics::Panic;
 
 /// Maximum number of runs in a row that are repeated for a standstill. In a process that never runs for long, the next
 /// one counts.

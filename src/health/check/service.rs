@@ -7,7 +7,7 @@ use tower::{BoxError, Service};
 
 use super::words::causes;
 use super::{Check, Finding};
-use crate::outcome::Classify;
+use crate::base::outcome::Classify;
 
 /// Calls a service and judges what comes back, as the layers do.
 ///
@@ -44,7 +44,7 @@ pub struct ServiceCheck<S, R, C> {
 
 impl<S, R, C> ServiceCheck<S, R, C> {
     /// Calls `service` with what `request` makes, and asks `classifier` what came of it:
-    /// [`ByResult`](crate::outcome::ByResult), or a function of the result with its error in a box.
+    /// [`ByResult`](crate::base::outcome::ByResult), or a function of the result with its error in a box.
     pub fn new<Req>(service: S, request: R, classifier: C) -> Self
     where
         S: Service<Req>,

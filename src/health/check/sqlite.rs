@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::blocking::OneThread;
 use super::words::{causes, short};
 use super::{Check, Finding, IntoFinding, patience};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
 use crate::store::is_replaced;
-use crate::sync::Mutex;
 
 /// Which file an [`SqliteCheck`] looks at, and how closely, as a file can hold it. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct SqliteCheckSettings {
     pub thorough: bool,
     /// How long to wait for somebody who holds a lock on it: more than zero and at most an hour. Default 4 s, less than
     /// what [`Every`](super::Every) gives a run, so that what is told names the lock.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
 

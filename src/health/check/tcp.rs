@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Check, Finding, IntoFinding, patience};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// More than a greeting has.
 const LONGEST: usize = 4_096;
@@ -34,7 +34,7 @@ pub struct TcpCheckSettings {
     pub expect: Vec<u8>,
     /// How long all of it may take: more than zero and at most an hour. Default 4 s, less than what
     /// [`Every`](super::Every) gives a run, so that what is told names what took so long.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cut::cut;
+use crate::base::cut::cut;
 use crate::health::texts::Texts;
 use crate::health::{CheckOutcome, CheckReport};
 

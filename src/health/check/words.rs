@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use super::telling::SEARCHED;
-use crate::cut::shorten;
-use crate::outcome::line;
+use crate::base::cut::shorten;
+use crate::base::outcome::line;
 
 /// What is told is searched for secrets first, and then cut: see `telling.rs`.
 const LONGEST: usize = SEARCHED;

@@ -13,13 +13,13 @@ use tower::Service;
 
 use super::command::Program;
 use super::record::HealingOutcome;
-use crate::breaker::{CircuitBreaker, CircuitState};
+use crate::base::error::ConfigError;
+use crate::base::outcome::Timed;
+use crate::base::panics::Panic;
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
-use crate::error::ConfigError;
 use crate::health::awake::within;
 use crate::health::check::{Finding, IntoFinding};
-use crate::outcome::Timed;
-use crate::panics::Panic;
+use crate::layers::breaker::{CircuitBreaker, CircuitState};
 
 /// Bytes of a text that are kept.
 pub(super) const LONGEST: usize = 4 * 1_024;

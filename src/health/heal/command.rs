@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::action::{AbortOnDrop, Done, LONGEST};
 use super::record::HealingOutcome;
 use super::strays::Mark;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::health::awake::within;
 
 /// What a program wrote is waited for so long after its end: a process that it left behind may never close the pipe.

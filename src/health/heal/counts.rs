@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::record::{HealingOutcome, Withheld};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{DurationRecorder, Emit, HEALING_ACTIONS, HEALING_DURATION, HEALING_WITHHELD};
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::hour::Hour;
 use super::record::Withheld;
 use super::settings::HealingSettings;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 
 /// How a healing has gone so far.
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ pub struct HealingStatus {
     /// How often it began within the last 3,600 seconds.
     pub begun_in_the_last_hour: u32,
     /// How long until its wait is over and its hour has room.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub may_begin_in: Duration,
     /// Actions that did not help since the last that did, or since it was well for long.
     pub not_helped_in_a_row: u32,

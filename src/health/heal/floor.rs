@@ -10,9 +10,9 @@ use super::hour::Hour;
 use super::memory::Memory;
 use super::record::Withheld;
 use super::settings::HealingLimits;
-use crate::clock::Tick;
-use crate::sync::Mutex;
-use crate::sync::atomic::AtomicBool;
+use crate::base::clock::Tick;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::AtomicBool;
 
 /// What all healings of one health share.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::course::HealingStatus;
 use super::healers::Healer;
 use super::record::{HealingRecord, Withheld};
-use crate::clock;
+use crate::base::clock;
 use crate::health::handle::Health;
 
 /// A healing that is set up; see [`Health::heal`]. Cheap to clone; to drop it changes nothing.

@@ -18,17 +18,17 @@ use super::memory::Memory;
 use super::record::{HealingOutcome, HealingRecord, Withheld};
 use super::run::Turn;
 use super::settings::HealingLimits;
-use crate::clock::{self, Tick};
-use crate::error::ConfigError;
+use crate::base::clock::{self, Tick};
+use crate::base::error::ConfigError;
+use crate::base::moment;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::health::handle::{Health, Inner};
 use crate::health::round::Round;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
 use crate::health::status::Status;
 use crate::health::texts::Texts;
-use crate::moment;
 use crate::signal::Emit;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Records that are kept of each healing.
 const KEPT: usize = 64;

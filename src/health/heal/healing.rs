@@ -11,7 +11,7 @@ use super::record::HealingRecord;
 use super::settings::HealingSettings;
 use super::when::When;
 use crate::Backoff;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::health::status::Status;
 
 /// Tells somebody.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::{Tick, nanos};
+use crate::base::clock::{Tick, nanos};
 
 /// The window that slides.
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use super::healers::Healer;
 use super::hour::HOUR;
-use crate::clock;
-use crate::error::ConfigError;
-use crate::moment;
-use crate::sync::atomic::Ordering;
+use crate::base::clock;
+use crate::base::error::ConfigError;
+use crate::base::moment;
+use crate::base::sync::atomic::Ordering;
 
 /// Bytes of a file that is read: what is larger is not ours.
 const LARGEST: u64 = 16 * 1_024 * 1_024;
@@ -32,7 +32,7 @@ pub(super) struct Memory {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Begun {
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     at: SystemTime,
     component: Arc<str>,
     healing: Arc<str>,

@@ -34,7 +34,7 @@ pub use settings::{HealingLimits, HealingSettings};
 pub use when::When;
 
 use super::handle::Health;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 impl Health {
     /// Sets a healing up: from now on its component is looked at once a

@@ -27,7 +27,7 @@ pub struct HealingRecord {
     /// Whether somebody asked for it by [`HealingHandle::run_now`](super::HealingHandle::run_now).
     pub by_hand: bool,
     /// When it began.
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     pub began: SystemTime,
     /// How long the action took.
     #[serde(serialize_with = "seconds")]

@@ -9,15 +9,15 @@ use super::action::{Done, LONGEST, said_in};
 use super::floor::Seat;
 use super::healers::Healer;
 use super::record::{HealingOutcome, HealingRecord};
-use crate::clock::{self, Tick};
-use crate::cut::boundary_from;
+use crate::base::clock::{self, Tick};
+use crate::base::cut::boundary_from;
+use crate::base::moment;
+use crate::base::outcome::Timed;
 use crate::health::awake::{LATE, within};
 use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
 use crate::health::texts::Texts;
-use crate::moment;
-use crate::outcome::Timed;
 
 /// Reasons that a record keeps: each check of the component may be one.
 const CAUSES: usize = 16;

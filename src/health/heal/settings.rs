@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hour::HOUR;
 use crate::Backoff;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// How carefully a healing acts, as a file can hold it. Unknown keys are refused.
 ///
@@ -31,21 +31,21 @@ pub struct HealingSettings {
     /// minute, doubling up to half an hour, with equal jitter.
     pub backoff: Backoff,
     /// An action that takes longer is ended: more than zero, at most an hour. Default one minute.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
     /// Whether to look if it helped. Without, each action that did not fail counts as one that helped. Default yes.
     pub verify: bool,
     /// So long after the action comes the first look whether it helped, and then one look after the other: at least
     /// 100 ms. Default 10 s.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub verify_after: Duration,
     /// So long after the action comes the last look: at least [`verify_after`](Self::verify_after), at most an hour.
     /// Default 90 s: what is judged by the calls of the last minute cannot be well before that minute is over.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub verify_within: Duration,
     /// When nothing has called for it for so long, it begins anew: the shortest wait, and another escalation. More than
     /// zero. Default 10 min.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub well_after: Duration,
     /// Number of actions in a row that did not help after which it escalates: at least 1. Default 3.
     pub escalate_after: u32,

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::panics::catch;
 use crate::health::reason::ReasonKind;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
-use crate::panics::catch;
 
 /// What calls for a healing. It is looked at once a round ([`HealthSettings::round`](super::super::HealthSettings)),
 /// never while a request is served.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// How far ahead is looked, and how much it takes to be unusual.
 ///
@@ -25,15 +25,15 @@ pub struct PredictSettings {
     pub enabled: bool,
     /// A vital sign is followed for so long before anything is said about it: from one minute to one day.
     /// Default 10 min.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub warm_up: Duration,
     /// So many robust standard deviations from what is usual are an anomaly: from 3 to 100. Default 5.
     pub deviations: f64,
     /// A vital sign that is not as usual for so long is usual from then on: from ten minutes to one week. Default 1 h.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub settled_after: Duration,
     /// A limit that is further away is not forecast: from one minute to 30 days. Default 24 h.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub horizon: Duration,
 }
 

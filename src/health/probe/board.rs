@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock;
+use crate::base::clock;
+use crate::base::sync::Mutex;
 use crate::health::handle::{Health, Inner};
-use crate::sync::Mutex;
 
 /// The least time between two looks that nothing asked for.
 const LEAST: Duration = Duration::from_millis(100);

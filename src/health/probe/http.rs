@@ -156,7 +156,7 @@ mod tests {
     struct Trap {
         thread: ThreadId,
         caught: mpsc::Sender<()>,
-        freed: crate::sync::Mutex<mpsc::Receiver<()>>,
+        freed: crate::base::sync::Mutex<mpsc::Receiver<()>>,
     }
 
     impl Source for Trap {
@@ -184,8 +184,11 @@ mod tests {
         let looks = thread::spawn({
             let service = service.clone();
             move || {
-                let trap =
-                    Trap { thread: thread::current().id(), caught, freed: crate::sync::Mutex::new(freed) };
+                let trap = Trap {
+                    thread: thread::current().id(),
+                    caught,
+                    freed: crate::base::sync::Mutex::new(freed),
+                };
                 let trap = Arc::new(trap);
                 signal::register(&trap);
                 code(&service, "/readyz")

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::{self, Tick};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::base::clock::{self, Tick};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Those who watch hear the end of their stream so long after the drain began, if nobody said when the server ends.
 const LINGER: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::group::{CpuTime, Groups, Throttling};
 use super::place::{Places, Version};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;

@@ -3,7 +3,7 @@
 use super::cpu::Found;
 use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::probe::{Sample, Watched};

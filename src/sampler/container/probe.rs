@@ -6,7 +6,7 @@ use super::cpu::{Cpu, Found};
 use super::group::Groups;
 use super::memory::Memory;
 use super::place::Places;
-use crate::clock;
+use crate::base::clock;
 use crate::sampler::files::{Files, kib};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::Resource;

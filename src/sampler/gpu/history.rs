@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::GpuState;
 use super::device::GpuDevice;
 use super::state::of_xid;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::sampler::counter::Counter;
 use crate::signal::capacity::XIDS;
 

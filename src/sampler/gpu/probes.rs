@@ -8,7 +8,7 @@ use super::device::SlowDevice;
 use super::driver::FastReading;
 use super::report::{FastReport, SlowReport};
 use super::session::{Answer, Asker, Line, Question};
-use crate::clock;
+use crate::base::clock;
 use crate::sampler::probe::{DEADLINE, Plan, Probe, ProbeError, Sample};
 
 /// Where there is no driver, it is looked for again after this many readings at the latest.

@@ -10,7 +10,7 @@ use super::device::{GpuDevice, LINK_ERRORS, SlowDevice};
 use super::driver::FastReading;
 use super::fast::THROTTLES;
 use super::history::History;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::probe::{Figure, Labels, Sample, Watched};

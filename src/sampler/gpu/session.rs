@@ -20,9 +20,9 @@ use nvml_wrapper::error::NvmlError;
 use super::device::SlowDevice;
 use super::driver::{Driver, FastReading};
 use super::names::Known;
-use crate::clock::{self, Tick};
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::clock::{self, Tick};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// To start a driver that nothing kept loaded takes seconds for each GPU: that long is no failure.
 const START: Duration = Duration::from_secs(60);

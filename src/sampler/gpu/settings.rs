@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// What is read of the GPUs.
 ///
@@ -20,11 +20,11 @@ use crate::error::ConfigError;
 #[non_exhaustive]
 pub struct GpuSettings {
     /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub every: Option<Duration>,
     /// The time between two readings of what takes the driver long (PCIe throughput, fans, NVLinks, processes),
     /// and never shorter than that of the rest: from 1 s to one hour; 60 s by default.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub slow_every: Duration,
     /// Whether to ask how much memory of each GPU this process uses. Off by default: the driver walks through
     /// all processes for it, milliseconds long, and holds up others meanwhile.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::device::GpuDevice;
 use super::driver::FastReading;
 use super::session::{Answer, Asker, Line, Question};
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// A driver that has to be started first takes seconds.
 const PATIENCE: Duration = Duration::from_secs(10);

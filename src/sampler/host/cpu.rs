@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::MOST_CORES;

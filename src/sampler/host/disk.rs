@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::filters::{NameFilter, matches};
-use crate::clock;
+use crate::base::clock;
 use crate::sampler::count;
 use crate::sampler::counter::{Counters, Rules};
 use crate::sampler::files::{Files, numbers};

@@ -6,7 +6,7 @@ use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, 
 
 use super::Figures;
 use super::memory::{Memory, Swap};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::sampler::count;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{Probe, ProbeError, Sample};

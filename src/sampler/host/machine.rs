@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cpu::{Processors, emit_count};
 use super::memory::{self, Arc, Memory, Swap};
 use super::{Figures, memory::paged};
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;
 use crate::sampler::files::{Files, decimal};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::NameFilter;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// What is read of the machine, its container, this process and its runtime.
 ///
@@ -22,7 +22,7 @@ use crate::error::ConfigError;
 #[non_exhaustive]
 pub struct SystemSettings {
     /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub every: Option<Duration>,
     /// Which sources are read, by the name that `campanile.sampler.duration` has for them: `system`, `disk`, `network`,
     /// `filesystem`, `processes`, `processors`, `process`, `container`, `runtime`. All of them by default;

@@ -24,7 +24,7 @@ use super::count;
 use super::counter::{Counters, Rules};
 use super::probe::{DEADLINE, Failures, Labels, Plan, Probe, ProbeError, Sample};
 use super::snapshot::ProcessSnapshot;
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::signal::{
     PROCESS_CONTEXT_SWITCHES, PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_DISK_IO,
     PROCESS_FILE_DESCRIPTOR_LIMIT, PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_PEAK, PROCESS_MEMORY_USAGE,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use crate::clock;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::clock;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// It did not run yet.
 const WAITS: u64 = u64::MAX;

@@ -24,13 +24,13 @@ use tokio::runtime::Handle;
 use self::delay::Delay;
 use super::count;
 use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
-use crate::clock;
-use crate::error::ConfigError;
+use crate::base::clock;
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
 use crate::signal::{
     RUNTIME_BUSY_TIME, RUNTIME_PARKS, RUNTIME_QUEUE_DEPTH, RUNTIME_SCHEDULING_DELAY, RUNTIME_TASKS,
     RUNTIME_UTILIZATION, RUNTIME_WORKERS,
 };
-use crate::sync::Mutex;
 
 /// The name of the runtime that the sampler is started in.
 const MAIN: &str = "main";

@@ -23,9 +23,9 @@ use self::rhythm::Rhythm;
 use self::source::{Note, Scheduled, State};
 use super::latest::Latest;
 use super::probe::{Plan, ProbeError};
-use crate::clock::{self, Tick};
-use crate::panics::catch;
-use crate::sync::{Mutex, MutexGuard};
+use crate::base::clock::{self, Tick};
+use crate::base::panics::catch;
+use crate::base::sync::{Mutex, MutexGuard};
 
 /// A reader that is busy with one source for longer does not get to the others: another one takes over.
 const GRACE: Duration = Duration::from_millis(50);

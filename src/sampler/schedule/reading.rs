@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::clock::{self, Tick};
-use crate::panics::catch;
+use crate::base::clock::{self, Tick};
+use crate::base::panics::catch;
 use crate::sampler::probe::{Make, Probe, ProbeError, Sample};
 
 /// A reading to make. The probe travels, so that a reader that hangs takes nothing else with it.

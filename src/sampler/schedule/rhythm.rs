@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 
 /// Beats for every interval, moved by one draw of chance.
 ///

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::rhythm::Rhythm;
-use crate::backoff::Backoff;
-use crate::clock::Tick;
+use crate::base::backoff::Backoff;
+use crate::base::clock::Tick;
 use crate::sampler::probe::{Failures, Part, Plan, Probe, ProbeError, Sample};
 
 /// The second reading comes this soon: shares of processor time need two.

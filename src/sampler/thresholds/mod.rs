@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use self::settings::{Threshold, Thresholds};
 use self::standing::{Standing, left_below};
 use super::probe::Figure;
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 use crate::signal::{Level, MachineSign, Sign};
 
 /// The figures of one source, and where they stand.

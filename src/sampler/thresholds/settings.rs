@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::signal::Watched;
 
 /// From when on a figure of the machine speaks against its health.

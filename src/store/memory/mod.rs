@@ -13,11 +13,11 @@ use self::search::{Free, Search};
 use super::group::{by_frequency, first_minute};
 use super::steady::{Reading, Steady};
 use super::{
-    Claim, Depth, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT,
+    Claim, Depth, Entry, Fingerprint, Frequency, Group, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT,
     Pending, PurgeRecord, Put, Settled, Store,
 };
-use crate::moment;
-use crate::sync::Mutex;
+use crate::base::moment;
+use crate::base::sync::Mutex;
 
 /// Keeps letters in memory: for tests, and for tools that end with their work.
 ///
@@ -40,7 +40,7 @@ impl MemoryStore {
         }
     }
 
-    fn find(&self, queue: &str, filter: &Filter) -> (Vec<Entry>, Reading) {
+    fn find(&self, queue: &str, filter: &LetterFilter) -> (Vec<Entry>, Reading) {
         let reading = self.steady.read();
         let search = Search { filter, now: reading.now(), claim: None };
         let found = self.with(queue, |queue| {
@@ -75,18 +75,18 @@ impl Store for MemoryStore {
         }))
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
         let (found, reading) = self.find(queue, filter);
         done(departing(found, reading))
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
         let search = Search { filter, now: self.steady.read().now(), claim: None };
         let limit = filter.limit.unwrap_or(usize::MAX);
         done(self.with(queue, |queue| search.find(queue, limit).len() as u64))
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
         let reading = self.steady.read();
         let search = Search { filter, now: reading.now(), claim: None };
         let mut groups = self.with(queue, |queue| search.groups(queue));
@@ -115,7 +115,12 @@ impl Store for MemoryStore {
         }))
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
         let reading = self.steady.read();
         let leased = reading.exactly(claim.now);
         let free = Free { now: reading.of(claim.now), due_by: claim.due_by.map(|by| reading.of(by)), leased };
@@ -214,7 +219,7 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::FailureKind;
+    use crate::base::outcome::FailureKind;
     use crate::store::WhenFull;
     use crate::store::group::{CAUSES, minute};
     use queue::FAILURES;
@@ -270,7 +275,7 @@ mod tests {
             }
             store.put(entry, limits).await.unwrap();
         }
-        let orders = Filter::all().component("orders").limit(16);
+        let orders = LetterFilter::all().component("orders").limit(16);
         let claim = |due_by| Claim {
             owner: Owner::new(),
             now: moment::now(),
@@ -281,15 +286,17 @@ mod tests {
         let now = moment::now();
         let mut looked = Vec::new();
         search::looked::take();
-        for filter in
-            [&orders, &Filter::all().limit(16), &orders.clone().kind(FailureKind::Error).set_aside(true)]
-        {
+        for filter in [
+            &orders,
+            &LetterFilter::all().limit(16),
+            &orders.clone().kind(FailureKind::Error).set_aside(true),
+        ] {
             assert_eq!(store.claim("orders", filter, claim(Some(now))).await.unwrap().len(), 16);
             looked.push(search::looked::take());
             assert_eq!(store.list("orders", filter).await.unwrap().len(), 16);
             looked.push(search::looked::take());
         }
-        for filter in [&orders, &Filter::all().limit(16)] {
+        for filter in [&orders, &LetterFilter::all().limit(16)] {
             assert_eq!(store.groups("orders", filter).await.unwrap().len(), 16);
             looked.push(search::looked::take());
         }

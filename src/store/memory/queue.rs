@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 use crate::store::group::{CAUSES, minute};
 use crate::store::{
     Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::queue::{By, FIRST, Kept, LAST, Lane, Queue};
-use crate::store::{Entry, Filter, Fingerprint, Group, LetterId};
+use crate::store::{Entry, Fingerprint, Group, LetterFilter, LetterId};
 
 /// The number of due letters that are sorted at once. Of more, those that have been due for longest come first.
 const DUE: usize = 1_024;
 
 /// Which letters are looked for, by the clock of the store.
 pub(super) struct Search<'a> {
-    pub(super) filter: &'a Filter,
+    pub(super) filter: &'a LetterFilter,
     pub(super) now: SystemTime,
     /// Only those that are free.
     pub(super) claim: Option<Free>,
@@ -101,7 +101,7 @@ impl Search<'_> {
     }
 
     fn ways(&self, queue: &Queue) -> Vec<By> {
-        let Filter { component, kind, fingerprint, .. } = self.filter;
+        let LetterFilter { component, kind, fingerprint, .. } = self.filter;
         match fingerprint {
             Some(fingerprint) => vec![By::Cause(*fingerprint)],
             None if component.is_none() && kind.is_none() => vec![By::All],
@@ -111,7 +111,7 @@ impl Search<'_> {
 
     /// The origins that are meant.
     fn origins<'q>(&'q self, queue: &'q Queue) -> impl Iterator<Item = u32> + 'q {
-        let Filter { component, kind, .. } = self.filter;
+        let LetterFilter { component, kind, .. } = self.filter;
         (0_u32..).zip(&queue.origins).filter_map(move |(origin, (of, how))| {
             let meant = component.as_deref().is_none_or(|component| component == &**of)
                 && kind.is_none_or(|kind| kind == *how);

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use super::scripts::Call;
 use super::server;
 use super::target::{Connection, Target};
+use crate::base::sync::Mutex;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 use crate::store::steady::{Reading, Steady};
-use crate::sync::Mutex;
 
 /// Calls on their way at one time; those beyond wait, within their own timeout.
 const CALLS: usize = 256;

@@ -38,10 +38,10 @@ use self::target::Target;
 use super::error::Kind;
 use super::steady::Reading;
 use super::{
-    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
 };
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// How old the depth of a queue may be before it is asked for again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// another parked.
 ///
 /// Cheap to clone; clones share one connection, which is made anew when it is lost. While Redis is away, every call ends
-/// within the response timeout, and soon at once: a [spill](crate::dead_letter::Builder::spill) keeps the letters then.
+/// within the response timeout, and soon at once: a [spill](crate::dead_letter::DeadLetterQueueBuilder::spill) keeps the letters then.
 ///
 /// # What is safe
 /// A letter is acknowledged when Redis has answered. With `appendonly yes` and `appendfsync always` it is on the disk of
@@ -98,12 +98,12 @@ const FRESH: Duration = Duration::from_secs(5);
 ///
 /// # Example
 /// ```no_run
-/// use campanile::DeadLetterQueue;
 /// use campanile::store::RedisStore;
+/// use campanile::{DeadLetterQueue, TlsSettings};
 ///
 /// # async fn example() -> Result<(), campanile::store::StoreError> {
 /// let store = RedisStore::builder("rediss://letters:secret@redis.internal/")
-///     .ca_file("/etc/ssl/internal.pem")
+///     .tls(TlsSettings::default().ca_file("/etc/ssl/internal.pem"))
 ///     .wait_for_replicas(1)
 ///     .open()
 ///     .await?;
@@ -261,15 +261,15 @@ impl Store for RedisStore {
         })
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
         Box::pin(self.whole(queue, move || self.list_entries(queue, filter), |_| false))
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
         Box::pin(self.whole(queue, move || self.count_entries(queue, filter), |_| false))
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
         Box::pin(self.whole(queue, move || self.list_groups(queue, filter), |_| false))
     }
 
@@ -277,7 +277,12 @@ impl Store for RedisStore {
         Box::pin(self.count_failures(queue, last))
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
         let ask = move || self.claim_entries(queue, filter, claim);
         // What was claimed is held, and shall be sent.
         Box::pin(self.whole(queue, ask, |entries: &Vec<Entry>| !entries.is_empty()))

@@ -8,13 +8,13 @@ use redis::Value;
 
 use super::search::Search;
 use super::{RedisStore, keys, rows, scripts};
-use crate::moment::{from_micros, micros};
+use crate::base::moment::{from_micros, micros};
 use crate::store::error::Kind;
 use crate::store::group::{by_frequency, by_size};
 use crate::store::steady::Reading;
 use crate::store::{
-    Claim, Entry, Filter, Fingerprint, Frequency, Group, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord,
-    Put, Settled, StoreError, WhenFull, group,
+    Claim, Entry, Fingerprint, Frequency, Group, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT,
+    PurgeRecord, Put, Settled, StoreError, WhenFull, group,
 };
 
 /// The most letters in one script that tells what became of them, or for how long they are held, and about how many
@@ -99,7 +99,11 @@ impl RedisStore {
         Ok(entries)
     }
 
-    pub(super) async fn list_entries(&self, queue: &str, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+    pub(super) async fn list_entries(
+        &self,
+        queue: &str,
+        filter: &LetterFilter,
+    ) -> Result<Vec<Entry>, StoreError> {
         let reading = self.reading().await?;
         let (queue, mut search): (Arc<str>, _) = (queue.into(), Search::new(filter, reading.now()));
         let mut entries = Vec::new();
@@ -113,7 +117,7 @@ impl RedisStore {
         Ok(entries)
     }
 
-    pub(super) async fn count_entries(&self, queue: &str, filter: &Filter) -> Result<u64, StoreError> {
+    pub(super) async fn count_entries(&self, queue: &str, filter: &LetterFilter) -> Result<u64, StoreError> {
         let mut search = Search::new(filter, self.reading().await?.now());
         if search.exact {
             let (_, all): (String, u64) = self.walk(queue, "range", &search).await?;
@@ -139,11 +143,15 @@ impl RedisStore {
         self.run(&scripts::WALK, queue, Vec::new(), args).await
     }
 
-    pub(super) async fn list_groups(&self, queue: &str, filter: &Filter) -> Result<Vec<Group>, StoreError> {
+    pub(super) async fn list_groups(
+        &self,
+        queue: &str,
+        filter: &LetterFilter,
+    ) -> Result<Vec<Group>, StoreError> {
         let (queue, reading): (Arc<str>, _) = (queue.into(), self.reading().await?);
-        let all = Filter { limit: None, ..filter.clone() };
+        let all = LetterFilter { limit: None, ..filter.clone() };
         let limit = filter.limit.unwrap_or(usize::MAX);
-        if all == Filter::all() {
+        if all == LetterFilter::all() {
             let seen = self.largest(&queue, limit, reading).await?;
             let prints = seen.keys().map(Fingerprint::to_string).collect();
             let examples = self.fetch(&queue, "newest", prints).await?;
@@ -234,13 +242,13 @@ impl RedisStore {
     pub(super) async fn claim_entries(
         &self,
         queue: &str,
-        filter: &Filter,
+        filter: &LetterFilter,
         claim: Claim,
     ) -> Result<Vec<Entry>, StoreError> {
         let queue: Arc<str> = queue.into();
         let reading = self.reading().await?;
         let set_aside = Some(filter.set_aside.unwrap_or(false));
-        let mut search = Search::new(&Filter { set_aside, ..filter.clone() }, reading.now());
+        let mut search = Search::new(&LetterFilter { set_aside, ..filter.clone() }, reading.now());
         let here = |moment| micros(reading.of(moment)).to_string();
         let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), here(claim.now));
         let due_by = claim.due_by.map(here).unwrap_or_default();

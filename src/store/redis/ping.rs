@@ -6,7 +6,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind, from_redis_value};
 
 use super::settings::RedisSettings;
 use super::target::{Connection, Target};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Connects to a Redis, or to a cluster of it, and asks for an answer.
 #[derive(Debug)]

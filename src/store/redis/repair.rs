@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout};
 
 use super::pages::texts;
 use super::{RedisStore, rows, scripts};
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
+use crate::base::sync::Mutex;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
-use crate::sync::Mutex;
 
 /// What is mended, in this order: letters first, then what is found by them.
 const PARTS: [&str; 13] = [
@@ -310,13 +310,13 @@ struct Known {
     component: String,
     kind: FailureKind,
     fingerprint: Fingerprint,
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     first_failed: SystemTime,
-    #[serde(with = "crate::moment::as_micros")]
+    #[serde(with = "crate::base::moment::as_micros")]
     last_failed: SystemTime,
-    #[serde(with = "crate::moment::as_micros::option", default)]
+    #[serde(with = "crate::base::moment::as_micros::option", default)]
     due: Option<SystemTime>,
-    #[serde(with = "crate::moment::as_micros::option", default)]
+    #[serde(with = "crate::base::moment::as_micros::option", default)]
     expires: Option<SystemTime>,
     #[serde(default)]
     set_aside: bool,

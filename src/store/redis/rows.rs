@@ -6,8 +6,8 @@ use percent_encoding::percent_decode_str;
 use redis::{FromRedisValue, Value, from_redis_value};
 
 use super::keys::escaped;
-use crate::moment::{from_micros, micros};
-use crate::outcome::FailureKind;
+use crate::base::moment::{from_micros, micros};
+use crate::base::outcome::FailureKind;
 use crate::store::error::Kind;
 use crate::store::steady::Reading;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};

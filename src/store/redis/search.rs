@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::keys::escaped;
-use crate::moment::micros;
-use crate::store::{Filter, LetterId};
+use crate::base::moment::micros;
+use crate::store::{LetterFilter, LetterId};
 
 /// What a walk over letters looks for, and where it is.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(filter: &Filter, now: SystemTime) -> Self {
+    pub(super) fn new(filter: &LetterFilter, now: SystemTime) -> Self {
         let text = |id: Option<LetterId>| id.map(|id| id.to_string()).unwrap_or_default();
         let micros = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
         let component = filter.component.as_deref().map(escaped);

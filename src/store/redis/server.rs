@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use redis::{RedisError, Value, from_redis_value};
 
 use super::target::Connection;
-use crate::moment::from_micros;
+use crate::base::moment::from_micros;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 

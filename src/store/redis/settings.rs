@@ -1,13 +1,13 @@
 //! What can be set, and what is allowed.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::RedisStore;
 use super::target::Target;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::tls::TlsSettings;
 use crate::store::StoreError;
 
 /// The settings of a [`RedisStore`], as a file can hold them. Unknown keys are refused.
@@ -36,16 +36,12 @@ pub struct RedisSettings {
     pub nodes: Vec<String>,
     /// How long one call may take, a new connection included: 10 ms to 30 s. Default 400 ms, so that a letter can
     /// still be spilled within the time that its caller waits.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub response_timeout: Duration,
     /// How many replicas must have a change before it is told to be done, at most 16. Default 0.
     pub wait_for_replicas: u32,
-    /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// A file with the certificate that this side shows, in PEM; with `client_key`. Default: none.
-    pub client_certificate: Option<PathBuf>,
-    /// A file with the key of that certificate, in PEM. Default: none.
-    pub client_key: Option<PathBuf>,
+    /// TLS of the connection, for `rediss://`.
+    pub tls: TlsSettings,
 }
 
 impl Default for RedisSettings {
@@ -56,9 +52,7 @@ impl Default for RedisSettings {
             nodes: Vec::new(),
             response_timeout: Duration::from_millis(400),
             wait_for_replicas: 0,
-            ca_file: None,
-            client_certificate: None,
-            client_key: None,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -84,10 +78,10 @@ impl RedisSettings {
             "none, unless `cluster` is set",
         )?;
         ConfigError::check(
-            self.client_certificate.is_some() == self.client_key.is_some(),
-            "client_certificate",
-            &self.client_certificate,
-            "set together with `client_key`",
+            self.tls.client_certificate.is_some() == self.tls.client_key.is_some(),
+            "tls.client_certificate",
+            &self.tls.client_certificate,
+            "set together with `tls.client_key`",
         )
     }
 }
@@ -99,8 +93,7 @@ impl std::fmt::Debug for RedisSettings {
             .field("cluster", &self.cluster)
             .field("response_timeout", &self.response_timeout)
             .field("wait_for_replicas", &self.wait_for_replicas)
-            .field("ca_file", &self.ca_file)
-            .field("client_certificate", &self.client_certificate)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -136,13 +129,8 @@ impl RedisStoreBuilder {
         /// How many replicas must have a change before it is told to be done; none unless set. A change that too few
         /// have in time is an error, although Redis may have made it.
         pub fn wait_for_replicas(replicas: u32) { settings.wait_for_replicas = replicas; }
-        /// A file with the certificates of the authorities to trust, in PEM; for `rediss://`.
-        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
-        /// Files with the certificate that this side shows and its key, in PEM; for `rediss://`.
-        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
-            settings.client_certificate = Some(path.into());
-            settings.client_key = Some(key.into());
-        }
+        /// Sets up TLS, for `rediss://`.
+        pub fn tls(tls: TlsSettings) { settings.tls = tls; }
     }
 
     /// The store, connected.

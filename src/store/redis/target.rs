@@ -12,7 +12,7 @@ use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisResult, Value};
 
 use super::settings::RedisSettings;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where Redis is.
 pub(super) struct Target {
@@ -95,7 +95,7 @@ fn client(
     refused: impl Fn(redis::RedisError) -> ConfigError,
 ) -> Result<Kind, ConfigError> {
     for (setting, file) in
-        [("ca_file", &settings.ca_file), ("client_certificate", &settings.client_certificate)]
+        [("tls.ca_file", &settings.tls.ca_file), ("tls.client_certificate", &settings.tls.client_certificate)]
     {
         if let Some(file) = file {
             return Err(ConfigError::new(setting, file.display(), "none, without the feature `tls`"));
@@ -120,11 +120,11 @@ fn client(
         // Another thread may have been faster, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let root_cert = settings.ca_file.as_deref().map(|path| read("ca_file", path)).transpose()?;
-    let client_tls = match (&settings.client_certificate, &settings.client_key) {
+    let root_cert = settings.tls.ca_file.as_deref().map(|path| read("tls.ca_file", path)).transpose()?;
+    let client_tls = match (&settings.tls.client_certificate, &settings.tls.client_key) {
         (Some(certificate), Some(key)) => Some(ClientTlsConfig {
-            client_cert: read("client_certificate", certificate)?,
-            client_key: read("client_key", key)?,
+            client_cert: read("tls.client_certificate", certificate)?,
+            client_key: read("tls.client_key", key)?,
         }),
         _ => None,
     };

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
+use crate::base::sync::Mutex;
 use crate::store::{SpillReason, StoreError};
-use crate::sync::Mutex;
 
 /// The time until the first try after a failure; each one that fails doubles it.
 const FIRST: Duration = Duration::from_millis(100);

@@ -15,11 +15,12 @@ use tokio::time::timeout;
 
 use super::circuit::{LONGEST, Try};
 use super::wrapper::{Queue, Shared, for_store, no_answer};
-use crate::clock;
-use crate::moment;
-use crate::outcome::within;
+use crate::base::clock;
+use crate::base::moment;
+use crate::base::outcome::within;
 use crate::store::{
-    Claim, Entry, Filter, LetterId, Limits, Owner, Put, Settled, SpillReason, Store, StoreError, guarded,
+    Claim, Entry, LetterFilter, LetterId, Limits, Owner, Put, Settled, SpillReason, Store, StoreError,
+    guarded,
 };
 
 /// Letters that are moved at once.
@@ -168,9 +169,9 @@ impl Shared {
         let mut moved = false;
         loop {
             let claim = Claim { owner, now: moment::now(), lease: LEASE, due_by: None, bytes: BYTES };
-            let batch = self.spill.claim(name, &Filter::all().limit(size), claim).await?;
+            let batch = self.spill.claim(name, &LetterFilter::all().limit(size), claim).await?;
             if batch.is_empty() {
-                let left = self.spill.count(name, &Filter::all()).await?;
+                let left = self.spill.count(name, &LetterFilter::all()).await?;
                 return Ok(if left == 0 { Moved::All } else { Moved::Some { moved } });
             }
             match self.move_batch(name, limits, owner, at, batch).await? {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where letters go that the store does not take, and how many: see
-/// [`Builder::spill`](crate::dead_letter::Builder::spill). Unknown keys are refused.
+/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill). Unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -26,7 +26,7 @@ pub struct SpillSettings {
     pub path: PathBuf,
     /// How long the store may take before a letter goes to the spill: more than zero and less than the park timeout.
     /// Default: two fifths of that, which is 400 ms unless it is set.
-    #[serde(with = "crate::duration::option", default)]
+    #[serde(with = "crate::base::duration::option", default)]
     pub after: Option<Duration>,
     /// The most letters of a queue in the spill: at least 1. Default 100,000.
     #[serde(default = "letters")]

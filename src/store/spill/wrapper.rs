@@ -12,15 +12,15 @@ use tokio::sync::Notify;
 
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
-use crate::error::ConfigError;
-use crate::outcome::within;
-use crate::panics::catch;
+use crate::base::error::ConfigError;
+use crate::base::outcome::within;
+use crate::base::panics::catch;
+use crate::base::sync::Mutex;
 use crate::store::error::Kind;
 use crate::store::{
-    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, SpillReason, SqliteStore, Store, StoreError, WhenFull, guarded,
 };
-use crate::sync::Mutex;
 
 /// A store whose letters go to a SQLite file when it does not take them.
 ///
@@ -32,7 +32,7 @@ use crate::sync::Mutex;
 /// Lists, counts, groups and purges are the store's alone: letters in the spill show in [`Depth::spilled`] only. While
 /// the store is away they fail with its error.
 ///
-/// [`Builder::spill`](crate::dead_letter::Builder::spill) makes one.
+/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill) makes one.
 ///
 /// # Example
 /// ```
@@ -228,15 +228,15 @@ impl Store for SpillStore {
         self.store().get(queue, id)
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
         self.store().list(queue, filter)
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
         self.store().count(queue, filter)
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
         self.store().groups(queue, filter)
     }
 
@@ -244,7 +244,12 @@ impl Store for SpillStore {
         self.store().frequencies(queue, last)
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
         self.store().claim(queue, filter, claim)
     }
 

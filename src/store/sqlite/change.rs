@@ -10,7 +10,7 @@ use super::rows::{self, Found, micros};
 use super::search::{Free, Search};
 use super::tally::Tally;
 use crate::store::{
-    Depth, Entry, Filter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
+    Depth, Entry, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
 };
 
 /// A transaction, and the sums that it changes.
@@ -105,7 +105,7 @@ impl<'c> Change<'c> {
     pub(super) fn claim(
         &mut self,
         queue: &str,
-        filter: &Filter,
+        filter: &LetterFilter,
         claim: Free,
         lease: Lease,
         bytes: u64,
@@ -219,7 +219,7 @@ impl<'c> Change<'c> {
     pub(super) fn purge(
         &mut self,
         queue: &str,
-        filter: &Filter,
+        filter: &LetterFilter,
         most: usize,
         of: Result<i64, &PurgeRecord>,
         now: SystemTime,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::columns;
 use super::rows::{micros, moment};
-use crate::moment;
+use crate::base::moment;
 use crate::store::steady::uptime;
 
 /// What was known when the machine started, or by the first process after it.

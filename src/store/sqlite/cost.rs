@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use super::change::{Change, Lease};
 use super::search::{Free, Search};
 use super::{file, open, report, rows};
-use crate::moment;
-use crate::outcome::FailureKind;
-use crate::store::{Entry, Filter, Fingerprint, LetterId, Limits, Owner, Put, WhenFull};
+use crate::base::moment;
+use crate::base::outcome::FailureKind;
+use crate::store::{Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, Put, WhenFull};
 
 /// Half of the letters are of `mails`, each of another cause; of `orders` a quarter is due in an hour and a quarter is set
 /// aside.
@@ -77,7 +77,7 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
         work();
         all.push((what, steps.load(Ordering::Relaxed)));
     };
-    let all_of = Filter::all().limit(16);
+    let all_of = LetterFilter::all().limit(16);
     let orders = all_of.clone().component("orders");
     let filters = [
         &all_of,
@@ -103,7 +103,7 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
             assert_eq!(rows::entries(&connection, &"orders".into(), &found).unwrap().len(), 16);
         });
     }
-    let one = Filter::all().limit(16).fingerprint(Fingerprint::from_bits(7));
+    let one = LetterFilter::all().limit(16).fingerprint(Fingerprint::from_bits(7));
     for (filter, found) in [(&all_of, 16), (&orders, 16), (&one, 1)] {
         measure(format!("groups {filter:?}"), &mut || {
             let groups = report::groups(&connection, &"orders".into(), filter, now).unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::log::beside;
+use crate::base::sync::Mutex;
 use crate::store::Depth;
-use crate::sync::Mutex;
 
 /// The depth of each queue in the file and the size of the file, as of the last commit of this process.
 #[derive(Debug, Default)]

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::open::{refused, unwritable};
+use crate::base::sync::Mutex;
 use crate::store::StoreError;
-use crate::sync::Mutex;
 
 /// Held while a file is made: the descriptor that made it is closed before another thread lets SQLite open it.
 static MAKING: Mutex<()> = Mutex::new(());

@@ -51,10 +51,10 @@ use super::error::Kind;
 use super::group::first_minute;
 use super::steady::Reading;
 use super::{
-    Claim, Depth, Entry, Filter, Frequency, Group, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
+    Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, Store, StoreError,
 };
-use crate::moment;
+use crate::base::moment;
 
 /// Jobs that may wait for the writer; those beyond wait in their own futures.
 const WAITING: usize = 1_024;
@@ -251,11 +251,11 @@ impl Store for SqliteStore {
     }
 
     fn get<'a>(&'a self, queue: &'a str, id: LetterId) -> Pending<'a, Option<Entry>> {
-        Box::pin(async move { Ok(self.list(queue, &Filter::id(id)).await?.pop()) })
+        Box::pin(async move { Ok(self.list(queue, &LetterFilter::id(id)).await?.pop()) })
     }
 
-    fn list<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Entry>> {
-        let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+    fn list<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
+        let (queue, filter): (Arc<str>, LetterFilter) = (queue.into(), filter.clone());
         let reading = self.steady();
         let list = self.read(move |connection| {
             let Some(search) = Search::new(connection, &queue, &filter, reading.now())? else {
@@ -267,14 +267,14 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(departing(list.await?, reading)) })
     }
 
-    fn count<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, u64> {
-        let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+    fn count<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, u64> {
+        let (queue, filter): (Arc<str>, LetterFilter) = (queue.into(), filter.clone());
         let now = self.steady().now();
         Box::pin(self.read(move |connection| report::count(connection, &queue, &filter, now)))
     }
 
-    fn groups<'a>(&'a self, queue: &'a str, filter: &'a Filter) -> Pending<'a, Vec<Group>> {
-        let (queue, filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+    fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
+        let (queue, filter): (Arc<str>, LetterFilter) = (queue.into(), filter.clone());
         let reading = self.steady();
         let groups = self.read(move |connection| report::groups(connection, &queue, &filter, reading.now()));
         Box::pin(async move {
@@ -292,8 +292,13 @@ impl Store for SqliteStore {
         Box::pin(self.read(move |connection| report::frequencies(connection, &queue, from)))
     }
 
-    fn claim<'a>(&'a self, queue: &'a str, filter: &'a Filter, claim: Claim) -> Pending<'a, Vec<Entry>> {
-        let (name, mut filter): (Arc<str>, Filter) = (queue.into(), filter.clone());
+    fn claim<'a>(
+        &'a self,
+        queue: &'a str,
+        filter: &'a LetterFilter,
+        claim: Claim,
+    ) -> Pending<'a, Vec<Entry>> {
+        let (name, mut filter): (Arc<str>, LetterFilter) = (queue.into(), filter.clone());
         let reading = self.steady();
         let leased = rows::micros(reading.exactly(claim.now));
         let due_by = claim.due_by.map(|by| reading.of(by));

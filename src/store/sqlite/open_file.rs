@@ -11,9 +11,9 @@ use super::job::Job;
 use super::place::Files;
 use super::readers::Readers;
 use super::registry::Slot;
+use crate::base::sync::Mutex;
 use crate::store::LetterId;
 use crate::store::steady::Steady;
-use crate::sync::Mutex;
 
 /// The file, for those who read and for the thread that writes.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::open;
+use crate::base::sync::Mutex;
 use crate::store::StoreError;
-use crate::sync::Mutex;
 
 /// The most that read at once.
 const READERS: u32 = 4;

@@ -15,9 +15,9 @@ use super::job::{Job, Task};
 use super::open::unwritable;
 use super::open_file::OpenFile;
 use super::place::FileId;
+use crate::base::sync::Mutex;
 use crate::store::StoreError;
 use crate::store::error::Kind;
-use crate::sync::Mutex;
 
 /// How long to wait for a writer to leave a file that was moved, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(5);

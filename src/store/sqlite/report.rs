@@ -10,7 +10,7 @@ use super::columns;
 use super::rows::{self, fingerprint, kind, moment};
 use super::search::Search;
 use crate::store::group::{by_frequency, by_size};
-use crate::store::{Filter, Fingerprint, Frequency, Group, LetterId, PurgeRecord};
+use crate::store::{Fingerprint, Frequency, Group, LetterFilter, LetterId, PurgeRecord};
 
 /// A group without its example.
 struct Sum {
@@ -24,7 +24,7 @@ struct Sum {
 pub(super) fn count(
     connection: &Connection,
     queue: &str,
-    filter: &Filter,
+    filter: &LetterFilter,
     now: SystemTime,
 ) -> rusqlite::Result<u64> {
     match Search::new(connection, queue, filter, now)? {
@@ -36,7 +36,7 @@ pub(super) fn count(
 pub(super) fn groups(
     connection: &Connection,
     queue: &Arc<str>,
-    filter: &Filter,
+    filter: &LetterFilter,
     now: SystemTime,
 ) -> rusqlite::Result<Vec<Group>> {
     let Some(number) = rows::number(connection, queue)? else {
@@ -57,7 +57,7 @@ pub(super) fn groups(
             None => newest(connection, number, filter, sum.fingerprint)?,
         };
         let Some(newest) = newest else { continue };
-        let one = Filter::id(newest);
+        let one = LetterFilter::id(newest);
         let found = Search::within(number, &one, now).find(connection, 1)?;
         if let Some(example) = rows::entries(connection, queue, &found)?.pop() {
             groups.push(Group {
@@ -80,7 +80,7 @@ fn is_mixed(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
 }
 
 /// The largest groups of which letters are meant, where only the cause decides and each has one.
-fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Result<Vec<Sum>> {
+fn largest(connection: &Connection, queue: i64, filter: &LetterFilter) -> rusqlite::Result<Vec<Sum>> {
     let mut sums = Vec::new();
     let read = |row: &Row<'_>| {
         let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
@@ -119,7 +119,7 @@ fn largest(connection: &Connection, queue: i64, filter: &Filter) -> rusqlite::Re
 fn sums(
     connection: &Connection,
     queue: i64,
-    filter: &Filter,
+    filter: &LetterFilter,
     search: &Search<'_>,
 ) -> rusqlite::Result<Vec<Sum>> {
     struct Cause {
@@ -174,7 +174,7 @@ fn sums(
 fn newest(
     connection: &Connection,
     queue: i64,
-    filter: &Filter,
+    filter: &LetterFilter,
     fingerprint: Fingerprint,
 ) -> rusqlite::Result<Option<LetterId>> {
     let mut statement = connection.prepare_cached(

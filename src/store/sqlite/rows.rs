@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{self, Stored};
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterId};
 
 /// Letters that failed about when their id says and that nobody else put off: almost all of them.
@@ -306,7 +306,7 @@ pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<FailureKind
 }
 
 fn lane(entry: &Entry) -> i64 {
-    let failed = crate::moment::micros(entry.last_failed) / 1_000;
+    let failed = crate::base::moment::micros(entry.last_failed) / 1_000;
     if entry.set_aside {
         ASIDE
     } else if entry.due.is_some() {
@@ -341,9 +341,9 @@ fn stamped(stamp: u64, rest: u8) -> LetterId {
 }
 
 pub(super) fn micros(moment: SystemTime) -> i64 {
-    i64::try_from(crate::moment::micros(moment)).unwrap_or(i64::MAX)
+    i64::try_from(crate::base::moment::micros(moment)).unwrap_or(i64::MAX)
 }
 
 pub(super) fn moment(micros: i64) -> SystemTime {
-    crate::moment::from_micros(u64::try_from(micros).unwrap_or(0))
+    crate::base::moment::from_micros(u64::try_from(micros).unwrap_or(0))
 }

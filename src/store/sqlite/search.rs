@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::columns;
 use super::rows::{self, AGAIN, ASIDE, COLUMNS, DUE, FRESH, Found, SLACK, first_at, last_at, micros, number};
-use crate::store::{Filter, LetterId};
+use crate::store::{LetterFilter, LetterId};
 
 /// So many letters that are due are put in order at once; of more, those that have been due for longest come first.
 const FEW_DUE: usize = 1_024;
@@ -21,7 +21,7 @@ const FEW_DUE: usize = 1_024;
 /// Which letters of one queue are looked for.
 pub(super) struct Search<'a> {
     queue: i64,
-    filter: &'a Filter,
+    filter: &'a LetterFilter,
     /// By the clock of the file.
     now: SystemTime,
     /// Only those that can be claimed.
@@ -51,18 +51,18 @@ impl<'a> Search<'a> {
     pub(super) fn new(
         connection: &Connection,
         name: &str,
-        filter: &'a Filter,
+        filter: &'a LetterFilter,
         now: SystemTime,
     ) -> rusqlite::Result<Option<Self>> {
         Ok(number(connection, name)?.map(|queue| Self::within(queue, filter, now)))
     }
 
     /// Only letters that are free.
-    pub(super) fn for_claim(queue: i64, filter: &'a Filter, claim: Free) -> Self {
+    pub(super) fn for_claim(queue: i64, filter: &'a LetterFilter, claim: Free) -> Self {
         Self { queue, filter, now: claim.now, claim: Some(claim) }
     }
 
-    pub(super) fn within(queue: i64, filter: &'a Filter, now: SystemTime) -> Self {
+    pub(super) fn within(queue: i64, filter: &'a LetterFilter, now: SystemTime) -> Self {
         Self { queue, filter, now, claim: None }
     }
 
@@ -189,7 +189,7 @@ impl<'a> Search<'a> {
 
     /// The indexes that lead to all letters of the causes that are meant.
     fn ways(&self, connection: &Connection) -> rusqlite::Result<Vec<By>> {
-        let Filter { component, kind, fingerprint, .. } = self.filter;
+        let LetterFilter { component, kind, fingerprint, .. } = self.filter;
         let Some(fingerprint) = fingerprint else {
             if component.is_none() && kind.is_none() {
                 return Ok(vec![By::Id]);
@@ -261,7 +261,7 @@ impl<'a> Search<'a> {
         // A fresh letter failed about when its id says: only a part of them needs to be looked at.
         let (mut from, mut to) = (None, filter.up_to);
         if lane == FRESH {
-            let stamp = |moment| crate::moment::micros(moment) / 1_000;
+            let stamp = |moment| crate::base::moment::micros(moment) / 1_000;
             from = earliest.map(|earliest| first_at(stamp(earliest).saturating_sub(SLACK)));
             let last = latest.map(|latest| last_at(stamp(latest).saturating_add(SLACK)));
             to = to.into_iter().chain(last).min();

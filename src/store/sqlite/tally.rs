@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns;
 use super::rows::{self, fingerprint, kind, micros, newest, oldest};
-use crate::outcome::FailureKind;
+use crate::base::outcome::FailureKind;
 use crate::store::group::{CAUSES, minute};
 use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
 

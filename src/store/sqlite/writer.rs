@@ -20,10 +20,10 @@ use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
 use super::{WAITING, clock, file, open, registry, reserve, rows};
+use crate::base::sync::Mutex;
 use crate::store::error::Kind;
 use crate::store::steady::Steady;
 use crate::store::{Depth, StoreError};
-use crate::sync::Mutex;
 
 /// The most jobs in one commit: enough to hide the `fsync`, few enough not to keep the first one waiting.
 const GROUP: usize = 256;

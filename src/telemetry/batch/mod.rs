@@ -32,7 +32,7 @@ use self::worker::{Message, Worker};
 use super::counters::{Counters, Lost, Signal, Waiting};
 use super::size;
 use super::waiting::ask;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// Something that is exported in batches.
 pub(super) trait Item: Send + Sync + 'static {

@@ -1,6 +1,6 @@
 //! A bounded queue.
 
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// A queue bounded by items and bytes. Many threads push; one takes everything.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::atomic::{AtomicBool, Ordering};
+    use crate::base::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
     #[test]

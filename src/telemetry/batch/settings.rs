@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::variables::Variables;
 
 /// How spans, or log records, wait for their export.
@@ -22,10 +22,10 @@ pub struct BatchSettings {
     /// How many are in one export. 512.
     pub batch: usize,
     /// The longest that one waits while the queue is short. 5 s for spans, 1 s for log records.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub delay: Duration,
     /// The longest that an export takes; then it has failed. 30 s; zero is no limit.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub export_timeout: Duration,
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use opentelemetry::Context as OtelContext;
 
 use super::{Export, Item, Shared};
-use crate::clock;
-use crate::sync::atomic::Ordering;
+use crate::base::clock;
+use crate::base::sync::atomic::Ordering;
 use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::Lost;
 use crate::telemetry::waiting::{block_on, guarded, tell};

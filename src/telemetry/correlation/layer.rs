@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use tracing::Span;
 
 use super::{CorrelationId, FIELD, of};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::propagation::ignored::{self, Header, Reason};
 
 pub(in crate::telemetry) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

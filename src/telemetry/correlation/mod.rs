@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::context::current_context;
 use super::secrets::Secrets;
-use crate::error::ConfigError;
-use crate::unique::unique;
+use crate::base::error::ConfigError;
+use crate::base::unique::unique;
 
 #[cfg(feature = "http")]
 pub use layer::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};

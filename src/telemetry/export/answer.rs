@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
-use crate::outcome::retry_after;
+use crate::base::outcome::retry_after;
 
 /// How an export failed.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::target::Target;
+use crate::base::tls::{self, Connector, Fault};
 use crate::telemetry::error::TelemetryError;
-use crate::tls::{self, Connector, Fault};
 
 /// Sends requests; clones share connections.
 pub(super) type Client = legacy::Client<Connector, Full<Bytes>>;

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::task::JoinSet;
 
 use super::{Background, Sender};
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// Exports from any thread, through an exporter of opentelemetry-otlp.
 #[derive(Debug)]

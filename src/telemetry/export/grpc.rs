@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 use prost::Message;
 
 use super::answer::{Again, Failure, Rejected, of_http, rejected};
-use crate::outcome::GRPC_CODES;
+use crate::base::outcome::GRPC_CODES;
 use crate::telemetry::counters::Signal;
 
 /// The path of the call for `signal`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header as names};
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::variables::{Variables, percent_decoded};
 
 /// Those of the code, and over them those of the variables.

@@ -50,7 +50,7 @@ use super::counters::{Counters, Signal};
 use super::error::TelemetryError;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// What the exporters of one pipeline share.
 #[derive(Debug)]

@@ -22,13 +22,13 @@ use super::connect::{Client, client, connector};
 use super::grpc;
 use super::split::{Part, Parts, split};
 use super::target::Target;
-use crate::backoff::Backoff;
-use crate::error::sources;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::backoff::Backoff;
+use crate::base::error::sources;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::tls::Connector;
 use crate::telemetry::counters::{Counters, Lost};
 use crate::telemetry::error::TelemetryError;
-use crate::tls::Connector;
 
 /// The wait between two tries, unless the collector asks for more.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));

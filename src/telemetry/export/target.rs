@@ -1,18 +1,17 @@
 //! Where one signal goes, and how.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
-use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Treatment};
+use crate::base::error::ConfigError;
+use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::tls::{Certificates, is_in_clear};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
-use crate::tls::{Certificates, is_in_clear};
 
 /// Where one signal goes, and how.
 #[derive(Debug)]
@@ -65,10 +64,8 @@ impl Target {
                 None => return Err(ConfigError::new(name, value, "milliseconds, more than zero").into()),
             },
         };
-        let file = |what, setting: &str, set: &Option<PathBuf>| match find(what) {
-            Some((name, path)) => Some((name, path.into())),
-            None => set.clone().map(|path| (format!("otlp_settings.{setting}"), path)),
-        };
+        let set = Certificates::of(&settings.tls, "otlp_settings.tls.");
+        let file = |what, set| find(what).map(|(name, path)| (name, path.into())).or(set);
         Ok(Self {
             signal,
             grpc,
@@ -78,9 +75,9 @@ impl Target {
             message_limit: settings.message_limit,
             headers: headers(&settings.headers, variables, &names(signal, "HEADERS"))?,
             certificates: Certificates {
-                authorities: file("CERTIFICATE", "certificate", &settings.certificate),
-                client: file("CLIENT_CERTIFICATE", "client_certificate", &settings.client_certificate),
-                client_key: file("CLIENT_KEY", "client_key", &settings.client_key),
+                authorities: file("CERTIFICATE", set.authorities),
+                client: file("CLIENT_CERTIFICATE", set.client),
+                client_key: file("CLIENT_KEY", set.client_key),
             },
         })
     }
@@ -177,6 +174,7 @@ fn below(uri: Uri, path: &str) -> Result<Uri, http::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tls::TlsSettings;
 
     fn with(
         settings: &OtlpSettings,
@@ -289,13 +287,13 @@ mod tests {
             endpoint: Some("http://code:1".to_owned()),
             protocol: OtlpProtocol::Grpc,
             compression: OtlpCompression::Gzip,
-            certificate: Some("/code.pem".into()),
+            tls: TlsSettings::default().ca_file("/code.pem"),
             ..OtlpSettings::default()
         };
         let plain = with(&settings, Signal::Metrics, &[]).unwrap();
         assert!(plain.grpc && plain.gzip);
         assert_eq!(plain.uri.authority().unwrap(), "code:1");
-        let authorities = Some(("otlp_settings.certificate".to_owned(), "/code.pem".into()));
+        let authorities = Some(("otlp_settings.tls.ca_file".to_owned(), "/code.pem".into()));
         assert_eq!(plain.certificates, Certificates { authorities, ..Certificates::default() });
         let set = &[
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),

@@ -30,9 +30,9 @@ use super::counters::Counters;
 use super::fields::EventFields;
 use super::limits::SpanLimits;
 use super::secrets::Secrets;
-use crate::cut::shorten;
-use crate::per_thread::PerThread;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::cut::shorten;
+use crate::base::per_thread::PerThread;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Where events go that become log records.
 #[derive(Debug)]

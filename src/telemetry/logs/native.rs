@@ -128,7 +128,7 @@ fn cut(value: &AnyValue, length: usize) -> AnyValue {
     match value {
         AnyValue::String(text) => {
             let text = text.as_str();
-            AnyValue::String(crate::cut::cut(text, length).to_owned().into())
+            AnyValue::String(crate::base::cut::cut(text, length).to_owned().into())
         }
         AnyValue::Bytes(bytes) => AnyValue::Bytes(Box::new(bytes[..bytes.len().min(length)].to_vec())),
         AnyValue::ListAny(values) => {

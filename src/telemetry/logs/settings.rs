@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::batch::BatchSettings;
 use crate::telemetry::variables::Variables;
 

@@ -15,8 +15,8 @@ use opentelemetry::metrics::{
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use crate::panics::catch;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::panics::catch;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes meters whose instruments go where the metrics of the pipeline go. From
 /// [`Telemetry::meter_provider`](crate::Telemetry::meter_provider).

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 use crate::telemetry::counters::Counters;
 
 /// More instruments are neither told nor counted.

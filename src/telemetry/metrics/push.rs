@@ -13,8 +13,8 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 
 use super::Shared;
-use crate::clock;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::base::clock;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::{Counters, Signal};
 use crate::telemetry::waiting::{ask, block_on, guarded, tell};

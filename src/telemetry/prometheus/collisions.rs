@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 use crate::telemetry::counters::Counters;
 
 /// What was the same for Prometheus, and is not the same thing.

@@ -10,7 +10,7 @@ use tower::{Layer, Service};
 
 use super::carrier::HeadersMut;
 use super::formats;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::context::current_context;
 use crate::telemetry::correlation;
 

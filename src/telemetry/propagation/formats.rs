@@ -11,7 +11,7 @@ use opentelemetry::trace::{TraceContextExt, TraceId};
 
 use super::carrier::{Any, AnyMut, Carrier, Writer};
 use super::{b3, baggage, trace_context};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::telemetry::sampling::{Candidate, Sampler};
 use crate::telemetry::variables::Variables;
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{self, Emit, PROPAGATION_MALFORMED, Source};
-use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The format of an ignored header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

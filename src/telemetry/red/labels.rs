@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tracing::field::{Field, FieldSet, Visit};
 
-use crate::cut::shorten;
+use crate::base::cut::shorten;
 use crate::signal::{SPAN_DURATION, sanitized};
 use crate::telemetry::secrets::Secrets;
 use crate::telemetry::shown::{self, Shown, Take, visits};

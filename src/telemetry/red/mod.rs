@@ -25,10 +25,10 @@ use self::series::{Instruments, Recorders, Series};
 use super::fields::Special;
 use super::secrets::Secrets;
 use super::spans::Mix;
-use crate::clock::Tick;
-use crate::cut::cut;
+use crate::base::clock::Tick;
+use crate::base::cut::cut;
+use crate::base::sync::Mutex;
 use crate::signal::{Book, Vitals, Witness};
-use crate::sync::Mutex;
 
 /// A component, a span name and the values of the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

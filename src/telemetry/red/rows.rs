@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use tracing::Metadata;
 
 use super::Callsite;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 const PAGE: usize = 64;
 

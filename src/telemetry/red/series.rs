@@ -7,11 +7,11 @@ use std::time::Duration;
 use opentelemetry::metrics::Meter;
 
 use super::LONGEST;
-use crate::cut::cut;
-use crate::per_thread::PerThread;
+use crate::base::cut::cut;
+use crate::base::per_thread::PerThread;
+use crate::base::sync::Mutex;
 use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
-use crate::sync::Mutex;
 
 /// The counters of the spans of one component, name and value of each label.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use self::surroundings::Surroundings;
 use super::variables::{Variables, percent_decoded};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 use crate::signal::Identity;
 
 /// The resource of a service: what is found out, then what the code says, then what the environment says.

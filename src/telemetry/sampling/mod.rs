@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::sampler::{Candidate, Sampler, SharedSampler};
 pub(super) use self::tail::Tail;
 pub use self::tail::TailSampling;
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// The sampling policy of traces. Metrics and health count every span, sampled or not.
 ///

@@ -5,8 +5,8 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{self, SamplingDecision, SamplingResult, ShouldSample};
 
 use super::Sampling;
-use crate::clock::{self, Tick};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::clock::{self, Tick};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// A [`Sampling`] with its state, prepared for evaluation.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use opentelemetry::trace::{SpanContext, TraceFlags, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry::size;
 
 /// Tail sampling policy: the traces that are kept although [`Sampling`](super::Sampling) would drop them.
@@ -43,7 +43,7 @@ pub struct TailSampling {
     /// Whether traces with a failed span are kept. Default `true`.
     pub errors: bool,
     /// Traces whose outermost span took longer than this are kept.
-    #[serde(with = "crate::duration::option")]
+    #[serde(with = "crate::base::duration::option")]
     pub slower_than: Option<Duration>,
     /// Maximum number of waiting spans, over all traces. Default 16,384.
     ///

@@ -12,9 +12,9 @@ use std::fmt;
 pub(super) use self::values::Values;
 use super::pipeline::Telemetry;
 use super::variables::Variables;
-use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Redactor, Rule, Treatment};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::error::ConfigError;
+use crate::base::redact::{RedactionSettings, Redactor, Rule, Treatment};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows what fields must not say. See the [module](self).
 #[derive(Clone, Debug)]

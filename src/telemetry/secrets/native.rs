@@ -9,7 +9,7 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{Mark, Secrets};
-use crate::redact::Sort;
+use crate::base::redact::Sort;
 
 impl Secrets {
     /// Takes the secrets out of a span that was made through the OpenTelemetry API.

@@ -7,7 +7,7 @@ use std::fmt;
 use opentelemetry::Value;
 
 use super::{Mark, Secrets};
-use crate::cut::{cut, shorten};
+use crate::base::cut::{cut, shorten};
 use crate::telemetry::limits::SpanLimits;
 use crate::telemetry::shown::{self, Shown};
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Tick;
+use crate::base::clock::Tick;
 
 thread_local! {
     static LAST: Cell<Option<Anchor>> = const { Cell::new(None) };

@@ -6,8 +6,8 @@
 //! A layer gets its number when it is added to a subscriber. A layer that is put into a `reload` later is not told of that. It
 //! takes over the number, and so the spans, of the layer whose spans its registry has, or whose place it has taken.
 
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Identifies a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

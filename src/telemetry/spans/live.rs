@@ -9,7 +9,7 @@ use tracing::Metadata;
 
 use super::anchor::Anchor;
 use super::layers::Key;
-use crate::clock::{self, Tick};
+use crate::base::clock::{self, Tick};
 use crate::telemetry::fields::SpanFields;
 use crate::telemetry::recording::Recording;
 use crate::telemetry::red::SeriesId;

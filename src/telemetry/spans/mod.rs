@@ -18,8 +18,8 @@ use tracing::Metadata;
 pub(super) use self::anchor::Anchor;
 pub(super) use self::layers::{Key, Layers, Number};
 pub(super) use self::live::{Live, Otel, Verdict};
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, MutexGuard};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::{Mutex, MutexGuard};
 
 /// As a power of two.
 const SHARDS: u32 = 8;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 pub use self::table::{UNREAD_VARIABLES, VARIABLES, Variable};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
 
 /// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
 #[derive(Clone)]

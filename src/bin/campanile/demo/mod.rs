@@ -17,7 +17,7 @@ use campanile::breaker::Transition;
 use campanile::health::{CheckExt, Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
 use campanile::telemetry::Console;
-use campanile::{DeadLetterQueue, Filter, Redrive, Telemetry, Timing};
+use campanile::{DeadLetterQueue, LetterFilter, Redrive, Telemetry, Timing};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -209,7 +209,7 @@ fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64)
 
 /// What the letters failed from, the most frequent first.
 async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
-    let groups = queue.groups(Filter::all().limit(5)).await?;
+    let groups = queue.groups(LetterFilter::all().limit(5)).await?;
     let errors = groups.into_iter().map(|group| {
         // How long to wait is another figure in each refusal.
         let message = group.message();

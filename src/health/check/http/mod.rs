@@ -17,12 +17,12 @@ use tower::BoxError;
 use self::judge::Judge;
 pub use self::settings::{HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings};
 pub use self::statuses::Statuses;
-use super::client::{Client, client, files, unanswered};
+use super::client::{Client, client, unanswered};
 use super::endpoint::Endpoint;
 use super::{Check, Finding, IntoFinding, words};
-use crate::error::ConfigError;
-use crate::redact::{RedactionSettings, Treatment};
-use crate::tls::is_in_clear;
+use crate::base::error::ConfigError;
+use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::tls::is_in_clear;
 
 /// Who asks.
 const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health check)");
@@ -82,8 +82,7 @@ impl HttpCheck {
     fn with_settings(settings: HttpCheckSettings) -> Result<Self, ConfigError> {
         settings.validate()?;
         let endpoint = Endpoint::parse("url", &settings.url)?;
-        let files = files(&settings.ca_file, &settings.client_certificate, &settings.client_key);
-        let client = client(&endpoint, files, false, settings.timeout)?;
+        let client = client(&endpoint, &settings.tls, false, settings.timeout)?;
         let method = match settings.method {
             HttpCheckMethod::Get => Method::GET,
             HttpCheckMethod::Head => Method::HEAD,

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,8 @@ use serde_json::Value;
 
 use super::super::patience;
 use super::{HttpCheck, Statuses};
-use crate::error::ConfigError;
+use crate::base::error::ConfigError;
+use crate::base::tls::TlsSettings;
 
 /// What an [`HttpCheck`] asks, and what answer is a good one, as a file can hold it. Unknown keys are refused.
 ///
@@ -46,14 +46,10 @@ pub struct HttpCheckSettings {
     pub longest_body: usize,
     /// How long all of it may take, from the name to the last byte: more than zero and at most an hour. Default 4 s, less than
     /// what [`Every`](super::super::Every) gives a run, so that what is told names what took so long.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
-    /// A file with the certificates of the authorities to trust, in PEM. Default: those that the machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// A file with the certificate that this side shows, in PEM; with `client_key`. Default: none.
-    pub client_certificate: Option<PathBuf>,
-    /// A file with the key of that certificate, in PEM. Default: none.
-    pub client_key: Option<PathBuf>,
+    /// TLS of the connection, for `https:`.
+    pub tls: TlsSettings,
 }
 
 /// How an [`HttpCheck`] asks.
@@ -79,9 +75,7 @@ impl Default for HttpCheckSettings {
             json: BTreeMap::new(),
             longest_body: 64 * 1024,
             timeout: patience::DEFAULT,
-            ca_file: None,
-            client_certificate: None,
-            client_key: None,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -126,8 +120,7 @@ impl fmt::Debug for HttpCheckSettings {
             .field("json", &self.json)
             .field("longest_body", &self.longest_body)
             .field("timeout", &self.timeout)
-            .field("ca_file", &self.ca_file)
-            .field("client_certificate", &self.client_certificate)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -177,13 +170,8 @@ impl HttpCheckBuilder {
         pub fn longest_body(bytes: usize) { settings.longest_body = bytes; }
         /// How long all of it may take, 4 s unless set.
         pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
-        /// A file with the certificates of the authorities to trust, in PEM; for `https:`.
-        pub fn ca_file(path: impl Into<PathBuf>) { settings.ca_file = Some(path.into()); }
-        /// Files with the certificate that this side shows and its key, in PEM; for `https:`.
-        pub fn client_certificate(path: impl Into<PathBuf>, key: impl Into<PathBuf>) {
-            settings.client_certificate = Some(path.into());
-            settings.client_key = Some(key.into());
-        }
+        /// Sets up TLS, for `https:`.
+        pub fn tls(tls: TlsSettings) { settings.tls = tls; }
     }
 
     /// The check.

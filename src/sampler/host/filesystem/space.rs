@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::clock;
+use crate::base::clock;
 use crate::sampler::probe::{Failures, Part, ProbeError};
 
 /// The part that fails when a file system does not answer.
@@ -139,7 +139,7 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::Mutex;
+    use crate::base::sync::Mutex;
 
     static DEAD: Mutex<()> = Mutex::new(());
 

@@ -1,0 +1,230 @@
+//! Work that a layer of this crate drops because of a time limit.
+//!
+//! A dropped future cannot tell why it was dropped. A time-out is the fault of the service; a cancellation by the caller
+//! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
+//! thread and read it. Time-outs of other crates, such as tower's, set no flag and look like a cancellation.
+//!
+//! In the same way, a layer that sees the request body tells that the caller does not continue it.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::thread::LocalKey;
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+thread_local! {
+    static FOR_TIME: Cell<bool> = const { Cell::new(false) };
+    #[cfg(any(feature = "breaker", feature = "retry", feature = "dead-letters"))]
+    static BY_CALLER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `end`, which drops work because of a time limit.
+#[cold]
+pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
+    during(&FOR_TIME, end)
+}
+
+/// Whether the current drop is because of a time limit.
+#[inline]
+pub(crate) fn is_for_time() -> bool {
+    FOR_TIME.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Runs `end`, which drops a call that waits for its caller's request body.
+#[cfg(any(feature = "retry", feature = "dead-letters"))]
+#[cold]
+pub(crate) fn by_caller<T>(end: impl FnOnce() -> T) -> T {
+    during(&BY_CALLER, end)
+}
+
+/// Whether the call that is dropped now waits for its caller's request body.
+#[cfg(feature = "breaker")]
+#[cold]
+pub(crate) fn is_by_caller() -> bool {
+    BY_CALLER.try_with(Cell::get).unwrap_or(false)
+}
+
+fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
+    /// Restores the flag, also after a panic in a drop.
+    struct Back(&'static LocalKey<Cell<bool>>, bool);
+
+    impl Drop for Back {
+        fn drop(&mut self) {
+            let _ = self.0.try_with(|reason| reason.set(self.1));
+        }
+    }
+
+    // A thread that ends has no thread-local values any more.
+    let _back = Back(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
+    end()
+}
+
+/// The output of `future`, which is dropped after `limit`.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(Some(future));
+    let ended = timeout(
+        limit,
+        poll_fn(|cx| match future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => Poll::Pending,
+        }),
+    )
+    .await;
+    if ended.is_err() {
+        for_time(|| future.set(None));
+    }
+    ended
+}
+
+#[cfg(any(feature = "breaker", feature = "checks"))]
+pub(crate) use task::Timed;
+
+/// Work in a task of its own. The runtime drops it, perhaps on another thread.
+#[cfg(any(feature = "breaker", feature = "checks"))]
+mod task {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use pin_project_lite::pin_project;
+    use tokio::task::JoinHandle;
+
+    use super::for_time;
+    use crate::base::sync::atomic::{AtomicBool, Ordering};
+
+    /// A task that may be ended for time.
+    #[derive(Debug)]
+    pub(crate) struct Timed<T> {
+        pub(crate) task: JoinHandle<T>,
+        time_is_up: Arc<AtomicBool>,
+    }
+
+    impl<T: Send + 'static> Timed<T> {
+        pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+            let time_is_up = Arc::<AtomicBool>::default();
+            let task = tokio::spawn(Work { work: Some(work), time_is_up: Arc::clone(&time_is_up) });
+            Self { task, time_is_up }
+        }
+    }
+
+    impl<T> Timed<T> {
+        /// Ends the task because of a time limit.
+        pub(crate) fn give_up(&self) {
+            self.time_is_up.store(true, Ordering::Release);
+            self.task.abort();
+        }
+    }
+
+    pin_project! {
+        struct Work<F> {
+            #[pin]
+            work: Option<F>,
+            time_is_up: Arc<AtomicBool>,
+        }
+
+        impl<F> PinnedDrop for Work<F> {
+            fn drop(this: Pin<&mut Self>) {
+                let mut this = this.project();
+                if this.time_is_up.load(Ordering::Acquire) {
+                    for_time(|| this.work.set(None));
+                }
+            }
+        }
+    }
+
+    impl<F: Future> Future for Work<F> {
+        type Output = F::Output;
+
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+            match self.project().work.as_pin_mut() {
+                Some(work) => work.poll(cx),
+                None => Poll::Pending,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::panics::catch;
+
+    #[test]
+    fn p07_only_what_is_dropped_inside_is_given_up_for_time() {
+        assert!(!is_for_time());
+        for_time(|| {
+            for_time(|| assert!(is_for_time()));
+            assert!(is_for_time(), "one inside another ends alone");
+            assert!(std::thread::spawn(|| !is_for_time()).join().unwrap(), "another thread is not concerned");
+        });
+        assert!(!is_for_time());
+    }
+
+    #[test]
+    fn p07_a_drop_that_panics_ends_it_too() {
+        let panicked = catch(|| for_time(|| panic!("on purpose")));
+        assert!(panicked.is_err() && !is_for_time());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_work_that_takes_too_long_is_dropped_for_time_and_other_work_is_not() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU8, Ordering};
+
+        /// Notes why it was dropped: 1 without a reason, 2 for time.
+        struct Notes(Arc<AtomicU8>);
+        impl Drop for Notes {
+            fn drop(&mut self) {
+                self.0.store(1 + u8::from(is_for_time()), Ordering::SeqCst);
+            }
+        }
+        let seen = Arc::<AtomicU8>::default();
+        let work = |takes| {
+            let notes = Notes(Arc::clone(&seen));
+            async move {
+                tokio::time::sleep(Duration::from_secs(takes)).await;
+                drop(notes);
+            }
+        };
+        assert!(within(Duration::from_secs(2), work(1)).await.is_ok());
+        assert_eq!(seen.load(Ordering::SeqCst), 1);
+        assert!(within(Duration::from_secs(2), work(3)).await.is_err());
+        assert_eq!(seen.load(Ordering::SeqCst), 2);
+        // A cancellation sets no flag.
+        assert!(timeout(Duration::from_secs(1), within(Duration::from_secs(2), work(3))).await.is_err());
+        assert_eq!(seen.load(Ordering::SeqCst), 1);
+    }
+
+    #[cfg(any(feature = "breaker", feature = "checks"))]
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_task_is_given_up_for_time_or_merely_ended() {
+        use tokio::sync::oneshot;
+
+        struct Tells(Option<oneshot::Sender<bool>>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.take().map(|tell| tell.send(is_for_time()));
+            }
+        }
+        for for_time in [true, false] {
+            let (tell, told) = oneshot::channel();
+            let tells = Tells(Some(tell));
+            let timed = Timed::spawn(async move {
+                let _tells = tells;
+                std::future::pending::<()>().await;
+            });
+            tokio::task::yield_now().await;
+            if for_time {
+                timed.give_up();
+            } else {
+                timed.task.abort();
+            }
+            assert_eq!(told.await, Ok(for_time));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Futures that report the end of their call to an observer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+#[cfg(feature = "http")]
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::{Classify, Outcome, Settle};
+
+pin_project! {
+    /// A call with an observer. The observer is not moved until the end, since a move costs as much as its work.
+    #[derive(Debug)]
+    pub(crate) struct Guarded<F, O> {
+        #[pin]
+        inner: F,
+        observer: O,
+    }
+}
+
+impl<F, O: Settle> Guarded<F, O> {
+    /// `observer` was told that user code runs; making the inner call ends that.
+    #[inline(always)]
+    pub(crate) fn new(inner: F, mut observer: O) -> Self {
+        observer.in_user_code(false);
+        Self { inner, observer }
+    }
+
+    /// Reports the end of the call.
+    #[inline(always)]
+    pub(crate) fn settle(self: Pin<&mut Self>, outcome: Outcome) {
+        self.project().observer.settle(outcome);
+    }
+}
+
+#[cfg(feature = "http")]
+impl<F, O> Guarded<F, Option<O>> {
+    /// Takes the observer, to observe what follows the call.
+    pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
+        self.project().observer.take()
+    }
+}
+
+/// An observer that moves on to the next stage.
+#[cfg(feature = "http")]
+impl<O: Settle> Settle for Option<O> {
+    #[inline]
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(observer) = self {
+            observer.settle(outcome);
+        }
+    }
+
+    #[inline]
+    fn in_user_code(&mut self, running: bool) {
+        if let Some(observer) = self {
+            observer.in_user_code(running);
+        }
+    }
+
+    #[inline]
+    fn pending(&mut self) {
+        if let Some(observer) = self {
+            observer.pending();
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.as_ref()?.patience()
+    }
+}
+
+impl<F: Future, O: Settle> Future for Guarded<F, O> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.observer.in_user_code(true);
+        let polled = this.inner.poll(cx);
+        this.observer.in_user_code(false);
+        if polled.is_pending() {
+            this.observer.pending();
+        }
+        polled
+    }
+}
+
+pin_project! {
+    /// A call whose result is classified and passes unchanged.
+    #[derive(Debug)]
+    pub struct Judged<F, C, O> {
+        #[pin]
+        call: Guarded<F, O>,
+        classifier: C,
+    }
+}
+
+impl<F, C, O: Settle> Judged<F, C, O> {
+    #[inline(always)]
+    pub(crate) fn new(inner: F, classifier: C, observer: O) -> Self {
+        Self { call: Guarded::new(inner, observer), classifier }
+    }
+}
+
+impl<F, C, O, Res, E> Future for Judged<F, C, O>
+where
+    F: Future<Output = Result<Res, E>>,
+    C: Classify<Res, E>,
+    O: Settle,
+{
+    type Output = Result<Res, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let result = ready!(this.call.as_mut().poll(cx));
+        this.call.settle(this.classifier.classify(result.as_ref()));
+        Poll::Ready(result)
+    }
+}
+
+#[cfg(feature = "http")]
+pub use http::Streamed;
+
+#[cfg(feature = "http")]
+mod http {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use http::Response;
+    use http::response::Parts;
+    use http_body::Body;
+    use pin_project_lite::pin_project;
+
+    use super::Guarded;
+    use crate::base::outcome::{Classify, ObservedBody, Settle};
+
+    pin_project! {
+        /// A call that is observed to the end of its response's body.
+        #[derive(Debug)]
+        pub struct Streamed<F, C, O> {
+            #[pin]
+            call: Guarded<F, Option<O>>,
+            to_head: bool,
+            classifier: Option<C>,
+        }
+    }
+
+    impl<F, C, O: Settle> Streamed<F, C, O> {
+        /// `to_head` is set for `HEAD` requests, whose responses have no body.
+        pub(crate) fn new(inner: F, to_head: bool, classifier: C, observer: O) -> Self {
+            Self { call: Guarded::new(inner, Some(observer)), to_head, classifier: Some(classifier) }
+        }
+    }
+
+    impl<F, C, O, B, E> Future for Streamed<F, C, O>
+    where
+        F: Future<Output = Result<Response<B>, E>>,
+        B: Body,
+        C: Classify<Parts, E>,
+        O: Settle,
+    {
+        type Output = Result<Response<ObservedBody<B, C, O>>, E>;
+
+        #[inline]
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            let mut this = self.project();
+            let result = ready!(this.call.as_mut().poll(cx));
+            let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
+                // Polled again after its end.
+                return Poll::Pending;
+            };
+            Poll::Ready(match result {
+                Ok(response) => Ok(ObservedBody::watch(response, *this.to_head, classifier, observer)),
+                Err(error) => {
+                    observer.settle(classifier.classify(Err(&error)));
+                    Err(error)
+                }
+            })
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Silence of a stream while its reader waits.
+
+use std::time::Duration;
+
+use crate::base::clock::{self, Tick};
+
+/// A stream is silent by nature if its reader waited this long, like a gRPC `Watch` of something that seldom changes.
+const BY_NATURE: Duration = Duration::from_secs(600);
+
+/// The silence of a stream while its reader waits for the next frame.
+///
+/// Only time in which the reader polls counts: from a pending poll to the next ready one.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    /// The first pending poll since the last frame; 0 while the reader does not wait.
+    since: Tick,
+    /// The longest silence before a frame so far.
+    longest: Duration,
+    /// Silence is never a stall.
+    by_nature: bool,
+}
+
+impl Silence {
+    pub(super) fn new(by_nature: bool) -> Self {
+        Self { by_nature, ..Self::default() }
+    }
+
+    /// A poll was pending.
+    #[inline]
+    pub(super) fn goes_on(&mut self) {
+        if self.since == Tick::default() {
+            self.since = clock::now();
+        }
+    }
+
+    /// A frame arrived.
+    #[inline]
+    pub(super) fn ends(&mut self) {
+        if self.since != Tick::default() {
+            self.longest = self.longest.max(clock::now().since(self.since));
+            self.since = Tick::default();
+        }
+    }
+
+    /// Whether the stream has stalled: it is silent for longer than `limit` and longer than ever before.
+    pub(super) fn is_stall(&self, limit: Duration) -> bool {
+        if self.by_nature || self.since == Tick::default() {
+            return false;
+        }
+        let silent = clock::now().since(self.since);
+        silent > limit && silent > self.longest && (silent < BY_NATURE || limit >= BY_NATURE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_stream_stalls_when_its_reader_waits_longer_than_the_limit() {
+        let mut silence = Silence::default();
+        advance(LIMIT * 10).await;
+        assert!(!silence.is_stall(LIMIT), "its reader does not wait");
+        silence.goes_on();
+        advance(LIMIT).await;
+        silence.goes_on();
+        assert!(!silence.is_stall(LIMIT));
+        advance(Duration::from_nanos(1)).await;
+        assert!(silence.is_stall(LIMIT), "from the first poll that found nothing");
+        silence.ends();
+        advance(LIMIT * 10).await;
+        assert!(!silence.is_stall(LIMIT), "its reader does not come back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_stream_that_has_paused_before_may_pause_again() {
+        let mut silence = Silence::default();
+        silence.goes_on();
+        advance(LIMIT * 15).await;
+        silence.ends();
+        silence.goes_on();
+        advance(LIMIT * 15).await;
+        assert!(!silence.is_stall(LIMIT));
+        advance(Duration::from_nanos(1)).await;
+        assert!(silence.is_stall(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p07_a_silence_that_its_reader_bears_is_no_stall() {
+        let mut silence = Silence::default();
+        silence.goes_on();
+        advance(BY_NATURE - Duration::from_nanos(1)).await;
+        assert!(silence.is_stall(LIMIT));
+        advance(Duration::from_nanos(1)).await;
+        assert!(!silence.is_stall(LIMIT));
+        assert!(!silence.is_stall(BY_NATURE));
+        advance(Duration::from_nanos(1)).await;
+        assert!(silence.is_stall(BY_NATURE), "who sets a longer limit means it");
+        let mut events = Silence::new(true);
+        events.goes_on();
+        advance(LIMIT * 10).await;
+        assert!(!events.is_stall(LIMIT));
+    }
+}

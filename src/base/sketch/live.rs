@@ -1,0 +1,170 @@
+//! A sketch that many threads write to.
+
+use std::time::Duration;
+
+use super::{BUCKETS, Sketch, bucket_of};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+
+/// A [`Sketch`] that is filled without a lock.
+#[derive(Debug)]
+pub(crate) struct LiveSketch {
+    sum: AtomicU64,
+    /// How often the sum went past its end.
+    wraps: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+/// What a [`LiveSketch`] had counted at one moment; by default nothing.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    buckets: Box<[u64; BUCKETS]>,
+    nanos: u128,
+}
+
+impl Counts {
+    /// Adds what came since.
+    pub(crate) fn add(&mut self, nanos: u128, grown: impl Iterator<Item = (u16, u32)>) {
+        self.nanos = self.nanos.saturating_add(nanos);
+        grown.for_each(|(bucket, more)| self.buckets[usize::from(bucket)] += u64::from(more));
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { buckets: Box::new([0; BUCKETS]), nanos: 0 }
+    }
+}
+
+/// What a sketch held at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) count: u64,
+    pub(crate) mean: Duration,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+    pub(crate) p50: Duration,
+    pub(crate) p95: Duration,
+    pub(crate) p99: Duration,
+}
+
+impl From<&Sketch> for Summary {
+    fn from(sketch: &Sketch) -> Self {
+        let at = |share| sketch.quantile(share).unwrap_or_default();
+        Self {
+            count: sketch.count(),
+            mean: sketch.mean(),
+            min: sketch.min(),
+            max: sketch.max(),
+            p50: at(0.50),
+            p95: at(0.95),
+            p99: at(0.99),
+        }
+    }
+}
+
+impl Default for LiveSketch {
+    fn default() -> Self {
+        Self {
+            sum: AtomicU64::new(0),
+            wraps: AtomicU64::new(0),
+            min: AtomicU64::new(u64::MAX),
+            max: AtomicU64::new(0),
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+        }
+    }
+}
+
+impl LiveSketch {
+    /// Adds a duration of so many nanoseconds.
+    #[inline]
+    pub(crate) fn record(&self, nanos: u64) {
+        if self.sum.fetch_add(nanos, Ordering::Relaxed).checked_add(nanos).is_none() {
+            self.wraps.fetch_add(1, Ordering::Relaxed);
+        }
+        if nanos < self.min.load(Ordering::Relaxed) {
+            self.min.fetch_min(nanos, Ordering::Relaxed);
+        }
+        if nanos > self.max.load(Ordering::Relaxed) {
+            self.max.fetch_max(nanos, Ordering::Relaxed);
+        }
+        // Last, so that whoever sees the call counted sees its bounds too.
+        self.buckets[usize::from(bucket_of(nanos))].fetch_add(1, Ordering::Release);
+    }
+
+    /// Calls `grown` with each bucket that holds more than it did at `before`, and how much more; gives the nanoseconds of
+    /// the durations that came since.
+    pub(crate) fn since(&self, before: &Counts, mut grown: impl FnMut(u16, u64)) -> u128 {
+        for ((bucket, now), before) in (0..).zip(&self.buckets).zip(before.buckets.iter()) {
+            let more = now.load(Ordering::Acquire).saturating_sub(*before);
+            if more > 0 {
+                grown(bucket, more);
+            }
+        }
+        self.nanos().saturating_sub(before.nanos)
+    }
+
+    /// All durations together.
+    fn nanos(&self) -> u128 {
+        (u128::from(self.wraps.load(Ordering::Relaxed)) << u64::BITS)
+            + u128::from(self.sum.load(Ordering::Relaxed))
+    }
+
+    /// What it holds now.
+    pub(crate) fn read(&self) -> Sketch {
+        let mut sketch = Sketch::new();
+        for (bucket, count) in (0..).zip(&self.buckets) {
+            let count = count.load(Ordering::Acquire);
+            if count > 0 {
+                sketch.add_to(bucket, count);
+                sketch.count += count;
+            }
+        }
+        if sketch.count > 0 {
+            sketch.min = self.min.load(Ordering::Relaxed);
+            sketch.max = self.max.load(Ordering::Relaxed);
+            sketch.sum = duration_of(self.nanos());
+        }
+        sketch
+    }
+}
+
+pub(super) fn duration_of(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    match u64::try_from(nanos / SECOND) {
+        Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
+        Err(_) => Duration::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn threads_fill_what_one_would(values in prop::collection::vec(any::<u64>(), 0..300)) {
+            let live = LiveSketch::default();
+            std::thread::scope(|scope| {
+                for part in values.chunks(values.len() / 3 + 1) {
+                    let live = &live;
+                    scope.spawn(move || part.iter().for_each(|value| live.record(*value)));
+                }
+            });
+            let one: Sketch = values.iter().copied().map(Duration::from_nanos).collect();
+            prop_assert_eq!(live.read(), one);
+        }
+    }
+
+    #[test]
+    fn the_mean_outlasts_a_sum_beyond_64_bits() {
+        let live = LiveSketch::default();
+        (0..3).for_each(|_| live.record(u64::MAX));
+        assert_eq!(live.read().mean(), Duration::from_nanos(u64::MAX));
+        live.record(0);
+        assert_eq!(live.read().mean(), Duration::from_nanos((u128::from(u64::MAX) * 3 / 4) as u64));
+        assert_eq!(duration_of(u128::MAX), Duration::MAX);
+    }
+}

@@ -1,0 +1,26 @@
+//! Files for TLS by the names of their settings.
+
+use std::path::PathBuf;
+
+use super::TlsSettings;
+
+/// Files for TLS, each with the name of the setting that it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Certificates {
+    pub(crate) authorities: Option<(String, PathBuf)>,
+    pub(crate) client: Option<(String, PathBuf)>,
+    pub(crate) client_key: Option<(String, PathBuf)>,
+}
+
+impl Certificates {
+    /// Names each file of `tls` after its field, behind `prefix`.
+    pub(crate) fn of(tls: &TlsSettings, prefix: &str) -> Self {
+        let file =
+            |name: &str, path: &Option<PathBuf>| path.clone().map(|path| (format!("{prefix}{name}"), path));
+        Self {
+            authorities: file("ca_file", &tls.ca_file),
+            client: file("client_certificate", &tls.client_certificate),
+            client_key: file("client_key", &tls.client_key),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The connector for `http:` and `https:`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper_util::client::legacy::connect::HttpConnector;
+
+use super::certificates::Certificates;
+use super::fault::Fault;
+#[cfg(feature = "tls")]
+use super::files;
+
+/// Connects to `http:` and, with the feature `tls`, to `https:`.
+#[cfg(feature = "tls")]
+pub(crate) type Connector = files::Connector;
+#[cfg(not(feature = "tls"))]
+pub(crate) type Connector = HttpConnector;
+
+/// Connects within `limit` and then speaks HTTP/1, or HTTP/2: by TLS and no other way if there are certificates to do so,
+/// else without it.
+#[cfg_attr(not(feature = "tls"), allow(clippy::unnecessary_wraps))]
+pub(crate) fn connector(
+    secure: Option<&Certificates>,
+    http2: bool,
+    limit: Duration,
+) -> Result<Connector, Fault> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(limit));
+    #[cfg(feature = "tls")]
+    return files::wrapped(http, secure, http2);
+    #[cfg(not(feature = "tls"))]
+    Ok(http)
+}
+
+/// Whether what is sent to `uri` goes to another machine, and without TLS.
+pub(crate) fn is_in_clear(uri: &Uri) -> bool {
+    let is_this_machine = |host: &str| {
+        let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let name = host.to_ascii_lowercase();
+        ip.map_or(name == "localhost" || name.ends_with(".localhost"), |ip| ip.is_loopback())
+    };
+    uri.scheme() == Some(&Scheme::HTTP) && !uri.host().is_none_or(is_this_machine)
+}

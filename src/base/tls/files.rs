@@ -1,0 +1,105 @@
+//! TLS from files of certificates.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::certificates::Certificates;
+use super::fault::Fault;
+use crate::base::error::ConfigError;
+
+/// Connects to `http:` and `https:`.
+pub(super) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+
+/// More than any file of certificates has.
+const LONGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// `http`, and TLS over it if `secure` says with which certificates.
+pub(super) fn wrapped(
+    http: HttpConnector,
+    secure: Option<&Certificates>,
+    http2: bool,
+) -> Result<Connector, Fault> {
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match secure {
+        Some(certificates) => {
+            builder.with_tls_config(config(roots(certificates)?, certificates)?).https_only()
+        }
+        // It trusts no authority, and meets none.
+        None => {
+            let nothing = config(RootCertStore::empty(), &Certificates::default())?;
+            builder.with_tls_config(nothing).https_or_http()
+        }
+    };
+    #[cfg(any(feature = "grpc", feature = "otlp-grpc"))]
+    if http2 {
+        return Ok(builder.enable_http2().wrap_connector(http));
+    }
+    debug_assert!(!http2, "nothing but gRPC needs it");
+    Ok(builder.enable_http1().wrap_connector(http))
+}
+
+fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, Fault> {
+    // By name: the default of the process depends on the other users of rustls in it.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::Other(error.to_string()))?
+        .with_root_certificates(roots);
+    match (&certificates.client, &certificates.client_key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => {
+            let chain = pems::<CertificateDer<'static>>(certificate, "certificate")?;
+            let (name, path) = key;
+            let key = pems::<PrivateKeyDer<'static>>(key, "private key")?.swap_remove(0);
+            Ok(builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| unusable(name, path, &error.to_string()))?)
+        }
+        (Some((name, path)), None) => Err(unusable(name, path, "its key is not set").into()),
+        (None, Some((name, path))) => Err(unusable(name, path, "its certificate is not set").into()),
+    }
+}
+
+fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = &certificates.authorities {
+        for certificate in pems(file, "certificate")? {
+            roots.add(certificate).map_err(|error| unusable(&file.0, &file.1, &error.to_string()))?;
+        }
+    } else {
+        let found = rustls_native_certs::load_native_certs();
+        let (usable, _) = roots.add_parsable_certificates(found.certs);
+        if usable == 0 {
+            return Err(Fault::NoAuthority(format!("{:?}", found.errors)));
+        }
+    }
+    Ok(roots)
+}
+
+/// Everything of its kind in a file, at least one.
+fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
+    let refused = |error: io::Error| unusable(name, path, &error.to_string());
+    let about = fs::metadata(path).map_err(refused)?;
+    // To open a pipe would wait for its writer, and a device has no end.
+    if !about.is_file() || about.len() > LONGEST_FILE {
+        return Err(unusable(name, path, "it is no file of at most 4 MiB"));
+    }
+    let lines = BufReader::new(File::open(path).map_err(refused)?.take(LONGEST_FILE));
+    match T::pem_reader_iter(lines).collect::<Result<Vec<T>, _>>() {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),
+        Err(error) => Err(unusable(name, path, &error.to_string())),
+    }
+}
+
+fn unusable(name: &str, path: &Path, why: &str) -> ConfigError {
+    ConfigError::new(name.to_owned(), path.display(), format!("a PEM file ({why})"))
+}

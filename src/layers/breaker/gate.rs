@@ -1,0 +1,177 @@
+//! Readiness and admission of a service behind a circuit.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tower::Service;
+
+use super::circuit::Circuit;
+use super::machine::{Admission, Refusal};
+use super::permit::Permit;
+use super::wait::{Patience, Wait, poll_admit};
+use crate::base::clock;
+use crate::base::error::Rejected;
+
+/// A service instance and its permit, if it has one.
+#[derive(Debug)]
+pub(super) struct Gate<S> {
+    inner: S,
+    circuit: Arc<Circuit>,
+    patience: Patience,
+    /// Admitted by a closed circuit; the inner service may be ready. Kept separate to avoid a store-forwarding stall on the
+    /// hot path.
+    passing: Option<Admission>,
+    ready: Ready,
+    /// What must be released. Separate, so that an admitted call has nothing to drop.
+    held: Option<Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Not,
+    /// Admitted as a probe, with its permit.
+    Probing,
+    /// The next call is refused.
+    Refused(Refusal),
+}
+
+#[derive(Debug)]
+enum Held {
+    Permit(Permit),
+    /// A place in the queue.
+    Wait(Wait),
+}
+
+/// Readiness is not shared: a clone starts without it.
+impl<S: Clone> Clone for Gate<S> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.circuit), self.patience)
+    }
+}
+
+impl<S> Gate<S> {
+    #[inline]
+    pub(super) fn new(inner: S, circuit: Arc<Circuit>, patience: Patience) -> Self {
+        Self { inner, circuit, patience, passing: None, ready: Ready::Not, held: None }
+    }
+
+    #[inline]
+    pub(super) fn poll_ready<Req>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Req> + Clone,
+    {
+        if !self.passing.is_some_and(|admission| self.circuit.machine.is_current(admission)) {
+            if self.held.is_none()
+                && let Some(admission) = self.circuit.machine.pass()
+            {
+                self.passing = Some(admission);
+            } else {
+                if self.passing.is_some() {
+                    self.give_back();
+                }
+                if ready!(self.poll_slowly(cx)) {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+        let polled = ready!(self.inner.poll_ready(cx));
+        if polled.is_err() {
+            self.passing = None;
+            self.ready = Ready::Not;
+            self.held = None;
+        }
+        Poll::Ready(polled)
+    }
+
+    /// The inner service is or becomes ready, and may hold a permit for a call that does not come. Only its drop releases
+    /// that permit.
+    #[cold]
+    fn give_back(&mut self)
+    where
+        S: Clone,
+    {
+        self.passing = None;
+        self.ready = Ready::Not;
+        self.inner = self.inner.clone();
+    }
+
+    /// Asks a circuit that is not closed. Returns whether it refused; then the inner service is not polled.
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.held.is_none()
+            && self.patience == Patience::Verdict
+            && let Some(refusal) = self.circuit.machine.refuse(clock::now)
+        {
+            self.ready = Ready::Refused(refusal);
+            return Poll::Ready(true);
+        }
+        let mut wait = match self.held.take() {
+            permit @ Some(Held::Permit(_)) => {
+                self.held = permit;
+                return Poll::Ready(false);
+            }
+            Some(Held::Wait(wait)) => Some(wait),
+            None => None,
+        };
+        self.ready = Ready::Not;
+        let polled = poll_admit(&self.circuit, self.patience, &mut wait, cx);
+        self.held = wait.map(Held::Wait);
+        self.ready = match polled {
+            Poll::Pending => Ready::Not,
+            Poll::Ready(Err(refusal)) => Ready::Refused(refusal),
+            Poll::Ready(Ok(admission)) if admission.is_probe() => {
+                self.held = Some(Held::Permit(Permit::reserve(Arc::clone(&self.circuit), admission)));
+                Ready::Probing
+            }
+            Poll::Ready(Ok(admission)) => {
+                self.passing = Some(admission);
+                Ready::Not
+            }
+        };
+        polled.map(|admitted| admitted.is_err())
+    }
+
+    /// Returns the inner call's future with its permit, or the refusal.
+    ///
+    /// # Panics
+    /// If `poll_ready` was not called before, as allowed by [`Service::call`].
+    #[inline(always)]
+    pub(super) fn call<Req>(&mut self, request: Req) -> Result<(S::Future, Permit), Box<Rejected>>
+    where
+        S: Service<Req> + Clone,
+    {
+        let permit = match self.passing.take() {
+            Some(admission) if self.circuit.machine.is_current(admission) => {
+                Permit::running(Arc::clone(&self.circuit), admission)
+            }
+            passing => match std::mem::replace(&mut self.ready, Ready::Not) {
+                // A readiness from before the admission is void.
+                Ready::Refused(refusal) if passing.is_none() => return Err(self.circuit.refuse(refusal)),
+                ready => self.call_slowly(passing, ready)?,
+            },
+        };
+        let future = self.inner.call(request);
+        Ok((future, permit))
+    }
+
+    #[cold]
+    fn call_slowly(&mut self, passing: Option<Admission>, ready: Ready) -> Result<Permit, Box<Rejected>>
+    where
+        S: Clone,
+    {
+        let held = self.held.take();
+        match (ready, held) {
+            (Ready::Probing, Some(Held::Permit(permit))) => {
+                if let Some(permit) = permit.start() {
+                    return Ok(permit);
+                }
+            }
+            _ if passing.is_some() => {}
+            _ => {
+                panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
+            }
+        }
+        // The circuit changed since `poll_ready`: ask again.
+        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| self.give_back())
+    }
+}

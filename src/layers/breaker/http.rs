@@ -1,0 +1,244 @@
+//! The layers for HTTP and gRPC: a refusal is a response, and the error type of the service stays.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+#[cfg(feature = "grpc")]
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::circuit::Circuit;
+use super::gate::Gate;
+use super::handle::CircuitBreaker;
+use super::permit::Permit;
+use super::wait::Patience;
+use crate::base::error::{ByError, Cause, Rejected};
+#[cfg(feature = "grpc")]
+use crate::base::outcome::ByGrpcStatus;
+use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
+
+/// The response body of the breaker layers; empty if the circuit refused the call.
+///
+/// `K` is that of the layer: [`ByBox`](crate::base::error::ByBox) if the service's error is a `BoxError`. See
+/// [`Cause`](crate::base::error::Cause).
+pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
+
+pub(super) type Refuse = fn(&Rejected) -> Response<()>;
+
+impl CircuitBreaker {
+    /// A layer for services of `http::Request` and `http::Response`, on servers (such as by axum's
+    /// `Router::layer`) and on clients.
+    ///
+    /// A refusal is a 503 response with an empty body, `Retry-After` in seconds if the wait is known, and the [`Rejected`]
+    /// among its extensions. [`ByHttpStatus`] decides what failed.
+    #[must_use]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn http_layer<K>(&self) -> HttpBreakerLayer<ByHttpStatus, K> {
+        HttpBreakerLayer::new(self, ByHttpStatus, refuse_http)
+    }
+
+    /// A layer for gRPC services over HTTP, such as tonic's, on servers and on clients.
+    ///
+    /// The outcome is the `grpc-status` in the trailers. A refusal is `UNAVAILABLE` with `grpc-retry-pushback-ms`
+    /// if the wait is known. [`ByGrpcStatus`] decides what failed.
+    #[must_use]
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    pub fn grpc_layer<K>(&self) -> HttpBreakerLayer<ByGrpcStatus, K> {
+        HttpBreakerLayer::new(self, ByGrpcStatus, refuse_grpc)
+    }
+}
+
+pub(super) fn refuse_http(rejected: &Rejected) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    if let Some(wait) = rejected.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    response
+}
+
+/// Rounded up and never 0, so that a client does not come back too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(feature = "grpc")]
+pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
+    const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static("14"));
+    // A name may have characters that a header cannot have. By the protocol they are percent-encoded.
+    let message = rejected.to_string();
+    let message = utf8_percent_encode(&message, ENCODED).to_string();
+    if let Ok(message) = HeaderValue::try_from(message) {
+        headers.insert("grpc-message", message);
+    }
+    if let Some(wait) = rejected.retry_after() {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        headers.insert("grpc-retry-pushback-ms", HeaderValue::from(millis));
+    }
+    response
+}
+
+/// Puts an HTTP or gRPC service behind a circuit: see [`CircuitBreaker::http_layer`].
+///
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
+pub struct HttpBreakerLayer<C = ByHttpStatus, K = ByError> {
+    circuit: Arc<Circuit>,
+    classifier: ByCause<C, K>,
+    refuse: Refuse,
+    patience: Patience,
+}
+
+cloned! { HttpBreakerLayer<C; K> { circuit, classifier, refuse, patience } }
+
+impl<C, K> HttpBreakerLayer<C, K> {
+    fn new(breaker: &CircuitBreaker, classifier: C, refuse: Refuse) -> Self {
+        Self {
+            circuit: Arc::clone(&breaker.circuit),
+            classifier: ByCause::new(classifier),
+            refuse,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Sets the classifier that decides what failed: a [`Classify`]`<http::response::Parts>`.
+    pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D, K> {
+        let classifier = self.classifier.with(classifier);
+        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, patience: self.patience }
+    }
+
+    /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
+    /// picks another service. Without a balancer, callers wait as long as the circuit is open.
+    #[must_use]
+    pub fn unready_while_open(mut self) -> Self {
+        self.patience = Patience::Endless;
+        self
+    }
+}
+
+impl<S, C: Clone, K> Layer<S> for HttpBreakerLayer<C, K> {
+    type Service = HttpBreaker<S, C, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpBreaker {
+            gate: Gate::new(inner, Arc::clone(&self.circuit), self.patience),
+            classifier: self.classifier.clone(),
+            refuse: self.refuse,
+        }
+    }
+}
+
+impl<C, K> fmt::Debug for HttpBreakerLayer<C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBreakerLayer").field("breaker", &self.circuit.name).finish_non_exhaustive()
+    }
+}
+
+/// An HTTP or gRPC service behind a circuit.
+#[derive(Debug)]
+pub struct HttpBreaker<S, C = ByHttpStatus, K = ByError> {
+    gate: Gate<S>,
+    classifier: ByCause<C, K>,
+    refuse: Refuse,
+}
+
+cloned! { HttpBreaker<S, C; K> { gate, classifier, refuse } }
+
+impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C, K>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S::Error: Cause<K>,
+    ResBody: Body,
+    C: Classify<Parts> + Clone,
+{
+    type Response = Response<ResponseBody<ResBody, C, K>>;
+    type Error = S::Error;
+    type Future = HttpResponseFuture<S::Future, ByCause<C, K>>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.gate.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let to_head = request.method() == Method::HEAD;
+        HttpResponseFuture::new(self.gate.call(request), to_head, &self.classifier, self.refuse)
+    }
+}
+
+pin_project! {
+    /// The future of [`HttpBreaker`].
+    pub struct HttpResponseFuture<F, C> {
+        #[pin]
+        state: State<F, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, C> {
+        Called { #[pin] call: Streamed<F, C, Permit> },
+        Refused { rejected: Option<Box<Rejected>>, refuse: Refuse },
+    }
+}
+
+impl<F, C: Clone> HttpResponseFuture<F, C> {
+    #[inline]
+    pub(super) fn new(
+        called: Result<(F, Permit), Box<Rejected>>,
+        to_head: bool,
+        classifier: &C,
+        refuse: Refuse,
+    ) -> Self {
+        let state = match called {
+            Ok((future, permit)) => {
+                State::Called { call: Streamed::new(future, to_head, classifier.clone(), permit) }
+            }
+            Err(rejected) => State::Refused { rejected: Some(rejected), refuse },
+        };
+        Self { state }
+    }
+}
+
+impl<F, C, B, E> Future for HttpResponseFuture<F, C>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    C: Classify<Parts, E>,
+{
+    type Output = Result<Response<ObservedBody<B, C, Permit>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Called { call } => call.poll(cx),
+            StateProjection::Refused { rejected, refuse } => match rejected.take() {
+                Some(rejected) => {
+                    let mut response = refuse(&rejected).map(|()| ObservedBody::refused());
+                    response.extensions_mut().insert(*rejected);
+                    Poll::Ready(Ok(response))
+                }
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for HttpResponseFuture<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = matches!(self.state, State::Refused { .. });
+        f.debug_struct("HttpResponseFuture").field("refused", &refused).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! The layer for any service, and its service.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use tower::{BoxError, Layer, Service};
+
+use super::circuits::Key;
+use super::gate::Gate;
+use super::handle::KeyedBreaker;
+use crate::base::outcome::{ByResult, Classify};
+use crate::layers::breaker::future::ResponseFuture;
+
+/// Puts a service behind a circuit for each key: see [`KeyedBreaker::layer`].
+pub struct KeyedLayer<K, F, C = ByResult> {
+    breaker: KeyedBreaker<K, F>,
+    classifier: C,
+}
+
+impl<K, F> KeyedLayer<K, F> {
+    pub(super) fn new(breaker: KeyedBreaker<K, F>) -> Self {
+        Self { breaker, classifier: ByResult }
+    }
+}
+
+impl<K, F, C> KeyedLayer<K, F, C> {
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
+    /// [`Classify`]`<Response, BoxError>`.
+    pub fn classify<D>(self, classifier: D) -> KeyedLayer<K, F, D> {
+        KeyedLayer { breaker: self.breaker, classifier }
+    }
+}
+
+impl<S, K, F: Clone, C: Clone> Layer<S> for KeyedLayer<K, F, C> {
+    type Service = KeyedService<S, K, F, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        KeyedService { gate: Gate::new(inner, self.breaker.clone()), classifier: self.classifier.clone() }
+    }
+}
+
+impl<K, F: Clone, C: Clone> Clone for KeyedLayer<K, F, C> {
+    fn clone(&self) -> Self {
+        Self { breaker: self.breaker.clone(), classifier: self.classifier.clone() }
+    }
+}
+
+impl<K, F, C> fmt::Debug for KeyedLayer<K, F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedLayer").field("breaker", &self.breaker).finish_non_exhaustive()
+    }
+}
+
+/// A service behind a circuit for each key. The error of a refused call holds [`Rejected`](crate::Rejected).
+pub struct KeyedService<S, K, F, C = ByResult> {
+    gate: Gate<S, K, F>,
+    classifier: C,
+}
+
+impl<S, K, F, C, Req> Service<Req> for KeyedService<S, K, F, C>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    K: Key,
+    F: Fn(&Req) -> K,
+    C: Classify<S::Response, BoxError> + Clone,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, C>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.gate.poll_ready(cx).map_err(Into::into)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        match self.gate.call(request) {
+            Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),
+            Err(rejected) => ResponseFuture::refused(rejected),
+        }
+    }
+}
+
+impl<S: Clone, K, F: Clone, C: Clone> Clone for KeyedService<S, K, F, C> {
+    fn clone(&self) -> Self {
+        Self { gate: self.gate.clone(), classifier: self.classifier.clone() }
+    }
+}
+
+impl<S: fmt::Debug, K, F, C> fmt::Debug for KeyedService<S, K, F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedService").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+//! The layer for any service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::circuit::Circuit;
+use super::gate::Gate;
+use super::service::Breaker;
+use super::wait::Patience;
+use crate::base::outcome::ByResult;
+
+/// Puts a service behind a circuit: see [`CircuitBreaker::layer`](crate::CircuitBreaker::layer).
+#[derive(Clone)]
+pub struct BreakerLayer<C = ByResult> {
+    circuit: Arc<Circuit>,
+    classifier: C,
+    patience: Patience,
+}
+
+impl BreakerLayer {
+    pub(super) fn new(circuit: Arc<Circuit>) -> Self {
+        Self { circuit, classifier: ByResult, patience: Patience::default() }
+    }
+}
+
+impl<C> BreakerLayer<C> {
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`.
+    pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
+        BreakerLayer { circuit: self.circuit, classifier, patience: self.patience }
+    }
+
+    /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
+    /// picks another service. Without a balancer, callers wait as long as the circuit is open.
+    #[must_use]
+    pub fn unready_while_open(mut self) -> Self {
+        self.patience = Patience::Endless;
+        self
+    }
+}
+
+impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
+    type Service = Breaker<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Breaker::new(Gate::new(inner, Arc::clone(&self.circuit), self.patience), self.classifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for BreakerLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerLayer").field("breaker", &self.circuit.name).finish_non_exhaustive()
+    }
+}

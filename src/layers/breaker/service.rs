@@ -1,0 +1,47 @@
+//! The service of [`BreakerLayer`](super::BreakerLayer).
+
+use std::task::{Context, Poll};
+
+use tower::{BoxError, Service};
+
+use super::future::ResponseFuture;
+use super::gate::Gate;
+use crate::base::outcome::{ByResult, Classify};
+
+/// A service behind a circuit. The error of a refused call holds [`Rejected`](crate::Rejected).
+#[derive(Clone, Debug)]
+pub struct Breaker<S, C = ByResult> {
+    gate: Gate<S>,
+    classifier: C,
+}
+
+impl<S, C> Breaker<S, C> {
+    pub(super) fn new(gate: Gate<S>, classifier: C) -> Self {
+        Self { gate, classifier }
+    }
+}
+
+impl<S, C, Req> Service<Req> for Breaker<S, C>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    C: Classify<S::Response, BoxError> + Clone,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, C>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.gate.poll_ready(cx).map_err(Into::into)
+    }
+
+    // Inlined, so that the future is built in place.
+    #[inline(always)]
+    fn call(&mut self, request: Req) -> Self::Future {
+        match self.gate.call(request) {
+            Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),
+            Err(rejected) => ResponseFuture::refused(rejected),
+        }
+    }
+}

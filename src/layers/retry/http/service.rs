@@ -1,0 +1,107 @@
+//! The service of [`HttpRetryLayer`](super::HttpRetryLayer).
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::{BoxError, Service};
+
+use super::body::RetryBody;
+use super::exchange::{Exchange, Kept, send};
+use super::repeat::Protocol;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
+use crate::layers::retry::ReplayBody;
+use crate::layers::retry::attempt_loop::AttemptLoop;
+use crate::layers::retry::call_state::Rules;
+use crate::layers::retry::prototype::{Prototype, Shared};
+
+/// An HTTP or gRPC service whose failed requests are sent again.
+#[derive(Debug)]
+pub struct HttpRetrying<S, C = ByHttpStatus, K = ByError> {
+    inner: S,
+    shared: Arc<Shared<S>>,
+    classifier: ByCause<C, K>,
+    protocol: Protocol,
+}
+
+cloned! { HttpRetrying<S, C; K> { inner, shared, classifier, protocol } }
+
+impl<S: Clone, C, K> HttpRetrying<S, C, K> {
+    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: ByCause<C, K>, protocol: Protocol) -> Self {
+        let shared = Arc::new(Shared { rules, prototype: Prototype::new(inner.clone()) });
+        Self { inner, shared, classifier, protocol }
+    }
+}
+
+impl<S, C, K, B, R> Service<Request<B>> for HttpRetrying<S, C, K>
+where
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<Parts> + Clone,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<RetryBody<R>>;
+    type Error = S::Error;
+    type Future = HttpRetryFuture<S, C, K, R>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let kept = Kept::new(request, &self.shared.rules.settings, self.protocol);
+        let target = Exchange::new(self.classifier.clone(), self.protocol);
+        let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
+        HttpRetryFuture {
+            attempts: AttemptLoop::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`HttpRetrying`].
+    pub struct HttpRetryFuture<S, C, K, R>
+    where
+        S: Service<Request<ReplayBody>, Response = Response<R>>,
+        S: Clone,
+        S::Error: Cause<K>,
+        C: Classify<Parts>,
+    {
+        #[pin]
+        attempts: AttemptLoop<Exchange<S, C, K, R>>,
+    }
+}
+
+impl<S, C, K, R> Future for HttpRetryFuture<S, C, K, R>
+where
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<Parts>,
+{
+    type Output = Result<Response<RetryBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().attempts.poll(cx)
+    }
+}
+
+impl<S, C, K, R> fmt::Debug for HttpRetryFuture<S, C, K, R>
+where
+    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
+    S::Error: Cause<K>,
+    C: Classify<Parts>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRetryFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! The layer for any service.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::{Layer, Service};
+
+use super::handle::Meter;
+use super::stopwatch::Stopwatch;
+use crate::base::error::{ByError, Cause};
+use crate::base::outcome::{ByCause, ByResult, Classify, Judged};
+
+/// Times the calls of a service: see [`Timing::layer`](crate::Timing::layer).
+///
+/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
+pub struct TimingLayer<C = ByResult, K = ByError> {
+    meter: Arc<Meter>,
+    classifier: ByCause<C, K>,
+}
+
+cloned! { TimingLayer<C; K> { meter, classifier } }
+
+impl<K> TimingLayer<ByResult, K> {
+    pub(super) fn new(meter: Arc<Meter>) -> Self {
+        Self { meter, classifier: ByCause::new(ByResult) }
+    }
+}
+
+impl<C, K> TimingLayer<C, K> {
+    /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any [`Classify`]`<Response>`.
+    pub fn classify<D>(self, classifier: D) -> TimingLayer<D, K> {
+        TimingLayer { meter: self.meter, classifier: self.classifier.with(classifier) }
+    }
+}
+
+impl<S, C: Clone, K> Layer<S> for TimingLayer<C, K> {
+    type Service = Timed<S, C, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Timed { inner, meter: Arc::clone(&self.meter), classifier: self.classifier.clone() }
+    }
+}
+
+impl<C, K> fmt::Debug for TimingLayer<C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimingLayer").finish_non_exhaustive()
+    }
+}
+
+/// A service whose calls are timed.
+#[derive(Debug)]
+pub struct Timed<S, C = ByResult, K = ByError> {
+    inner: S,
+    meter: Arc<Meter>,
+    classifier: ByCause<C, K>,
+}
+
+cloned! { Timed<S, C; K> { inner, meter, classifier } }
+
+impl<S, C, K, Req> Service<Req> for Timed<S, C, K>
+where
+    S: Service<Req>,
+    S::Error: Cause<K>,
+    C: Classify<S::Response> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Judged<S::Future, ByCause<C, K>, Stopwatch>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline(always)]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let stopwatch = Stopwatch::start(&self.meter);
+        Judged::new(self.inner.call(request), self.classifier.clone(), stopwatch)
+    }
+}
