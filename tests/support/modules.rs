@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proc_macro2::TokenStream;
 use syn::{Attribute, Item, Meta, Visibility};
 
 #[path = "built.rs"]
@@ -45,6 +46,17 @@ pub struct Module {
 pub struct Binding {
     pub visibility: Visibility,
     pub is: Is,
+}
+
+impl Binding {
+    /// What it declares in its module.
+    pub fn target(&self, module: usize) -> Option<Target> {
+        match self.is {
+            Is::Item(item) => Some(Target::Item(module, item)),
+            Is::Module(child) => Some(Target::Module(child)),
+            Is::Import(_) => None,
+        }
+    }
 }
 
 pub enum Is {
@@ -155,18 +167,22 @@ impl Crate {
     }
 
     /// What a macro of the crate, or one of a few well-known ones, writes as items.
-    pub fn expand(&self, at: usize, call: &syn::Macro) -> Option<syn::File> {
-        let name = name_of(&call.path.segments.last()?.ident);
-        let tokens = match self.find_macro(at, &call.path) {
-            Some((_, rules)) => expand::expand(&rules.mac.tokens, call.tokens.clone())
-                .unwrap_or_else(|| panic!("src/{}: no arm of `{name}!` fits", self.modules[at].file)),
-            None => expand::declarations(&name, call.tokens.clone())?,
-        };
-        let file = &self.modules[at].file;
+    fn expand(&self, at: usize, call: &syn::Macro) -> Option<syn::File> {
+        let (tokens, file) = (self.written(at, call)?, &self.modules[at].file);
         Some(
             syn::parse2(tokens)
-                .unwrap_or_else(|error| panic!("src/{file}: `{name}!` writes no items: {error}")),
+                .unwrap_or_else(|error| panic!("src/{file}: a macro writes no items: {error}")),
         )
+    }
+
+    /// What a macro of the crate, or one of a few well-known ones, writes.
+    pub fn written(&self, at: usize, call: &syn::Macro) -> Option<TokenStream> {
+        let name = name_of(&call.path.segments.last()?.ident);
+        let Some((_, rules)) = self.find_macro(at, &call.path) else {
+            return expand::declarations(&name, call.tokens.clone());
+        };
+        let written = expand::expand(&rules.mac.tokens, call.tokens.clone());
+        Some(written.unwrap_or_else(|| panic!("src/{}: no arm of `{name}!` fits", self.modules[at].file)))
     }
 
     /// The macro of this crate that a call names, with the module that declares it.
