@@ -2,14 +2,10 @@
 //!
 //! `CAMPANILE_ROOM=store` narrows what the tests of floors and circles tell to the paths in `src` that start with it.
 
-#[path = "support/house.rs"]
-mod house;
-#[path = "support/modules.rs"]
-mod modules;
 #[path = "support/source.rs"]
 mod source;
-#[path = "support/uses.rs"]
-mod uses;
+#[path = "support/tree/mod.rs"]
+mod tree;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +13,10 @@ use std::{
     path::Path,
 };
 
-use house::{FLOORS, Floors, House, Report, place};
-use modules::Crate;
 use source::Token;
-use uses::Uses;
+use tree::house::{FLOORS, Floors, House, Report, place};
+use tree::modules::Crate;
+use tree::uses::Uses;
 
 /// More than that, and a reader does not take in the house at a glance.
 const MAX_ENTRIES: usize = 14;
@@ -67,7 +63,7 @@ fn every_room_is_on_a_floor() {
     for room in rooms {
         let path = source::root().join("src").join(room);
         let there = path.is_dir() || path.with_extension("rs").is_file();
-        assert!(there, "`{room}` is in FLOORS in tests/support/house.rs, and not in src");
+        assert!(there, "`{room}` is in FLOORS in tests/support/tree/house.rs, and not in src");
     }
     let files = source::rust_files("src");
     let files = files.iter().map(|file| file.to_string_lossy().replace('\\', "/"));
@@ -81,7 +77,7 @@ fn every_room_is_on_a_floor() {
         .filter(|file| file != "lib.rs" && !file.starts_with("bin/"))
         .filter(|file| place(FLOORS, file).is_none() && !front(file))
         .collect();
-    assert!(lost.is_empty(), "on no floor; add them to FLOORS in tests/support/house.rs: {lost:?}");
+    assert!(lost.is_empty(), "on no floor; add them to FLOORS in tests/support/tree/house.rs: {lost:?}");
 }
 
 #[test]

@@ -1,23 +1,15 @@
 //! What a user of the crate can reach is listed in `tests/surface.txt`, and stays small.
 
-#[path = "support/house.rs"]
-mod house;
-#[path = "support/modules.rs"]
-mod modules;
 #[path = "support/source.rs"]
 mod source;
-#[path = "support/surface.rs"]
-mod surface;
-#[path = "support/surface_file.rs"]
-mod surface_file;
-#[path = "support/uses.rs"]
-mod uses;
+#[path = "support/tree/mod.rs"]
+mod tree;
 
 use std::fs;
 
-use modules::Crate;
-use surface::Surface;
-use surface_file::{MOST_ITEMS, budgets, counts, difference, render};
+use tree::modules::Crate;
+use tree::surface::{Line, Surface};
+use tree::surface_file::{MOST_ITEMS, budgets, counts, difference, render};
 
 const FILE: &str = "tests/surface.txt";
 
@@ -98,7 +90,7 @@ fn an_item_is_public_if_a_path_leads_to_it() {
         fs::write(folder.path().join(name), text).expect("a file");
     }
     let surface = Surface::read(&Crate::read(folder.path(), "lib.rs"));
-    let mut lines: Vec<_> = surface.lines().map(surface::Line::text).collect();
+    let mut lines: Vec<_> = surface.lines().map(Line::text).collect();
     lines.sort();
     let wanted = "\
 Alias type = Vec<u8>

@@ -1,7 +1,5 @@
 //! The list of public items as a file: a head with its figures and budgets, then the items of each room.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use syn::{Item, UseTree, Visibility, spanned::Spanned};
 
-use super::{Crate, Import, Is, Target, name_of};
+use super::modules::{Crate, Import, Is, Target, name_of};
 
 impl Crate {
     /// What a path leads to, from a module. Nothing stands for a name of another crate, of the prelude, or of a local.

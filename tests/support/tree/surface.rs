@@ -1,19 +1,16 @@
 //! What a user of the crate can reach with all features on, one line each.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{Attribute, Fields, FnArg, ImplItem, Item, Signature, TraitItem, Type, Visibility, parse::Parser};
 
+use super::spell::spell;
 use super::{
+    built::{attributes_of, is_built},
     house::{FLOORS, place},
-    modules::{Crate, Target, attributes_of, imports, is_built, name_of},
+    modules::{Crate, Target, name_of},
+    names::imports,
 };
-use spell::spell;
-
-#[path = "spell.rs"]
-mod spell;
 
 /// A public item: its shortest path, its kind and its shape.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,21 +1,17 @@
 //! How the rooms of the house, which are folders and files of `src`, use each other.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::Path,
 };
 
+use super::circles::circles;
 use super::{
-    modules::{Crate, attributes_of, is_built},
+    built::{attributes_of, is_built},
+    modules::Crate,
     uses::{Use, Uses},
 };
-use circles::circles;
-
-#[path = "circles.rs"]
-mod circles;
 
 /// The house, floor by floor, from the ground up.
 pub type Floors<'a> = &'a [&'a [&'a str]];
@@ -73,7 +69,7 @@ impl House {
                     continue;
                 }
                 faults.insert(format!(
-                    "src/{from}: it is on no floor; add it to FLOORS in tests/support/house.rs"
+                    "src/{from}: it is on no floor; add it to FLOORS in tests/support/tree/house.rs"
                 ));
                 continue;
             };

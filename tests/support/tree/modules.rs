@@ -2,8 +2,6 @@
 //!
 //! It is read from the root, such as `src/lib.rs`, along `mod x;`. Code that only tests see is left out. Features are taken to be on.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
-
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +12,9 @@ use std::{
 use proc_macro2::TokenStream;
 use syn::{Attribute, Item, Meta, Visibility};
 
-#[path = "built.rs"]
-mod built;
-#[path = "expand.rs"]
-mod expand;
-#[path = "names.rs"]
-mod names;
-
-pub use built::{attributes_of, is_built};
-pub use names::imports;
+use super::built::{attributes_of, is_built};
+use super::expand;
+use super::names::imports;
 
 /// A module: its file, and the names that it declares and imports.
 pub struct Module {
@@ -87,7 +79,7 @@ pub enum Target {
 pub struct Crate {
     pub modules: Vec<Module>,
     /// Where names are being looked up right now, so that a circle of imports ends.
-    open: RefCell<BTreeSet<(usize, String)>>,
+    pub open: RefCell<BTreeSet<(usize, String)>>,
 }
 
 impl Crate {

@@ -1,7 +1,5 @@
 //! Which file of the package's own source uses what another file declares.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
-
 use std::collections::BTreeMap;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -10,7 +8,9 @@ use syn::{
     visit::{self, Visit},
 };
 
-use super::modules::{Crate, Import, Target, attributes_of, imports, is_built, name_of};
+use super::built::{attributes_of, is_built};
+use super::modules::{Crate, Import, Target, name_of};
+use super::names::imports;
 
 /// The first place at which a file uses another.
 #[derive(Clone)]
