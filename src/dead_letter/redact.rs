@@ -11,7 +11,7 @@ use super::signed;
 use crate::base::cut::cut;
 use crate::base::error::ConfigError;
 use crate::base::redact::{
-    Body, RedactionSettings, Redactor, Rule, Sort, Treatment, is_name_of, is_value_of,
+    Body, Format, RedactionSettings, Redactor, Rule, Treatment, is_name_of, is_value_of,
 };
 
 /// Removes secrets from requests and from what errors said.
@@ -38,11 +38,13 @@ impl LetterRedactor {
         if settings.redaction == RedactionSettings::names_only() {
             (messages.cards, messages.emails) = (Treatment::Mask, Treatment::Mask);
         }
-        let built =
-            |redaction: &RedactionSettings| redaction.build().map_err(|error| error.within("redaction"));
+        let built = |redaction: &RedactionSettings| {
+            Redactor::from_settings(redaction).map_err(|error| error.within("redaction"))
+        };
         let (redactor, messages) = (built(&redaction)?, built(&messages)?);
         let asked = redaction.names.iter().filter(|(_, treatment)| **treatment != Treatment::Leave);
-        let asked = RedactionSettings::off().mask(asked.map(|(name, _)| name.clone())).build()?;
+        let asked =
+            Redactor::from_settings(&RedactionSettings::off().mask(asked.map(|(name, _)| name.clone())))?;
         Ok(Self {
             uri: redactor.without_signatures(),
             redactor,
@@ -113,12 +115,12 @@ impl LetterRedactor {
 
     /// Redacts all that looks like a secret in a text.
     pub(super) fn text(&self, text: &str, found: &mut Vec<String>) -> Option<String> {
-        self.redactor.redact(text, Sort::Text, &mut |name| note(found, name))
+        self.redactor.redact(text, Format::Text, &mut |name| note(found, name))
     }
 
     /// Redacts a message of an error, unless the settings say otherwise by all rules.
     pub(super) fn message(&self, text: &str) -> Option<String> {
-        self.messages.redact(text, Sort::Text, &mut |_| ())
+        self.messages.redact(text, Format::Text, &mut |_| ())
     }
 
     /// Redacts the value of `name`, by the name and by what it looks like.
@@ -132,7 +134,7 @@ impl LetterRedactor {
         let before = found.len();
         let mut clean = self
             .uri
-            .redact(path, Sort::Text, &mut |name| note(found, name))
+            .redact(path, Format::Text, &mut |name| note(found, name))
             .unwrap_or_else(|| path.to_owned());
         if let Some(query) = query {
             let signed = signed::Signed::of(query, |name| self.asked.treatment(name) != Treatment::Leave);
@@ -149,7 +151,7 @@ impl LetterRedactor {
                     _ => {
                         let pair = self
                             .uri
-                            .redact(pair, Sort::Query, &mut |name| note(found, name))
+                            .redact(pair, Format::Query, &mut |name| note(found, name))
                             .unwrap_or_else(|| pair.to_owned());
                         clean.push_str(&pair);
                     }

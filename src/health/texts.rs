@@ -24,7 +24,7 @@ impl Texts {
 impl Default for Texts {
     fn default() -> Self {
         static DEFAULT: LazyLock<Option<Redactor>> =
-            LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
+            LazyLock::new(|| Redactor::with_variables(&RedactionSettings::default(), |_| None).ok());
         Self(DEFAULT.clone())
     }
 }

@@ -10,8 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::count;
-use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names, count};
 use crate::base::error::ConfigError;
 use crate::signal::ALLOCATOR_MEMORY;
 

@@ -1,3 +1,5 @@
+//! The sampler and its builder.
+
 use std::sync::Arc;
 
 #[cfg(feature = "system")]
@@ -7,13 +9,43 @@ use super::probe::Plan;
 #[cfg(feature = "system")]
 use super::runtime::Runtimes;
 use super::schedule::Running;
-use super::{SamplerGuard, SamplerSettings};
+use super::settings::SamplerSettings;
 use crate::base::error::ConfigError;
 use crate::signal;
 
-/// A sampler that is about to start; see [`Sampler::builder`](super::Sampler::builder).
+/// A running sampler: see the [module](super). Dropping it stops its threads and removes their values.
+///
+/// The drop waits for the threads, which end at once. A source that hangs keeps its thread until it answers: after
+/// 50 ms the drop no longer waits for it.
 #[derive(Debug)]
-#[must_use = "nothing is read before `start`"]
+#[must_use = "dropping the sampler stops it"]
+pub struct Sampler {
+    // Stops first: no thread writes to values that are gone.
+    _running: Running,
+    _latest: Arc<Latest>,
+}
+
+impl Sampler {
+    /// Starts to read every source that the settings name.
+    ///
+    /// The first values are there at once, shares of processor time half a second later. The Tokio runtime in which this
+    /// is called, if any, is one of the sources.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or if the operating system refuses a thread.
+    pub fn from_settings(settings: &SamplerSettings) -> Result<Self, ConfigError> {
+        Self::builder().settings(settings.clone()).build()
+    }
+
+    /// A builder, for what settings cannot hold: other Tokio runtimes, and an allocator.
+    pub fn builder() -> SamplerBuilder {
+        SamplerBuilder::default()
+    }
+}
+
+/// Builds a [`Sampler`].
+#[derive(Debug, Default)]
+#[must_use = "nothing is read before `build`"]
 pub struct SamplerBuilder {
     settings: SamplerSettings,
     #[cfg(feature = "system")]
@@ -23,31 +55,27 @@ pub struct SamplerBuilder {
 }
 
 impl SamplerBuilder {
-    pub(super) fn new(settings: SamplerSettings) -> Self {
-        Self {
-            settings,
-            #[cfg(feature = "system")]
-            allocators: Allocators::default(),
-            #[cfg(feature = "system")]
-            runtimes: Runtimes::default(),
-        }
+    /// Sets the settings. Default: [`SamplerSettings::default`].
+    pub fn settings(mut self, settings: SamplerSettings) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// Reads this Tokio runtime too, under this name, until it is shut down.
     ///
-    /// The one that [`start`](Self::start) is called in needs no call; its name is `main`, unless it is given
+    /// The one that [`build`](Self::build) is called in needs no call; its name is `main`, unless it is given
     /// another one here or another runtime is given that name. The handle keeps no runtime alive.
     ///
     /// # Example
     /// ```
-    /// use campanile::sampler::{Sampler, SamplerSettings};
+    /// use campanile::sampler::Sampler;
     ///
     /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let reports = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .runtime("reports", reports.handle().clone())
-    ///     .start()?;
-    /// # drop(sampling);
+    ///     .build()?;
+    /// # drop(sampler);
     /// # reports.shutdown_background();
     /// # Ok(()) }
     /// ```
@@ -67,13 +95,13 @@ impl SamplerBuilder {
     /// # Examples
     /// jemalloc, by `tikv-jemallocator` with its feature `stats` and `tikv-jemalloc-ctl`:
     /// ```ignore
-    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    /// use campanile::sampler::{AllocatorStats, Sampler};
     /// use tikv_jemalloc_ctl::{epoch, stats};
     ///
     /// #[global_allocator]
     /// static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
     ///
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .allocator("jemalloc", || {
     ///         // Its figures are those of when this was called last.
     ///         epoch::advance().ok()?;
@@ -85,7 +113,7 @@ impl SamplerBuilder {
     ///         read.retained = stats::retained::read().ok().map(|bytes| bytes as u64);
     ///         Some(read)
     ///     })
-    ///     .start()?;
+    ///     .build()?;
     /// ```
     /// mimalloc, by `libmimalloc-sys` with its feature `extended`:
     /// ```ignore
@@ -103,18 +131,18 @@ impl SamplerBuilder {
     /// Or what counts itself:
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
-    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    /// use campanile::sampler::{AllocatorStats, Sampler};
     ///
     /// static ALLOCATED: AtomicU64 = AtomicU64::new(0);
     ///
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .allocator("arena", || {
     ///         let mut read = AllocatorStats::default();
     ///         read.allocated = Some(ALLOCATED.load(Ordering::Relaxed));
     ///         Some(read)
     ///     })
-    ///     .start()?;
-    /// # drop(sampling);
+    ///     .build()?;
+    /// # drop(sampler);
     /// # Ok::<(), campanile::ConfigError>(())
     /// ```
     #[cfg(feature = "system")]
@@ -128,11 +156,12 @@ impl SamplerBuilder {
         self
     }
 
-    /// Starts to read.
+    /// Starts the sampler.
     ///
     /// # Errors
-    /// When a setting is out of range, two runtimes or two allocators have one name, or the operating system refuses a thread.
-    pub fn start(self) -> Result<SamplerGuard, ConfigError> {
+    /// If a setting is out of range, if two runtimes or two allocators have the same name, or if the operating system
+    /// refuses a thread.
+    pub fn build(self) -> Result<Sampler, ConfigError> {
         self.settings.validate()?;
         #[cfg(feature = "system")]
         self.allocators.validate()?;
@@ -147,11 +176,11 @@ impl SamplerBuilder {
         let running = Running::start(plans, &latest).map_err(|error| {
             ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
         })?;
-        Ok(SamplerGuard { _running: running, _latest: latest })
+        Ok(Sampler { _running: running, _latest: latest })
     }
 
     /// Every source and when it is read.
-    pub(super) fn plans(&self) -> Vec<Plan> {
+    fn plans(&self) -> Vec<Plan> {
         let mut plans = Vec::new();
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
@@ -178,24 +207,49 @@ impl SamplerBuilder {
 #[cfg(all(test, feature = "system"))]
 mod tests {
     use super::*;
-    use crate::sampler::{NameFilter, Sampler, SystemSettings};
+    use crate::sampler::SystemSettings;
 
     #[test]
     fn only_the_sources_that_are_wanted_are_read() {
         let read = |patterns: &[&str]| {
-            let sources = NameFilter::new(patterns.iter().copied());
+            let sources = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
             let settings = SamplerSettings {
                 system: Some(SystemSettings { sources, ..SystemSettings::default() }),
                 #[cfg(feature = "gpu")]
                 gpu: None,
                 ..SamplerSettings::default()
             };
-            let plans = Sampler::builder(settings).plans();
+            let plans = Sampler::builder().settings(settings).plans();
             plans.into_iter().map(|plan| plan.name.into_owned()).collect::<Vec<_>>()
         };
         assert_eq!(read(&["!*", "process"]), ["process"]);
         let (all, some) = (read(&[]), read(&["!system"]));
         assert_eq!(some, all.iter().filter(|name| *name != "system").cloned().collect::<Vec<_>>());
         assert_eq!(some.len() + 1, all.len());
+    }
+}
+
+#[cfg(test)]
+mod attributes {
+    use super::*;
+    use crate::sampler::probe::Sample;
+    use crate::signal::Kind;
+
+    #[test]
+    fn p42_attributes_are_those_of_the_table() {
+        for plan in Sampler::builder().plans() {
+            let mut sample = Sample::default();
+            // Not every machine has every source.
+            let _ = (plan.make)().sample(&mut sample);
+            for reading in sample.readings {
+                assert_ne!(reading.metric.kind, Kind::Histogram, "{}", reading.metric.name);
+                assert!(reading.value.is_finite() && reading.value >= 0.0, "{reading:?}");
+                reading.labels.with(|labels| {
+                    for (key, _) in labels {
+                        assert!(reading.metric.attributes.contains(key), "{reading:?}");
+                    }
+                });
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::probe::ProbeError;
+use super::probe::{Failures, Part, ProbeError};
 
 /// A file that is larger is not read: the list of 100,000 mounts is smaller.
 const MOST: usize = 64 << 20;
@@ -164,6 +164,26 @@ impl fmt::Display for Unread {
 impl From<Unread> for ProbeError {
     fn from(unread: Unread) -> Self {
         Self(unread.to_string().into())
+    }
+}
+
+impl Failures {
+    /// The content of a file that not every machine has; no failure where it is absent.
+    pub(super) fn optional<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(unread) => {
+                if !unread.is_absent() {
+                    self.add(part, unread);
+                }
+                None
+            }
+        }
+    }
+
+    /// The content of a file that every machine has.
+    pub(super) fn required<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
+        read.map_err(|unread| self.add(part, unread)).ok()
     }
 }
 

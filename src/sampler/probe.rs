@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::error::ConfigError;
 use crate::signal::Metric;
-pub(super) use crate::signal::Watched;
+use crate::signal::Watched;
 
 /// A source: something that can be read again and again.
 ///
@@ -102,6 +102,12 @@ pub(super) fn check_names<T>(
     Ok(())
 }
 
+/// A count or a number of bytes as the value of a metric.
+#[allow(clippy::cast_precision_loss)] // Exact up to 8 PiB.
+pub(super) fn count(value: u64) -> f64 {
+    value as f64
+}
+
 // ===== impl Sample =====
 
 impl Sample {
@@ -143,26 +149,6 @@ impl Failures {
         if self.0.iter().all(|(known, _)| *known != part) {
             self.0.push((part, why.into()));
         }
-    }
-
-    /// What a file says, if it can be read; no failure where the machine does not have it.
-    #[cfg(all(feature = "system", target_os = "linux"))]
-    pub(super) fn unless<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
-        match read {
-            Ok(read) => Some(read),
-            Err(unread) => {
-                if !unread.is_absent() {
-                    self.add(part, unread);
-                }
-                None
-            }
-        }
-    }
-
-    /// The same of a file that every machine has.
-    #[cfg(all(feature = "system", target_os = "linux"))]
-    pub(super) fn in_any_case<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
-        read.map_err(|unread| self.add(part, unread)).ok()
     }
 }
 

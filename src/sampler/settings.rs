@@ -1,12 +1,14 @@
+//! What the sampler reads, and when.
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "gpu")]
-use super::GpuSettings;
+use super::gpu::GpuSettings;
 #[cfg(feature = "system")]
-use super::SystemSettings;
-use super::Thresholds;
+use super::host::SystemSettings;
+use super::thresholds::Thresholds;
 use crate::base::error::ConfigError;
 
 /// How the sampler works.
@@ -53,12 +55,6 @@ impl Default for SamplerSettings {
 }
 
 impl SamplerSettings {
-    /// The default settings with another interval.
-    #[must_use]
-    pub fn every(every: Duration) -> Self {
-        Self { every, ..Self::default() }
-    }
-
     /// The settings that read nothing.
     pub(crate) fn nothing() -> Self {
         Self {
@@ -70,11 +66,8 @@ impl SamplerSettings {
         }
     }
 
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    /// When one is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// Checks that every setting is in its range.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         check_interval("sampler.every", self.every)?;
         #[cfg(feature = "system")]
         if let Some(system) = &self.system {

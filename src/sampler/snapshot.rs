@@ -1,16 +1,10 @@
-//! The machine and this process, asked for by hand.
+//! The machine and this process at one moment.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::count;
-use super::host::Machine;
-#[cfg(target_os = "linux")]
-use super::host::{Disks, FileSystems, Networks};
-use super::probe::Failures;
-use super::process::Own;
-use crate::base::sync::Mutex;
+use super::probe::count;
 
 /// The machine and this process at one moment; needs neither pipeline nor sampler.
 ///
@@ -192,43 +186,6 @@ pub struct ProcessSnapshot {
     /// Time since it started; `None` where the system does not tell.
     #[serde(serialize_with = "seconds")]
     pub uptime: Option<Duration>,
-}
-
-static READERS: Mutex<Option<Readers>> = Mutex::new(None);
-
-/// What the snapshots of a process keep between them.
-#[derive(Default)]
-struct Readers {
-    machine: Machine,
-    own: Own,
-    #[cfg(target_os = "linux")]
-    disks: Disks,
-    #[cfg(target_os = "linux")]
-    file_systems: FileSystems,
-    #[cfg(target_os = "linux")]
-    networks: Networks,
-}
-
-impl SystemSnapshot {
-    /// Reads the machine and this process now: some fifty system calls.
-    ///
-    /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, from any thread; the first call gives none. What cannot be read is
-    /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
-    #[must_use]
-    pub fn now() -> Self {
-        let mut readers = READERS.lock();
-        let readers = readers.get_or_insert_default();
-        let mut snapshot = readers.machine.read().unwrap_or_default();
-        snapshot.process = readers.own.read(&mut Failures::default()).ok().map(|own| own.snapshot);
-        #[cfg(target_os = "linux")]
-        {
-            snapshot.disks = readers.disks.totals();
-            snapshot.file_systems = readers.file_systems.snapshots();
-            snapshot.network = readers.networks.totals();
-        }
-        snapshot
-    }
 }
 
 impl CpuSnapshot {

@@ -2,7 +2,7 @@
 
 use super::builder::TelemetrySettings;
 use crate::base::error::ConfigError;
-use crate::sampler::{Sampler, SamplerBuilder, SamplerGuard, SamplerSettings, check_interval};
+use crate::sampler::{Sampler, SamplerBuilder, SamplerSettings, check_interval};
 
 /// Gives the sampler what settings cannot hold.
 pub(super) type SetUp = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>;
@@ -10,10 +10,10 @@ pub(super) type SetUp = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>
 pub(super) fn start(
     set_ups: Vec<SetUp>,
     settings: &TelemetrySettings,
-) -> Result<Option<SamplerGuard>, ConfigError> {
+) -> Result<Option<Sampler>, ConfigError> {
     let start = |sampled| {
-        let builder = Sampler::builder(sampled);
-        set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).start()
+        let builder = Sampler::builder().settings(sampled);
+        set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).build()
     };
     sampled(settings).map(start).transpose()
 }

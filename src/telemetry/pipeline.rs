@@ -94,7 +94,7 @@ struct Inner {
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
     #[cfg(any(feature = "system", feature = "gpu"))]
-    sampler: Mutex<Option<crate::sampler::SamplerGuard>>,
+    sampler: Mutex<Option<crate::sampler::Sampler>>,
     ended: AtomicBool,
 }
 

@@ -198,7 +198,7 @@ const SHAPES: &[(&str, &[&str])] = &[
 ];
 
 fn redactor() -> Redactor {
-    RedactionSettings::default().build().unwrap()
+    Redactor::from_settings(&RedactionSettings::default()).unwrap()
 }
 
 #[test]

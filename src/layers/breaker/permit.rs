@@ -102,7 +102,7 @@ impl Settle for Permit {
     }
 
     #[cfg(feature = "http")]
-    fn patience(&self) -> Option<Duration> {
+    fn stall_limit(&self) -> Option<Duration> {
         self.circuit.cancelled_after()
     }
 }

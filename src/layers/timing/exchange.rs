@@ -68,7 +68,7 @@ impl Settle for Exchange {
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn stall_limit(&self) -> Option<Duration> {
         Some(PATIENCE)
     }
 }

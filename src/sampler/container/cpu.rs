@@ -5,13 +5,12 @@ use std::time::Duration;
 use super::group::{CpuTime, Groups, Throttling};
 use super::place::{Places, Version};
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;
-use crate::sampler::probe::{Sample, Watched};
+use crate::sampler::probe::{Sample, count};
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
-    CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION,
+    CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION, Watched,
 };
 
 /// What the figures of processor time need of the readings before.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::place::Version;
-use crate::sampler::count;
 use crate::sampler::cpu_list::listed;
 use crate::sampler::files::{Files, value};
 use crate::sampler::pressure::Pressure;
+use crate::sampler::probe::count;
 
 /// From this size on, a limit of version 1 means that there is none: it is the largest number of pages.
 const UNLIMITED: u64 = 1 << 62;

@@ -4,12 +4,11 @@ use super::cpu::Found;
 use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
-use crate::sampler::probe::{Sample, Watched};
+use crate::sampler::probe::{Sample, count};
 use crate::signal::{
     CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
-    CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET,
+    CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET, Watched,
 };
 
 /// What the counters of memory need of the readings before.

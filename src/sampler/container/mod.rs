@@ -26,17 +26,4 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use self::probe::Container;
-use super::files::Files;
-use super::limits::Limits;
-use super::probe::{DEADLINE, Plan};
-
-/// The source; `limits` is told what is in force.
-pub(super) fn plan(every: Duration, limits: &Limits) -> Plan {
-    let limits = limits.clone();
-    let make = Arc::new(move || Box::new(Container::new(Files::default(), limits.clone())) as _);
-    Plan { name: "container".into(), make, every, deadline: DEADLINE }
-}
+pub(super) use probe::plan;

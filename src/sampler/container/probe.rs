@@ -1,6 +1,8 @@
-//! The source.
+//! The source `container`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::cpu::{Cpu, Found};
 use super::group::Groups;
@@ -10,7 +12,14 @@ use crate::base::clock;
 use crate::sampler::files::{Files, kib};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::Resource;
-use crate::sampler::probe::{Failures, Probe, ProbeError, Sample};
+use crate::sampler::probe::{DEADLINE, Failures, Plan, Probe, ProbeError, Sample};
+
+/// The source; `limits` is told what is in force.
+pub(in crate::sampler) fn plan(every: Duration, limits: &Limits) -> Plan {
+    let limits = limits.clone();
+    let make = Arc::new(move || Box::new(Container::new(Files::default(), limits.clone())) as _);
+    Plan { name: "container".into(), make, every, deadline: DEADLINE }
+}
 
 /// Reads the control groups of this process; remembers where they are and what counters and rates need.
 pub(super) struct Container {

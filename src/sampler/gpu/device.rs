@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::GpuState;
+use super::state::GpuState;
 
 /// A GPU, or a part of one (a MIG instance), at one moment. What it does not tell is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -8,9 +8,11 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, EventSet, Nvml};
 
 use super::device::{GpuDevice, SlowDevice};
+use super::handle::Handle;
 use super::names::{Identity, Known};
+use super::state::GpuState;
 use super::support::{Call, Round, Support, trouble};
-use super::{GpuState, fast, slow};
+use super::{fast, slow};
 use crate::signal::capacity::GPUS;
 
 /// Parts come and go without a word: they are counted again at each reading of this number.
@@ -49,22 +51,6 @@ pub(super) struct Gpu<'n> {
     /// Whether it is not for this process, as in a container that was given others: then it is not told of at all.
     hidden: bool,
     parts: Vec<Gpu<'n>>,
-}
-
-/// What a device is asked by.
-pub(super) struct Handle<'n> {
-    pub(super) device: Device<'n>,
-    pub(super) support: Support,
-    /// Asked for once, since nothing changes them.
-    pub(super) limits: Option<Limits>,
-    events: Option<EventSet<'n>>,
-}
-
-/// Temperatures in degrees Celsius from which a device slows down, and stops.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) slowdown: Option<f64>,
-    pub(super) shutdown: Option<f64>,
 }
 
 // ===== impl Driver =====

@@ -6,10 +6,10 @@ use nvml_wrapper::enum_wrappers::device::{
     Clock, EccCounter, MemoryError, TemperatureSensor, TemperatureThreshold,
 };
 
-use super::GpuState;
 use super::device::GpuDevice;
-use super::driver::{Handle, Limits};
+use super::handle::{Handle, Limits};
 use super::range;
+use super::state::GpuState;
 use super::support::{Call, Judged, Round};
 
 /// What slows a GPU down, by the names of the library; an idle one is not slowed down.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::GpuState;
 use super::device::GpuDevice;
+use super::state::GpuState;
 use super::state::of_xid;
 use crate::base::clock::Tick;
 use crate::sampler::counter::Counter;

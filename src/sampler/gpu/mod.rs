@@ -11,6 +11,7 @@
 mod device;
 mod driver;
 mod fast;
+mod handle;
 mod history;
 mod names;
 mod probes;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::GpuSettings;
 use super::device::SlowDevice;
 use super::driver::FastReading;
 use super::report::{FastReport, SlowReport};
 use super::session::{Answer, Asker, Line, Question};
+use super::settings::GpuSettings;
 use crate::base::clock;
 use crate::sampler::probe::{DEADLINE, Plan, Probe, ProbeError, Sample};
 

@@ -5,20 +5,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::GpuState;
 use super::device::{GpuDevice, LINK_ERRORS, SlowDevice};
 use super::driver::FastReading;
 use super::fast::THROTTLES;
 use super::history::History;
+use super::state::GpuState;
 use crate::base::clock::Tick;
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
-use crate::sampler::probe::{Figure, Labels, Sample, Watched};
+use crate::sampler::probe::{Figure, Labels, Sample, count};
 use crate::signal::capacity::GPUS;
 use crate::signal::{
     GPU_CLOCK, GPU_IO, GPU_MEMORY_LIMIT, GPU_MEMORY_USAGE, GPU_MEMORY_UTILIZATION, GPU_NVLINKS,
     GPU_PCIE_REPLAYS, GPU_POWER_LIMIT, GPU_PROCESS_MEMORY, GPU_THROTTLED, GPU_UTILIZATION, GPU_XID,
-    HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT,
+    HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT, Watched,
 };
 
 /// Devices that are gone are remembered while there are no more than this many: parts get a new UUID each time.

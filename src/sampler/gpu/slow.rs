@@ -11,7 +11,7 @@ use nvml_wrapper::structs::device::FieldId;
 use nvml_wrapper::sys_exports::field_id;
 
 use super::device::SlowDevice;
-use super::driver::Handle;
+use super::handle::Handle;
 use super::range;
 use super::support::{Call, Judged, Round};
 use crate::signal::capacity::FANS;

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///     Some(why) => println!("no GPU: {why}"),
 /// }
 /// for device in &snapshot.devices {
-///     println!("{} is {}: {:?} °C", device.name, device.state.as_str(), device.temperature);
+///     println!("{} is {}: {:?} °C", device.name, device.state, device.temperature);
 /// }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

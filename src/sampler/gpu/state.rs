@@ -2,36 +2,27 @@
 
 use serde::Serialize;
 
-/// How a device is, in the words of the conventions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum GpuState {
-    /// It works.
-    #[default]
-    Ok,
-    /// It works more slowly than it could, or a program on it failed in the last five minutes.
-    Degraded,
-    /// It works, and told of faults that get worse.
-    PredictedFailure,
-    /// It does not work: it is lost, has to be reset, or told of an error that only a reset heals.
-    Failed,
+words! {
+    /// The state of a device, by the OpenTelemetry conventions. `Display` writes it as they do, such as `predicted_failure`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum GpuState {
+        /// It works.
+        #[default]
+        Ok = "ok",
+        /// It runs more slowly than it could, or a program failed on it in the last five minutes.
+        Degraded = "degraded",
+        /// It works, and has reported faults that get worse.
+        PredictedFailure = "predicted_failure",
+        /// It does not work: it is lost, must be reset, or reported an error that only a reset clears.
+        Failed = "failed",
+    }
+    pub(crate) as_str;
+    pub(super) ALL;
 }
 
 impl GpuState {
-    pub(super) const ALL: [Self; 4] = [Self::Ok, Self::Degraded, Self::PredictedFailure, Self::Failed];
-
-    /// Its name in the conventions.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::PredictedFailure => "predicted_failure",
-            Self::Failed => "failed",
-        }
-    }
-
     /// As a figure with limits: 0 works, 1 is degraded, 2 failed.
     pub(super) fn figure(self) -> f64 {
         match self {

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use crate::base::clock::Tick;
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::MOST_CORES;
 use crate::sampler::files::{numbers, value};
-use crate::sampler::probe::{Labels, Sample};
+use crate::sampler::probe::{Labels, Sample, count};
 use crate::sampler::snapshot::CpuSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_PROCESSES_CREATED};
 

@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
+use super::devices::{too_many, whole};
 use super::filters::{NameFilter, matches};
 use crate::base::clock;
-use crate::sampler::count;
 use crate::sampler::counter::{Counters, Rules};
 use crate::sampler::files::{Files, numbers};
-use crate::sampler::probe::{Failures, Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::DiskSnapshot;
 use crate::signal::capacity::DEVICES;
 use crate::signal::{
@@ -124,19 +124,6 @@ impl Probe for Disks {
     }
 }
 
-/// Says that some of `what` found no room.
-pub(super) fn too_many(too_many: bool, what: &'static str, failures: &mut Failures) {
-    if too_many {
-        failures.add(what, ProbeError(format!("there are more than {DEVICES}").into()));
-    }
-}
-
-/// A whole number that came out of sums.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are not negative.
-pub(super) fn whole(value: f64) -> u64 {
-    value.round() as u64
-}
-
 /// The name and the figures of a disk.
 fn disk(line: &str) -> Option<(&str, Figures)> {
     let mut fields = line.split_ascii_whitespace();
@@ -210,7 +197,7 @@ mod tests {
     fn disks(files: &[(&str, &str)], filter: &[&str]) -> (tempfile::TempDir, Disks) {
         let root = tree(&[("proc/diskstats", STATS)]);
         files.iter().for_each(|(name, content)| write(&root, name, content));
-        let disks = Disks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        let disks = Disks::below(root.path(), NameFilter::new(filter));
         (root, disks)
     }
 
@@ -299,7 +286,7 @@ mod tests {
             ("8 1 sda1 1 8 46 977", None),
         ] {
             let root = tree(&[("proc/diskstats", line)]);
-            let seen = read(&mut Disks::below(root.path(), NameFilter::new(["*"])));
+            let seen = read(&mut Disks::below(root.path(), NameFilter::new(&["*"])));
             assert_eq!(one(&seen, "system.disk.io_time sda"), busy, "{line}");
             assert_eq!(seen.is_empty(), busy.is_none(), "{line}");
         }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::Figures;
+use super::figures::Figures;
 use super::memory::{Memory, Swap};
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::probe::{Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::SystemSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::cpu::{Processors, emit_count};
-use super::memory::{self, Arc, Memory, Swap};
-use super::{Figures, memory::paged};
+use super::figures::Figures;
+use super::memory::{self, Arc, Memory, Swap, paged};
 use crate::base::clock::{self, Tick};
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;
@@ -77,7 +77,7 @@ impl Machine {
     fn figures(&mut self, now: Tick, failures: &mut Failures) -> Figures {
         let mut figures = Figures::default();
         let processors = &mut self.processors;
-        let stat = failures.in_any_case(STAT, self.files.read("proc/stat"));
+        let stat = failures.required(STAT, self.files.read("proc/stat"));
         match stat.map(|stat| processors.read(&stat, now)) {
             Some(true) => {
                 figures.cpu = processors.shares();
@@ -91,13 +91,13 @@ impl Machine {
         }
         figures.busy = figures.cpu.map(|shares| shares.busy());
         (figures.memory, figures.swap) = self.memory(failures);
-        if let Some(text) = failures.in_any_case(LOADAVG, self.files.read("proc/loadavg")) {
+        if let Some(text) = failures.required(LOADAVG, self.files.read("proc/loadavg")) {
             figures.load = load(&text);
             if figures.load.contains(&None) {
                 failures.add(LOADAVG, "it does not hold three numbers");
             }
         }
-        if let Some(text) = failures.in_any_case(UPTIME, self.files.read("proc/uptime")) {
+        if let Some(text) = failures.required(UPTIME, self.files.read("proc/uptime")) {
             let seconds = text.split_ascii_whitespace().next().and_then(decimal);
             figures.uptime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             if figures.uptime.is_none() {
@@ -110,7 +110,7 @@ impl Machine {
     fn memory(&mut self, failures: &mut Failures) -> (Memory, Swap) {
         let arc = self.files.read("proc/spl/kstat/zfs/arcstats").ok();
         let arc = arc.and_then(|text| Arc::from_stats(&text)).filter(|_| self.memory_is_the_machines());
-        let Some(text) = failures.in_any_case(MEMINFO, self.files.read("proc/meminfo")) else {
+        let Some(text) = failures.required(MEMINFO, self.files.read("proc/meminfo")) else {
             return Default::default();
         };
         let (memory, swap) = memory::from_meminfo(&text, arc);
@@ -133,7 +133,7 @@ impl Machine {
 
     fn paging(&mut self, now: Tick, sample: &mut Sample) {
         // A kernel may have been made without it.
-        let text = sample.failures.unless("/proc/vmstat", self.files.read("proc/vmstat"));
+        let text = sample.failures.optional("/proc/vmstat", self.files.read("proc/vmstat"));
         let read = text.map(|text| paged(&text)).unwrap_or_default();
         let mut shown = [None; 4];
         for ((shown, counter), read) in shown.iter_mut().zip(&mut self.paged).zip(read) {
@@ -158,7 +158,7 @@ impl Probe for Machine {
         figures.emit(&self.limits, sample);
         self.paging(now, sample);
         for waiting in &mut self.pressure {
-            if let Some(text) = sample.failures.unless(waiting.part, self.files.read(waiting.file)) {
+            if let Some(text) = sample.failures.optional(waiting.part, self.files.read(waiting.file)) {
                 let mut pressure = Pressure::parse(&text);
                 if !waiting.full {
                     pressure.full = Default::default();
@@ -183,8 +183,9 @@ fn load(text: &str) -> [Option<f64>; 3] {
 mod tests {
     use super::super::recorded::{one, read, readings, tree, write};
     use super::*;
-    use crate::sampler::probe::Watched;
-    use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME};
+    use crate::signal::{
+        SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME, Watched,
+    };
 
     const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\nctxt 1\nbtime 1\nprocesses 1\n";
     const MEMINFO: &str =

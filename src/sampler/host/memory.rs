@@ -9,10 +9,9 @@
 //! Each figure stands alone. One that is larger than all of the memory, as a container's file system for `/proc` may
 //! make of the host's, is not believed: then the next best tells how much is available.
 
-use crate::sampler::count;
 #[cfg(target_os = "linux")]
 use crate::sampler::files::{kib, value};
-use crate::sampler::probe::Sample;
+use crate::sampler::probe::{Sample, count};
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
 use crate::signal::{
     SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_SHARED, SYSTEM_MEMORY_USAGE,

@@ -6,13 +6,12 @@
 
 use std::path::Path;
 
-use super::disk::{too_many, whole};
+use super::devices::{too_many, whole};
 use super::filters::{NameFilter, matches};
 use crate::base::clock;
-use crate::sampler::count;
 use crate::sampler::counter::{Counters, Rules};
 use crate::sampler::files::{Files, numbers};
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::NetworkSnapshot;
 use crate::signal::capacity::DEVICES;
 use crate::signal::{
@@ -182,7 +181,7 @@ mod tests {
         let root = tree(&[]);
         listed(&root, names);
         links.iter().for_each(|link| write(&root, &format!("sys/class/net/{link}/"), ""));
-        let networks = Networks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        let networks = Networks::below(root.path(), NameFilter::new(filter));
         (root, networks)
     }
 

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use procfs::{CpuInfo, FromBufRead};
 use rustix::fs::Dir;
 
-use crate::sampler::count;
 use crate::sampler::cpu_list::online;
 use crate::sampler::files::Files;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
 
 /// Counts the processes: by their names in `/proc`, none of which is opened. The folder stays open.

@@ -8,7 +8,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{CpuTime, OwnReading};
+use super::reading::{CpuTime, ProcessReading};
 use crate::sampler::cpu_list::count_online;
 use crate::sampler::files::{Files, kib, value};
 use crate::sampler::probe::{Failures, Part, ProbeError};
@@ -25,27 +25,27 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn read(&mut self, failures: &mut Failures) -> Result<OwnReading, ProbeError> {
+    pub(super) fn read(&mut self, failures: &mut Failures) -> Result<ProcessReading, ProbeError> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)
             .map_err(|error| ProbeError(format!("getrusage: {}", error.desc()).into()))?;
-        let mut reading = OwnReading {
+        let mut reading = ProcessReading {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
             switches: [usage.voluntary_context_switches(), usage.involuntary_context_switches()].map(counted),
             faults: [usage.minor_page_faults(), usage.major_page_faults()].map(counted),
             uptime: self.uptime(failures),
-            ..OwnReading::default()
+            ..ProcessReading::default()
         };
         let snapshot = &mut reading.snapshot;
         snapshot.file_descriptors = file_descriptors();
         snapshot.file_descriptor_limit = getrlimit(Resource::Nofile).current;
-        if let Some(status) = failures.in_any_case(STATUS, self.files.read("proc/self/status")) {
+        if let Some(status) = failures.required(STATUS, self.files.read("proc/self/status")) {
             of_status(&status, snapshot);
             if snapshot.memory.is_none() {
                 failures.add(STATUS, "`VmRSS` is missing, or no number");
             }
         }
         // Closed to a process that may not be inspected, such as one with rights that its user does not have.
-        if let Some(io) = failures.unless("/proc/self/io", self.files.read("proc/self/io")) {
+        if let Some(io) = failures.optional("/proc/self/io", self.files.read("proc/self/io")) {
             snapshot.disk_read = value(&io, "read_bytes: ");
             snapshot.disk_written = value(&io, "write_bytes: ");
         }
@@ -55,7 +55,7 @@ impl Reader {
 
     fn uptime(&mut self, failures: &mut Failures) -> Option<Duration> {
         if self.started.is_none() {
-            let stat = failures.in_any_case("/proc/self/stat", self.files.read("proc/self/stat"));
+            let stat = failures.required("/proc/self/stat", self.files.read("proc/self/stat"));
             self.started = stat.and_then(|stat| started(&stat));
         }
         let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
@@ -154,7 +154,7 @@ mod tests {
             theirs.uptime.unwrap().as_millis().try_into().unwrap(),
             2_000,
         );
-        let time = |reading: &OwnReading| u64::try_from(reading.cpu.all().as_millis()).unwrap();
+        let time = |reading: &ProcessReading| u64::try_from(reading.cpu.all().as_millis()).unwrap();
         near(time(&ours), time(&theirs), 500);
         assert_eq!(ours.cpus, theirs.cpus);
     }

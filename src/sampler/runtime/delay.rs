@@ -28,7 +28,7 @@ struct Sent {
 }
 
 /// The task: does nothing but tell when.
-struct Errand {
+struct Measurement {
     sent: Instant,
     ran_after: Arc<AtomicU64>,
 }
@@ -59,12 +59,12 @@ impl Sent {
     fn to(runtime: &Handle) -> Self {
         let ran_after = Arc::new(AtomicU64::new(WAITS));
         let at = clock::real_now();
-        drop(runtime.spawn(Errand { sent: at, ran_after: Arc::clone(&ran_after) }));
+        drop(runtime.spawn(Measurement { sent: at, ran_after: Arc::clone(&ran_after) }));
         Self { at, ran_after }
     }
 }
 
-impl Future for Errand {
+impl Future for Measurement {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -74,7 +74,7 @@ impl Future for Errand {
     }
 }
 
-impl Drop for Errand {
+impl Drop for Measurement {
     fn drop(&mut self) {
         // Fails when it ran.
         let _ = self.ran_after.compare_exchange(WAITS, DROPPED, Ordering::Relaxed, Ordering::Relaxed);

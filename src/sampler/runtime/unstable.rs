@@ -2,8 +2,7 @@
 
 use tokio::runtime::RuntimeMetrics;
 
-use crate::sampler::count;
-use crate::sampler::probe::{Labels, Sample};
+use crate::sampler::probe::{Labels, Sample, count};
 use crate::signal::{
     RUNTIME_BLOCKING_THREADS, RUNTIME_BUDGET_YIELDS, RUNTIME_POLLS, RUNTIME_QUEUE_DEPTH, RUNTIME_SPAWNED,
     RUNTIME_STEALS,

@@ -17,7 +17,7 @@ pub(super) struct Scheduled {
     pub(super) plan: Plan,
     pub(super) probe: Option<Box<dyn Probe>>,
     /// An empty sample with the room of the last one but one.
-    pub(super) spare: Option<Sample>,
+    pub(super) reusable: Option<Sample>,
     pub(super) state: State,
     pub(super) failures_in_a_row: u32,
     /// The parts that failed at the last reading.
@@ -74,7 +74,7 @@ impl Scheduled {
         Self {
             plan,
             probe: None,
-            spare: None,
+            reusable: None,
             state: State::Due(Tick(0)),
             failures_in_a_row: 0,
             failing: Vec::new(),

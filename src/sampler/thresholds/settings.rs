@@ -82,16 +82,13 @@ impl Threshold {
         Self { warn, critical, clear: five_percent(), readings: one() }
     }
 
-    /// The same, once this number of readings in a row says so.
-    #[must_use]
-    pub fn readings(mut self, readings: u32) -> Self {
+    pub(super) fn readings(mut self, readings: u32) -> Self {
         self.readings = readings;
         self
     }
 
-    /// The same, left at this share below a limit.
-    #[must_use]
-    pub fn clear(mut self, clear: f64) -> Self {
+    #[cfg(test)]
+    pub(super) fn clear(mut self, clear: f64) -> Self {
         self.clear = clear;
         self
     }

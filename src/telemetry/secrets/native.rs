@@ -9,7 +9,7 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{Mark, Secrets};
-use crate::base::redact::Sort;
+use crate::base::redact::Format;
 
 impl Secrets {
     /// Takes the secrets out of a span that was made through the OpenTelemetry API.
@@ -29,7 +29,7 @@ impl Secrets {
     }
 
     fn replace(&self, text: &mut Cow<'static, str>) {
-        if let Some(clean) = self.redactor.redact(text, Sort::Text, &mut |_| ()) {
+        if let Some(clean) = self.redactor.redact(text, Format::Text, &mut |_| ()) {
             *text = Cow::Owned(clean);
         }
     }
@@ -69,10 +69,10 @@ impl Secrets {
         let sort = match mark {
             Mark::Secret(rule) => match self.instead(rule, text) {
                 Some(hidden) => return Some(hidden.into()),
-                None => Sort::Text,
+                None => Format::Text,
             },
-            Mark::Query => Sort::Query,
-            Mark::None => Sort::Text,
+            Mark::Query => Format::Query,
+            Mark::None => Format::Text,
         };
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
     }

@@ -21,7 +21,7 @@ use super::client::{Client, client, unanswered};
 use super::endpoint::Endpoint;
 use super::{Check, Finding, IntoFinding, words};
 use crate::base::error::ConfigError;
-use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::redact::{RedactionSettings, Redactor, Treatment};
 use crate::base::tls::is_in_clear;
 
 /// Who asks.
@@ -108,8 +108,9 @@ impl HttpCheck {
 
 /// A header that is a secret by its name, and goes to another machine in clear, is told.
 fn tell_in_clear(endpoint: &Endpoint, headers: &HeaderMap) {
-    let Some(redactor) =
-        is_in_clear(&endpoint.uri).then(|| RedactionSettings::default().build().ok()).flatten()
+    let Some(redactor) = is_in_clear(&endpoint.uri)
+        .then(|| Redactor::from_settings(&RedactionSettings::default()).ok())
+        .flatten()
     else {
         return;
     };

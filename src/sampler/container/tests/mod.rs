@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::probe::Container;
 use crate::sampler::files::Files;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Probe, Sample, Watched};
-use crate::signal::Metric;
+use crate::sampler::probe::{Probe, Sample};
+use crate::signal::{Metric, Watched};
 
 mod odd;
 mod version_1;

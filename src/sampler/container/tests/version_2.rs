@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Machine, V2_MOUNT, cpu_stat, pass};
-use crate::sampler::probe::Watched;
+use crate::signal::Watched;
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
     CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION, CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS,

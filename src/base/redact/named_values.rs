@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use super::pairs::{Pair, gone};
+use super::bytes::is_blank;
+use super::marker::replaced_end;
+use super::pair::Pair;
 use super::rule::Rule;
-use super::settings::Treatment;
+use super::search::Search;
 use super::steps::{ahead, behind, count, find_text};
-use super::text::Search;
-use super::values::{Place, is_blank};
+use super::treatment::Treatment;
+use super::values::Context;
 
 /// What the name of a thing goes by, and its value.
 const NAMES: &[&[u8]] =
@@ -19,7 +21,7 @@ const LONGEST: usize = 128;
 
 /// What the last pairs of an object have said.
 #[derive(Debug, Default)]
-pub(super) struct Spoken {
+pub(super) struct NamedValues {
     /// The name of a secret, where it stands, and whether an element of XML holds it.
     name: Option<(Rule, Range<usize>, bool)>,
     /// A value whose name may follow.
@@ -47,9 +49,9 @@ pub(crate) fn is_value_of(name: &[u8]) -> bool {
         && is_one(name, VALUES)
 }
 
-impl Spoken {
+impl NamedValues {
     /// Takes in a pair whose name is that of nothing secret; where the search goes on if its value is one.
-    pub(super) fn hears(&mut self, search: &mut Search<'_>, pair: &Pair) -> Option<usize> {
+    pub(super) fn observe(&mut self, search: &mut Search<'_>, pair: &Pair) -> Option<usize> {
         let bytes = search.bytes;
         let name = &bytes[pair.name.clone()];
         let (names, values) = (is_name_of(name), is_value_of(name));
@@ -102,14 +104,14 @@ impl Spoken {
         };
         let Some((rule, name, _)) = self.name.take().or_else(of_type) else {
             if !tag && matches!(bytes.get(value.start), Some(b'"' | b'\\')) {
-                let value = search.value(value.start, Place::Colon).place;
+                let value = search.value(value.start, Context::Colon).place;
                 // Longer ones are no fields of a form, and are not read twice.
                 self.value = (value.len() <= 4096).then_some(value);
             }
             return None;
         };
         let begins = ahead(bytes, value.start, 16, |byte| matches!(byte, b'"' | b'\'' | b'\\'));
-        if gone(bytes, begins).is_some() {
+        if replaced_end(bytes, begins).is_some() {
             return None;
         }
         let value = if let Some(end) = rule.end(bytes, begins) {
@@ -119,7 +121,7 @@ impl Spoken {
         } else if tag {
             pair.after..find_text(b"</", bytes, pair.after).unwrap_or(bytes.len())
         } else {
-            let place = if bytes[pair.sign] == b':' { Place::Colon } else { Place::Assigned };
+            let place = if bytes[pair.sign] == b':' { Context::Colon } else { Context::Assigned };
             search.value(value.start, place).place
         };
         if value.is_empty() || !rule.hides(&bytes[value.clone()]) {

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::doubt::{is_nothing, says, stands_for_another};
+use super::bytes::{is_name, is_quote};
+use super::harmless::{is_nothing, says, stands_for_another};
 use super::rule::Rule;
+use super::search::Search;
 use super::steps::{ahead, behind, find, find3};
-use super::text::Search;
-use super::values::{Place, is_name, is_quote};
+use super::values::Context;
 
 /// A name is no longer.
 pub(super) const BACK: usize = 128;
@@ -37,7 +38,7 @@ impl Search<'_> {
         let rule = self.is_secret(&bytes[name.clone()])?;
         let start = ahead(bytes, after, 64, |byte| byte.is_ascii_whitespace());
         let (value, wrappers) = match self.wrapped(start) {
-            Some((quote, wrappers)) => (self.value(quote, Place::Colon).place, wrappers),
+            Some((quote, wrappers)) => (self.value(quote, Context::Colon).place, wrappers),
             // A number; other values without quotes are code.
             None => (start..ahead(bytes, start, BACK, |byte| byte.is_ascii_digit()), 0),
         };
@@ -93,7 +94,7 @@ impl Search<'_> {
             return None;
         }
         let rule = self.is_secret(type_name)?;
-        let value = self.value(quote, Place::Colon).place;
+        let value = self.value(quote, Context::Colon).place;
         if !self.closes(value.end, wrappers) {
             return Some(value.end);
         }

@@ -5,7 +5,8 @@ use std::error::Error;
 use http::StatusCode;
 use http::response::Parts;
 
-use super::{Classify, FailureKind, Outcome, kind_of};
+use super::by_result::kind_of;
+use super::classify::{Classify, FailureKind, Outcome};
 
 /// The classifier for HTTP: 5xx and errors of the connection are failures, 429 is overload, the rest are successes.
 ///

@@ -3,13 +3,13 @@
 use super::steps::count;
 
 /// What a text means.
-pub(super) struct Meaning {
+pub(super) struct Decoded {
     pub(super) text: Vec<u8>,
     /// Where each byte of it stands in the text, and where that ends.
     places: Vec<usize>,
 }
 
-impl Meaning {
+impl Decoded {
     fn new(room: usize) -> Self {
         Self { text: Vec::with_capacity(room), places: Vec::with_capacity(room + 1) }
     }
@@ -28,26 +28,26 @@ impl Meaning {
 /// What `text` means where it has characters that are escaped as in a URL, in HTML or in JSON; nothing where it has none.
 ///
 /// Quotes with a backslash stay as they are: they tell apart how deep documents lie within each other.
-pub(super) fn of_any(text: &[u8]) -> Option<Meaning> {
+pub(super) fn decode_any(text: &[u8]) -> Option<Decoded> {
     let first = (0..text.len()).find(|at| escape(text, *at).is_some());
     count(first.unwrap_or(text.len()) + 1);
     let mut at = first?;
-    let mut meaning = Meaning::new(text.len());
-    meaning.text.extend(&text[..at]);
-    meaning.places.extend(0..at);
+    let mut decoded = Decoded::new(text.len());
+    decoded.text.extend(&text[..at]);
+    decoded.places.extend(0..at);
     count(text.len() - at);
     while at < text.len() {
         let (bytes, length) = escape(text, at).unwrap_or(([text[at], 0, 0, 0], 1));
-        meaning.push(written(&bytes), at);
+        decoded.push(written(&bytes), at);
         at += length;
     }
-    meaning.places.push(text.len());
-    Some(meaning)
+    decoded.places.push(text.len());
+    Some(decoded)
 }
 
 /// What a string of JSON means.
-pub(super) fn of_json(text: &[u8]) -> Meaning {
-    let mut meaning = Meaning::new(text.len());
+pub(super) fn decode_json(text: &[u8]) -> Decoded {
+    let mut decoded = Decoded::new(text.len());
     count(text.len());
     let mut at = 0;
     while let Some(byte) = text.get(at).copied() {
@@ -60,11 +60,11 @@ pub(super) fn of_json(text: &[u8]) -> Meaning {
             (b'\\', Some(next)) if next.is_ascii() => ([*next, 0, 0, 0], 2),
             _ => ([byte, 0, 0, 0], 1),
         };
-        meaning.push(written(&bytes), at);
+        decoded.push(written(&bytes), at);
         at += length;
     }
-    meaning.places.push(text.len());
-    meaning
+    decoded.places.push(text.len());
+    decoded
 }
 
 /// Up to four bytes, and the length of what they are written as.
@@ -151,12 +151,12 @@ mod tests {
             (r#"{\"a\": 1}"#, None),
             ("100 % & more; a&b;c %zz \\u00", None),
         ] {
-            let meaning = of_any(text.as_bytes()).map(|meaning| String::from_utf8(meaning.text).unwrap());
-            assert_eq!(meaning.as_deref(), means, "{text}");
+            let decoded = decode_any(text.as_bytes()).map(|decoded| String::from_utf8(decoded.text).unwrap());
+            assert_eq!(decoded.as_deref(), means, "{text}");
         }
-        let meaning = of_any("x%41\\u00e9z".as_bytes()).unwrap();
-        let places: Vec<_> = (0..=meaning.text.len()).map(|place| meaning.place(place).unwrap()).collect();
-        assert_eq!((meaning.text, places), ("xAéz".into(), vec![0, 1, 4, 4, 10, 11]));
-        assert_eq!(of_json(r#"a\"\n\u0000\q\u"#.as_bytes()).text, b"a\"\n\0qu");
+        let decoded = decode_any("x%41\\u00e9z".as_bytes()).unwrap();
+        let places: Vec<_> = (0..=decoded.text.len()).map(|place| decoded.place(place).unwrap()).collect();
+        assert_eq!((decoded.text, places), ("xAéz".into(), vec![0, 1, 4, 4, 10, 11]));
+        assert_eq!(decode_json(r#"a\"\n\u0000\q\u"#.as_bytes()).text, b"a\"\n\0qu");
     }
 }

@@ -2,7 +2,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::sampler::Thresholds;
-use crate::sampler::probe::{Probe, Sample};
+use crate::sampler::probe::{Probe, ProbeError, Sample};
 use crate::signal::{SAMPLER_FAILURES, SYSTEM_UPTIME, Source};
 
 /// Far longer than anything here takes; only a broken scheduler reaches it.
@@ -174,7 +174,7 @@ fn p40_nine_sources_that_hang_do_not_stop_the_tenth() {
         assert_eq!(next(&good_readings), number);
     }
     assert_eq!(observed(&latest, SYSTEM_UPTIME.name), [7.0]);
-    let threads = |running: &Running| running.shared.board.lock().readers.len();
+    let threads = |running: &Running| running.shared.state.lock().readers.len();
     assert!(threads(&running) <= 11, "one for each source and one besides");
     drop(release);
     // All come back; the surplus threads end.

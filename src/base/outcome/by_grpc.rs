@@ -5,7 +5,9 @@ use std::error::Error;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::{Classify, FailureKind, Outcome, kind_of};
+use super::by_result::kind_of;
+use super::classify::{Classify, FailureKind, Outcome};
+use super::codes::grpc_outcome;
 
 /// The classifier for gRPC: by the `grpc-status` in the trailers, or in the head if there is no body.
 ///
@@ -31,24 +33,6 @@ impl Classify<Parts> for ByGrpcStatus {
             Some(code) => grpc_outcome(code),
             None => Outcome::Failure(FailureKind::Error),
         }
-    }
-}
-
-/// The outcome of a gRPC status code.
-///
-/// Failures are the codes of server errors: `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED` (permanent), `INTERNAL`,
-/// `UNAVAILABLE`, `DATA_LOSS`, and `RESOURCE_EXHAUSTED` as overload. `CANCELLED` is ignored. The other codes are errors of
-/// the caller and count as successes. Source: the OpenTelemetry convention for server spans.
-#[must_use]
-pub fn grpc_outcome(code: i32) -> Outcome {
-    match code {
-        1 => Outcome::Ignored,
-        2 | 13 | 14 | 15 => Outcome::Failure(FailureKind::Error),
-        4 => Outcome::Failure(FailureKind::Timeout),
-        8 => Outcome::Failure(FailureKind::Overload),
-        12 => Outcome::Permanent(FailureKind::Error),
-        0..=16 => Outcome::Success,
-        _ => Outcome::Failure(FailureKind::Error),
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Only what can be told for sure from a short value is left: the rest is hidden.
 
+use super::bytes::is_blank;
 use super::code::{compares, declares, follows_a_keyword, has_a_type, is_code, is_line, is_type};
-use super::pairs::Pair;
+use super::pair::Pair;
 use super::rule::Rule;
 use super::steps::{ahead, behind, count};
-use super::values::{Value, is_blank};
+use super::values::Value;
 
 /// Values that are longer are hidden whatever they look like.
 const LONGEST: usize = 160;
@@ -59,7 +60,7 @@ const SAYS: &[&str] = &[
 /// Whether `value` is clearly no secret.
 ///
 /// `is_secret` tells whether a name is that of a secret.
-pub(super) fn is_open(
+pub(super) fn is_harmless(
     bytes: &[u8],
     pair: &Pair,
     value: &Value,

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
 
-use super::GRPC_CODES;
+use super::codes::GRPC_CODES;
 use crate::base::cut::cut;
 use crate::base::error::{inside, sources};
 use crate::base::panics::catch;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Classify, Outcome};
+use super::classify::{Classify, Outcome};
 use crate::base::error::Cause;
 
 /// Adapts a classifier of `dyn Error` to any error type that is a [`Cause`].

@@ -1,17 +1,48 @@
-//! The kind of failure that the causes of an error tell.
+//! The default classifier: the kind of a failure by the causes of its error.
 
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
 use std::str;
 
-use super::FailureKind;
-use super::words::derived_name;
+use tower::BoxError;
+
+use super::classify::{Classify, FailureKind, Outcome};
+#[cfg(feature = "grpc")]
+use super::codes::grpc_outcome;
+use super::text::derived_name;
 use crate::base::cut::cut;
 use crate::base::error::{Rejected, TimedOut, causes};
 use crate::base::panics::catch;
 
-/// The kind of failure that `error` and its causes tell: see [`ByResult`](super::ByResult).
+/// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
+///
+/// The chain of the error's causes is searched, 128 at most. The kind is
+/// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
+/// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
+/// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
+///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so
+///   a type counts too that `Debug` shows as `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
+///   another name that ends in `TimedOut`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByResult;
+
+impl<Res> Classify<Res> for ByResult {
+    fn classify(&self, result: Result<&Res, &(dyn Error + 'static)>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => Outcome::Failure(kind_of(error)),
+        }
+    }
+}
+
+impl<Res> Classify<Res, BoxError> for ByResult {
+    fn classify(&self, result: Result<&Res, &BoxError>) -> Outcome {
+        Classify::<Res>::classify(self, result.map_err(|error| &**error as &(dyn Error + 'static)))
+    }
+}
+
+/// The kind of failure that `error` and its causes tell: see [`ByResult`].
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
     let mut found = FailureKind::Error;
     for error in causes(error) {
@@ -41,7 +72,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
     }
     #[cfg(feature = "grpc")]
     if let Some(status) = error.downcast_ref::<tonic::Status>() {
-        let outcome = super::grpc_outcome(status.code().into());
+        let outcome = grpc_outcome(status.code().into());
         return outcome.failure().unwrap_or(FailureKind::Error);
     }
     if is_named_timeout(error) { FailureKind::Timeout } else { FailureKind::Error }
@@ -82,7 +113,6 @@ impl Write for Start {
 mod tests {
     use super::*;
     use crate::base::error::RejectReason;
-    use tower::BoxError;
 
     fn kind(error: impl Into<BoxError>) -> FailureKind {
         kind_of(error.into().as_ref())

@@ -1,11 +1,11 @@
 //! Where one figure stands.
 
-use super::Threshold;
+use super::settings::Threshold;
 use crate::signal::Level;
 
 /// Between which limits a figure is, by its last readings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct LevelTracker {
     pub(super) level: Level,
     /// Readings in a row that want another level, all of them on the same side of this one.
     in_a_row: u32,
@@ -13,7 +13,7 @@ pub(super) struct Standing {
     wanted: Level,
 }
 
-impl Standing {
+impl LevelTracker {
     pub(super) const NEW: Self = Self { level: Level::Fine, in_a_row: 0, wanted: Level::Fine };
 
     /// Takes another reading into account.
@@ -39,7 +39,7 @@ impl Standing {
     /// The level that this value is at: one that was reached is left only well below its limit.
     fn wants(self, value: f64, threshold: &Threshold) -> Level {
         let reaches = |level: Level, limit: f64| {
-            value >= if self.level >= level { left_below(limit, threshold) } else { limit }
+            value >= if self.level >= level { clears_below(limit, threshold) } else { limit }
         };
         if reaches(Level::Critical, threshold.critical) {
             Level::Critical
@@ -52,7 +52,7 @@ impl Standing {
 }
 
 /// A limit that was reached counts as left below this.
-pub(super) fn left_below(limit: f64, threshold: &Threshold) -> f64 {
+pub(super) fn clears_below(limit: f64, threshold: &Threshold) -> f64 {
     limit * (1.0 - threshold.clear)
 }
 
@@ -62,10 +62,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn levels(threshold: &Threshold, values: &[f64]) -> Vec<Level> {
-        let mut standing = Standing::NEW;
+        let mut tracker = LevelTracker::NEW;
         let read = |value: &f64| {
-            standing.read(*value, threshold);
-            standing.level
+            tracker.read(*value, threshold);
+            tracker.level
         };
         values.iter().map(read).collect()
     }

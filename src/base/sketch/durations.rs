@@ -1,23 +1,9 @@
-//! Durations counted by size: percentiles with a bounded error, which add up.
-//!
-//! Buckets grow with the value, sixteen to each power of two, so that a percentile is wrong by at most 1/32
-//! (3.2 %) of itself. They reach to 2^64 ns, which is 584 years: no duration lies above them.
-
-mod live;
-mod wire;
-
-pub(crate) use live::{Counts, LiveSketch, Summary};
+//! A sketch that one thread writes to.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::buckets::{STEPS, bucket_of, middle_of};
 use crate::base::clock::nanos;
-
-const STEPS_LOG2: u32 = 4;
-const STEPS: u64 = 1 << STEPS_LOG2;
-/// Sixteen for the values below sixteen, and sixteen for each power of two above.
-const BUCKETS: usize = ((u64::BITS - STEPS_LOG2) as usize + 1) * STEPS as usize;
 
 /// Room for this many powers of two from the start: most calls are within a factor of 256, and find room without an
 /// allocation.
@@ -45,16 +31,15 @@ const ROOM: usize = 8;
 /// let p95 = all.quantile(0.95).expect("it is not empty").as_secs_f64();
 /// assert!((p95 - 0.095).abs() <= 0.095 * Sketch::RELATIVE_ERROR);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "wire::Wire", try_from = "wire::Wire")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sketch {
     /// The powers of two that came, in their order; none is empty.
     rows: Vec<Row>,
-    count: u64,
-    sum: Duration,
+    pub(super) count: u64,
+    pub(super) sum: Duration,
     /// In nanoseconds; zero in an empty sketch.
-    min: u64,
-    max: u64,
+    pub(super) min: u64,
+    pub(super) max: u64,
 }
 
 /// The buckets of one power of two.
@@ -150,7 +135,7 @@ impl Sketch {
     }
 
     /// The buckets in use, in their order, each with its count.
-    fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let of_row = |row: &Row| (row.first..).zip(row.counts);
         self.rows.iter().flat_map(of_row).filter(|(_, count)| *count > 0)
     }
@@ -164,7 +149,7 @@ impl Sketch {
 
     /// Adds the nanoseconds of durations that were added by [`Self::add_bucket`].
     pub(crate) fn add_sum(&mut self, nanos: u128) {
-        self.sum = self.sum.saturating_add(live::duration_of(nanos));
+        self.sum = self.sum.saturating_add(duration_of(nanos));
     }
 
     #[inline]
@@ -176,7 +161,7 @@ impl Sketch {
     }
 
     #[inline]
-    fn add_to(&mut self, bucket: u16, count: u64) {
+    pub(super) fn add_to(&mut self, bucket: u16, count: u64) {
         let step = bucket % STEPS as u16;
         let first = bucket - step;
         let place = self.rows.partition_point(|row| row.first < first);
@@ -205,35 +190,11 @@ impl FromIterator<Duration> for Sketch {
     }
 }
 
-#[inline]
-fn bucket_of(value: u64) -> u16 {
-    log_bucket::<STEPS_LOG2>(value) as u16
-}
-
-fn middle_of(bucket: u16) -> u64 {
-    log_middle::<STEPS_LOG2>(usize::from(bucket))
-}
-
-/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two: smaller values than that have a bucket
-/// each; above, the top bits after the leading one choose it.
-#[inline]
-pub(crate) fn log_bucket<const STEPS_LOG2: u32>(value: u64) -> usize {
-    let steps = 1 << STEPS_LOG2;
-    if value < steps {
-        return value as usize;
+/// Nanoseconds as a duration, at most [`Duration::MAX`].
+pub(super) fn duration_of(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    match u64::try_from(nanos / SECOND) {
+        Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
+        Err(_) => Duration::MAX,
     }
-    let exponent = value.ilog2() - STEPS_LOG2;
-    // The shifted value has the leading one itself, which is the first step of the next row.
-    (u64::from(exponent) * steps + (value >> exponent)) as usize
-}
-
-/// The middle of such a bucket.
-pub(crate) fn log_middle<const STEPS_LOG2: u32>(bucket: usize) -> u64 {
-    let (steps, bucket) = (1 << STEPS_LOG2, bucket as u64);
-    if bucket < steps {
-        return bucket;
-    }
-    let exponent = bucket / steps - 1;
-    let low = (steps + bucket % steps) << exponent;
-    low + (1 << exponent) / 2
 }

@@ -1,0 +1,17 @@
+//! What disks, file systems and network interfaces share.
+
+use crate::sampler::probe::{Failures, ProbeError};
+use crate::signal::capacity::DEVICES;
+
+/// Says that some of `what` found no room.
+pub(super) fn too_many(too_many: bool, what: &'static str, failures: &mut Failures) {
+    if too_many {
+        failures.add(what, ProbeError(format!("there are more than {DEVICES}").into()));
+    }
+}
+
+/// A whole number that came out of sums.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are not negative.
+pub(super) fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
