@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::lane::Reading;
-use super::minute::Recent;
+use super::minute::{Recent, add_failures};
+use super::shard::ShardTotals;
 use crate::base::outcome::FailureKind;
 use crate::base::sketch::{Sketch, Summary};
 
@@ -98,9 +98,9 @@ pub struct LastMinute {
 }
 
 impl TimingSnapshot {
-    /// `over` is the part of the last minute in which the handle existed, in seconds.
-    pub(super) fn new(name: Arc<str>, over: f64, reading: Reading) -> Self {
-        let Reading { in_flight, recent, failures, ignored, durations } = reading;
+    /// `seconds` is the part of the last minute in which the handle existed.
+    pub(super) fn new(name: Arc<str>, seconds: f64, totals: ShardTotals) -> Self {
+        let ShardTotals { in_flight, recent, failures, ignored, durations } = totals;
         let mut snapshot = Self {
             name,
             calls: 0,
@@ -114,9 +114,9 @@ impl TimingSnapshot {
             p95: Duration::ZERO,
             p99: Duration::ZERO,
             durations,
-            last_minute: LastMinute::new(over, recent),
+            last_minute: LastMinute::new(seconds, recent),
         };
-        snapshot.tell();
+        snapshot.summarize();
         snapshot
     }
 
@@ -126,13 +126,13 @@ impl TimingSnapshot {
     pub fn merge(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.ignored = self.ignored.saturating_add(other.ignored);
-        add(&mut self.failures, &other.failures);
+        add_failures(&mut self.failures, &other.failures);
         self.durations.merge(&other.durations);
         self.last_minute.merge(&other.last_minute);
-        self.tell();
+        self.summarize();
     }
 
-    fn tell(&mut self) {
+    fn summarize(&mut self) {
         let Summary { count, mean, min, max, p50, p95, p99 } = Summary::from(&self.durations);
         (self.calls, self.min, self.mean, self.max) = (count, min, mean, max);
         (self.p50, self.p95, self.p99) = (p50, p95, p99);
@@ -153,22 +153,22 @@ impl TimingSnapshot {
 
 impl LastMinute {
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-    fn new(over: f64, recent: Recent) -> Self {
+    fn new(seconds: f64, recent: Recent) -> Self {
         let Recent { failures, durations } = recent;
-        let per_second = if over > 0.0 { durations.count() as f64 / over } else { 0.0 };
+        let per_second = if seconds > 0.0 { durations.count() as f64 / seconds } else { 0.0 };
         let mut minute = Self { failures, per_second, durations, ..Self::default() };
-        minute.tell();
+        minute.summarize();
         minute
     }
 
     fn merge(&mut self, other: &Self) {
         self.per_second += other.per_second;
-        add(&mut self.failures, &other.failures);
+        add_failures(&mut self.failures, &other.failures);
         self.durations.merge(&other.durations);
-        self.tell();
+        self.summarize();
     }
 
-    fn tell(&mut self) {
+    fn summarize(&mut self) {
         let Summary { count, mean, p50, p95, p99, .. } = Summary::from(&self.durations);
         (self.calls, self.mean, self.p50, self.p95, self.p99) = (count, mean, p50, p95, p99);
     }
@@ -184,11 +184,6 @@ impl LastMinute {
     pub fn success_rate(&self) -> Option<f64> {
         share(self.calls, self.failed())
     }
-}
-
-/// Adds up failures by kind.
-pub(super) fn add(sum: &mut [u64; FailureKind::ALL.len()], failures: &[u64; FailureKind::ALL.len()]) {
-    sum.iter_mut().zip(failures).for_each(|(sum, failures)| *sum = sum.saturating_add(*failures));
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.

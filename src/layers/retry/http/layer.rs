@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::repeat::Protocol;
+use super::protocol::Protocol;
 use super::service::HttpRetrying;
 use crate::base::error::ByError;
 use crate::base::outcome::{ByCause, ByHttpStatus};
-use crate::layers::retry::Retry;
-use crate::layers::retry::call_state::Rules;
+use crate::layers::retry::handle::Retry;
+use crate::layers::retry::policy::Policy;
 
 impl Retry {
     /// A layer for services of `http::Request` and `http::Response`, on clients and on servers.
@@ -34,7 +34,7 @@ impl Retry {
     /// // A hyper client is such a service.
     /// let client = ServiceBuilder::new().layer(retry.http_layer()).service_fn(
     ///     |request: Request<ReplayBody>| async move {
-    ///         let first = request.extensions().get::<Attempt>().is_some_and(|attempt| attempt.number() == 1);
+    ///         let first = request.extensions().get::<Attempt>().is_some_and(|attempt| attempt.number == 1);
     ///         let status = if first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     ///         Response::builder().status(status).body(request.into_body())
     ///     },
@@ -47,7 +47,7 @@ impl Retry {
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn http_layer<K>(&self) -> HttpRetryLayer<ByHttpStatus, K> {
-        HttpRetryLayer { rules: Arc::clone(&self.rules), classifier: ByCause::new(ByHttpStatus) }
+        HttpRetryLayer { policy: Arc::clone(&self.policy), classifier: ByCause::new(ByHttpStatus) }
     }
 }
 
@@ -55,11 +55,11 @@ impl Retry {
 ///
 /// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct HttpRetryLayer<C = ByHttpStatus, K = ByError> {
-    rules: Arc<Rules>,
+    policy: Arc<Policy>,
     classifier: ByCause<C, K>,
 }
 
-cloned! { HttpRetryLayer<C; K> { rules, classifier } }
+cloned! { HttpRetryLayer<C; K> { policy, classifier } }
 
 impl<C, K> HttpRetryLayer<C, K> {
     /// Replaces [`ByHttpStatus`], which decides what failed and is retried, by `classifier`: a closure, or any
@@ -67,7 +67,7 @@ impl<C, K> HttpRetryLayer<C, K> {
     ///
     /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier says.
     pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D, K> {
-        HttpRetryLayer { rules: self.rules, classifier: self.classifier.with(classifier) }
+        HttpRetryLayer { policy: self.policy, classifier: self.classifier.with(classifier) }
     }
 }
 
@@ -75,12 +75,12 @@ impl<S: Clone, C: Clone, K> Layer<S> for HttpRetryLayer<C, K> {
     type Service = HttpRetrying<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpRetrying::new(inner, Arc::clone(&self.rules), self.classifier.clone(), Protocol::Plain)
+        HttpRetrying::new(inner, Arc::clone(&self.policy), self.classifier.clone(), Protocol::Http)
     }
 }
 
 impl<C, K> fmt::Debug for HttpRetryLayer<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
+        f.debug_struct("HttpRetryLayer").field("retry", &self.policy.name).finish_non_exhaustive()
     }
 }
