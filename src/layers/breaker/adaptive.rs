@@ -116,12 +116,7 @@ impl Adaptive {
             )?;
         }
         if let Some(ceiling) = self.ceiling {
-            ConfigError::check(
-                ceiling >= limit,
-                "adaptive.ceiling",
-                ceiling,
-                "at least `slow_call.limit`",
-            )?;
+            ConfigError::check(ceiling >= limit, "adaptive.ceiling", ceiling, "at least `slow_call.limit`")?;
         }
         ConfigError::check(
             (1.0..=100.0).contains(&self.factor),
@@ -145,7 +140,9 @@ impl Adaptive {
 }
 
 /// Reads `true`, `false`, nothing, or a table of [`Adaptive`].
-pub(super) fn bool_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Adaptive>, D::Error> {
+pub(super) fn bool_or_table<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Adaptive>, D::Error> {
     deserializer.deserialize_any(SwitchVisitor)
 }
 

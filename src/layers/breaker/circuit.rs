@@ -150,6 +150,8 @@ impl Circuit {
                 calls: counts.calls,
                 failures: counts.failures,
                 slow_calls: counts.slow,
+                failure_rate: counts.failure_rate(),
+                slow_call_rate: counts.slow_rate(),
                 consecutive_failures: core.consecutive_failures(),
                 probes_in_flight: core.probes_in_flight(),
                 waiting: core.queue(),

@@ -8,7 +8,7 @@ use tower::Service;
 use super::circuit::Circuit;
 use super::machine::{Admission, Refusal};
 use super::permit::Permit;
-use super::wait::{WaitMode, Wait, poll_admit};
+use super::wait::{Wait, WaitMode, poll_admit};
 use crate::base::clock;
 use crate::base::error::Rejected;
 
@@ -168,7 +168,9 @@ impl<S> Gate<S> {
             }
             _ if passing.is_some() => {}
             _ => {
-                panic!("the service of a circuit breaker was called before `poll_ready` returned `Ready(Ok(()))`")
+                panic!(
+                    "the service of a circuit breaker was called before `poll_ready` returned `Ready(Ok(()))`"
+                )
             }
         }
         // The circuit changed since `poll_ready`, so it is asked again.

@@ -25,11 +25,8 @@ use crate::base::error::{ByError, Cause, Rejected};
 use crate::base::outcome::ByGrpcStatus;
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
-/// The response body of the breaker layers; empty if the circuit refused the call.
-///
-/// `K` is that of the layer: [`ByBox`](crate::base::error::ByBox) if the service's error is a `BoxError`. See
-/// [`Cause`](crate::base::error::Cause).
-pub(super) type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
+/// The response body of the layers; empty if the circuit refused the call.
+pub(super) type ResponseBody<B, C, K> = ObservedBody<B, ByCause<C, K>, Permit>;
 
 pub(super) type Refuse = fn(&Rejected) -> Response<()>;
 

@@ -185,7 +185,9 @@ impl Learner {
         let is_quiet = share < most && failures <= expected + 3.0 * (expected + 1.0).sqrt();
         if share < most {
             // A permanently higher share becomes usual after some time.
-            self.usual = Some((usual + if is_quiet { FOLLOW_LEARNED } else { FOLLOW_DISCARDED } * (share - usual)) as f32);
+            self.usual = Some(
+                (usual + if is_quiet { FOLLOW_LEARNED } else { FOLLOW_DISCARDED } * (share - usual)) as f32,
+            );
         }
         is_quiet
     }

@@ -14,7 +14,7 @@ impl CircuitBreaker {
     /// # fn main() -> Result<(), campanile::ConfigError> {
     /// let payments = CircuitBreaker::builder("payments").build()?;
     /// for breaker in CircuitBreaker::all() {
-    ///     println!("{}: {}", breaker.name(), breaker.state().as_str());
+    ///     println!("{}: {}", breaker.name(), breaker.state());
     /// }
     /// # Ok(())
     /// # }

@@ -105,7 +105,10 @@ pub use builder::CircuitBreakerBuilder;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
 pub use http::{HttpBreaker, HttpBreakerLayer};
-pub use keyed::{AnyKeyedBreaker, KeyedBreaker, KeyedLayer, KeyedService, KeyedSettings, KeyedSnapshot, States};
+pub use keyed::{
+    AnyKeyedBreaker, KeyedBreaker, KeyedBreakerBuilder, KeyedLayer, KeyedService, KeyedSettings,
+    KeyedSnapshot, States,
+};
 #[cfg(feature = "http")]
 pub use keyed::{KeyedHttpLayer, KeyedHttpService};
 pub use layer::BreakerLayer;

@@ -73,7 +73,9 @@ pub(super) fn poll_admit(
 ) -> Poll<Result<Admission, Refusal>> {
     loop {
         let refusal = match circuit.admit() {
-            Err(refusal) if mode == WaitMode::UntilAdmitted || refusal.reason == RejectReason::ProbesTaken => {
+            Err(refusal)
+                if mode == WaitMode::UntilAdmitted || refusal.reason == RejectReason::ProbesTaken =>
+            {
                 refusal
             }
             decided => {

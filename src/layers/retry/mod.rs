@@ -122,16 +122,11 @@ pub use attempt::Attempt;
 pub use budget::RetryBudget;
 pub use builder::RetryBuilder;
 pub use handle::Retry;
-#[cfg(feature = "grpc")]
-pub use http::GrpcRetryLayer;
 #[cfg(feature = "http")]
-pub use http::{
-    BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer, HttpRetryFuture, HttpRetryLayer, HttpRetrying,
-    RetryBody, TimedBody,
-};
+pub use http::{BodyTimeout, BodyTimeoutLayer, HttpRetryLayer, HttpRetrying};
 pub use layer::RetryLayer;
-pub use service::{RetryFuture, Retrying};
-pub use settings::{DEFAULT_CAP, RetrySettings};
+pub use service::Retrying;
+pub use settings::RetrySettings;
 pub use snapshot::{GiveUp, RetrySnapshot};
 
 #[cfg(feature = "http")]

@@ -9,7 +9,7 @@ use crate::base::backoff::Backoff;
 use crate::base::error::ConfigError;
 
 /// The default of [`RetrySettings::body_cap`]: 64 KiB, as in linkerd's proxy.
-pub const DEFAULT_CAP: usize = 64 * 1024;
+const DEFAULT_CAP: usize = 64 * 1024;
 
 /// The settings of a retry. They can be read from a file; unknown keys are refused.
 ///

@@ -30,10 +30,10 @@ words! {
         /// The server forbids a retry by a negative `grpc-retry-pushback-ms`.
         Forbidden = "forbidden",
     }
-    /// The reason as a metric attribute, in snake case.
-    pub as_str;
+    /// The reason in snake case, as in metrics.
+    pub(crate) as_str;
     /// Every reason.
-    pub ALL;
+    pub(crate) ALL;
 }
 
 /// What a [`Retry`](crate::Retry) has counted since it was made.

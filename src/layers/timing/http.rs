@@ -21,10 +21,7 @@ use crate::base::outcome::ByGrpcStatus;
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that is timed to its end.
-///
-/// `K` is that of the layer: [`ByBox`](crate::base::error::ByBox) where the service has a `BoxError`. See
-/// [`Cause`](crate::base::error::Cause).
-pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Exchange>;
+type ResponseBody<B, C, K> = ObservedBody<B, ByCause<C, K>, Exchange>;
 
 type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
 

@@ -61,12 +61,8 @@ mod snapshot;
 mod stopwatch;
 
 pub use crate::base::sketch::Sketch;
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use exchange::Exchange;
 pub use handle::Timing;
 #[cfg(feature = "http")]
-pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};
+pub use http::{HttpTimed, HttpTimingLayer};
 pub use layer::{Timed, TimingLayer};
 pub use snapshot::{LastMinute, TimingSnapshot};
-pub use stopwatch::Stopwatch;

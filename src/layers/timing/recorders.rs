@@ -217,8 +217,9 @@ impl fmt::Debug for Recorders {
 mod tests {
     use super::*;
     use crate::base::outcome::{FailureKind, Settle};
+    use crate::layers::timing::Timing;
     use crate::layers::timing::call::OTHER;
-    use crate::layers::timing::{Exchange, Timing};
+    use crate::layers::timing::exchange::Exchange;
     use http::HeaderMap;
     use http::Request;
 

@@ -23,10 +23,16 @@ pub struct TimingSnapshot {
     /// Calls that failed, by [`FailureKind::index`]. Includes calls that were dropped before the head of the response
     /// or while its body had [stalled](crate::base::outcome#streams).
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls that failed, of any kind.
+    #[serde(default)]
+    pub failed: u64,
     /// Calls that were neither success nor failure: those whose body was dropped midway without a stall, and those that the
     /// classifier ignored.
     #[serde(default)]
     pub ignored: u64,
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
+    #[serde(default)]
+    pub success_rate: Option<f64>,
     /// The shortest call.
     #[serde(with = "crate::base::duration")]
     pub min: Duration,
@@ -67,7 +73,7 @@ pub struct TimingSnapshot {
 ///     let _ = service.clone().oneshot(fine).await;
 /// }
 /// let now = timing.snapshot().last_minute;
-/// assert_eq!((now.calls, now.success_rate()), (4, Some(0.75)));
+/// assert_eq!((now.calls, now.success_rate), (4, Some(0.75)));
 /// println!("{:.1} calls a second, p95 {:?}", now.per_second, now.p95);
 /// # }
 /// ```
@@ -78,6 +84,12 @@ pub struct LastMinute {
     pub calls: u64,
     /// Calls that failed, by [`FailureKind::index`], including cancelled ones.
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls that failed, of any kind.
+    #[serde(default)]
+    pub failed: u64,
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
+    #[serde(default)]
+    pub success_rate: Option<f64>,
     /// Calls per second, over the minute or the time since the handle was made.
     pub per_second: f64,
     /// The mean; zero without calls, like the percentiles.
@@ -106,7 +118,9 @@ impl TimingSnapshot {
             calls: 0,
             in_flight,
             failures,
+            failed: 0,
             ignored,
+            success_rate: None,
             min: Duration::ZERO,
             mean: Duration::ZERO,
             max: Duration::ZERO,
@@ -132,22 +146,13 @@ impl TimingSnapshot {
         self.summarize();
     }
 
+    /// Computes the other fields from the sketch and the failures.
     fn summarize(&mut self) {
         let Summary { count, mean, min, max, p50, p95, p99 } = Summary::from(&self.durations);
         (self.calls, self.min, self.mean, self.max) = (count, min, mean, max);
         (self.p50, self.p95, self.p99) = (p50, p95, p99);
-    }
-
-    /// Calls that failed, of any kind.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
-    }
-
-    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
-    #[must_use]
-    pub fn success_rate(&self) -> Option<f64> {
-        share(self.calls, self.failed())
+        self.failed = self.failures.iter().sum();
+        self.success_rate = success_rate(self.calls, self.failed);
     }
 }
 
@@ -168,25 +173,16 @@ impl LastMinute {
         self.summarize();
     }
 
+    /// Computes the other fields from the sketch and the failures.
     fn summarize(&mut self) {
         let Summary { count, mean, p50, p95, p99, .. } = Summary::from(&self.durations);
         (self.calls, self.mean, self.p50, self.p95, self.p99) = (count, mean, p50, p95, p99);
-    }
-
-    /// Calls that failed, of any kind.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
-    }
-
-    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
-    #[must_use]
-    pub fn success_rate(&self) -> Option<f64> {
-        share(self.calls, self.failed())
+        self.failed = self.failures.iter().sum();
+        self.success_rate = success_rate(self.calls, self.failed);
     }
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-fn share(calls: u64, failed: u64) -> Option<f64> {
+fn success_rate(calls: u64, failed: u64) -> Option<f64> {
     (calls > 0).then(|| calls.saturating_sub(failed) as f64 / calls as f64)
 }

@@ -24,9 +24,7 @@ impl AnyKeyedBreaker {
         REGISTRY.living().into_iter().map(Self).collect()
     }
 
-    /// As [`KeyedBreaker::name`].
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(in crate::layers::breaker) fn name(&self) -> &str {
         &self.0.group().name
     }
 

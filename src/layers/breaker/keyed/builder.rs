@@ -16,7 +16,7 @@ use crate::layers::breaker::handle::CircuitBreaker;
 use crate::layers::breaker::health_probe::answer;
 
 /// Makes a [`KeyedBreaker`]: the setters of [`CircuitBreakerBuilder`] are those of each circuit.
-type KeyedBreakerBuilder<K, F> = CircuitBreakerBuilder<PerKey<K, F>>;
+pub type KeyedBreakerBuilder<K, F> = CircuitBreakerBuilder<PerKey<K, F>>;
 
 /// The part of the builder for a circuit for each key.
 #[derive(Clone)]

@@ -71,7 +71,9 @@ impl<K: Key> Circuits<K> {
             hasher: RandomState::new(),
             shards: (0..shards)
                 .map(|number| most / shards + usize::from(number < most % shards))
-                .map(|most| Mutex::new(Shard { lru: Lru::new(most), retired: Counters::default(), evicted: 0 }))
+                .map(|most| {
+                    Mutex::new(Shard { lru: Lru::new(most), retired: Counters::default(), evicted: 0 })
+                })
                 .collect(),
             max_keys: settings.max_keys,
         })

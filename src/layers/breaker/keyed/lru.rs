@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_the_lowest_rank_is_evicted() {
-        use Rank::{Closed, Broken, Manual};
+        use Rank::{Broken, Closed, Manual};
         let gone = |ranks: &[Rank]| {
             let mut map = Map::new(ranks.len());
             for (key, rank) in (0_u8..).zip(ranks) {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_changed_rank_moves_an_entry_and_an_idle_one_is_evicted_first() {
-        use Rank::{Closed, Broken, Manual};
+        use Rank::{Broken, Closed, Manual};
         let mut map = Map::new(4);
         for key in 0..4_u8 {
             map.insert(key.into(), key, (u32::from(key), Closed), rank);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_flood_checks_each_entry_once_for_each_change() {
-        use Rank::{Closed, Broken};
+        use Rank::{Broken, Closed};
         let asked = Cell::new(0_u64);
         let rank = |value: &Rank| {
             asked.set(asked.get() + 1);

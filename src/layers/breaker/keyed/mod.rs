@@ -17,6 +17,7 @@ mod snapshot;
 mod sums;
 
 pub use any::AnyKeyedBreaker;
+pub use builder::KeyedBreakerBuilder;
 pub use handle::KeyedBreaker;
 #[cfg(feature = "http")]
 pub use http::{KeyedHttpLayer, KeyedHttpService};

@@ -66,7 +66,14 @@ impl Core {
 
     /// Passes a call to the learner. During an outage, the learner discards its current turn.
     #[inline]
-    fn learn(&mut self, atomics: &Atomics, ended: CompletedCall, failed: bool, outage: bool, now: impl Fn() -> Tick) {
+    fn learn(
+        &mut self,
+        atomics: &Atomics,
+        ended: CompletedCall,
+        failed: bool,
+        outage: bool,
+        now: impl Fn() -> Tick,
+    ) {
         let Some(learner) = &mut self.learner else { return };
         learner.observe(failed);
         if outage {

@@ -54,7 +54,12 @@ pub(in crate::layers::breaker) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(settings: Arc<BreakerSettings>, slot: EjectionSlot, has_health_probe: bool, now: Tick) -> Self {
+    pub(super) fn new(
+        settings: Arc<BreakerSettings>,
+        slot: EjectionSlot,
+        has_health_probe: bool,
+        now: Tick,
+    ) -> Self {
         Self {
             window: Rolling::new(settings.window),
             timed: settings.slow_call.is_some(),
@@ -150,7 +155,9 @@ impl Core {
     #[cold]
     pub(super) fn raise_slow_limit(&mut self, atomics: &Atomics, now: Tick) {
         let failure_rate = self.settings.failure_rate;
-        if let Some(limit) = self.learner.as_mut().and_then(|learner| learner.raise_after_slow_calls(failure_rate, now)) {
+        if let Some(limit) =
+            self.learner.as_mut().and_then(|learner| learner.raise_after_slow_calls(failure_rate, now))
+        {
             atomics.slow_limit.store(limit, Ordering::Relaxed);
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::word::EPOCH_SHIFT;
 use super::{Admission, Change, Machine, Observer};
 use crate::base::backoff::{Backoff, Jitter};
-use crate::base::window::Window;
 use crate::base::clock::Tick;
 use crate::base::outcome::{FailureKind, Outcome};
+use crate::base::window::Window;
 use crate::layers::breaker::ejections::EjectionSlot;
 use crate::layers::breaker::settings::{BreakerSettings, HalfOpen};
 use crate::layers::breaker::snapshot::{CircuitState, Totals};
@@ -113,7 +113,11 @@ impl TestCircuit {
 }
 
 /// Runs both closures at once, to their ends.
-fn race(circuit: &Arc<TestCircuit>, one: impl Fn(&TestCircuit) + Send + 'static, other: impl Fn(&TestCircuit)) {
+fn race(
+    circuit: &Arc<TestCircuit>,
+    one: impl Fn(&TestCircuit) + Send + 'static,
+    other: impl Fn(&TestCircuit),
+) {
     let shared = Arc::clone(circuit);
     let thread = thread::spawn(move || one(&shared));
     other(circuit);

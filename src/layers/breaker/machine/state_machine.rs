@@ -56,7 +56,11 @@ impl Machine {
 
     /// Admits a call, or returns why not. An admitted probe must end with [`Machine::settle`] or [`Machine::release`]; a
     /// refused call is counted by [`Machine::count_refusal`].
-    pub(in crate::layers::breaker) fn admit(&self, now: Tick, observer: &impl Observer) -> Result<Admission, Refusal> {
+    pub(in crate::layers::breaker) fn admit(
+        &self,
+        now: Tick,
+        observer: &impl Observer,
+    ) -> Result<Admission, Refusal> {
         if let Some(admission) = self.pass() {
             return Ok(admission);
         }
@@ -159,7 +163,12 @@ impl Machine {
     }
 
     /// Replaces the settings, which were validated. The state stays.
-    pub(in crate::layers::breaker) fn reconfigure(&self, settings: Arc<BreakerSettings>, now: Tick, observer: &impl Observer) {
+    pub(in crate::layers::breaker) fn reconfigure(
+        &self,
+        settings: Arc<BreakerSettings>,
+        now: Tick,
+        observer: &impl Observer,
+    ) {
         let mut core = self.core.lock();
         core.reconfigure(&self.atomics, settings, now);
         self.unlock_and_report(core, observer);

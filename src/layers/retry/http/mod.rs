@@ -7,17 +7,12 @@ mod body_timeout;
 mod exchange;
 #[cfg(feature = "grpc")]
 mod grpc;
-#[cfg(feature = "grpc")]
-mod grpc_layer;
 mod idempotent;
 mod layer;
 mod protocol;
 mod retry_after;
 mod service;
 
-pub use body::RetryBody;
-pub use body_timeout::{BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer, TimedBody};
-#[cfg(feature = "grpc")]
-pub use grpc_layer::GrpcRetryLayer;
+pub use body_timeout::{BodyTimeout, BodyTimeoutLayer};
 pub use layer::HttpRetryLayer;
-pub use service::{HttpRetryFuture, HttpRetrying};
+pub use service::HttpRetrying;
