@@ -9,7 +9,7 @@ use super::lineage;
 use super::unsendable::Unsendable;
 use crate::base::cut::shorten;
 use crate::base::moment;
-use crate::layers::attempts::Tried;
+use crate::layers::attempts::FailedAttempt;
 use crate::signal::{self, Identity, TraceIds, current_correlation, current_trace};
 use crate::store::LetterId;
 
@@ -81,8 +81,8 @@ impl Core {
     }
 
     /// An attempt as it is stored; `redrive` is the number of the redrive that made it, if one did.
-    pub(super) fn attempt(&self, tried: Tried, redrive: u32) -> Attempt {
-        let Tried { at, took, kind, error_type, mut message } = tried;
+    pub(super) fn attempt(&self, tried: FailedAttempt, redrive: u32) -> Attempt {
+        let FailedAttempt { at, took, kind, error_type, mut message } = tried;
         if let Some(clean) = self.redactor.message(&message) {
             message = clean;
         }

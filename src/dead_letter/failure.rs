@@ -9,7 +9,7 @@ use crate::base::cut::shorten;
 use crate::base::outcome::kind_of;
 use crate::base::outcome::{Classify, FailureKind};
 use crate::base::panics::{Panic, catch};
-use crate::layers::attempts::{MESSAGE, Record, Said, Tried};
+use crate::layers::attempts::{ErrorText, FailedAttempt, MESSAGE, Record};
 use crate::store::Fingerprint;
 
 /// How a call failed, in words.
@@ -23,17 +23,17 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, error_type: impl Into<String>, message: &str) -> Self {
-        Self::said(kind, Said::new(error_type, message))
+        Self::said(kind, ErrorText::new(error_type, message))
     }
 
-    pub(super) fn said(kind: FailureKind, said: Said) -> Self {
-        let Said { error_type, message, causes } = said;
+    pub(super) fn said(kind: FailureKind, said: ErrorText) -> Self {
+        let ErrorText { error_type, message, causes } = said;
         Self { kind, error_type, message, causes }
     }
 
     /// From an error.
     pub(super) fn of_error(kind: FailureKind, error: &(dyn Error + 'static)) -> Self {
-        Self::said(kind, Said::by_error(error))
+        Self::said(kind, ErrorText::of_error(error))
     }
 
     /// From an error of the body of a response, which broke off.
@@ -51,7 +51,7 @@ impl Failure {
 
     /// From a response that a classifier took for a failure.
     pub(super) fn of_response(kind: FailureKind) -> Self {
-        Self::said(kind, Said::answer())
+        Self::said(kind, ErrorText::of_response())
     }
 
     /// Takes secrets out by `redact`, which gives the text that stands in the place of one, and then what is too long.
@@ -96,8 +96,8 @@ impl Ended {
         failure: &Failure,
         at: SystemTime,
         took: Duration,
-    ) -> (Vec<Tried>, u32) {
-        record.end(Tried {
+    ) -> (Vec<FailedAttempt>, u32) {
+        record.end(FailedAttempt {
             at,
             took,
             kind: failure.kind,

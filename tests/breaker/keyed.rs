@@ -466,7 +466,7 @@ fn settings_of_a_keyed_breaker_are_checked_and_read_from_text() {
     assert_eq!(read(&serde_json::to_string(&settings).unwrap()).unwrap(), settings);
     assert_eq!(read("{}").unwrap(), KeyedSettings::default());
     assert!(read(r#"{"max_key": 5}"#).unwrap_err().to_string().contains("max_key"));
-    let made = |settings| KeyedBreaker::from_settings("test", |key: &u64| *key, settings);
+    let made = |settings| KeyedBreaker::from_settings("test", |key: &u64| *key, &settings);
     assert_eq!(made(settings.clone()).unwrap().snapshot().max_keys, 5);
     let wrong = BreakerSettings { window: Window::count(0), ..BreakerSettings::default() };
     let error = made(KeyedSettings { circuit: wrong, ..settings }).unwrap_err();

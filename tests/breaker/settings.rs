@@ -17,7 +17,7 @@ fn builder() -> CircuitBreakerBuilder {
 }
 
 fn from_settings(settings: BreakerSettings) -> Result<(), campanile::ConfigError> {
-    CircuitBreaker::from_settings("test", settings).map(drop)
+    CircuitBreaker::from_settings("test", &settings).map(drop)
 }
 
 /// Add a row for each bound of a new setting.
@@ -245,7 +245,7 @@ fn whatever_is_bad_in_text_is_refused() {
 }
 
 fn keyed_from_settings(settings: KeyedSettings) -> Result<(), campanile::ConfigError> {
-    KeyedBreaker::from_settings("test", |key: &u64| *key, settings).map(drop)
+    KeyedBreaker::from_settings("test", |key: &u64| *key, &settings).map(drop)
 }
 
 #[test]

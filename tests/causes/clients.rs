@@ -56,7 +56,7 @@ where
         letter: queue.list(LetterFilter::all()).await.unwrap().remove(0),
         breaker: breaker.snapshot().totals.failures,
         timing: timing.snapshot().failures,
-        given_up: GiveUp::ALL.into_iter().find(|why| given_up.get(why).is_some_and(|count| *count > 0)),
+        given_up: given_up.iter().find(|(_, count)| **count > 0).map(|(why, _)| *why),
     }
 }
 

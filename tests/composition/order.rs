@@ -87,12 +87,12 @@ async fn timing_tells_what_its_place_lets_it_see() {
 
     let rejected = |timing: &Timing| of_kind(timing.snapshot().failures, FailureKind::Rejected);
     // What a caller waits for: both backoffs are in it.
-    assert_eq!((outer.snapshot().calls, outer.snapshot().failed(), rejected(&outer)), (2, 1, 1));
+    assert_eq!((outer.snapshot().calls, outer.snapshot().failed, rejected(&outer)), (2, 1, 1));
     assert!(outer.snapshot().max >= secs(2));
     // Attempts, those among them that never left.
-    assert_eq!((middle.snapshot().calls, middle.snapshot().failed(), rejected(&middle)), (4, 3, 1));
+    assert_eq!((middle.snapshot().calls, middle.snapshot().failed, rejected(&middle)), (4, 3, 1));
     // What the service was asked.
-    assert_eq!((inner.snapshot().calls, inner.snapshot().failed(), rejected(&inner)), (3, 2, 0));
+    assert_eq!((inner.snapshot().calls, inner.snapshot().failed, rejected(&inner)), (3, 2, 0));
     assert!(inner.snapshot().max < secs(1));
 }
 

@@ -58,7 +58,7 @@ async fn a_trace_outside_of_retry_is_a_span_for_each_call_and_inside_one_for_eac
         }))
         .layer(retry().http_layer())
         .layer(TraceLayer::new_for_http().make_span_with(move |request: &Request<ReplayBody>| {
-            tell.send(request.extensions().get::<Attempt>().unwrap().number()).unwrap();
+            tell.send(request.extensions().get::<Attempt>().unwrap().number).unwrap();
             Span::none()
         }))
         .service_fn(|_| async { Ok::<_, Infallible>(answer(StatusCode::BAD_GATEWAY)) });
@@ -197,7 +197,7 @@ async fn compression_on_either_side_leaves_one_outcome_at_the_end() {
         }
         for timing in [&before, &after] {
             let snapshot = timing.snapshot();
-            assert_eq!((snapshot.calls, snapshot.failed(), snapshot.in_flight), (1, u64::from(!whole), 0));
+            assert_eq!((snapshot.calls, snapshot.failed, snapshot.in_flight), (1, u64::from(!whole), 0));
         }
     }
 }

@@ -154,7 +154,7 @@ fn impatient() -> Stack {
     let settings = stack.breaker.settings();
     stack.breaker = CircuitBreaker::from_settings(
         "impatient",
-        BreakerSettings { cancelled: Cancelled::FailureAfter(Duration::ZERO), ..settings },
+        &BreakerSettings { cancelled: Cancelled::FailureAfter(Duration::ZERO), ..settings },
     )
     .unwrap();
     stack

@@ -73,7 +73,7 @@ fn outcomes(breaker: &CircuitBreaker) -> Counts {
 fn timed(timing: &Timing) -> Counts {
     let snapshot = timing.snapshot();
     let mut counts = by_kind(snapshot.failures);
-    let fine = snapshot.calls - snapshot.failed() - snapshot.ignored;
+    let fine = snapshot.calls - snapshot.failed - snapshot.ignored;
     for (outcome, count) in [("fine", fine), ("ignored", snapshot.ignored)] {
         if count > 0 {
             counts.insert(outcome, count);

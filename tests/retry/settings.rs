@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::support::{millis, secs};
 
 fn from_settings(settings: RetrySettings) -> Result<(), campanile::ConfigError> {
-    Retry::from_settings("test", settings).map(drop)
+    Retry::from_settings("test", &settings).map(drop)
 }
 
 /// Add a row for each bound of a new setting.

@@ -44,5 +44,5 @@ async fn any_route_will_do() {
         sent += 1;
     }
     let snapshot = timing.snapshot();
-    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed()), (sent, 0, 0));
+    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed), (sent, 0, 0));
 }

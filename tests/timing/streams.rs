@@ -67,7 +67,7 @@ where
     let seen = left_after(&timing, layer(&timing), Duration::from_millis(1_001)).await;
     assert_eq!((seen.failures[FailureKind::Cancelled.index()], seen.ignored), (1, 0));
     let seen = left_after(&timing, layer(&timing), Duration::from_secs(1)).await;
-    assert_eq!((seen.calls, seen.failed(), seen.ignored), (2, 1, 1));
+    assert_eq!((seen.calls, seen.failed, seen.ignored), (2, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]

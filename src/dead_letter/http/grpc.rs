@@ -20,7 +20,7 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{Ended, Failure};
 use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
-use crate::layers::attempts::{Record, Said};
+use crate::layers::attempts::{ErrorText, Record};
 use crate::layers::replay::ReplayBody;
 
 impl DeadLetterQueue {
@@ -271,7 +271,7 @@ where
                 Some(Ok(frame)) if frame.is_data() => None,
                 Some(Ok(frame)) => {
                     let trailers = frame.trailers_ref();
-                    let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
+                    let said = trailers.and_then(ErrorText::of_grpc).unwrap_or_else(no_status);
                     judged(trailers).map(|kind| Failure::said(kind, said))
                 }
                 Some(Err(error)) => Some(Failure::of_body(error.as_ref())),
@@ -296,8 +296,8 @@ where
     }
 }
 
-fn no_status() -> Said {
-    Said::new("UNKNOWN", "the response ended without a status")
+fn no_status() -> ErrorText {
+    ErrorText::new("UNKNOWN", "the response ended without a status")
 }
 
 impl<B: Body, C, K> fmt::Debug for GrpcDeadLetterBody<B, C, K> {

@@ -20,7 +20,7 @@ use crate::dead_letter::failure::{Ended, Failure, classified};
 use crate::dead_letter::future::{Awaits, Examine, Step};
 use crate::dead_letter::letter::{BodyState, HeaderText, HttpRequest, Payload};
 use crate::dead_letter::redrive::{self, Redriven};
-use crate::layers::attempts::{Record, Said};
+use crate::layers::attempts::{ErrorText, Record};
 use crate::layers::replay::{Captured, ReplayBody, Upload};
 use crate::signal::TraceIds;
 use crate::store::LetterId;
@@ -291,5 +291,5 @@ impl<C> fmt::Debug for Kept<C> {
 /// What the head of a failed response tells.
 pub(in crate::dead_letter) fn of_head(kind: FailureKind, head: &response::Parts) -> Failure {
     let kind = if head.extensions.get::<Rejected>().is_some() { FailureKind::Rejected } else { kind };
-    Failure::said(kind, Said::by_head(head.status, &head.headers, &head.extensions))
+    Failure::said(kind, ErrorText::of_head(head.status, &head.headers, &head.extensions))
 }

@@ -23,7 +23,7 @@ use crate::dead_letter::failure::Failure;
 use crate::dead_letter::http::{IDEMPOTENCY_KEY, LETTER, of_head};
 use crate::dead_letter::letter::{HttpRequest, Letter, Payload, Redaction};
 #[cfg(feature = "grpc")]
-use crate::layers::attempts::Said;
+use crate::layers::attempts::ErrorText;
 use crate::layers::replay::ReplayBody;
 use crate::store::StoreError;
 
@@ -185,10 +185,10 @@ where
 #[cfg(feature = "grpc")]
 fn of_grpc(head: &http::response::Parts, trailers: Option<&http::HeaderMap>) -> Meaning {
     let headers = trailers.filter(|trailers| code_in(trailers).is_some()).unwrap_or(&head.headers);
-    let said = match (code_in(headers), Said::by_grpc(headers)) {
+    let said = match (code_in(headers), ErrorText::of_grpc(headers)) {
         (Some(0), _) => return Meaning::Success,
         (Some(_), Some(said)) => said,
-        _ => Said::new("UNKNOWN", "the response ended without a status"),
+        _ => ErrorText::new("UNKNOWN", "the response ended without a status"),
     };
     let outcome = code_in(headers).map(grpc_outcome);
     let kind = outcome.and_then(Outcome::failure).unwrap_or(FailureKind::Error);

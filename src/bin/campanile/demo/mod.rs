@@ -104,7 +104,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
         took,
         orders: account(&receipts, &payments, parked, redriven),
         retries: retries.retries,
-        given_up: retries.given_up.into_iter().map(|(why, count)| (why.as_str(), count)).collect(),
+        given_up: retries.given_up.into_iter().map(|(why, count)| (why.to_string(), count)).collect(),
         breaker: stack.breaker.snapshot(),
         payments: stack.timing.snapshot(),
         errors,

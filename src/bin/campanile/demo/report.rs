@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) orders: Orders,
     pub(crate) latencies: Vec<Duration>,
     pub(crate) retries: u64,
-    pub(crate) given_up: Vec<(&'static str, u64)>,
+    pub(crate) given_up: Vec<(String, u64)>,
     pub(crate) breaker: BreakerSnapshot,
     /// With the time since the start.
     pub(crate) transitions: Vec<(Duration, Transition)>,
@@ -180,7 +180,7 @@ impl Report {
             format_args!(
                 "{} of which {} failed · p50 {} · p95 {} · p99 {}",
                 payments.calls,
-                payments.failed(),
+                payments.failed,
                 ms(payments.p50),
                 ms(payments.p95),
                 ms(payments.p99)
@@ -205,11 +205,7 @@ impl Report {
         let changes = self.transitions.len();
         title(
             out,
-            &format!(
-                "Circuit `{}`: {changes} changes, now {}",
-                self.breaker.name,
-                self.breaker.state.as_str()
-            ),
+            &format!("Circuit `{}`: {changes} changes, now {}", self.breaker.name, self.breaker.state),
         )?;
         const SHOWN: usize = 24;
         for (at, transition) in self.transitions.iter().take(SHOWN) {
@@ -217,11 +213,7 @@ impl Report {
             row(
                 out,
                 &format!("{:.2} s", at.as_secs_f64()),
-                format_args!(
-                    "{style}{:<9}{style:#} {DIM}{}{DIM:#}",
-                    transition.to.as_str(),
-                    transition.cause
-                ),
+                format_args!("{style}{:<9}{style:#} {DIM}{}{DIM:#}", transition.to, transition.cause),
             )?;
         }
         if changes > SHOWN {

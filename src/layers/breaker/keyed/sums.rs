@@ -1,32 +1,32 @@
-//! The sums over all circuits.
+//! The sums over the circuits of a keyed breaker.
 
 use crate::layers::breaker::circuit::Circuit;
+use crate::layers::breaker::counters::Counters;
 use crate::layers::breaker::snapshot::CircuitState;
-use crate::layers::breaker::tally::Tally;
 
-/// See the [module](self).
+/// The sums over all circuits.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct Sums {
     pub(super) circuits: u64,
     states: [u64; CircuitState::ALL.len()],
     pub(super) kept_closed: u64,
     pub(super) evicted: u64,
-    pub(super) tally: Tally,
+    pub(super) counters: Counters,
 }
 
-impl Survey {
-    /// Starts with the counts of circuits that are gone.
-    pub(super) fn new(tally: Tally) -> Self {
-        Self { tally, ..Self::default() }
+impl Sums {
+    /// Starts with the counts of evicted circuits.
+    pub(super) fn new(counters: Counters) -> Self {
+        Self { counters, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, circuit: &Circuit) {
-        let (tally, (state, kept_closed)) =
-            circuit.machine.tally(|core| (core.state(), core.is_kept_closed()));
+        let (counters, (state, kept_closed)) =
+            circuit.machine.counters(|core| (core.state(), core.is_kept_closed()));
         self.circuits += 1;
         self.states[state as usize] += 1;
         self.kept_closed += u64::from(kept_closed);
-        self.tally.add(&tally);
+        self.counters.add(&counters);
     }
 
     pub(super) fn in_state(&self, state: CircuitState) -> u64 {

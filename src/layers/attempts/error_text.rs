@@ -1,4 +1,4 @@
-//! What an error, a response or a panic says, in words that are kept.
+//! The text of an error, a response or a panic, bounded in length.
 
 use std::error::Error;
 
@@ -8,54 +8,54 @@ use crate::base::error::sources;
 use crate::base::outcome::GRPC_CODES;
 use crate::base::outcome::{name_of, shown};
 
-/// Causes that are kept: a chain can be a ring.
+/// Maximum number of kept causes: a chain can be a ring.
 const CAUSES: usize = 16;
 
-/// Bytes of a message that are read: an error may quote a whole document. A quarter more than is kept of it, so that
-/// a secret at the end of that is seen whole, and taken out.
+/// Maximum bytes of a message that are read, because an error may quote a whole document. It is a quarter more than
+/// [`MESSAGE`], so that a secret that crosses that limit is still recognised and removed.
 const LONGEST: usize = MESSAGE + MESSAGE / 4;
 
-/// Bytes of a message that are kept.
+/// Maximum bytes of a message that are kept.
 pub(crate) const MESSAGE: usize = 4 * 1024;
 
-/// The name of an error whose type cannot be told.
+/// The name of an error of unknown type.
 const UNKNOWN: &str = "error";
 
-/// An error in words.
+/// An error as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Its type, as far as that can be told.
+pub(crate) struct ErrorText {
+    /// The type of the error, or [`UNKNOWN`].
     pub(crate) error_type: String,
     pub(crate) message: String,
-    /// What its causes said, outermost first.
+    /// The messages of its causes, outermost first.
     pub(crate) causes: Vec<String>,
 }
 
-impl Said {
+impl ErrorText {
     pub(crate) fn new(error_type: impl Into<String>, message: &str) -> Self {
         Self { error_type: error_type.into(), message: cut(message, LONGEST).to_owned(), causes: Vec::new() }
     }
 
-    /// By a response that a classifier took for a failure.
-    pub(crate) fn answer() -> Self {
+    /// The text for a response that was classified as a failure.
+    pub(crate) fn of_response() -> Self {
         Self::new("response", "the response was classified as a failure")
     }
 
-    /// By the type of an error and nothing else.
-    pub(crate) fn by_name<E>() -> Self {
+    /// The type of an error, without a message.
+    pub(crate) fn of_type<E>() -> Self {
         Self::new(short_name(std::any::type_name::<E>()), "")
     }
 
-    /// By an error and its causes.
-    pub(crate) fn by_error(error: &(dyn Error + 'static)) -> Self {
+    /// The text of an error and its causes.
+    pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Self {
         let name = name_of(error).unwrap_or_else(|| UNKNOWN.to_owned());
-        let mut said = Self::new(name, &shown(error, LONGEST));
-        said.causes = sources(error).skip(1).take(CAUSES).map(|cause| shown(cause, LONGEST)).collect();
-        said
+        let mut text = Self::new(name, &shown(error, LONGEST));
+        text.causes = sources(error).skip(1).take(CAUSES).map(|cause| shown(cause, LONGEST)).collect();
+        text
     }
 }
 
-/// A type's name without the paths of modules.
+/// The name of a type without the paths of modules.
 fn short_name(full: &str) -> &str {
     let end = full.find('<').unwrap_or(full.len());
     let start = full[..end].rfind("::").map_or(0, |place| place + 2);
@@ -66,18 +66,18 @@ fn short_name(full: &str) -> &str {
 mod http {
     use http::{Extensions, HeaderMap, StatusCode};
 
-    use super::Said;
+    use super::ErrorText;
     use crate::base::error::{Rejected, TimedOut};
 
-    impl Said {
-        /// By the head of a response that is a failure.
-        pub(crate) fn by_head(status: StatusCode, headers: &HeaderMap, extensions: &Extensions) -> Self {
+    impl ErrorText {
+        /// The text for the head of a response that is a failure.
+        pub(crate) fn of_head(status: StatusCode, headers: &HeaderMap, extensions: &Extensions) -> Self {
             if let Some(rejected) = extensions.get::<Rejected>() {
                 return Self::new("Rejected", &rejected.to_string());
             }
             #[cfg(feature = "grpc")]
-            if let Some(said) = Self::by_grpc(headers) {
-                return said;
+            if let Some(text) = Self::of_grpc(headers) {
+                return text;
             }
             let _ = headers;
             match extensions.get::<TimedOut>() {
@@ -86,9 +86,9 @@ mod http {
             }
         }
 
-        /// By the status of a gRPC call, where these headers or trailers have one.
+        /// The text for a gRPC status; `None` if these headers or trailers have none.
         #[cfg(feature = "grpc")]
-        pub(crate) fn by_grpc(headers: &HeaderMap) -> Option<Self> {
+        pub(crate) fn of_grpc(headers: &HeaderMap) -> Option<Self> {
             let code = crate::base::outcome::code_in(headers)?;
             let name = usize::try_from(code).ok().and_then(|code| super::GRPC_CODES.get(code).copied());
             let message = headers.get("grpc-message").and_then(|message| message.to_str().ok());
@@ -110,32 +110,32 @@ mod tests {
     use super::*;
     use tower::BoxError;
 
-    fn said(error: impl Into<BoxError>) -> Said {
-        Said::by_error(error.into().as_ref())
+    fn text_of(error: impl Into<BoxError>) -> ErrorText {
+        ErrorText::of_error(error.into().as_ref())
     }
 
     #[test]
-    fn an_error_tells_its_type_and_its_causes() {
+    fn the_text_of_an_error_has_its_type_and_causes() {
         let io = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
-        let error = said(crate::base::error::CallError::Inner(io()));
+        let error = text_of(crate::base::error::CallError::Inner(io()));
         assert_eq!((error.error_type.as_str(), error.message.as_str()), ("Inner", "refused"));
         assert_eq!(error.causes, ["refused"]);
-        assert_eq!(said("plain").error_type, UNKNOWN);
-        assert_eq!(said(Arc::new(io())).error_type, "io::ConnectionRefused");
+        assert_eq!(text_of("plain").error_type, UNKNOWN);
+        assert_eq!(text_of(Arc::new(io())).error_type, "io::ConnectionRefused");
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(io());
-        assert_eq!(said(shared).error_type, "io::ConnectionRefused");
+        assert_eq!(text_of(shared).error_type, "io::ConnectionRefused");
     }
 
-    /// Does its worst.
+    /// An error that misbehaves.
     #[derive(Clone, Copy)]
-    enum Worst {
+    enum BadError {
         Panics,
         Fails,
         NeverEnds,
         Ring,
     }
 
-    impl fmt::Display for Worst {
+    impl fmt::Display for BadError {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             match self {
                 Self::Panics => panic!("on purpose"),
@@ -148,13 +148,13 @@ mod tests {
         }
     }
 
-    impl fmt::Debug for Worst {
+    impl fmt::Debug for BadError {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             fmt::Display::fmt(self, f)
         }
     }
 
-    impl Error for Worst {
+    impl Error for BadError {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             match self {
                 Self::Panics => panic!("on purpose"),
@@ -165,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn p21_an_error_that_misbehaves_is_told_as_well_as_it_can_be() {
-        assert_eq!(said(Worst::Panics), Said::new(UNKNOWN, "its Display panicked"));
-        assert_eq!(said(Worst::Fails).message, "so far");
-        let endless = said(Worst::NeverEnds);
+    fn p21_the_text_of_an_error_that_misbehaves_is_bounded() {
+        assert_eq!(text_of(BadError::Panics), ErrorText::new(UNKNOWN, "its Display panicked"));
+        assert_eq!(text_of(BadError::Fails).message, "so far");
+        let endless = text_of(BadError::NeverEnds);
         assert!((LONGEST - 1..=LONGEST).contains(&endless.message.len()), "{}", endless.message.len());
-        assert_eq!(said(Worst::Ring).causes, vec!["ring"; CAUSES]);
+        assert_eq!(text_of(BadError::Ring).causes, vec!["ring"; CAUSES]);
     }
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let said = Said::new("E", &format!("a{}", "é".repeat(5_000)));
-        assert_eq!(said.message.len(), LONGEST - 1);
-        assert!(said.message.ends_with('é'));
+        let text = ErrorText::new("E", &format!("a{}", "é".repeat(5_000)));
+        assert_eq!(text.message.len(), LONGEST - 1);
+        assert!(text.message.ends_with('é'));
     }
 }

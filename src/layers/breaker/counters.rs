@@ -1,21 +1,21 @@
-//! The totals of a circuit, and their metrics.
+//! The counters of a circuit, and their metrics.
 
 use super::snapshot::{CircuitState, Totals};
 use crate::base::error::RejectReason;
 use crate::base::outcome::FailureKind;
 use crate::signal::{self, Emit};
 
-/// Totals that only grow, of one circuit or of several.
+/// Counters that only grow, of one circuit or summed over several.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     pub(super) totals: Totals,
-    /// Changes of state, by the new state.
+    /// Changes of state, by new state.
     pub(super) entered: [u64; CircuitState::ALL.len()],
     /// Refused calls, by [`RejectReason`].
     pub(super) refused: [u64; 3],
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn add(&mut self, other: &Self) {
         self.totals.add(&other.totals);
         add_each(&mut self.entered, &other.entered);
