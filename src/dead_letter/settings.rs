@@ -338,7 +338,7 @@ impl DeadLetterQueueBuilder {
         let redactor = self.settings.validate(&self.name)?;
         #[cfg(feature = "sqlite")]
         if let Some(spill) = &self.settings.spill {
-            let after = spill.patience(self.settings.park_timeout);
+            let after = spill.put_timeout(self.settings.park_timeout);
             let store = SpillStore::open(store, spill.clone().after(after)).await?;
             return Ok(DeadLetterQueue::new(self.name, self.settings, redactor, Arc::new(store)));
         }

@@ -168,7 +168,7 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
 #[tokio::test]
 async fn a_server_that_forgets_is_told_of_once() {
     for (options, said) in [
-        (vec!["--appendonly", "no"], "nothing to its disk"),
+        (vec!["--appendonly", "no"], "does not write to disk"),
         (vec!["--appendonly", "no", "--save", "3600 1"], "last snapshot"),
         (vec!["--appendonly", "yes", "--appendfsync", "everysec"], "appendfsync"),
         (
@@ -195,7 +195,7 @@ async fn a_server_that_forgets_is_told_of_once() {
                 "--maxmemory-policy",
                 "volatile-lru",
             ],
-            "keys that expire",
+            "keys with an expiry",
         ),
         (vec!["--appendonly", "yes", "--appendfsync", "always"], ""),
     ] {

@@ -1,38 +1,35 @@
-//! The store with a spill beside it.
+//! A store with a spill beside it.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Notify;
-
 use super::circuit::Circuit;
 use super::settings::SpillSettings;
+use super::shared::{Queue, Shared, for_store, timed_out};
 use crate::base::error::ConfigError;
 use crate::base::outcome::within;
 use crate::base::panics::catch;
 use crate::base::sync::Mutex;
-use crate::store::error::Kind;
 use crate::store::{
     Claim, Depth, Entry, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending, PurgeRecord, Put,
     Settled, SpillReason, SqliteStore, Store, StoreError, WhenFull, guarded,
 };
 
-/// A store whose letters go to a SQLite file when it does not take them.
+/// A store that puts letters into a SQLite file when it cannot take them.
 ///
-/// A letter goes there when the store fails, panics, does not answer in time or, under [`WhenFull::Spill`], is full.
-/// After a failure the next letters go there at once, until the store answers again. A task takes them to the store
-/// then, the oldest first; it runs for as long as the process has a queue on this store, and two processes may share
-/// the file. A letter that is taken there twice is still one, by its id.
+/// A letter goes to the spill when the store fails, panics, does not answer in time or, under [`WhenFull::Spill`], is full.
+/// After a failure the next letters go there at once, until the store answers again. A background task then moves them to
+/// the store, oldest first, as long as the process has a queue on this store. Two processes may share the file. A letter
+/// that is moved twice is still one letter, by its id.
 ///
-/// Lists, counts, groups and purges are the store's alone: letters in the spill show in [`Depth::spilled`] only. While
-/// the store is away they fail with its error.
+/// Lists, counts, groups and purges concern the store only, and fail while the store fails. [`Depth::spilled`] counts the
+/// letters in the spill.
 ///
-/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill) makes one.
+/// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill) makes one for a queue.
 ///
 /// # Example
 /// ```
@@ -52,59 +49,34 @@ pub struct SpillStore {
     pub(super) shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
-    pub(super) store: Box<dyn Store>,
-    pub(super) spill: SqliteStore,
-    /// How long the store may take before a caller's letter goes to the spill.
-    pub(super) patience: Duration,
-    limits: Limits,
-    pub(super) circuit: Circuit,
-    /// What this process has queues for, and what is known of each.
-    pub(super) queues: Mutex<BTreeMap<Arc<str>, Queue>>,
-    /// How often letters that are in the spill failed to be moved.
-    pub(super) failures: Mutex<BTreeMap<LetterId, u32>>,
-    /// Whether a task drains.
-    pub(super) draining: AtomicBool,
-    /// Whether that task waits for something to come.
-    pub(super) idle: AtomicBool,
-    pub(super) wake: Arc<Notify>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Queue {
-    pub(super) limits: Limits,
-    /// Entries that gave way as spilled ones were put.
-    pub(super) evicted: u64,
-}
-
 impl SpillStore {
-    /// `store`, with the spill of `settings` beside it, which is made when it is not there.
+    /// Adds the spill of `settings` to `store`. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// When a setting is out of its range, or the spill's file cannot be used: see [`SqliteStore::open`]. When `store`
-    /// keeps its letters in that file, by whatever path, or has it as its own spill.
+    /// When a setting is invalid, when the file cannot be used (see [`SqliteStore::open`]), and when `store` uses the same
+    /// file for its letters or for its own spill.
     pub async fn open(store: impl Store, settings: SpillSettings) -> Result<Self, StoreError> {
         settings.validate(Duration::MAX)?;
-        let patience = settings.patience(Duration::from_secs(1));
+        let put_timeout = settings.put_timeout(Duration::from_secs(1));
         let spill = SqliteStore::open(&settings.path).await?;
         ConfigError::check(
-            !leads_to(&store, &spill),
+            !uses_file_of(&store, &spill),
             "spill.path",
             settings.path.display(),
-            "another file than that of the letters, or of their other spill, by any path",
+            "another file than the store uses for its letters or its own spill, by any path",
         )?;
         let limits =
             Limits { capacity: settings.capacity, bytes: settings.max_bytes, when_full: WhenFull::RefuseNew };
         let shared = Shared {
             store: Box::new(store),
             spill,
-            patience,
+            put_timeout,
             limits,
             circuit: Circuit::default(),
             queues: Mutex::default(),
             failures: Mutex::default(),
-            draining: AtomicBool::new(false),
-            idle: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            is_idle: AtomicBool::new(false),
             wake: Arc::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -120,13 +92,13 @@ impl SpillStore {
         &*self.shared.store
     }
 
-    /// Letters may have gone: what waits for room may have it now.
-    fn made_room(&self) {
+    /// Wakes the drainer after letters were removed: the store may have room now.
+    fn wake_drainer(&self) {
         self.shared.wake.notify_one();
     }
 
-    /// Learns of a queue, and of its limits.
-    fn know(&self, name: &str, limits: Limits) {
+    /// Adds a queue to those that are drained, or updates its limits.
+    fn register(&self, name: &str, limits: Limits) {
         let mut queues = self.shared.queues.lock();
         match queues.get_mut(name) {
             Some(queue) => queue.limits = limits,
@@ -135,9 +107,9 @@ impl SpillStore {
     }
 
     async fn put(&self, entry: Entry, limits: Limits) -> Result<Put, StoreError> {
-        self.know(&entry.queue, limits);
+        self.register(&entry.queue, limits);
         if entry.size() > limits.bytes {
-            // It would wait in the spill for ever.
+            // The store would never take it, so it would stay in the spill forever.
             return Ok(Put::Full);
         }
         let (why, error) = match self.try_store(&entry, limits).await {
@@ -151,72 +123,45 @@ impl SpillStore {
                 Ok(Put::Spilled(why))
             }
             (Ok(Put::Full), None) => Ok(Put::Full),
-            (Ok(Put::Full), Some(error)) => Err(self.and("is full", &error)),
+            (Ok(Put::Full), Some(error)) => Err(self.and_spill("is full", &error)),
             (Err(error), None) => Err(error),
-            (Err(spill), Some(error)) => Err(self.and(format_args!("failed too ({spill})"), &error)),
+            (Err(spill), Some(error)) => Err(self.and_spill(format_args!("failed too ({spill})"), &error)),
         }
     }
 
     async fn try_store(&self, entry: &Entry, limits: Limits) -> Result<Put, (SpillReason, StoreError)> {
         let circuit = &self.shared.circuit;
-        let at = circuit.admit_caller(self.shared.patience)?;
+        let attempt = circuit.admit_caller(self.shared.put_timeout)?;
         let put = guarded(|| self.store().put(entry.clone(), for_store(limits)));
-        let (why, error) = match within(self.shared.patience, put).await {
+        let (why, error) = match within(self.shared.put_timeout, put).await {
             Ok(Ok(put)) => {
                 self.shared.answered();
                 return Ok(put);
             }
             Ok(Err(error)) => (SpillReason::Error, error),
-            Err(_) => (SpillReason::Timeout, no_answer(self.shared.patience)),
+            Err(_) => (SpillReason::Timeout, timed_out(self.shared.put_timeout)),
         };
-        if circuit.failed(at, why, &error) {
-            let spill = self.path().display();
-            tracing::warn!(%spill, "dead letters go to the spill, since their store does not take them: {error}");
+        if circuit.failed(attempt, why, &error) {
+            let (spill, queue) = (self.path().display(), &*entry.queue);
+            tracing::warn!(%spill, queue, "the dead-letter store fails, and letters go to the spill: {error}");
         }
         Err((why, error))
     }
 
-    fn and(&self, spill: impl fmt::Display, error: &StoreError) -> StoreError {
+    /// The error of the store, with what happened to the spill.
+    fn and_spill(&self, spill: impl fmt::Display, error: &StoreError) -> StoreError {
         StoreError::new(error.kind(), format!("{error}; the spill `{}` {spill}", self.path().display()))
     }
 }
 
-/// Whether `store` keeps letters in the file of `spill`.
-fn leads_to(store: &dyn Any, spill: &SqliteStore) -> bool {
+/// Whether `store` keeps letters, or spills them, in the file of `spill`.
+fn uses_file_of(store: &dyn Any, spill: &SqliteStore) -> bool {
     if let Some(store) = store.downcast_ref::<SqliteStore>() {
         return store.is_same(spill);
     }
-    store
-        .downcast_ref::<SpillStore>()
-        .is_some_and(|SpillStore { shared }| shared.spill.is_same(spill) || leads_to(&*shared.store, spill))
-}
-
-impl Shared {
-    /// The store has answered a put in time.
-    pub(super) fn answered(&self) {
-        if self.circuit.answered() {
-            tracing::info!("the store of dead letters answers again");
-        }
-    }
-}
-
-/// What the store is told: whether there is a spill is not its business.
-pub(super) fn for_store(limits: Limits) -> Limits {
-    let when_full = match limits.when_full {
-        WhenFull::Spill => WhenFull::RefuseNew,
-        other => other,
-    };
-    Limits { when_full, ..limits }
-}
-
-pub(super) fn no_answer(limit: Duration) -> StoreError {
-    StoreError::new(Kind::TimedOut, format!("the store did not answer within {limit:?}"))
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.wake.notify_one();
-    }
+    store.downcast_ref::<SpillStore>().is_some_and(|SpillStore { shared }| {
+        shared.spill.is_same(spill) || uses_file_of(&*shared.store, spill)
+    })
 }
 
 impl Store for SpillStore {
@@ -263,11 +208,11 @@ impl Store for SpillStore {
                 settled.iter().filter(|settled| matches!(settled, Settled::Delivered(_))).cloned().collect();
             let done = self.store().settle(queue, owner, settled).await?;
             if !delivered.is_empty() {
-                // One whose put was late is in both places, and must not come back.
+                // A letter whose put to the store timed out may be in both places. It must not return from the spill.
                 if self.shared.spill.depth(queue).waiting > 0 {
                     let _ = self.shared.spill.settle(queue, owner, delivered).await;
                 }
-                self.made_room();
+                self.wake_drainer();
             }
             Ok(done)
         })
@@ -276,7 +221,7 @@ impl Store for SpillStore {
     fn purge<'a>(&'a self, queue: &'a str, record: PurgeRecord) -> Pending<'a, PurgeRecord> {
         Box::pin(async move {
             let record = self.store().purge(queue, record).await?;
-            self.made_room();
+            self.wake_drainer();
             Ok(record)
         })
     }
@@ -287,11 +232,11 @@ impl Store for SpillStore {
 
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
         Box::pin(async move {
-            // The spill is here even while the store is not.
+            // The spill can be asked even while the store fails.
             let spilled = self.shared.spill.expire(queue, now).await.unwrap_or(0);
             match self.store().expire(queue, now).await {
                 Ok(expired) => {
-                    self.made_room();
+                    self.wake_drainer();
                     Ok(expired + spilled)
                 }
                 Err(_) if spilled > 0 => Ok(spilled),
@@ -301,7 +246,7 @@ impl Store for SpillStore {
     }
 
     fn depth(&self, queue: &str) -> Depth {
-        // What lies here can be told whatever the store does.
+        // A panic of the store must not hide the state of the spill.
         let depth = catch(|| self.store().depth(queue)).unwrap_or_default();
         let spill = self.shared.spill.depth(queue);
         let evicted = self.shared.queues.lock().get(queue).map_or(0, |queue| queue.evicted);
@@ -314,7 +259,7 @@ impl Store for SpillStore {
 
     fn attach(&self, queue: &str, limits: Limits) {
         self.store().attach(queue, for_store(limits));
-        self.know(queue, limits);
+        self.register(queue, limits);
         if self.shared.spill.depth(queue).waiting > 0 {
             self.shared.drain_soon();
         }

@@ -1,4 +1,4 @@
-//! What a page costs, in steps of SQLite's machine: those do not depend on the speed of this one.
+//! The cost of a page, in steps of SQLite's virtual machine, which do not depend on the speed of the computer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::change::{Change, Lease};
-use super::search::{Free, Search};
+use super::search::{Claimable, Search};
 use super::{file, open, report, rows};
 use crate::base::moment;
 use crate::base::outcome::FailureKind;
@@ -32,7 +32,7 @@ const FILL: &str = "
 ";
 
 fn filled(path: &std::path::Path, letters: i64) -> (Connection, Arc<AtomicU64>) {
-    file::admit(path).unwrap();
+    file::create(path).unwrap();
     let mut connection = open::writer(path).unwrap();
     let now = rows::micros(moment::now());
     let change = connection.transaction().unwrap();
@@ -66,7 +66,7 @@ fn entry(number: u64) -> Entry {
     }
 }
 
-/// The steps of each page in a queue of so many letters and as many causes.
+/// The steps for each page in a queue with the given number of letters and causes.
 fn steps(letters: i64) -> Vec<(String, u64)> {
     let folder = tempfile::tempdir().unwrap();
     let (connection, steps) = filled(&folder.path().join("letters.db"), letters);
@@ -91,10 +91,11 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
     for filter in filters {
         for due_by in [None, Some(now)] {
             measure(format!("claim {filter:?} {due_by:?}"), &mut || {
-                let free = Free { now, due_by, leased: 0 };
-                // Free again at once.
+                let claimable = Claimable { now, due_by, lease_now: 0 };
+                // The lease ends at once.
                 let lease = Lease { owner: Owner::new(), until: 0 };
-                let found = Change::new(&connection).claim("orders", filter, free, lease, u64::MAX).unwrap();
+                let found =
+                    Change::new(&connection).claim("orders", filter, claimable, lease, u64::MAX).unwrap();
                 assert_eq!(found.len(), 16);
             });
         }
@@ -112,9 +113,9 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
     }
     let due = now + Duration::from_secs(7_200);
     measure("claim when all are due".to_owned(), &mut || {
-        let free = Free { now: due, due_by: Some(due), leased: 0 };
+        let claimable = Claimable { now: due, due_by: Some(due), lease_now: 0 };
         let lease = Lease { owner: Owner::new(), until: 0 };
-        let found = Change::new(&connection).claim("orders", &orders, free, lease, u64::MAX).unwrap();
+        let found = Change::new(&connection).claim("orders", &orders, claimable, lease, u64::MAX).unwrap();
         assert_eq!(found.len(), 16);
     });
     let limits =
@@ -124,18 +125,18 @@ fn steps(letters: i64) -> Vec<(String, u64)> {
         assert_eq!(change.put(&entry(number), limits, now).unwrap(), Put::Kept { evicted: 1 });
         change.finish().unwrap();
     };
-    // The first one makes the index.
+    // The first call creates the index.
     drop_one(1);
     measure("put, and the oldest goes".to_owned(), &mut || drop_one(2));
     all
 }
 
 #[test]
-fn a_page_costs_what_it_shows() {
+fn the_cost_of_a_page_depends_on_its_length_only() {
     let (few, many) = (steps(8_000), steps(200_000));
     for ((what, few), (other, many)) in few.iter().zip(&many) {
         println!("{few:7} {many:7} {what}");
-        // What was read of the clock stands in the text, and differs.
+        // The text contains the current time, which differs.
         assert_eq!(what.split(" Some(SystemTime").next(), other.split(" Some(SystemTime").next());
         assert!(*many <= few + few / 20 + 50, "{what}: {few} steps for 8,000 letters, {many} for 200,000");
     }

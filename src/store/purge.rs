@@ -1,40 +1,40 @@
-//! What was done to a queue by hand.
+//! The record of a purge.
 
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::LetterFilter;
+use super::filter::LetterFilter;
 use crate::base::cut::shorten;
 use crate::base::moment;
 
-/// The purges of one queue that are remembered: the last so many.
+/// The number of purge records that a store keeps for each queue.
 pub const PURGES_KEPT: usize = 1_000;
 
-/// Bytes of a name that are kept.
-const LONGEST: usize = 256;
+/// The longest [`PurgeRecord::by`], in bytes.
+const LONGEST_NAME: usize = 256;
 
-/// A purge: who removed what, and when.
+/// Who removed which letters, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PurgeRecord {
-    /// When, to the microsecond.
+    /// When the purge began, to the microsecond.
     #[serde(with = "crate::base::moment::as_micros")]
     pub at: SystemTime,
-    /// Who: a name that was given, up to 256 bytes of it, or the program and its process.
+    /// Who purged: the name that the caller gave, cut to 256 bytes, or else the program and its process id.
     pub by: String,
-    /// What was asked for.
+    /// Which letters were to be removed.
     pub filter: LetterFilter,
-    /// How many letters went.
+    /// How many letters were removed.
     pub purged: u64,
 }
 
 impl PurgeRecord {
-    /// A purge of `filter` by `by`, now, that has removed nothing yet.
+    /// The record of a purge that begins now and has removed no letter yet.
     #[must_use]
     pub fn new(by: impl Into<String>, filter: LetterFilter) -> Self {
         let mut by = by.into();
-        shorten(&mut by, LONGEST);
+        shorten(&mut by, LONGEST_NAME);
         Self { at: moment::now(), by, filter, purged: 0 }
     }
 }
