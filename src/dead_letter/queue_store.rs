@@ -39,14 +39,17 @@ words! {
     as_str;
 }
 
+/// An operation, and the kind of its failure.
+type Call = (Operation, Option<Kind>);
+
 /// The store of one queue, with the name and the limits of the queue.
 #[derive(Debug)]
 pub(super) struct QueueStore {
     queue: Arc<str>,
     store: Arc<dyn Store>,
     limits: Limits,
-    /// By operation and kind of failure. A recorder is made when it is first needed, because most failures never occur.
-    durations: Mutex<BTreeMap<(Operation, Option<Kind>), Arc<DurationRecorder>>>,
+    /// A recorder is made when it is first needed, because most failures never occur.
+    durations: Mutex<BTreeMap<Call, Arc<DurationRecorder>>>,
 }
 
 impl QueueStore {

@@ -29,8 +29,8 @@ async fn groups_tell_causes_with_an_example_each() {
     let groups = queue.groups(LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [3, 1]);
     let refused = &groups[0];
-    assert_eq!((refused.component(), refused.kind()), ("payments", FailureKind::Error));
-    assert_eq!(refused.message(), "order 3 refused", "the newest is the example");
+    assert_eq!((refused.example.component.as_str(), refused.example.kind), ("payments", FailureKind::Error));
+    assert_eq!(refused.example.message, "order 3 refused", "the newest is the example");
     assert_eq!(
         (groups[1].example.kind, groups[1].example.error_type.as_str()),
         (FailureKind::Timeout, "io::TimedOut")
