@@ -106,7 +106,7 @@ pub use builder::DeadLetterQueueBuilder;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-pub use http::{GrpcDeadLetter, GrpcDeadLetterBody, GrpcDeadLetterLayer};
+pub use http::{GrpcDeadLetter, GrpcDeadLetterLayer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
@@ -114,8 +114,7 @@ pub use layer::{DeadLetter, DeadLetterLayer};
 pub use letter::{
     Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, RawLetter, Redaction, Unsendable,
 };
-pub use park::DeadLetterFuture;
-pub use queue::{DeadLetterQueue, PurgeReport};
+pub use queue::DeadLetterQueue;
 #[cfg(feature = "heal")]
 pub(crate) use redrive::Redrivable;
 pub use redrive::{Redrive, RedriveHandle};

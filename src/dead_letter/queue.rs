@@ -107,11 +107,12 @@ impl DeadLetterQueue {
         Ok(entry.map(Letter::from_entry))
     }
 
-    /// Removes the letters that match `filter`, for good. A record names this program and its process.
+    /// Removes the letters that match `filter`, for good. Returns the record of the purge, which names this program and its
+    /// process.
     ///
     /// # Errors
     /// When the store fails. The record of the purge then counts the letters that were removed before.
-    pub async fn purge(&self, filter: LetterFilter) -> Result<PurgeReport, StoreError> {
+    pub async fn purge(&self, filter: LetterFilter) -> Result<PurgeRecord, StoreError> {
         self.purge_as(program(), filter).await
     }
 
@@ -129,10 +130,9 @@ impl DeadLetterQueue {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), campanile::store::StoreError> {
     /// let queue = DeadLetterQueue::in_memory(1_000);
-    /// let report = queue.purge_as("ada", LetterFilter::older_than(Duration::from_secs(86_400))).await?;
-    /// println!("{} letters were removed", report.purged);
-    /// let record = &queue.purges().await?[0];
-    /// assert_eq!((record.by.as_str(), record.purged), ("ada", report.purged));
+    /// let record = queue.purge_as("ada", LetterFilter::older_than(Duration::from_secs(86_400))).await?;
+    /// println!("{} removed {} letters", record.by, record.purged);
+    /// assert_eq!(queue.purges().await?[0].purged, record.purged);
     /// # Ok(())
     /// # }
     /// ```
@@ -140,12 +140,12 @@ impl DeadLetterQueue {
         &self,
         by: impl Into<String>,
         filter: LetterFilter,
-    ) -> Result<PurgeReport, StoreError> {
+    ) -> Result<PurgeRecord, StoreError> {
         let record = self.core.store.purge(PurgeRecord::new(by, filter)).await?;
         self.core.count(|counts| counts.purged += record.purged);
         let PurgeRecord { purged, by, filter, .. } = &record;
         tracing::info!(queue = self.name(), purged, by, ?filter, "dead letters were purged");
-        Ok(PurgeReport { purged: record.purged })
+        Ok(record)
     }
 
     /// Returns the records of the last thousand purges, latest first.
@@ -164,14 +164,6 @@ impl fmt::Debug for DeadLetterQueue {
             .field("store", self.core.store.inner())
             .finish_non_exhaustive()
     }
-}
-
-/// The result of a purge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PurgeReport {
-    /// How many letters were removed.
-    pub purged: u64,
 }
 
 /// The program and its process id, for the record of a purge.

@@ -104,9 +104,13 @@ impl Drop for Restore {
 ///
 /// It is an extension of the request. The layer of the same queue does not park such a request again.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Redriven {
-    id: LetterId,
-    try_number: u32,
+    /// The id of the letter.
+    pub id: LetterId,
+    /// The number of this try, counted as [`Letter::tries`](super::Letter::tries): the call that parked the letter was
+    /// number 1, and each attempt of a retry counts.
+    pub try_number: u32,
     queue: QueueId,
 }
 
@@ -114,19 +118,6 @@ impl Redriven {
     /// Marks a letter that has been tried `tries` times.
     pub(super) fn new(core: &Arc<Core>, id: LetterId, tries: u32) -> Self {
         Self { id, try_number: tries.saturating_add(1), queue: QueueId::of(core) }
-    }
-
-    /// The id of the letter.
-    #[must_use]
-    pub fn id(&self) -> LetterId {
-        self.id
-    }
-
-    /// The number of this try, counted as [`Letter::tries`](super::Letter::tries): the call that parked the letter was
-    /// number 1, and each attempt of a retry counts.
-    #[must_use]
-    pub fn try_number(&self) -> u32 {
-        self.try_number
     }
 
     #[cfg(feature = "http")]

@@ -1,6 +1,5 @@
 //! The counters of a queue.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use super::letter::Unsendable;
@@ -28,15 +27,9 @@ words! {
         Runtime = "runtime",
     }
     /// The reason as a metric attribute: one word in snake case.
-    pub as_str;
+    pub(crate) as_str;
     /// Every reason.
-    pub ALL;
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+    pub(crate) ALL;
 }
 
 /// The counters of a queue since it was built, at one moment.

@@ -82,7 +82,7 @@ impl<C: Clone> HttpJob<C> {
         if redriven.is_some_and(|redriven| redriven.is_for(core)) || sending::is_letter_of(core) {
             return (Request::from_parts(head, body), None);
         }
-        let origin = redriven.map(Redriven::id);
+        let origin = redriven.map(|redriven| redriven.id);
         let id = if core.settings.idempotency_keys { add_idempotency_key(&mut head) } else { None };
         let request = PendingRequest {
             method: head.method.clone(),

@@ -8,7 +8,7 @@ mod job;
 mod layer;
 
 #[cfg(feature = "grpc")]
-pub use grpc::{GrpcDeadLetter, GrpcDeadLetterBody, GrpcDeadLetterLayer};
+pub use grpc::{GrpcDeadLetter, GrpcDeadLetterLayer};
 pub(super) use headers::{IDEMPOTENCY_KEY, LETTER};
 pub(super) use job::failure_of_head;
 pub use layer::{HttpDeadLetter, HttpDeadLetterLayer};

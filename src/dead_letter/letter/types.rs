@@ -184,8 +184,7 @@ fn remaining(most: usize, value: &Value) -> Option<usize> {
 
 impl RawLetter {
     /// The bytes of head and body.
-    #[must_use]
-    pub fn size(&self) -> u64 {
+    fn size(&self) -> u64 {
         (self.head.as_bytes().len() + self.body.as_bytes().len()) as u64
     }
 }

@@ -21,9 +21,9 @@ words! {
         Unreadable = "unreadable",
     }
     /// The reason as a metric attribute: one word in snake case.
-    pub as_str;
+    pub(crate) as_str;
     /// Every reason.
-    pub ALL;
+    pub(crate) ALL;
 }
 
 impl Unsendable {

@@ -10,8 +10,7 @@ mod parking;
 mod ticket;
 
 pub(super) use draft::Draft;
-pub use future::DeadLetterFuture;
-pub(super) use future::Job;
+pub(super) use future::{DeadLetterFuture, Job};
 #[cfg(feature = "http")]
 pub(super) use parking::park;
 pub(super) use parking::{Parking, park_value};
