@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use campanile::breaker::{BreakerSettings, KeyedSettings};
-use campanile::dead_letter::{AutoRedrive, DeadLetterSettings, Redrive, SpillSettings};
+use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings};
 use campanile::health::{
     GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PoolCheckSettings,
     PredictSettings, SqliteCheckSettings, TcpCheckSettings,
@@ -33,7 +33,6 @@ const BYTES: &str = "104, 117, 110, 116, 101, 114, 50";
 
 /// Places that are shown, since what belongs there is none: names, paths of files, patterns and texts to look for.
 const SHOWN: &[&str] = &[
-    "AutoRedrive/filter/component",
     "DeadLetterSettings/component",
     "DeadLetterSettings/correlation_headers",
     "DeadLetterSettings/redact",
@@ -127,7 +126,7 @@ fn the_debug_of_settings_shows_no_secret() {
         )* };
     }
     default_of!(
-        AutoRedrive BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
+        BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
         HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
         PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
         SqliteCheckSettings SystemSettings TcpCheckSettings

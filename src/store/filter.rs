@@ -1,5 +1,6 @@
 //! Selecting letters.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::base::outcome::FailureKind;
 /// let stale = LetterFilter::older_than(Duration::from_secs(86_400)).component("payments").kind(FailureKind::Timeout);
 /// # let _ = stale;
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[must_use]
 pub struct LetterFilter {
@@ -116,4 +117,31 @@ impl LetterFilter {
 
 fn ago(now: SystemTime, age: Duration) -> SystemTime {
     now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+impl fmt::Debug for LetterFilter {
+    /// Shows only the conditions that are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, component, kind, fingerprint, older_than, newer_than, set_aside, after, up_to, limit } =
+            self;
+        let conditions: [(&str, Option<&dyn fmt::Debug>); 10] = [
+            ("id", id.as_ref().map(|id| id as _)),
+            ("component", component.as_ref().map(|component| component as _)),
+            ("kind", kind.as_ref().map(|kind| kind as _)),
+            ("fingerprint", fingerprint.as_ref().map(|fingerprint| fingerprint as _)),
+            ("older_than", older_than.as_ref().map(|age| age as _)),
+            ("newer_than", newer_than.as_ref().map(|age| age as _)),
+            ("set_aside", set_aside.as_ref().map(|set_aside| set_aside as _)),
+            ("after", after.as_ref().map(|id| id as _)),
+            ("up_to", up_to.as_ref().map(|id| id as _)),
+            ("limit", limit.as_ref().map(|limit| limit as _)),
+        ];
+        let mut shown = f.debug_struct("LetterFilter");
+        for (name, value) in conditions {
+            if let Some(value) = value {
+                shown.field(name, value);
+            }
+        }
+        shown.finish()
+    }
 }

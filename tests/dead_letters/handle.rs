@@ -29,9 +29,12 @@ async fn groups_tell_causes_with_an_example_each() {
     let groups = queue.groups(LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [3, 1]);
     let refused = &groups[0];
-    assert_eq!((refused.component(), refused.kind()), ("payments", FailureKind::Error));
-    assert_eq!(refused.message(), "order 3 refused", "the newest is the example");
-    assert_eq!((groups[1].kind(), groups[1].error_type()), (FailureKind::Timeout, "io::TimedOut"));
+    assert_eq!((refused.example.component.as_str(), refused.example.kind), ("payments", FailureKind::Error));
+    assert_eq!(refused.example.message, "order 3 refused", "the newest is the example");
+    assert_eq!(
+        (groups[1].example.kind, groups[1].example.error_type.as_str()),
+        (FailureKind::Timeout, "io::TimedOut")
+    );
     let apart = refused.last_seen.duration_since(refused.first_seen).unwrap();
     assert!(apart > Duration::from_millis(1_900) && apart < Duration::from_secs(3), "{apart:?}");
 

@@ -239,7 +239,7 @@ async fn p23_a_request_comes_back_as_it_was() {
         assert!(!head.headers.contains_key("authorization"), "whoever sends it adds it anew");
         assert_eq!(head.headers["idempotency-key"], id.to_string(), "the same each time");
         let mark = head.extensions.get::<Redriven>().unwrap();
-        assert_eq!((mark.id(), mark.try_number()), (id, number));
+        assert_eq!((mark.id, mark.try_number), (id, number));
     }
     assert!(queue.is_empty().await.unwrap());
 }

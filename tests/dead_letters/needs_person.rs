@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, Unsendable};
+use campanile::dead_letter::{LetterFilter, Redrive, Unsendable};
 use campanile::{Backoff, DeadLetterQueue, Jitter};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::sleep;
@@ -18,9 +18,9 @@ use crate::support::{Order, fail, order};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// 10 s, 20 s, 40 s and so on.
-fn patient(set_aside_after: u32) -> AutoRedrive {
+fn patient(set_aside_after: u32) -> Redrive {
     let backoff = Backoff::exponential(10 * SECOND, 3_600 * SECOND).jitter(Jitter::None);
-    AutoRedrive::default().backoff(backoff).set_aside_after(set_aside_after)
+    Redrive::all().backoff(backoff).set_aside_after(set_aside_after)
 }
 
 /// Keeps the warnings.

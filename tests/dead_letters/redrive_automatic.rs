@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, RedriveState};
+use campanile::dead_letter::{LetterFilter, Redrive, RedriveState};
 use campanile::{Backoff, DeadLetterQueue, Jitter, RejectReason, Rejected};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, service_fn};
@@ -50,7 +50,7 @@ fn assert_near(at: &[f64], expected: &[f64]) {
 async fn each_letter_waits_longer_with_each_failure() {
     let queue = DeadLetterQueue::in_memory(100);
     let (service, seen) = noting(|number| number == 2);
-    let settings = AutoRedrive::default().backoff(exact()).set_aside_after(4);
+    let settings = Redrive::all().backoff(exact()).set_aside_after(4);
     let running = queue.redrive_automatically(service, settings).unwrap();
     fail(&queue, 1).await;
     fail(&queue, 2).await;
@@ -71,7 +71,7 @@ async fn letters_that_lay_there_before_are_sent_at_once_and_those_of_others_when
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().interval(20 * SECOND);
+    let settings = Redrive::all().interval(20 * SECOND);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(SECOND).await;
     fail(&queue.named(queue.name()), 2).await;
@@ -92,7 +92,7 @@ async fn two_of_them_send_no_letter_twice() {
     let queue = DeadLetterQueue::in_memory(1_000);
     let other = queue.named(queue.name());
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().backoff(exact()).interval(SECOND);
+    let settings = Redrive::all().backoff(exact()).interval(SECOND);
     let running =
         [&queue, &other].map(|queue| queue.redrive_automatically(service.clone(), settings.clone()).unwrap());
     for number in 0..400 {
@@ -127,7 +127,7 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
             }
         }
     });
-    let running = queue.redrive_automatically(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
     sleep(SECOND).await;
     assert!(matches!(running.progress().state, RedriveState::Paused { .. }));
     // Whoever wants the letters meanwhile may have them.
@@ -150,7 +150,7 @@ async fn failures_in_a_row_make_it_rest() {
         fail(&queue, number).await;
     }
     let (service, seen) = noting(|_| true);
-    let settings = AutoRedrive::default().backoff(exact()).rest_after(10);
+    let settings = Redrive::all().backoff(exact()).stop_after(10);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(9 * SECOND).await;
     assert_eq!(seen.lock().unwrap().len(), 30);
@@ -167,7 +167,7 @@ async fn a_store_that_fails_is_asked_again() {
     fail(&queue, 1).await;
     store.settles.store(false, Ordering::SeqCst);
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().lease(SECOND);
+    let settings = Redrive::all().lease(SECOND);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(30 * SECOND).await;
     assert!(!running.is_finished());
@@ -183,7 +183,7 @@ async fn a_store_that_fails_is_asked_again() {
 async fn it_ends_with_its_queue() {
     let queue = DeadLetterQueue::in_memory(100);
     let (service, _) = noting(|_| false);
-    let running = queue.redrive_automatically(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
     sleep(SECOND).await;
     assert!(!running.is_finished());
     drop(queue);
@@ -202,7 +202,7 @@ async fn to_stop_waits_for_what_is_under_way_within_a_bound() {
             sleep(takes * SECOND).await;
             Ok::<_, BoxError>(())
         });
-        let running = queue.redrive_automatically(slow, AutoRedrive::default()).unwrap();
+        let running = queue.redrive_automatically(slow, Redrive::all()).unwrap();
         sleep(SECOND).await;
         let began = Instant::now();
         let report = running.stop(10 * SECOND).await;
@@ -221,7 +221,7 @@ async fn p20_a_letter_that_fails_in_its_own_queues_layer_is_not_parked_again() {
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     let (service, seen) = noting(|_| true);
-    let settings = AutoRedrive::default().backoff(exact());
+    let settings = Redrive::all().backoff(exact());
     let running = queue.redrive_automatically(queue.layer().layer(service), settings).unwrap();
     sleep(25 * SECOND).await;
     assert_eq!(seen.lock().unwrap().len(), 2);
@@ -231,19 +231,19 @@ async fn p20_a_letter_that_fails_in_its_own_queues_layer_is_not_parked_again() {
 
 #[tokio::test]
 async fn settings_are_read_and_checked() {
-    let read: AutoRedrive = serde_json::from_str(
+    let read: Redrive = serde_json::from_str(
         r#"{ "rate": 20, "backoff": { "first": "10s", "max": "1h", "jitter": "none" }, "interval": "30s" }"#,
     )
     .unwrap();
-    assert_eq!(read, AutoRedrive::default().rate(20).backoff(exact()).interval(30 * SECOND));
-    assert!(serde_json::from_str::<AutoRedrive>(r#"{ "intervall": "30s" }"#).is_err());
+    assert_eq!(read, Redrive::all().rate(20).backoff(exact()).interval(30 * SECOND));
+    assert!(serde_json::from_str::<Redrive>(r#"{ "intervall": "30s" }"#).is_err());
     let queue = DeadLetterQueue::in_memory(10);
     let wrong = [
-        (AutoRedrive::default().interval(Duration::ZERO), "interval"),
-        (AutoRedrive::default().lease(Duration::ZERO), "lease"),
-        (AutoRedrive::default().backoff(Backoff::constant(Duration::ZERO)), "backoff"),
-        (AutoRedrive::default().rest_after(0), "rest_after"),
-        (AutoRedrive::default().concurrency(0), "concurrency"),
+        (Redrive::all().interval(Duration::ZERO), "interval"),
+        (Redrive::all().lease(Duration::ZERO), "lease"),
+        (Redrive::all().backoff(Backoff::constant(Duration::ZERO)), "backoff"),
+        (Redrive::all().stop_after(0), "stop_after"),
+        (Redrive::all().concurrency(0), "concurrency"),
     ];
     for (settings, name) in wrong {
         let error = queue.redrive_automatically(noting(|_| false).0, settings).unwrap_err();

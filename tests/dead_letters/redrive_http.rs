@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::dead_letter::{AutoRedrive, Redrive};
+use campanile::dead_letter::Redrive;
 use campanile::retry::ReplayBody;
 use campanile::{Backoff, DeadLetterQueue, Retry};
 use http::{Request, Response};
@@ -80,7 +80,7 @@ async fn an_http_service_is_redriven_in_the_background() {
     let queue = queue_of(3).await;
     let service =
         service_fn(|_: Request<ReplayBody>| async { Ok::<_, std::convert::Infallible>(status(204)) });
-    let running = queue.redrive_automatically_http(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically_http(service, Redrive::all()).unwrap();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(running.stop(Duration::from_secs(1)).await.redriven, 3);
     assert!(queue.is_empty().await.unwrap());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::breaker::HalfOpen;
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, Jitter, Retry, RetryBudget};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -128,7 +128,7 @@ async fn one_letter_that_opens_the_circuit_does_not_hold_up_the_others_for_ever(
         })
         .unwrap();
     let wait = Backoff::exponential(SECOND, 60 * SECOND).jitter(Jitter::None);
-    let running = queue.redrive_automatically(stack, AutoRedrive::default().backoff(wait)).unwrap();
+    let running = queue.redrive_automatically(stack, Redrive::all().backoff(wait)).unwrap();
     sleep(60 * SECOND).await;
     assert_eq!(waiting(&queue).await, [1]);
     assert_eq!(running.stop(SECOND).await.redriven, 9);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use campanile::dead_letter::{AutoRedrive, Redrive};
+use campanile::dead_letter::Redrive;
 use campanile::store::{Claim, LetterFilter, LetterId, Owner, PurgeRecord, Store};
 use campanile::{Backoff, DeadLetterQueue};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -115,8 +115,8 @@ async fn due(store: &dyn Store, wall: &Wall, to: i64) {
 }
 
 /// A queue on `store` of which a letter waits for `wait` before it is sent by itself.
-pub fn automatic(wait: Duration) -> AutoRedrive {
-    AutoRedrive::default().backoff(Backoff::constant(wait)).interval(Duration::from_millis(100))
+pub fn automatic(wait: Duration) -> Redrive {
+    Redrive::all().backoff(Backoff::constant(wait)).interval(Duration::from_millis(100))
 }
 
 pub async fn park(queue: &DeadLetterQueue, number: u32) {

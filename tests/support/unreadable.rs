@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, Letter, LetterFilter, LetterId, Payload, Redrive, Unsendable};
+use campanile::dead_letter::{Letter, LetterFilter, LetterId, Payload, Redrive, Unsendable};
 use campanile::store::{Entry, Store};
 use campanile::{Backoff, DeadLetterQueue, FailureKind};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -113,8 +113,7 @@ pub(crate) async fn what_cannot_be_read_is_set_aside_as_it_is<S: Store + Clone>(
     let queue = DeadLetterQueue::builder(format!("aside {}", LetterId::new())).on(store.clone()).unwrap();
     let bad = mixed(store, &queue).await;
     let (service, soon) = (service_fn(|_: u32| async { Ok::<_, BoxError>(()) }), Duration::from_millis(100));
-    let settings =
-        AutoRedrive::default().set_aside_after(3).interval(soon).backoff(Backoff::exponential(soon, soon));
+    let settings = Redrive::all().set_aside_after(3).interval(soon).backoff(Backoff::exponential(soon, soon));
     let running = queue.redrive_automatically(service, settings).unwrap();
     for _ in 0..1_000 {
         if queue.snapshot().set_aside == 7 {

@@ -16,7 +16,7 @@ use super::record::HealingOutcome;
 use crate::base::error::ConfigError;
 use crate::base::outcome::Timed;
 use crate::base::panics::Panic;
-use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
+use crate::dead_letter::{DeadLetterQueue, Redrivable, Redrive, RedriveReport};
 use crate::health::awake::within;
 use crate::health::check::{Finding, IntoFinding};
 use crate::layers::breaker::{CircuitBreaker, CircuitState};
@@ -155,8 +155,7 @@ impl Action {
     pub fn redrive<S, Req, Via>(queue: &DeadLetterQueue, service: S, redrive: Redrive) -> Self
     where
         S: Service<Req, Future: Send> + Clone + Send + Sync + 'static,
-        Req: Redrivable<Via> + Send,
-        Via: Judge<S::Response, S::Error>,
+        Req: Redrivable<Via, S::Response, S::Error> + Send,
     {
         let usable = redrive.validate().map_err(|error| error.within("redrive"));
         let queue = queue.clone();

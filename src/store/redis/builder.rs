@@ -42,7 +42,7 @@ impl RedisStore {
     }
 
     /// Makes a store that connects with its first call.
-    fn unconnected(settings: &RedisSettings) -> Result<Self, StoreError> {
+    pub(crate) fn unconnected(settings: &RedisSettings) -> Result<Self, StoreError> {
         settings.validate()?;
         Ok(Self { client: Client::new(Target::new(settings)?, settings) })
     }

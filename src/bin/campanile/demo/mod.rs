@@ -212,7 +212,7 @@ async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
     let groups = queue.groups(LetterFilter::all().limit(5)).await?;
     let errors = groups.into_iter().map(|group| {
         // How long to wait is another figure in each refusal.
-        let message = group.message();
+        let message = &*group.example.message;
         let message = message.split_once("; try again").map_or(message, |(what, _)| what);
         (message.to_owned(), group.letters)
     });
