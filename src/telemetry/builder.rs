@@ -19,7 +19,7 @@ use super::console::{Console, Output};
 use super::counters::Counters;
 use super::limits::SpanLimits;
 use super::logs::{Entry, LogSettings};
-use super::metrics::Outlet;
+use super::metrics::PendingPush;
 use super::otlp::OtlpSettings;
 use super::sampling::{Sampling, TailSampling};
 use super::variables::Variables;
@@ -225,7 +225,7 @@ pub struct TelemetryBuilder {
     pub(super) exporters: Vec<StartExporter>,
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(any(feature = "system", feature = "gpu"))]
     pub(super) set_ups: Vec<super::machine::SetUp>,
 }
@@ -452,7 +452,7 @@ impl TelemetryBuilder {
     /// All who want totals share one aggregation, with Prometheus among them; one that prefers differences costs a
     /// second one.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.outlets.push(Outlet::new(exporter));
+        self.outlets.push(PendingPush::new(exporter));
         self
     }
 

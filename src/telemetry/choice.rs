@@ -12,7 +12,7 @@ use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
 use super::logs::Logs;
-use super::metrics::Outlet;
+use super::metrics::PendingPush;
 use super::otlp::OtlpSettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
@@ -77,7 +77,7 @@ impl Choice {
                 logs.push(log_exporter(stdout::LogExporter::default()));
             }
             if self.metrics.console {
-                outlets.push(Outlet::new(stdout::MetricExporter::default()));
+                outlets.push(PendingPush::new(stdout::MetricExporter::default()));
             }
         }
         #[cfg(feature = "otlp")]
@@ -93,7 +93,7 @@ impl Choice {
                 batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
+                outlets.push(PendingPush::new(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
                 logs.push(log_exporter(export::logs(&shared, variables)?));
@@ -114,7 +114,7 @@ impl Choice {
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<Batch>>,
     pub(super) logs: Vec<StartLogs>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
 }

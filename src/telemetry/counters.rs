@@ -8,7 +8,7 @@ use opentelemetry::metrics::Meter;
 
 use super::core::Core;
 #[cfg(feature = "prometheus")]
-use super::prometheus::Collided;
+use super::prometheus::CollisionKind;
 use crate::base::registry::Registry;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "prometheus")]
@@ -135,7 +135,7 @@ impl Counters {
     }
 
     #[cfg(feature = "prometheus")]
-    pub(super) fn collided(&self, how: Collided) {
+    pub(super) fn collided(&self, how: CollisionKind) {
         self.collisions.get_or_init(Default::default)[how as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -191,7 +191,7 @@ impl Source for OwnNumbers {
         emit(&METRICS_OVERFLOWED, count(&self.counters.overflowed), &[]);
         #[cfg(feature = "prometheus")]
         for (how, collisions) in
-            Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())
+            CollisionKind::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())
         {
             emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
         }

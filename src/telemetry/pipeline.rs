@@ -31,7 +31,7 @@ use super::ending::{Job, jobs, within};
 use super::error::TelemetryError;
 use super::filter;
 use super::logs::Logs;
-use super::metrics::{self, Meters, Outlets, Push, PushSettings};
+use super::metrics::{self, Meters, PendingPushes, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
 use super::red::{Labels, Red};
 use super::resource::{identity, resource};
@@ -326,14 +326,14 @@ impl TelemetryBuilder {
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if choice.prometheus {
-            let reader = metrics::Shared::of(Temporality::Cumulative, &counters);
+            let reader = metrics::SharedReader::of(Temporality::Cumulative, &counters);
             let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
             scraped = Some(reader);
             exemplars = Some(Arc::clone(&found.exemplars));
             scrape = Some(found);
         }
 
-        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters, &counters);
+        let (outlets, meters) = PendingPushes::connect(started.outlets, scraped, meters, &counters);
         let meter_provider = meters.build();
         let pushes = outlets.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());

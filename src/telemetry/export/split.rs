@@ -136,7 +136,7 @@ pub(super) fn split(body: &Bytes, limit: usize, signal: Signal) -> Result<Parts,
     Ok(splitter.done)
 }
 
-/// The resource and the scope envelope items.
+/// The resource and the scope of items.
 struct Envelope<'a> {
     resource: &'a ResourceItems,
     scope: ScopeItems,

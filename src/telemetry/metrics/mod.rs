@@ -1,11 +1,11 @@
-//! Metrics on their way out.
+//! Collects metrics and pushes them to exporters.
 //!
-//! The SDK aggregates every measurement once for each reader: a pipeline that is scraped and also pushes would pay
-//! twice for each of them. So all who want totals share one reader, which is asked by whoever needs the numbers.
-//! Only an exporter that wants differences has a reader of its own, for those begin anew with every question.
+//! The SDK aggregates every measurement once for each reader, so a pipeline that is scraped and also pushes would pay twice.
+//! Therefore the scrape and all exporters of cumulative sums share one reader. An exporter of deltas has a reader of its own,
+//! because each collection resets the deltas.
 //!
-//! Exporters are sent to from threads of ours: the SDK's periodic reader (0.33.1) waits for a flush without a limit, at its
-//! end for five seconds whatever the limit is, and its thread ends with the first callback that panics.
+//! The crate pushes from threads of its own. The SDK's periodic reader (0.33.1) waits for a flush without a limit, ignores
+//! the limit of a shutdown and takes up to five seconds, and its thread ends with the first callback that panics.
 
 mod guard;
 mod overflow;
@@ -32,11 +32,11 @@ use super::counters::Counters;
 use crate::signal::METRICS;
 use crate::signal::capacity::series;
 
-/// A reader that the SDK and those who ask it have in common.
+/// A metric reader that several exporters and the scrape share. It reports instruments with too many series.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<dyn MetricReader>, Arc<Overflows>);
+pub(super) struct SharedReader(Arc<dyn MetricReader>, Arc<Overflows>);
 
-impl Shared {
+impl SharedReader {
     pub(super) fn new(reader: impl MetricReader, counters: &Arc<Counters>) -> Self {
         Self(Arc::new(reader), Arc::new(Overflows::new(counters)))
     }
@@ -46,14 +46,14 @@ impl Shared {
     }
 }
 
-impl MetricReader for Shared {
+impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
         self.0.register_pipeline(pipeline);
     }
 
     fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
         self.0.collect(metrics)?;
-        self.1.tell(metrics);
+        self.1.report(metrics);
         Ok(())
     }
 
@@ -70,13 +70,13 @@ impl MetricReader for Shared {
     }
 }
 
-/// An exporter that is sent metrics at intervals, not started yet.
-pub(super) struct Outlet {
+/// An exporter whose [`Push`] is not started yet.
+pub(super) struct PendingPush {
     temporality: Temporality,
-    start: Box<dyn FnOnce(Shared, PushSettings, Arc<Counters>) -> io::Result<Push> + Send>,
+    start: Box<dyn FnOnce(SharedReader, PushSettings, Arc<Counters>) -> io::Result<Push> + Send>,
 }
 
-impl Outlet {
+impl PendingPush {
     pub(super) fn new(exporter: impl PushMetricExporter) -> Self {
         Self {
             temporality: exporter.temporality(),
@@ -87,8 +87,10 @@ impl Outlet {
     }
 }
 
-/// The view of all instruments: those of the scope `own` keep as many series as this crate may make, and histograms are
-/// exponential if that is wanted, of 160 buckets at most, as the specification has it.
+/// The view of all instruments.
+///
+/// Metrics of the scope `own` may have as many series as this crate creates at most. With `exponential`, histograms are
+/// exponential with at most 160 buckets, the default of the specification.
 pub(super) fn view(
     own: InstrumentationScope,
     exponential: bool,
@@ -117,38 +119,38 @@ pub(super) fn view(
     }
 }
 
-/// Exporters, each with the reader that it asks.
-pub(super) struct Outlets(Vec<(Outlet, Shared)>);
+/// Exporters, each with its reader.
+pub(super) struct PendingPushes(Vec<(PendingPush, SharedReader)>);
 
-impl Outlets {
-    /// Adds the readers that `outlets` need to `meters`; `scraped` is the one that there is already for totals.
+impl PendingPushes {
+    /// Adds the readers of `pushes` to `meters`. `scraped` is the reader of the scrape, for cumulative sums.
     pub(super) fn connect(
-        outlets: Vec<Outlet>,
-        scraped: Option<Shared>,
+        pushes: Vec<PendingPush>,
+        scraped: Option<SharedReader>,
         mut meters: MeterProviderBuilder,
         counters: &Arc<Counters>,
     ) -> (Self, MeterProviderBuilder) {
-        let mut totals = scraped;
-        if let Some(reader) = &totals {
+        let mut cumulative = scraped;
+        if let Some(reader) = &cumulative {
             meters = meters.with_reader(reader.clone());
         }
-        let mut connected = Vec::with_capacity(outlets.len());
-        for outlet in outlets {
-            let common = totals.clone().filter(|_| outlet.temporality == Temporality::Cumulative);
-            let reader = common.unwrap_or_else(|| Shared::of(outlet.temporality, counters));
-            let known = totals.as_ref().is_some_and(|totals| Arc::ptr_eq(&totals.0, &reader.0));
+        let mut connected = Vec::with_capacity(pushes.len());
+        for push in pushes {
+            let shared = cumulative.clone().filter(|_| push.temporality == Temporality::Cumulative);
+            let reader = shared.unwrap_or_else(|| SharedReader::of(push.temporality, counters));
+            let known = cumulative.as_ref().is_some_and(|cumulative| Arc::ptr_eq(&cumulative.0, &reader.0));
             if !known {
                 meters = std::mem::take(&mut meters).with_reader(reader.clone());
             }
-            if outlet.temporality == Temporality::Cumulative {
-                totals = Some(reader.clone());
+            if push.temporality == Temporality::Cumulative {
+                cumulative = Some(reader.clone());
             }
-            connected.push((outlet, reader));
+            connected.push((push, reader));
         }
         (Self(connected), meters)
     }
 
-    /// Starts to send, once the readers have their provider.
+    /// Starts to push. The readers must be registered with a provider before.
     pub(super) fn start(
         self,
         settings: PushSettings,
@@ -156,7 +158,7 @@ impl Outlets {
     ) -> io::Result<Vec<Arc<Push>>> {
         self.0
             .into_iter()
-            .map(|(outlet, reader)| Ok(Arc::new((outlet.start)(reader, settings, Arc::clone(counters))?)))
+            .map(|(push, reader)| Ok(Arc::new((push.start)(reader, settings, Arc::clone(counters))?)))
             .collect()
     }
 }
@@ -173,14 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p35_each_metric_keeps_as_many_series_as_this_crate_makes() {
+    fn p35_each_metric_keeps_as_many_series_as_this_crate_creates() {
         let scope = || InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
-        let reader = Shared::of(Temporality::Cumulative, &counters);
+        let reader = SharedReader::of(Temporality::Cumulative, &counters);
         let view = view(scope(), false, 900);
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_view(view).build();
         let meter = provider.meter_with_scope(scope());
-        // One metric of each limit, and one that is left to the SDK.
+        // One metric for each limit, and one with the limit of the SDK.
         let mut limits = BTreeMap::new();
         for metric in METRICS {
             limits.entry(series(metric, 900)).or_insert(*metric);
@@ -188,10 +190,10 @@ mod tests {
         assert!(limits.len() >= 9, "{limits:?}");
         for (limit, metric) in &limits {
             let most = i64::try_from(limit.unwrap_or(2_000)).unwrap();
-            let tell = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
+            let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
                 (0..most).for_each(|which| observer.observe(1.0, &[KeyValue::new("which", which)]));
             };
-            meter.f64_observable_gauge(metric.name).with_callback(tell).build();
+            meter.f64_observable_gauge(metric.name).with_callback(observe).build();
         }
         let mut metrics = ResourceMetrics::default();
         reader.collect(&mut metrics).unwrap();
@@ -208,10 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn p35_what_finds_no_room_is_counted_and_an_instrument_of_a_program_keeps_what_the_sdk_keeps() {
+    fn p35_overflows_are_counted_and_other_instruments_keep_the_limit_of_the_sdk() {
         let own = InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
-        let reader = Shared::of(Temporality::Cumulative, &counters);
+        let reader = SharedReader::of(Temporality::Cumulative, &counters);
         let view = view(own, false, 900);
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_view(view).build();
         let orders = provider.meter("shop").u64_counter(crate::signal::SYSTEM_CPU_TIME.name).build();
