@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::core::Core;
 use super::error_type::error_type;
 use super::fields::EventFields;
-use super::logs::{Ids, Logs};
+use super::logs::{Logs, SpanIds};
 use super::origin::Origin;
 use super::spans::{Anchor, Key, Verdict};
 use crate::base::clock::{self, Tick};
@@ -24,7 +24,7 @@ struct Seen {
     described: bool,
     /// Whether there is room for one more.
     room: bool,
-    ids: Ids,
+    ids: SpanIds,
     anchor: Option<Anchor>,
 }
 
@@ -91,7 +91,7 @@ impl Core {
                 }
                 None => (false, false),
             };
-            Seen { described, room, ids: Ids::from(&live.context), anchor: live.anchor }
+            Seen { described, room, ids: SpanIds::from(&live.context), anchor: live.anchor }
         })
     }
 
@@ -110,7 +110,7 @@ impl Core {
             let seen = span.map(|(_, seen)| seen);
             let wall = seen.and_then(|seen| seen.anchor).unwrap_or_else(|| Anchor::or_new(None, at)).wall(at);
             let ahead = seen.is_none() || self.activate && event.is_contextual();
-            let around = Logs::around(ahead, &self.secrets);
+            let around = Logs::event_context(ahead, &self.secrets);
             self.logs.event(metadata, &mut fields, seen.map(|seen| seen.ids), around, wall, described);
         }
         match span {

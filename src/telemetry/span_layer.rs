@@ -199,7 +199,7 @@ where
     fn on_layer(&mut self, subscriber: &mut S) {
         let number = self.core.layers.begin(&self.number);
         if let Some(ids) = (subscriber as &dyn Subscriber).downcast_ref::<ConsoleIds>() {
-            ids.meet(&self.core, number);
+            ids.set_layer(&self.core, number);
         }
     }
 
@@ -207,7 +207,7 @@ where
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let number = self.number();
         if let Some(ids) = dispatch.downcast_ref::<ConsoleIds>() {
-            ids.meet(&self.core, number);
+            ids.set_layer(&self.core, number);
         }
         self.core.layers.told(number);
     }

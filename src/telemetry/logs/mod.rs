@@ -1,9 +1,8 @@
 //! Events as log records.
 //!
-//! An event inside a span is an event of that span, if the span is sampled. It also is a log record, sampled or
-//! not, with the ids of the span, and one outside of every span is that alone. The appender that OpenTelemetry
-//! has for `tracing` (0.33.1) takes ids from the active context only, knows no limits and no redaction, and visits the
-//! fields anew.
+//! Every event becomes a log record with the ids of its span, if it has one. If the span is sampled, the event is also added
+//! to the span. OpenTelemetry's appender for `tracing` (0.33.1) takes ids from the active context only, has no limits and
+//! no redaction, and visits the fields a second time.
 
 mod entry;
 mod native;
@@ -19,9 +18,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{LogExporter, SdkLoggerProvider};
 use tracing::{Level, Metadata};
 
-pub(super) use self::entry::{Entry, Ids};
-use self::entry::{Occurrence, Records};
-use self::native::Native;
+pub(super) use self::entry::{Entry, SpanIds};
+use self::entry::{EventRecord, RecordExporter};
+use self::native::NativeProcessor;
 pub use self::settings::LogSettings;
 use super::activation;
 use super::batch::Batch;
@@ -34,23 +33,23 @@ use crate::base::cut::shorten;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// Where events go that become log records.
+/// Turns events into log records and queues them for the exporters.
 #[derive(Debug)]
 pub(super) struct Logs {
     pub(super) batches: Vec<Arc<Batch<Entry>>>,
     settings: LogSettings,
-    /// What the visit of an event's fields keeps, for its span and for its record.
+    /// Limits while the fields of an event are visited: the larger ones of the span's event and of the log record.
     pub(super) visit: SpanLimits,
-    /// What an event of a span may hold.
+    /// Limits of events of spans.
     of_spans: SpanLimits,
     emitted: PerThread<AtomicU64>,
 }
 
-/// What of the context of a thread concerns its events.
+/// The parts of a thread's OpenTelemetry context that go into a log record.
 #[derive(Debug, Default)]
-pub(super) struct Around {
-    /// The span that was attached on top of those of the layer.
-    attached: Option<Ids>,
+pub(super) struct EventContext {
+    /// A span that was attached through the OpenTelemetry API and is inside the spans of the layer.
+    attached: Option<SpanIds>,
     correlation_id: Option<StringValue>,
 }
 
@@ -68,25 +67,25 @@ impl Logs {
         Self { batches, settings, visit, of_spans: limits, emitted: PerThread::new() }
     }
 
-    /// Starts to hand entries to `exporter`.
+    /// Starts a queue of entries for `exporter`.
     pub(super) fn start<E: LogExporter + 'static>(
         mut exporter: E,
         settings: &LogSettings,
-        places: bool,
+        code_attributes: bool,
         counters: &Arc<Counters>,
         resource: &Resource,
     ) -> io::Result<Batch<Entry>> {
         exporter.set_resource(resource);
-        Batch::start(Records::new(exporter, places), settings.batch, Arc::clone(counters))
+        Batch::start(RecordExporter::new(exporter, code_attributes), settings.batch, Arc::clone(counters))
     }
 
-    /// Takes in records that are made through the OpenTelemetry API.
+    /// A provider for log records that are made through the OpenTelemetry API.
     pub(super) fn provider(self: &Arc<Self>, resource: &Resource, secrets: &Secrets) -> SdkLoggerProvider {
         let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
-        provider.with_log_processor(Native::new(self, secrets)).build()
+        provider.with_log_processor(NativeProcessor::new(self, secrets)).build()
     }
 
-    /// How many records were handed to the exporters.
+    /// The number of records that were queued.
     pub(super) fn emitted(&self) -> u64 {
         self.emitted.iter().map(|lane| lane.load(Ordering::Relaxed)).sum()
     }
@@ -97,60 +96,59 @@ impl Logs {
         !self.batches.is_empty() && *metadata.level() <= self.settings.level
     }
 
-    /// What an event takes from the context of its thread. A span that is attached there stands closer than the
-    /// layer's own if `ahead`; else it is for an event outside of those.
-    pub(super) fn around(ahead: bool, secrets: &Secrets) -> Around {
+    /// Reads the OpenTelemetry context of the thread. `ahead` says whether an attached span is inside the span of the layer.
+    pub(super) fn event_context(ahead: bool, secrets: &Secrets) -> EventContext {
         OtelContext::map_current(|context| {
             let span = context.span();
             let found = span.span_context();
             let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
-            Around {
-                attached: attached.then(|| Ids::from(found)),
+            EventContext {
+                attached: attached.then(|| SpanIds::from(found)),
                 correlation_id: correlation::shown(context, secrets),
             }
         })
     }
 
-    /// Takes in an event that happened in `span`, with what the visit of its fields found. That is left in `fields`
-    /// if it is `shared` with an event of the span.
+    /// Queues the log record of an event in `span`. `fields` are copied if they are `shared` with an event of the span, and
+    /// moved otherwise.
     pub(super) fn event(
         &self,
         metadata: &'static Metadata<'static>,
         fields: &mut EventFields<'_>,
-        span: Option<Ids>,
-        around: Around,
+        span: Option<SpanIds>,
+        context: EventContext,
         at: SystemTime,
         shared: bool,
     ) {
         fn keep<T: Clone + Default>(from: &mut T, shared: bool) -> T {
             if shared { from.clone() } else { std::mem::take(from) }
         }
-        let mut occurrence = Occurrence {
+        let mut record = EventRecord {
             metadata,
             at,
-            span: around.attached.or(span),
+            span: context.attached.or(span),
             message: keep(&mut fields.message, shared),
             error: if *metadata.level() == Level::ERROR { error(fields, shared) } else { None },
             attributes: keep(&mut fields.attributes, shared),
             dropped: fields.dropped,
-            correlation_id: around.correlation_id,
+            correlation_id: context.correlation_id,
             call: keep(&mut fields.call, shared),
         };
         let LogSettings { attributes, value_length, .. } = self.settings;
         if attributes < self.visit.event_attributes || value_length < self.visit.value_length {
-            let Occurrence { attributes: found, dropped, message, error, .. } = &mut occurrence;
+            let EventRecord { attributes: found, dropped, message, error, .. } = &mut record;
             trim(found, dropped, attributes, value_length);
             message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
-        self.push(Entry::Event(occurrence));
+        self.push(Entry::Event(record));
     }
 
-    /// Leaves of `fields` what an event of a span may hold.
+    /// Trims `fields` to the limits of an event of a span.
     pub(super) fn trim_for_span(&self, fields: &mut EventFields<'_>) {
         let SpanLimits { event_attributes, value_length, .. } = self.of_spans;
         if event_attributes < self.visit.event_attributes || value_length < self.visit.value_length {
             trim(&mut fields.attributes, &mut fields.dropped, event_attributes, value_length);
-            let error = fields.error.as_mut().map(|told| &mut told.text);
+            let error = fields.error.as_mut().map(|error| &mut error.text);
             fields.message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
     }
@@ -168,8 +166,8 @@ impl Logs {
 #[cold]
 fn error(fields: &mut EventFields<'_>, shared: bool) -> Option<String> {
     match shared {
-        true => fields.error.as_ref().map(|told| told.text.clone()),
-        false => fields.error.take().map(|told| told.text),
+        true => fields.error.as_ref().map(|error| error.text.clone()),
+        false => fields.error.take().map(|error| error.text),
     }
 }
 
