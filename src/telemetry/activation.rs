@@ -1,6 +1,6 @@
 //! Which spans of the layer are active on this thread, for OpenTelemetry.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
@@ -9,7 +9,6 @@ use super::spans::Key;
 
 thread_local! {
     static ACTIVE: RefCell<Vec<Active>> = const { RefCell::new(Vec::new()) };
-    static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Active {
@@ -71,30 +70,4 @@ pub(super) fn refresh(layer: u64, context: impl Fn(Key) -> Option<Context>) {
         let renewed = if key.layer == layer { context(key) } else { None };
         enter(key, span_id, renewed.unwrap_or(attached));
     }
-}
-
-/// While it lives, no layer takes in spans or events of this thread.
-#[derive(Debug)]
-pub(super) struct Silence(bool);
-
-impl Silence {
-    pub(super) fn begin() -> Self {
-        Self(SILENT.try_with(|silent| silent.replace(true)).unwrap_or(true))
-    }
-
-    /// Silences a thread for good.
-    pub(super) fn for_good() {
-        let _ = SILENT.try_with(|silent| silent.set(true));
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        let _ = SILENT.try_with(|silent| silent.set(self.0));
-    }
-}
-
-/// Whether spans and events of this thread come out of the pipeline.
-pub(super) fn silent() -> bool {
-    SILENT.try_with(Cell::get).unwrap_or(true)
 }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use opentelemetry::trace::SpanContext;
-use tracing::{Dispatch, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::FormatFields;
-use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
-use super::span_layer::SpanLayer;
 use super::spans::{Key, Live};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
@@ -70,19 +68,5 @@ impl ConsoleIds {
                 |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());
             self.core.spans.with(key, own).flatten()
         })
-    }
-}
-
-impl<S: Subscriber> Layer<S> for ConsoleIds {
-    fn on_layer(&mut self, subscriber: &mut S) {
-        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
-        }
-    }
-
-    fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
-        }
     }
 }

@@ -20,6 +20,7 @@ use super::red::{Red, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Key, Layers, Live, Otel, Spans};
+use super::suppress::SuppressGuard;
 use crate::base::clock::{self, Tick};
 use crate::base::outcome::is_for_time;
 use crate::signal::Witness;
@@ -233,7 +234,7 @@ impl Core {
     fn finish(&self, live: &mut Live, now: Tick, duration: Duration) {
         let busy = self.busy.then_some(now);
         // What a processor logs, and what it traces, is not for the pipeline.
-        let _silence = activation::Silence::begin();
+        let _suppressed = SuppressGuard::enter();
         match &self.tail {
             Some(tail) if !live.context.is_sampled() => {
                 let (root, failed) = (live.local_parent == 0, live.verdict.failed());

@@ -37,14 +37,15 @@ mod context;
 mod core;
 mod correlation;
 mod counters;
-mod ending;
 mod error;
 mod error_type;
 mod events;
 #[cfg(feature = "otlp")]
 mod export;
+mod export_thread;
 mod fields;
 mod filter;
+mod jobs;
 mod limits;
 mod logs;
 #[cfg(any(feature = "system", feature = "gpu"))]
@@ -61,12 +62,13 @@ mod red;
 mod resource;
 mod sampling;
 mod secrets;
+mod self_metrics;
 mod shown;
 mod size;
 mod span_layer;
 mod spans;
+mod suppress;
 mod variables;
-mod waiting;
 
 pub use batch::BatchSettings;
 pub use builder::{TelemetryBuilder, TelemetrySettings};

@@ -8,7 +8,6 @@ use opentelemetry::Value;
 use tracing::field::Field;
 use tracing::{Event, Metadata};
 
-use super::red;
 use super::secrets::Secrets;
 use super::shown::{Shown, Take, visits};
 
@@ -113,7 +112,7 @@ struct Pipeline(bool);
 impl Take for Pipeline {
     fn take(&mut self, field: &Field, value: Shown<'_>) {
         if let ("log.target", Shown::Text(target)) = (field.name(), value) {
-            self.0 = red::of_the_pipeline(target);
+            self.0 = is_own_target(target);
         }
     }
 }
@@ -129,14 +128,19 @@ pub(super) fn call(event: &Event<'_>, secrets: &Secrets) -> Option<Call> {
     })
 }
 
-/// Whether an event comes out of the pipeline, and must not go into it.
+/// Whether spans and events of this target come from the pipeline itself, and must not enter it.
+pub(super) fn is_own_target(target: &str) -> bool {
+    target.starts_with("opentelemetry") || target.starts_with("campanile::telemetry")
+}
+
+/// Whether an event comes from the pipeline itself, and must not enter it.
 #[inline]
-pub(super) fn of_the_pipeline(event: &Event<'_>) -> bool {
+pub(super) fn is_own_event(event: &Event<'_>) -> bool {
     let metadata = event.metadata();
     if is_log(metadata) {
         let mut found = Pipeline(false);
         event.record(&mut found);
         return found.0;
     }
-    red::of_the_pipeline(metadata.target())
+    is_own_target(metadata.target())
 }

@@ -26,10 +26,10 @@ use super::console::{self, Console, Output};
 use super::context;
 use super::core::Core;
 use super::correlation::CorrelationId;
-use super::counters::{Counters, OwnNumbers};
-use super::ending::{Job, jobs, within};
+use super::counters::Counters;
 use super::error::TelemetryError;
 use super::filter;
+use super::jobs::{Job, jobs, run_all};
 use super::logs::Logs;
 use super::metrics::{self, Meters, Outlets, Push, PushSettings};
 use super::propagation::{self, Formats, Propagator};
@@ -37,6 +37,7 @@ use super::red::{Labels, Red};
 use super::resource::{identity, resource};
 use super::sampling::{Sampler, Sampling, SharedSampler, Tail};
 use super::secrets::Secrets;
+use super::self_metrics::SelfMetrics;
 use super::span_layer::SpanLayer;
 use super::spans::{Layers, Spans};
 use super::variables::Variables;
@@ -87,7 +88,7 @@ struct Inner {
     console: Console,
     output: Output,
     /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
-    _own: Arc<OwnNumbers>,
+    _own: Arc<SelfMetrics>,
     slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Where durations find a span that stands for them, if somebody wants one.
     exemplars: Option<Arc<Book>>,
@@ -381,7 +382,7 @@ impl TelemetryBuilder {
             logs: Arc::clone(&logs),
         });
         let logger_provider = logs.provider(&resource, &core.secrets);
-        let own = Arc::new(OwnNumbers { core: Arc::clone(&core), counters });
+        let own = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
         own.counters.tell(&meter);
         signal::instrument(&meter, &own);
         signal::on_current(signal::Current {
@@ -428,7 +429,7 @@ impl Inner {
         let logs = jobs(&self.logs.batches, move |batch| batch.flush(limit));
         let processors = jobs(&self.processors, |processor| processor.force_flush().is_ok());
         let pushes = jobs(&self.pushes, move |push| push.flush(limit));
-        within(limit, batches.chain(logs).chain(processors).chain(pushes).collect())
+        run_all(limit, batches.chain(logs).chain(processors).chain(pushes).collect())
     }
 
     fn shut_down(&self, limit: Duration) -> bool {
@@ -454,11 +455,11 @@ impl Inner {
             Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()),
             Box::new(move || {
                 // Side by side, and before the readers are taken from them.
-                let pushed = within(limit, jobs(&pushes, move |push| push.shut_down(limit)).collect());
+                let pushed = run_all(limit, jobs(&pushes, move |push| push.shut_down(limit)).collect());
                 meters.shutdown_with_timeout(limit).is_ok() && pushed
             }),
         ];
-        within(limit, batches.chain(logs).chain(providers).collect())
+        run_all(limit, batches.chain(logs).chain(providers).collect())
     }
 }
 

@@ -18,11 +18,12 @@ use super::context::Question;
 use super::core::{Above, Core, new_context};
 use super::correlation;
 use super::fields::SpanFields;
-use super::origin::of_the_pipeline;
+use super::origin::is_own_event;
 use super::recording::Recording;
 use super::red::Callsite;
 use super::sampling::Candidate;
 use super::spans::{Anchor, Key, Live, Number};
+use super::suppress::is_suppressed;
 use crate::base::clock;
 
 /// Turns `tracing` spans into trace spans, metrics and health.
@@ -224,7 +225,7 @@ where
     /// may be opened while a processor runs, and what foreign processors do is unknown.
     #[inline]
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        !(metadata.is_span() && self.core.foreign_processors && activation::silent())
+        !(metadata.is_span() && self.core.foreign_processors && is_suppressed())
     }
 
     #[inline]
@@ -232,7 +233,7 @@ where
         let core = &*self.core;
         let metadata = attributes.metadata();
         let callsite = core.red.callsite(metadata);
-        if callsite.ignored || activation::silent() {
+        if callsite.ignored || is_suppressed() {
             return;
         }
         let Some(around) = Core::around() else { return };
@@ -301,7 +302,7 @@ where
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
-        if activation::silent() || of_the_pipeline(event) {
+        if is_suppressed() || is_own_event(event) {
             return;
         }
         self.core.event(self.number_in(&cx), event, &cx);

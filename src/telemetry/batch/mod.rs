@@ -29,9 +29,9 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use self::queue::{Queue, Refused};
 pub use self::settings::BatchSettings;
 use self::worker::{Message, Worker};
-use super::counters::{Counters, Lost, Signal, Waiting};
+use super::counters::{Counters, DropReason, ExportQueue, Signal};
+use super::export_thread::request;
 use super::size;
-use super::waiting::ask;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// Something that is exported in batches.
@@ -70,7 +70,7 @@ impl<T: Item> Batch<T> {
     ) -> std::io::Result<Self> {
         let queue = Queue::new(settings.queue, settings.queue_bytes);
         let shared = Arc::new(Shared { queue, settings, told: AtomicBool::new(false), counters });
-        let waiting: Arc<dyn Waiting> = Arc::clone(&shared) as _;
+        let waiting: Arc<dyn ExportQueue> = Arc::clone(&shared) as _;
         shared.counters.watch(&waiting);
         let (messages, inbox) = mpsc::channel();
         let worker = Worker { shared: Arc::clone(&shared), exporter, failing: false };
@@ -93,19 +93,19 @@ impl<T: Item> Batch<T> {
                     let _ = self.messages.send(Message::Full);
                 }
             }
-            Err(Refused::Full) => shared.counters.lost(T::SIGNAL, Lost::QueueFull, 1),
-            Err(Refused::Closed) => shared.counters.lost(T::SIGNAL, Lost::Shutdown, 1),
+            Err(Refused::Full) => shared.counters.dropped(T::SIGNAL, DropReason::QueueFull, 1),
+            Err(Refused::Closed) => shared.counters.dropped(T::SIGNAL, DropReason::Shutdown, 1),
         }
     }
 
     /// Exports what waits; `false` if that failed or took longer than `limit`.
     pub(super) fn flush(&self, limit: Duration) -> bool {
-        ask(&self.messages, limit, Message::Flush)
+        request(&self.messages, limit, Message::Flush)
     }
 
     /// Exports what waits and ends the worker; `false` if that failed or took longer than `limit`.
     pub(super) fn shut_down(&self, limit: Duration) -> bool {
-        !self.shared.queue.close() || ask(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
+        !self.shared.queue.close() || request(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }
 }
 
@@ -117,12 +117,12 @@ pub(super) fn within(limit: Duration, done: bool) -> OTelSdkResult {
     if done { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
 }
 
-impl<T: Item> Waiting for Shared<T> {
+impl<T: Item> ExportQueue for Shared<T> {
     fn signal(&self) -> Signal {
         T::SIGNAL
     }
 
-    fn waiting(&self) -> usize {
+    fn length(&self) -> usize {
         self.queue.len()
     }
 }

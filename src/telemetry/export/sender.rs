@@ -27,7 +27,7 @@ use crate::base::error::sources;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::tls::Connector;
-use crate::telemetry::counters::{Counters, Lost};
+use crate::telemetry::counters::{Counters, DropReason};
 use crate::telemetry::error::TelemetryError;
 
 /// The wait between two tries, unless the collector asks for more.
@@ -98,13 +98,13 @@ impl Sender {
             Some(error) if !sent => return Err(error),
             Some(error) => {
                 self.counters.failed(self.target.signal);
-                self.counters.lost(self.target.signal, Lost::ExportFailed, lost);
+                self.counters.dropped(self.target.signal, DropReason::ExportFailed, lost);
                 tracing::warn!(%error, lost, "a part of the {} was not exported", self.target.signal.as_str());
             }
             None => {}
         }
         if too_large > 0 {
-            self.counters.lost(self.target.signal, Lost::TooLarge, too_large);
+            self.counters.dropped(self.target.signal, DropReason::TooLarge, too_large);
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Sender {
             self.counters.failed(signal);
             // Whatever number the collector tells, the sum must not overflow.
             let items = u32::try_from(*items).unwrap_or(u32::MAX);
-            self.counters.lost(signal, Lost::Rejected, items as usize);
+            self.counters.dropped(signal, DropReason::Rejected, items as usize);
         }
         if self.partly.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
             // Only a change is logged.

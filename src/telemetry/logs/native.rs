@@ -6,14 +6,28 @@ use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger};
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
+use super::emit::Logs;
 use super::entry::{DROPPED, Entry, maker, severity};
-use super::{LogSettings, Logs};
-use crate::telemetry::activation;
+use super::settings::LogSettings;
 use crate::telemetry::batch::{FLUSH, within};
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::suppress::is_suppressed;
+
+impl Logs {
+    /// Takes in records that are made through the OpenTelemetry API.
+    pub(in crate::telemetry) fn provider(
+        self: &Arc<Self>,
+        resource: &Resource,
+        secrets: &Secrets,
+    ) -> SdkLoggerProvider {
+        let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
+        provider.with_log_processor(Native::new(self, secrets)).build()
+    }
+}
 
 /// Puts native records where events go, within the same limits.
 #[derive(Debug)]
@@ -31,7 +45,7 @@ impl Native {
     fn admits(&self, severity: Option<Severity>) -> bool {
         let Some(level) = self.logs.settings.level.into_level() else { return false };
         !self.logs.batches.is_empty()
-            && !activation::silent()
+            && !is_suppressed()
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 

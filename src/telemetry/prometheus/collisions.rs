@@ -4,54 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::telemetry::counters::Counters;
-
-/// What was the same for Prometheus, and is not the same thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::telemetry) enum Collided {
-    /// The names of families.
-    Name,
-    /// Series: a label tells them apart.
-    Series,
-    /// The labels of one series, or a label and one that has a meaning of its own.
-    Label,
-    /// Descriptions of one family.
-    Description,
-}
-
-impl Collided {
-    /// All of them, in the order of the counters.
-    pub(in crate::telemetry) const ALL: [Self; 4] =
-        [Self::Name, Self::Series, Self::Label, Self::Description];
-
-    pub(in crate::telemetry) fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Series => "series",
-            Self::Label => "label",
-            Self::Description => "description",
-        }
-    }
-
-    fn told(self) -> &'static str {
-        match self {
-            Self::Name => {
-                "another instrument has the same name for Prometheus: this one is exposed under a longer name"
-            }
-            Self::Series => "series would be the same for Prometheus: a label tells them apart",
-            Self::Label => {
-                "an attribute has a reserved name for Prometheus, or the name of another: see its label"
-            }
-            Self::Description => {
-                "instruments of one name have different descriptions: Prometheus gets the first"
-            }
-        }
-    }
-}
+use crate::telemetry::counters::{CollisionKind, Counters};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Collision {
-    how: Collided,
+    how: CollisionKind,
     scope: String,
     instrument: String,
     /// The name of the family or of the label.
@@ -59,7 +16,7 @@ pub(super) struct Collision {
 }
 
 impl Collision {
-    pub(super) fn new(how: Collided, scope: &str, instrument: &str, exposed: String) -> Self {
+    pub(super) fn new(how: CollisionKind, scope: &str, instrument: &str, exposed: String) -> Self {
         Self { how, scope: scope.to_owned(), instrument: instrument.to_owned(), exposed }
     }
 }
@@ -91,8 +48,23 @@ impl Collisions {
             collisions.into_iter().filter(|it| keep(it)).collect()
         };
         for Collision { how, scope, instrument, exposed } in new {
-            self.counters.collided(how);
-            tracing::warn!(%scope, %instrument, %exposed, "{}", how.told());
+            self.counters.collision(how);
+            tracing::warn!(%scope, %instrument, %exposed, "{}", told(how));
+        }
+    }
+}
+
+fn told(how: CollisionKind) -> &'static str {
+    match how {
+        CollisionKind::Name => {
+            "another instrument has the same name for Prometheus: this one is exposed under a longer name"
+        }
+        CollisionKind::Series => "series would be the same for Prometheus: a label tells them apart",
+        CollisionKind::Label => {
+            "an attribute has a reserved name for Prometheus, or the name of another: see its label"
+        }
+        CollisionKind::Description => {
+            "instruments of one name have different descriptions: Prometheus gets the first"
         }
     }
 }

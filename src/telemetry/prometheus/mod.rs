@@ -2,7 +2,7 @@
 //!
 //! Instruments come from anywhere, and each names its own. Their names, kinds, units and attributes must become families,
 //! samples and labels that a scraper can read: one that finds a series twice, or a type, may refuse all of a scrape. So a
-//! [`Plan`] settles the names first, once for both formats, and then it is written.
+//! [`Plan`](plan::Plan) settles the names first, once for both formats, and then it is written.
 //!
 //! | what is the same for Prometheus | what is exposed |
 //! |---|---|
@@ -22,69 +22,12 @@ mod labels;
 mod names;
 mod plan;
 mod points;
+mod scrape;
 #[cfg(feature = "http")]
 mod service;
 mod streams;
 mod text;
 
-use std::fmt;
-use std::sync::Arc;
-
-use opentelemetry::InstrumentationScope;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::reader::MetricReader;
-
-pub(super) use self::collisions::Collided;
-use self::collisions::Collisions;
-use self::plan::Plan;
+pub(super) use self::scrape::Scrape;
 #[cfg(feature = "http")]
 pub use self::service::PrometheusService;
-use self::text::Format;
-use super::counters::Counters;
-use super::metrics::Shared;
-use crate::signal::Book;
-
-/// The metrics of a pipeline, read when someone asks.
-#[derive(Clone)]
-pub(super) struct Scrape {
-    reader: Shared,
-    /// The scope of the metrics of this crate.
-    own: InstrumentationScope,
-    /// What to write exemplars into.
-    pub(super) exemplars: Arc<Book>,
-    collisions: Arc<Collisions>,
-}
-
-impl Scrape {
-    pub(super) fn new(reader: Shared, own: InstrumentationScope, counters: &Arc<Counters>) -> Self {
-        Self { reader, own, exemplars: Arc::default(), collisions: Arc::new(Collisions::new(counters)) }
-    }
-
-    /// In the format of Prometheus.
-    pub(super) fn text(&self) -> String {
-        self.plan().text(Format::Prometheus)
-    }
-
-    /// In the format of OpenMetrics.
-    pub(super) fn openmetrics(&self) -> String {
-        self.plan().text(Format::OpenMetrics)
-    }
-
-    fn plan(&self) -> Plan {
-        let mut metrics = ResourceMetrics::default();
-        if let Err(error) = self.reader.collect(&mut metrics) {
-            // As after a shutdown.
-            tracing::warn!(%error, "cannot read metrics for prometheus");
-            return Plan::default();
-        }
-        let mut plan = Plan::new(&metrics, &self.own, &self.exemplars);
-        self.collisions.tell(std::mem::take(&mut plan.collisions));
-        plan
-    }
-}
-
-impl fmt::Debug for Scrape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scrape")
-    }
-}

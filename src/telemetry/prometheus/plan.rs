@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
-use super::collisions::{Collided, Collision};
+use super::collisions::Collision;
 use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, labels, tell_apart};
 use super::names;
 use super::points::{Number, Point};
 use super::streams::{Draft, Stream, TARGET, drafts, settle};
 use crate::signal::{Book, Kind};
+use crate::telemetry::counters::CollisionKind;
 
 /// What is written, in its order.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ impl Plan {
         settle(&mut drafts);
         for draft in drafts {
             if draft.step > 0 {
-                draft.streams.iter().for_each(|it| plan.collided(Collided::Name, it, &draft.family));
+                draft.streams.iter().for_each(|it| plan.collided(CollisionKind::Name, it, &draft.family));
             }
             plan.add(draft, book);
         }
@@ -69,14 +70,14 @@ impl Plan {
                 series: vec![(labels(resource, &mut changed), Point::Number(Number::Unsigned(1)))],
             });
             for label in changed {
-                plan.collisions.push(Collision::new(Collided::Label, "", "target_info", label));
+                plan.collisions.push(Collision::new(CollisionKind::Label, "", "target_info", label));
             }
         }
         plan.families.sort_by(|left, right| left.name.cmp(&right.name));
         plan
     }
 
-    fn collided(&mut self, how: Collided, stream: &Stream<'_>, exposed: &str) {
+    fn collided(&mut self, how: CollisionKind, stream: &Stream<'_>, exposed: &str) {
         let (scope, instrument) = (stream.scope.name(), stream.metric.name());
         self.collisions.push(Collision::new(how, scope, instrument, exposed.to_owned()));
     }
@@ -109,7 +110,7 @@ impl Plan {
         };
         let help = first(true).or_else(|| first(false)).unwrap_or_default();
         for stream in draft.streams.iter().filter(|it| it.metric.description() != help) {
-            self.collided(Collided::Description, stream, &draft.family);
+            self.collided(CollisionKind::Description, stream, &draft.family);
         }
         help.to_owned()
     }
@@ -130,7 +131,7 @@ impl Plan {
         if bare || apart.iter().collect::<BTreeSet<_>>().len() < apart.len() {
             for (stream, apart) in streams.iter().zip(&mut apart).filter(|(it, _)| !keeps(it)) {
                 labels::add(apart, STREAM, stream.digest());
-                self.collided(Collided::Series, stream, STREAM);
+                self.collided(CollisionKind::Series, stream, STREAM);
             }
         }
         apart
@@ -154,10 +155,10 @@ impl Plan {
         let (scope, instrument) = (stream.scope.name(), stream.metric.name());
         if tell_apart(&mut series) {
             let label = labels::ATTRIBUTES.to_owned();
-            self.collisions.push(Collision::new(Collided::Series, scope, instrument, label));
+            self.collisions.push(Collision::new(CollisionKind::Series, scope, instrument, label));
         }
         for label in changed {
-            self.collisions.push(Collision::new(Collided::Label, scope, instrument, label));
+            self.collisions.push(Collision::new(CollisionKind::Label, scope, instrument, label));
         }
         series.into_iter().map(|(labels, _)| labels).zip(points).collect()
     }

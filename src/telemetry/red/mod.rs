@@ -23,6 +23,7 @@ pub(super) use self::labels::{Labels, Values};
 use self::rows::Rows;
 use self::series::{Instruments, Recorders, Series};
 use super::fields::Special;
+use super::origin::is_own_target;
 use super::secrets::Secrets;
 use super::spans::Mix;
 use crate::base::clock::Tick;
@@ -126,7 +127,7 @@ impl Red {
             series: self.series(component_of(metadata.target()), metadata.name(), &self.labels.none()),
             special: Special::of(metadata.fields()),
             labelled: self.labels.any_of(metadata.fields()),
-            ignored: of_the_pipeline(metadata.target()),
+            ignored: is_own_target(metadata.target()),
         };
         let _one_at_a_time = self.change.lock();
         let mut callsites = Callsites::clone(&self.callsites.load());
@@ -263,9 +264,4 @@ fn write_key(key: &mut String, component: &str, name: &str, labels: &[Option<Str
 /// The crate of a target.
 fn component_of(target: &str) -> &str {
     target.split("::").next().unwrap_or(target)
-}
-
-/// Whether spans and events of this target come from the pipeline itself, and must not enter it.
-pub(super) fn of_the_pipeline(target: &str) -> bool {
-    target.starts_with("opentelemetry") || target.starts_with("campanile::telemetry")
 }

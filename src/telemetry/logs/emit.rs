@@ -1,0 +1,176 @@
+//! Makes log records of events, and hands them to the exporters.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context as OtelContext, KeyValue, StringValue, Value};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::LogExporter;
+use tracing::{Level, Metadata};
+
+use super::entry::{Entry, Ids, Occurrence, Records};
+use super::settings::LogSettings;
+use crate::base::cut::shorten;
+use crate::base::per_thread::PerThread;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::activation;
+use crate::telemetry::batch::Batch;
+use crate::telemetry::correlation;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::fields::EventFields;
+use crate::telemetry::limits::SpanLimits;
+use crate::telemetry::secrets::Secrets;
+
+/// Where events go that become log records.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Logs {
+    pub(in crate::telemetry) batches: Vec<Arc<Batch<Entry>>>,
+    pub(super) settings: LogSettings,
+    /// What the visit of an event's fields keeps, for its span and for its record.
+    pub(in crate::telemetry) visit: SpanLimits,
+    /// What an event of a span may hold.
+    of_spans: SpanLimits,
+    emitted: PerThread<AtomicU64>,
+}
+
+/// What of the context of a thread concerns its events.
+#[derive(Debug, Default)]
+pub(in crate::telemetry) struct Around {
+    /// The span that was attached on top of those of the layer.
+    attached: Option<Ids>,
+    correlation_id: Option<StringValue>,
+}
+
+impl Logs {
+    pub(in crate::telemetry) fn new(
+        batches: Vec<Arc<Batch<Entry>>>,
+        settings: LogSettings,
+        limits: SpanLimits,
+    ) -> Self {
+        let visit = if batches.is_empty() {
+            limits
+        } else {
+            SpanLimits {
+                event_attributes: limits.event_attributes.max(settings.attributes),
+                value_length: limits.value_length.max(settings.value_length),
+                ..limits
+            }
+        };
+        Self { batches, settings, visit, of_spans: limits, emitted: PerThread::new() }
+    }
+
+    /// Starts to hand entries to `exporter`.
+    pub(in crate::telemetry) fn start<E: LogExporter + 'static>(
+        mut exporter: E,
+        settings: &LogSettings,
+        places: bool,
+        counters: &Arc<Counters>,
+        resource: &Resource,
+    ) -> io::Result<Batch<Entry>> {
+        exporter.set_resource(resource);
+        Batch::start(Records::new(exporter, places), settings.batch, Arc::clone(counters))
+    }
+
+    /// How many records were handed to the exporters.
+    pub(in crate::telemetry) fn emitted(&self) -> u64 {
+        self.emitted.iter().map(|lane| lane.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether events of this callsite become log records.
+    #[inline]
+    pub(in crate::telemetry) fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        !self.batches.is_empty() && *metadata.level() <= self.settings.level
+    }
+
+    /// What an event takes from the context of its thread. A span that is attached there stands closer than the
+    /// layer's own if `ahead`; else it is for an event outside of those.
+    pub(in crate::telemetry) fn around(ahead: bool, secrets: &Secrets) -> Around {
+        OtelContext::map_current(|context| {
+            let span = context.span();
+            let found = span.span_context();
+            let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
+            Around {
+                attached: attached.then(|| Ids::from(found)),
+                correlation_id: correlation::shown(context, secrets),
+            }
+        })
+    }
+
+    /// Takes in an event that happened in `span`, with what the visit of its fields found. That is left in `fields`
+    /// if it is `shared` with an event of the span.
+    pub(in crate::telemetry) fn event(
+        &self,
+        metadata: &'static Metadata<'static>,
+        fields: &mut EventFields<'_>,
+        span: Option<Ids>,
+        around: Around,
+        at: SystemTime,
+        shared: bool,
+    ) {
+        fn keep<T: Clone + Default>(from: &mut T, shared: bool) -> T {
+            if shared { from.clone() } else { std::mem::take(from) }
+        }
+        let mut occurrence = Occurrence {
+            metadata,
+            at,
+            span: around.attached.or(span),
+            message: keep(&mut fields.message, shared),
+            error: if *metadata.level() == Level::ERROR { error(fields, shared) } else { None },
+            attributes: keep(&mut fields.attributes, shared),
+            dropped: fields.dropped,
+            correlation_id: around.correlation_id,
+            call: keep(&mut fields.call, shared),
+        };
+        let LogSettings { attributes, value_length, .. } = self.settings;
+        if attributes < self.visit.event_attributes || value_length < self.visit.value_length {
+            let Occurrence { attributes: found, dropped, message, error, .. } = &mut occurrence;
+            trim(found, dropped, attributes, value_length);
+            message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
+        }
+        self.push(Entry::Event(occurrence));
+    }
+
+    /// Leaves of `fields` what an event of a span may hold.
+    pub(in crate::telemetry) fn trim_for_span(&self, fields: &mut EventFields<'_>) {
+        let SpanLimits { event_attributes, value_length, .. } = self.of_spans;
+        if event_attributes < self.visit.event_attributes || value_length < self.visit.value_length {
+            trim(&mut fields.attributes, &mut fields.dropped, event_attributes, value_length);
+            let error = fields.error.as_mut().map(|told| &mut told.text);
+            fields.message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
+        }
+    }
+
+    pub(super) fn push(&self, entry: Entry) {
+        self.emitted.own(AtomicU64::default).fetch_add(1, Ordering::Relaxed);
+        if let Some((last, others)) = self.batches.split_last() {
+            others.iter().for_each(|batch| batch.push(entry.clone()));
+            last.push(entry);
+        }
+    }
+}
+
+/// The text of the error of an event. It stays in `fields` if it is `shared`.
+#[cold]
+fn error(fields: &mut EventFields<'_>, shared: bool) -> Option<String> {
+    match shared {
+        true => fields.error.as_ref().map(|told| told.text.clone()),
+        false => fields.error.take().map(|told| told.text),
+    }
+}
+
+fn trim(attributes: &mut Vec<KeyValue>, dropped: &mut u32, count: usize, length: usize) {
+    let surplus = attributes.len().saturating_sub(count);
+    *dropped = dropped.saturating_add(u32::try_from(surplus).unwrap_or(u32::MAX));
+    attributes.truncate(count);
+    for attribute in attributes {
+        if let Value::String(text) = &attribute.value
+            && text.as_str().len() > length
+        {
+            let mut text = text.as_str().to_owned();
+            shorten(&mut text, length);
+            attribute.value = text.into();
+        }
+    }
+}
