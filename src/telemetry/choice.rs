@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::LogExporter;
 
 use super::batch::{Batch, BatchSettings};
-use super::builder::{StartLogs, TelemetrySettings};
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
-use super::logs::Logs;
+use super::exporters::StartLogs;
+#[cfg(any(feature = "otlp", feature = "stdout"))]
+use super::exporters::log_exporter;
 use super::metrics::Outlet;
 use super::otlp::OtlpSettings;
+use super::settings::TelemetrySettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
 
@@ -117,13 +118,6 @@ pub(super) struct Started {
     pub(super) outlets: Vec<Outlet>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
-}
-
-/// Adds an exporter that is handed log records.
-pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
-    Box::new(move |settings, places, counters, resource| {
-        Logs::start(exporter, settings, places, counters, resource)
-    })
 }
 
 /// Whether histograms for OTLP, and with them those for all, have exponential buckets.

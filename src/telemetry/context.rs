@@ -1,14 +1,12 @@
 //! From a `tracing` span to its OpenTelemetry context and back.
 
-use std::cell::Cell;
-
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
 use tracing::span::Record;
 
-use super::activation;
-use super::core::Core;
+use super::correlation::{CorrelationId, id_of};
+use super::question::Question;
 use super::span_layer::SpanLayer;
 use super::spans::Key;
 use crate::signal::{self, SampledSpan};
@@ -94,19 +92,15 @@ pub(super) fn current_trace() -> Option<signal::TraceIds> {
     })
 }
 
-/// What is asked of the layer about one span.
-#[derive(Clone, Debug)]
-pub(super) enum Question {
-    Context,
-    /// As `Context`, but something attached on top of the span goes first.
-    Current,
-    SetParent(Context),
-}
-
-thread_local! {
-    /// With the registry's id of the span.
-    static PENDING: Cell<Option<(u64, Question)>> = const { Cell::new(None) };
-    static ANSWER: Cell<Option<Context>> = const { Cell::new(None) };
+impl CorrelationId {
+    /// Returns the current correlation id, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        id_of(&current_context()).or_else(|| {
+            // The current span may have been created before the id.
+            Context::map_current(id_of)
+        })
+    }
 }
 
 /// Asks the layer that knows `span`.
@@ -118,43 +112,9 @@ fn ask(span: &Span, question: Question) -> Option<Context> {
         }
         // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
         // record without any value no other layer takes notice.
-        PENDING.try_with(|pending| pending.set(Some((id.into_u64(), question)))).ok()?;
-        dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
-        PENDING.take();
-        ANSWER.take()
+        question.answer_to(id.into_u64(), || {
+            dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
+        })
     })
     .flatten()
-}
-
-impl Question {
-    /// Answers the question that this thread asks about the span `key`, if it does.
-    #[cold]
-    pub(super) fn answer_pending(core: &Core, key: Key) {
-        let Ok(Some((id, question))) = PENDING.try_with(Cell::take) else { return };
-        if id == key.id && core.spans.with(key, |_| ()).is_some() {
-            ANSWER.set(question.answer(core, key));
-        } else {
-            // Another layer may know the span.
-            PENDING.set(Some((id, question)));
-        }
-    }
-
-    fn answer(self, core: &Core, key: Key) -> Option<Context> {
-        match self {
-            Self::Current if core.activate && Core::foreign().is_some() => Some(Context::current()),
-            Self::Context | Self::Current => core.otel_context(key),
-            Self::SetParent(parent) => {
-                let of = parent.span().span_context().clone();
-                if of.is_valid() {
-                    // Before the change: afterwards nothing that is active here looks like the layer's own.
-                    let on_top = Core::foreign().is_none();
-                    core.adopt(key, &of, &parent);
-                    if core.activate && on_top {
-                        activation::refresh(key.layer, |key| core.otel_context(key));
-                    }
-                }
-                None
-            }
-        }
-    }
 }

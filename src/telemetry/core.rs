@@ -16,7 +16,7 @@ use super::activation;
 use super::fields::SpanFields;
 use super::limits::SpanLimits;
 use super::logs::Logs;
-use super::red::{Red, Values};
+use super::red::{RedMetrics, Values};
 use super::sampling::{Candidate, Sampler, Tail};
 use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Key, Layers, Live, Otel, Spans};
@@ -27,7 +27,7 @@ use crate::signal::Witness;
 
 /// What all layers of a pipeline share.
 pub(super) struct Core {
-    pub(super) red: Red,
+    pub(super) red: RedMetrics,
     pub(super) spans: Spans,
     pub(super) layers: Layers,
     pub(super) sampler: Arc<Sampler>,

@@ -14,7 +14,8 @@ use super::error_type::error_type;
 use super::fields::EventFields;
 use super::logs::{Ids, Logs};
 use super::origin::Origin;
-use super::spans::{Anchor, Key, Verdict};
+use super::spans::{Anchor, Key};
+use super::status::SpanStatus;
 use crate::base::clock::{self, Tick};
 
 /// What the span of an event wants of it.
@@ -162,7 +163,7 @@ impl Core {
             let wall = live.anchor.map(|anchor| anchor.wall(at));
             if let Some(description) = description
                 && live.fail(kind)
-                && live.verdict != Verdict::Error
+                && live.verdict != SpanStatus::Error
                 && let Some(recording) = &mut live.recording
             {
                 recording.description = Some(Cow::Owned(description));

@@ -12,7 +12,7 @@ use super::limits::SpanLimits;
 use super::origin::{Call, is_log};
 use super::secrets::{Secrets, Values};
 use super::shown::{self, Shown, Take, has_cause, is_error, visits};
-use super::spans::Verdict;
+use super::status::SpanStatus;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) struct SpanFields<'a> {
     pub(super) name: Option<String>,
     pub(super) component: Option<String>,
     pub(super) kind: Option<SpanKind>,
-    pub(super) status: Option<Verdict>,
+    pub(super) status: Option<SpanStatus>,
     pub(super) description: Option<String>,
     pub(super) error_type: Option<String>,
 }
@@ -139,9 +139,9 @@ fn kind(text: &str) -> Option<SpanKind> {
     .find_map(|(name, kind)| name.eq_ignore_ascii_case(text).then_some(kind))
 }
 
-fn status(text: &str) -> Option<Verdict> {
+fn status(text: &str) -> Option<SpanStatus> {
     // The numbers are those of OTLP.
-    [("unset", "0", Verdict::None), ("ok", "1", Verdict::Ok), ("error", "2", Verdict::Error)]
+    [("unset", "0", SpanStatus::None), ("ok", "1", SpanStatus::Ok), ("error", "2", SpanStatus::Error)]
         .into_iter()
         .find_map(|(name, number, status)| {
             (name.eq_ignore_ascii_case(text) || number == text).then_some(status)

@@ -14,15 +14,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
 use super::console_ids::ConsoleIds;
-use super::context::Question;
 use super::core::{Above, Core, new_context};
 use super::correlation;
 use super::fields::SpanFields;
 use super::origin::is_own_event;
-use super::recording::Recording;
+use super::question::Question;
 use super::red::Callsite;
 use super::sampling::Candidate;
-use super::spans::{Anchor, Key, Live, Number};
+use super::spans::{Anchor, Key, Live, Number, Recording};
 use super::suppress::is_suppressed;
 use crate::base::clock;
 

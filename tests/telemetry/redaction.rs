@@ -428,16 +428,17 @@ fn p36_settings_are_read_checked_and_keep_their_key() {
     assert!(
         !format!("{settings:?}").contains(KEY) && !serde_json::to_string(&settings).unwrap().contains(KEY)
     );
-    let telemetry = settings.clone().builder().build().unwrap();
+    let telemetry = TelemetryBuilder::from_settings(&settings).build().unwrap();
     let hash = telemetry.redactor().value("customer", "x").into_owned();
 
     // Without it, the key is in the variable.
     let mut without = settings;
     without.redaction.key = None;
     let variable = |name: &str| (name == RedactionSettings::KEY_VARIABLE).then(|| KEY.to_owned());
-    let again = without.clone().builder().variables(variable).build().unwrap();
+    let again = TelemetryBuilder::from_settings(&without).variables(variable).build().unwrap();
     assert_eq!(again.redactor().value("customer", "x"), hash);
-    let error = without.builder().variables(|_| None).build().unwrap_err().to_string();
+    let error =
+        TelemetryBuilder::from_settings(&without).variables(|_| None).build().unwrap_err().to_string();
     assert!(error.contains("redaction.key") && error.contains("CAMPANILE_REDACTION_KEY"), "{error}");
 
     let unknown = read(r#"{"service_name": "a", "redaction": {"nams": {}}}"#).unwrap_err();
@@ -448,7 +449,11 @@ fn p36_settings_are_read_checked_and_keep_their_key() {
         (r#"{"key": "short"}"#, "redaction.key", "5 bytes"),
     ] {
         let json = format!(r#"{{"service_name": "a", "redaction": {json}}}"#);
-        let error = read(&json).unwrap().builder().variables(|_| None).build().unwrap_err().to_string();
+        let error = TelemetryBuilder::from_settings(&read(&json).unwrap())
+            .variables(|_| None)
+            .build()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(setting) && error.contains(value), "{error}");
     }
 }

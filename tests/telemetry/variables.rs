@@ -1,7 +1,7 @@
 //! The `OTEL_*` variables that the SDK leaves to others, and those that it reads.
 
 use campanile::Telemetry;
-use campanile::telemetry::{TelemetryError, TelemetrySettings};
+use campanile::telemetry::{TelemetryBuilder, TelemetryError, TelemetrySettings};
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -113,7 +113,8 @@ fn the_service_is_renamed() {
 #[test]
 fn settings_are_checked_and_unknown_ones_refused() {
     let build = |json: &str| {
-        serde_json::from_str::<TelemetrySettings>(json).unwrap().builder().variables(|_| None).build()
+        let settings: TelemetrySettings = serde_json::from_str(json).unwrap();
+        TelemetryBuilder::from_settings(&settings).variables(|_| None).build()
     };
     for (json, setting) in [
         (r#"{"service_name": " "}"#, "service_name"),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use opentelemetry::Context as OtelContext;
 
-use super::{Export, Item, Shared};
+use super::export::{Export, Item};
+use super::shared::Shared;
 use crate::base::clock;
 use crate::base::sync::atomic::Ordering;
 use crate::telemetry::counters::DropReason;

@@ -14,8 +14,8 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::carrier::Headers;
+use super::correlation::of_request;
 use super::{formats, ignored};
-use crate::telemetry::correlation;
 
 /// Returns a layer for servers that reads trace context and baggage from the headers of requests.
 ///
@@ -81,7 +81,7 @@ impl<S> HttpPropagation<S> {
     fn context<B>(&self, request: &Request<B>) -> Option<Context> {
         // Into an empty context, since the active one is the server's own, not the caller's. The correlation id of the
         // request stays.
-        let base = correlation::of_request(request).map(|id| id.within(&Context::new()));
+        let base = of_request(request).map(|id| id.within(&Context::new()));
         let empty = Context::new();
         let into = base.as_ref().unwrap_or(&empty);
         let read = match &self.propagator {

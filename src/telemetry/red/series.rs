@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
-use super::LONGEST;
 use crate::base::cut::cut;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::Mutex;
 use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
+
+/// The maximum bytes of a component, name or type of failure from a field.
+pub(super) const LONGEST: usize = 256;
 
 /// The counters of the spans of one component, name and value of each label.
 #[derive(Debug)]

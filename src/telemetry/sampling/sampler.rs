@@ -4,7 +4,7 @@ use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{self, SamplingDecision, SamplingResult, ShouldSample};
 
-use super::Sampling;
+use super::policy::Sampling;
 use crate::base::clock::{self, Tick};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 

@@ -8,7 +8,7 @@ use opentelemetry::trace::{Event, Status};
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Mark, Secrets};
+use super::redact::{Mark, Secrets};
 use crate::base::redact::Sort;
 
 impl Secrets {

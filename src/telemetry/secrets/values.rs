@@ -6,7 +6,7 @@ use std::fmt;
 
 use opentelemetry::Value;
 
-use super::{Mark, Secrets};
+use super::redact::{Mark, Secrets};
 use crate::base::cut::{cut, shorten};
 use crate::telemetry::limits::SpanLimits;
 use crate::telemetry::shown::{self, Shown};

@@ -9,10 +9,11 @@ use tracing::Metadata;
 
 use super::anchor::Anchor;
 use super::layers::Key;
+use super::recording::Recording;
 use crate::base::clock::{self, Tick};
 use crate::telemetry::fields::SpanFields;
-use crate::telemetry::recording::Recording;
 use crate::telemetry::red::SeriesId;
+use crate::telemetry::status::SpanStatus;
 
 /// An open span.
 #[derive(Debug)]
@@ -28,39 +29,12 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) start: Tick,
     pub(in crate::telemetry) anchor: Option<Anchor>,
     pub(in crate::telemetry) series: SeriesId,
-    pub(in crate::telemetry) verdict: Verdict,
+    pub(in crate::telemetry) verdict: SpanStatus,
     /// The type of its error, once it has failed and the type is known.
     pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
     pub(in crate::telemetry) otel: Otel,
     /// Present if it is sampled, or may be kept by tail sampling.
     pub(in crate::telemetry) recording: Option<Recording>,
-}
-
-/// The status of a span so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::telemetry) enum Verdict {
-    None,
-    /// An error happened inside it.
-    Failed,
-    /// `otel.status_code` says `OK`, whatever happened inside it.
-    Ok,
-    /// `otel.status_code` says `ERROR`.
-    Error,
-}
-
-impl Verdict {
-    pub(in crate::telemetry) fn failed(self) -> bool {
-        matches!(self, Self::Failed | Self::Error)
-    }
-
-    /// Sets an error inside the span; `false` if the status was set explicitly.
-    pub(in crate::telemetry) fn fail(&mut self) -> bool {
-        let open = *self != Self::Ok;
-        if *self == Self::None {
-            *self = Self::Failed;
-        }
-        open
-    }
 }
 
 /// The OpenTelemetry context of a span.
@@ -115,7 +89,7 @@ impl Live {
             live.start = start;
             live.anchor = None;
             live.series = series;
-            live.verdict = Verdict::None;
+            live.verdict = SpanStatus::None;
             return spare;
         }
         Box::new(Self {
@@ -129,7 +103,7 @@ impl Live {
             start,
             anchor: None,
             series,
-            verdict: Verdict::None,
+            verdict: SpanStatus::None,
             error_type: None,
             otel: Otel::Off,
             recording: None,
