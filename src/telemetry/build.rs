@@ -31,7 +31,7 @@ use super::resource::identity;
 use super::sampling::{Sampler, SharedSampler, Tail};
 use super::self_metrics::SelfMetrics;
 use super::span_layer::SpanLayer;
-use super::spans::{Layers, Spans};
+use super::spans::{LayerRegistry, Spans};
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
@@ -71,7 +71,7 @@ impl TelemetryBuilder {
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(Formats::clone(&inner.propagator));
-        propagation::choose(Arc::clone(&inner.propagator));
+        propagation::set_installed(Arc::clone(&inner.propagator));
         let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)
     }
@@ -89,7 +89,7 @@ impl TelemetryBuilder {
             limits,
             secrets,
             logs: log_settings,
-            choice,
+            selection,
             sampling,
             push,
             formats,
@@ -99,10 +99,11 @@ impl TelemetryBuilder {
         let counters = Arc::new(Counters::default());
         let scope =
             InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
-        let view = metrics::view(scope.clone(), choice.exponential, settings.span_names);
+        let view = metrics::view(scope.clone(), selection.exponential, settings.span_names);
         let meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(view);
-        let mut started = choice.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
-        if !choice.disabled {
+        let mut started =
+            selection.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
+        if !selection.disabled {
             for start in self.span_exporters {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
             }
@@ -112,8 +113,8 @@ impl TelemetryBuilder {
         let batches = started.batches;
         let mut log_batches = Vec::new();
         for start in started.logs {
-            let places = settings.code_attributes;
-            log_batches.push(Arc::new(start(&log_settings, places, &counters, &resource)?));
+            let code_attributes = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, code_attributes, &counters, &resource)?));
         }
         let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
         let mut scraped = None;
@@ -121,7 +122,7 @@ impl TelemetryBuilder {
         #[cfg(feature = "prometheus")]
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
-        if choice.prometheus {
+        if selection.prometheus {
             let reader = metrics::Shared::of(Temporality::Cumulative, &counters);
             let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
             scraped = Some(reader);
@@ -134,11 +135,11 @@ impl TelemetryBuilder {
         let pushes = outlets.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());
         let vitals = Arc::new(Vitals::default());
-        let foreign = if choice.disabled { Vec::new() } else { self.processors };
+        let foreign = if selection.disabled { Vec::new() } else { self.processors };
         let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
         all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
         let sampler = Arc::new(Sampler::new(&sampling));
-        let tail = if choice.disabled { None } else { settings.tail_sampling.map(Tail::new) };
+        let tail = if selection.disabled { None } else { settings.tail_sampling.map(Tail::new) };
         let mut tracers = SdkTracerProvider::builder()
             .with_resource(resource.clone())
             .with_sampler(SharedSampler(Arc::clone(&sampler)))
@@ -161,24 +162,24 @@ impl TelemetryBuilder {
                 exemplars.clone(),
             ),
             spans: Spans::new(tail.is_some()),
-            layers: Layers::default(),
+            layers: LayerRegistry::default(),
             sampler,
             tail,
             limits,
             secrets,
-            foreign_processors: !foreign.is_empty(),
+            user_processors: !foreign.is_empty(),
             processors: all,
             scope,
             ids: RandomIdGenerator::default(),
-            activate: settings.activation,
-            busy: settings.busy_and_idle,
-            places: settings.code_attributes,
+            activation: settings.activation,
+            busy_and_idle: settings.busy_and_idle,
+            code_attributes: settings.code_attributes,
             exception_events: settings.exception_events,
             logs: Arc::clone(&logs),
         });
         let logger_provider = logs.provider(&resource, &core.secrets);
         let own = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
-        own.counters.tell(&meter);
+        own.counters.set_meter(&meter);
         signal::instrument(&meter, &own);
         signal::on_current(signal::Current {
             trace: context::current_trace,
@@ -206,7 +207,7 @@ impl TelemetryBuilder {
                 scrape,
                 console: settings.console,
                 output: self.output,
-                _own: own,
+                _self_metrics: own,
                 slots: Mutex::new(HashMap::new()),
                 exemplars,
                 published: OnceLock::new(),

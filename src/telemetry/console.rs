@@ -95,13 +95,13 @@ fn correlation_id(core: &Core, target: &str) -> Option<StringValue> {
 impl<S: Subscriber> Layer<S> for ConsoleIds {
     fn on_layer(&mut self, subscriber: &mut S) {
         if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
+            self.set_layer(&layer.core, layer.number());
         }
     }
 
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
+            self.set_layer(&layer.core, layer.number());
         }
     }
 }
@@ -155,7 +155,7 @@ where
     ) -> fmt::Result {
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let target = Origin::new(metadata, call.as_ref()).target;
         let Style { bold, dim, level, plain } = Style::new(*metadata.level(), out.has_ansi_escapes());
         out.write_str(dim)?;
@@ -211,7 +211,7 @@ where
         let mut out = Escaped(out);
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let origin = Origin::new(metadata, call.as_ref());
         let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::FormatFields;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
-use super::spans::{Key, Live};
+use super::spans::{OpenSpan, SpanKey};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Knows the spans of the subscriber that it is in, and of no other one.
@@ -30,10 +30,10 @@ impl ConsoleIds {
     }
 
     /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
-    pub(super) fn meet(&self, core: &Arc<Core>, number: u64) {
+    pub(super) fn set_layer(&self, core: &Arc<Core>, number: u64) {
         if Arc::ptr_eq(core, &self.core) {
             self.layer.store(number, Ordering::Relaxed);
-            core.layers.told(number);
+            core.layers.set_console_found(number);
         }
     }
 
@@ -48,12 +48,12 @@ impl ConsoleIds {
         let known = self.layer.load(Ordering::Relaxed);
         if known != 0 {
             let found = self.within(known, cx);
-            if found.is_some() || layers.stands(known) {
+            if found.is_some() || layers.is_alive(known) {
                 return found;
             }
         }
         // It may stand in a `reload`, where it cannot be found by its type.
-        self.within(layers.untold()?, cx)
+        self.within(layers.without_console()?, cx)
     }
 
     /// The ids of the innermost span around an event that is one of this layer.
@@ -63,9 +63,10 @@ impl ConsoleIds {
         N: for<'a> FormatFields<'a> + 'static,
     {
         cx.event_scope()?.find_map(|span| {
-            let key = Key { layer, id: span.id().into_u64() };
-            let own =
-                |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());
+            let key = SpanKey { layer, id: span.id().into_u64() };
+            let own = |open_span: &mut OpenSpan| {
+                std::ptr::eq(open_span.metadata, span.metadata()).then(|| open_span.context.clone())
+            };
             self.core.spans.with(key, own).flatten()
         })
     }

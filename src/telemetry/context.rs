@@ -6,9 +6,9 @@ use tracing::Span;
 use tracing::span::Record;
 
 use super::correlation::{CorrelationId, id_of};
-use super::question::Question;
 use super::span_layer::SpanLayer;
-use super::spans::Key;
+use super::span_request::SpanRequest;
+use super::spans::SpanKey;
 use crate::signal::{self, SampledSpan};
 
 /// The trace side of a [`tracing::Span`].
@@ -47,15 +47,15 @@ pub trait SpanExt {
 
 impl SpanExt for Span {
     fn set_parent(&self, parent: Context) {
-        ask(self, Question::SetParent(parent));
+        ask(self, SpanRequest::SetParent(parent));
     }
 
     fn context(&self) -> Context {
-        ask(self, Question::Context).unwrap_or_default()
+        ask(self, SpanRequest::Context).unwrap_or_default()
     }
 
     fn trace_id(&self) -> Option<TraceId> {
-        ask(self, Question::Context).map(|context| context.span().span_context().trace_id())
+        ask(self, SpanRequest::Context).map(|context| context.span().span_context().trace_id())
     }
 }
 
@@ -64,7 +64,7 @@ impl SpanExt for Span {
 /// For clients that send it themselves; [`http_injection_layer`](super::http_injection_layer) does it for HTTP.
 #[must_use]
 pub fn current_context() -> Context {
-    ask(&Span::current(), Question::Current).unwrap_or_else(Context::current)
+    ask(&Span::current(), SpanRequest::Current).unwrap_or_else(Context::current)
 }
 
 /// The span that the code that runs belongs to, if its trace is kept.
@@ -104,15 +104,15 @@ impl CorrelationId {
 }
 
 /// Asks the layer that knows `span`.
-fn ask(span: &Span, question: Question) -> Option<Context> {
+fn ask(span: &Span, request: SpanRequest) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            return question.answer(&layer.core, Key { layer: layer.number(), id: id.into_u64() });
+            return request.answer(&layer.core, SpanKey { layer: layer.number(), id: id.into_u64() });
         }
         // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
         // record without any value no other layer takes notice.
-        question.answer_to(id.into_u64(), || {
+        request.answer_to(id.into_u64(), || {
             dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
         })
     })

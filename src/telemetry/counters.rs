@@ -157,7 +157,7 @@ impl Counters {
 
     /// There is a scrape, for which things may collide.
     #[cfg(feature = "prometheus")]
-    pub(super) fn expect_collisions(&self) {
+    pub(super) fn enable_collisions(&self) {
         self.collisions.get_or_init(Default::default);
     }
 
@@ -167,13 +167,13 @@ impl Counters {
     }
 
     /// From now on the times of exports are told to `meter`.
-    pub(super) fn tell(&self, meter: &Meter) {
+    pub(super) fn set_meter(&self, meter: &Meter) {
         // A pipeline has one meter: there is none yet.
         let _ = self.meter.set(meter.clone());
     }
 
     /// Tells the length of `queue` from now on, for as long as it lives.
-    pub(super) fn watch(&self, queue: &Arc<dyn ExportQueue>) {
+    pub(super) fn add_queue(&self, queue: &Arc<dyn ExportQueue>) {
         self.queues.add(Arc::downgrade(queue));
     }
 

@@ -7,19 +7,20 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::trace::SpanExporter;
 
-use super::batch::{Batch, BatchSettings};
+use super::batch::{BatchProcessor, BatchSettings};
 use super::counters::Counters;
 use super::logs::{Entry, LogSettings, Logs};
 
 pub(super) type StartSpans =
-    Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
-pub(super) type StartLogs =
-    Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
+    Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<BatchProcessor> + Send>;
+pub(super) type StartLogs = Box<
+    dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<BatchProcessor<Entry>> + Send,
+>;
 
 pub(super) fn span_exporter(mut exporter: impl SpanExporter + 'static) -> StartSpans {
     Box::new(move |settings, counters, resource| {
         exporter.set_resource(resource);
-        Batch::start(exporter, settings, Arc::clone(counters))
+        BatchProcessor::start(exporter, settings, Arc::clone(counters))
     })
 }
 

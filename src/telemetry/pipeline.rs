@@ -14,7 +14,7 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::batch::Batch;
+use super::batch::BatchProcessor;
 use super::console::{self, Console, Output};
 use super::logs::Logs;
 use super::metrics::{Meters, Push};
@@ -56,7 +56,7 @@ pub(super) struct Inner {
     pub(super) tracer_provider: SdkTracerProvider,
     pub(super) logger_provider: SdkLoggerProvider,
     pub(super) logs: Arc<Logs>,
-    pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) batches: Vec<Arc<BatchProcessor>>,
     pub(super) pushes: Vec<Arc<Push>>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<super::export::Background>>,
@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub(super) console: Console,
     pub(super) output: Output,
     /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
-    pub(super) _own: Arc<SelfMetrics>,
+    pub(super) _self_metrics: Arc<SelfMetrics>,
     pub(super) slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Where durations find a span that stands for them, if somebody wants one.
     pub(super) exemplars: Option<Arc<Book>>,

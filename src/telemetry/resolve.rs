@@ -5,7 +5,6 @@ use std::time::Duration;
 use opentelemetry_sdk::Resource;
 
 use super::batch::BatchSettings;
-use super::choice::Choice;
 use super::filter;
 use super::limits::SpanLimits;
 use super::logs::LogSettings;
@@ -14,6 +13,7 @@ use super::propagation::{self, Format};
 use super::resource::resource;
 use super::sampling::Sampling;
 use super::secrets::Secrets;
+use super::selection::Selection;
 use super::settings::TelemetrySettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
@@ -24,7 +24,7 @@ pub(super) struct Resolved {
     pub(super) limits: SpanLimits,
     pub(super) secrets: Secrets,
     pub(super) logs: LogSettings,
-    pub(super) choice: Choice,
+    pub(super) selection: Selection,
     pub(super) sampling: Sampling,
     pub(super) push: PushSettings,
     pub(super) formats: Vec<Format>,
@@ -40,14 +40,14 @@ impl Resolved {
         let limits = settings.limits.with_variables(variables)?;
         let secrets = Secrets::new(&settings.redaction, variables)?;
         let logs = settings.logs.with_variables(variables)?;
-        let choice = Choice::of(settings, variables)?;
-        let sampling = sampling(settings, variables, choice.disabled)?;
+        let selection = Selection::new(settings, variables)?;
+        let sampling = sampling(settings, variables, selection.disabled)?;
         let push = push_settings(settings, variables)?;
         // `install` needs it; a value that cannot be used is an error for all.
         filter::log_level(variables)?;
         let formats = propagation::from_variables(variables)?;
         let resource = resource(&settings.service_name, &settings.attributes, settings.detection, variables)?;
-        Ok(Self { batch, limits, secrets, logs, choice, sampling, push, formats, resource })
+        Ok(Self { batch, limits, secrets, logs, selection, sampling, push, formats, resource })
     }
 }
 

@@ -19,6 +19,6 @@ mod shared;
 mod spans;
 mod worker;
 
-pub(super) use self::export::{Export, FLUSH, Item, within};
-pub(super) use self::processor::Batch;
+pub(super) use self::export::{BatchExporter, BatchItem, FLUSH, sdk_result};
+pub(super) use self::processor::BatchProcessor;
 pub use self::settings::BatchSettings;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::export::{Export, Item};
+use super::export::{BatchExporter, BatchItem};
 use super::queue::{Queue, Refused};
 use super::settings::BatchSettings;
 use super::shared::Shared;
@@ -19,21 +19,21 @@ use crate::telemetry::counters::{Counters, DropReason, ExportQueue};
 use crate::telemetry::export_thread::request;
 
 /// Hands what ends to an exporter, in batches, from a thread of its own.
-pub(in crate::telemetry) struct Batch<T = SpanData> {
+pub(in crate::telemetry) struct BatchProcessor<T = SpanData> {
     shared: Arc<Shared<T>>,
     messages: Sender<Message>,
 }
 
-impl<T: Item> Batch<T> {
-    pub(in crate::telemetry) fn start<E: Export<T>>(
+impl<T: BatchItem> BatchProcessor<T> {
+    pub(in crate::telemetry) fn start<E: BatchExporter<T>>(
         exporter: E,
         settings: BatchSettings,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let queue = Queue::new(settings.queue, settings.queue_bytes);
-        let shared = Arc::new(Shared { queue, settings, told: AtomicBool::new(false), counters });
+        let shared = Arc::new(Shared { queue, settings, notified: AtomicBool::new(false), counters });
         let waiting: Arc<dyn ExportQueue> = Arc::clone(&shared) as _;
-        shared.counters.watch(&waiting);
+        shared.counters.add_queue(&waiting);
         let (messages, inbox) = mpsc::channel();
         let worker = Worker { shared: Arc::clone(&shared), exporter, failing: false };
         let name = format!("campanile-{}", T::SIGNAL.as_str());
@@ -50,7 +50,7 @@ impl<T: Item> Batch<T> {
             Ok(waiting) => {
                 let full = waiting.items >= shared.settings.full()
                     || waiting.bytes >= shared.settings.queue_bytes / 2;
-                if full && !shared.told.swap(true, Ordering::AcqRel) {
+                if full && !shared.notified.swap(true, Ordering::AcqRel) {
                     // Without the worker the queue fills up and counts.
                     let _ = self.messages.send(Message::Full);
                 }
@@ -71,8 +71,8 @@ impl<T: Item> Batch<T> {
     }
 }
 
-impl<T> fmt::Debug for Batch<T> {
+impl<T> fmt::Debug for BatchProcessor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("settings", &self.shared.settings).finish_non_exhaustive()
+        f.debug_struct("BatchProcessor").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::export::Item;
+use super::export::BatchItem;
 use super::queue::Queue;
 use super::settings::BatchSettings;
 use crate::base::sync::atomic::AtomicBool;
@@ -13,11 +13,11 @@ pub(super) struct Shared<T> {
     pub(super) queue: Queue<T>,
     pub(super) settings: BatchSettings,
     /// Whether the worker knows that a batch is full.
-    pub(super) told: AtomicBool,
+    pub(super) notified: AtomicBool,
     pub(super) counters: Arc<Counters>,
 }
 
-impl<T: Item> ExportQueue for Shared<T> {
+impl<T: BatchItem> ExportQueue for Shared<T> {
     fn signal(&self) -> Signal {
         T::SIGNAL
     }

@@ -7,12 +7,12 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
-use super::export::{Export, FLUSH, Item, within};
-use super::processor::Batch;
+use super::export::{BatchExporter, BatchItem, FLUSH, sdk_result};
+use super::processor::BatchProcessor;
 use crate::telemetry::counters::Signal;
 use crate::telemetry::size;
 
-impl Item for SpanData {
+impl BatchItem for SpanData {
     const SIGNAL: Signal = Signal::Traces;
 
     fn bytes(&self) -> usize {
@@ -20,7 +20,7 @@ impl Item for SpanData {
     }
 }
 
-impl<E: SpanExporter + 'static> Export<SpanData> for E {
+impl<E: SpanExporter + 'static> BatchExporter<SpanData> for E {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> {
         SpanExporter::export(self, batch)
     }
@@ -30,7 +30,7 @@ impl<E: SpanExporter + 'static> Export<SpanData> for E {
     }
 }
 
-impl SpanProcessor for Batch {
+impl SpanProcessor for BatchProcessor {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -40,10 +40,10 @@ impl SpanProcessor for Batch {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        within(FLUSH, self.flush(FLUSH))
+        sdk_result(FLUSH, self.flush(FLUSH))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        within(timeout, self.shut_down(timeout))
+        sdk_result(timeout, self.shut_down(timeout))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::Context as OtelContext;
 
-use super::export::{Export, Item};
+use super::export::{BatchExporter, BatchItem};
 use super::shared::Shared;
 use crate::base::clock;
 use crate::base::sync::atomic::Ordering;
@@ -27,14 +27,14 @@ pub(super) struct Worker<T, E> {
     pub(super) failing: bool,
 }
 
-impl<T: Item, E: Export<T>> Worker<T, E> {
+impl<T: BatchItem, E: BatchExporter<T>> Worker<T, E> {
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         suppress_thread();
         let _suppressed = OtelContext::enter_telemetry_suppressed_scope();
         loop {
             match inbox.recv_timeout(self.shared.settings.delay) {
                 Ok(Message::Full) => {
-                    self.shared.told.store(false, Ordering::Release);
+                    self.shared.notified.store(false, Ordering::Release);
                     self.export_waiting();
                 }
                 Err(RecvTimeoutError::Timeout) => _ = self.export_waiting(),

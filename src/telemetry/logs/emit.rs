@@ -16,7 +16,7 @@ use crate::base::cut::shorten;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry::activation;
-use crate::telemetry::batch::Batch;
+use crate::telemetry::batch::BatchProcessor;
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::fields::EventFields;
@@ -26,7 +26,7 @@ use crate::telemetry::secrets::Secrets;
 /// Where events go that become log records.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Logs {
-    pub(in crate::telemetry) batches: Vec<Arc<Batch<Entry>>>,
+    pub(in crate::telemetry) batches: Vec<Arc<BatchProcessor<Entry>>>,
     pub(super) settings: LogSettings,
     /// What the visit of an event's fields keeps, for its span and for its record.
     pub(in crate::telemetry) visit: SpanLimits,
@@ -45,7 +45,7 @@ pub(in crate::telemetry) struct Around {
 
 impl Logs {
     pub(in crate::telemetry) fn new(
-        batches: Vec<Arc<Batch<Entry>>>,
+        batches: Vec<Arc<BatchProcessor<Entry>>>,
         settings: LogSettings,
         limits: SpanLimits,
     ) -> Self {
@@ -68,9 +68,9 @@ impl Logs {
         places: bool,
         counters: &Arc<Counters>,
         resource: &Resource,
-    ) -> io::Result<Batch<Entry>> {
+    ) -> io::Result<BatchProcessor<Entry>> {
         exporter.set_resource(resource);
-        Batch::start(Records::new(exporter, places), settings.batch, Arc::clone(counters))
+        BatchProcessor::start(Records::new(exporter, places), settings.batch, Arc::clone(counters))
     }
 
     /// How many records were handed to the exporters.
@@ -90,7 +90,7 @@ impl Logs {
         OtelContext::map_current(|context| {
             let span = context.span();
             let found = span.span_context();
-            let attached = ahead && found.is_valid() && activation::last() != Some(found.span_id());
+            let attached = ahead && found.is_valid() && activation::innermost() != Some(found.span_id());
             Around {
                 attached: attached.then(|| Ids::from(found)),
                 correlation_id: correlation::shown(context, secrets),

@@ -13,10 +13,10 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use tracing::{Level, Metadata};
 
-use crate::telemetry::batch::{Export, Item};
+use crate::telemetry::batch::{BatchExporter, BatchItem};
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
-use crate::telemetry::origin::{Call, Origin};
+use crate::telemetry::origin::{LogCall, Origin};
 use crate::telemetry::size;
 
 /// What waits for its export.
@@ -28,7 +28,7 @@ pub(in crate::telemetry) enum Entry {
     Native(Box<(SdkLogRecord, InstrumentationScope)>),
 }
 
-impl Item for Entry {
+impl BatchItem for Entry {
     const SIGNAL: Signal = Signal::Logs;
 
     fn bytes(&self) -> usize {
@@ -65,7 +65,7 @@ pub(in crate::telemetry) struct Occurrence {
     pub(super) dropped: u32,
     pub(super) correlation_id: Option<StringValue>,
     /// What it says about a call of the `log` crate, if it comes from there.
-    pub(super) call: Option<Box<Call>>,
+    pub(super) call: Option<Box<LogCall>>,
 }
 
 /// The span that it happened in.
@@ -100,7 +100,7 @@ impl<E: LogExporter> Records<E> {
     }
 }
 
-impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
+impl<E: LogExporter + 'static> BatchExporter<Entry> for Records<E> {
     async fn export(&self, batch: Vec<Entry>) -> OTelSdkResult {
         let records: Vec<(SdkLogRecord, Option<InstrumentationScope>)> = batch
             .into_iter()
@@ -154,7 +154,7 @@ impl Occurrence {
             record.add_attribute(correlation::FIELD, id);
         }
         if places {
-            origin.tell(|key, value| record.add_attribute(key, any(value)));
+            origin.code_attributes(|key, value| record.add_attribute(key, any(value)));
         }
         if self.dropped > 0 {
             record.add_attribute(DROPPED, i64::from(self.dropped));

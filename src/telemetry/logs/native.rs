@@ -13,7 +13,7 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerPr
 use super::emit::Logs;
 use super::entry::{DROPPED, Entry, maker, severity};
 use super::settings::LogSettings;
-use crate::telemetry::batch::{FLUSH, within};
+use crate::telemetry::batch::{FLUSH, sdk_result};
 use crate::telemetry::secrets::Secrets;
 use crate::telemetry::suppress::is_suppressed;
 
@@ -29,7 +29,7 @@ impl Logs {
     }
 }
 
-/// Puts native records where events go, within the same limits.
+/// Puts native records where events go, sdk_result the same limits.
 #[derive(Debug)]
 pub(super) struct Native {
     logs: Arc<Logs>,
@@ -49,7 +49,7 @@ impl Native {
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 
-    /// The record without secrets and within its limits.
+    /// The record without secrets and sdk_result its limits.
     fn bounded(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let LogSettings { attributes, value_length, .. } = self.logs.settings;
         let long = |value: &AnyValue| size(value) > value_length;
@@ -118,11 +118,11 @@ impl LogProcessor for Native {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        within(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
+        sdk_result(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        within(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
+        sdk_result(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
     }
 }
 

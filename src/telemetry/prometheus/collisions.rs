@@ -33,7 +33,7 @@ pub(super) struct Collisions {
 
 impl Collisions {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        counters.expect_collisions();
+        counters.enable_collisions();
         Self { counters: Arc::clone(counters), told: Mutex::default() }
     }
 

@@ -46,12 +46,12 @@ pub fn http_injection_layer() -> HttpInjectionLayer {
     HttpInjectionLayer { propagator: None, correlation: X_REQUEST_ID }
 }
 
-type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
+type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_injection_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpInjectionLayer {
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
     correlation: HeaderName,
 }
 
@@ -103,7 +103,7 @@ where
         let headers = request.headers_mut();
         match &self.layer.propagator {
             Some(propagator) => propagator.inject_context(&context, &mut HeadersMut(headers)),
-            None => formats::with_chosen(|formats| formats.write(&context, headers)),
+            None => formats::with_installed(|formats| formats.write(&context, headers)),
         }
         let id = |context: &Context| of(context).and_then(|id| HeaderValue::from_str(id).ok());
         // The current span may have been created before the id.

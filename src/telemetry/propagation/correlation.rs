@@ -50,7 +50,7 @@ const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id")
 /// ```
 #[must_use]
 pub fn http_correlation_layer() -> HttpCorrelationLayer {
-    ignored::expect();
+    ignored::register();
     HttpCorrelationLayer { headers: Arc::new([X_REQUEST_ID, X_CORRELATION_ID]), trust: true }
 }
 

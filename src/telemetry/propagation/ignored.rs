@@ -40,7 +40,7 @@ static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
 });
 
 /// Reports the counters, zeros included, from now on.
-pub(super) fn expect() {
+pub(super) fn register() {
     LazyLock::force(&IGNORED);
 }
 

@@ -41,16 +41,16 @@ use super::{formats, ignored};
 /// ```
 #[must_use]
 pub fn http_propagation_layer() -> HttpPropagationLayer {
-    ignored::expect();
+    ignored::register();
     HttpPropagationLayer { propagator: None }
 }
 
-type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
+type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_propagation_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpPropagationLayer {
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
 }
 
 impl HttpPropagationLayer {
@@ -73,7 +73,7 @@ impl<S> Layer<S> for HttpPropagationLayer {
 #[derive(Clone, Debug)]
 pub struct HttpPropagation<S> {
     inner: S,
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
 }
 
 impl<S> HttpPropagation<S> {
@@ -89,7 +89,7 @@ impl<S> HttpPropagation<S> {
                 let read = propagator.extract_with_context(into, &Headers(request.headers()));
                 (read.has_active_span() || !read.baggage().is_empty()).then_some(read)
             }
-            None => formats::with_chosen(|formats| formats.read(into, request.headers())),
+            None => formats::with_installed(|formats| formats.read(into, request.headers())),
         };
         read.or(base)
     }

@@ -20,7 +20,7 @@ use crate::base::clock::Tick;
 use crate::base::cut::cut;
 use crate::base::sync::Mutex;
 use crate::signal::{Book, Vitals, Witness};
-use crate::telemetry::fields::Special;
+use crate::telemetry::fields::SpecialFields;
 use crate::telemetry::hasher::IdHasher;
 use crate::telemetry::origin::is_own_target;
 use crate::telemetry::secrets::Secrets;
@@ -58,7 +58,7 @@ struct Names {
 /// The maximum number of components. Others share one, as in [`Vitals`].
 const OTHER: &str = "other";
 /// Separates the parts of a key. It does not occur in ordinary text.
-const BETWEEN: char = '\u{1f}';
+const SEPARATOR: char = '\u{1f}';
 
 thread_local! {
     /// A buffer for a key, so that a lookup does not allocate.
@@ -91,17 +91,17 @@ impl RedMetrics {
     /// The facts of the callsite of `metadata`.
     #[inline]
     pub(in crate::telemetry) fn callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
-        callsite::remembered(self.id, metadata, || {
+        callsite::cached(self.id, metadata, || {
             let known = self.callsites.load().get(&metadata.callsite()).copied();
-            known.unwrap_or_else(|| self.meet(metadata))
+            known.unwrap_or_else(|| self.add_callsite(metadata))
         })
     }
 
     #[cold]
-    fn meet(&self, metadata: &'static Metadata<'static>) -> Callsite {
+    fn add_callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
         let callsite = Callsite {
             series: self.series(component_of(metadata.target()), metadata.name(), &self.labels.none()),
-            special: Special::of(metadata.fields()),
+            special: SpecialFields::of(metadata.fields()),
             labelled: self.labels.any_of(metadata.fields()),
             ignored: is_own_target(metadata.target()),
         };
@@ -231,10 +231,10 @@ impl RedMetrics {
 fn write_key(key: &mut String, component: &str, name: &str, labels: &[Option<String>]) {
     key.clear();
     key.push_str(component);
-    key.push(BETWEEN);
+    key.push(SEPARATOR);
     key.push_str(name);
     for label in labels {
-        key.push(BETWEEN);
+        key.push(SEPARATOR);
         if let Some(label) = label {
             // Distinguishes an empty label from a missing one.
             key.push('=');

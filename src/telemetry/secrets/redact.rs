@@ -19,23 +19,23 @@ pub(in crate::telemetry) struct Secrets {
 
 /// What the name of a field says about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum FieldClass {
     /// Nothing: the value is searched.
-    None,
+    Plain,
     /// It is the query of a URL.
     Query,
     Secret(Rule),
 }
 
 /// As a power of two.
-const KNOWN: u32 = 7;
+const CACHED: u32 = 7;
 
 /// Which redactor, the address of the name and its length, and what is known.
-type Known = (u64, usize, usize, Mark);
+type Cached = (u64, usize, usize, FieldClass);
 
 thread_local! {
     /// The names that this thread met last.
-    static LAST: [Cell<Option<Known>>; 1 << KNOWN] = const { [const { Cell::new(None) }; 1 << KNOWN] };
+    static LAST: [Cell<Option<Cached>>; 1 << CACHED] = const { [const { Cell::new(None) }; 1 << CACHED] };
 }
 
 impl Secrets {
@@ -54,46 +54,46 @@ impl Secrets {
     }
 
     #[inline]
-    pub(super) fn mark(&self, name: &'static str) -> Mark {
+    pub(super) fn class(&self, name: &'static str) -> FieldClass {
         let (address, length) = (name.as_ptr().addr(), name.len());
-        let place = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - KNOWN);
+        let place = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - CACHED);
         LAST.try_with(|last| {
             let cell = &last[place as usize];
             match cell.get() {
-                Some((id, at, of, mark)) if id == self.id && at == address && of == length => mark,
+                Some((id, at, of, class)) if id == self.id && at == address && of == length => class,
                 _ => {
-                    let mark = self.meet(name);
-                    cell.set(Some((self.id, address, length, mark)));
-                    mark
+                    let class = self.classify(name);
+                    cell.set(Some((self.id, address, length, class)));
+                    class
                 }
             }
         })
-        .unwrap_or_else(|_| self.meet(name))
+        .unwrap_or_else(|_| self.classify(name))
     }
 
     #[cold]
-    pub(super) fn meet(&self, name: &str) -> Mark {
+    pub(super) fn classify(&self, name: &str) -> FieldClass {
         match self.redactor.rule(name) {
             Rule { treatment: Treatment::Leave, .. } if matches!(name, "url.query" | "http.query") => {
-                Mark::Query
+                FieldClass::Query
             }
-            Rule { treatment: Treatment::Leave, .. } => Mark::None,
-            rule => Mark::Secret(rule),
+            Rule { treatment: Treatment::Leave, .. } => FieldClass::Plain,
+            rule => FieldClass::Secret(rule),
         }
     }
 
     /// The text that goes by `name`.
     #[inline]
     pub(in crate::telemetry) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
-        self.marked(self.mark(name), text)
+        self.text_of(self.class(name), text)
     }
 
     #[inline]
-    pub(super) fn marked<'a>(&self, mark: Mark, text: &'a str) -> Cow<'a, str> {
-        match mark {
-            Mark::None => self.redactor.text(text),
-            Mark::Query => self.redactor.query(text),
-            Mark::Secret(rule) => self.hide(rule, text),
+    pub(super) fn text_of<'a>(&self, class: FieldClass, text: &'a str) -> Cow<'a, str> {
+        match class {
+            FieldClass::Plain => self.redactor.text(text),
+            FieldClass::Query => self.redactor.query(text),
+            FieldClass::Secret(rule) => self.hide(rule, text),
         }
     }
 
@@ -104,8 +104,8 @@ impl Secrets {
         name: &'static str,
         value: &dyn fmt::Display,
     ) -> Option<Cow<'static, str>> {
-        match self.mark(name) {
-            Mark::Secret(rule) => self.hidden_text(rule, &value.to_string()),
+        match self.class(name) {
+            FieldClass::Secret(rule) => self.hidden_text(rule, &value.to_string()),
             _ => None,
         }
     }
@@ -113,8 +113,8 @@ impl Secrets {
     /// What stands for a number, if that is a secret by its name or the number of a card.
     #[inline]
     pub(in crate::telemetry) fn number(&self, name: &'static str, number: i128) -> Option<Cow<'static, str>> {
-        match self.mark(name) {
-            Mark::Secret(rule) => self.hidden_text(rule, &number.to_string()),
+        match self.class(name) {
+            FieldClass::Secret(rule) => self.hidden_text(rule, &number.to_string()),
             _ => self.redactor.number(u64::try_from(number).ok()?),
         }
     }
@@ -125,12 +125,12 @@ impl Secrets {
     }
 
     fn hide<'a>(&self, rule: Rule, text: &'a str) -> Cow<'a, str> {
-        self.instead(rule, text).unwrap_or_else(|| self.redactor.text(text))
+        self.secret_text(rule, text).unwrap_or_else(|| self.redactor.text(text))
     }
 
     /// What stands for a text whose name is that of a secret; none where it says that there is no value, or has not
     /// the form.
-    pub(super) fn instead(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
+    pub(super) fn secret_text(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
         match unquoted(text) {
             "" | "None" => None,
             text => self.hidden_text(rule, text),

@@ -7,12 +7,12 @@ use opentelemetry::trace::Status;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::live::Live;
+use super::open_span::OpenSpan;
 use crate::base::clock::Tick;
 use crate::telemetry::limits::SpanLimits;
 use crate::telemetry::status::SpanStatus;
 
-impl Live {
+impl OpenSpan {
     /// What is left of a span that took `duration`, if it was recorded: it goes on to `end`.
     #[inline]
     pub(in crate::telemetry) fn finish(
@@ -25,9 +25,9 @@ impl Live {
     ) {
         let Some(recording) = self.recording.as_mut() else { return };
         if let Some(now) = busy {
-            recording.say_times(now, limits);
+            recording.add_times(now, limits);
         }
-        let status = match self.verdict {
+        let status = match self.status {
             SpanStatus::None => Status::Unset,
             SpanStatus::Ok => Status::Ok,
             SpanStatus::Failed | SpanStatus::Error => {

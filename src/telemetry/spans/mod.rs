@@ -4,15 +4,15 @@
 //! is allocated once and split into shards by span, so that threads rarely contend. No lock is held while code outside of
 //! this module runs.
 
-mod anchor;
+mod clock_pair;
 mod finish;
 mod layers;
-mod live;
+mod open_span;
 mod recording;
 mod table;
 
-pub(super) use self::anchor::Anchor;
-pub(super) use self::layers::{Key, Layers, Number};
-pub(super) use self::live::{Live, Otel};
+pub(super) use self::clock_pair::ClockPair;
+pub(super) use self::layers::{LayerNumber, LayerRegistry, SpanKey};
+pub(super) use self::open_span::{ContextState, OpenSpan};
 pub(super) use self::recording::Recording;
 pub(super) use self::table::{Inherited, Spans};

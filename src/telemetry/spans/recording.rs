@@ -29,12 +29,12 @@ pub(in crate::telemetry) struct Recording {
 }
 
 /// Attributes that say where in the code a span stands.
-const PLACES: usize = 3;
+const CODE_ATTRIBUTES: usize = 3;
 
 impl Recording {
     /// Room that the visitor of the first fields should leave.
     pub(in crate::telemetry) fn capacity(metadata: &Metadata<'_>) -> usize {
-        metadata.fields().len() + PLACES
+        metadata.fields().len() + CODE_ATTRIBUTES
     }
 
     /// Of a span that began at `tick`, which is `start` on the wall clock.
@@ -57,13 +57,13 @@ impl Recording {
     }
 
     /// Says where in the code the span stands; `told` if a field may have done so.
-    pub(in crate::telemetry) fn place(
+    pub(in crate::telemetry) fn add_code_location(
         &mut self,
         metadata: &'static Metadata<'static>,
         told: bool,
         limits: &SpanLimits,
     ) {
-        let room = !told && self.attributes.len() + PLACES <= limits.attributes;
+        let room = !told && self.attributes.len() + CODE_ATTRIBUTES <= limits.attributes;
         let mut add = |attribute| {
             if room {
                 self.attributes.push(attribute);
@@ -81,7 +81,11 @@ impl Recording {
     }
 
     /// Says which request the span belongs to, unless a field has said so.
-    pub(in crate::telemetry) fn belongs_to(&mut self, correlation_id: StringValue, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn set_correlation_id(
+        &mut self,
+        correlation_id: StringValue,
+        limits: &SpanLimits,
+    ) {
         if !self.attributes.iter().any(|attribute| attribute.key.as_str() == correlation::FIELD) {
             let attribute = KeyValue::new(correlation::FIELD, correlation_id);
             limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
@@ -89,7 +93,7 @@ impl Recording {
     }
 
     /// Takes over what a visit of fields found.
-    pub(in crate::telemetry) fn take(&mut self, fields: SpanFields<'_>, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn add_fields(&mut self, fields: SpanFields<'_>, limits: &SpanLimits) {
         if let Some(name) = fields.name {
             self.name = Cow::Owned(name);
         }
@@ -155,7 +159,7 @@ impl Recording {
         }
     }
 
-    pub(super) fn say_times(&mut self, now: Tick, limits: &SpanLimits) {
+    pub(super) fn add_times(&mut self, now: Tick, limits: &SpanLimits) {
         let passed = self.times.pass(now);
         self.times.idle += passed;
         for (key, time) in [("busy_ns", self.times.busy), ("idle_ns", self.times.idle)] {
