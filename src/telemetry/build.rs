@@ -22,7 +22,7 @@ use super::counters::Counters;
 use super::error::TelemetryError;
 use super::filter;
 use super::logs::Logs;
-use super::metrics::{self, Outlets};
+use super::metrics::{self, PendingPushes};
 use super::pipeline::{Inner, Telemetry};
 use super::propagation::{self, Formats};
 use super::red::{Labels, RedMetrics};
@@ -123,14 +123,14 @@ impl TelemetryBuilder {
         let mut scrape = None;
         #[cfg(feature = "prometheus")]
         if selection.prometheus {
-            let reader = metrics::Shared::of(Temporality::Cumulative, &counters);
+            let reader = metrics::SharedReader::of(Temporality::Cumulative, &counters);
             let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
             scraped = Some(reader);
             exemplars = Some(Arc::clone(&found.exemplars));
             scrape = Some(found);
         }
 
-        let (outlets, meters) = Outlets::connect(started.outlets, scraped, meters, &counters);
+        let (outlets, meters) = PendingPushes::connect(started.outlets, scraped, meters, &counters);
         let meter_provider = meters.build();
         let pushes = outlets.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());

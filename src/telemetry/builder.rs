@@ -14,7 +14,7 @@ use super::console::{Console, Output};
 use super::exporters::{StartLogs, StartSpans, log_exporter, span_exporter};
 use super::limits::SpanLimits;
 use super::logs::LogSettings;
-use super::metrics::Outlet;
+use super::metrics::PendingPush;
 #[cfg(feature = "otlp")]
 use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
@@ -38,7 +38,7 @@ pub struct TelemetryBuilder {
     pub(super) span_exporters: Vec<StartSpans>,
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(any(feature = "system", feature = "gpu"))]
     pub(super) sampler_set_ups: Vec<SetUpSampler>,
 }
@@ -287,7 +287,7 @@ impl TelemetryBuilder {
     /// All who want totals share one aggregation, with Prometheus among them; one that prefers differences costs a
     /// second one.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.outlets.push(Outlet::new(exporter));
+        self.outlets.push(PendingPush::new(exporter));
         self
     }
 

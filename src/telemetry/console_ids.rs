@@ -1,4 +1,4 @@
-//! The ids of the span that a line of the console belongs to.
+//! Finds the ids of the span that a line of the console belongs to.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::core::Core;
 use super::spans::{OpenSpan, SpanKey};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// Knows the spans of the subscriber that it is in, and of no other one.
+/// Finds the trace and span ids of events in its own subscriber.
 #[derive(Clone)]
 pub(super) struct ConsoleIds {
     core: Arc<Core>,
-    /// The number of the span layer that is in the same subscriber; 0 if it is unknown.
+    /// The number of the span layer in the same subscriber. 0 while it is unknown.
     layer: Arc<AtomicU64>,
 }
 
@@ -29,7 +29,7 @@ impl ConsoleIds {
         &self.core
     }
 
-    /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
+    /// Sets the number of the span layer in the same subscriber. A layer of another pipeline (`core`) is ignored.
     pub(super) fn set_layer(&self, core: &Arc<Core>, number: u64) {
         if Arc::ptr_eq(core, &self.core) {
             self.layer.store(number, Ordering::Relaxed);
@@ -37,7 +37,7 @@ impl ConsoleIds {
         }
     }
 
-    /// The ids of the span that an event happened in.
+    /// The ids of the span in which an event occurred.
     pub(super) fn of<S, N>(&self, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -52,11 +52,11 @@ impl ConsoleIds {
                 return found;
             }
         }
-        // It may stand in a `reload`, where it cannot be found by its type.
+        // The span layer may be inside a `reload` layer, where it cannot be found by its type.
         self.within(layers.without_console()?, cx)
     }
 
-    /// The ids of the innermost span around an event that is one of this layer.
+    /// The ids of the innermost span around an event that belongs to `layer`.
     fn within<S, N>(&self, layer: u64, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

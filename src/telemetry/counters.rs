@@ -33,22 +33,22 @@ pub(super) enum DropReason {
 const REASONS: [&str; 5] = ["queue_full", "export_failed", "shutdown", "rejected", "too_large"];
 
 #[cfg(feature = "prometheus")]
-/// What was the same for Prometheus, and is not the same thing.
+/// What is different in OpenTelemetry and the same in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum CollisionKind {
-    /// The names of families.
+    /// The names of two families.
     Name,
-    /// Series: a label tells them apart.
+    /// The labels of two series.
     Series,
-    /// The labels of one series, or a label and one that has a meaning of its own.
+    /// Two labels of one series, or a label and a reserved one.
     Label,
-    /// Descriptions of one family.
+    /// Two descriptions of one family.
     Description,
 }
 
 #[cfg(feature = "prometheus")]
 impl CollisionKind {
-    /// All of them, in the order of the counters.
+    /// All kinds, in the order of the counters.
     pub(super) const ALL: [Self; 4] = [Self::Name, Self::Series, Self::Label, Self::Description];
 
     pub(super) fn as_str(self) -> &'static str {

@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::core::Core;
 use super::error_type::error_type;
 use super::fields::EventFields;
-use super::logs::{Ids, Logs};
+use super::logs::{Logs, SpanIds};
 use super::origin::Origin;
 use super::spans::{ClockPair, SpanKey};
 use super::status::SpanStatus;
@@ -25,7 +25,7 @@ struct SpanState {
     recorded: bool,
     /// Whether there is room for one more.
     room: bool,
-    ids: Ids,
+    ids: SpanIds,
     clocks: Option<ClockPair>,
 }
 
@@ -92,7 +92,7 @@ impl Core {
                 }
                 None => (false, false),
             };
-            SpanState { recorded, room, ids: Ids::from(&open_span.context), clocks: open_span.clocks }
+            SpanState { recorded, room, ids: SpanIds::from(&open_span.context), clocks: open_span.clocks }
         })
     }
 
@@ -112,7 +112,7 @@ impl Core {
             let wall =
                 state.and_then(|state| state.clocks).unwrap_or_else(|| ClockPair::or_new(None, at)).wall(at);
             let ahead = state.is_none() || self.activation && event.is_contextual();
-            let around = Logs::around(ahead, &self.secrets);
+            let around = Logs::event_context(ahead, &self.secrets);
             self.logs.event(metadata, &mut fields, state.map(|state| state.ids), around, wall, recorded);
         }
         match span {

@@ -12,7 +12,7 @@ use super::export::{self, Background};
 use super::exporters::StartLogs;
 #[cfg(any(feature = "otlp", feature = "stdout"))]
 use super::exporters::log_exporter;
-use super::metrics::Outlet;
+use super::metrics::PendingPush;
 use super::otlp::OtlpSettings;
 use super::settings::TelemetrySettings;
 use super::variables::Variables;
@@ -78,7 +78,7 @@ impl Selection {
                 logs.push(log_exporter(stdout::LogExporter::default()));
             }
             if self.metrics.console {
-                outlets.push(Outlet::new(stdout::MetricExporter::default()));
+                outlets.push(PendingPush::new(stdout::MetricExporter::default()));
             }
         }
         #[cfg(feature = "otlp")]
@@ -94,7 +94,7 @@ impl Selection {
                 batches.push(Arc::new(BatchProcessor::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
+                outlets.push(PendingPush::new(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
                 logs.push(log_exporter(export::logs(&shared, variables)?));
@@ -115,7 +115,7 @@ impl Selection {
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<BatchProcessor>>,
     pub(super) logs: Vec<StartLogs>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
 }

@@ -116,7 +116,7 @@ fn bad_settings_are_refused_and_named() {
         .into_iter()
         .flat_map(|place| [(place, "{}"), (place, "[]")])
         .collect();
-    bad::refuses_whatever_is_bad(&good, &fine, |settings: SamplerSettings| settings.validate());
+    bad::refuses_bad_values(&good, &fine, |settings: SamplerSettings| settings.validate());
 
     for (change, setting, value) in [
         (r#"{"cpu": {"warn": 0.9, "critical": 0.8}}"#, "sampler.thresholds.cpu.critical", "0.8"),

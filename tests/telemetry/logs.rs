@@ -1,4 +1,4 @@
-//! Events as log records: their ids, what they hold, and what never becomes one.
+//! Log records of events: ids, contents, limits, and events that become no record.
 
 use std::fmt;
 use std::future::Future;
@@ -43,7 +43,7 @@ impl Logged {
     }
 
     fn records(&self) -> Vec<SdkLogRecord> {
-        assert!(self.pipeline.telemetry.force_flush(LONG), "nothing is in the way of the exporter");
+        assert!(self.pipeline.telemetry.force_flush(LONG), "the flush fails");
         let logs = self.exporter.get_emitted_logs().unwrap();
         logs.into_iter().map(|log| log.record).collect()
     }
@@ -66,7 +66,7 @@ fn body(record: &SdkLogRecord) -> String {
 fn text(value: &AnyValue) -> String {
     match value {
         AnyValue::String(text) => text.to_string(),
-        other => panic!("{other:?} is no text"),
+        other => panic!("{other:?} is not a text"),
     }
 }
 
@@ -100,7 +100,7 @@ fn remote(flags: TraceFlags) -> Context {
 }
 
 #[test]
-fn an_event_is_a_record_with_all_that_it_says() {
+fn an_event_becomes_a_complete_record() {
     let logged = Logged::new();
     let line = line!() + 2;
     logged.run(
@@ -110,7 +110,7 @@ fn an_event_is_a_record_with_all_that_it_says() {
     assert_eq!(body(&record), "sold 3");
     assert_eq!((record.severity_number(), record.severity_text()), (Some(Severity::Warn), Some("WARN")));
     assert_eq!(record.target().map(AsRef::as_ref), Some("shop::till"));
-    assert_eq!(record.event_name(), None, "nobody gave it a name");
+    assert_eq!(record.event_name(), None, "the event has no name of its own");
     assert_eq!(record.trace_context(), None);
     assert!(record.timestamp().is_some() && record.timestamp() == record.observed_timestamp());
     for (key, value) in [
@@ -128,7 +128,7 @@ fn an_event_is_a_record_with_all_that_it_says() {
 }
 
 #[test]
-fn a_name_that_was_given_is_the_events() {
+fn the_name_of_an_event_is_kept() {
     let logged = Logged::with(|builder| builder.code_attributes(false));
     logged.run(|| info!(name: "order.taken", id = 1));
     let record = logged.record();
@@ -225,7 +225,7 @@ fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
         });
         assert_in(&logged.record(), &native);
     }
-    // On top of a span of the layer, as far as it can be known.
+    // The OpenTelemetry span is inside a span of the layer.
     let logged = Logged::new();
     logged.run(|| {
         let _span = info_span!("span").entered();
@@ -236,7 +236,7 @@ fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
 }
 
 #[test]
-fn an_event_of_a_sampled_span_is_both() {
+fn an_event_of_a_sampled_span_is_a_span_event_and_a_record() {
     let logged = Logged::new();
     logged.run(|| info_span!("span").in_scope(|| info!(id = 17, "taken")));
     let (span, record) = (logged.pipeline.span("span"), logged.record());
@@ -245,11 +245,11 @@ fn an_event_of_a_sampled_span_is_both() {
     assert!(event.attributes.contains(&KeyValue::new("id", 17)));
     assert_eq!(attribute(&record, "id"), Some(17.into()));
     assert_eq!(Some(event.timestamp), record.timestamp());
-    assert_eq!(attribute(&record, "level"), None, "that is its severity");
+    assert_eq!(attribute(&record, "level"), None, "the level is in the severity only");
 }
 
 #[test]
-fn logs_have_a_level_of_their_own() {
+fn logs_have_their_own_level() {
     let all = || {
         error!("error");
         warn!("warn");
@@ -264,7 +264,7 @@ fn logs_have_a_level_of_their_own() {
             builder.logs(settings)
         });
         logged.run(|| info_span!("span").in_scope(all));
-        assert_eq!(logged.pipeline.span("span").events.len(), 5, "spans have another");
+        assert_eq!(logged.pipeline.span("span").events.len(), 5, "the level of logs applies to spans too");
         logged.bodies()
     };
     assert_eq!(with(LogSettings::default().level), ["error", "warn", "info"]);
@@ -274,7 +274,7 @@ fn logs_have_a_level_of_their_own() {
 }
 
 #[test]
-fn an_error_is_an_exception() {
+fn an_error_gets_exception_attributes() {
     #[derive(Debug)]
     struct Broke(std::io::Error);
 
@@ -313,7 +313,7 @@ fn an_error_is_an_exception() {
 }
 
 #[test]
-fn p33_a_record_is_bounded_and_tells_what_is_missing() {
+fn p33_a_record_is_bounded_and_counts_what_was_dropped() {
     let vast = "x".repeat(10_000);
     let limited = |for_logs: [usize; 2], for_spans: [usize; 2]| {
         let logged = Logged::with(|builder| {
@@ -337,7 +337,7 @@ fn p33_a_record_is_bounded_and_tells_what_is_missing() {
         assert_eq!(attribute(&record, "otel.dropped_attributes_count"), Some(1.into()));
         assert_eq!(record.attributes_iter().count(), 4);
         assert_eq!(event.name.len(), for_spans[1]);
-        // With level and target.
+        // Four fields, the level and the target.
         assert_eq!(event.attributes.len(), for_spans[0].min(6));
         assert_eq!(event.dropped_attributes_count as usize, 6 - for_spans[0].min(6));
         assert_eq!(event.attributes[0].value.as_str().len(), for_spans[1]);
@@ -362,7 +362,7 @@ fn variables_set_limits_and_the_queue() {
     logged.run(|| (0..100).for_each(|_| info!(a = 1, b = 2, "a message")));
     gate.open();
     let records = logged.records();
-    // One queue waited at the gate, and the exporter may have had another.
+    // One queue was full, and the exporter may have taken one batch before it blocked.
     assert!((10..=20).contains(&gate.exported.load(Ordering::Relaxed)), "{gate:?}");
     assert_eq!((body(&records[0]).as_str(), records[0].attributes_iter().count()), ("a me", 2));
     for name in
@@ -384,7 +384,7 @@ fn variables_set_limits_and_the_queue() {
 }
 
 #[test]
-fn the_id_of_a_request_is_in_its_records() {
+fn records_hold_the_correlation_id() {
     let logged = Logged::new();
     logged.run(|| {
         let request = Context::current_with_baggage([KeyValue::new("correlation.id", "abc")]);
@@ -398,7 +398,7 @@ fn the_id_of_a_request_is_in_its_records() {
 }
 
 #[test]
-fn records_of_the_api_take_the_same_way() {
+fn records_of_the_opentelemetry_api_have_the_same_limits() {
     let logged = Logged::with(|builder| {
         let mut settings = LogSettings::default();
         (settings.attributes, settings.value_length) = (2, 5);
@@ -436,7 +436,7 @@ fn records_of_the_api_take_the_same_way() {
     assert_eq!(emitted[0].instrumentation.name(), "native");
 }
 
-/// Logs and traces whatever it does.
+/// A processor and exporter that logs and traces in each method.
 #[derive(Clone, Debug, Default)]
 struct Chatty(Arc<AtomicUsize>);
 
@@ -466,12 +466,12 @@ impl LogExporter for Chatty {
 }
 
 #[test]
-fn p32_what_the_pipeline_logs_is_no_record() {
+fn p32_logs_of_the_pipeline_become_no_records() {
     in_time(|| {
         let chatty = Chatty::default();
         let logged =
             Logged::with(|builder| builder.span_processor(chatty.clone()).log_exporter(chatty.clone()));
-        // The thread of the exporter logs to nobody, unless the subscriber is that of the process.
+        // The exporter's thread has no subscriber, unless there is one for the process.
         logged.run(|| {
             info_span!("span").in_scope(|| info!("in the span"));
             error!(target: "opentelemetry_sdk::logs", "a log of the SDK");
@@ -485,7 +485,7 @@ fn p32_what_the_pipeline_logs_is_no_record() {
     });
 }
 
-/// Exports when it is let.
+/// An exporter that blocks until it is opened.
 #[derive(Clone, Default)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -518,7 +518,7 @@ impl LogExporter for Gate {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_of_logs_that_hangs_costs_a_counter() {
+fn p34_what_a_hanging_exporter_of_logs_drops_is_counted() {
     in_time(|| {
         let gate = Gate::default();
         let mut logs = LogSettings::default();
@@ -549,14 +549,14 @@ fn p34_an_exporter_of_logs_that_hangs_costs_a_counter() {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_of_logs_that_fails_panics_or_never_ends_costs_a_counter() {
+fn p34_what_a_failing_exporter_of_logs_drops_is_counted() {
     #[derive(Debug)]
     struct Faulty(AtomicUsize);
 
     impl LogExporter for Faulty {
         async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
             match self.0.fetch_add(1, Ordering::Relaxed) {
-                0 => panic!("the first export panics; this message in the test's output is fine"),
+                0 => panic!("the first export panics; this message is expected in the test's output"),
                 1 => Err(OTelSdkError::InternalFailure("refused".to_owned())),
                 2 => std::future::pending().await,
                 _ => Ok(()),
@@ -614,7 +614,7 @@ fn without_an_exporter_no_record_is_made() {
 
     impl fmt::Display for Untouched {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            panic!("nobody needs this text")
+            panic!("the text is not needed")
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which traces are kept.
+//! Head and tail sampling: which traces are kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn tail(tail: TailSampling) -> Pipeline {
 }
 
 #[test]
-fn rules_go_by_the_name_that_a_span_has_in_its_trace() {
+fn rules_use_the_exported_name_of_a_span() {
     let sampling = Sampling::parent_based(Sampling::AlwaysOn.except("GET /health*", Sampling::AlwaysOff));
     let pipeline = Pipeline::with(|builder| builder.sampling(sampling));
     pipeline.run(|| {
@@ -43,7 +43,7 @@ fn a_rate_bounds_traces_and_not_their_spans() {
     });
     let spans = pipeline.spans();
     let roots = spans.iter().filter(|span| span.name == "root").count();
-    // The clock is the real one here: a slow machine may see some seconds go by.
+    // The clock is real: on a slow machine some seconds may pass.
     assert!((1..50).contains(&roots), "{roots}");
     assert_eq!(spans.len(), 4 * roots);
 }
@@ -57,7 +57,10 @@ fn a_trace_with_an_error_is_kept_whole() {
         assert_ne!(trace, fine);
         info_span!("fine").in_scope(|| info!("on its way"));
         info_span!("failed").in_scope(|| error!("no rows"));
-        assert!(!root.context().span().span_context().is_sampled(), "nobody else need keep it");
+        assert!(
+            !root.context().span().span_context().is_sampled(),
+            "the trace is marked as sampled for others"
+        );
     });
     pipeline.run(|| info_span!("nothing to see").in_scope(|| drop(info_span!("here"))));
     let spans = pipeline.spans();
@@ -72,7 +75,7 @@ fn a_trace_with_an_error_is_kept_whole() {
 
 #[test]
 fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
-    // No clock is so coarse that a span takes no time at all over two hundred of them.
+    // Even with a coarse clock, some of 200 spans take more than zero time.
     let [slow, quick] = [Duration::ZERO, Duration::from_secs(3_600)].map(|limit| {
         let pipeline = tail(TailSampling::new().slower_than(limit));
         pipeline.run(|| (0..200).for_each(|_| info_span!("root").in_scope(|| drop(info_span!("leaf")))));
@@ -85,14 +88,14 @@ fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
     pipeline.run(|| {
         let root = info_span!("root").entered();
         drop(info_span!("leaf"));
-        assert!(pipeline.spans().is_empty(), "it waits for its root");
+        assert!(pipeline.spans().is_empty(), "the leaf is exported before its root ends");
         drop(root);
     });
     assert_eq!(names(&pipeline.spans()), ["leaf", "root"]);
 }
 
 #[test]
-fn a_root_waits_for_what_is_below_it() {
+fn a_root_waits_for_spans_below_it() {
     let pipeline = tail(TailSampling::new());
     pipeline.run(|| {
         let root = info_span!("root").entered();
@@ -105,7 +108,7 @@ fn a_root_waits_for_what_is_below_it() {
 }
 
 #[test]
-fn a_trace_with_two_roots_here_waits_for_both() {
+fn a_trace_with_two_local_roots_waits_for_both() {
     let pipeline = tail(TailSampling::new());
     pipeline.run(|| {
         let spans: Vec<Span> = ["one", "two"]
@@ -128,7 +131,7 @@ fn a_trace_with_two_roots_here_waits_for_both() {
 }
 
 #[test]
-fn a_late_parent_that_is_sampled_needs_no_second_thought() {
+fn a_late_sampled_parent_keeps_the_trace() {
     let pipeline = Pipeline::with(|builder| {
         builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::new())
     });
@@ -144,11 +147,11 @@ fn a_late_parent_that_is_sampled_needs_no_second_thought() {
     });
     let spans = pipeline.spans();
     assert_eq!(names(&spans), ["leaf", "root"]);
-    assert_eq!(spans[1].attributes[0].key.as_str(), "id", "what it was created with is there");
+    assert_eq!(spans[1].attributes[0].key.as_str(), "id", "attributes from its creation are missing");
 }
 
 #[test]
-fn the_buffer_is_bounded_and_gives_up_the_oldest() {
+fn the_buffer_is_bounded_and_evicts_the_oldest() {
     let pipeline = tail(TailSampling::new().spans(80));
     pipeline.run(|| {
         let open: Vec<Span> = (0..1_000)
@@ -164,13 +167,13 @@ fn the_buffer_is_bounded_and_gives_up_the_oldest() {
     for span in pipeline.spans() {
         traces.entry(span.span_context.trace_id().to_bytes()).or_default().push(span.name.to_string());
     }
-    assert_eq!(traces.len(), 1_000, "what fails itself is kept even so");
+    assert_eq!(traces.len(), 1_000, "a trace whose root fails is not kept");
     let whole = traces.values().filter(|names| *names == &["leaf", "root"]).count();
     assert!((1..=80).contains(&whole), "{whole}");
     assert!(pipeline.telemetry.tail_evicted() >= 1_000 - 80, "{}", pipeline.telemetry.tail_evicted());
 }
 
-/// 100 open traces with a leaf each, then whatever `meanwhile` does, then all of them fail: how many were kept whole.
+/// Opens 100 traces with a leaf each, runs `meanwhile`, then lets all of them fail. Returns how many were kept whole.
 fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) -> usize {
     pipeline.run(|| {
         let open: Vec<Span> = (0..100)
@@ -187,14 +190,14 @@ fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) 
 }
 
 #[test]
-fn a_trace_too_large_for_the_buffer_gives_up_itself() {
+fn a_trace_too_large_for_the_buffer_is_evicted_itself() {
     for large in [(|| (0..5_000).for_each(|_| drop(info_span!("crowd")))) as fn(), || {
         (0..500).for_each(|_| drop(info_span!("crowd", text = "x".repeat(4_000))))
     }] {
         let pipeline = tail(TailSampling::new().spans(8 * 1_000).bytes(8 * 1_000_000));
         let leaf = || drop(info_span!("leaf"));
         let whole = whole_of_100(&pipeline, leaf, || info_span!("large").in_scope(large));
-        assert_eq!(whole, 100, "no other trace goes for it");
+        assert_eq!(whole, 100, "another trace is evicted for it");
         assert_eq!(pipeline.telemetry.tail_evicted(), 1);
         assert!(!pipeline.spans().iter().any(|span| span.name == "crowd"));
     }
@@ -205,7 +208,7 @@ fn the_buffer_is_bounded_by_bytes() {
     let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
     let (text, leaf) = ("x".repeat(4_000), tracing::field::Empty);
     let leaf = || {
-        // 32 kB in eight values.
+        // 32 kB, in eight values.
         drop(info_span!(
             "leaf",
             a = text,
@@ -225,9 +228,9 @@ fn the_buffer_is_bounded_by_bytes() {
 }
 
 #[test]
-fn what_a_caller_says_about_the_trace_takes_room_too() {
+fn the_bound_in_bytes_includes_the_trace_state() {
     let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
-    // 10 kB, and each span has a copy.
+    // 10 kB, of which each span has a copy.
     let state = (0..32).map(|n| (format!("system{n}"), "x".repeat(250)));
     let state = TraceState::from_key_value(state).unwrap();
     let caller = SpanContext::new(TraceId::from(1), SpanId::from(7), TraceFlags::default(), true, state);
@@ -240,7 +243,7 @@ fn what_a_caller_says_about_the_trace_takes_room_too() {
 }
 
 #[test]
-fn a_trace_that_matters_does_not_wait_for_its_root() {
+fn a_trace_to_keep_does_not_wait_for_its_root() {
     let pipeline = tail(TailSampling::new().spans(80));
     pipeline.run(|| {
         let root = info_span!("root");
@@ -249,7 +252,7 @@ fn a_trace_that_matters_does_not_wait_for_its_root() {
             assert!(pipeline.spans().is_empty());
             info_span!("fails").in_scope(|| error!("it failed"));
             assert_eq!(names(&pipeline.spans()), ["before", "fails"]);
-            // More than the buffer holds, and other traces that crowd it.
+            // More spans than the buffer can hold. The other traces below compete for it.
             (0..200).for_each(|_| drop(info_span!("after")));
         });
         let others: Vec<Span> = (0..1_000).map(|_| info_span!("other")).collect();

@@ -1,4 +1,4 @@
-//! Messages that would be too large for a collector.
+//! Messages that are too large for a collector are split.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn traced(telemetry: &Telemetry, action: impl FnOnce()) {
 }
 
 #[test]
-fn a_large_batch_goes_out_in_several_messages() {
+fn a_large_batch_is_sent_in_several_messages() {
     for protocol in PROTOCOLS {
         for compression in ["none", "gzip"] {
             let collector = Collector::start(move |_| answer(protocol, true));
@@ -58,7 +58,7 @@ fn a_large_batch_goes_out_in_several_messages() {
 }
 
 #[test]
-fn a_span_that_is_too_large_alone_leaves_out_its_last_events() {
+fn a_span_that_is_too_large_alone_drops_its_last_events() {
     let collector = Collector::start(|_| http(200, b""));
     let telemetry = limited(&collector, "http/protobuf", &[]).build().unwrap();
     traced(&telemetry, || {
@@ -76,7 +76,7 @@ fn a_span_that_is_too_large_alone_leaves_out_its_last_events() {
 }
 
 #[test]
-fn what_does_not_fit_at_all_is_counted_and_the_rest_goes() {
+fn items_that_do_not_fit_are_counted_and_the_rest_is_sent() {
     let collector = Collector::start(|_| http(200, b""));
     let mut limits = campanile::telemetry::SpanLimits::default();
     limits.value_length = 1_000_000;
@@ -93,7 +93,7 @@ fn what_does_not_fit_at_all_is_counted_and_the_rest_goes() {
 }
 
 #[test]
-fn one_message_that_fails_does_not_take_the_others_along() {
+fn one_failed_message_does_not_affect_the_others() {
     for (protocol, refused) in [("http/protobuf", http(413, b"")), ("grpc", grpc(8))] {
         let collector = Collector::start(move |turn| match turn {
             1 => Response::clone(&refused),
@@ -113,7 +113,7 @@ fn one_message_that_fails_does_not_take_the_others_along() {
     }
 }
 
-/// One metric with more points than a message holds.
+/// One metric with more points than fit into a message.
 #[test]
 fn metrics_are_split_by_their_points() {
     let collector = Collector::start(|_| http(200, b""));
@@ -170,7 +170,7 @@ fn metrics_are_split_by_their_points() {
 }
 
 #[test]
-fn settings_that_are_too_small_are_named() {
+fn an_error_names_a_limit_that_is_too_small() {
     let mut otlp = OtlpSettings::default();
     otlp.message_limit = 1_000;
     let error =

@@ -10,7 +10,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::otlp::OtlpSettings;
 use crate::telemetry::suppress::suppress_thread;
 
-/// What the exporters of one pipeline share.
+/// What the exporters of one pipeline share: a runtime, settings and counters.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Background {
     runtime: Option<Runtime>,
@@ -32,7 +32,7 @@ impl Background {
         Ok(Self { runtime: Some(runtime), handle, settings, counters, closing: watch::Sender::new(false) })
     }
 
-    /// Ends all retries, because the process is about to end.
+    /// Ends all retries, for a shutdown.
     pub(in crate::telemetry) fn close(&self) {
         self.closing.send_replace(true);
     }

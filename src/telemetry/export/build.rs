@@ -17,7 +17,7 @@ use crate::telemetry::variables::Variables;
 type Built<E> = Result<Exporter<E>, TelemetryError>;
 
 impl Background {
-    /// An exporter of `signal`, which `build` makes with the transport that it is given.
+    /// An exporter of `signal`. `build` makes it with a transport.
     fn exporter<E>(
         self: &Arc<Self>,
         signal: Signal,
@@ -43,7 +43,7 @@ pub(in crate::telemetry) fn spans(
     variables: &Variables,
 ) -> Built<SpanExporter> {
     let builder = SpanExporter::builder().with_http();
-    background.exporter(Signal::Traces, variables, |transport| transport.carry(builder).build())
+    background.exporter(Signal::Traces, variables, |transport| transport.configure(builder).build())
 }
 
 /// Exports metrics.
@@ -52,13 +52,13 @@ pub(in crate::telemetry) fn metrics(
     variables: &Variables,
 ) -> Built<MetricExporter> {
     let builder = MetricExporter::builder().with_temporality(temporality(variables)?).with_http();
-    background.exporter(Signal::Metrics, variables, |transport| transport.carry(builder).build())
+    background.exporter(Signal::Metrics, variables, |transport| transport.configure(builder).build())
 }
 
 /// Exports log records.
 pub(in crate::telemetry) fn logs(background: &Arc<Background>, variables: &Variables) -> Built<LogExporter> {
     let builder = LogExporter::builder().with_http();
-    background.exporter(Signal::Logs, variables, |transport| transport.carry(builder).build())
+    background.exporter(Signal::Logs, variables, |transport| transport.configure(builder).build())
 }
 
 fn temporality(variables: &Variables) -> Result<Temporality, ConfigError> {

@@ -10,7 +10,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
 use tracing::{Level, Metadata};
 
-use super::entry::{Entry, Ids, Occurrence, Records};
+use super::entry::{Entry, EventRecord, RecordExporter, SpanIds};
 use super::settings::LogSettings;
 use crate::base::cut::shorten;
 use crate::base::per_thread::PerThread;
@@ -23,23 +23,23 @@ use crate::telemetry::fields::EventFields;
 use crate::telemetry::limits::SpanLimits;
 use crate::telemetry::secrets::Secrets;
 
-/// Where events go that become log records.
+/// Turns events into log records and queues them for the exporters.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Logs {
     pub(in crate::telemetry) batches: Vec<Arc<BatchProcessor<Entry>>>,
     pub(super) settings: LogSettings,
-    /// What the visit of an event's fields keeps, for its span and for its record.
+    /// Limits while the fields of an event are visited: the larger ones of the span's event and of the log record.
     pub(in crate::telemetry) visit: SpanLimits,
-    /// What an event of a span may hold.
+    /// Limits of events of spans.
     of_spans: SpanLimits,
     emitted: PerThread<AtomicU64>,
 }
 
-/// What of the context of a thread concerns its events.
+/// The parts of a thread's OpenTelemetry context that go into a log record.
 #[derive(Debug, Default)]
-pub(in crate::telemetry) struct Around {
-    /// The span that was attached on top of those of the layer.
-    attached: Option<Ids>,
+pub(in crate::telemetry) struct EventContext {
+    /// A span that was attached through the OpenTelemetry API and is inside the spans of the layer.
+    attached: Option<SpanIds>,
     correlation_id: Option<StringValue>,
 }
 
@@ -61,19 +61,23 @@ impl Logs {
         Self { batches, settings, visit, of_spans: limits, emitted: PerThread::new() }
     }
 
-    /// Starts to hand entries to `exporter`.
+    /// Starts a queue of entries for `exporter`.
     pub(in crate::telemetry) fn start<E: LogExporter + 'static>(
         mut exporter: E,
         settings: &LogSettings,
-        places: bool,
+        code_attributes: bool,
         counters: &Arc<Counters>,
         resource: &Resource,
     ) -> io::Result<BatchProcessor<Entry>> {
         exporter.set_resource(resource);
-        BatchProcessor::start(Records::new(exporter, places), settings.batch, Arc::clone(counters))
+        BatchProcessor::start(
+            RecordExporter::new(exporter, code_attributes),
+            settings.batch,
+            Arc::clone(counters),
+        )
     }
 
-    /// How many records were handed to the exporters.
+    /// The number of records that were queued.
     pub(in crate::telemetry) fn emitted(&self) -> u64 {
         self.emitted.iter().map(|lane| lane.load(Ordering::Relaxed)).sum()
     }
@@ -84,60 +88,59 @@ impl Logs {
         !self.batches.is_empty() && *metadata.level() <= self.settings.level
     }
 
-    /// What an event takes from the context of its thread. A span that is attached there stands closer than the
-    /// layer's own if `ahead`; else it is for an event outside of those.
-    pub(in crate::telemetry) fn around(ahead: bool, secrets: &Secrets) -> Around {
+    /// Reads the OpenTelemetry context of the thread. `ahead` says whether an attached span is inside the span of the layer.
+    pub(in crate::telemetry) fn event_context(ahead: bool, secrets: &Secrets) -> EventContext {
         OtelContext::map_current(|context| {
             let span = context.span();
             let found = span.span_context();
             let attached = ahead && found.is_valid() && activation::innermost() != Some(found.span_id());
-            Around {
-                attached: attached.then(|| Ids::from(found)),
+            EventContext {
+                attached: attached.then(|| SpanIds::from(found)),
                 correlation_id: correlation::shown(context, secrets),
             }
         })
     }
 
-    /// Takes in an event that happened in `span`, with what the visit of its fields found. That is left in `fields`
-    /// if it is `shared` with an event of the span.
+    /// Queues the log record of an event in `span`. `fields` are copied if they are `shared` with an event of the span, and
+    /// moved otherwise.
     pub(in crate::telemetry) fn event(
         &self,
         metadata: &'static Metadata<'static>,
         fields: &mut EventFields<'_>,
-        span: Option<Ids>,
-        around: Around,
+        span: Option<SpanIds>,
+        context: EventContext,
         at: SystemTime,
         shared: bool,
     ) {
         fn keep<T: Clone + Default>(from: &mut T, shared: bool) -> T {
             if shared { from.clone() } else { std::mem::take(from) }
         }
-        let mut occurrence = Occurrence {
+        let mut record = EventRecord {
             metadata,
             at,
-            span: around.attached.or(span),
+            span: context.attached.or(span),
             message: keep(&mut fields.message, shared),
             error: if *metadata.level() == Level::ERROR { error(fields, shared) } else { None },
             attributes: keep(&mut fields.attributes, shared),
             dropped: fields.dropped,
-            correlation_id: around.correlation_id,
+            correlation_id: context.correlation_id,
             call: keep(&mut fields.call, shared),
         };
         let LogSettings { attributes, value_length, .. } = self.settings;
         if attributes < self.visit.event_attributes || value_length < self.visit.value_length {
-            let Occurrence { attributes: found, dropped, message, error, .. } = &mut occurrence;
+            let EventRecord { attributes: found, dropped, message, error, .. } = &mut record;
             trim(found, dropped, attributes, value_length);
             message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
-        self.push(Entry::Event(occurrence));
+        self.push(Entry::Event(record));
     }
 
-    /// Leaves of `fields` what an event of a span may hold.
+    /// Trims `fields` to the limits of an event of a span.
     pub(in crate::telemetry) fn trim_for_span(&self, fields: &mut EventFields<'_>) {
         let SpanLimits { event_attributes, value_length, .. } = self.of_spans;
         if event_attributes < self.visit.event_attributes || value_length < self.visit.value_length {
             trim(&mut fields.attributes, &mut fields.dropped, event_attributes, value_length);
-            let error = fields.error.as_mut().map(|told| &mut told.text);
+            let error = fields.error.as_mut().map(|error| &mut error.text);
             fields.message.iter_mut().chain(error).for_each(|text| shorten(text, value_length));
         }
     }
@@ -155,8 +158,8 @@ impl Logs {
 #[cold]
 fn error(fields: &mut EventFields<'_>, shared: bool) -> Option<String> {
     match shared {
-        true => fields.error.as_ref().map(|told| told.text.clone()),
-        false => fields.error.take().map(|told| told.text),
+        true => fields.error.as_ref().map(|error| error.text.clone()),
+        false => fields.error.take().map(|error| error.text),
     }
 }
 

@@ -1,9 +1,8 @@
 //! Events as log records.
 //!
-//! An event inside a span is an event of that span, if the span is sampled. It also is a log record, sampled or
-//! not, with the ids of the span, and one outside of every span is that alone. The appender that OpenTelemetry
-//! has for `tracing` (0.33.1) takes ids from the active context only, knows no limits and no redaction, and visits the
-//! fields anew.
+//! Every event becomes a log record with the ids of its span, if it has one. If the span is sampled, the event is also added
+//! to the span. OpenTelemetry's appender for `tracing` (0.33.1) takes ids from the active context only, has no limits and
+//! no redaction, and visits the fields a second time.
 
 mod emit;
 mod entry;
@@ -11,5 +10,5 @@ mod native;
 mod settings;
 
 pub(super) use self::emit::Logs;
-pub(super) use self::entry::{Entry, Ids};
+pub(super) use self::entry::{Entry, SpanIds};
 pub use self::settings::LogSettings;

@@ -1,21 +1,21 @@
-//! Metrics on their way out.
+//! Collects metrics and pushes them to exporters.
 //!
-//! The SDK aggregates every measurement once for each reader: a pipeline that is scraped and also pushes would pay
-//! twice for each of them. So all who want totals share one reader, which is asked by whoever needs the numbers.
-//! Only an exporter that wants differences has a reader of its own, for those begin anew with every question.
+//! The SDK aggregates every measurement once for each reader, so a pipeline that is scraped and also pushes would pay twice.
+//! Therefore the scrape and all exporters of cumulative sums share one reader. An exporter of deltas has a reader of its own,
+//! because each collection resets the deltas.
 //!
-//! Exporters are sent to from threads of ours: the SDK's periodic reader (0.33.1) waits for a flush without a limit, at its
-//! end for five seconds whatever the limit is, and its thread ends with the first callback that panics.
+//! The crate pushes from threads of its own. The SDK's periodic reader (0.33.1) waits for a flush without a limit, ignores
+//! the limit of a shutdown and takes up to five seconds, and its thread ends with the first callback that panics.
 
 mod guard;
-mod outlets;
 mod overflow;
+mod pending;
 mod push;
 mod reader;
 mod view;
 
 pub use self::guard::Meters;
-pub(super) use self::outlets::{Outlet, Outlets};
+pub(super) use self::pending::{PendingPush, PendingPushes};
 pub(super) use self::push::{Push, PushSettings};
-pub(super) use self::reader::Shared;
+pub(super) use self::reader::SharedReader;
 pub(super) use self::view::view;

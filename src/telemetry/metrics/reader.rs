@@ -11,11 +11,11 @@ use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Tempora
 use super::overflow::Overflows;
 use crate::telemetry::counters::Counters;
 
-/// A reader that the SDK and those who ask it have in common.
+/// A metric reader that several exporters and the scrape share. It reports instruments with too many series.
 #[derive(Clone, Debug)]
-pub(in crate::telemetry) struct Shared(pub(super) Arc<dyn MetricReader>, Arc<Overflows>);
+pub(in crate::telemetry) struct SharedReader(pub(super) Arc<dyn MetricReader>, Arc<Overflows>);
 
-impl Shared {
+impl SharedReader {
     pub(in crate::telemetry) fn new(reader: impl MetricReader, counters: &Arc<Counters>) -> Self {
         Self(Arc::new(reader), Arc::new(Overflows::new(counters)))
     }
@@ -25,14 +25,14 @@ impl Shared {
     }
 }
 
-impl MetricReader for Shared {
+impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
         self.0.register_pipeline(pipeline);
     }
 
     fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
         self.0.collect(metrics)?;
-        self.1.tell(metrics);
+        self.1.report(metrics);
         Ok(())
     }
 

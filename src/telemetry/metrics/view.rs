@@ -6,8 +6,10 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream
 use crate::signal::METRICS;
 use crate::signal::capacity::series;
 
-/// The view of all instruments: those of the scope `own` keep as many series as this crate may make, and histograms are
-/// exponential if that is wanted, of 160 buckets at most, as the specification has it.
+/// The view of all instruments.
+///
+/// Metrics of the scope `own` may have as many series as this crate creates at most. With `exponential`, histograms are
+/// exponential with at most 160 buckets, the default of the specification.
 pub(in crate::telemetry) fn view(
     own: InstrumentationScope,
     exponential: bool,
@@ -47,19 +49,19 @@ mod tests {
     use opentelemetry_sdk::metrics::reader::MetricReader;
     use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 
-    use super::super::reader::Shared;
+    use super::super::reader::SharedReader;
     use super::*;
     use crate::telemetry::counters::Counters;
 
     #[test]
-    fn p35_each_metric_keeps_as_many_series_as_this_crate_makes() {
+    fn p35_each_metric_keeps_as_many_series_as_this_crate_creates() {
         let scope = || InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
-        let reader = Shared::of(Temporality::Cumulative, &counters);
+        let reader = SharedReader::of(Temporality::Cumulative, &counters);
         let view = view(scope(), false, 900);
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_view(view).build();
         let meter = provider.meter_with_scope(scope());
-        // One metric of each limit, and one that is left to the SDK.
+        // One metric for each limit, and one with the limit of the SDK.
         let mut limits = BTreeMap::new();
         for metric in METRICS {
             limits.entry(series(metric, 900)).or_insert(*metric);
@@ -67,10 +69,10 @@ mod tests {
         assert!(limits.len() >= 9, "{limits:?}");
         for (limit, metric) in &limits {
             let most = i64::try_from(limit.unwrap_or(2_000)).unwrap();
-            let tell = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
+            let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>| {
                 (0..most).for_each(|which| observer.observe(1.0, &[KeyValue::new("which", which)]));
             };
-            meter.f64_observable_gauge(metric.name).with_callback(tell).build();
+            meter.f64_observable_gauge(metric.name).with_callback(observe).build();
         }
         let mut metrics = ResourceMetrics::default();
         reader.collect(&mut metrics).unwrap();
@@ -87,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn p35_what_finds_no_room_is_counted_and_an_instrument_of_a_program_keeps_what_the_sdk_keeps() {
+    fn p35_overflows_are_counted_and_other_instruments_keep_the_limit_of_the_sdk() {
         let own = InstrumentationScope::builder("campanile").build();
         let counters = Arc::new(Counters::default());
-        let reader = Shared::of(Temporality::Cumulative, &counters);
+        let reader = SharedReader::of(Temporality::Cumulative, &counters);
         let view = view(own, false, 900);
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_view(view).build();
         let orders = provider.meter("shop").u64_counter(crate::signal::SYSTEM_CPU_TIME.name).build();

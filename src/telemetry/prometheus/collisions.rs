@@ -1,4 +1,4 @@
-//! What collided, counted and told once.
+//! Collisions of names, series and labels. Each is counted and logged once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::telemetry::counters::{CollisionKind, Counters};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Collision {
-    how: CollisionKind,
+    kind: CollisionKind,
     scope: String,
     instrument: String,
     /// The name of the family or of the label.
@@ -16,55 +16,58 @@ pub(super) struct Collision {
 }
 
 impl Collision {
-    pub(super) fn new(how: CollisionKind, scope: &str, instrument: &str, exposed: String) -> Self {
-        Self { how, scope: scope.to_owned(), instrument: instrument.to_owned(), exposed }
+    pub(super) fn new(kind: CollisionKind, scope: &str, instrument: &str, exposed: String) -> Self {
+        Self { kind, scope: scope.to_owned(), instrument: instrument.to_owned(), exposed }
     }
 }
 
-/// More of them are neither told nor counted: they are made by a program, not by what happens to it.
-const REMEMBERED: usize = 1_000;
+/// Upper bound of the collisions that are remembered. Further ones are neither logged nor counted.
+const MAX_COLLISIONS: usize = 1_000;
 
-/// The collisions that were told.
+/// The collisions that were logged.
 #[derive(Debug)]
 pub(super) struct Collisions {
     counters: Arc<Counters>,
-    told: Mutex<HashSet<Collision>>,
+    known: Mutex<HashSet<Collision>>,
 }
 
 impl Collisions {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
         counters.enable_collisions();
-        Self { counters: Arc::clone(counters), told: Mutex::default() }
+        Self { counters: Arc::clone(counters), known: Mutex::default() }
     }
 
-    /// Takes in what collided in a scrape.
-    pub(super) fn tell(&self, collisions: Vec<Collision>) {
+    /// Logs and counts the collisions of a scrape that are new.
+    pub(super) fn report(&self, collisions: Vec<Collision>) {
         if collisions.is_empty() {
             return;
         }
         let new: Vec<Collision> = {
-            let mut told = self.told.lock();
-            let mut keep = |it: &Collision| told.len() < REMEMBERED && told.insert(it.clone());
+            let mut known = self.known.lock();
+            let mut keep = |it: &Collision| known.len() < MAX_COLLISIONS && known.insert(it.clone());
             collisions.into_iter().filter(|it| keep(it)).collect()
         };
-        for Collision { how, scope, instrument, exposed } in new {
-            self.counters.collision(how);
-            tracing::warn!(%scope, %instrument, %exposed, "{}", told(how));
+        for Collision { kind, scope, instrument, exposed } in new {
+            self.counters.collision(kind);
+            tracing::warn!(%scope, %instrument, %exposed, "{}", message(kind));
         }
     }
 }
 
-fn told(how: CollisionKind) -> &'static str {
-    match how {
+/// The text of the warning.
+fn message(kind: CollisionKind) -> &'static str {
+    match kind {
         CollisionKind::Name => {
-            "another instrument has the same name for Prometheus: this one is exposed under a longer name"
+            "two instruments have the same name in Prometheus: this one is exposed under the longer name `exposed`"
         }
-        CollisionKind::Series => "series would be the same for Prometheus: a label tells them apart",
+        CollisionKind::Series => {
+            "series of an instrument have the same labels in Prometheus: the label `exposed` tells them apart"
+        }
         CollisionKind::Label => {
-            "an attribute has a reserved name for Prometheus, or the name of another: see its label"
+            "an attribute has a reserved name in Prometheus, or the same name as another: its label is `exposed`"
         }
         CollisionKind::Description => {
-            "instruments of one name have different descriptions: Prometheus gets the first"
+            "instruments of one name have different descriptions: Prometheus gets the first of them"
         }
     }
 }

@@ -1,21 +1,22 @@
-//! What a Prometheus scrape gets.
+//! Metrics as text for Prometheus.
 //!
-//! Instruments come from anywhere, and each names its own. Their names, kinds, units and attributes must become families,
-//! samples and labels that a scraper can read: one that finds a series twice, or a type, may refuse all of a scrape. So a
-//! [`Plan`](plan::Plan) settles the names first, once for both formats, and then it is written.
+//! Any library may create instruments, with any name, kind, unit and attributes. They become families, samples and labels.
+//! A scraper that reads a series or a type twice may reject the whole scrape. So [`Plan`](plan::Plan) first gives each family a unique
+//! name, for both formats, and is then written as text.
 //!
-//! | what is the same for Prometheus | what is exposed |
+//! | the same in Prometheus | what is exposed |
 //! |---|---|
-//! | names of families, or of what belongs to them (`x_count`) | Longer names for all: the kind (`current`, `net`, `cumulative`, `distribution`) before the unit, and a digest where that is not enough. Metrics of this crate keep theirs. |
-//! | an instrument in several scopes | One family, with `otel_scope_name` and `otel_scope_version`. |
-//! | instruments of one scope that differ in what a name does not tell | One family, with `otel_stream`. |
-//! | attributes of one point | One label, with the values joined by `;`. |
-//! | an attribute and a reserved label (`le`, `job`) | `exported_` before the attribute. |
-//! | attributes of several points | The labels, with `otel_attributes`. |
-//! | descriptions of a family | The first. |
+//! | names of two families, or of their samples (`x_count`) | Longer names for both: the kind (`current`, `net`, `cumulative`, `distribution`) before the unit, and a digest where that is not enough. Metrics of this crate keep their names. |
+//! | one instrument in several scopes | One family, with `otel_scope_name` and `otel_scope_version`. |
+//! | instruments of one scope and name that differ otherwise, such as in the description or the number type | One family, with `otel_stream`. |
+//! | two attributes of one point | One label, with the values joined by `;`. |
+//! | an attribute and a reserved label (`le`, `job`) | The attribute gets the prefix `exported_`. |
+//! | all labels of two points | The same labels, plus `otel_attributes`. |
+//! | two descriptions of a family | The first. |
 //!
-//! Rules and labels of scopes are those of the OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
-//! The exporter `opentelemetry-prometheus` (0.33.1) drops what collides in kind, and writes twice what collides in name.
+//! The rules and the labels of scopes are those of the OpenTelemetry specification, "Prometheus and OpenMetrics
+//! Compatibility". The exporter `opentelemetry-prometheus` (0.33.1) drops an instrument that collides in kind, and writes
+//! one that collides in name twice.
 
 mod collisions;
 mod labels;

@@ -12,34 +12,34 @@ use super::plan::Plan;
 use super::text::Format;
 use crate::signal::Book;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::metrics::Shared;
+use crate::telemetry::metrics::SharedReader;
 
-/// The metrics of a pipeline, read when someone asks.
+/// Reads the metrics of a pipeline for each scrape.
 #[derive(Clone)]
 pub(in crate::telemetry) struct Scrape {
-    reader: Shared,
+    reader: SharedReader,
     /// The scope of the metrics of this crate.
     own: InstrumentationScope,
-    /// What to write exemplars into.
+    /// Where the pipeline writes exemplars.
     pub(in crate::telemetry) exemplars: Arc<Book>,
     collisions: Arc<Collisions>,
 }
 
 impl Scrape {
     pub(in crate::telemetry) fn new(
-        reader: Shared,
+        reader: SharedReader,
         own: InstrumentationScope,
         counters: &Arc<Counters>,
     ) -> Self {
         Self { reader, own, exemplars: Arc::default(), collisions: Arc::new(Collisions::new(counters)) }
     }
 
-    /// In the format of Prometheus.
+    /// The metrics in the text format of Prometheus.
     pub(in crate::telemetry) fn text(&self) -> String {
         self.plan().text(Format::Prometheus)
     }
 
-    /// In the format of OpenMetrics.
+    /// The metrics in the text format of OpenMetrics.
     pub(in crate::telemetry) fn openmetrics(&self) -> String {
         self.plan().text(Format::OpenMetrics)
     }
@@ -47,12 +47,12 @@ impl Scrape {
     fn plan(&self) -> Plan {
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
-            // As after a shutdown.
-            tracing::warn!(%error, "cannot read metrics for prometheus");
+            // Such as after a shutdown.
+            tracing::warn!(%error, "cannot read metrics for Prometheus; the scrape is empty");
             return Plan::default();
         }
         let mut plan = Plan::new(&metrics, &self.own, &self.exemplars);
-        self.collisions.tell(std::mem::take(&mut plan.collisions));
+        self.collisions.report(std::mem::take(&mut plan.collisions));
         plan
     }
 }
