@@ -9,14 +9,9 @@ use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 
-use super::batch::BatchSettings;
 use super::console::{Console, Output};
 use super::exporters::{StartLogs, StartSpans, log_exporter, span_exporter};
-use super::limits::SpanLimits;
-use super::logs::LogSettings;
 use super::metrics::PendingPush;
-#[cfg(feature = "otlp")]
-use super::otlp::OtlpSettings;
 use super::pipeline::Telemetry;
 use super::sampling::{Sampling, TailSampling};
 use super::settings::TelemetrySettings;
@@ -70,6 +65,27 @@ impl TelemetryBuilder {
         }
     }
 
+    /// Changes settings that have no method of their own here.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use campanile::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("checkout")
+    ///     .configure(|settings| {
+    ///         settings.batch.delay = Duration::from_secs(2);
+    ///         settings.span_metric_fields = vec!["tenant".to_owned()];
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn configure(mut self, change: impl FnOnce(&mut TelemetrySettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
     /// Exports traces, metrics and logs over OTLP.
     ///
     /// The standard variables say where to and how, `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL` first
@@ -81,14 +97,6 @@ impl TelemetryBuilder {
     pub fn otlp(mut self) -> Self {
         self.settings.otlp = true;
         self
-    }
-
-    /// As [`otlp`](Self::otlp), to where the code says and as it says; the variables win.
-    #[cfg(feature = "otlp")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
-    pub fn otlp_with(mut self, settings: OtlpSettings) -> Self {
-        self.settings.otlp_settings = settings;
-        self.otlp()
     }
 
     /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`](super::Telemetry::prometheus_text) and
@@ -171,11 +179,6 @@ impl TelemetryBuilder {
         pub fn console(console: Console) { settings.console = console; }
         /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
         pub fn sampling(sampling: Sampling) { settings.sampling = sampling; }
-        /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
-        /// It does unless told otherwise; no network is asked.
-        pub fn detection(detection: bool) { settings.detection = detection; }
-        /// What one span may hold.
-        pub fn limits(limits: SpanLimits) { settings.limits = limits; }
         /// What is redacted in spans, events and logs before anything leaves, the console included:
         /// [`RedactionSettings::default`] unless told otherwise.
         ///
@@ -190,28 +193,6 @@ impl TelemetryBuilder {
         /// # Ok::<(), campanile::telemetry::TelemetryError>(())
         /// ```
         pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
-        /// How spans wait for their export.
-        pub fn batch(batch: BatchSettings) { settings.batch = batch; }
-        /// Which events become log records, what one may hold, and how they wait for their export.
-        ///
-        /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
-        /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
-        pub fn logs(logs: LogSettings) { settings.logs = logs; }
-        /// How many pairs of component and span name have metrics of their own.
-        pub fn span_names(span_names: usize) { settings.span_names = span_names; }
-        /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
-        pub fn busy_and_idle(busy_and_idle: bool) { settings.busy_and_idle = busy_and_idle; }
-        /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
-        pub fn activation(activation: bool) { settings.activation = activation; }
-        /// Whether spans say where in the code they stand. They do unless told otherwise.
-        pub fn code_attributes(code_attributes: bool) { settings.code_attributes = code_attributes; }
-        /// Whether errors are recorded on spans as `tracing-opentelemetry` does it: see
-        /// [`exception_events`](TelemetrySettings::exception_events). They are not unless told otherwise.
-        pub fn exception_events(exception_events: bool) { settings.exception_events = exception_events; }
-        /// The longest that one export of metrics may take.
-        pub fn metrics_timeout(metrics_timeout: Duration) { settings.metrics_timeout = metrics_timeout; }
-        /// How often metrics are sent.
-        pub fn metrics_every(metrics_every: Duration) { settings.metrics_every = metrics_every; }
     }
 
     /// Writes logs to `writer` and not to standard error, without colours.
@@ -240,24 +221,6 @@ impl TelemetryBuilder {
     /// Adds an attribute to the resource.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.attributes.insert(key.into(), value.into());
-        self
-    }
-
-    /// The version of the service: the attribute `service.version` of the resource.
-    pub fn service_version(self, version: impl Into<String>) -> Self {
-        self.attribute("service.version", version)
-    }
-
-    /// Makes fields of spans attributes of their metrics as well. Each value makes metrics of its own: take fields of
-    /// few values.
-    ///
-    /// A field that is called like an attribute that these metrics have already (`component`, `span.name`, `error.type`),
-    /// or like another field, as far as Prometheus can tell, has `field.` before its name there.
-    pub fn span_metric_fields<I>(mut self, names: I) -> Self
-    where
-        I: IntoIterator<Item: Into<String>>,
-    {
-        self.settings.span_metric_fields = names.into_iter().map(Into::into).collect();
         self
     }
 

@@ -43,7 +43,7 @@ pub(super) const FIELD: &str = "correlation_id";
 
 impl CorrelationId {
     /// The maximum length of an id, in bytes.
-    pub const MAX_LENGTH: usize = 128;
+    pub(super) const MAX_LENGTH: usize = 128;
 
     /// Creates a new id: a UUID of version 7, so that ids sort by time.
     #[must_use]

@@ -91,12 +91,12 @@ pub use prometheus::PrometheusService;
 pub use propagation::propagator;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use propagation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
+pub use propagation::{HttpCorrelation, HttpCorrelationLayer, http_correlation_layer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use propagation::{
-    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
-    http_injection_layer, http_propagation_layer,
+    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationLayer, http_injection_layer,
+    http_propagation_layer,
 };
 pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use settings::TelemetrySettings;

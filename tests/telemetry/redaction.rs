@@ -184,7 +184,10 @@ fn leak_everywhere() {
 fn p36_no_secret_leaves_the_process() {
     for console in [Console::Human, Console::Json] {
         let outside = Outside::with(console, |builder| {
-            let builder = builder.span_metric_fields(["authorization", "url.full", "later"]);
+            let builder = builder.configure(|settings| {
+                settings.span_metric_fields =
+                    ["authorization", "url.full", "later"].map(String::from).to_vec()
+            });
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
             builder
@@ -350,7 +353,7 @@ fn p36_a_truncated_secret_is_redacted() {
     let outside = Outside::with(Console::Off, |builder| {
         let mut limits = campanile::telemetry::SpanLimits::default();
         limits.value_length = 20;
-        builder.limits(limits)
+        builder.configure(|settings| settings.limits = limits)
     });
     outside.run(|| {
         let card = "the card is 4242424242424242";

@@ -25,12 +25,13 @@ impl Background {
         build: impl FnOnce(&Arc<Transport>) -> Result<E, ExporterBuildError>,
     ) -> Built<E> {
         let target = Target::of(signal, &self.settings, variables)?;
-        let endpoint = target.origin();
+        let (endpoint, setting) = (target.origin(), target.uri_setting.clone());
         let sender = Sender::new(target, self.closing.subscribe(), Arc::clone(&self.counters))?;
         let transport = Arc::new(Transport::new(sender, self));
         let inner = build(&transport).map_err(|error| TelemetryError::Exporter {
             signal: signal.as_str(),
             endpoint,
+            setting,
             reason: error.to_string(),
         })?;
         Ok(Exporter { inner, transport })

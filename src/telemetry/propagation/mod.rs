@@ -20,8 +20,8 @@ mod trace_context;
 #[cfg(feature = "http")]
 pub use client::{HttpInjection, HttpInjectionLayer, http_injection_layer};
 #[cfg(feature = "http")]
-pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
+pub use correlation::{HttpCorrelation, HttpCorrelationLayer, http_correlation_layer};
 pub use formats::propagator;
 pub(super) use formats::{Format, Formats, Propagator, from_variables, set_installed};
 #[cfg(feature = "http")]
-pub use server::{HttpPropagation, HttpPropagationFuture, HttpPropagationLayer, http_propagation_layer};
+pub use server::{HttpPropagation, HttpPropagationLayer, http_propagation_layer};

@@ -30,9 +30,11 @@ use crate::telemetry::size;
 /// use campanile::telemetry::{Sampling, TailSampling, Telemetry};
 ///
 /// // One trace in a hundred, every error, and every trace of more than two seconds.
+/// let mut tail = TailSampling::default();
+/// tail.slower_than = Some(Duration::from_secs(2));
 /// let telemetry = Telemetry::builder("checkout")
 ///     .sampling(Sampling::parent_based(Sampling::Ratio(0.01)))
-///     .tail_sampling(TailSampling::new().slower_than(Duration::from_secs(2)))
+///     .tail_sampling(tail)
 ///     .build()?;
 /// # Ok::<(), campanile::telemetry::TelemetryError>(())
 /// ```
@@ -62,40 +64,6 @@ impl Default for TailSampling {
 }
 
 impl TailSampling {
-    /// Keeps traces with a failed span.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Also keeps traces whose outermost span took longer than this.
-    #[must_use]
-    pub fn slower_than(mut self, duration: Duration) -> Self {
-        self.slower_than = Some(duration);
-        self
-    }
-
-    /// Sets whether traces with a failed span are kept.
-    #[must_use]
-    pub fn errors(mut self, errors: bool) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// Sets the maximum number of waiting spans.
-    #[must_use]
-    pub fn spans(mut self, spans: usize) -> Self {
-        self.spans = spans;
-        self
-    }
-
-    /// Sets the maximum bytes of waiting spans.
-    #[must_use]
-    pub fn bytes(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
-        self
-    }
-
     pub(in crate::telemetry) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(self.spans >= SHARDS, "tail_sampling.spans", self.spans, "at least 8")?;
         ConfigError::check(self.bytes >= SHARDS, "tail_sampling.bytes", self.bytes, "at least 8")
