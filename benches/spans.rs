@@ -152,7 +152,7 @@ fn enters(c: &mut Criterion) {
     let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
     run(c, "campanile, activation on", &dispatch);
     let telemetry = Telemetry::builder("bench")
-        .activation(false)
+        .configure(|settings| settings.activation = false)
         .sampling(Sampling::AlwaysOn)
         .span_processor(Drop)
         .build()
@@ -192,7 +192,11 @@ fn exports(c: &mut Criterion) {
         // The queue holds more than one export, so an export starts only with the flush.
         let mut batch = BatchSettings::default();
         (batch.queue, batch.batch, batch.delay) = (4_096, 2_048, Duration::from_secs(3_600));
-        let telemetry = Telemetry::builder("bench").sampling(Sampling::AlwaysOn).otlp_with(otlp).batch(batch);
+        let telemetry =
+            Telemetry::builder("bench").sampling(Sampling::AlwaysOn).otlp().configure(|settings| {
+                settings.otlp_settings = otlp;
+                settings.batch = batch;
+            });
         let none = |name: &str| matches!(name, "OTEL_LOGS_EXPORTER" | "OTEL_METRICS_EXPORTER");
         let telemetry = telemetry.variables(move |name| none(name).then(|| "none".to_owned()));
         let telemetry = telemetry.build().expect("a pipeline to an address of this machine");

@@ -62,7 +62,7 @@ fn a_second_pipeline_is_refused_and_changes_nothing() {
     LazyLock::force(&TELEMETRY);
     let error = Telemetry::builder("second").variables(|_| None).install().unwrap_err();
     assert!(matches!(error, TelemetryError::SubscriberSet), "{error}");
-    assert!(error.to_string().contains("a global tracing subscriber is set already"), "{error}");
+    assert!(error.to_string().contains("already has a global tracing subscriber"), "{error}");
     let root = info_span!("root");
     root.in_scope(|| drop(info_span!("child")));
     assert_eq!(names(&trace(&root)), ["child"]);

@@ -150,7 +150,7 @@ fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
 #[test]
 fn spans_in_the_tail_buffer_are_bounded_in_bytes() {
     let (_telemetry, dispatch) = telemetry(|builder| {
-        let tail = campanile::telemetry::TailSampling::new();
+        let tail = campanile::telemetry::TailSampling::default();
         builder.sampling(campanile::telemetry::Sampling::AlwaysOff).tail_sampling(tail)
     });
     let text = "x".repeat(4_000);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
@@ -18,8 +18,8 @@ use super::console_fields::{HumanFields, JsonFields, human, json, one_line};
 use super::console_ids::ConsoleIds;
 use super::core::Core;
 use super::correlation;
-use super::origin::{self, Origin};
-use super::red::of_the_pipeline;
+use super::origin::{self, Origin, is_own_target};
+use super::span_layer::SpanLayer;
 
 /// The format of logs on the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,8 +86,24 @@ where
 /// The correlation id of the request in which an event with this target occurred.
 fn correlation_id(core: &Core, target: &str) -> Option<StringValue> {
     // OpenTelemetry's context cannot be read while OpenTelemetry changes it and logs that.
-    let own = of_the_pipeline(target);
+    let own = is_own_target(target);
     if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
+}
+
+// ===== impl ConsoleIds =====
+
+impl<S: Subscriber> Layer<S> for ConsoleIds {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
+            self.set_layer(&layer.core, layer.number());
+        }
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
+            self.set_layer(&layer.core, layer.number());
+        }
+    }
 }
 
 // ===== impl Human =====
@@ -139,7 +155,7 @@ where
     ) -> fmt::Result {
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let target = Origin::new(metadata, call.as_ref()).target;
         let Style { bold, dim, level, plain } = Style::new(*metadata.level(), out.has_ansi_escapes());
         out.write_str(dim)?;
@@ -195,7 +211,7 @@ where
         let mut out = Escaped(out);
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let origin = Origin::new(metadata, call.as_ref());
         let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();

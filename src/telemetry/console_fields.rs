@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 
 use super::core::Core;
+use super::field_value::{self, FieldValue, VisitField, chain, visits};
 use super::secrets::Secrets;
-use super::shown::{self, Shown, Take, chain, visits};
 use crate::base::cut::cut;
 
 /// Maximum length of a value in bytes. The user's `Debug` and `Display` may write text without end.
@@ -38,26 +38,26 @@ trait Sink {
     fn text(&mut self, field: &Field, text: &str, quoted: bool);
 
     /// Writes a value other than a text.
-    fn value(&mut self, field: &Field, value: Shown<'_>);
+    fn value(&mut self, field: &Field, value: FieldValue<'_>);
 }
 
-impl<T: Sink> Take for Redacting<'_, T> {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        let name = shown::name(field);
+impl<T: Sink> VisitField for Redacting<'_, T> {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        let name = field_value::name(field);
         if self.log && name.starts_with("log.") {
             return;
         }
         let hidden = match value {
-            Shown::Integer(value) => self.secrets.number(name, value),
-            Shown::Large(value) => self.secrets.hidden(name, &value),
-            Shown::Number(value) => self.secrets.hidden(name, &value),
-            Shown::Bool(value) => self.secrets.hidden(name, &value),
-            Shown::Text(text) => {
+            FieldValue::Integer(value) => self.secrets.number(name, value),
+            FieldValue::LargeInteger(value) => self.secrets.hidden(name, &value),
+            FieldValue::Float(value) => self.secrets.hidden(name, &value),
+            FieldValue::Bool(value) => self.secrets.hidden(name, &value),
+            FieldValue::Text(text) => {
                 // A message is not quoted. Other texts are, with their control characters escaped.
                 return self.to.text(field, &self.secrets.text(name, text), name != "message");
             }
-            Shown::Printed(_) => Some(value.text(MAX_SEARCHED)),
-            Shown::Error(error) => Some(chain(MAX_SEARCHED, error, ": ").into()),
+            FieldValue::Debug(_) => Some(value.text(MAX_SEARCHED)),
+            FieldValue::Error(error) => Some(chain(MAX_SEARCHED, error, ": ").into()),
         };
         match hidden {
             Some(text) if value.is_text() => {
@@ -129,10 +129,10 @@ impl Sink for Line<'_> {
         self.0.record_debug(field, &format_args!("{text}"));
     }
 
-    fn value(&mut self, field: &Field, value: Shown<'_>) {
+    fn value(&mut self, field: &Field, value: FieldValue<'_>) {
         match value {
             // In the format of `Debug`: `1.0` and not `1`.
-            Shown::Number(value) => self.0.record_f64(field, value),
+            FieldValue::Float(value) => self.0.record_f64(field, value),
             value => self.text(field, &value.text(MAX_VALUE), false),
         }
     }
@@ -196,21 +196,21 @@ struct Object(Map<String, Value>);
 
 impl Sink for Object {
     fn text(&mut self, field: &Field, text: &str, _: bool) {
-        self.0.insert(shown::name(field).to_owned(), text.into());
+        self.0.insert(field_value::name(field).to_owned(), text.into());
     }
 
-    fn value(&mut self, field: &Field, value: Shown<'_>) {
+    fn value(&mut self, field: &Field, value: FieldValue<'_>) {
         let number = match value {
-            Shown::Bool(value) => Value::Bool(value),
-            Shown::Integer(value) => match (i64::try_from(value), u64::try_from(value)) {
+            FieldValue::Bool(value) => Value::Bool(value),
+            FieldValue::Integer(value) => match (i64::try_from(value), u64::try_from(value)) {
                 (Ok(value), _) => value.into(),
                 (_, Ok(value)) => value.into(),
                 _ => return self.text(field, &value.to_string(), false),
             },
             // JSON cannot represent the other numbers.
-            Shown::Number(value) if value.is_finite() => value.into(),
+            FieldValue::Float(value) if value.is_finite() => value.into(),
             value => return self.text(field, &value.text(MAX_VALUE), false),
         };
-        self.0.insert(shown::name(field).to_owned(), number);
+        self.0.insert(field_value::name(field).to_owned(), number);
     }
 }

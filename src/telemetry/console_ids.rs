@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use opentelemetry::trace::SpanContext;
-use tracing::{Dispatch, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::FormatFields;
-use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
-use super::span_layer::SpanLayer;
-use super::spans::{Key, Live};
+use super::spans::{OpenSpan, SpanKey};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Finds the trace and span ids of events in its own subscriber.
@@ -35,7 +33,7 @@ impl ConsoleIds {
     pub(super) fn set_layer(&self, core: &Arc<Core>, number: u64) {
         if Arc::ptr_eq(core, &self.core) {
             self.layer.store(number, Ordering::Relaxed);
-            core.layers.told(number);
+            core.layers.set_console_found(number);
         }
     }
 
@@ -50,12 +48,12 @@ impl ConsoleIds {
         let known = self.layer.load(Ordering::Relaxed);
         if known != 0 {
             let found = self.within(known, cx);
-            if found.is_some() || layers.stands(known) {
+            if found.is_some() || layers.is_alive(known) {
                 return found;
             }
         }
         // The span layer may be inside a `reload` layer, where it cannot be found by its type.
-        self.within(layers.untold()?, cx)
+        self.within(layers.without_console()?, cx)
     }
 
     /// The ids of the innermost span around an event that belongs to `layer`.
@@ -65,24 +63,11 @@ impl ConsoleIds {
         N: for<'a> FormatFields<'a> + 'static,
     {
         cx.event_scope()?.find_map(|span| {
-            let key = Key { layer, id: span.id().into_u64() };
-            let own =
-                |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());
+            let key = SpanKey { layer, id: span.id().into_u64() };
+            let own = |open_span: &mut OpenSpan| {
+                std::ptr::eq(open_span.metadata, span.metadata()).then(|| open_span.context.clone())
+            };
             self.core.spans.with(key, own).flatten()
         })
-    }
-}
-
-impl<S: Subscriber> Layer<S> for ConsoleIds {
-    fn on_layer(&mut self, subscriber: &mut S) {
-        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
-            self.set_layer(&layer.core, layer.number());
-        }
-    }
-
-    fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            self.set_layer(&layer.core, layer.number());
-        }
     }
 }

@@ -242,7 +242,8 @@ async fn the_id_reaches_spans_in_any_order_of_layers() {
     for activation in [true, false] {
         for inside in [true, false] {
             for propagation_outside in [true, false] {
-                let pipeline = Pipeline::with(|builder| builder.activation(activation));
+                let pipeline =
+                    Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
                 let echo = service_fn(|request: Request<()>| async move {
                     Ok::<_, Infallible>(Response::new(request.headers().clone()))
                 });
@@ -319,7 +320,8 @@ async fn p36_an_id_is_shown_without_the_secrets_in_it() {
 #[tokio::test]
 async fn spans_of_a_request_have_its_correlation_id() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         let handler = service_fn(|_: Request<()>| {
             async {
                 drop(info_span!("below"));

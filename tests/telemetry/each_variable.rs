@@ -102,7 +102,7 @@ fn seen_inside(set: Set) -> Seen {
     let (spans, logs) = (Keep::<SpanData>::new(), Keep::<SdkLogRecord>::new());
     let telemetry = Telemetry::builder("code")
         .variables(find(set))
-        .code_attributes(false)
+        .configure(|settings| settings.code_attributes = false)
         .span_exporter(spans.clone())
         .log_exporter(logs.clone())
         .build()
@@ -436,10 +436,12 @@ where
         (HOUR, HOUR, HOUR, HOUR);
     let builder = Telemetry::builder("test")
         .prometheus()
-        .batch(batch)
-        .logs(logs)
-        .metrics_every(HOUR)
-        .metrics_timeout(HOUR)
+        .configure(|settings| {
+            settings.batch = batch;
+            settings.logs = logs;
+            settings.metrics_every = HOUR;
+            settings.metrics_timeout = HOUR;
+        })
         .variables(find(set(&[(name, value)])));
     match name {
         _ if name.contains("_BSP_") => builder.span_exporter(exporter),

@@ -26,7 +26,7 @@ fn events() {
 }
 
 fn pipeline(exception_events: bool) -> Pipeline {
-    Pipeline::with(|builder| builder.exception_events(exception_events))
+    Pipeline::with(|builder| builder.configure(|settings| settings.exception_events = exception_events))
 }
 
 #[test]
@@ -80,7 +80,9 @@ fn without_the_setting_an_event_is_named_by_its_message() {
 #[test]
 fn a_status_description_alone_is_a_failure() {
     for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff] {
-        let pipeline = Pipeline::with(|builder| builder.exception_events(true).sampling(sampling.clone()));
+        let pipeline = Pipeline::with(|builder| {
+            builder.configure(|settings| settings.exception_events = true).sampling(sampling.clone())
+        });
         pipeline.run(|| {
             drop(info_span!("described", otel.status_description = "teapot"));
             let late = info_span!("late", otel.status_description = Empty);

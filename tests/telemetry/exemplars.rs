@@ -65,7 +65,7 @@ fn a_dropped_trace_gives_no_exemplar() {
 #[test]
 fn the_root_of_a_tail_sampled_trace_gives_an_exemplar() {
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).tail_sampling(TailSampling::new())
+        builder.prometheus().sampling(Sampling::AlwaysOff).tail_sampling(TailSampling::default())
     });
     pipeline.run(|| {
         drop(info_span!("fine"));

@@ -77,7 +77,7 @@ fn p34_what_a_hanging_exporter_drops_is_counted() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .batch(batch)
+            .configure(|settings| settings.batch = batch)
             .span_exporter(gate.clone())
             .build()
             .unwrap();
@@ -104,7 +104,8 @@ fn the_queue_is_bounded_in_bytes() {
         let mut batch = campanile::telemetry::BatchSettings::default();
         (batch.queue, batch.queue_bytes) = (10_000, 1_000_000);
         let builder = Telemetry::builder("test").variables(|_| None).prometheus();
-        let telemetry = builder.batch(batch).span_exporter(gate.clone()).build().unwrap();
+        let telemetry =
+            builder.configure(|settings| settings.batch = batch).span_exporter(gate.clone()).build().unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         let text = "x".repeat(4_000);
         tracing::subscriber::with_default(subscriber, || {
@@ -132,7 +133,8 @@ fn the_bound_in_bytes_includes_calls_of_the_log_crate() {
         let mut logs = campanile::telemetry::LogSettings::default();
         (logs.batch.queue, logs.batch.queue_bytes) = (10_000, 100_000);
         let builder = Telemetry::builder("test").variables(|_| None).prometheus();
-        let telemetry = builder.logs(logs).log_exporter(gate.clone()).build().unwrap();
+        let telemetry =
+            builder.configure(|settings| settings.logs = logs).log_exporter(gate.clone()).build().unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         let target = "x".repeat(1_000);
         tracing::subscriber::with_default(subscriber, || {

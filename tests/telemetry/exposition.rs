@@ -201,8 +201,10 @@ pub(crate) fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
 }
 
 pub(crate) fn pipeline(feed: &[&Fed<'_>]) -> Telemetry {
-    let builder =
-        Telemetry::builder("test").variables(|_| None).detection(false).sampling(Sampling::AlwaysOff);
+    let builder = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|settings| settings.detection = false)
+        .sampling(Sampling::AlwaysOff);
     let telemetry =
         builder.attribute("job", "a").attribute("a.b", "b").attribute("a-b", "c").prometheus().build();
     let telemetry = telemetry.unwrap();
@@ -359,7 +361,8 @@ fn assert_complete(instruments: &[Instrument]) -> Result<(), TestCaseError> {
 
 /// The sorted samples of both formats, without those of the crate and of the resource.
 fn exposed(make: impl Fn(&Meters)) -> Vec<String> {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     make(&pipeline.telemetry.meter_provider());
     let (old, openmetrics) = (pipeline.telemetry.prometheus_text(), pipeline.telemetry.openmetrics_text());
     let series = |text: &str, format| -> Vec<String> {
@@ -494,7 +497,10 @@ fn attributes_do_not_collide_with_reserved_labels() {
 fn fields_of_spans_do_not_replace_labels_of_their_metrics() {
     let fields = ["le", "span_name", "component", "error.type", "job", "tenant.id", "tenant_id"];
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).detection(false).span_metric_fields(fields)
+        builder.prometheus().sampling(Sampling::AlwaysOff).configure(|settings| {
+            settings.detection = false;
+            settings.span_metric_fields = fields.map(String::from).to_vec();
+        })
     });
     pipeline.run(|| {
         drop(info_span!(
@@ -531,8 +537,12 @@ fn fields_of_spans_do_not_replace_labels_of_their_metrics() {
 
 #[test]
 fn a_field_without_a_value_gives_no_label() {
-    let pipeline =
-        Pipeline::with(|builder| builder.prometheus().detection(false).span_metric_fields(["tenant"]));
+    let pipeline = Pipeline::with(|builder| {
+        builder.prometheus().configure(|settings| {
+            settings.detection = false;
+            settings.span_metric_fields = ["tenant"].map(String::from).to_vec();
+        })
+    });
     pipeline.run(|| {
         drop(info_span!("call", component = "db", tenant = ""));
         drop(info_span!("call", component = "db"));
@@ -546,7 +556,8 @@ fn a_field_without_a_value_gives_no_label() {
 
 #[test]
 fn metrics_of_the_crate_keep_their_names_and_labels() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meters = pipeline.telemetry.meter_provider();
     let of_theirs = meters.meter("theirs");
     of_theirs.u64_gauge("campanile.telemetry.spans.started").build().record(7, &[]);
@@ -584,7 +595,8 @@ fn a_counter_with_a_forbidden_value_becomes_untyped() {
         assert!(found.contains(&format!("any{{k={key}}} {value}")), "{found:?}");
     }
 
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     meter.f64_histogram("delta").build().record(-2.0, &[]);
     meter.f64_histogram("bounds").with_boundaries(vec![-1.0, 1.0]).build().record(2.0, &[]);
@@ -603,7 +615,8 @@ fn a_counter_with_a_forbidden_value_becomes_untyped() {
 
 #[test]
 fn texts_of_any_size_and_kind_stay_on_one_line() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     let large = "ä\"\\\n\0".repeat(200_000);
     let help = "first\nsecond \\ \"third\" \\n\r\u{2028}";
@@ -619,7 +632,8 @@ fn texts_of_any_size_and_kind_stay_on_one_line() {
 #[test]
 fn each_collision_is_counted_and_logged_once() {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     let collisions = |text: &str| {
         let count = |kind| value(text, "campanile_telemetry_prometheus_collisions_total", &[("kind", kind)]);

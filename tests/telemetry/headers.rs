@@ -75,7 +75,7 @@ fn ignored(pipeline: &Pipeline, header: &str) -> f64 {
 /// Whether the count of ignored headers grows during `action`. Other tests may make it grow too, but none makes it shrink.
 fn counts(header: &str, action: impl FnOnce()) -> bool {
     thread_local! {
-        static PIPELINE: Pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+        static PIPELINE: Pipeline = Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     }
     PIPELINE.with(|pipeline| {
         let before = ignored(pipeline, header);

@@ -49,7 +49,7 @@ fn target_and_place_are_those_of_the_call() {
     for places in [true, false] {
         let outcome = outcome(
             Console::Off,
-            |builder| builder.code_attributes(places),
+            |builder| builder.configure(|settings| settings.code_attributes = places),
             || log(Level::Warn, "shop::money", "sold"),
         );
         let records = outcome.logs.get_emitted_logs().unwrap();

@@ -129,7 +129,7 @@ fn an_event_becomes_a_complete_record() {
 
 #[test]
 fn the_name_of_an_event_is_kept() {
-    let logged = Logged::with(|builder| builder.code_attributes(false));
+    let logged = Logged::with(|builder| builder.configure(|settings| settings.code_attributes = false));
     logged.run(|| info!(name: "order.taken", id = 1));
     let record = logged.record();
     assert_eq!((record.event_name(), record.body()), (Some("order.taken"), None));
@@ -140,7 +140,9 @@ fn the_name_of_an_event_is_kept() {
 fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
     for activation in [true, false] {
         for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff] {
-            let logged = Logged::with(|builder| builder.activation(activation).sampling(sampling.clone()));
+            let logged = Logged::with(|builder| {
+                builder.configure(|settings| settings.activation = activation).sampling(sampling.clone())
+            });
             let spans = logged.run(|| {
                 let outer = info_span!("outer");
                 let inner = info_span!(parent: &outer, "inner");
@@ -169,7 +171,7 @@ fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
 #[test]
 fn p31_a_record_follows_a_late_parent() {
     for activation in [true, false] {
-        let logged = Logged::with(|builder| builder.activation(activation));
+        let logged = Logged::with(|builder| builder.configure(|settings| settings.activation = activation));
         let after = logged.run(|| {
             let span = info_span!("span");
             let _entered = span.enter();
@@ -214,7 +216,7 @@ fn p31_records_of_many_threads_have_the_ids_of_their_spans() {
 #[test]
 fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
     for activation in [true, false] {
-        let logged = Logged::with(|builder| builder.activation(activation));
+        let logged = Logged::with(|builder| builder.configure(|settings| settings.activation = activation));
         let native = logged.run(|| {
             use opentelemetry::trace::TracerProvider as _;
             let tracer = logged.pipeline.telemetry.tracer_provider().tracer("native");
@@ -261,7 +263,7 @@ fn logs_have_their_own_level() {
         let logged = Logged::with(|builder| {
             let mut settings = LogSettings::default();
             settings.level = level;
-            builder.logs(settings)
+            builder.configure(|it| it.logs = settings)
         });
         logged.run(|| info_span!("span").in_scope(all));
         assert_eq!(logged.pipeline.span("span").events.len(), 5, "the level of logs applies to spans too");
@@ -320,7 +322,11 @@ fn p33_a_record_is_bounded_and_counts_what_was_dropped() {
             let (mut logs, mut spans) = (LogSettings::default(), campanile::telemetry::SpanLimits::default());
             [logs.attributes, logs.value_length] = for_logs;
             [spans.event_attributes, spans.value_length] = for_spans;
-            builder.logs(logs).limits(spans).code_attributes(false)
+            builder.configure(|settings| {
+                settings.logs = logs;
+                settings.limits = spans;
+                settings.code_attributes = false;
+            })
         });
         logged.run(|| {
             let _span = info_span!("span").entered();
@@ -348,16 +354,18 @@ fn p33_a_record_is_bounded_and_counts_what_was_dropped() {
 fn variables_set_limits_and_the_queue() {
     let gate = Gate::default();
     let logged = Logged::with(|builder| {
-        builder.code_attributes(false).log_exporter(gate.clone()).variables(|name| {
-            let value = match name {
-                "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => "1",
-                "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => "4",
-                "OTEL_BLRP_MAX_QUEUE_SIZE" => "10",
-                "OTEL_BLRP_SCHEDULE_DELAY" => "3600000",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        })
+        builder.configure(|settings| settings.code_attributes = false).log_exporter(gate.clone()).variables(
+            |name| {
+                let value = match name {
+                    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => "1",
+                    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => "4",
+                    "OTEL_BLRP_MAX_QUEUE_SIZE" => "10",
+                    "OTEL_BLRP_SCHEDULE_DELAY" => "3600000",
+                    _ => return None,
+                };
+                Some(value.to_owned())
+            },
+        )
     });
     logged.run(|| (0..100).for_each(|_| info!(a = 1, b = 2, "a message")));
     gate.open();
@@ -376,7 +384,11 @@ fn variables_set_limits_and_the_queue() {
     }
     let settings: LogSettings = serde_json::from_str(r#"{"level": "warn", "batch": {"queue": 0}}"#).unwrap();
     assert_eq!(settings.level, LevelFilter::WARN);
-    let error = Telemetry::builder("test").variables(|_| None).logs(settings).build().unwrap_err();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|it| it.logs = settings)
+        .build()
+        .unwrap_err();
     assert!(error.to_string().contains("`logs.batch.queue` cannot be 0"), "{error}");
     assert!(serde_json::from_str::<LogSettings>(r#"{"level": "loud"}"#).is_err());
     let json = serde_json::to_string(&LogSettings::default()).unwrap();
@@ -402,7 +414,7 @@ fn records_of_the_opentelemetry_api_have_the_same_limits() {
     let logged = Logged::with(|builder| {
         let mut settings = LogSettings::default();
         (settings.attributes, settings.value_length) = (2, 5);
-        builder.logs(settings)
+        builder.configure(|it| it.logs = settings)
     });
     let span = logged.run(|| {
         let logger = logged.pipeline.telemetry.logger_provider().logger("native");
@@ -526,7 +538,7 @@ fn p34_what_a_hanging_exporter_of_logs_drops_is_counted() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .logs(logs)
+            .configure(|settings| settings.logs = logs)
             .log_exporter(gate.clone())
             .build()
             .unwrap();
@@ -571,7 +583,7 @@ fn p34_what_a_failing_exporter_of_logs_drops_is_counted() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .logs(logs)
+            .configure(|settings| settings.logs = logs)
             .log_exporter(Faulty(AtomicUsize::new(0)))
             .build()
             .unwrap();

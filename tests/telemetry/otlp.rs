@@ -137,7 +137,12 @@ fn settings_set_headers_and_compression_and_a_signal_may_differ() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-b=3".to_owned()),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-b=4".to_owned()),
     ];
-    let telemetry = Telemetry::builder("test").otlp_with(settings).variables(find(set)).build().unwrap();
+    let telemetry = Telemetry::builder("test")
+        .otlp()
+        .configure(|it| it.otlp_settings = settings)
+        .variables(find(set))
+        .build()
+        .unwrap();
     span(&telemetry);
     assert!(telemetry.shutdown(LONG));
     let requests = collector.requests();
@@ -249,7 +254,11 @@ fn the_longest_timeout_can_be_set() {
     let collector = Collector::start(|_| http(200, b""));
     let mut otlp = OtlpSettings::default();
     (otlp.endpoint, otlp.timeout) = (Some(collector.endpoint()), Duration::MAX);
-    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).otlp_with(otlp).build().unwrap();
+    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[])
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap();
     span(&telemetry);
     assert!(telemetry.force_flush(LONG));
 }

@@ -293,7 +293,8 @@ fn p31_spans_of_the_opentelemetry_api_nest_both_ways() {
 #[test]
 fn p31_an_attached_context_is_the_parent_also_without_activation() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         pipeline.run(|| {
             let attached = remote(1, 2, true).attach();
             let request = info_span!("request").entered();

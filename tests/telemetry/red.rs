@@ -167,7 +167,9 @@ fn failures_are_counted_by_kind() {
 #[test]
 fn configured_fields_are_labels() {
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).span_metric_fields(["tenant", "shard"])
+        builder.prometheus().sampling(Sampling::AlwaysOff).configure(|settings| {
+            settings.span_metric_fields = ["tenant", "shard"].map(String::from).to_vec()
+        })
     });
     pipeline.run(|| {
         drop(info_span!("call", tenant = "a", shard = 7, other = "x"));
@@ -199,7 +201,8 @@ fn configured_fields_are_labels() {
 
 #[test]
 fn p35_names_beyond_the_limit_share_an_overflow_series() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().span_names(50));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.span_names = 50));
     pipeline.run(|| drop(info_span!("first")));
     assert!(!pipeline.telemetry.prometheus_text().contains("otel_metric_overflow"));
     pipeline.run(|| {

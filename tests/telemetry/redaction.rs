@@ -184,7 +184,10 @@ fn leak_everywhere() {
 fn p36_no_secret_leaves_the_process() {
     for console in [Console::Human, Console::Json] {
         let outside = Outside::with(console, |builder| {
-            let builder = builder.span_metric_fields(["authorization", "url.full", "later"]);
+            let builder = builder.configure(|settings| {
+                settings.span_metric_fields =
+                    ["authorization", "url.full", "later"].map(String::from).to_vec()
+            });
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
             builder
@@ -350,7 +353,7 @@ fn p36_a_truncated_secret_is_redacted() {
     let outside = Outside::with(Console::Off, |builder| {
         let mut limits = campanile::telemetry::SpanLimits::default();
         limits.value_length = 20;
-        builder.limits(limits)
+        builder.configure(|settings| settings.limits = limits)
     });
     outside.run(|| {
         let card = "the card is 4242424242424242";
@@ -428,16 +431,17 @@ fn p36_settings_are_checked_and_hide_their_key() {
     assert!(
         !format!("{settings:?}").contains(KEY) && !serde_json::to_string(&settings).unwrap().contains(KEY)
     );
-    let telemetry = settings.clone().builder().build().unwrap();
+    let telemetry = TelemetryBuilder::from_settings(&settings).build().unwrap();
     let hash = telemetry.redactor().value("customer", "x").into_owned();
 
     // Without the setting, the variable has the key.
     let mut without = settings;
     without.redaction.key = None;
     let variable = |name: &str| (name == RedactionSettings::KEY_VARIABLE).then(|| KEY.to_owned());
-    let again = without.clone().builder().variables(variable).build().unwrap();
+    let again = TelemetryBuilder::from_settings(&without).variables(variable).build().unwrap();
     assert_eq!(again.redactor().value("customer", "x"), hash);
-    let error = without.builder().variables(|_| None).build().unwrap_err().to_string();
+    let error =
+        TelemetryBuilder::from_settings(&without).variables(|_| None).build().unwrap_err().to_string();
     assert!(error.contains("redaction.key") && error.contains("CAMPANILE_REDACTION_KEY"), "{error}");
 
     let unknown = read(r#"{"service_name": "a", "redaction": {"nams": {}}}"#).unwrap_err();
@@ -448,7 +452,11 @@ fn p36_settings_are_checked_and_hide_their_key() {
         (r#"{"key": "short"}"#, "redaction.key", "5 bytes"),
     ] {
         let json = format!(r#"{{"service_name": "a", "redaction": {json}}}"#);
-        let error = read(&json).unwrap().builder().variables(|_| None).build().unwrap_err().to_string();
+        let error = TelemetryBuilder::from_settings(&read(&json).unwrap())
+            .variables(|_| None)
+            .build()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(setting) && error.contains(value), "{error}");
     }
 }

@@ -25,7 +25,12 @@ fn two(pipeline: &Pipeline) -> [Dispatch; 2] {
 #[test]
 fn p31_nested_subscribers_keep_their_spans_apart() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation).busy_and_idle(true));
+        let pipeline = Pipeline::with(|builder| {
+            builder.configure(|settings| {
+                settings.activation = activation;
+                settings.busy_and_idle = true;
+            })
+        });
         let [outside, inside] = two(&pipeline);
         with_default(&outside, || {
             let outer = info_span!("outer", n = Empty);

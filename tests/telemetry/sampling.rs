@@ -16,7 +16,9 @@ fn remote(trace: u128, sampled: bool) -> Context {
     Context::new().with_remote_span_context(span)
 }
 
-fn tail(tail: TailSampling) -> Pipeline {
+fn tail(change: impl FnOnce(&mut TailSampling)) -> Pipeline {
+    let mut tail = TailSampling::default();
+    change(&mut tail);
     Pipeline::with(|builder| builder.sampling(Sampling::AlwaysOff).tail_sampling(tail))
 }
 
@@ -50,7 +52,7 @@ fn a_rate_bounds_traces_and_not_their_spans() {
 
 #[test]
 fn a_trace_with_an_error_is_kept_whole() {
-    let pipeline = tail(TailSampling::new());
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let root = info_span!("root", id = 7).entered();
         let [trace, fine] = [root.trace_id(), Some(TraceId::from(1))];
@@ -77,14 +79,14 @@ fn a_trace_with_an_error_is_kept_whole() {
 fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
     // Even with a coarse clock, some of 200 spans take more than zero time.
     let [slow, quick] = [Duration::ZERO, Duration::from_secs(3_600)].map(|limit| {
-        let pipeline = tail(TailSampling::new().slower_than(limit));
+        let pipeline = tail(|tail| tail.slower_than = Some(limit));
         pipeline.run(|| (0..200).for_each(|_| info_span!("root").in_scope(|| drop(info_span!("leaf")))));
         pipeline.spans()
     });
     assert!(quick.is_empty(), "{:?}", names(&quick));
     assert!(!slow.is_empty());
     assert!(slow.chunks(2).all(|trace| names(trace) == ["leaf", "root"]), "{:?}", names(&slow));
-    let pipeline = tail(TailSampling::new().slower_than(Duration::ZERO));
+    let pipeline = tail(|tail| tail.slower_than = Some(Duration::ZERO));
     pipeline.run(|| {
         let root = info_span!("root").entered();
         drop(info_span!("leaf"));
@@ -96,7 +98,7 @@ fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
 
 #[test]
 fn a_root_waits_for_spans_below_it() {
-    let pipeline = tail(TailSampling::new());
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let root = info_span!("root").entered();
         let straggler = info_span!("straggler");
@@ -109,7 +111,7 @@ fn a_root_waits_for_spans_below_it() {
 
 #[test]
 fn a_trace_with_two_local_roots_waits_for_both() {
-    let pipeline = tail(TailSampling::new());
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let spans: Vec<Span> = ["one", "two"]
             .map(|name| {
@@ -133,7 +135,7 @@ fn a_trace_with_two_local_roots_waits_for_both() {
 #[test]
 fn a_late_sampled_parent_keeps_the_trace() {
     let pipeline = Pipeline::with(|builder| {
-        builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::new())
+        builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::default())
     });
     pipeline.run(|| {
         let root = info_span!("root", id = 7);
@@ -152,7 +154,7 @@ fn a_late_sampled_parent_keeps_the_trace() {
 
 #[test]
 fn the_buffer_is_bounded_and_evicts_the_oldest() {
-    let pipeline = tail(TailSampling::new().spans(80));
+    let pipeline = tail(|tail| tail.spans = 80);
     pipeline.run(|| {
         let open: Vec<Span> = (0..1_000)
             .map(|n| {
@@ -194,7 +196,7 @@ fn a_trace_too_large_for_the_buffer_is_evicted_itself() {
     for large in [(|| (0..5_000).for_each(|_| drop(info_span!("crowd")))) as fn(), || {
         (0..500).for_each(|_| drop(info_span!("crowd", text = "x".repeat(4_000))))
     }] {
-        let pipeline = tail(TailSampling::new().spans(8 * 1_000).bytes(8 * 1_000_000));
+        let pipeline = tail(|tail| (tail.spans, tail.bytes) = (8 * 1_000, 8 * 1_000_000));
         let leaf = || drop(info_span!("leaf"));
         let whole = whole_of_100(&pipeline, leaf, || info_span!("large").in_scope(large));
         assert_eq!(whole, 100, "another trace is evicted for it");
@@ -205,7 +207,7 @@ fn a_trace_too_large_for_the_buffer_is_evicted_itself() {
 
 #[test]
 fn the_buffer_is_bounded_by_bytes() {
-    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
+    let pipeline = tail(|tail| tail.bytes = 8 * 100_000);
     let (text, leaf) = ("x".repeat(4_000), tracing::field::Empty);
     let leaf = || {
         // 32 kB, in eight values.
@@ -229,7 +231,7 @@ fn the_buffer_is_bounded_by_bytes() {
 
 #[test]
 fn the_bound_in_bytes_includes_the_trace_state() {
-    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
+    let pipeline = tail(|tail| tail.bytes = 8 * 100_000);
     // 10 kB, of which each span has a copy.
     let state = (0..32).map(|n| (format!("system{n}"), "x".repeat(250)));
     let state = TraceState::from_key_value(state).unwrap();
@@ -244,7 +246,7 @@ fn the_bound_in_bytes_includes_the_trace_state() {
 
 #[test]
 fn a_trace_to_keep_does_not_wait_for_its_root() {
-    let pipeline = tail(TailSampling::new().spans(80));
+    let pipeline = tail(|tail| tail.spans = 80);
     pipeline.run(|| {
         let root = info_span!("root");
         root.in_scope(|| {

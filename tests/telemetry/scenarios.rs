@@ -107,7 +107,8 @@ fn p32_a_value_that_reads_its_own_span_does_not_deadlock() {
 #[test]
 fn a_span_inside_get_active_span_does_not_panic() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         pipeline.run(|| {
             let _outer = info_span!("outer").entered();
             get_active_span(|_| {
@@ -134,7 +135,7 @@ fn events_of_one_span_on_many_threads_all_arrive() {
     let pipeline = Pipeline::with(|builder| {
         let mut limits = campanile::telemetry::SpanLimits::default();
         limits.events = 4 * EACH;
-        builder.limits(limits)
+        builder.configure(|settings| settings.limits = limits)
     });
     let dispatch = pipeline.dispatch();
     tracing::dispatcher::with_default(&dispatch, || {
@@ -214,7 +215,8 @@ fn a_thread_may_end_inside_a_span() {
     }
 
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         let dispatch = pipeline.dispatch();
         thread::spawn(move || {
             KEPT.with(|kept| kept.borrow_mut().reserve(2));

@@ -22,7 +22,7 @@ const LIMIT: usize = 8_192;
 fn limited(collector: &Collector, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
     let mut otlp = OtlpSettings::default();
     otlp.message_limit = LIMIT;
-    builder(&collector.endpoint(), protocol, more).otlp_with(otlp)
+    builder(&collector.endpoint(), protocol, more).otlp().configure(|settings| settings.otlp_settings = otlp)
 }
 
 fn traced(telemetry: &Telemetry, action: impl FnOnce()) {
@@ -80,7 +80,10 @@ fn items_that_do_not_fit_are_counted_and_the_rest_is_sent() {
     let collector = Collector::start(|_| http(200, b""));
     let mut limits = campanile::telemetry::SpanLimits::default();
     limits.value_length = 1_000_000;
-    let telemetry = limited(&collector, "http/protobuf", &[]).limits(limits).build().unwrap();
+    let telemetry = limited(&collector, "http/protobuf", &[])
+        .configure(|settings| settings.limits = limits)
+        .build()
+        .unwrap();
     traced(&telemetry, || {
         drop(info_span!("one"));
         drop(info_span!("large", "otel.name" = "x".repeat(10_000)));
@@ -120,7 +123,12 @@ fn metrics_are_split_by_their_points() {
     let mut otlp = OtlpSettings::default();
     (otlp.endpoint, otlp.message_limit) = (Some(collector.endpoint()), LIMIT);
     otlp.compression = OtlpCompression::Gzip;
-    let telemetry = Telemetry::builder("test").variables(|_| None).otlp_with(otlp).build().unwrap();
+    let telemetry = Telemetry::builder("test")
+        .variables(|_| None)
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap();
     let meter = telemetry.meter_provider().meter("mine");
     let counter = meter.u64_counter("orders").with_unit("{order}").with_description("Orders.").build();
     let histogram = meter.f64_histogram("waits").build();
@@ -173,11 +181,21 @@ fn metrics_are_split_by_their_points() {
 fn an_error_names_a_limit_that_is_too_small() {
     let mut otlp = OtlpSettings::default();
     otlp.message_limit = 1_000;
-    let error =
-        Telemetry::builder("test").variables(|_| None).otlp_with(otlp).build().unwrap_err().to_string();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("otlp_settings.message_limit") && error.contains("1000"), "{error}");
     let mut batch = BatchSettings::default();
     batch.queue_bytes = 1_000;
-    let error = Telemetry::builder("test").variables(|_| None).batch(batch).build().unwrap_err().to_string();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|settings| settings.batch = batch)
+        .build()
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("batch.queue_bytes") && error.contains("1000"), "{error}");
 }

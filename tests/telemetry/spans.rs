@@ -156,7 +156,7 @@ impl Error for Ring {
 fn an_error_that_is_its_own_source_is_recorded_once() {
     let mut unlimited = campanile::telemetry::SpanLimits::default();
     unlimited.value_length = usize::MAX;
-    let pipeline = Pipeline::with(|builder| builder.limits(unlimited));
+    let pipeline = Pipeline::with(|builder| builder.configure(|settings| settings.limits = unlimited));
     pipeline.run(|| {
         let _span = info_span!("order", error = &Ring as &(dyn Error + 'static)).entered();
         error!(error = &Ring as &(dyn Error + 'static), "giving up");
@@ -219,7 +219,12 @@ fn small() -> SpanLimits {
 
 #[test]
 fn p33_a_span_is_bounded_and_counts_what_it_dropped() {
-    let pipeline = Pipeline::with(|builder| builder.limits(small()).code_attributes(false));
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.limits = small();
+            settings.code_attributes = false;
+        })
+    });
     pipeline.run(|| {
         let span = info_span!("old", a = 1, b = 2, c = 3, d = "x".repeat(1_000), e = 5, f = 6);
         span.record("a", 7);

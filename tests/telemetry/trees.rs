@@ -775,7 +775,12 @@ fn in_order(
 }
 
 fn run(activation: bool, filtered: bool, steps: Vec<(usize, Step)>) -> Result<(), TestCaseError> {
-    let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.activation = activation;
+            settings.code_attributes = false;
+        })
+    });
     let layer = pipeline.telemetry.span_layer();
     let dispatch = if filtered {
         Dispatch::new(
@@ -906,7 +911,12 @@ fn run_tasks(
     activation: bool,
     adopted: bool,
 ) -> Result<(), TestCaseError> {
-    let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.activation = activation;
+            settings.code_attributes = false;
+        })
+    });
     let dispatch = pipeline.dispatch();
     let runtime = runtime(&dispatch);
     let plan = Plan::new(plan);

@@ -43,7 +43,9 @@ impl Everywhere {
         let pipeline = Pipeline::with(|builder| {
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
-            let builder = builder.sampling(sampling).span_metric_fields(["value"]);
+            let builder = builder
+                .sampling(sampling)
+                .configure(|settings| settings.span_metric_fields = ["value"].map(String::from).to_vec());
             builder
                 .log_exporter(logs.clone())
                 .console(Console::Human)

@@ -1,7 +1,7 @@
 //! Effects of `OTEL_*` variables.
 
 use campanile::Telemetry;
-use campanile::telemetry::{TelemetryError, TelemetrySettings};
+use campanile::telemetry::{TelemetryBuilder, TelemetryError, TelemetrySettings};
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -113,7 +113,8 @@ fn a_variable_renames_the_service() {
 #[test]
 fn settings_are_checked_and_unknown_keys_refused() {
     let build = |json: &str| {
-        serde_json::from_str::<TelemetrySettings>(json).unwrap().builder().variables(|_| None).build()
+        let settings: TelemetrySettings = serde_json::from_str(json).unwrap();
+        TelemetryBuilder::from_settings(&settings).variables(|_| None).build()
     };
     for (json, setting) in [
         (r#"{"service_name": " "}"#, "service_name"),

@@ -41,6 +41,11 @@ pub(super) fn connector(target: &Target) -> Result<Connector, TelemetryError> {
                  file with CA certificates ({why})"
             ),
         };
-        TelemetryError::Exporter { signal: target.signal.as_str(), endpoint: target.origin(), reason }
+        TelemetryError::Exporter {
+            signal: target.signal.as_str(),
+            endpoint: target.origin(),
+            setting: target.uri_setting.clone(),
+            reason,
+        }
     })
 }

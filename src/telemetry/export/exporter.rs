@@ -17,7 +17,8 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::task::JoinSet;
 
-use super::{Background, Sender};
+use super::background::Background;
+use super::sender::Sender;
 use crate::base::sync::Mutex;
 
 /// An exporter of opentelemetry-otlp that reports the errors of its transport.

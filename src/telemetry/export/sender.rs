@@ -27,7 +27,7 @@ use crate::base::error::sources;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::tls::Connector;
-use crate::telemetry::counters::{Counters, Lost};
+use crate::telemetry::counters::{Counters, DropReason};
 use crate::telemetry::error::TelemetryError;
 
 /// The delay between two attempts, unless the collector asks for a longer one.
@@ -99,14 +99,14 @@ impl Sender {
             Some(error) if !sent => return Err(error),
             Some(error) => {
                 self.counters.failed(self.target.signal);
-                self.counters.lost(self.target.signal, Lost::ExportFailed, lost);
+                self.counters.dropped(self.target.signal, DropReason::ExportFailed, lost);
                 let signal = self.target.signal.as_str();
                 tracing::warn!(%error, lost, "a message was sent in parts, and some parts failed: {signal} are lost");
             }
             None => {}
         }
         if too_large > 0 {
-            self.counters.lost(self.target.signal, Lost::TooLarge, too_large);
+            self.counters.dropped(self.target.signal, DropReason::TooLarge, too_large);
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Sender {
             self.counters.failed(signal);
             // The collector may send any number. The sum must not overflow.
             let items = u32::try_from(*items).unwrap_or(u32::MAX);
-            self.counters.lost(signal, Lost::Rejected, items as usize);
+            self.counters.dropped(signal, DropReason::Rejected, items as usize);
         }
         if self.rejecting.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
             let signal = signal.as_str();

@@ -20,6 +20,8 @@ pub(super) struct Target {
     pub(super) grpc: bool,
     /// Including the path of the signal.
     pub(super) uri: Uri,
+    /// The variable or setting that the URL comes from, for errors.
+    pub(super) uri_setting: String,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
     /// Maximum size of a message in bytes, before compression.
@@ -64,12 +66,14 @@ impl Target {
                 None => return Err(ConfigError::new(name, value, "milliseconds, more than zero").into()),
             },
         };
+        let (uri_setting, uri) = uri(signal, grpc, settings, variables)?;
         let set = Certificates::of(&settings.tls, "otlp_settings.tls.");
         let file = |what, set| find(what).map(|(name, path)| (name, path.into())).or(set);
         Ok(Self {
             signal,
             grpc,
-            uri: uri(signal, grpc, settings, variables)?,
+            uri,
+            uri_setting,
             timeout,
             gzip,
             message_limit: settings.message_limit,
@@ -98,14 +102,16 @@ impl Target {
     }
 }
 
-/// The URL of a signal: that of its own variable as it is, or the general one with the path of the signal.
+/// The URL of a signal, with the variable or setting that it comes from: that of its own variable as it is, or the general
+/// one with the path of the signal.
 fn uri(
     signal: Signal,
     grpc: bool,
     settings: &OtlpSettings,
     variables: &Variables,
-) -> Result<Uri, TelemetryError> {
-    let [own, general] = variable_names(signal, "ENDPOINT").map(|name| variables.get(&name));
+) -> Result<(String, Uri), TelemetryError> {
+    let names = variable_names(signal, "ENDPOINT");
+    let variable = variables.first_of(&names);
     let path = match signal {
         #[cfg(feature = "otlp-grpc")]
         signal if grpc => super::grpc::path(signal),
@@ -113,9 +119,12 @@ fn uri(
         Signal::Metrics => "/v1/metrics",
         Signal::Logs => "/v1/logs",
     };
-    let path = if own.is_some() && !grpc { "" } else { path };
+    let own = variable.as_ref().is_some_and(|(name, _)| *name == names[0]);
+    let path = if own && !grpc { "" } else { path };
     let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
-    let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
+    let (setting, mut endpoint) = variable.unwrap_or_else(|| {
+        ("otlp_settings.endpoint".to_owned(), settings.endpoint.clone().unwrap_or_else(default))
+    });
     if grpc && !has_scheme(&endpoint) {
         // Only gRPC endpoints may have no scheme. `…_INSECURE` applies to them only.
         let insecure = variables.first_of(&variable_names(signal, "INSECURE"));
@@ -124,7 +133,7 @@ fn uri(
     }
     let failed = |reason: String| {
         let endpoint = format!("{}{path}", shown(&endpoint).trim_end_matches('/'));
-        TelemetryError::Exporter { signal: signal.as_str(), endpoint, reason }
+        TelemetryError::Exporter { signal: signal.as_str(), endpoint, setting: setting.clone(), reason }
     };
     // Parsing drops the fragment.
     let uri: Uri = endpoint.parse().map_err(|error| failed(format!("{error}")))?;
@@ -147,9 +156,10 @@ fn uri(
         _ => return Err(failed("the URL must begin with http: or https:".to_owned())),
     }
     if path.is_empty() {
-        return Ok(uri);
+        return Ok((setting, uri));
     }
-    append_path(uri, path).map_err(|error| failed(error.to_string()))
+    let uri = append_path(uri, path).map_err(|error| failed(error.to_string()))?;
+    Ok((setting, uri))
 }
 
 /// Whether a URL has a scheme. A URL inside its query does not count.
@@ -381,6 +391,17 @@ mod tests {
             let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
             let error = target(Signal::Traces, set).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("hunter2"), "{error}");
+            assert!(error.contains("`OTEL_EXPORTER_OTLP_ENDPOINT`"), "{error}");
         }
+        let settings = OtlpSettings { endpoint: Some("ftp://a".to_owned()), ..OtlpSettings::default() };
+        let error = with(&settings, Signal::Logs, &[]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot export logs to `ftp://a/v1/logs`, from `otlp_settings.endpoint`: the URL must begin with http: or https:"
+        );
+        let own =
+            &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "ftp://b"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c")];
+        let error = target(Signal::Logs, own).unwrap_err().to_string();
+        assert!(error.contains("`ftp://b`, from `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`"), "{error}");
     }
 }

@@ -13,10 +13,10 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use tracing::{Level, Metadata};
 
-use crate::telemetry::batch::{Export, Item};
+use crate::telemetry::batch::{BatchExporter, BatchItem};
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
-use crate::telemetry::origin::{Call, Origin};
+use crate::telemetry::origin::{LogCall, Origin};
 use crate::telemetry::size;
 
 /// A log record in the queue.
@@ -28,7 +28,7 @@ pub(in crate::telemetry) enum Entry {
     Native(Box<(SdkLogRecord, InstrumentationScope)>),
 }
 
-impl Item for Entry {
+impl BatchItem for Entry {
     const SIGNAL: Signal = Signal::Logs;
 
     fn bytes(&self) -> usize {
@@ -65,7 +65,7 @@ pub(in crate::telemetry) struct EventRecord {
     pub(super) dropped: u32,
     pub(super) correlation_id: Option<StringValue>,
     /// The call of the `log` crate that it comes from, if any.
-    pub(super) call: Option<Box<Call>>,
+    pub(super) call: Option<Box<LogCall>>,
 }
 
 /// The ids of the span that an event belongs to.
@@ -100,7 +100,7 @@ impl<E: LogExporter> RecordExporter<E> {
     }
 }
 
-impl<E: LogExporter + 'static> Export<Entry> for RecordExporter<E> {
+impl<E: LogExporter + 'static> BatchExporter<Entry> for RecordExporter<E> {
     async fn export(&self, batch: Vec<Entry>) -> OTelSdkResult {
         let records: Vec<(SdkLogRecord, Option<InstrumentationScope>)> = batch
             .into_iter()
@@ -156,7 +156,7 @@ impl EventRecord {
             record.add_attribute(correlation::FIELD, id);
         }
         if code_attributes {
-            origin.tell(|key, value| record.add_attribute(key, any(value)));
+            origin.code_attributes(|key, value| record.add_attribute(key, any(value)));
         }
         if self.dropped > 0 {
             record.add_attribute(DROPPED, i64::from(self.dropped));

@@ -6,16 +6,30 @@ use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger};
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
+use super::emit::Logs;
 use super::entry::{DROPPED, Entry, record_factory, severity};
-use super::{LogSettings, Logs};
-use crate::telemetry::activation;
-use crate::telemetry::batch::{FLUSH, within};
+use super::settings::LogSettings;
+use crate::telemetry::batch::{FLUSH, sdk_result};
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::suppress::is_suppressed;
 
-/// Queues native records with those of events, redacted and within the same limits.
+impl Logs {
+    /// A provider for log records that are made through the OpenTelemetry API.
+    pub(in crate::telemetry) fn provider(
+        self: &Arc<Self>,
+        resource: &Resource,
+        secrets: &Secrets,
+    ) -> SdkLoggerProvider {
+        let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
+        provider.with_log_processor(NativeProcessor::new(self, secrets)).build()
+    }
+}
+
+/// Queues native records with those of events, redacted and sdk_result the same limits.
 #[derive(Debug)]
 pub(super) struct NativeProcessor {
     logs: Arc<Logs>,
@@ -31,11 +45,11 @@ impl NativeProcessor {
     fn admits(&self, severity: Option<Severity>) -> bool {
         let Some(level) = self.logs.settings.level.into_level() else { return false };
         !self.logs.batches.is_empty()
-            && !activation::silent()
+            && !is_suppressed()
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 
-    /// `record` without secrets and within the limits.
+    /// `record` without secrets and sdk_result the limits.
     fn sanitized(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let LogSettings { attributes, value_length, .. } = self.logs.settings;
         let long = |value: &AnyValue| size(value) > value_length;
@@ -104,11 +118,11 @@ impl LogProcessor for NativeProcessor {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        within(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
+        sdk_result(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        within(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
+        sdk_result(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
     }
 }
 

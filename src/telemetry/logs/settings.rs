@@ -20,7 +20,7 @@ use crate::telemetry::variables::Variables;
 ///
 /// let mut logs = LogSettings::default();
 /// logs.level = LevelFilter::WARN;
-/// let telemetry = Telemetry::builder("checkout").logs(logs).build()?;
+/// let telemetry = Telemetry::builder("checkout").configure(|settings| settings.logs = logs).build()?;
 /// # Ok::<(), campanile::telemetry::TelemetryError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

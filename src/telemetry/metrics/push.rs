@@ -12,12 +12,12 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 
-use super::SharedReader;
+use super::reader::SharedReader;
 use crate::base::clock;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::{Counters, Signal};
-use crate::telemetry::waiting::{ask, block_on, guarded, tell};
+use crate::telemetry::export_thread::{block_on, guarded, log_change, request};
+use crate::telemetry::suppress::suppress_thread;
 
 /// When metrics are pushed.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +60,13 @@ impl Push {
 
     /// Exports the metrics now. `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn flush(&self, limit: Duration) -> bool {
-        ask(&self.messages, limit, Message::Flush)
+        request(&self.messages, limit, Message::Flush)
     }
 
     /// Exports the metrics once more and ends the thread. `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn shut_down(&self, limit: Duration) -> bool {
         self.ended.swap(true, Ordering::AcqRel)
-            || ask(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
+            || request(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }
 }
 
@@ -83,7 +83,7 @@ struct Worker<E> {
 
 impl<E: PushMetricExporter> Worker<E> {
     fn run(mut self, inbox: &Receiver<Message>) {
-        Silence::for_good();
+        suppress_thread();
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         let mut last = clock::now();
         loop {
@@ -115,7 +115,7 @@ impl<E: PushMetricExporter> Worker<E> {
         let start = clock::now();
         let result = self.try_export(limit);
         self.counters.exported(Signal::Metrics, clock::now().since(start), result.is_ok());
-        tell(&mut self.failing, Signal::Metrics, &result, "the next interval tries again");
+        log_change(&mut self.failing, Signal::Metrics, &result, "the next interval tries again");
         result.is_ok()
     }
 

@@ -4,53 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::telemetry::counters::Counters;
-
-/// What is different in OpenTelemetry and the same in Prometheus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::telemetry) enum CollisionKind {
-    /// The names of two families.
-    Name,
-    /// The labels of two series.
-    Series,
-    /// Two labels of one series, or a label and a reserved one.
-    Label,
-    /// Two descriptions of one family.
-    Description,
-}
-
-impl CollisionKind {
-    /// All kinds, in the order of the counters.
-    pub(in crate::telemetry) const ALL: [Self; 4] =
-        [Self::Name, Self::Series, Self::Label, Self::Description];
-
-    pub(in crate::telemetry) fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Series => "series",
-            Self::Label => "label",
-            Self::Description => "description",
-        }
-    }
-
-    /// The text of the warning.
-    fn message(self) -> &'static str {
-        match self {
-            Self::Name => {
-                "two instruments have the same name in Prometheus: this one is exposed under the longer name `exposed`"
-            }
-            Self::Series => {
-                "series of an instrument have the same labels in Prometheus: the label `exposed` tells them apart"
-            }
-            Self::Label => {
-                "an attribute has a reserved name in Prometheus, or the same name as another: its label is `exposed`"
-            }
-            Self::Description => {
-                "instruments of one name have different descriptions: Prometheus gets the first of them"
-            }
-        }
-    }
-}
+use crate::telemetry::counters::{CollisionKind, Counters};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Collision {
@@ -79,7 +33,7 @@ pub(super) struct Collisions {
 
 impl Collisions {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        counters.expect_collisions();
+        counters.enable_collisions();
         Self { counters: Arc::clone(counters), known: Mutex::default() }
     }
 
@@ -94,8 +48,26 @@ impl Collisions {
             collisions.into_iter().filter(|it| keep(it)).collect()
         };
         for Collision { kind, scope, instrument, exposed } in new {
-            self.counters.collided(kind);
-            tracing::warn!(%scope, %instrument, %exposed, "{}", kind.message());
+            self.counters.collision(kind);
+            tracing::warn!(%scope, %instrument, %exposed, "{}", message(kind));
+        }
+    }
+}
+
+/// The text of the warning.
+fn message(kind: CollisionKind) -> &'static str {
+    match kind {
+        CollisionKind::Name => {
+            "two instruments have the same name in Prometheus: this one is exposed under the longer name `exposed`"
+        }
+        CollisionKind::Series => {
+            "series of an instrument have the same labels in Prometheus: the label `exposed` tells them apart"
+        }
+        CollisionKind::Label => {
+            "an attribute has a reserved name in Prometheus, or the same name as another: its label is `exposed`"
+        }
+        CollisionKind::Description => {
+            "instruments of one name have different descriptions: Prometheus gets the first of them"
         }
     }
 }

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
-use super::collisions::{Collision, CollisionKind};
+use super::collisions::Collision;
 use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, disambiguate, labels};
 use super::names;
 use super::points::{Number, Point};
 use super::streams::{Draft, Stream, TARGET, assign_names, drafts};
 use crate::signal::{Book, Kind};
+use crate::telemetry::counters::CollisionKind;
 
 /// The families in the order in which they are written.
 #[derive(Debug, Default)]
