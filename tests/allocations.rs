@@ -263,7 +263,11 @@ mod spans {
     /// Allocations of a thousand spans with three fields.
     fn of_spans(sampling: Sampling, activation: bool) -> usize {
         let builder = Telemetry::builder("test").variables(|_| None).sampling(sampling);
-        let telemetry = builder.activation(activation).span_processor(Gone).build().unwrap();
+        let telemetry = builder
+            .configure(|settings| settings.activation = activation)
+            .span_processor(Gone)
+            .build()
+            .unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         let work = || {
             let span = info_span!("order", id = 17_u64, customer = "ada", express = true);

@@ -1,4 +1,4 @@
-//! A real collector gets a trace of two services, their metrics and logs, and who they are.
+//! Two services export a trace, metrics, logs and resources to a real collector.
 
 #![cfg(campanile_real_servers)]
 
@@ -29,7 +29,7 @@ use tracing_subscriber::prelude::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// More variables.
+/// Additional environment variables.
 type More = Vec<(&'static str, String)>;
 
 fn service(name: &str, endpoint: &str, protocol: &str, more: &More) -> (Telemetry, Dispatch) {
@@ -90,7 +90,7 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
     let address = serve().with_subscriber(in_payments).await;
     order(address).with_subscriber(in_checkout).await;
     for telemetry in [checkout, payments] {
-        assert!(telemetry.shutdown(LIMIT), "all of it is delivered");
+        assert!(telemetry.shutdown(LIMIT), "not everything was exported");
     }
     let names = ["campanile.span.duration", "campanile.telemetry.spans.started"];
     let all = |got: &Received| {
@@ -161,7 +161,7 @@ async fn from_a_runtime_with_one_thread() {
     two_services_reach_the_collector(&rotel, rotel.http_endpoint(), "http/protobuf", More::new()).await;
 }
 
-/// With the name that TLS knows each by.
+/// The protocols with their ALPN names.
 const PROTOCOLS: [(&str, &[u8]); 2] = [("grpc", b"h2"), ("http/protobuf", b"http/1.1")];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,27 +184,27 @@ async fn behind_tls_over_both_protocols() {
     for (protocol, alpn) in PROTOCOLS {
         for clients in [false, true] {
             let rotel = Rotel::start().await;
-            let door = authority.door(rotel.address(protocol), alpn, clients).await;
+            let proxy = authority.proxy(rotel.address(protocol), alpn, clients).await;
             let mut more = vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", file(&authority, "ca"))];
             if clients {
                 more.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(&authority, "client")));
                 more.push(("OTEL_EXPORTER_OTLP_CLIENT_KEY", file(&authority, "client-key")));
             }
-            two_services_reach_the_collector(&rotel, format!("https://{door}"), protocol, more).await;
+            two_services_reach_the_collector(&rotel, format!("https://{proxy}"), protocol, more).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p34_who_is_not_trusted_gets_nothing_and_it_is_counted() {
+async fn p34_an_untrusted_peer_gets_nothing_and_the_failure_is_counted() {
     let (authority, other) = (Authority::new(), Authority::new());
     let rotel = Rotel::start().await;
     for (protocol, alpn) in PROTOCOLS {
-        // The collector's certificate is not of this authority, and then the client's is not of the collector's.
+        // The client does not trust the collector; the client has no certificate; the collector does not trust the client.
         for (trusted, client, clients) in
             [(&other, None, false), (&authority, None, true), (&authority, Some(&other), true)]
         {
-            let door = authority.door(rotel.address(protocol), alpn, clients).await;
+            let proxy = authority.proxy(rotel.address(protocol), alpn, clients).await;
             let mut more = vec![
                 ("OTEL_METRICS_EXPORTER", "prometheus".to_owned()),
                 ("OTEL_EXPORTER_OTLP_CERTIFICATE", file(trusted, "ca")),
@@ -214,7 +214,7 @@ async fn p34_who_is_not_trusted_gets_nothing_and_it_is_counted() {
                 more.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(client, "client")));
                 more.push(("OTEL_EXPORTER_OTLP_CLIENT_KEY", file(client, "client-key")));
             }
-            let (telemetry, dispatch) = service("checkout", &format!("https://{door}"), protocol, &more);
+            let (telemetry, dispatch) = service("checkout", &format!("https://{proxy}"), protocol, &more);
             tracing::dispatcher::with_default(&dispatch, || drop(info_span!("order")));
             assert!(!telemetry.force_flush(LIMIT));
             let text = telemetry.prometheus_text();
@@ -226,7 +226,7 @@ async fn p34_who_is_not_trusted_gets_nothing_and_it_is_counted() {
 }
 
 #[test]
-fn certificates_that_cannot_be_read_are_named() {
+fn errors_name_certificates_that_cannot_be_read() {
     let authority = Authority::new();
     let key = file(&authority, "client-key");
     for (set, name, why) in [
@@ -259,7 +259,7 @@ fn certificates_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prometheus_keeps_the_exemplars_that_it_scrapes() {
+async fn prometheus_stores_scraped_exemplars() {
     let telemetry = Telemetry::builder("checkout").prometheus().variables(|_| None).build().unwrap();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(telemetry.span_layer()));
     let trace_id = tracing::dispatcher::with_default(&dispatch, || {
@@ -280,7 +280,7 @@ async fn prometheus_keeps_the_exemplars_that_it_scrapes() {
     let exemplar = &series["exemplars"][0];
     assert_eq!(exemplar["labels"]["trace_id"], trace_id.as_str(), "{found}");
     assert_eq!(exemplar["labels"]["span_id"].as_str().map(str::len), Some(16), "{found}");
-    // What it scraped besides is typed as it is written.
+    // Other metrics of the scrape have their types.
     let metadata = prometheus.vector("campanile_telemetry_spans_started_total").await;
     assert_eq!(metadata[0].1, 1.0);
     let info = prometheus.vector("target_info").await;
@@ -289,7 +289,7 @@ async fn prometheus_keeps_the_exemplars_that_it_scrapes() {
 }
 
 #[test]
-fn promtool_accepts_what_prometheus_gets() {
+fn promtool_accepts_the_metrics() {
     let breaker = campanile::CircuitBreaker::builder("payments").build().unwrap();
     let telemetry = Telemetry::builder("checkout")
         .prometheus()
@@ -306,7 +306,7 @@ fn promtool_accepts_what_prometheus_gets() {
 }
 
 #[tokio::test]
-async fn promtool_accepts_what_a_queue_of_dead_letters_tells() {
+async fn promtool_accepts_the_metrics_of_a_dead_letter_queue() {
     let folder = tempfile::tempdir().unwrap();
     let queue = campanile::DeadLetterQueue::builder("orders")
         .park_timeout(LIMIT / 2)

@@ -1,4 +1,4 @@
-//! What is logged of an export repeats no secret, with the log of opentelemetry-otlp on.
+//! Logs about exports contain no secret, even with the log of opentelemetry-otlp on.
 
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 
@@ -16,7 +16,7 @@ use tracing_subscriber::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// All that is logged, at every level and by every thread.
+/// A layer that keeps all events, of every level and thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -26,14 +26,14 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
-/// A collector that answers so, one connection after the other.
+/// A collector that gives one of these answers per connection.
 fn collector(answers: [&'static str; 2]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
-            // A request of one small span comes whole, or its end may be lost: nothing here needs it.
+            // The request is not needed. One read takes all or most of it.
             assert!(stream.read(&mut [0; 65_536]).unwrap() > 0);
             stream.write_all(answer.as_bytes()).unwrap();
         }
@@ -42,7 +42,7 @@ fn collector(answers: [&'static str; 2]) -> String {
 }
 
 #[test]
-fn no_log_repeats_a_secret() {
+fn no_log_contains_a_secret() {
     let log = Log::default();
     let endpoint = collector([
         "HTTP/1.1 401 Unauthorized\r\nx-token: hunter2\r\nconnection: close\r\ncontent-length: 7\r\n\r\nhunter2",
@@ -57,14 +57,16 @@ fn no_log_repeats_a_secret() {
     });
     let telemetry = telemetry.build().unwrap();
     tracing_subscriber::registry().with(log.clone()).with(telemetry.span_layer()).init();
-    for fine in [false, true] {
+    for flushed in [false, true] {
         drop(info_span!("order"));
-        assert_eq!(telemetry.force_flush(LONG), fine);
+        assert_eq!(telemetry.force_flush(LONG), flushed);
     }
     let log = log.0.lock().unwrap().clone();
-    for said in ["opentelemetry-otlp", "HttpClient.NetworkError", "the collector answered 401"] {
-        assert!(log.contains(said), "{said} is not in {log}");
+    for text in
+        ["opentelemetry-otlp", "HttpClient.NetworkError", "the collector answered with HTTP status 401"]
+    {
+        assert!(log.contains(text), "{text} is not in {log}");
     }
-    let repeated = log.lines().filter(|line| line.contains("hunter2")).collect::<Vec<_>>();
-    assert!(repeated.is_empty(), "{repeated:?}");
+    let leaked = log.lines().filter(|line| line.contains("hunter2")).collect::<Vec<_>>();
+    assert!(leaked.is_empty(), "{leaked:?}");
 }

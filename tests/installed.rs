@@ -1,4 +1,4 @@
-//! Telemetry as the one of the process: one pipeline for all tests here.
+//! Globally installed telemetry: one pipeline for all tests of this binary.
 
 #![cfg(feature = "telemetry")]
 
@@ -26,12 +26,12 @@ static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| {
         .env_filter("info,installed::noise=off")
         .span_exporter(EXPORTER.clone())
         .install()
-        .expect("nothing else is installed here")
+        .expect("nothing else is installed in this process")
 });
 
-/// The spans of that trace, in the order in which they closed.
+/// The exported spans of the trace of `root`, in the order in which they closed.
 fn trace(root: &tracing::Span) -> Vec<SpanData> {
-    let id = root.trace_id().expect("the layer knows it");
+    let id = root.trace_id().expect("the layer sees the span");
     assert!(TELEMETRY.force_flush(LONG));
     let spans = EXPORTER.get_finished_spans().unwrap();
     spans.into_iter().filter(|span| span.span_context.trace_id() == id).collect()
@@ -58,18 +58,18 @@ fn everything_global_is_set() {
 }
 
 #[test]
-fn a_second_one_is_refused_with_a_reason_and_changes_nothing() {
+fn a_second_pipeline_is_refused_and_changes_nothing() {
     LazyLock::force(&TELEMETRY);
     let error = Telemetry::builder("second").variables(|_| None).install().unwrap_err();
     assert!(matches!(error, TelemetryError::SubscriberSet), "{error}");
-    assert!(error.to_string().contains("a global tracing subscriber is set already"), "{error}");
+    assert!(error.to_string().contains("already has a global tracing subscriber"), "{error}");
     let root = info_span!("root");
     root.in_scope(|| drop(info_span!("child")));
     assert_eq!(names(&trace(&root)), ["child"]);
 }
 
 #[test]
-fn what_the_filter_leaves_out_is_nowhere() {
+fn filtered_spans_are_not_exported() {
     LazyLock::force(&TELEMETRY);
     let root = info_span!("root");
     root.in_scope(|| {
@@ -84,7 +84,7 @@ fn what_the_filter_leaves_out_is_nowhere() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_names_the_trace_that_it_failed_in() {
+async fn a_dead_letter_holds_the_trace_id_of_its_failure() {
     use campanile::DeadLetterQueue;
     use campanile::store::LetterFilter;
     use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
@@ -102,7 +102,7 @@ async fn a_dead_letter_names_the_trace_that_it_failed_in() {
 }
 
 #[test]
-fn a_bad_filter_is_named() {
+fn an_error_names_a_bad_filter() {
     let build = |filter: &'static str, rust_log: Option<&'static str>| {
         let read = move |name: &str| rust_log.filter(|_| name == "RUST_LOG").map(ToOwned::to_owned);
         Telemetry::builder("filter").env_filter(filter).variables(read).install()
@@ -110,12 +110,12 @@ fn a_bad_filter_is_named() {
     for (result, setting) in
         [(build("a=b=c", None), "env_filter"), (build("info", Some("a=b=c")), "RUST_LOG")]
     {
-        let Err(TelemetryError::Setting(error)) = result else { panic!("it must fail") };
+        let Err(TelemetryError::Setting(error)) = result else { panic!("a bad filter is accepted") };
         assert_eq!((error.setting(), error.value()), (setting, "a=b=c"));
     }
 }
 
-/// Logs and traces when it is printed.
+/// A value whose `Debug` logs and traces.
 struct Loud<'a>(&'a tracing::Span);
 
 impl fmt::Debug for Loud<'_> {
@@ -142,7 +142,7 @@ fn p32_a_value_may_log_and_trace_when_it_is_printed() {
         });
         done.send(trace(&root)).unwrap();
     });
-    let spans = result.recv_timeout(LONG).expect("it does not hang");
+    let spans = result.recv_timeout(LONG).expect("the thread does not hang");
     assert_eq!(names(&spans), ["printer", "printer", "printer", "child", "span"]);
     let span = &spans[4];
     let texts: Vec<_> = span.events.iter().map(|it| it.name.as_ref()).collect();
@@ -154,7 +154,7 @@ fn p32_a_value_may_log_and_trace_when_it_is_printed() {
 
 #[cfg(feature = "prometheus")]
 #[tokio::test]
-async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
+async fn durations_of_a_layer_are_exported_by_kind_of_failure() {
     use campanile::Timing;
     use campanile::outcome::{FailureKind, Outcome};
     use std::error::Error;
@@ -167,8 +167,8 @@ async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
     let by_kind = |result: Result<&(), &(dyn Error + 'static)>| match result {
         Ok(()) => Outcome::Success,
         Err(error) => {
-            let said = error.to_string();
-            Outcome::Failure(FailureKind::ALL.into_iter().find(|kind| kind.as_str() == said).unwrap())
+            let text = error.to_string();
+            Outcome::Failure(FailureKind::ALL.into_iter().find(|kind| kind.as_str() == text).unwrap())
         }
     };
     let service = timing.layer().classify(by_kind).layer(inner);
@@ -193,7 +193,7 @@ async fn the_durations_of_a_layer_reach_the_pipeline_with_what_failed() {
 
 #[cfg(all(feature = "http", feature = "prometheus"))]
 #[tokio::test]
-async fn the_duration_of_a_request_names_the_span_that_it_was_made_in() {
+async fn the_duration_of_a_request_has_an_exemplar_of_its_span() {
     use std::convert::Infallible;
 
     use campanile::Timing;
@@ -214,7 +214,7 @@ async fn the_duration_of_a_request_names_the_span_that_it_was_made_in() {
     let span = info_span!("calls");
     call("sampled.test").instrument(span.clone()).await;
     call("alone.test").await;
-    // A caller has decided against this trace.
+    // The caller did not sample this trace.
     let ids = (TraceId::from_bytes([9; 16]), SpanId::from_bytes([9; 8]));
     let remote = SpanContext::new(ids.0, ids.1, TraceFlags::default(), true, TraceState::NONE);
     let unsampled = info_span!("unsampled");

@@ -1,6 +1,6 @@
-//! P34: telemetry of the process, set up by its real environment, whatever runtime it is installed from.
+//! P34: telemetry is installed from any kind of runtime, and configured by the real environment.
 //!
-//! A process has one, so each runs in a process of its own: this same binary, with the test that is ignored.
+//! Only one pipeline can be installed per process, so each case runs this binary again with the ignored test.
 
 #![cfg(feature = "otlp-grpc")]
 #![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
@@ -27,10 +27,10 @@ const LONG: Duration = Duration::from_secs(60);
 const RUNTIME: &str = "CAMPANILE_TEST_RUNTIME";
 const LIMIT: &str = "CAMPANILE_TEST_LIMIT";
 
-/// Lives for a while in the runtime that the environment names; whether all was delivered is its output.
+/// Installs telemetry in the runtime that the environment names, and prints whether everything was exported.
 #[test]
-#[ignore = "a process of the tests below"]
-fn live() {
+#[ignore = "the child process of the other tests"]
+fn child() {
     let Ok(runtime) = env::var(RUNTIME) else { return };
     let limit = Duration::from_millis(env::var(LIMIT).unwrap().parse().unwrap());
     let life = move || {
@@ -38,7 +38,7 @@ fn live() {
         info_span!("order").in_scope(|| info!("an event"));
         let flushed = telemetry.force_flush(limit);
         info_span!("order").in_scope(|| info!("an event"));
-        // On standard error, where the test harness does not look for its own.
+        // On standard error, because the test harness uses standard output.
         eprintln!("flushed: {flushed}, ended: {}", telemetry.shutdown(limit));
     };
     match runtime.as_str() {
@@ -46,7 +46,7 @@ fn live() {
         "current" => Builder::new_current_thread().enable_all().build().unwrap().block_on(async { life() }),
         _ => {
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            // On the only worker that there is.
+            // On the only worker thread.
             runtime.block_on(async { tokio::spawn(async move { life() }).await.unwrap() });
         }
     }
@@ -54,7 +54,7 @@ fn live() {
 
 fn process(runtime: &str, limit: Duration, endpoint: &str, protocol: &str) -> String {
     let child = Command::new(env::current_exe().unwrap())
-        .args(["live", "--exact", "--ignored", "--nocapture"])
+        .args(["child", "--exact", "--ignored", "--nocapture"])
         .env_clear()
         .env(RUNTIME, runtime)
         .env(LIMIT, limit.as_millis().to_string())
@@ -64,25 +64,26 @@ fn process(runtime: &str, limit: Duration, endpoint: &str, protocol: &str) -> St
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stderr).into_owned();
-    assert!(child.status.success(), "{runtime} {protocol}: {said}");
-    said
+    let output = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(child.status.success(), "{runtime} {protocol}: {output}");
+    output
 }
 
 const RUNTIMES: [&str; 3] = ["none", "current", "multi"];
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
 #[test]
-fn p34_it_works_in_every_kind_of_runtime() {
+fn p34_exports_work_in_every_kind_of_runtime() {
     for protocol in PROTOCOLS {
         for runtime in RUNTIMES {
-            let fine = |_| http::Response::builder().header("grpc-status", 0).body(Full::default()).unwrap();
-            let collector = Collector::start(fine);
-            let said = process(runtime, LONG, &collector.endpoint(), protocol);
-            assert!(said.contains("flushed: true, ended: true"), "{runtime} {protocol}: {said}");
+            let success =
+                |_| http::Response::builder().header("grpc-status", 0).body(Full::default()).unwrap();
+            let collector = Collector::start(success);
+            let output = process(runtime, LONG, &collector.endpoint(), protocol);
+            assert!(output.contains("flushed: true, ended: true"), "{runtime} {protocol}: {output}");
             let requests = collector.requests();
             assert!(requests.iter().all(|request| request.headers["x-from"] == "environment"));
-            // Each signal when it was flushed and when it ended.
+            // Each signal is exported by the flush and by the shutdown.
             let paths: BTreeSet<_> = requests.iter().map(|request| request.path.as_str()).collect();
             assert!(paths.len() == 3 && requests.len() >= 6, "{runtime} {protocol}: {paths:?}");
         }
@@ -90,16 +91,16 @@ fn p34_it_works_in_every_kind_of_runtime() {
 }
 
 #[test]
-fn p34_it_ends_in_every_kind_of_runtime_with_a_collector_that_never_answers_or_is_none() {
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoints = [mute.local_addr().unwrap(), nobody].map(|address| format!("http://{address}"));
-    thread::spawn(move || mute.incoming().collect::<Vec<_>>());
+fn p34_shutdown_ends_in_every_kind_of_runtime_without_an_answer_of_a_collector() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoints = [silent.local_addr().unwrap(), refusing].map(|address| format!("http://{address}"));
+    thread::spawn(move || silent.incoming().collect::<Vec<_>>());
     for protocol in PROTOCOLS {
         for runtime in RUNTIMES {
             for endpoint in &endpoints {
-                let said = process(runtime, Duration::from_millis(100), endpoint, protocol);
-                assert!(said.contains("flushed: false, ended: "), "{runtime} {protocol}: {said}");
+                let output = process(runtime, Duration::from_millis(100), endpoint, protocol);
+                assert!(output.contains("flushed: false, ended: "), "{runtime} {protocol}: {output}");
             }
         }
     }

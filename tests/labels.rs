@@ -88,7 +88,7 @@ async fn what_strangers_send_fills_no_label_without_bound() {
     let telemetry = Telemetry::builder("labels")
         .variables(|_| None)
         .prometheus()
-        .span_metric_fields(["tenant"])
+        .configure(|settings| settings.span_metric_fields = ["tenant"].map(String::from).to_vec())
         .install()
         .unwrap();
     let timing = Timing::new("server");

@@ -1,4 +1,4 @@
-//! The servers of the tests are real, and what the support modules read from them is true.
+//! Tests of the support modules: they start real servers and read their output correctly.
 
 #![cfg(campanile_real_servers)]
 
@@ -32,7 +32,7 @@ bells_rung_total{bell=\"small\"} 7
 ";
 
 #[tokio::test]
-async fn a_collector_tells_what_it_got_over_http() {
+async fn a_collector_reports_what_it_received_over_http() {
     let rotel = Rotel::start().await;
     for (path, body) in [("v1/traces", traces()), ("v1/metrics", metrics())] {
         let uri = format!("{}/{path}", rotel.http_endpoint());
@@ -43,7 +43,7 @@ async fn a_collector_tells_what_it_got_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_tells_what_it_got_over_grpc() {
+async fn a_collector_reports_what_it_received_over_grpc() {
     let rotel = Rotel::start().await;
     let spans = SpanExporter::builder().with_tonic().with_endpoint(rotel.grpc_endpoint()).build().unwrap();
     let metrics =
@@ -54,13 +54,13 @@ async fn a_collector_tells_what_it_got_over_grpc() {
 
 #[tokio::test]
 #[should_panic(expected = "did not receive what was wanted")]
-async fn waiting_for_what_never_comes_ends() {
+async fn waiting_for_a_span_times_out() {
     let rotel = Rotel::start().await;
-    rotel.wait_for(|got| got.span("nobody").is_some(), Duration::from_millis(100)).await;
+    rotel.wait_for(|got| got.span("missing").is_some(), Duration::from_millis(100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prometheus_answers_with_what_it_scraped() {
+async fn prometheus_answers_queries_about_scraped_metrics() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = Router::new().route("/metrics", get(async || METRICS));
@@ -79,7 +79,7 @@ async fn prometheus_answers_with_what_it_scraped() {
 }
 
 #[test]
-fn promtool_judges_an_exposition() {
+fn promtool_checks_an_exposition() {
     promtool_check_metrics(METRICS).unwrap();
     let complaint = promtool_check_metrics("bells_rung 1\n").unwrap_err();
     assert!(complaint.contains("bells_rung"), "{complaint}");
@@ -87,12 +87,12 @@ fn promtool_judges_an_exposition() {
 }
 
 #[test]
-#[should_panic(expected = "`tests/run install` installs it")]
-fn a_missing_program_is_told() {
+#[should_panic(expected = "run `tests/run install`")]
+fn an_error_names_a_missing_program() {
     support::tool("no-such-program");
 }
 
-/// A child that links to its parent, in an error with an event; a counter, a gauge and a histogram.
+/// Exports a parent span with an error and an event, a child that links to it, a counter, a gauge and a histogram.
 fn export(spans: SpanExporter, metrics: MetricExporter) {
     let resource =
         Resource::builder_empty().with_attribute(KeyValue::new("service.name", "bell tower")).build();
@@ -124,7 +124,7 @@ fn export(spans: SpanExporter, metrics: MetricExporter) {
     meters.shutdown().unwrap();
 }
 
-/// What [`export`] exports, in JSON.
+/// The spans that [`export`] exports, as JSON.
 fn traces() -> Value {
     let (trace, parent, child) = ("5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b173", "eee19b7ec3c1b174");
     json!({ "resourceSpans": [{ "resource": resource(), "scopeSpans": [{ "scope": { "name": "tests" }, "spans": [

@@ -19,7 +19,9 @@ use campanile::redact::RedactionSettings;
 use campanile::retry::RetrySettings;
 use campanile::sampler::{GpuSettings, SamplerSettings, SystemSettings};
 use campanile::store::RedisSettings;
-use campanile::telemetry::{BatchSettings, LogSettings, OtlpSettings, SpanLimits, TelemetrySettings};
+use campanile::telemetry::{
+    BatchSettings, LogSettings, OtlpSettings, SpanLimits, TelemetryBuilder, TelemetrySettings,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -188,5 +190,5 @@ fn builders_checks_and_errors_show_no_secret() {
     settings.headers.insert("authorization".to_owned(), "hunter2".to_owned());
     let mut telemetry = TelemetrySettings::new("shop");
     telemetry.otlp_settings = settings;
-    silent(&telemetry.builder());
+    silent(&TelemetryBuilder::from_settings(&telemetry));
 }

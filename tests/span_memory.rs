@@ -1,8 +1,8 @@
-//! What spans keep in memory, however long they live and whatever they are called. A binary of its own, for it counts
+//! The memory of spans is bounded for any lifetime and any names. This is a binary of its own, because its allocator counts
 //! all bytes.
 
 #![cfg(feature = "telemetry")]
-#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(unsafe_code)] // `GlobalAlloc` needs it. The library forbids unsafe code.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -29,7 +29,7 @@ fn count(bytes: isize) {
     });
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 
 const MILLION: usize = 1_000_000;
 
-/// What `action` gives, and by how many bytes this thread held more than before: at most, and in the end.
+/// Runs `action`. Returns its result and the growth of this thread's memory in bytes: the maximum, and at the end.
 fn held<R>(action: impl FnOnce() -> R) -> (R, isize, isize) {
     let before = BYTES.get();
     MOST.set(before);
@@ -61,7 +61,7 @@ fn telemetry(configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> (T
     (telemetry, dispatch)
 }
 
-/// An event every 86 milliseconds of it, each with an attribute, each as long as it may be.
+/// A span with an event every 86 ms for a day. Each event has an attribute of the maximum length.
 #[test]
 fn p33_a_span_of_a_day_with_a_million_events_is_bounded() {
     let exporter = InMemorySpanExporter::default();
@@ -86,9 +86,9 @@ fn p33_a_span_of_a_day_with_a_million_events_is_bounded() {
             sizes.push(most);
         }
         most_of_all = sizes.iter().copied().max().unwrap();
-        // 128 events with a name and a text of 4,096 bytes each, and as much for attributes and links.
+        // 128 events with a name and a text of 4,096 bytes each, and the same again for attributes and links.
         assert!(sizes[0] < 128 * 3 * 4_096 + 128 * 1_024, "{sizes:?}");
-        // After the first tenth it holds no more than the moment needs.
+        // After the first tenth, memory grows only while an event is recorded.
         assert!(sizes[1..].iter().all(|most| *most < 64 * 1_024), "{sizes:?}");
     });
     assert!(telemetry.force_flush(Duration::from_secs(60)));
@@ -97,10 +97,10 @@ fn p33_a_span_of_a_day_with_a_million_events_is_bounded() {
     let all = u32::try_from(MILLION + MILLION / 100).unwrap();
     assert_eq!((day.events.len(), day.events.dropped_count), (128, all - 128));
     assert_eq!((day.links.len(), day.links.dropped_count), (128, 10_000 - 128));
-    println!("a day in a span holds {most_of_all} bytes at most");
+    println!("a span with a million events takes at most {most_of_all} bytes");
 }
 
-/// Names and components come from requests, in a service that is careless or under attack.
+/// Names and components come from requests, as in a careless service or one under attack.
 #[cfg(feature = "prometheus")]
 #[test]
 fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
@@ -122,7 +122,7 @@ fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
     };
     let first = spans(MILLION / 10);
     let rest = spans(MILLION - MILLION / 10);
-    println!("{first} bytes for the first 100,000 names, {rest} for the 900,000 after them");
+    println!("{first} bytes for the first 100,000 names, {rest} bytes for the other 900,000");
     // 900 series with two histograms each, and 1,000 components with vital signs.
     assert!(first < 32 << 20, "{first}");
     assert!(rest < 1 << 20, "{rest}");
@@ -134,19 +134,23 @@ fn p35_a_million_names_and_components_are_bounded_and_the_rest_is_visible() {
     let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
     let overflow: Vec<_> =
         counts.iter().filter(|line| line.contains("otel_metric_overflow=\"true\"")).collect();
-    assert_eq!(overflow.len(), 1, "none of them failed: {overflow:?}");
+    assert_eq!(overflow.len(), 1, "not one overflow series: {overflow:?}");
     assert!(value(overflow[0]) > 0.99 * MILLION as f64, "{overflow:?}");
-    assert_eq!(counts.iter().map(|line| value(line)).sum::<f64>(), MILLION as f64, "none is lost");
-    // Neither are there more components in health than may be.
+    assert_eq!(
+        counts.iter().map(|line| value(line)).sum::<f64>(),
+        MILLION as f64,
+        "some calls are not counted"
+    );
+    // The number of components in health is bounded too.
     let components = telemetry.health().snapshot().components.len();
     assert!(components <= 1_001, "{components}");
 }
 
-/// 4,000 spans of 32 kB each in traces that may turn out to matter.
+/// 4,000 spans of 32 kB each, in traces about which tail sampling has not decided yet.
 #[test]
-fn spans_that_wait_for_their_root_are_bounded_by_bytes() {
+fn spans_in_the_tail_buffer_are_bounded_in_bytes() {
     let (_telemetry, dispatch) = telemetry(|builder| {
-        let tail = campanile::telemetry::TailSampling::new();
+        let tail = campanile::telemetry::TailSampling::default();
         builder.sampling(campanile::telemetry::Sampling::AlwaysOff).tail_sampling(tail)
     });
     let text = "x".repeat(4_000);
@@ -165,7 +169,7 @@ fn spans_that_wait_for_their_root_are_bounded_by_bytes() {
             }
         });
     });
-    println!("4,000 spans of 32 kB hold {most} bytes at most");
-    // 32 MiB, and something for maps and open spans.
+    println!("4,000 spans of 32 kB take at most {most} bytes");
+    // 32 MiB, plus maps and open spans.
     assert!((24 << 20..36 << 20).contains(&most), "{most}");
 }

@@ -1,19 +1,18 @@
 //! Which spans of the layer are active on this thread, for OpenTelemetry.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, ContextGuard};
 
-use super::spans::Key;
+use super::spans::SpanKey;
 
 thread_local! {
     static ACTIVE: RefCell<Vec<Active>> = const { RefCell::new(Vec::new()) };
-    static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Active {
-    key: Key,
+    key: SpanKey,
     span_id: SpanId,
     /// Puts back what was active before, when it is dropped.
     _guard: ContextGuard,
@@ -27,7 +26,7 @@ impl Active {
 }
 
 /// Makes `context`, that of the span `key`, the active one.
-pub(super) fn enter(key: Key, span_id: SpanId, context: Context) {
+pub(super) fn enter(key: SpanKey, span_id: SpanId, context: Context) {
     let guard = context.attach();
     // A thread that is about to end has no list any more; then the guard ends the activation at once.
     let _ = ACTIVE.try_with(|active| {
@@ -36,7 +35,7 @@ pub(super) fn enter(key: Key, span_id: SpanId, context: Context) {
 }
 
 /// Ends the activation of the span `key`, in whatever order spans are left.
-pub(super) fn exit(key: Key) {
+pub(super) fn exit(key: SpanKey) {
     // Out of the borrow before it is dropped: the end of a context may run anything.
     let _ended = ACTIVE.try_with(|active| {
         let mut active = active.borrow_mut();
@@ -50,13 +49,13 @@ pub(super) fn exit(key: Key) {
 }
 
 /// The id of the span that a layer activated last on this thread.
-pub(super) fn last() -> Option<SpanId> {
+pub(super) fn innermost() -> Option<SpanId> {
     ACTIVE.try_with(|active| Some(active.borrow().last()?.span_id)).ok()?
 }
 
 /// Activates the spans of a layer on this thread again, with contexts that `context` gives, after their ids changed. Those under
 /// something that was attached by others stay as they are: it must not come to lie below them.
-pub(super) fn refresh(layer: u64, context: impl Fn(Key) -> Option<Context>) {
+pub(super) fn refresh(layer: u64, context: impl Fn(SpanKey) -> Option<Context>) {
     let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
     let mut again = Vec::new();
     while let Some(entry) = list.pop_if(|entry| entry.is_on_top()) {
@@ -71,30 +70,4 @@ pub(super) fn refresh(layer: u64, context: impl Fn(Key) -> Option<Context>) {
         let renewed = if key.layer == layer { context(key) } else { None };
         enter(key, span_id, renewed.unwrap_or(attached));
     }
-}
-
-/// While it lives, no layer takes in spans or events of this thread.
-#[derive(Debug)]
-pub(super) struct Silence(bool);
-
-impl Silence {
-    pub(super) fn begin() -> Self {
-        Self(SILENT.try_with(|silent| silent.replace(true)).unwrap_or(true))
-    }
-
-    /// Silences a thread for good.
-    pub(super) fn for_good() {
-        let _ = SILENT.try_with(|silent| silent.set(true));
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        let _ = SILENT.try_with(|silent| silent.set(self.0));
-    }
-}
-
-/// Whether spans and events of this thread come out of the pipeline.
-pub(super) fn silent() -> bool {
-    SILENT.try_with(Cell::get).unwrap_or(true)
 }

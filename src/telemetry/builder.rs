@@ -1,220 +1,28 @@
-//! Settings of the pipeline.
+//! The builder of the pipeline.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::LogExporter;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
-use serde::de::value::MapDeserializer;
-use serde::{Deserialize, Serialize};
 
-use super::batch::{Batch, BatchSettings};
-use super::choice::log_exporter;
 use super::console::{Console, Output};
-use super::counters::Counters;
-use super::limits::SpanLimits;
-use super::logs::{Entry, LogSettings};
-use super::metrics::Outlet;
-use super::otlp::OtlpSettings;
+use super::exporters::{StartLogs, StartSpans, log_exporter, span_exporter};
+use super::metrics::PendingPush;
+use super::pipeline::Telemetry;
 use super::sampling::{Sampling, TailSampling};
+use super::settings::TelemetrySettings;
 use super::variables::Variables;
-use crate::base::error::ConfigError;
 use crate::base::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::sampler::{SamplerBuilder, SamplerSettings};
 
-/// What a [`Telemetry`](super::Telemetry) is made from, as it stands in a file. `OTEL_*` variables win over it.
-///
-/// # Example
-/// ```
-/// use campanile::telemetry::TelemetrySettings;
-///
-/// let settings: TelemetrySettings =
-///     serde_json::from_str(r#"{"service_name": "checkout", "console": "json", "sampling": {"ratio": 0.1}}"#)?;
-/// let telemetry = settings.builder().build()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TelemetrySettings {
-    /// The name of the service.
-    pub service_name: String,
-    /// Whether to export over OTLP. Needs the feature `otlp`.
-    #[serde(default)]
-    pub otlp: bool,
-    /// Where OTLP goes and how. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
-    #[serde(default)]
-    pub otlp_settings: OtlpSettings,
-    /// Whether to keep metrics for Prometheus. Needs the feature `prometheus`.
-    #[serde(default)]
-    pub prometheus: bool,
-    /// How logs are written to the console, by `install`.
-    #[serde(default)]
-    pub console: Console,
-    /// Which spans and events are looked at, by `install`: directives such as `info,sqlx=warn`. `RUST_LOG` wins
-    /// over it.
-    #[serde(default = "info")]
-    pub env_filter: String,
-    /// Which traces are kept.
-    #[serde(default)]
-    pub sampling: Sampling,
-    /// Which traces are kept although `sampling` would drop them: none.
-    #[serde(default)]
-    pub tail_sampling: Option<TailSampling>,
-    /// What one span may hold.
-    #[serde(default)]
-    pub limits: SpanLimits,
-    /// What is redacted in spans, events and logs.
-    #[serde(default)]
-    pub redaction: RedactionSettings,
-    /// How spans wait for their export.
-    #[serde(default)]
-    pub batch: BatchSettings,
-    /// Which events become log records, what one may hold, and how they wait for their export.
-    #[serde(default)]
-    pub logs: LogSettings,
-    /// How many pairs of component and span name have metrics of their own. More of them are counted together,
-    /// under the attribute `otel.metric.overflow`. From 1 to 100,000; 900. Each may have 18 series, by kind of failure.
-    #[serde(default = "span_names")]
-    pub span_names: usize,
-    /// Fields of spans that are attributes of their metrics as well. Each value makes metrics of its own, out of
-    /// the same number: take fields of few values.
-    #[serde(default)]
-    pub span_metric_fields: Vec<String>,
-    /// Whether entering a span makes it the active one of OpenTelemetry, so that its own spans and its log
-    /// appenders find their parent. Costs a little at each enter.
-    #[serde(default = "yes")]
-    pub activation: bool,
-    /// Whether sampled spans say how long they were entered and how long not, as `busy_ns` and `idle_ns`. Costs two
-    /// readings of the clock at each enter.
-    #[serde(default)]
-    pub busy_and_idle: bool,
-    /// Whether spans say where in the code they stand.
-    #[serde(default = "yes")]
-    pub code_attributes: bool,
-    /// Whether errors are recorded on spans as `tracing-opentelemetry` does it. `false`.
-    ///
-    /// If so, an event with an error is called `exception`, with its message as the attribute `message`; the
-    /// `exception.*` attributes of the last one are attributes of the span too; and `otel.status_description` without
-    /// `otel.status_code` fails the span. If not, the event is called after its message. In either case it has the
-    /// `exception.*` attributes, and so has its log record, which is where the semantic conventions want exceptions since
-    /// [those for spans are deprecated](https://opentelemetry.io/docs/specs/semconv/exceptions/).
-    #[serde(default)]
-    pub exception_events: bool,
-    /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
-    #[serde(default = "yes")]
-    pub detection: bool,
-    /// Attributes of the resource; they win over what is found out, and variables over them.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
-    /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
-    #[serde(default = "minute", with = "crate::base::duration")]
-    pub metrics_every: Duration,
-    /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
-    #[serde(default = "half_a_minute", with = "crate::base::duration")]
-    pub metrics_timeout: Duration,
-    /// How often the machine is sampled, if at all: from 100 ms to one hour. Needs the feature `system`.
-    #[serde(default, with = "crate::base::duration::option")]
-    pub system: Option<Duration>,
-    /// How often the GPUs are sampled, if at all: from 100 ms to one hour. Needs the feature `gpu`.
-    #[serde(default, with = "crate::base::duration::option")]
-    pub gpu: Option<Duration>,
-    /// What is sampled, and how, in detail. `system` and `gpu` add to it, and their intervals win. Needs one of the
-    /// features `system` and `gpu`.
-    #[cfg(any(feature = "system", feature = "gpu"))]
-    #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
-    #[serde(default)]
-    pub sampler: Option<SamplerSettings>,
-}
-
-fn info() -> String {
-    "info,opentelemetry=warn".to_owned()
-}
-
-fn span_names() -> usize {
-    900
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn half_a_minute() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn minute() -> Duration {
-    Duration::from_secs(60)
-}
-
-impl TelemetrySettings {
-    /// The defaults, for a service of this name: traces, metrics and health in the process, and nothing sent.
-    #[must_use]
-    pub fn new(service_name: impl Into<String>) -> Self {
-        let name = [("service_name", service_name.into())].into_iter();
-        let settings: Result<_, serde::de::value::Error> = Self::deserialize(MapDeserializer::new(name));
-        settings.unwrap_or_else(|error| unreachable!("every other setting has a default: {error}"))
-    }
-
-    /// A builder that starts from these settings.
-    pub fn builder(self) -> TelemetryBuilder {
-        TelemetryBuilder {
-            settings: self,
-            variables: Variables::default(),
-            output: Output::default(),
-            exporters: Vec::new(),
-            log_exporters: Vec::new(),
-            processors: Vec::new(),
-            outlets: Vec::new(),
-            #[cfg(any(feature = "system", feature = "gpu"))]
-            set_ups: Vec::new(),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::check(
-            !self.service_name.trim().is_empty(),
-            "service_name",
-            &self.service_name,
-            "the name of the service",
-        )?;
-        for (setting, given, there) in [
-            ("otlp", self.otlp, cfg!(feature = "otlp")),
-            ("prometheus", self.prometheus, cfg!(feature = "prometheus")),
-            ("system", self.system.is_some(), cfg!(feature = "system")),
-            ("gpu", self.gpu.is_some(), cfg!(feature = "gpu")),
-        ] {
-            if given && !there {
-                let allowed = format!("campanile is built without the feature `{setting}`");
-                return Err(ConfigError::new(setting, "\"on\"", allowed));
-            }
-        }
-        #[cfg(any(feature = "system", feature = "gpu"))]
-        super::machine::check(self)?;
-        self.otlp_settings.check()?;
-        self.sampling.check()?;
-        self.tail_sampling.map_or(Ok(()), |tail| tail.check())?;
-        self.batch.check()?;
-        let fits = (1..=100_000).contains(&self.span_names);
-        ConfigError::check(fits, "span_names", self.span_names, "from 1 to 100000")?;
-        for (setting, time) in
-            [("metrics_every", self.metrics_every), ("metrics_timeout", self.metrics_timeout)]
-        {
-            ConfigError::check(!time.is_zero(), setting, time, "more than zero")?;
-        }
-        Ok(())
-    }
-}
-
-type StartExporter = Box<dyn FnOnce(BatchSettings, &Arc<Counters>, &Resource) -> io::Result<Batch> + Send>;
-pub(super) type StartLogs =
-    Box<dyn FnOnce(&LogSettings, bool, &Arc<Counters>, &Resource) -> io::Result<Batch<Entry>> + Send>;
+/// Gives the builder of the sampler what settings cannot hold.
+#[cfg(any(feature = "system", feature = "gpu"))]
+pub(super) type SetUpSampler = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>;
 
 /// Sets up a [`Telemetry`](super::Telemetry); from [`Telemetry::builder`](super::Telemetry::builder).
 #[must_use = "nothing happens before `install` or `build`"]
@@ -222,15 +30,62 @@ pub struct TelemetryBuilder {
     pub(super) settings: TelemetrySettings,
     pub(super) variables: Variables,
     pub(super) output: Output,
-    pub(super) exporters: Vec<StartExporter>,
+    pub(super) span_exporters: Vec<StartSpans>,
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(any(feature = "system", feature = "gpu"))]
-    pub(super) set_ups: Vec<super::machine::SetUp>,
+    pub(super) sampler_set_ups: Vec<SetUpSampler>,
+}
+
+impl Telemetry {
+    /// Starts to set up telemetry for the service of this name.
+    pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
+        TelemetryBuilder::new(TelemetrySettings::new(service_name))
+    }
 }
 
 impl TelemetryBuilder {
+    /// Starts from `settings`. What they cannot hold, such as exporters, is added by the other methods.
+    pub fn from_settings(settings: &TelemetrySettings) -> Self {
+        Self::new(settings.clone())
+    }
+
+    fn new(settings: TelemetrySettings) -> Self {
+        Self {
+            settings,
+            variables: Variables::default(),
+            output: Output::default(),
+            span_exporters: Vec::new(),
+            log_exporters: Vec::new(),
+            processors: Vec::new(),
+            outlets: Vec::new(),
+            #[cfg(any(feature = "system", feature = "gpu"))]
+            sampler_set_ups: Vec::new(),
+        }
+    }
+
+    /// Changes settings that have no method of their own here.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use campanile::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("checkout")
+    ///     .configure(|settings| {
+    ///         settings.batch.delay = Duration::from_secs(2);
+    ///         settings.span_metric_fields = vec!["tenant".to_owned()];
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn configure(mut self, change: impl FnOnce(&mut TelemetrySettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
     /// Exports traces, metrics and logs over OTLP.
     ///
     /// The standard variables say where to and how, `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL` first
@@ -242,14 +97,6 @@ impl TelemetryBuilder {
     pub fn otlp(mut self) -> Self {
         self.settings.otlp = true;
         self
-    }
-
-    /// As [`otlp`](Self::otlp), to where the code says and as it says; the variables win.
-    #[cfg(feature = "otlp")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
-    pub fn otlp_with(mut self, settings: OtlpSettings) -> Self {
-        self.settings.otlp_settings = settings;
-        self.otlp()
     }
 
     /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`](super::Telemetry::prometheus_text) and
@@ -323,7 +170,7 @@ impl TelemetryBuilder {
         mut self,
         set_up: impl FnOnce(SamplerBuilder) -> SamplerBuilder + Send + 'static,
     ) -> Self {
-        self.set_ups.push(Box::new(set_up));
+        self.sampler_set_ups.push(Box::new(set_up));
         self
     }
 
@@ -332,11 +179,6 @@ impl TelemetryBuilder {
         pub fn console(console: Console) { settings.console = console; }
         /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
         pub fn sampling(sampling: Sampling) { settings.sampling = sampling; }
-        /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
-        /// It does unless told otherwise; no network is asked.
-        pub fn detection(detection: bool) { settings.detection = detection; }
-        /// What one span may hold.
-        pub fn limits(limits: SpanLimits) { settings.limits = limits; }
         /// What is redacted in spans, events and logs before anything leaves, the console included:
         /// [`RedactionSettings::default`] unless told otherwise.
         ///
@@ -351,28 +193,6 @@ impl TelemetryBuilder {
         /// # Ok::<(), campanile::telemetry::TelemetryError>(())
         /// ```
         pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
-        /// How spans wait for their export.
-        pub fn batch(batch: BatchSettings) { settings.batch = batch; }
-        /// Which events become log records, what one may hold, and how they wait for their export.
-        ///
-        /// Records are made as soon as there is somewhere to send them: by [`otlp`](Self::otlp),
-        /// [`log_exporter`](Self::log_exporter) or `OTEL_LOGS_EXPORTER`.
-        pub fn logs(logs: LogSettings) { settings.logs = logs; }
-        /// How many pairs of component and span name have metrics of their own.
-        pub fn span_names(span_names: usize) { settings.span_names = span_names; }
-        /// Whether sampled spans say how long they were entered and how long not. They do not unless told otherwise.
-        pub fn busy_and_idle(busy_and_idle: bool) { settings.busy_and_idle = busy_and_idle; }
-        /// Whether entering a span makes it the active one of OpenTelemetry. It does unless told otherwise.
-        pub fn activation(activation: bool) { settings.activation = activation; }
-        /// Whether spans say where in the code they stand. They do unless told otherwise.
-        pub fn code_attributes(code_attributes: bool) { settings.code_attributes = code_attributes; }
-        /// Whether errors are recorded on spans as `tracing-opentelemetry` does it: see
-        /// [`exception_events`](TelemetrySettings::exception_events). They are not unless told otherwise.
-        pub fn exception_events(exception_events: bool) { settings.exception_events = exception_events; }
-        /// The longest that one export of metrics may take.
-        pub fn metrics_timeout(metrics_timeout: Duration) { settings.metrics_timeout = metrics_timeout; }
-        /// How often metrics are sent.
-        pub fn metrics_every(metrics_every: Duration) { settings.metrics_every = metrics_every; }
     }
 
     /// Writes logs to `writer` and not to standard error, without colours.
@@ -404,31 +224,9 @@ impl TelemetryBuilder {
         self
     }
 
-    /// The version of the service: the attribute `service.version` of the resource.
-    pub fn service_version(self, version: impl Into<String>) -> Self {
-        self.attribute("service.version", version)
-    }
-
-    /// Makes fields of spans attributes of their metrics as well. Each value makes metrics of its own: take fields of
-    /// few values.
-    ///
-    /// A field that is called like an attribute that these metrics have already (`component`, `span.name`, `error.type`),
-    /// or like another field, as far as Prometheus can tell, has `field.` before its name there.
-    pub fn span_metric_fields<I>(mut self, names: I) -> Self
-    where
-        I: IntoIterator<Item: Into<String>>,
-    {
-        self.settings.span_metric_fields = names.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Hands finished spans to one more exporter, in batches, from a thread of its own.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
-        self.exporters.push(Box::new(move |settings, counters, resource| {
-            let mut exporter = exporter;
-            exporter.set_resource(resource);
-            Batch::start(exporter, settings, Arc::clone(counters))
-        }));
+        self.span_exporters.push(span_exporter(exporter));
         self
     }
 
@@ -452,7 +250,7 @@ impl TelemetryBuilder {
     /// All who want totals share one aggregation, with Prometheus among them; one that prefers differences costs a
     /// second one.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.outlets.push(Outlet::new(exporter));
+        self.outlets.push(PendingPush::new(exporter));
         self
     }
 

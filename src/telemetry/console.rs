@@ -1,4 +1,4 @@
-//! Logs for the console, for people or for machines, with the ids of their trace and span.
+//! Logs on the console, as lines for people or as JSON, with trace and span ids.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use opentelemetry::{Context as OtelContext, StringValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
@@ -18,25 +18,25 @@ use super::console_fields::{HumanFields, JsonFields, human, json, one_line};
 use super::console_ids::ConsoleIds;
 use super::core::Core;
 use super::correlation;
-use super::origin::{self, Origin};
-use super::red::of_the_pipeline;
+use super::origin::{self, Origin, is_own_target};
+use super::span_layer::SpanLayer;
 
-/// How logs are written.
+/// The format of logs on the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Console {
-    /// Not at all.
+    /// No logs on the console.
     Off,
-    /// For people: a line each, coloured on a terminal unless `NO_COLOR` is set.
+    /// A line per event, with colours on a terminal unless `NO_COLOR` is set.
     #[default]
     Human,
-    /// For machines: a JSON object on a line each, with `timestamp`, `level`, `target`, `message`, `trace_id`,
-    /// `span_id`, `correlation_id`, `fields` and `spans`, the outermost first.
+    /// A JSON object per event, on a line: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`,
+    /// `correlation_id`, `fields` and `spans`, the outermost span first.
     Json,
 }
 
-/// Where logs go: standard error, unless the builder says otherwise.
+/// Where logs are written: standard error, unless the builder sets another writer.
 #[derive(Clone)]
 pub(super) struct Output {
     writer: Arc<dyn Fn() -> Box<dyn io::Write> + Send + Sync>,
@@ -57,7 +57,7 @@ impl Output {
     }
 }
 
-/// The layer that writes logs as `console` says; nothing for [`Console::Off`].
+/// The layer that writes logs in the format `console`. `None` for [`Console::Off`].
 pub(super) fn layer<S>(
     console: Console,
     output: &Output,
@@ -83,24 +83,40 @@ where
     }
 }
 
-/// The id of the request that an event with this target belongs to.
+/// The correlation id of the request in which an event with this target occurred.
 fn correlation_id(core: &Core, target: &str) -> Option<StringValue> {
-    // While OpenTelemetry changes its context, and logs about that, the context cannot be read.
-    let own = of_the_pipeline(target);
+    // OpenTelemetry's context cannot be read while OpenTelemetry changes it and logs that.
+    let own = is_own_target(target);
     if own { None } else { OtelContext::map_current(|context| correlation::shown(context, &core.secrets)) }
+}
+
+// ===== impl ConsoleIds =====
+
+impl<S: Subscriber> Layer<S> for ConsoleIds {
+    fn on_layer(&mut self, subscriber: &mut S) {
+        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
+            self.set_layer(&layer.core, layer.number());
+        }
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
+            self.set_layer(&layer.core, layer.number());
+        }
+    }
 }
 
 // ===== impl Human =====
 
-/// A line as `tracing-subscriber` writes it, with the ids at its end.
+/// Lines like those of `tracing-subscriber`, with the ids at the end.
 ///
-/// Not its own `Format`: that takes the target of an event from the callsite, which for events of the `log` crate is the
-/// same for all, unless a feature is on that brings two more crates.
+/// The `Format` of `tracing-subscriber` is not used. It takes the target of an event from the callsite, which is the same for
+/// all events of the `log` crate, unless a feature is on that brings two more crates.
 struct Human {
     ids: ConsoleIds,
 }
 
-/// What makes a terminal show a text in another way; nothing where there is none.
+/// The escape codes of a line, which are empty without a terminal.
 #[derive(Clone, Copy)]
 struct Style {
     bold: &'static str,
@@ -139,7 +155,7 @@ where
     ) -> fmt::Result {
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let target = Origin::new(metadata, call.as_ref()).target;
         let Style { bold, dim, level, plain } = Style::new(*metadata.level(), out.has_ansi_escapes());
         out.write_str(dim)?;
@@ -174,10 +190,10 @@ where
 
 // ===== impl Json =====
 
-/// One object a line.
+/// One JSON object per line.
 ///
-/// Not the `Json` format of `tracing-subscriber`: it serializes the fields of an event without asking the formatter of
-/// fields, so that secrets would be shown, and has no place for ids.
+/// The `Json` format of `tracing-subscriber` is not used. It serializes the fields of an event without the field formatter,
+/// so secrets would be shown, and it has no place for ids.
 struct Json {
     ids: ConsoleIds,
 }
@@ -195,7 +211,7 @@ where
         let mut out = Escaped(out);
         let core = self.ids.core();
         let metadata = event.metadata();
-        let call = origin::call(event, &core.secrets);
+        let call = origin::log_call(event, &core.secrets);
         let origin = Origin::new(metadata, call.as_ref());
         let mut fields = json(core, Map::new(), event, call.is_some());
         let message = fields.remove("message").unwrap_or_default();
@@ -229,13 +245,13 @@ where
 
 /// Escapes the control characters that JSON allows in a string: DEL and U+0080 to U+009F. A terminal may act on them.
 ///
-/// They stand in strings only, so that what is written stays JSON and means the same.
+/// They occur in strings only, so the output stays JSON with the same meaning.
 struct Escaped<'a>(Writer<'a>);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        // The others have been escaped already, but for the end of the line.
+        // `serde_json` has escaped the other ones. The newline at the end of the object must stay.
         while let Some(place) = rest.find(|c: char| matches!(c, '\u{7f}'..='\u{9f}')) {
             let (before, from) = rest.split_at(place);
             let mut chars = from.chars();
@@ -272,7 +288,7 @@ mod tests {
     }
 
     impl Sink {
-        /// Without the times.
+        /// The lines without their times.
         fn lines(&self) -> Vec<String> {
             let text = String::from_utf8(self.0.lock().clone()).unwrap();
             text.lines().map(|line| line.split_once("Z").unwrap().1.to_owned()).collect()
@@ -280,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_looks_as_tracing_subscriber_writes_it() {
+    fn lines_are_the_same_as_those_of_tracing_subscriber() {
         for ansi in [false, true] {
             let (ours, theirs) = (Sink::default(), Sink::default());
             let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();

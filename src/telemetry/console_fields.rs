@@ -1,4 +1,4 @@
-//! Fields of spans and events as the console shows them: without secrets.
+//! Formats fields of spans and events for the console, without secrets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,75 +14,75 @@ use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 
 use super::core::Core;
+use super::field_value::{self, FieldValue, VisitField, chain, visits};
 use super::secrets::Secrets;
-use super::shown::{self, Shown, Take, chain, visits};
 use crate::base::cut::cut;
 
-/// Bytes of a value that is printed by code of the user: it may have no end.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a value in bytes. The user's `Debug` and `Display` may write text without end.
+const MAX_VALUE: usize = 64 * 1024;
 
-/// So much of it is looked at: what is cut off of a secret would keep it from being found.
-const ROOM: usize = LONGEST + 1_024;
+/// How much of a value is searched for secrets. It is more than is shown, because a truncated secret would not be found.
+const MAX_SEARCHED: usize = MAX_VALUE + 1_024;
 
-/// Hands fields on, without the secrets in them.
-struct Clean<'a, T> {
+/// A visitor that passes fields to a sink without their secrets.
+struct Redacting<'a, T> {
     secrets: &'a Secrets,
-    /// Whether the fields are those of an event from the `log` crate.
+    /// Whether the fields belong to an event of the `log` crate.
     log: bool,
     to: T,
 }
 
-/// Takes clean values.
+/// Writes redacted fields.
 trait Sink {
-    /// Takes a text, which stood as it is in the code if it is `quoted`.
+    /// Writes a text. `quoted` says whether it gets quotation marks, as a text value does and a printed one does not.
     fn text(&mut self, field: &Field, text: &str, quoted: bool);
 
-    /// Takes a value that is no text.
-    fn value(&mut self, field: &Field, value: Shown<'_>);
+    /// Writes a value other than a text.
+    fn value(&mut self, field: &Field, value: FieldValue<'_>);
 }
 
-impl<T: Sink> Take for Clean<'_, T> {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        let name = shown::name(field);
+impl<T: Sink> VisitField for Redacting<'_, T> {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        let name = field_value::name(field);
         if self.log && name.starts_with("log.") {
             return;
         }
         let hidden = match value {
-            Shown::Integer(value) => self.secrets.number(name, value),
-            Shown::Large(value) => self.secrets.hidden(name, &value),
-            Shown::Number(value) => self.secrets.hidden(name, &value),
-            Shown::Bool(value) => self.secrets.hidden(name, &value),
-            Shown::Text(text) => {
-                // A message is shown as it is, and every other text in quotes, with its control characters escaped.
+            FieldValue::Integer(value) => self.secrets.number(name, value),
+            FieldValue::LargeInteger(value) => self.secrets.hidden(name, &value),
+            FieldValue::Float(value) => self.secrets.hidden(name, &value),
+            FieldValue::Bool(value) => self.secrets.hidden(name, &value),
+            FieldValue::Text(text) => {
+                // A message is not quoted. Other texts are, with their control characters escaped.
                 return self.to.text(field, &self.secrets.text(name, text), name != "message");
             }
-            Shown::Printed(_) => Some(value.text(ROOM)),
-            Shown::Error(error) => Some(chain(ROOM, error, ": ").into()),
+            FieldValue::Debug(_) => Some(value.text(MAX_SEARCHED)),
+            FieldValue::Error(error) => Some(chain(MAX_SEARCHED, error, ": ").into()),
         };
         match hidden {
             Some(text) if value.is_text() => {
-                self.to.text(field, cut(&self.secrets.text(name, &text), LONGEST), false);
+                self.to.text(field, cut(&self.secrets.text(name, &text), MAX_VALUE), false);
             }
             Some(hidden) => self.to.text(field, &hidden, false),
-            None if name == "message" => self.to.text(field, &value.text(LONGEST), false),
+            None if name == "message" => self.to.text(field, &value.text(MAX_VALUE), false),
             None => self.to.value(field, value),
         }
     }
 }
 
-visits!(Clean<'_, Line<'_>>, Clean<'_, Object>);
+visits!(Redacting<'_, Line<'_>>, Redacting<'_, Object>);
 
-/// Runs `action` on a thread that has no subscriber.
+/// Runs `action` without a subscriber.
 ///
-/// `tracing-subscriber` locks the extensions of a span while values are added to its fields. A value that logs as it is
-/// printed would wait for that lock for ever. What one logs as a span or an event begins is left out by `tracing` itself.
-fn unheard<R>(action: impl FnOnce() -> R) -> R {
+/// `tracing-subscriber` locks the extensions of a span while it adds values to the span's fields. A value whose `Debug` logs
+/// would wait for that lock for ever. While spans and events begin, `tracing` itself ignores such logs.
+fn without_subscriber<R>(action: impl FnOnce() -> R) -> R {
     with_default(&Dispatch::none(), action)
 }
 
 // ===== impl HumanFields =====
 
-/// `name=value` pairs of `tracing-subscriber`.
+/// Fields as `name=value` pairs, like those of `tracing-subscriber`.
 pub(super) struct HumanFields {
     pub(super) core: Arc<Core>,
 }
@@ -93,29 +93,29 @@ impl<'w> FormatFields<'w> for HumanFields {
     }
 
     fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        // A record without values asks the span layer something.
+        // The span layer uses records without values for requests of its own.
         if fields.is_empty() {
             return Ok(());
         }
         if !current.fields.is_empty() {
             current.fields.push(' ');
         }
-        unheard(|| self.format_fields(current.as_writer(), fields))
+        without_subscriber(|| self.format_fields(current.as_writer(), fields))
     }
 }
 
-/// The fields of `event`; `log` if it comes from the `log` crate.
+/// Writes the fields of `event`. `log` says whether it comes from the `log` crate.
 pub(super) fn human(core: &Core, out: Writer<'_>, event: &Event<'_>, log: bool) -> fmt::Result {
     pairs(core, out, event, log)
 }
 
 fn pairs(core: &Core, out: Writer<'_>, fields: impl RecordFields, log: bool) -> fmt::Result {
-    let mut visitor = Clean { secrets: &core.secrets, log, to: Line(DefaultVisitor::new(out, true)) };
+    let mut visitor = Redacting { secrets: &core.secrets, log, to: Line(DefaultVisitor::new(out, true)) };
     fields.record(&mut visitor);
     visitor.to.0.finish()
 }
 
-/// The visitor of `tracing-subscriber` prints the pairs.
+/// Writes pairs with the visitor of `tracing-subscriber`.
 struct Line<'a>(DefaultVisitor<'a>);
 
 impl Sink for Line<'_> {
@@ -123,30 +123,30 @@ impl Sink for Line<'_> {
         if quoted {
             return self.0.record_str(field, text);
         }
-        // On a terminal it must neither end the line nor steer the cursor: who logs in as `bob\nERROR …` must not write
-        // a line of the log.
+        // Control characters could move the cursor or start a new line. A user named `bob\nERROR …` must not be able to
+        // forge a line of the log.
         let text = one_line(text);
         self.0.record_debug(field, &format_args!("{text}"));
     }
 
-    fn value(&mut self, field: &Field, value: Shown<'_>) {
+    fn value(&mut self, field: &Field, value: FieldValue<'_>) {
         match value {
-            // As `Debug` prints it: `1.0` and not `1`.
-            Shown::Number(value) => self.0.record_f64(field, value),
-            value => self.text(field, &value.text(LONGEST), false),
+            // In the format of `Debug`: `1.0` and not `1`.
+            FieldValue::Float(value) => self.0.record_f64(field, value),
+            value => self.text(field, &value.text(MAX_VALUE), false),
         }
     }
 }
 
-/// `text` with its control characters escaped, but for tabs.
+/// Escapes the control characters of `text` except tabs.
 pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && c != '\t';
-    if !text.contains(steers) {
+    let escaped = |c: char| c.is_control() && c != '\t';
+    if !text.contains(escaped) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if steers(c) { line.extend(c.escape_default()) } else { line.push(c) }
+        if escaped(c) { line.extend(c.escape_default()) } else { line.push(c) }
     }
     Cow::Owned(line)
 }
@@ -158,20 +158,20 @@ pub(super) struct JsonFields {
     pub(super) core: Arc<Core>,
 }
 
-/// Adds `fields` to `known`; the last value of a name stands. `log` if they are those of an event from the `log` crate.
+/// Adds `fields` to `known`. The last value of a name wins. `log` says whether they belong to an event of the `log` crate.
 pub(super) fn json(
     core: &Core,
     known: Map<String, Value>,
     fields: impl RecordFields,
     log: bool,
 ) -> Map<String, Value> {
-    let mut visitor = Clean { secrets: &core.secrets, log, to: Object(known) };
+    let mut visitor = Redacting { secrets: &core.secrets, log, to: Object(known) };
     fields.record(&mut visitor);
     visitor.to.0
 }
 
-/// The same without the name that the object of a span has anyway.
-fn of_a_span(core: &Core, known: Map<String, Value>, fields: impl RecordFields) -> Value {
+/// The fields of a span, without a field `name`: the object of a span has that key already.
+fn span_fields(core: &Core, known: Map<String, Value>, fields: impl RecordFields) -> Value {
     let mut fields = json(core, known, fields, false);
     fields.remove("name");
     Value::Object(fields)
@@ -179,7 +179,7 @@ fn of_a_span(core: &Core, known: Map<String, Value>, fields: impl RecordFields) 
 
 impl<'w> FormatFields<'w> for JsonFields {
     fn format_fields<R: RecordFields>(&self, mut out: Writer<'w>, fields: R) -> fmt::Result {
-        write!(out, "{}", of_a_span(&self.core, Map::new(), fields))
+        write!(out, "{}", span_fields(&self.core, Map::new(), fields))
     }
 
     fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
@@ -187,7 +187,7 @@ impl<'w> FormatFields<'w> for JsonFields {
             return Ok(());
         }
         let known = serde_json::from_str(&current.fields).unwrap_or_default();
-        current.fields = unheard(|| of_a_span(&self.core, known, fields)).to_string();
+        current.fields = without_subscriber(|| span_fields(&self.core, known, fields)).to_string();
         Ok(())
     }
 }
@@ -196,21 +196,21 @@ struct Object(Map<String, Value>);
 
 impl Sink for Object {
     fn text(&mut self, field: &Field, text: &str, _: bool) {
-        self.0.insert(shown::name(field).to_owned(), text.into());
+        self.0.insert(field_value::name(field).to_owned(), text.into());
     }
 
-    fn value(&mut self, field: &Field, value: Shown<'_>) {
+    fn value(&mut self, field: &Field, value: FieldValue<'_>) {
         let number = match value {
-            Shown::Bool(value) => Value::Bool(value),
-            Shown::Integer(value) => match (i64::try_from(value), u64::try_from(value)) {
+            FieldValue::Bool(value) => Value::Bool(value),
+            FieldValue::Integer(value) => match (i64::try_from(value), u64::try_from(value)) {
                 (Ok(value), _) => value.into(),
                 (_, Ok(value)) => value.into(),
                 _ => return self.text(field, &value.to_string(), false),
             },
-            // JSON has no number for the others.
-            Shown::Number(value) if value.is_finite() => value.into(),
-            value => return self.text(field, &value.text(LONGEST), false),
+            // JSON cannot represent the other numbers.
+            FieldValue::Float(value) if value.is_finite() => value.into(),
+            value => return self.text(field, &value.text(MAX_VALUE), false),
         };
-        self.0.insert(shown::name(field).to_owned(), number);
+        self.0.insert(field_value::name(field).to_owned(), number);
     }
 }

@@ -1,24 +1,22 @@
-//! The ids of the span that a line of the console belongs to.
+//! Finds the ids of the span that a line of the console belongs to.
 
 use std::sync::Arc;
 
 use opentelemetry::trace::SpanContext;
-use tracing::{Dispatch, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::FormatFields;
-use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
-use super::span_layer::SpanLayer;
-use super::spans::{Key, Live};
+use super::spans::{OpenSpan, SpanKey};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// Knows the spans of the subscriber that it is in, and of no other one.
+/// Finds the trace and span ids of events in its own subscriber.
 #[derive(Clone)]
 pub(super) struct ConsoleIds {
     core: Arc<Core>,
-    /// The number of the span layer that is in the same subscriber; 0 if it is unknown.
+    /// The number of the span layer in the same subscriber. 0 while it is unknown.
     layer: Arc<AtomicU64>,
 }
 
@@ -31,15 +29,15 @@ impl ConsoleIds {
         &self.core
     }
 
-    /// Learns the number of the span layer in the same subscriber, whose pipeline is that of `core`.
-    pub(super) fn meet(&self, core: &Arc<Core>, number: u64) {
+    /// Sets the number of the span layer in the same subscriber. A layer of another pipeline (`core`) is ignored.
+    pub(super) fn set_layer(&self, core: &Arc<Core>, number: u64) {
         if Arc::ptr_eq(core, &self.core) {
             self.layer.store(number, Ordering::Relaxed);
-            core.layers.told(number);
+            core.layers.set_console_found(number);
         }
     }
 
-    /// The ids of the span that an event happened in.
+    /// The ids of the span in which an event occurred.
     pub(super) fn of<S, N>(&self, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -50,39 +48,26 @@ impl ConsoleIds {
         let known = self.layer.load(Ordering::Relaxed);
         if known != 0 {
             let found = self.within(known, cx);
-            if found.is_some() || layers.stands(known) {
+            if found.is_some() || layers.is_alive(known) {
                 return found;
             }
         }
-        // It may stand in a `reload`, where it cannot be found by its type.
-        self.within(layers.untold()?, cx)
+        // The span layer may be inside a `reload` layer, where it cannot be found by its type.
+        self.within(layers.without_console()?, cx)
     }
 
-    /// The ids of the innermost span around an event that is one of this layer.
+    /// The ids of the innermost span around an event that belongs to `layer`.
     fn within<S, N>(&self, layer: u64, cx: &FmtContext<'_, S, N>) -> Option<SpanContext>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
         N: for<'a> FormatFields<'a> + 'static,
     {
         cx.event_scope()?.find_map(|span| {
-            let key = Key { layer, id: span.id().into_u64() };
-            let own =
-                |live: &mut Live| std::ptr::eq(live.metadata, span.metadata()).then(|| live.context.clone());
+            let key = SpanKey { layer, id: span.id().into_u64() };
+            let own = |open_span: &mut OpenSpan| {
+                std::ptr::eq(open_span.metadata, span.metadata()).then(|| open_span.context.clone())
+            };
             self.core.spans.with(key, own).flatten()
         })
-    }
-}
-
-impl<S: Subscriber> Layer<S> for ConsoleIds {
-    fn on_layer(&mut self, subscriber: &mut S) {
-        if let Some(layer) = (subscriber as &dyn Subscriber).downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
-        }
-    }
-
-    fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            self.meet(&layer.core, layer.number());
-        }
     }
 }

@@ -1,16 +1,14 @@
 //! From a `tracing` span to its OpenTelemetry context and back.
 
-use std::cell::Cell;
-
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tracing::Span;
 use tracing::span::Record;
 
-use super::activation;
-use super::core::Core;
+use super::correlation::{CorrelationId, id_of};
 use super::span_layer::SpanLayer;
-use super::spans::Key;
+use super::span_request::SpanRequest;
+use super::spans::SpanKey;
 use crate::signal::{self, SampledSpan};
 
 /// The trace side of a [`tracing::Span`].
@@ -49,15 +47,15 @@ pub trait SpanExt {
 
 impl SpanExt for Span {
     fn set_parent(&self, parent: Context) {
-        ask(self, Question::SetParent(parent));
+        ask(self, SpanRequest::SetParent(parent));
     }
 
     fn context(&self) -> Context {
-        ask(self, Question::Context).unwrap_or_default()
+        ask(self, SpanRequest::Context).unwrap_or_default()
     }
 
     fn trace_id(&self) -> Option<TraceId> {
-        ask(self, Question::Context).map(|context| context.span().span_context().trace_id())
+        ask(self, SpanRequest::Context).map(|context| context.span().span_context().trace_id())
     }
 }
 
@@ -66,7 +64,7 @@ impl SpanExt for Span {
 /// For clients that send it themselves; [`http_injection_layer`](super::http_injection_layer) does it for HTTP.
 #[must_use]
 pub fn current_context() -> Context {
-    ask(&Span::current(), Question::Current).unwrap_or_else(Context::current)
+    ask(&Span::current(), SpanRequest::Current).unwrap_or_else(Context::current)
 }
 
 /// The span that the code that runs belongs to, if its trace is kept.
@@ -94,67 +92,29 @@ pub(super) fn current_trace() -> Option<signal::TraceIds> {
     })
 }
 
-/// What is asked of the layer about one span.
-#[derive(Clone, Debug)]
-pub(super) enum Question {
-    Context,
-    /// As `Context`, but something attached on top of the span goes first.
-    Current,
-    SetParent(Context),
-}
-
-thread_local! {
-    /// With the registry's id of the span.
-    static PENDING: Cell<Option<(u64, Question)>> = const { Cell::new(None) };
-    static ANSWER: Cell<Option<Context>> = const { Cell::new(None) };
+impl CorrelationId {
+    /// Returns the current correlation id, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        id_of(&current_context()).or_else(|| {
+            // The current span may have been created before the id.
+            Context::map_current(id_of)
+        })
+    }
 }
 
 /// Asks the layer that knows `span`.
-fn ask(span: &Span, question: Question) -> Option<Context> {
+fn ask(span: &Span, request: SpanRequest) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
-            return question.answer(&layer.core, Key { layer: layer.number(), id: id.into_u64() });
+            return request.answer(&layer.core, SpanKey { layer: layer.number(), id: id.into_u64() });
         }
         // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
         // record without any value no other layer takes notice.
-        PENDING.try_with(|pending| pending.set(Some((id.into_u64(), question)))).ok()?;
-        dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
-        PENDING.take();
-        ANSWER.take()
+        request.answer_to(id.into_u64(), || {
+            dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
+        })
     })
     .flatten()
-}
-
-impl Question {
-    /// Answers the question that this thread asks about the span `key`, if it does.
-    #[cold]
-    pub(super) fn answer_pending(core: &Core, key: Key) {
-        let Ok(Some((id, question))) = PENDING.try_with(Cell::take) else { return };
-        if id == key.id && core.spans.with(key, |_| ()).is_some() {
-            ANSWER.set(question.answer(core, key));
-        } else {
-            // Another layer may know the span.
-            PENDING.set(Some((id, question)));
-        }
-    }
-
-    fn answer(self, core: &Core, key: Key) -> Option<Context> {
-        match self {
-            Self::Current if core.activate && Core::foreign().is_some() => Some(Context::current()),
-            Self::Context | Self::Current => core.otel_context(key),
-            Self::SetParent(parent) => {
-                let of = parent.span().span_context().clone();
-                if of.is_valid() {
-                    // Before the change: afterwards nothing that is active here looks like the layer's own.
-                    let on_top = Core::foreign().is_none();
-                    core.adopt(key, &of, &parent);
-                    if core.activate && on_top {
-                        activation::refresh(key.layer, |key| core.otel_context(key));
-                    }
-                }
-                None
-            }
-        }
-    }
 }

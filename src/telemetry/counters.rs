@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
-use super::core::Core;
-#[cfg(feature = "prometheus")]
-use super::prometheus::Collided;
 use crate::base::registry::Registry;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "prometheus")]
 use crate::signal::PROMETHEUS_COLLISIONS;
 use crate::signal::{
-    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, LOGS_EMITTED, METRICS_OVERFLOWED,
-    QUEUE_LENGTH, SPANS_DROPPED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT,
+    BoundDuration, EXPORT_DURATION, EXPORT_FAILURES, Emit, LOGS_DROPPED, METRICS_OVERFLOWED, QUEUE_LENGTH,
+    SPANS_DROPPED,
 };
 
 /// Why a sampled span, or a log record, reached no exporter.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Lost {
+pub(super) enum DropReason {
     /// The exporter does not keep up.
     QueueFull,
     /// The exporter failed.
@@ -34,6 +31,35 @@ pub(super) enum Lost {
 }
 
 const REASONS: [&str; 5] = ["queue_full", "export_failed", "shutdown", "rejected", "too_large"];
+
+#[cfg(feature = "prometheus")]
+/// What is different in OpenTelemetry and the same in Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum CollisionKind {
+    /// The names of two families.
+    Name,
+    /// The labels of two series.
+    Series,
+    /// Two labels of one series, or a label and a reserved one.
+    Label,
+    /// Two descriptions of one family.
+    Description,
+}
+
+#[cfg(feature = "prometheus")]
+impl CollisionKind {
+    /// All kinds, in the order of the counters.
+    pub(super) const ALL: [Self; 4] = [Self::Name, Self::Series, Self::Label, Self::Description];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Series => "series",
+            Self::Label => "label",
+            Self::Description => "description",
+        }
+    }
+}
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +83,17 @@ impl Signal {
 }
 
 /// A queue in which things wait for their export.
-pub(super) trait Waiting: Send + Sync {
+pub(super) trait ExportQueue: Send + Sync {
     fn signal(&self) -> Signal;
-    fn waiting(&self) -> usize;
+    /// The number of waiting items.
+    fn length(&self) -> usize;
 }
 
 /// What the pipeline counts about itself.
 pub(super) struct Counters {
     /// By signal.
     numbers: [Numbers; 3],
-    queues: Registry<dyn Waiting>,
+    queues: Registry<dyn ExportQueue>,
     /// Where durations go; what nothing was recorded to does not show.
     meter: OnceLock<Meter>,
     durations: [OnceLock<BoundDuration>; 3],
@@ -80,7 +107,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default)]
 struct Numbers {
     /// By reason.
-    lost: [AtomicU64; REASONS.len()],
+    dropped: [AtomicU64; REASONS.len()],
     failures: AtomicU64,
 }
 
@@ -99,8 +126,8 @@ impl Default for Counters {
 }
 
 impl Counters {
-    pub(super) fn lost(&self, signal: Signal, reason: Lost, items: usize) {
-        self.numbers[signal as usize].lost[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
+    pub(super) fn dropped(&self, signal: Signal, reason: DropReason, items: usize) {
+        self.numbers[signal as usize].dropped[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
     }
 
     /// An export failed in part; [`exported`](Self::exported) counts those that failed as a whole.
@@ -130,74 +157,54 @@ impl Counters {
 
     /// There is a scrape, for which things may collide.
     #[cfg(feature = "prometheus")]
-    pub(super) fn expect_collisions(&self) {
+    pub(super) fn enable_collisions(&self) {
         self.collisions.get_or_init(Default::default);
     }
 
     #[cfg(feature = "prometheus")]
-    pub(super) fn collided(&self, how: Collided) {
+    pub(super) fn collision(&self, how: CollisionKind) {
         self.collisions.get_or_init(Default::default)[how as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on the times of exports are told to `meter`.
-    pub(super) fn tell(&self, meter: &Meter) {
+    pub(super) fn set_meter(&self, meter: &Meter) {
         // A pipeline has one meter: there is none yet.
         let _ = self.meter.set(meter.clone());
     }
 
     /// Tells the length of `queue` from now on, for as long as it lives.
-    pub(super) fn watch(&self, queue: &Arc<dyn Waiting>) {
+    pub(super) fn add_queue(&self, queue: &Arc<dyn ExportQueue>) {
         self.queues.add(Arc::downgrade(queue));
+    }
+
+    /// Reports what was counted.
+    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
+    pub(super) fn observe(&self, emit: &mut Emit<'_>) {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
+        for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
+            for (reason, lost) in REASONS.iter().zip(&self.numbers[signal as usize].dropped) {
+                emit(metric, count(lost), &[("reason", reason)]);
+            }
+        }
+        for signal in Signal::ALL {
+            let numbers = &self.numbers[signal as usize];
+            let attributes = [("signal", signal.as_str())];
+            emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
+        }
+        emit(&METRICS_OVERFLOWED, count(&self.overflowed), &[]);
+        #[cfg(feature = "prometheus")]
+        for (how, collisions) in CollisionKind::ALL.iter().zip(self.collisions.get().into_iter().flatten()) {
+            emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
+        }
+        // Those of one signal add up.
+        for queue in self.queues.living() {
+            emit(&QUEUE_LENGTH, queue.length() as f64, &[("signal", queue.signal().as_str())]);
+        }
     }
 }
 
 impl fmt::Debug for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Counters").field("numbers", &self.numbers).finish_non_exhaustive()
-    }
-}
-
-/// The numbers of one pipeline, for its own meter alone.
-pub(super) struct OwnNumbers {
-    pub(super) core: Arc<Core>,
-    pub(super) counters: Arc<Counters>,
-}
-
-impl Source for OwnNumbers {
-    #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
-    fn observe(&self, emit: &mut Emit<'_>) {
-        // The SDK asks for what is observed before it looks at what was recorded.
-        self.core.red.flush();
-        let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
-        let (started, sampled) = self.core.spans.totals();
-        emit(&SPANS_STARTED, started as f64, &[]);
-        emit(&SPANS_SAMPLED, sampled as f64, &[]);
-        if let Some(tail) = &self.core.tail {
-            let (kept, evicted) = tail.totals();
-            emit(&TAIL_KEPT, kept as f64, &[]);
-            emit(&TAIL_EVICTED, evicted as f64, &[]);
-        }
-        emit(&LOGS_EMITTED, self.core.logs.emitted() as f64, &[]);
-        for (signal, metric) in [(Signal::Traces, &SPANS_DROPPED), (Signal::Logs, &LOGS_DROPPED)] {
-            for (reason, lost) in REASONS.iter().zip(&self.counters.numbers[signal as usize].lost) {
-                emit(metric, count(lost), &[("reason", reason)]);
-            }
-        }
-        for signal in Signal::ALL {
-            let numbers = &self.counters.numbers[signal as usize];
-            let attributes = [("signal", signal.as_str())];
-            emit(&EXPORT_FAILURES, count(&numbers.failures), &attributes);
-        }
-        emit(&METRICS_OVERFLOWED, count(&self.counters.overflowed), &[]);
-        #[cfg(feature = "prometheus")]
-        for (how, collisions) in
-            Collided::ALL.iter().zip(self.counters.collisions.get().into_iter().flatten())
-        {
-            emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
-        }
-        // Those of one signal add up.
-        for queue in self.counters.queues.living() {
-            emit(&QUEUE_LENGTH, queue.waiting() as f64, &[("signal", queue.signal().as_str())]);
-        }
     }
 }

@@ -1,34 +1,36 @@
-//! What can keep telemetry from starting.
+//! The error of telemetry that cannot start.
 
 use std::io;
 
 use crate::base::error::ConfigError;
 
-/// Why telemetry could not be set up.
+/// The error of telemetry that cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A setting or an `OTEL_*` variable has a value that cannot be used.
+    /// A setting or an `OTEL_*` variable has an invalid value.
     #[error(transparent)]
     Setting(#[from] ConfigError),
-    /// Another global `tracing` subscriber is installed already.
+    /// The process already has a global `tracing` subscriber.
     #[error(
-        "a global tracing subscriber is set already: install telemetry before it, or use `build` and add \
-         `Telemetry::span_layer` to your own subscriber"
+        "cannot install telemetry: the process already has a global tracing subscriber; install telemetry first, or \
+         call `build` instead of `install` and add `Telemetry::span_layer` to your own subscriber"
     )]
     SubscriberSet,
-    /// An exporter cannot be made for this endpoint. (When no collector answers there, the service runs on,
-    /// and the failures are logged and counted.)
-    #[error("cannot export {signal} to `{endpoint}`: {reason}")]
+    /// An endpoint is invalid, or has no TLS. An endpoint that does not answer is no error here: the service runs, and failed
+    /// exports are logged and counted.
+    #[error("cannot export {signal} to `{endpoint}`, from `{setting}`: {reason}")]
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// Where it would have exported to.
+        /// The endpoint, without user, password and query.
         endpoint: String,
-        /// What is wrong with it.
+        /// The variable or setting that the endpoint comes from.
+        setting: String,
+        /// The cause.
         reason: String,
     },
-    /// A thread of the pipeline could not be started.
+    /// The operating system does not start a thread of the pipeline.
     #[error("cannot start a thread of the telemetry pipeline: {0}")]
     Thread(#[from] io::Error),
 }

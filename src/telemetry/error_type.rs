@@ -6,14 +6,14 @@ use std::error::Error;
 use tracing::Event;
 use tracing::field::Field;
 
+use super::field_value::{FieldValue, VisitField, guarded, visits};
 use super::secrets::Secrets;
-use super::shown::{Shown, Take, guarded, visits};
 use crate::base::error::{Rejected, TimedOut, find_cause};
 use crate::base::outcome::{FailureKind, kind_of, name_of};
 
 /// The kind of error that an event tells of, as far as it can be told: what a field says, else the type.
 pub(super) fn error_type(event: &Event<'_>, secrets: &Secrets) -> Option<Cow<'static, str>> {
-    let mut kind = Kind { found: None, secrets };
+    let mut kind = ErrorTypeVisitor { found: None, secrets };
     event.record(&mut kind);
     kind.found
 }
@@ -21,26 +21,26 @@ pub(super) fn error_type(event: &Event<'_>, secrets: &Secrets) -> Option<Cow<'st
 /// Longer texts are no kinds.
 const LONGEST: usize = 128;
 
-struct Kind<'a> {
+struct ErrorTypeVisitor<'a> {
     found: Option<Cow<'static, str>>,
     secrets: &'a Secrets,
 }
 
-impl Take for Kind<'_> {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
+impl VisitField for ErrorTypeVisitor<'_> {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
         let name = field.name();
         if matches!(name, "error.type" | "exception.type") {
             let text = value.text(LONGEST + 1);
             if text.len() <= LONGEST {
                 self.found = Some(Cow::Owned(self.secrets.text(name, &text).into_owned()));
             }
-        } else if let (Shown::Error(error), None) = (value, &self.found) {
+        } else if let (FieldValue::Error(error), None) = (value, &self.found) {
             self.found = kind_name(error).map(|kind| Cow::Owned(self.secrets.text(name, &kind).into_owned()));
         }
     }
 }
 
-visits!(Kind<'_>);
+visits!(ErrorTypeVisitor<'_>);
 
 /// The kind of an error that an event carries: what went wrong below is told before the type of the error around it, as
 /// the layers tell it.

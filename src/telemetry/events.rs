@@ -12,20 +12,21 @@ use tracing_subscriber::registry::LookupSpan;
 use super::core::Core;
 use super::error_type::error_type;
 use super::fields::EventFields;
-use super::logs::{Ids, Logs};
+use super::logs::{Logs, SpanIds};
 use super::origin::Origin;
-use super::spans::{Anchor, Key, Verdict};
+use super::spans::{ClockPair, SpanKey};
+use super::status::SpanStatus;
 use crate::base::clock::{self, Tick};
 
 /// What the span of an event wants of it.
 #[derive(Clone, Copy)]
-struct Seen {
+struct SpanState {
     /// Whether it looks into the event at all.
-    described: bool,
+    recorded: bool,
     /// Whether there is room for one more.
     room: bool,
-    ids: Ids,
-    anchor: Option<Anchor>,
+    ids: SpanIds,
+    clocks: Option<ClockPair>,
 }
 
 impl Core {
@@ -36,9 +37,9 @@ impl Core {
     {
         let failure = *event.metadata().level() == Level::ERROR;
         let logged = self.logs.wants(event.metadata());
-        let span = self.span_of(layer, event, cx, failure);
-        let described = span.is_some_and(|(_, seen)| seen.described);
-        if described || logged {
+        let span = self.find_span(layer, event, cx, failure);
+        let recorded = span.is_some_and(|(_, state)| state.recorded);
+        if recorded || logged {
             self.take_event(event, span, logged, failure);
         } else if let (Some((key, _)), true) = (span, failure) {
             // Only how it went is of interest.
@@ -48,13 +49,13 @@ impl Core {
 
     /// The innermost span that the layer knows of those that the event happened in.
     #[inline]
-    fn span_of<S>(
+    fn find_span<S>(
         &self,
         layer: u64,
         event: &Event<'_>,
         cx: &Context<'_, S>,
         failure: bool,
-    ) -> Option<(Key, Seen)>
+    ) -> Option<(SpanKey, SpanState)>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -65,16 +66,16 @@ impl Core {
         } else {
             event.parent()
         };
-        let parent = Key { layer, id: parent?.into_u64() };
-        if let Some(seen) = self.see(parent, failure) {
-            return Some((parent, seen));
+        let parent = SpanKey { layer, id: parent?.into_u64() };
+        if let Some(state) = self.span_state(parent, failure) {
+            return Some((parent, state));
         }
         // A filter may have kept the layer from seeing some of them.
         let mut next = cx.event_span(event);
         while let Some(ancestor) = next {
-            let key = Key { layer, id: ancestor.id().into_u64() };
-            if let Some(seen) = self.see(key, failure) {
-                return Some((key, seen));
+            let key = SpanKey { layer, id: ancestor.id().into_u64() };
+            if let Some(state) = self.span_state(key, failure) {
+                return Some((key, state));
             }
             next = ancestor.parent();
         }
@@ -82,50 +83,51 @@ impl Core {
     }
 
     #[inline]
-    fn see(&self, key: Key, failure: bool) -> Option<Seen> {
-        self.spans.with(key, |live| {
-            let (described, room) = match &mut live.recording {
+    fn span_state(&self, key: SpanKey, failure: bool) -> Option<SpanState> {
+        self.spans.with(key, |open_span| {
+            let (recorded, room) = match &mut open_span.recording {
                 Some(recording) => {
                     let room = recording.admits_event(&self.limits);
                     (room || failure, room)
                 }
                 None => (false, false),
             };
-            Seen { described, room, ids: Ids::from(&live.context), anchor: live.anchor }
+            SpanState { recorded, room, ids: SpanIds::from(&open_span.context), clocks: open_span.clocks }
         })
     }
 
-    fn fail(&self, key: Key, event: &Event<'_>) {
+    fn fail(&self, key: SpanKey, event: &Event<'_>) {
         let kind = error_type(event, &self.secrets);
-        self.spans.with(key, |live| live.fail(kind));
+        self.spans.with(key, |open_span| open_span.fail(kind));
     }
 
-    fn take_event(&self, event: &Event<'_>, span: Option<(Key, Seen)>, logged: bool, failure: bool) {
+    fn take_event(&self, event: &Event<'_>, span: Option<(SpanKey, SpanState)>, logged: bool, failure: bool) {
         let metadata = event.metadata();
         let at = clock::now();
-        let described = span.is_some_and(|(_, seen)| seen.described);
+        let recorded = span.is_some_and(|(_, state)| state.recorded);
         // Outside the lock: values print themselves by code of the user.
         let mut fields = EventFields::of(event, &self.logs.visit, &self.secrets);
         if logged {
-            let seen = span.map(|(_, seen)| seen);
-            let wall = seen.and_then(|seen| seen.anchor).unwrap_or_else(|| Anchor::or_new(None, at)).wall(at);
-            let ahead = seen.is_none() || self.activate && event.is_contextual();
-            let around = Logs::around(ahead, &self.secrets);
-            self.logs.event(metadata, &mut fields, seen.map(|seen| seen.ids), around, wall, described);
+            let state = span.map(|(_, state)| state);
+            let wall =
+                state.and_then(|state| state.clocks).unwrap_or_else(|| ClockPair::or_new(None, at)).wall(at);
+            let ahead = state.is_none() || self.activation && event.is_contextual();
+            let around = Logs::event_context(ahead, &self.secrets);
+            self.logs.event(metadata, &mut fields, state.map(|state| state.ids), around, wall, recorded);
         }
         match span {
-            Some((key, seen)) if described => self.describe(event, key, seen, fields, at, failure),
+            Some((key, state)) if recorded => self.record_event(event, key, state, fields, at, failure),
             Some((key, _)) if failure => self.fail(key, event),
             _ => {}
         }
     }
 
     /// Puts an event into the recording of its span.
-    fn describe(
+    fn record_event(
         &self,
         event: &Event<'_>,
-        key: Key,
-        seen: Seen,
+        key: SpanKey,
+        state: SpanState,
         mut fields: EventFields<'_>,
         at: Tick,
         failure: bool,
@@ -133,13 +135,13 @@ impl Core {
         let metadata = event.metadata();
         let kind = if failure { error_type(event, &self.secrets) } else { None };
         self.logs.trim_for_span(&mut fields);
-        let told = fields.error.take();
-        let exception = self.exception_events && told.is_some();
-        if let (true, Some(told)) = (exception, &told) {
-            name_exception(&mut fields, &told.text);
+        let error = fields.error.take();
+        let exception = self.exception_events && error.is_some();
+        if let (true, Some(error)) = (exception, &error) {
+            name_exception(&mut fields, &error.text);
         }
-        let description = match (failure, told) {
-            (true, Some(told)) => Some(told.text),
+        let description = match (failure, error) {
+            (true, Some(error)) => Some(error.text),
             (true, None) => Some(fields.message.clone().unwrap_or_default()),
             (false, _) => None,
         };
@@ -158,20 +160,20 @@ impl Core {
         }
         self.logs.trim_for_span(&mut fields);
         let of_span = if exception { of_exception(&fields.attributes) } else { Vec::new() };
-        self.spans.with(key, |live| {
-            let wall = live.anchor.map(|anchor| anchor.wall(at));
+        self.spans.with(key, |open_span| {
+            let wall = open_span.clocks.map(|clocks| clocks.wall(at));
             if let Some(description) = description
-                && live.fail(kind)
-                && live.verdict != Verdict::Error
-                && let Some(recording) = &mut live.recording
+                && open_span.fail(kind)
+                && open_span.status != SpanStatus::Error
+                && let Some(recording) = &mut open_span.recording
             {
                 recording.description = Some(Cow::Owned(description));
             }
-            let Some(recording) = &mut live.recording else { return };
+            let Some(recording) = &mut open_span.recording else { return };
             if exception {
                 recording.add(of_span, &self.limits);
             }
-            if let (Some(wall), true) = (wall, seen.room) {
+            if let (Some(wall), true) = (wall, state.room) {
                 let event = SpanEvent::new(name, wall, fields.attributes, fields.dropped);
                 recording.event(event, &self.limits);
             }
@@ -182,8 +184,8 @@ impl Core {
     #[cold]
     fn add_origin(&self, origin: Origin<'_>, fields: &mut EventFields<'_>) {
         fields.add("target", origin.target.to_owned());
-        if self.places {
-            origin.tell(|key, value| fields.add(key, value));
+        if self.code_attributes {
+            origin.code_attributes(|key, value| fields.add(key, value));
         }
     }
 }

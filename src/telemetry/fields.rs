@@ -8,49 +8,49 @@ use tracing::field::{Field, FieldSet};
 use tracing::{Event, Level};
 
 use super::error_type::type_name;
+use super::field_value::{self, FieldValue, VisitField, has_cause, is_error, visits};
 use super::limits::SpanLimits;
-use super::origin::{Call, is_log};
+use super::origin::{LogCall, is_log};
 use super::secrets::{Secrets, Values};
-use super::shown::{self, Shown, Take, has_cause, is_error, visits};
-use super::spans::Verdict;
+use super::status::SpanStatus;
 
 /// Which of the fields that mean something to the layer a callsite has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Special(u8);
+pub(super) struct SpecialFields(u8);
 
-impl Special {
+impl SpecialFields {
     /// A field steers the layer.
-    const STEERS: u8 = 1;
+    const CONTROL: u8 = 1;
     /// Two fields may make attributes of one name.
-    const TWINS: u8 = 2;
+    const DUPLICATES: u8 = 2;
     /// A field may have the name of an attribute that says where in the code the span stands.
-    const PLACE: u8 = 4;
+    const CODE: u8 = 4;
 
     pub(super) fn of(fields: &FieldSet) -> Self {
         let count = |name: &str| fields.iter().filter(|field| field.name() == name).count();
         Self(fields.iter().fold(0, |bits, field| match field.name() {
             "otel.name" | "otel.status_code" | "otel.status_description" | "component" | "error.type" => {
-                bits | Self::STEERS
+                bits | Self::CONTROL
             }
-            name if name.starts_with("code.") => bits | Self::PLACE,
-            name if name.starts_with("exception.") => bits | Self::TWINS,
+            name if name.starts_with("code.") => bits | Self::CODE,
+            name if name.starts_with("exception.") => bits | Self::DUPLICATES,
             _ => bits,
-        } | if count(field.name()) > 1 { Self::TWINS } else { 0 }))
+        } | if count(field.name()) > 1 { Self::DUPLICATES } else { 0 }))
     }
 
     /// Whether an unsampled span of this callsite has fields worth a look.
-    pub(super) fn any(self) -> bool {
-        self.0 & Self::STEERS != 0
+    pub(super) fn has_control(self) -> bool {
+        self.0 & Self::CONTROL != 0
     }
 
     /// Whether no two fields of a span make attributes of one name.
-    pub(super) fn distinct(self) -> bool {
-        self.0 & Self::TWINS == 0
+    pub(super) fn is_distinct(self) -> bool {
+        self.0 & Self::DUPLICATES == 0
     }
 
     /// Whether a field may say where in the code the span stands.
-    pub(super) fn places(self) -> bool {
-        self.0 & Self::PLACE != 0
+    pub(super) fn has_code(self) -> bool {
+        self.0 & Self::CODE != 0
     }
 }
 
@@ -59,7 +59,7 @@ impl Special {
 pub(super) struct SpanFields<'a> {
     values: Values<'a>,
     /// Whether attributes are wanted, or only what steers the layer.
-    keep: bool,
+    keep_attributes: bool,
     /// Whether no two of them make attributes of one name.
     pub(super) distinct: bool,
     pub(super) attributes: Vec<KeyValue>,
@@ -67,7 +67,7 @@ pub(super) struct SpanFields<'a> {
     pub(super) name: Option<String>,
     pub(super) component: Option<String>,
     pub(super) kind: Option<SpanKind>,
-    pub(super) status: Option<Verdict>,
+    pub(super) status: Option<SpanStatus>,
     pub(super) description: Option<String>,
     pub(super) error_type: Option<String>,
 }
@@ -76,7 +76,7 @@ impl<'a> SpanFields<'a> {
     pub(super) fn all(limits: &'a SpanLimits, secrets: &'a Secrets, capacity: usize) -> Self {
         Self {
             values: Values { limits, secrets },
-            keep: true,
+            keep_attributes: true,
             distinct: false,
             attributes: Vec::with_capacity(capacity.min(limits.attributes)),
             dropped: 0,
@@ -90,11 +90,11 @@ impl<'a> SpanFields<'a> {
     }
 
     pub(super) fn special(limits: &'a SpanLimits, secrets: &'a Secrets) -> Self {
-        Self { keep: false, ..Self::all(limits, secrets, 0) }
+        Self { keep_attributes: false, ..Self::all(limits, secrets, 0) }
     }
 
     fn add(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
-        if !self.keep {
+        if !self.keep_attributes {
             return;
         }
         let attribute = KeyValue::new(key, value);
@@ -106,7 +106,7 @@ impl<'a> SpanFields<'a> {
     }
 
     /// Takes a text for a field that steers the layer; `false` if it is to be an attribute as well.
-    fn steer(&mut self, name: &str, text: &str) -> bool {
+    fn apply(&mut self, name: &str, text: &str) -> bool {
         match name {
             "otel.name" => self.name = Some(text.to_owned()),
             "otel.kind" => self.kind = kind(text),
@@ -139,9 +139,9 @@ fn kind(text: &str) -> Option<SpanKind> {
     .find_map(|(name, kind)| name.eq_ignore_ascii_case(text).then_some(kind))
 }
 
-fn status(text: &str) -> Option<Verdict> {
+fn status(text: &str) -> Option<SpanStatus> {
     // The numbers are those of OTLP.
-    [("unset", "0", Verdict::None), ("ok", "1", Verdict::Ok), ("error", "2", Verdict::Error)]
+    [("unset", "0", SpanStatus::None), ("ok", "1", SpanStatus::Ok), ("error", "2", SpanStatus::Error)]
         .into_iter()
         .find_map(|(name, number, status)| {
             (name.eq_ignore_ascii_case(text) || number == text).then_some(status)
@@ -152,13 +152,13 @@ fn is_special(name: &str) -> bool {
     name == "component" || name == "error.type" || name.starts_with("otel.")
 }
 
-impl Take for SpanFields<'_> {
+impl VisitField for SpanFields<'_> {
     #[inline(always)] // See `Values::value`.
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        let name = shown::name(field);
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        let name = field_value::name(field);
         if is_special(name) {
-            let text = self.values.said(name, value);
-            if self.steer(name, &text) || !self.keep {
+            let text = self.values.display(name, value);
+            if self.apply(name, &text) || !self.keep_attributes {
                 return;
             }
             if value.is_text() {
@@ -166,11 +166,11 @@ impl Take for SpanFields<'_> {
                 return self.add(name, text.into_owned());
             }
         }
-        if !self.keep {
+        if !self.keep_attributes {
             return;
         }
-        if let Shown::Error(error) = value {
-            let message = self.values.said(name, value).into_owned();
+        if let FieldValue::Error(error) = value {
+            let message = self.values.display(name, value).into_owned();
             for attribute in exception(name, error, &message, self.values) {
                 self.values.limits.add(&mut self.attributes, &mut self.dropped, attribute);
             }
@@ -183,7 +183,7 @@ impl Take for SpanFields<'_> {
 
 /// What an event says about an error.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct EventError {
     pub(super) text: String,
     /// How well the field is known to tell of an error.
     rank: u8,
@@ -200,9 +200,9 @@ pub(super) struct EventFields<'a> {
     pub(super) dropped: u32,
     pub(super) message: Option<String>,
     /// What the event says about an error, if it carries one.
-    pub(super) error: Option<Box<Told>>,
+    pub(super) error: Option<Box<EventError>>,
     /// For an event from the `log` crate.
-    pub(super) call: Option<Box<Call>>,
+    pub(super) call: Option<Box<LogCall>>,
 }
 
 impl<'a> EventFields<'a> {
@@ -230,7 +230,7 @@ impl<'a> EventFields<'a> {
     /// Adds what is known about the error, in the place of attributes of the same names.
     #[cold]
     fn add_exception(&mut self) {
-        let exception = self.error.as_mut().map(|told| std::mem::take(&mut told.exception));
+        let exception = self.error.as_mut().map(|error| std::mem::take(&mut error.exception));
         for KeyValue { key, value, .. } in exception.into_iter().flatten() {
             match self.attributes.iter_mut().find(|old| old.key == key) {
                 Some(old) => old.value = value,
@@ -259,17 +259,17 @@ impl<'a> EventFields<'a> {
     /// Takes an error from a field: one whose name and type tell of an error goes before one whose name does, and that
     /// before one whose type does.
     #[cold]
-    fn tell(&mut self, rank: u8, text: &str, exception: impl FnOnce() -> Vec<KeyValue>) {
-        if self.error.as_ref().is_none_or(|told| rank >= told.rank) {
-            self.error = Some(Box::new(Told { text: text.to_owned(), rank, exception: exception() }));
+    fn set_error(&mut self, rank: u8, text: &str, exception: impl FnOnce() -> Vec<KeyValue>) {
+        if self.error.as_ref().is_none_or(|error| rank >= error.rank) {
+            self.error = Some(Box::new(EventError { text: text.to_owned(), rank, exception: exception() }));
         }
     }
 }
 
-impl Take for EventFields<'_> {
+impl VisitField for EventFields<'_> {
     #[inline(always)] // See `Values::value`.
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        let name = shown::name(field);
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        let name = field_value::name(field);
         let values = self.values;
         if let Some(call) = &mut self.call
             && call.take(name, value, values.secrets)
@@ -277,22 +277,22 @@ impl Take for EventFields<'_> {
             return;
         }
         match value {
-            Shown::Error(error) => {
-                let text = values.said(name, value).into_owned();
+            FieldValue::Error(error) => {
+                let text = values.display(name, value).into_owned();
                 let rank = if is_error(name) { 3 } else { 1 };
-                self.tell(rank, &text, || exception(name, error, &text, values));
+                self.set_error(rank, &text, || exception(name, error, &text, values));
                 self.put(name, text);
             }
             value if value.is_text() && is_error(name) => {
-                let text = values.said(name, value).into_owned();
+                let text = values.display(name, value).into_owned();
                 let failure = self.failure;
-                self.tell(2, &text, || match failure {
+                self.set_error(2, &text, || match failure {
                     true => vec![KeyValue::new("exception.message", text.clone())],
                     false => Vec::new(),
                 });
                 self.put(name, text);
             }
-            value if name == "message" => self.message = Some(values.said(name, value).into_owned()),
+            value if name == "message" => self.message = Some(values.display(name, value).into_owned()),
             value => self.add(name, values.value(name, value)),
         }
     }

@@ -28,8 +28,8 @@
 mod activation;
 mod adapters;
 mod batch;
+mod build;
 mod builder;
-mod choice;
 mod console;
 mod console_fields;
 mod console_ids;
@@ -37,18 +37,20 @@ mod context;
 mod core;
 mod correlation;
 mod counters;
-mod ending;
 mod error;
 mod error_type;
 mod events;
 #[cfg(feature = "otlp")]
 mod export;
+mod export_thread;
+mod exporters;
+mod field_value;
 mod fields;
 mod filter;
+mod hasher;
+mod jobs;
 mod limits;
 mod logs;
-#[cfg(any(feature = "system", feature = "gpu"))]
-mod machine;
 mod metrics;
 mod origin;
 mod otlp;
@@ -56,26 +58,28 @@ mod pipeline;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod propagation;
-mod recording;
 mod red;
+mod resolve;
 mod resource;
 mod sampling;
 mod secrets;
-mod shown;
+mod selection;
+mod self_metrics;
+mod settings;
+mod shutdown;
 mod size;
 mod span_layer;
+mod span_request;
 mod spans;
+mod status;
+mod suppress;
 mod variables;
-mod waiting;
 
 pub use batch::BatchSettings;
-pub use builder::{TelemetryBuilder, TelemetrySettings};
+pub use builder::TelemetryBuilder;
 pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use correlation::CorrelationId;
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use correlation::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
 pub use error::TelemetryError;
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
@@ -87,10 +91,14 @@ pub use prometheus::PrometheusService;
 pub use propagation::propagator;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use propagation::{HttpCorrelation, HttpCorrelationLayer, http_correlation_layer};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use propagation::{
-    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationFuture, HttpPropagationLayer,
-    http_injection_layer, http_propagation_layer,
+    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationLayer, http_injection_layer,
+    http_propagation_layer,
 };
 pub use sampling::{Sampling, SamplingRule, TailSampling};
+pub use settings::TelemetrySettings;
 pub use span_layer::SpanLayer;
 pub use variables::{UNREAD_VARIABLES, VARIABLES, Variable};

@@ -8,9 +8,8 @@ use opentelemetry::Value;
 use tracing::field::Field;
 use tracing::{Event, Metadata};
 
-use super::red;
+use super::field_value::{FieldValue, VisitField, visits};
 use super::secrets::Secrets;
-use super::shown::{Shown, Take, visits};
 
 /// Bytes of a text of a call: a target may be any text.
 const LONGEST: usize = 1_024;
@@ -25,22 +24,22 @@ pub(super) fn is_log(metadata: &Metadata<'_>) -> bool {
 
 /// What a call of the `log` crate said.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Call {
+pub(super) struct LogCall {
     target: Option<String>,
     module: Option<String>,
     file: Option<String>,
     line: Option<u32>,
 }
 
-impl Call {
+impl LogCall {
     /// Takes a field of an event from the `log` crate; `false` if it is no part of the call.
-    pub(super) fn take(&mut self, name: &'static str, value: Shown<'_>, secrets: &Secrets) -> bool {
+    pub(super) fn take(&mut self, name: &'static str, value: FieldValue<'_>, secrets: &Secrets) -> bool {
         let part = match name {
             "log.target" => &mut self.target,
             "log.module_path" => &mut self.module,
             "log.file" => &mut self.file,
             "log.line" => {
-                if let Shown::Integer(line) = value {
+                if let FieldValue::Integer(line) = value {
                     self.line = u32::try_from(line).ok();
                 }
                 return true;
@@ -52,7 +51,7 @@ impl Call {
     }
 }
 
-impl Call {
+impl LogCall {
     /// How much memory it takes.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.target, &self.module, &self.file].into_iter().flatten();
@@ -70,7 +69,7 @@ pub(super) struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    pub(super) fn new(metadata: &'a Metadata<'_>, call: Option<&'a Call>) -> Self {
+    pub(super) fn new(metadata: &'a Metadata<'_>, call: Option<&'a LogCall>) -> Self {
         let (target, module, file, line) = match call {
             None => (metadata.target(), metadata.module_path(), metadata.file(), metadata.line()),
             Some(call) => {
@@ -84,59 +83,64 @@ impl<'a> Origin<'a> {
 
 impl Origin<'_> {
     /// Says where in the code it is.
-    pub(super) fn tell(&self, mut tell: impl FnMut(&'static str, Value)) {
-        tell("code.module.name", self.module.to_owned().into());
+    pub(super) fn code_attributes(&self, mut add: impl FnMut(&'static str, Value)) {
+        add("code.module.name", self.module.to_owned().into());
         if let Some(file) = self.file {
-            tell("code.file.path", file.to_owned().into());
+            add("code.file.path", file.to_owned().into());
         }
         if let Some(line) = self.line {
-            tell("code.line.number", i64::from(line).into());
+            add("code.line.number", i64::from(line).into());
         }
     }
 }
 
 /// Finds what an event from the `log` crate says about its call.
-struct Finder<'a> {
-    call: Call,
+struct LogCallVisitor<'a> {
+    call: LogCall,
     secrets: &'a Secrets,
 }
 
-impl Take for Finder<'_> {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
+impl VisitField for LogCallVisitor<'_> {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
         self.call.take(field.name(), value, self.secrets);
     }
 }
 
 /// Whether the target of an event from the `log` crate is one of the pipeline.
-struct Pipeline(bool);
+struct OwnTargetVisitor(bool);
 
-impl Take for Pipeline {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        if let ("log.target", Shown::Text(target)) = (field.name(), value) {
-            self.0 = red::of_the_pipeline(target);
+impl VisitField for OwnTargetVisitor {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        if let ("log.target", FieldValue::Text(target)) = (field.name(), value) {
+            self.0 = is_own_target(target);
         }
     }
 }
 
-visits!(Finder<'_>, Pipeline);
+visits!(LogCallVisitor<'_>, OwnTargetVisitor);
 
 /// What an event says about a call of the `log` crate, if it comes from there.
-pub(super) fn call(event: &Event<'_>, secrets: &Secrets) -> Option<Call> {
+pub(super) fn log_call(event: &Event<'_>, secrets: &Secrets) -> Option<LogCall> {
     is_log(event.metadata()).then(|| {
-        let mut finder = Finder { call: Call::default(), secrets };
-        event.record(&mut finder);
-        finder.call
+        let mut visitor = LogCallVisitor { call: LogCall::default(), secrets };
+        event.record(&mut visitor);
+        visitor.call
     })
 }
 
-/// Whether an event comes out of the pipeline, and must not go into it.
+/// Whether spans and events of this target come from the pipeline itself, and must not enter it.
+pub(super) fn is_own_target(target: &str) -> bool {
+    target.starts_with("opentelemetry") || target.starts_with("campanile::telemetry")
+}
+
+/// Whether an event comes from the pipeline itself, and must not enter it.
 #[inline]
-pub(super) fn of_the_pipeline(event: &Event<'_>) -> bool {
+pub(super) fn is_own_event(event: &Event<'_>) -> bool {
     let metadata = event.metadata();
     if is_log(metadata) {
-        let mut found = Pipeline(false);
+        let mut found = OwnTargetVisitor(false);
         event.record(&mut found);
         return found.0;
     }
-    red::of_the_pipeline(metadata.target())
+    is_own_target(metadata.target())
 }

@@ -1,4 +1,4 @@
-//! What the code says about OTLP.
+//! Settings of OTLP.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 use crate::base::tls::TlsSettings;
 
-/// Where OTLP goes and how, for all signals. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
+/// Settings of OTLP for all signals. `OTEL_EXPORTER_OTLP_*` variables win over them.
 ///
 /// # Example
 /// ```
@@ -27,26 +27,26 @@ use crate::base::tls::TlsSettings;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OtlpSettings {
-    /// The address of the collector. Over HTTP each signal appends its path, such as `/v1/traces`. Without one it
-    /// is this machine, with port 4318 for HTTP and 4317 for gRPC. `https:` needs the feature `tls`.
+    /// URL of the collector. Over HTTP the path of each signal is appended, such as `/v1/traces`. `https:` needs the
+    /// feature `tls`. Default: `None`, which is `localhost` with port 4318 for HTTP and 4317 for gRPC.
     pub endpoint: Option<String>,
-    /// HTTP unless told otherwise.
+    /// Protocol. Default: HTTP.
     pub protocol: OtlpProtocol,
-    /// Sent with every export, such as `authorization`. No log, no error and no `Debug` shows the values.
+    /// Headers of each export, such as `authorization`. Logs, errors and `Debug` do not show the values. Default: none.
     pub headers: BTreeMap<String, String>,
-    /// None unless told otherwise.
+    /// Compression. Default: none.
     pub compression: OtlpCompression,
-    /// Bytes of one message at most, before compression; what is larger goes out in several. 4 MiB, which is what
-    /// collectors take over gRPC unless told otherwise; at least 1,024.
+    /// Maximum size of a message in bytes, before compression. A larger one is split. At least 1,024. Default: 4 MiB, which
+    /// is the default limit of collectors over gRPC.
     pub message_limit: usize,
-    /// The longest that one export may take, retries and the waits between them included. 10 s.
+    /// Timeout of an export, including its retries and the delays between them. Default: 10 s.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
-    /// TLS of the connection to the collector.
+    /// TLS settings of the connection to the collector.
     pub tls: TlsSettings,
 }
 
-/// What OTLP is carried by.
+/// The protocol of OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum OtlpProtocol {
@@ -59,15 +59,15 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
-/// How an export is compressed.
+/// The compression of exports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OtlpCompression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// By gzip: less to send, more to compute.
+    /// gzip. It saves bandwidth and costs CPU time.
     Gzip,
 }
 
@@ -87,25 +87,25 @@ impl Default for OtlpSettings {
 
 impl OtlpSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let there = self.protocol != OtlpProtocol::Grpc || cfg!(feature = "otlp-grpc");
-        ConfigError::check(there, "otlp_settings.protocol", "grpc", PROTOCOLS)?;
+        let available = self.protocol != OtlpProtocol::Grpc || cfg!(feature = "otlp-grpc");
+        ConfigError::check(available, "otlp_settings.protocol", "grpc", PROTOCOLS)?;
         let limit = self.message_limit;
         ConfigError::check(limit >= 1_024, "otlp_settings.message_limit", limit, "at least 1024 bytes")?;
         ConfigError::check(!self.timeout.is_zero(), "otlp_settings.timeout", self.timeout, "more than zero")
     }
 }
 
-/// What may carry OTLP.
+/// The allowed protocols, for errors.
 pub(super) const PROTOCOLS: &str = if cfg!(feature = "otlp-grpc") {
     "grpc or http/protobuf"
 } else {
-    "http/protobuf; grpc needs the feature `otlp-grpc` of campanile, which is off"
+    "http/protobuf (grpc needs the feature `otlp-grpc` of campanile, which is off)"
 };
 
-/// Of an endpoint, what may be shown: no user, no password and no query.
+/// The part of an endpoint that may be shown, without user, password and query.
 pub(super) fn shown(endpoint: &str) -> &str {
     let before_query = endpoint.split(['?', '#']).next().unwrap_or_default();
-    // A password may hold a `?`, and a query an `@`.
+    // A password may contain `?`, and a query may contain `@`.
     if endpoint.contains('@') { "…" } else { before_query }
 }
 
@@ -114,7 +114,7 @@ impl fmt::Debug for OtlpSettings {
         f.debug_struct("OtlpSettings")
             .field("endpoint", &self.endpoint.as_deref().map(shown))
             .field("protocol", &self.protocol)
-            // Their values are secrets.
+            // The values are secrets.
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("compression", &self.compression)
             .field("message_limit", &self.message_limit)

@@ -1,7 +1,7 @@
-//! How much memory it takes what waits for its export.
+//! Estimates the memory of items in a queue.
 //!
-//! Estimates, for bounds in bytes: at each place a number of items alone would let a few large ones take all memory.
-//! They count texts and what holds them, and leave out what the allocator adds.
+//! Queues are bounded in bytes, because a few large items could take all memory within a bound by number. The estimates count
+//! texts and the values that hold them, and ignore the overhead of the allocator.
 
 use std::mem::size_of;
 
@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanContext, Status};
 use opentelemetry::{Array, Key, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-/// The bytes of a span.
+/// The size of a span in bytes.
 pub(super) fn of_span(span: &SpanData) -> usize {
     let events =
         span.events.iter().map(|event| size_of_val(event) + event.name.len() + of_all(&event.attributes));
@@ -31,13 +31,13 @@ pub(super) fn of_span(span: &SpanData) -> usize {
         + links.sum::<usize>()
 }
 
-/// The bytes of what other systems say about the trace: a caller may have sent 16 KiB, and each span has a copy.
+/// The size of the trace state. A caller may send 16 KiB, and each span holds a copy.
 fn of_context(context: &SpanContext) -> usize {
     let members = context.trace_state().into_iter();
     members.map(|(key, value)| size_of::<(String, String)>() + key.len() + value.len()).sum()
 }
 
-/// The bytes of attributes.
+/// The size of attributes in bytes.
 pub(super) fn of_all(attributes: &[KeyValue]) -> usize {
     let texts = |attribute: &KeyValue| attribute.key.as_str().len() + of_value(&attribute.value);
     size_of_val(attributes) + attributes.iter().map(texts).sum::<usize>()
@@ -56,7 +56,7 @@ fn of_value(value: &Value) -> usize {
     }
 }
 
-/// The bytes of a value of a log record, without the value itself.
+/// The size in bytes of what a value of a log record holds, without the value itself.
 pub(super) fn of_any(value: &AnyValue) -> usize {
     match value {
         AnyValue::String(text) => text.as_str().len(),

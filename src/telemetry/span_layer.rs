@@ -14,15 +14,15 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::activation;
 use super::console_ids::ConsoleIds;
-use super::context::Question;
-use super::core::{Above, Core, new_context};
+use super::core::{Core, Parent, new_context};
 use super::correlation;
 use super::fields::SpanFields;
-use super::origin::of_the_pipeline;
-use super::recording::Recording;
+use super::origin::is_own_event;
 use super::red::Callsite;
 use super::sampling::Candidate;
-use super::spans::{Anchor, Key, Live, Number};
+use super::span_request::SpanRequest;
+use super::spans::{ClockPair, LayerNumber, OpenSpan, Recording, SpanKey};
+use super::suppress::is_suppressed;
 use crate::base::clock;
 
 /// Turns `tracing` spans into trace spans, metrics and health.
@@ -55,17 +55,17 @@ use crate::base::clock;
 /// An event of the `log` crate, which `tracing-log` hands on, has the target, module, file and line of the call.
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,
-    number: Number,
+    number: LayerNumber,
 }
 
 impl SpanLayer {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, number: Number::default() }
+        Self { core, number: LayerNumber::default() }
     }
 
     /// The number that tells it apart from all others, once it is in a subscriber.
     pub(super) fn number(&self) -> u64 {
-        self.number.get().unwrap_or_else(|| self.core.layers.begin(&self.number))
+        self.number.get().unwrap_or_else(|| self.core.layers.register(&self.number))
     }
 
     #[inline]
@@ -81,11 +81,11 @@ impl SpanLayer {
 
     /// The span that has this id in the registry of this layer.
     #[inline]
-    fn key<S>(&self, id: &Id, cx: &Context<'_, S>) -> Key
+    fn key<S>(&self, id: &Id, cx: &Context<'_, S>) -> SpanKey
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        Key { layer: self.number_in(cx), id: id.into_u64() }
+        SpanKey { layer: self.number_in(cx), id: id.into_u64() }
     }
 
     /// Takes over the number and the spans of the layer that was in this registry before, if it can be told which one
@@ -97,13 +97,13 @@ impl SpanLayer {
     {
         let Core { layers, spans, .. } = &*self.core;
         // Asked where no lock is held: a registry may close spans that it was asked for.
-        let alive = |(key, metadata): &(Key, &'static Metadata<'static>)| {
+        let alive = |(key, metadata): &(SpanKey, &'static Metadata<'static>)| {
             cx.span(&Id::from_u64(key.id)).is_some_and(|span| std::ptr::eq(span.metadata(), *metadata))
         };
         let place = self.place();
         let (mut at_its_place, mut of_its_registry) = (None, Vec::new());
-        for (number, stood) in layers.gone() {
-            let own = spans.of(number);
+        for (number, stood) in layers.dropped() {
+            let own = spans.of_layer(number);
             let shared = own.iter().any(alive);
             if stood == place && (shared || own.is_empty()) {
                 at_its_place = Some(number);
@@ -118,7 +118,7 @@ impl SpanLayer {
         };
         let number = layers.take_over(&self.number, before);
         if before == Some(number) {
-            let ended = spans.of(number).into_iter().filter(|span| !alive(span));
+            let ended = spans.of_layer(number).into_iter().filter(|span| !alive(span));
             ended.for_each(|(key, _)| drop(spans.remove(key)));
         }
         number
@@ -141,16 +141,16 @@ impl Drop for SpanLayer {
         let Some(number) = self.number.get() else { return };
         self.core
             .layers
-            .leave(number, self.place())
+            .remove(number, self.place())
             .into_iter()
-            .for_each(|gone| self.core.spans.give_up(gone));
+            .for_each(|gone| self.core.spans.remove_layer(gone));
     }
 }
 
 impl Core {
     /// The name by which the sampler knows a span.
     fn sampled_name(&self, attributes: &Attributes<'_>, callsite: Callsite) -> Option<String> {
-        if !self.sampler.by_name || !callsite.special.any() {
+        if !self.sampler.by_name || !callsite.special.has_control() {
             return None;
         }
         let mut fields = SpanFields::special(&self.limits, &self.secrets);
@@ -159,34 +159,43 @@ impl Core {
     }
 
     /// Takes over the fields that a span begins with, of which there are some worth a look.
-    fn first_fields(&self, live: &mut Live, attributes: &Attributes<'_>, callsite: Callsite, recorded: bool) {
+    fn first_fields(
+        &self,
+        open_span: &mut OpenSpan,
+        attributes: &Attributes<'_>,
+        callsite: Callsite,
+        recorded: bool,
+    ) {
         let metadata = attributes.metadata();
         let mut fields = if recorded {
             SpanFields::all(&self.limits, &self.secrets, Recording::capacity(metadata))
         } else {
             SpanFields::special(&self.limits, &self.secrets)
         };
-        fields.distinct = callsite.special.distinct();
+        fields.distinct = callsite.special.is_distinct();
         attributes.record(&mut fields);
         let labels = self.red.values(callsite, &self.secrets, |reader| attributes.record(reader));
         if fields.name.is_some() || fields.component.is_some() || labels.is_some() {
             let (component, name) = (fields.component.as_deref(), fields.name.as_deref());
-            live.series = self.red.renamed(callsite.series, component, name, labels);
+            open_span.series = self.red.renamed(callsite.series, component, name, labels);
         }
-        live.take_status(&fields, self.exception_events);
+        open_span.take_status(&fields, self.exception_events);
         if recorded {
-            let anchor = Anchor::or_new(live.anchor, live.start);
-            live.anchor = Some(anchor);
-            let recording =
-                live.recording.insert(Recording::new(metadata, live.start, anchor.wall(live.start)));
-            recording.take(fields, &self.limits);
-            if self.places {
-                recording.place(metadata, callsite.special.places(), &self.limits);
+            let clocks = ClockPair::or_new(open_span.clocks, open_span.start);
+            open_span.clocks = Some(clocks);
+            let recording = open_span.recording.insert(Recording::new(
+                metadata,
+                open_span.start,
+                clocks.wall(open_span.start),
+            ));
+            recording.add_fields(fields, &self.limits);
+            if self.code_attributes {
+                recording.add_code_location(metadata, callsite.special.has_code(), &self.limits);
             }
             let shown = |context: &OtelContext| correlation::shown(context, &self.secrets);
-            let id = live.otel.any().map_or_else(|| OtelContext::map_current(shown), shown);
+            let id = open_span.otel.any().map_or_else(|| OtelContext::map_current(shown), shown);
             if let Some(id) = id {
-                recording.belongs_to(id, &self.limits);
+                recording.set_correlation_id(id, &self.limits);
             }
         }
     }
@@ -197,9 +206,9 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_layer(&mut self, subscriber: &mut S) {
-        let number = self.core.layers.begin(&self.number);
+        let number = self.core.layers.register(&self.number);
         if let Some(ids) = (subscriber as &dyn Subscriber).downcast_ref::<ConsoleIds>() {
-            ids.meet(&self.core, number);
+            ids.set_layer(&self.core, number);
         }
     }
 
@@ -207,13 +216,13 @@ where
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let number = self.number();
         if let Some(ids) = dispatch.downcast_ref::<ConsoleIds>() {
-            ids.meet(&self.core, number);
+            ids.set_layer(&self.core, number);
         }
-        self.core.layers.told(number);
+        self.core.layers.set_console_found(number);
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() && self.core.foreign_processors {
+        if metadata.is_span() && self.core.user_processors {
             Interest::sometimes()
         } else {
             Interest::always()
@@ -224,7 +233,7 @@ where
     /// may be opened while a processor runs, and what foreign processors do is unknown.
     #[inline]
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        !(metadata.is_span() && self.core.foreign_processors && activation::silent())
+        !(metadata.is_span() && self.core.user_processors && is_suppressed())
     }
 
     #[inline]
@@ -232,50 +241,50 @@ where
         let core = &*self.core;
         let metadata = attributes.metadata();
         let callsite = core.red.callsite(metadata);
-        if callsite.ignored || activation::silent() {
+        if callsite.ignored || is_suppressed() {
             return;
         }
-        let Some(around) = Core::around() else { return };
+        let Some(attached) = Core::attached_unless_suppressed() else { return };
         let generation = core.spans.generation();
         let key = self.key(id, &cx);
-        let above = core.above(key.layer, attributes, id, around, &cx);
-        let parent = above.context();
-        let trace_id =
-            parent.map_or_else(|| core.ids.new_trace_id(), opentelemetry::trace::SpanContext::trace_id);
+        let parent = core.parent_of(key.layer, attributes, id, attached, &cx);
+        let parent_context = parent.context();
+        let trace_id = parent_context
+            .map_or_else(|| core.ids.new_trace_id(), opentelemetry::trace::SpanContext::trace_id);
         let own_name = core.sampled_name(attributes, callsite);
         let name = own_name.as_deref().unwrap_or(metadata.name());
-        let sampled = core.sampler.keeps(Candidate { trace_id, parent, name });
+        let sampled = core.sampler.keeps(Candidate { trace_id, parent: parent_context, name });
         let recorded = sampled || core.tail.is_some();
-        let context = new_context(trace_id, core.ids.new_span_id(), sampled, parent);
+        let context = new_context(trace_id, core.ids.new_span_id(), sampled, parent_context);
 
-        let mut live = Live::new(key, metadata, context, clock::now(), callsite.series);
-        if let Some(parent) = parent {
-            live.parent_span_id = parent.span_id();
-            live.parent_is_remote = parent.is_remote();
+        let mut open_span = OpenSpan::new(key, metadata, context, clock::now(), callsite.series);
+        if let Some(parent) = parent_context {
+            open_span.parent_span_id = parent.span_id();
+            open_span.parent_is_remote = parent.is_remote();
         }
-        if let Above::Local(parent, inherited) = &above {
-            live.local_parent = parent.id;
-            live.anchor = inherited.anchor;
+        if let Parent::Local(key, inherited) = &parent {
+            open_span.local_parent = key.id;
+            open_span.clocks = inherited.clocks;
         } else if let (Some(tail), false) = (&core.tail, sampled) {
             tail.begin(trace_id);
         }
-        live.otel = core.otel(&above, attributes.is_contextual(), &live.context);
-        if recorded || callsite.special.any() || callsite.labelled {
-            core.first_fields(&mut live, attributes, callsite, recorded);
+        open_span.otel = core.otel(&parent, attributes.is_contextual(), &open_span.context);
+        if recorded || callsite.special.has_control() || callsite.labelled {
+            core.first_fields(&mut open_span, attributes, callsite, recorded);
         }
-        core.spans.insert(live, generation);
+        core.spans.insert(open_span, generation);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, cx: Context<'_, S>) {
         let core = &*self.core;
         let key = self.key(id, &cx);
         if values.is_empty() {
-            return Question::answer_pending(core, key);
+            return SpanRequest::answer_pending(core, key);
         }
-        let known = core.spans.with(key, |live| (live.metadata, live.recording.is_some()));
+        let known = core.spans.with(key, |open_span| (open_span.metadata, open_span.recording.is_some()));
         let Some((metadata, recorded)) = known else { return };
         let callsite = core.red.callsite(metadata);
-        if !recorded && !callsite.special.any() && !callsite.labelled {
+        if !recorded && !callsite.special.has_control() && !callsite.labelled {
             return;
         }
         let (limits, secrets) = (&core.limits, &core.secrets);
@@ -291,9 +300,11 @@ where
 
     fn on_follows_from(&self, id: &Id, follows: &Id, cx: Context<'_, S>) {
         let spans = &self.core.spans;
-        let Some(to) = spans.with(self.key(follows, &cx), |live| live.context.clone()) else { return };
-        spans.with(self.key(id, &cx), |live| {
-            if let Some(recording) = &mut live.recording {
+        let Some(to) = spans.with(self.key(follows, &cx), |open_span| open_span.context.clone()) else {
+            return;
+        };
+        spans.with(self.key(id, &cx), |open_span| {
+            if let Some(recording) = &mut open_span.recording {
                 recording.link(to, &self.core.limits);
             }
         });
@@ -301,7 +312,7 @@ where
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
-        if activation::silent() || of_the_pipeline(event) {
+        if is_suppressed() || is_own_event(event) {
             return;
         }
         self.core.event(self.number_in(&cx), event, &cx);
@@ -309,26 +320,30 @@ where
 
     #[inline]
     fn on_enter(&self, id: &Id, cx: Context<'_, S>) {
-        if self.core.activate {
+        if self.core.activation {
             let key = self.key(id, &cx);
             if let Some(context) = self.core.otel_context(key) {
                 activation::enter(key, context.span().span_context().span_id(), context);
             }
         }
-        if self.core.busy {
+        if self.core.busy_and_idle {
             let now = clock::now();
-            self.core.spans.with(self.key(id, &cx), |live| live.recording.as_mut().map(|it| it.enter(now)));
+            self.core
+                .spans
+                .with(self.key(id, &cx), |open_span| open_span.recording.as_mut().map(|it| it.enter(now)));
         }
     }
 
     #[inline]
     fn on_exit(&self, id: &Id, cx: Context<'_, S>) {
-        if self.core.activate {
+        if self.core.activation {
             activation::exit(self.key(id, &cx));
         }
-        if self.core.busy {
+        if self.core.busy_and_idle {
             let now = clock::now();
-            self.core.spans.with(self.key(id, &cx), |live| live.recording.as_mut().map(|it| it.exit(now)));
+            self.core
+                .spans
+                .with(self.key(id, &cx), |open_span| open_span.recording.as_mut().map(|it| it.exit(now)));
         }
     }
 

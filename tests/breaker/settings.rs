@@ -200,7 +200,7 @@ const FINE: &[(&str, &str)] = &[
 fn every_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
     // Of these every value is allowed.
     let any = ["cancelled"];
-    bad::names_what_is_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
+    bad::names_values_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn settings_are_read_from_text_and_written() {
 #[test]
 fn whatever_is_bad_in_text_is_refused() {
     // A delay that grows so has a cap all the same.
-    bad::refuses_whatever_is_bad(GOOD, FINE, from_settings);
+    bad::refuses_bad_values(GOOD, FINE, from_settings);
     for (text, what) in [
         (r#"{"failure_rat": 0.4}"#, "failure_rat"),
         (r#"{"open_for": {"first": "1s", "max": "1m", "jiter": "full"}}"#, "jiter"),
@@ -261,7 +261,7 @@ fn every_setting_of_a_keyed_breaker_out_of_range_is_named() {
         (b().max_ejected(f64::INFINITY), "max_ejected", "inf", None),
     ];
     // The settings of a circuit are those of a breaker.
-    bad::names_what_is_out_of_range(
+    bad::names_values_out_of_range(
         rows,
         &["circuit"],
         |builder| builder.build().map(drop),
@@ -272,7 +272,7 @@ fn every_setting_of_a_keyed_breaker_out_of_range_is_named() {
     let mut fine: Vec<_> = inner.iter().map(|(place, bad)| (place.as_str(), *bad)).collect();
     // Nothing said of the circuits is their default.
     fine.extend([("circuit", "{}"), ("circuit", "[]")]);
-    bad::refuses_whatever_is_bad(&good, &fine, keyed_from_settings);
+    bad::refuses_bad_values(&good, &fine, keyed_from_settings);
 }
 
 /// A breaker made at the edges of all ranges works, and its time does not overflow.

@@ -16,7 +16,7 @@ fn run(work: impl Future<Output = ()>) {
 
 #[test]
 fn letters_in_memory_do_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::letters_in_memory_do_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::letters_in_memory_do_not_mind_a_step") else { return };
     the_clock_can_be_set(&wall);
     run(async {
         let store = MemoryStore::default();
@@ -29,7 +29,7 @@ fn letters_in_memory_do_not_mind_a_step() {
 
 #[test]
 fn a_redrive_from_memory_does_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::a_redrive_from_memory_does_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::a_redrive_from_memory_does_not_mind_a_step") else { return };
     run(async {
         clock_checks::redrives(|name| DeadLetterQueue::builder(name).build().unwrap(), &wall).await;
     });
@@ -38,7 +38,7 @@ fn a_redrive_from_memory_does_not_mind_a_step() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn letters_in_a_file_do_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::letters_in_a_file_do_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::letters_in_a_file_do_not_mind_a_step") else { return };
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
@@ -49,7 +49,7 @@ fn letters_in_a_file_do_not_mind_a_step() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_redrive_from_a_file_does_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::a_redrive_from_a_file_does_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::a_redrive_from_a_file_does_not_mind_a_step") else { return };
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
@@ -62,7 +62,7 @@ fn a_redrive_from_a_file_does_not_mind_a_step() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_file_that_is_opened_again_does_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::a_file_that_is_opened_again_does_not_mind_a_step") else {
+    let Some(wall) = Wall::in_child("clock::a_file_that_is_opened_again_does_not_mind_a_step") else {
         return;
     };
     run(async {
@@ -111,7 +111,7 @@ const PATH: &str = "CAMPANILE_TEST_LETTERS_AHEAD";
 #[test]
 fn ahead() {
     let Ok(path) = std::env::var(PATH) else { return };
-    let Some(wall) = Wall::of_its_own("clock::ahead") else { return };
+    let Some(wall) = Wall::in_child("clock::ahead") else { return };
     wall.set(30 * 86_400);
     run(async {
         let queue = DeadLetterQueue::builder("orders").sqlite(path).await.unwrap();

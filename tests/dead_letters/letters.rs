@@ -206,7 +206,8 @@ async fn a_letter_knows_what_the_telemetry_of_the_process_knows() {
     use campanile::telemetry::CorrelationId;
     use opentelemetry::Context;
 
-    let telemetry = Telemetry::builder("shop").service_version("2.0").variables(|_| None).build().unwrap();
+    let telemetry =
+        Telemetry::builder("shop").attribute("service.version", "2.0").variables(|_| None).build().unwrap();
     let queue = DeadLetterQueue::in_memory(10);
     let id: CorrelationId = "order-17".parse().unwrap();
     let attached = id.within(&Context::current()).attach();

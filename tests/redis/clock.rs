@@ -21,7 +21,7 @@ async fn open(url: &str) -> RedisStore {
 
 #[test]
 fn letters_in_redis_do_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::letters_in_redis_do_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::letters_in_redis_do_not_mind_a_step") else { return };
     run(async {
         // Its process does not have the clock of this one.
         let redis = Redis::start().await;
@@ -33,7 +33,7 @@ fn letters_in_redis_do_not_mind_a_step() {
 
 #[test]
 fn a_redrive_from_redis_does_not_mind_a_step() {
-    let Some(wall) = Wall::of_its_own("clock::a_redrive_from_redis_does_not_mind_a_step") else { return };
+    let Some(wall) = Wall::in_child("clock::a_redrive_from_redis_does_not_mind_a_step") else { return };
     run(async {
         let redis = Redis::start().await;
         let store = open(&redis.url()).await;
@@ -46,7 +46,7 @@ fn a_redrive_from_redis_does_not_mind_a_step() {
 #[test]
 fn ahead() {
     let Ok(url) = std::env::var(URL) else { return };
-    let Some(wall) = Wall::of_its_own("clock::ahead") else { return };
+    let Some(wall) = Wall::in_child("clock::ahead") else { return };
     wall.set(30 * 86_400);
     run(async {
         let queue = DeadLetterQueue::builder("orders").on(open(&url).await).unwrap();

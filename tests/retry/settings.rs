@@ -100,7 +100,7 @@ const GOOD: &str = r#"{
 fn a_setting_out_of_its_range_is_named_with_its_value() {
     // Of these every value is allowed.
     let any = ["retry_non_idempotent"];
-    bad::names_what_is_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
+    bad::names_values_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn whatever_is_bad_in_text_is_refused() {
         // No code stands for a call that was not done.
         ("grpc_codes", "[]"),
     ];
-    bad::refuses_whatever_is_bad(GOOD, &fine, from_settings);
+    bad::refuses_bad_values(GOOD, &fine, from_settings);
     for (text, what) in [
         (r#"{"max_atempts": 3}"#, "max_atempts"),
         (r#"{"budget": {"ration": 0.1}}"#, "ration"),

@@ -104,5 +104,5 @@ fn intervals_out_of_range_are_refused_by_name() {
     let text = r#"{"service_name": "a", "sampler": {"every": "1s", "thresholds": {"cpu": null}}}"#;
     let settings: TelemetrySettings = serde_json::from_str(text).unwrap();
     assert_eq!(settings.sampler.as_ref().unwrap().thresholds.cpu, None);
-    settings.builder().variables(|_| None).build().unwrap();
+    TelemetryBuilder::from_settings(&settings).variables(|_| None).build().unwrap();
 }

@@ -118,7 +118,7 @@ fn bad_settings_are_refused_and_named() {
         .into_iter()
         .flat_map(|place| [(place, "{}"), (place, "[]")])
         .collect();
-    bad::refuses_whatever_is_bad(&good, &fine, |settings: SamplerSettings| {
+    bad::refuses_bad_values(&good, &fine, |settings: SamplerSettings| {
         Sampler::from_settings(&settings).map(drop)
     });
 

@@ -1,24 +1,24 @@
-//! The smallest HTTP client that the tests need.
+//! A minimal HTTP client for tests.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 
-/// Gets a page: its status and its text.
+/// Sends a `GET` request and returns the status and the text of the answer.
 ///
 /// # Errors
 ///
-/// When there is no whole answer, or one that is not UTF-8.
+/// If the answer is missing, incomplete or not UTF-8.
 pub async fn get(uri: &str) -> Result<(StatusCode, String), String> {
     send(Request::get(uri).body(Full::default()).map_err(|error| format!("{uri}: {error}"))?).await
 }
 
-/// Posts a body.
+/// Sends a `POST` request and returns the status and the text of the answer.
 ///
 /// # Errors
 ///
-/// As [`get`].
+/// As for [`get`].
 pub async fn post(uri: &str, content_type: &str, body: String) -> Result<(StatusCode, String), String> {
     let request = Request::post(uri)
         .header(header::CONTENT_TYPE, content_type)

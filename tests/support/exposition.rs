@@ -1,4 +1,4 @@
-//! What a strict scraper reads, by the text format 0.0.4 of Prometheus and by OpenMetrics 1.0.
+//! A strict parser of Prometheus text 0.0.4 and of OpenMetrics 1.0.
 
 #![allow(dead_code, unreachable_pub)] // Each test uses its part.
 
@@ -12,7 +12,7 @@ pub enum Format {
 
 #[derive(Clone, Debug)]
 pub struct Family {
-    /// As its `TYPE` names it.
+    /// The name in its `TYPE` line.
     pub name: String,
     pub kind: String,
     pub unit: Option<String>,
@@ -30,18 +30,18 @@ pub struct Sample {
     pub exemplar: Option<(Labels, f64)>,
 }
 
-/// The families of `text`.
+/// Parses the families of `text`.
 ///
 /// # Errors
 ///
-/// The first thing that the format forbids, with its line.
+/// The first violation of the format, with its line.
 pub fn parse(text: &str, format: Format) -> Result<Vec<Family>, String> {
     let mut families: Vec<Family> = Vec::new();
     let body = match format {
         Format::Prometheus if text.is_empty() => return Ok(families),
-        Format::Prometheus => text.strip_suffix('\n').ok_or("the last line does not end")?,
+        Format::Prometheus => text.strip_suffix('\n').ok_or("the last line has no newline")?,
         Format::OpenMetrics if text == "# EOF\n" => return Ok(families),
-        Format::OpenMetrics => text.strip_suffix("\n# EOF\n").ok_or("no end")?,
+        Format::OpenMetrics => text.strip_suffix("\n# EOF\n").ok_or("no `# EOF` at the end")?,
     };
     for line in body.split('\n') {
         read(line, format, &mut families).map_err(|why| format!("{why}: {line}"))?;
@@ -53,17 +53,17 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Family>, String> {
 fn read(line: &str, format: Format, families: &mut Vec<Family>) -> Result<(), String> {
     let Some(comment) = line.strip_prefix("# ") else {
         if line.starts_with('#') {
-            return Err("a comment".to_owned());
+            return Err("a malformed comment".to_owned());
         }
         let sample = sample(line, format)?;
-        let family = families.last_mut().ok_or("a sample of no family")?;
+        let family = families.last_mut().ok_or("a sample without a family")?;
         family.samples.push(sample);
         return Ok(());
     };
-    let (what, rest) = comment.split_once(' ').ok_or("a comment")?;
-    let (name, said) = rest.split_once(' ').ok_or("nothing is said")?;
+    let (what, rest) = comment.split_once(' ').ok_or("a malformed comment")?;
+    let (name, value) = rest.split_once(' ').ok_or("a comment without a value")?;
     if !is_name(name, true) {
-        return Err("no name".to_owned());
+        return Err("a malformed name".to_owned());
     }
     let open = families.last().is_some_and(|it| it.name == name && it.samples.is_empty());
     if !open {
@@ -75,15 +75,15 @@ fn read(line: &str, format: Format, families: &mut Vec<Family>) -> Result<(), St
     }
     let family = families.last_mut().ok_or("no family")?;
     match what {
-        "TYPE" if family.kind.is_empty() => family.kind = said.to_owned(),
+        "TYPE" if family.kind.is_empty() => family.kind = value.to_owned(),
         "HELP" if family.help.is_none() => {
             let quotes = format == Format::OpenMetrics;
-            family.help = Some(unescape(said, quotes)?);
+            family.help = Some(unescape(value, quotes)?);
         }
         "UNIT" if family.unit.is_none() && format == Format::OpenMetrics => {
-            family.unit = Some(said.to_owned())
+            family.unit = Some(value.to_owned())
         }
-        _ => return Err("it is said twice, or is nothing to say".to_owned()),
+        _ => return Err("a repeated or unknown comment".to_owned()),
     }
     Ok(())
 }
@@ -93,7 +93,7 @@ fn is_name(name: &str, colons: bool) -> bool {
     name.chars().all(fits) && name.starts_with(|c: char| !c.is_ascii_digit())
 }
 
-/// A text without its escapes; a quote must be one if `quotes`.
+/// Resolves the escapes of a text. With `quotes`, a quotation mark must be escaped.
 fn unescape(text: &str, quotes: bool) -> Result<String, String> {
     let mut plain = String::new();
     let mut rest = text.chars();
@@ -103,9 +103,9 @@ fn unescape(text: &str, quotes: bool) -> Result<String, String> {
                 Some('\\') => '\\',
                 Some('n') => '\n',
                 Some('"') if quotes => '"',
-                other => return Err(format!("an escape {other:?}")),
+                other => return Err(format!("an unknown escape {other:?}")),
             },
-            '"' if quotes => return Err("a bare quote".to_owned()),
+            '"' if quotes => return Err("an unescaped quotation mark".to_owned()),
             c => c,
         });
     }
@@ -116,26 +116,26 @@ fn sample(line: &str, format: Format) -> Result<Sample, String> {
     let end = line.find(['{', ' ']).ok_or("no value")?;
     let (name, rest) = line.split_at(end);
     if !is_name(name, true) {
-        return Err("no name".to_owned());
+        return Err("a malformed name".to_owned());
     }
     let (labels, rest) = if rest.starts_with('{') { labels(rest)? } else { (Labels::new(), rest) };
     let rest = rest.strip_prefix(' ').ok_or("no space before the value")?;
     let (value, exemplar) = match rest.split_once(" # ") {
-        Some(_) if format == Format::Prometheus => return Err("an exemplar".to_owned()),
+        Some(_) if format == Format::Prometheus => return Err("an exemplar in Prometheus text".to_owned()),
         Some((value, exemplar)) => (value, Some(read_exemplar(exemplar)?)),
         None => (rest, None),
     };
     Ok(Sample { name: name.to_owned(), labels, value: number(value)?, exemplar })
 }
 
-/// The labels between braces, and what follows.
+/// The labels between braces, and the text after them.
 fn labels(text: &str) -> Result<(Labels, &str), String> {
     let mut labels = Labels::new();
     let mut rest = text.strip_prefix('{').ok_or("no labels")?;
     loop {
-        let (name, after) = rest.split_once("=\"").ok_or("no value of a label")?;
+        let (name, after) = rest.split_once("=\"").ok_or("a label without a value")?;
         if !is_name(name, false) || name.starts_with("__") {
-            return Err(format!("no label: {name:?}"));
+            return Err(format!("a malformed label: {name:?}"));
         }
         let mut escaped = false;
         let end = after.char_indices().find(|(_, c)| {
@@ -143,15 +143,15 @@ fn labels(text: &str) -> Result<(Labels, &str), String> {
             escaped = *c == '\\' && !escaped;
             ends
         });
-        let (end, _) = end.ok_or("a label without an end")?;
+        let (end, _) = end.ok_or("a label without a closing quotation mark")?;
         let value = unescape(&after[..end], true)?;
         if labels.insert(name.to_owned(), value).is_some() {
-            return Err(format!("two labels {name}"));
+            return Err(format!("the label {name} occurs twice"));
         }
         rest = &after[end + 1..];
         match rest.strip_prefix(',') {
             Some(next) => rest = next,
-            None => return Ok((labels, rest.strip_prefix('}').ok_or("labels without an end")?)),
+            None => return Ok((labels, rest.strip_prefix('}').ok_or("labels without a closing brace")?)),
         }
     }
 }
@@ -162,9 +162,9 @@ fn number(text: &str) -> Result<f64, String> {
         "+Inf" => Ok(f64::INFINITY),
         "-Inf" => Ok(f64::NEG_INFINITY),
         _ if text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c)) => {
-            text.parse().map_err(|_| format!("no number: {text:?}"))
+            text.parse().map_err(|_| format!("not a number: {text:?}"))
         }
-        _ => Err(format!("no number: {text:?}")),
+        _ => Err(format!("not a number: {text:?}")),
     }
 }
 
@@ -172,19 +172,19 @@ fn read_exemplar(text: &str) -> Result<(Labels, f64), String> {
     let (labels, rest) = labels(text)?;
     let length: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
     if length > 128 {
-        return Err("a long exemplar".to_owned());
+        return Err("an exemplar of more than 128 characters".to_owned());
     }
-    let mut numbers = rest.strip_prefix(' ').ok_or("no value of an exemplar")?.split(' ').map(number);
-    let value = numbers.next().ok_or("no value of an exemplar")??;
+    let mut numbers = rest.strip_prefix(' ').ok_or("an exemplar without a value")?.split(' ').map(number);
+    let value = numbers.next().ok_or("an exemplar without a value")??;
     numbers.next().transpose()?;
     if numbers.next().is_some() {
-        return Err("more than an exemplar".to_owned());
+        return Err("text after an exemplar".to_owned());
     }
     Ok((labels, value))
 }
 
-/// The names of the samples that a family may have.
-fn taken(family: &Family, format: Format) -> Vec<String> {
+/// The names that a family occupies.
+fn occupied(family: &Family, format: Format) -> Vec<String> {
     let endings: &[&str] = match (family.kind.as_str(), format) {
         ("histogram", Format::OpenMetrics) => &["", "_bucket", "_sum", "_count", "_created"],
         ("histogram", Format::Prometheus) => &["", "_bucket", "_sum", "_count"],
@@ -199,24 +199,24 @@ fn check(families: &[Family], format: Format) -> Result<(), String> {
     let (mut names, mut series) = (BTreeSet::new(), BTreeSet::new());
     for family in families {
         let at = |why: &str| format!("{why} in {}", family.name);
-        for name in taken(family, format) {
+        for name in occupied(family, format) {
             if !names.insert(name.clone()) {
-                return Err(at(&format!("{name} is another's")));
+                return Err(at(&format!("{name} belongs to another family")));
             }
         }
         if family.samples.is_empty() {
             return Err(at("no samples"));
         }
         for sample in &family.samples {
-            // A label without a value is none.
+            // A label with an empty value counts as absent.
             let labels: Vec<_> = sample.labels.iter().filter(|(_, value)| !value.is_empty()).collect();
             if !series.insert((sample.name.clone(), format!("{labels:?}"))) {
-                return Err(at(&format!("a series twice: {sample:?}")));
+                return Err(at(&format!("a repeated series: {sample:?}")));
             }
             if sample.labels.contains_key("quantile")
                 || (sample.labels.contains_key("le") && !sample.name.ends_with("_bucket"))
             {
-                return Err(at(&format!("a label that means something else: {sample:?}")));
+                return Err(at(&format!("a reserved label: {sample:?}")));
             }
         }
         if let Some(unit) = &family.unit
@@ -230,35 +230,35 @@ fn check(families: &[Family], format: Format) -> Result<(), String> {
 }
 
 fn check_kind(family: &Family, format: Format) -> Result<(), String> {
-    let modern = format == Format::OpenMetrics;
+    let openmetrics = format == Format::OpenMetrics;
     let named = |ending: &str| {
         let name = format!("{}{ending}", family.name);
         family
             .samples
             .iter()
             .find(|it| it.name != name)
-            .map_or(Ok(()), |it| Err(format!("{} is not of it", it.name)))
+            .map_or(Ok(()), |it| Err(format!("{} does not belong to the family", it.name)))
     };
     let all = |fits: fn(f64) -> bool| {
         family
             .samples
             .iter()
             .find(|it| !fits(it.value))
-            .map_or(Ok(()), |it| Err(format!("a value {}", it.value)))
+            .map_or(Ok(()), |it| Err(format!("a forbidden value {}", it.value)))
     };
     if family.kind != "histogram" && family.samples.iter().any(|it| it.exemplar.is_some()) {
-        return Err("an exemplar of no bucket".to_owned());
+        return Err("an exemplar outside of a bucket".to_owned());
     }
-    match (family.kind.as_str(), modern) {
+    match (family.kind.as_str(), openmetrics) {
         ("counter", false) | ("gauge", _) | ("untyped", false) | ("unknown", true) => named(""),
         ("counter", true) => named("_total").and_then(|()| all(|value| value >= 0.0)),
         ("info", true) => named("_info").and_then(|()| all(|value| value == 1.0)),
-        ("histogram", _) => check_histogram(family, modern),
-        (other, _) => Err(format!("a type {other:?}")),
+        ("histogram", _) => check_histogram(family, openmetrics),
+        (other, _) => Err(format!("an unknown type {other:?}")),
     }
 }
 
-fn check_histogram(family: &Family, modern: bool) -> Result<(), String> {
+fn check_histogram(family: &Family, openmetrics: bool) -> Result<(), String> {
     let mut rest = &family.samples[..];
     let mut seen = BTreeSet::new();
     while let Some(first) = rest.first() {
@@ -269,7 +269,7 @@ fn check_histogram(family: &Family, modern: bool) -> Result<(), String> {
         };
         let own = labels(first);
         if !seen.insert(own.clone()) {
-            return Err(format!("points between those of another: {first:?}"));
+            return Err(format!("the samples of a point are not consecutive: {first:?}"));
         }
         let length = rest.iter().take_while(|it| labels(it) == own).count();
         let (point, others) = rest.split_at(length);
@@ -280,18 +280,18 @@ fn check_histogram(family: &Family, modern: bool) -> Result<(), String> {
         };
         let (buckets, sums, counts) = (of("_bucket"), of("_sum"), of("_count"));
         if buckets.len() + sums.len() + counts.len() != length {
-            return Err(format!("samples that are none of a histogram: {point:?}"));
+            return Err(format!("samples that do not belong to a histogram: {point:?}"));
         }
         let (mut below, mut last) = (0.0, f64::NEG_INFINITY);
         let mut negative = false;
         for bucket in &buckets {
-            let le = bucket.labels.get("le").ok_or("no bound")?;
+            let le = bucket.labels.get("le").ok_or("a bucket without a bound")?;
             let bound = number(le)?;
-            if modern && !le.contains(['.', 'e']) && le != "+Inf" {
-                return Err(format!("a bound {le}"));
+            if openmetrics && !le.contains(['.', 'e']) && le != "+Inf" {
+                return Err(format!("a bound that is not a float: {le}"));
             }
             if bound <= last || bucket.value < below {
-                return Err(format!("buckets that do not grow: {bucket:?}"));
+                return Err(format!("buckets that are not cumulative: {bucket:?}"));
             }
             if bucket.exemplar.as_ref().is_some_and(|(_, value)| *value > bound || *value <= last) {
                 return Err(format!("an exemplar of another bucket: {bucket:?}"));
@@ -300,31 +300,31 @@ fn check_histogram(family: &Family, modern: bool) -> Result<(), String> {
             (below, last) = (bucket.value, bound);
         }
         if last != f64::INFINITY {
-            return Err("no last bucket".to_owned());
+            return Err("no bucket `+Inf`".to_owned());
         }
-        match (modern, &sums[..], &counts[..]) {
+        match (openmetrics, &sums[..], &counts[..]) {
             (true, [], []) => {}
             (_, [sum], [count]) => {
                 if count.value != below {
-                    return Err(format!("{} of {below} values", count.value));
+                    return Err(format!("a count of {}, and {below} values in buckets", count.value));
                 }
-                if modern && (negative || sum.value < 0.0 || sum.value.is_nan()) {
-                    return Err(format!("a sum {}", sum.value));
+                if openmetrics && (negative || sum.value < 0.0 || sum.value.is_nan()) {
+                    return Err(format!("a forbidden sum {}", sum.value));
                 }
             }
-            _ => return Err("a sum without a count, or none".to_owned()),
+            _ => return Err("a sum without a count, or a count without a sum".to_owned()),
         }
     }
     Ok(())
 }
 
 #[test]
-fn the_strict_scraper_refuses_what_is_wrong() {
+fn the_parser_refuses_violations() {
     let both = |text: &str| {
-        let modern = format!("{text}# EOF\n");
-        [parse(text, Format::Prometheus).is_ok(), parse(&modern, Format::OpenMetrics).is_ok()]
+        let openmetrics = format!("{text}# EOF\n");
+        [parse(text, Format::Prometheus).is_ok(), parse(&openmetrics, Format::OpenMetrics).is_ok()]
     };
-    for (text, fine) in [
+    for (text, expected) in [
         ("# TYPE x gauge\n# HELP x A.\nx{a=\"\\\\\\\"\\n\"} 1\n", [true, true]),
         ("# TYPE x counter\nx_total 1\n", [false, true]),
         ("# TYPE x_total counter\nx_total 1\n", [true, false]),
@@ -361,7 +361,7 @@ fn the_strict_scraper_refuses_what_is_wrong() {
         ),
         ("# TYPE x histogram\nx_bucket{le=\"+Inf\"} 1\n", [false, true]),
     ] {
-        assert_eq!(both(text), fine, "{text}");
+        assert_eq!(both(text), expected, "{text}");
     }
     assert!(parse("# TYPE x gauge\nx 1\n", Format::OpenMetrics).is_err());
     assert!(parse("# TYPE x gauge\nx 1", Format::Prometheus).is_err());

@@ -1,7 +1,7 @@
-//! The real servers that tests talk to.
+//! Real servers for tests.
 //!
-//! `tests/run` installs them; `CAMPANILE_TEST_TOOLS` names another folder that holds them, in its `bin`. A
-//! missing one fails the test that wants it. Each server belongs to the value that started it and ends with it.
+//! `tests/run install` installs them. `CAMPANILE_TEST_TOOLS` may name another folder with the programs in its `bin`. If a
+//! program is missing, the test that needs it fails. A server ends when its value is dropped.
 
 #![allow(dead_code, unreachable_pub)] // Each test uses its part.
 
@@ -22,11 +22,11 @@ pub use prometheus::{Prometheus, promtool_check_metrics};
 #[allow(unused_imports)]
 pub use rotel::Rotel;
 
-/// Where a program of the tests is.
+/// The path of a program for tests.
 ///
 /// # Panics
 ///
-/// When it is neither among the test tools nor on the `PATH`.
+/// If it is neither among the test tools nor on the `PATH`.
 pub fn tool(name: &str) -> PathBuf {
     let tools = env::var_os("CAMPANILE_TEST_TOOLS")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-tools"), PathBuf::from);
@@ -36,7 +36,7 @@ pub fn tool(name: &str) -> PathBuf {
         Some(file) => file,
         None => panic!(
             "this test needs the program `{name}`, which is neither in {} nor on the PATH: \
-             `tests/run install` installs it, or CAMPANILE_TEST_TOOLS names the folder whose `bin` holds it",
+             run `tests/run install`, or set CAMPANILE_TEST_TOOLS to a folder that has it in `bin`",
             tools.join("bin").display()
         ),
     }

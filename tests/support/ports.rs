@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-/// Free loopback addresses, all different.
+/// Different free addresses on the loopback interface.
 ///
-/// They are free now and may be taken later: start the program again on others when it does not get them.
+/// Another process may take them before the program binds them. Then start the program again with other ports.
 pub fn free<const N: usize>() -> [SocketAddr; N] {
-    // All are held until the last is found, so that no two are the same.
+    // All listeners are kept until the last port is found, so that all ports differ.
     let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port"));
     held.each_ref().map(|listener| listener.local_addr().expect("the address of a listener"))
 }

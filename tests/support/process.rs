@@ -1,4 +1,4 @@
-//! A program that runs for as long as its value lives.
+//! A child process that is killed when its value is dropped.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,11 +9,11 @@ use std::{
 
 use tokio::{sync::watch, time};
 
-/// How often to look whether a program is ready, and how many times.
+/// The interval between checks whether a program is ready, and their number.
 const POLL: Duration = Duration::from_millis(50);
 const POLLS: u32 = 600;
 
-/// A running program and what it printed.
+/// A running program and its output.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -23,7 +23,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with no input and with nothing of the environment but the `PATH`.
+    /// Starts a program without input. Of the environment it gets `PATH` only.
     pub fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command.env_clear();
@@ -37,29 +37,29 @@ impl Process {
         Self { name, child, stdout, stderr }
     }
 
-    /// What it wrote to its standard output so far, in whole lines.
+    /// The complete lines that it wrote to standard output so far.
     pub fn stdout(&self) -> watch::Receiver<String> {
         self.stdout.clone()
     }
 
-    /// What it wrote to its standard error so far, in whole lines.
+    /// The complete lines that it wrote to standard error so far.
     pub fn stderr(&self) -> watch::Receiver<String> {
         self.stderr.clone()
     }
 
-    /// Waits until `ready` says so.
+    /// Waits until `ready` returns `true`.
     ///
     /// # Errors
     ///
-    /// When the program ends before, or is not ready in time: what it printed.
+    /// The output of the program, if it ends or is not ready in time.
     pub async fn ready(&mut self, ready: impl AsyncFn() -> bool) -> Result<(), String> {
         for _ in 0..POLLS {
-            let yes = ready().await;
-            // Asked after `ready`: the port may have answered because somebody else has it.
+            let is_ready = ready().await;
+            // After `ready`, because another process may answer on the port.
             if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
                 return Err(format!("{} ended with {status}:\n{}", self.name, self.output()));
             }
-            if yes {
+            if is_ready {
                 return Ok(());
             }
             time::sleep(POLL).await;
@@ -67,14 +67,14 @@ impl Process {
         Err(format!("{} was not ready after {:?}:\n{}", self.name, POLL * POLLS, self.output()))
     }
 
-    /// Sends it a signal, by the name that `kill` knows.
+    /// Sends it a signal, with a name for `kill -s`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("a program `kill`");
-        assert!(sent.success(), "{} did not take the signal {name}", self.name);
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("the program `kill` exists");
+        assert!(sent.success(), "cannot send the signal {name} to {}", self.name);
     }
 
-    /// Waits until it has ended by itself or by a signal.
+    /// Waits until it ends.
     pub fn wait(&mut self) {
         let _ = self.child.wait();
     }
@@ -86,13 +86,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either fails only when the program has ended already.
+        // Both fail only if the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Collects the lines of a pipe on a thread of its own, which ends with the pipe.
+/// Collects the lines of a pipe on a thread. The thread ends with the pipe.
 fn capture(pipe: impl Read + Send + 'static) -> watch::Receiver<String> {
     let (lines, captured) = watch::channel(String::new());
     thread::spawn(move || {

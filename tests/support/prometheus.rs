@@ -1,4 +1,4 @@
-//! Prometheus, which scrapes every second.
+//! A Prometheus server for tests. It scrapes every second.
 
 use std::{
     fmt::Write as _,
@@ -16,20 +16,20 @@ use tokio::time;
 
 use super::{client, process::Process, tool};
 
-/// How long to wait between two looks at a query.
+/// The interval between two queries.
 const POLL: Duration = Duration::from_millis(250);
 
-/// A Prometheus server of the test's own.
+/// A Prometheus server of one test.
 #[derive(Debug)]
 pub struct Prometheus {
     url: String,
-    // Stopped before its folder goes.
+    // Before `_folder`: the process ends before its folder is removed.
     _process: Process,
     _folder: TempDir,
 }
 
 impl Prometheus {
-    /// Starts a server that scrapes `/metrics` of each target, which is a job's name and its address.
+    /// Starts a server that scrapes `/metrics` of each target: the name of a job and an address.
     pub async fn start(targets: &[(&str, SocketAddr)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("prometheus.yml");
@@ -48,7 +48,7 @@ impl Prometheus {
             .ready(async || listening(&log.borrow()).is_some())
             .await
             .unwrap_or_else(|why| panic!("{why}"));
-        let address = listening(&log.borrow()).expect("the address it has just told");
+        let address = listening(&log.borrow()).expect("the log has the address");
         let url = format!("http://{address}");
         let ready = format!("{url}/-/ready");
         process
@@ -58,26 +58,25 @@ impl Prometheus {
         Self { url, _process: process, _folder: folder }
     }
 
-    /// Where it answers.
+    /// The URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The `data` that it answers an instant query with: `resultType` and `result`.
+    /// The `data` in the answer to an instant query: `resultType` and `result`.
     ///
     /// # Panics
     ///
-    /// When it refuses the query.
+    /// If the server refuses the query.
     pub async fn query(&self, promql: &str) -> Value {
         self.ask("query", promql, "").await
     }
 
-    /// The exemplars of the series that a query selects, from the last hour: for each series `seriesLabels` and
-    /// `exemplars`.
+    /// The exemplars of the last hour of the selected series: `seriesLabels` and `exemplars` for each.
     ///
     /// # Panics
     ///
-    /// When it refuses the query.
+    /// If the server refuses the query.
     pub async fn exemplars(&self, promql: &str) -> Value {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         self.ask("query_exemplars", promql, &format!("&start={}&end={}", now - 3_600, now + 3_600)).await
@@ -93,10 +92,10 @@ impl Prometheus {
         answer["data"].take()
     }
 
-    /// The series of an instant vector: its labels and its value.
+    /// The series of an instant vector: labels and value of each.
     pub async fn vector(&self, promql: &str) -> Vec<(Value, f64)> {
         let data = self.query(promql).await;
-        let series = data["result"].as_array().unwrap_or_else(|| panic!("{promql} is no vector: {data}"));
+        let series = data["result"].as_array().unwrap_or_else(|| panic!("{promql} is not a vector: {data}"));
         series
             .iter()
             .map(|one| {
@@ -106,11 +105,11 @@ impl Prometheus {
             .collect()
     }
 
-    /// Asks until the answer is as `wanted`, and gives that answer.
+    /// Queries until `wanted` accepts the answer, and returns it.
     ///
     /// # Panics
     ///
-    /// When `limit` has passed: the last answer.
+    /// After `limit`, with the last answer.
     pub async fn wait_for(
         &self,
         promql: &str,
@@ -118,7 +117,7 @@ impl Prometheus {
         limit: Duration,
     ) -> Vec<(Value, f64)> {
         let mut last = Vec::new();
-        let asking = async {
+        let polling = async {
             loop {
                 last = self.vector(promql).await;
                 if wanted(&last) {
@@ -127,17 +126,17 @@ impl Prometheus {
                 time::sleep(POLL).await;
             }
         };
-        let in_time = time::timeout(limit, asking).await.is_ok();
-        assert!(in_time, "{promql} was not as wanted within {limit:?}; the last answer: {last:?}");
+        let in_time = time::timeout(limit, polling).await.is_ok();
+        assert!(in_time, "no expected answer to {promql} within {limit:?}; the last one: {last:?}");
         last
     }
 }
 
-/// Has `promtool check metrics` judge an exposition.
+/// Runs `promtool check metrics` on an exposition.
 ///
 /// # Errors
 ///
-/// What it found fault with.
+/// The complaints of promtool.
 pub fn promtool_check_metrics(text: &str) -> Result<(), String> {
     let mut promtool = Command::new(tool("promtool"))
         .args(["check", "metrics"])
@@ -146,11 +145,11 @@ pub fn promtool_check_metrics(text: &str) -> Result<(), String> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start promtool: {error}"))?;
-    // It reads all of its input before it writes; taken, so that the input ends here.
-    let fed = promtool.stdin.take().expect("a piped stdin").write_all(text.as_bytes());
+    // promtool reads all of its input before it writes. `take` closes the input after the write.
+    let written = promtool.stdin.take().expect("a piped stdin").write_all(text.as_bytes());
     let output = promtool.wait_with_output().map_err(|error| error.to_string())?;
     if output.status.success() {
-        return fed.map_err(|error| error.to_string());
+        return written.map_err(|error| error.to_string());
     }
     Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
@@ -159,24 +158,24 @@ fn config_for(targets: &[(&str, SocketAddr)]) -> String {
     let mut config = String::from("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n");
     for (job, address) in targets {
         write!(config, "  - job_name: {job}\n    static_configs:\n      - targets: ['{address}']\n")
-            .expect("a string takes everything");
+            .expect("writing to a string cannot fail");
     }
     config
 }
 
-/// The address in the log line that tells it.
+/// The listen address in the log.
 fn listening(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
     line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
-/// Percent-encodes all but letters and digits.
+/// Percent-encodes everything except letters and digits.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(byte.into()),
-            _ => write!(escaped, "%{byte:02X}").expect("a string takes everything"),
+            _ => write!(escaped, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
     escaped

@@ -1,4 +1,4 @@
-//! Rotel, an OpenTelemetry collector that prints what it receives.
+//! Rotel, an OpenTelemetry collector that prints the data that it receives.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Command, time::Duration};
 
@@ -7,20 +7,20 @@ use tokio::{net::TcpStream, sync::watch, time};
 
 use super::{ports, process::Process, tool};
 
-/// How often to try other ports when somebody else was faster.
+/// How many times to start with other ports if another process has taken the port.
 const STARTS: usize = 5;
 
-/// Silence that ends what it prints of one export, and how many pieces of that to wait out.
+/// A pause in the output ends an export. Waits for such a pause at most this many times.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSES: usize = 40;
 
-/// A collector of the test's own.
+/// A collector of one test.
 #[derive(Debug)]
 pub struct Rotel {
     grpc: SocketAddr,
     http: SocketAddr,
     output: watch::Receiver<String>,
-    // Stopped before its folder goes.
+    // Before `_folder`: the process ends before its folder is removed.
     _process: Process,
     _folder: TempDir,
 }
@@ -40,7 +40,7 @@ impl Rotel {
 
     async fn try_start() -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        // It takes no port 0 for both.
+        // Rotel cannot choose free ports itself.
         let [grpc, http] = ports::free();
         let mut process = Process::start(
             Command::new(tool("rotel-agent"))
@@ -59,37 +59,37 @@ impl Rotel {
         Ok(Self { grpc, http, output: process.stdout(), _process: process, _folder: folder })
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
+    /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT` for the protocol `grpc`.
     pub fn grpc_endpoint(&self) -> String {
         format!("http://{}", self.grpc)
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`; the paths are `/v1/traces`,
-    /// `/v1/metrics` and `/v1/logs`.
+    /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT` for the protocol `http/protobuf`. The paths are `/v1/traces`, `/v1/metrics`
+    /// and `/v1/logs`.
     pub fn http_endpoint(&self) -> String {
         format!("http://{}", self.http)
     }
 
-    /// Where it listens for the protocol `grpc` or `http/protobuf`, without TLS.
+    /// The address for the protocol `grpc` or `http/protobuf`, without TLS.
     pub fn address(&self, protocol: &str) -> SocketAddr {
         if protocol == "grpc" { self.grpc } else { self.http }
     }
 
-    /// What it has received so far.
+    /// The data that it has received so far.
     pub fn received(&self) -> Received {
         Received::parse(&self.output.borrow())
     }
 
-    /// Waits until what it has received is as `wanted`, and gives that.
+    /// Waits until `wanted` accepts the received data, and returns the data.
     ///
     /// # Panics
     ///
-    /// When `limit` has passed: all that it received.
+    /// After `limit`, with the output of the collector.
     pub async fn wait_for(&self, wanted: impl Fn(&Received) -> bool, limit: Duration) -> Received {
         let mut output = self.output.clone();
         let waiting = async {
             loop {
-                // Once it pauses, what it last printed is whole.
+                // After a pause, the last export is printed completely.
                 for _ in 0..PAUSES {
                     if time::timeout(PAUSE, output.changed()).await.is_err() {
                         break;
@@ -112,17 +112,17 @@ impl Rotel {
     }
 }
 
-/// Attributes by key; a value stands without its type, as Rotel prints it.
+/// Attributes by key. Values are as Rotel prints them, without their types.
 pub type Attributes = BTreeMap<String, String>;
 
-/// All that a collector received, in order.
+/// The data that a collector received, in order.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// Its spans.
+    /// The spans.
     pub spans: Vec<Span>,
-    /// Its metrics, once for each time that they were exported.
+    /// The metrics of each export.
     pub metrics: Vec<Metric>,
-    /// Its log records.
+    /// The log records.
     pub logs: Vec<Log>,
     /// The output that this was read from.
     pub text: String,
@@ -131,19 +131,19 @@ pub struct Received {
 /// A span.
 #[derive(Clone, Debug, Default)]
 pub struct Span {
-    /// The trace that it is part of, in hexadecimal.
+    /// The trace id, in hexadecimal.
     pub trace_id: String,
     /// Its id, in hexadecimal.
     pub id: String,
-    /// The id of its parent; empty for a root.
+    /// The id of its parent. Empty for a root.
     pub parent_id: String,
     /// Its name.
     pub name: String,
     /// Such as `SPAN_KIND_SERVER`.
     pub kind: String,
-    /// Such as `STATUS_CODE_ERROR`; empty when it has none.
+    /// Such as `STATUS_CODE_ERROR`. Empty without a status.
     pub status: String,
-    /// What the status says.
+    /// The description of the status.
     pub status_message: String,
     /// Its attributes.
     pub attributes: Attributes,
@@ -164,7 +164,7 @@ pub struct Event {
     pub attributes: Attributes,
 }
 
-/// A metric, as it was in one export.
+/// A metric in one export.
 #[derive(Clone, Debug, Default)]
 pub struct Metric {
     /// Its name.
@@ -188,9 +188,9 @@ pub struct Log {
     pub severity: String,
     /// Its body.
     pub body: String,
-    /// The trace that it belongs to, in hexadecimal; empty when there is none.
+    /// The trace id, in hexadecimal. Empty without a trace.
     pub trace_id: String,
-    /// The span that it belongs to, in hexadecimal; empty when there is none.
+    /// The span id, in hexadecimal. Empty without a span.
     pub span_id: String,
     /// The flags of the trace.
     pub flags: String,
@@ -214,17 +214,17 @@ pub struct Point {
 }
 
 impl Received {
-    /// Reads what the collector printed. What has no place here, such as its own log, is passed over.
+    /// Parses the output of the collector. Other lines, such as its own log, are ignored.
     pub fn parse(text: &str) -> Self {
         let mut received = Self { text: text.to_owned(), ..Self::default() };
         let mut resource = Attributes::new();
         let (mut part, mut scope) = (Part::Other, String::new());
         for line in text.lines() {
             if let Some(next) = Part::opened_by(line) {
-                // Links head their attributes as events do.
+                // Attributes of links have the same heading as those of events.
                 part = match (part, next) {
                     (Part::Link, Part::EventAttributes) => Part::Other,
-                    // As log records do those of spans.
+                    // Attributes of log records have the same heading as those of spans.
                     (Part::Log, Part::SpanAttributes) => Part::LogAttributes,
                     _ => next,
                 };
@@ -248,7 +248,7 @@ impl Received {
             } else if let Some(named) = line.strip_prefix("InstrumentationScope ") {
                 named.split(' ').next().unwrap_or_default().clone_into(&mut scope);
             } else if let Some((key, value)) = line.trim().trim_start_matches("-> ").split_once(": ") {
-                // Names of fields are padded to one width; the last value of a line may be empty.
+                // Names of fields are padded. The value may be empty.
                 received.read(part, key.trim_end(), value, &mut resource);
             }
         }
@@ -323,7 +323,7 @@ impl Received {
     }
 }
 
-/// What the lines of the output belong to.
+/// The part of the output to which a line belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     NewResource,
@@ -362,7 +362,7 @@ impl Part {
     }
 }
 
-/// `Str(bell)` is `bell`.
+/// The inner text of a value with a type: `bell` of `Str(bell)`.
 fn without_type(value: &str) -> &str {
     value.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(value)
 }

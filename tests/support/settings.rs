@@ -1,4 +1,4 @@
-//! Bad input for settings, made from a good example: whatever is added to the settings is tried too.
+//! Tests settings with bad values, made from a valid example. New settings are covered without a change here.
 
 #![allow(unreachable_pub)] // Each test includes this file as a module of its own.
 
@@ -10,29 +10,26 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Vi
 use serde::{Serialize, forward_to_deserialize_any};
 use serde_json::Value;
 
-/// Tries every bad value at every place of `good`, in which every setting is on; what can be read must not be
-/// built. `fine` are the places and values that look bad and are not.
+/// Tries every bad value at every place of `good`, which has every setting. Each must be refused, by deserialization or by
+/// `build`. `fine` lists places and values that look bad and are valid.
 ///
 /// # Panics
 ///
-/// When one is taken, when a setting is missing from `good`, or when an error does not name a setting.
-pub fn refuses_whatever_is_bad<S>(
-    good: &str,
-    fine: &[(&str, &str)],
-    build: impl Fn(S) -> Result<(), ConfigError>,
-) where
+/// If a bad value is accepted, a setting is missing from `good`, or an error does not name a setting.
+pub fn refuses_bad_values<S>(good: &str, fine: &[(&str, &str)], build: impl Fn(S) -> Result<(), ConfigError>)
+where
     S: Default + Serialize + DeserializeOwned,
 {
     let good: Value = serde_json::from_str(good).expect("the example is JSON");
     let names = keys(&good);
-    assert_eq!(keys(&serde_json::to_value(S::default()).unwrap()), names, "the example has every setting");
-    build(serde_json::from_value(good.clone()).unwrap()).expect("the example is good");
+    assert_eq!(keys(&serde_json::to_value(S::default()).unwrap()), names, "the example lacks a setting");
+    build(serde_json::from_value(good.clone()).unwrap()).expect("the example is valid");
 
     let check = |place: &str, bad: &str, read: Result<S, String>| {
         let refused = match read {
             Err(why) => !why.is_empty(),
             Ok(settings) => build(settings).is_err_and(|error| {
-                // Some settings know what they are settings of.
+                // Some errors have a prefix before the name of the setting.
                 let mut parts = error.setting().split('.').take(2);
                 assert!(parts.any(|name| names.contains(name)), "{place}: {bad}: {error}");
                 true
@@ -41,17 +38,17 @@ pub fn refuses_whatever_is_bad<S>(
         assert_ne!(
             refused,
             fine.contains(&(place, bad)),
-            "{place}: {bad} (taken or refused, and not expected)"
+            "{place}: {bad} (accepted or refused unexpectedly)"
         );
     };
     for place in places(&good) {
         let here = at(&good, &place);
         for bad in bad_values(here) {
-            // As text, since a value cannot hold all of them.
+            // As text, because a `Value` cannot represent all of them.
             let text = replaced(&good, &place, Value::from("@bad@")).to_string().replace("\"@bad@\"", bad);
             check(&place, bad, serde_json::from_str(&text).map_err(|error| error.to_string()));
         }
-        // Other formats know numbers that JSON does not.
+        // Other formats have numbers that JSON lacks.
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let node = Node::of(&good, &place, bad);
             check(&place, &bad.to_string(), S::deserialize(node).map_err(|error| error.to_string()));
@@ -64,21 +61,21 @@ pub fn refuses_whatever_is_bad<S>(
         }
     }
     let text = good.to_string().replacen('{', "{\"surplus\": 1, ", 1);
-    let why = serde_json::from_str::<S>(&text).err().expect("a key that nobody knows").to_string();
+    let why = serde_json::from_str::<S>(&text).err().expect("an unknown key is refused").to_string();
     assert!(why.contains("surplus"), "{why}");
 }
 
-/// Something out of its range, the name that the error gives it, its value there, and the same as text, where text
-/// can say it.
+/// A builder with a value out of range, the setting and the value in its error, and the settings as JSON if JSON can represent
+/// the value.
 pub type OutOfRange<B> = (B, &'static str, &'static str, Option<&'static str>);
 
-/// Each is refused, by the builder and when it is read, with its name and its value; every setting is among them but
-/// `any`, of which every value is good.
+/// Asserts that the builder and `from_settings` refuse each row with an error that names the setting and the value. Every
+/// setting needs a row, except `any`, for which every value is valid.
 ///
 /// # Panics
 ///
-/// When that is not so.
-pub fn names_what_is_out_of_range<B, S>(
+/// If the assertion fails.
+pub fn names_values_out_of_range<B, S>(
     rows: Vec<OutOfRange<B>>,
     any: &[&str],
     build: impl Fn(B) -> Result<(), ConfigError>,
@@ -100,7 +97,7 @@ pub fn names_what_is_out_of_range<B, S>(
             check(from_settings(serde_json::from_str(text).expect(text)));
         }
     }
-    assert_eq!(tried, keys(&serde_json::to_value(S::default()).unwrap()), "every setting has a row");
+    assert_eq!(tried, keys(&serde_json::to_value(S::default()).unwrap()), "a setting has no row");
 }
 
 fn keys(value: &Value) -> BTreeSet<String> {
@@ -138,7 +135,7 @@ fn bad_values(here: &Value) -> &'static [&'static str] {
     }
 }
 
-/// Where something stands: the keys on the way, with dots between.
+/// The paths of all nodes: keys, joined by dots.
 fn places(value: &Value) -> Vec<String> {
     let Value::Object(map) = value else { return Vec::new() };
     let below = |(key, value): (&String, &Value)| {
@@ -158,7 +155,7 @@ fn replaced(value: &Value, place: &str, with: Value) -> Value {
     value
 }
 
-/// Settings as a format would give them that knows more numbers than JSON.
+/// Settings as a format with more numbers than JSON gives them.
 enum Node {
     Map(Vec<(String, Node)>),
     Value(Value),
@@ -166,7 +163,7 @@ enum Node {
 }
 
 impl Node {
-    /// `value` with a number in the place of what is at `place`.
+    /// `value` with the number `with` at `place`.
     fn of(value: &Value, place: &str, with: f64) -> Self {
         let (first, rest) = place.split_once('.').map_or((place, None), |(first, rest)| (first, Some(rest)));
         let node = |(key, value): (&String, &Value)| {
@@ -229,7 +226,7 @@ impl<'de> Deserializer<'de> for Node {
                 map.deserialize_enum(name, variants, visitor)
             }
             Self::Value(value) => value.deserialize_enum(name, variants, visitor),
-            Self::Float(_) => Err(Fault::custom("no variant")),
+            Self::Float(_) => Err(Fault::custom("a number is not a variant")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A door with TLS in front of servers that have none, and who vouches for whom.
+//! A TLS proxy for servers without TLS, and the certificates for it.
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -15,7 +15,7 @@ use tokio_rustls::{
     },
 };
 
-/// A certificate authority of the test's own, with the files that its clients need.
+/// A certificate authority of one test, with certificate files for servers and clients.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
@@ -24,17 +24,17 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes one that vouches for a server on this machine and for a client.
+    /// Creates an authority, and certificates for a server on this machine and for a client.
     pub fn new() -> Self {
-        let mut params = CertificateParams::new([]).expect("no names are fine names");
-        // Another name than its clients have, or theirs would look as if they had signed themselves.
+        let mut params = CertificateParams::new([]).expect("an empty list of names is valid");
+        // A name that differs from that of the other certificates, which would otherwise look self-signed.
         params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, key()).expect("a certificate");
         let folder = tempfile::tempdir().expect("a folder");
         let signed = |name: &str| {
             let key = key();
-            let params = CertificateParams::new([name.to_owned()]).expect("a fine name");
+            let params = CertificateParams::new([name.to_owned()]).expect("a valid name");
             (params.signed_by(&key, &authority).expect("a certificate"), key)
         };
         let (client, client_key) = signed("client");
@@ -57,8 +57,9 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Opens a door to `target` that speaks TLS and `protocol`; with `clients`, to clients of this authority alone.
-    pub async fn door(&self, target: SocketAddr, protocol: &[u8], clients: bool) -> SocketAddr {
+    /// Starts a proxy to `target` with TLS and the ALPN protocol `protocol`. With `clients`, clients need a certificate of this
+    /// authority.
+    pub async fn proxy(&self, target: SocketAddr, protocol: &[u8], clients: bool) -> SocketAddr {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -82,7 +83,7 @@ impl Authority {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // Who is not let in, or leaves early, does so.
+                    // Rejected and closed connections are expected.
                     let Ok(mut client) = acceptor.accept(stream).await else { return };
                     let Ok(mut server) = TcpStream::connect(target).await else { return };
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

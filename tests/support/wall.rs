@@ -1,4 +1,4 @@
-//! A wall clock that a test sets: a library that stands before the system's clock, in a process of the test's own.
+//! A wall clock that a test can set: a preloaded library replaces the system's clock in a child process.
 
 #![allow(dead_code, unreachable_pub)] // Each test uses its part.
 
@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-/// Names the file with the nanoseconds to add to the wall clock.
+/// The variable with the path of a file that holds the offset of the wall clock in nanoseconds.
 pub const CLOCK: &str = "CAMPANILE_TEST_CLOCK";
 
-/// What replaces the wall clock of a process, where that is known to work.
+/// The library that replaces the wall clock of a process. `None` where that is not supported.
 pub fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     LIBRARY.get_or_init(build).as_deref()
@@ -20,7 +20,7 @@ pub fn library() -> Option<&'static Path> {
 fn build() -> Option<PathBuf> {
     const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepping_clock.rs");
     if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
-        eprintln!("the wall clock does not step here");
+        eprintln!("the wall clock cannot be replaced on this platform");
         return None;
     }
     let folder = tempfile::tempdir().unwrap().keep();
@@ -28,9 +28,9 @@ fn build() -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut build = Command::new(rustc);
     build.args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-D", "warnings", "-o"]);
-    let built = build.arg(&library).arg(SOURCE).status().expect("rustc, which built this test, is there");
+    let built = build.arg(&library).arg(SOURCE).status().expect("rustc runs");
     assert!(built.success(), "the clock cannot be built");
-    // The clock must step, or the test would prove nothing about it.
+    // Without an effect of the library, the tests would prove nothing.
     fs::write(folder.join("a-day-on"), 86_400_000_000_000_i64.to_ne_bytes()).unwrap();
     let mut date = Command::new("date");
     date.arg("+%s").env("LD_PRELOAD", &library).env(CLOCK, folder.join("a-day-on"));
@@ -44,13 +44,13 @@ fn build() -> Option<PathBuf> {
 pub struct Wall(PathBuf);
 
 impl Wall {
-    /// The wall clock of the process that runs the test called `name` alone, in that process; in the one that is asked to
-    /// run it, nothing: it starts the other one and waits for it.
-    pub fn of_its_own(name: &str) -> Option<Self> {
+    /// Runs the test `name` in a child process with a wall clock of its own. Returns the clock in the child process, and `None`
+    /// in the parent process after the child ended.
+    pub fn in_child(name: &str) -> Option<Self> {
         Self::with(name, &[])
     }
 
-    /// The same, with these variables set there.
+    /// As [`in_child`](Self::in_child), with these variables in the child process.
     pub fn with(name: &str, variables: &[(&str, &str)]) -> Option<Self> {
         if let Some(path) = std::env::var_os(CLOCK) {
             return Some(Self(path.into()));
@@ -66,20 +66,20 @@ impl Wall {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("1 passed"), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(stdout.contains("1 passed"), "{stdout}");
         None
     }
 
-    /// Moves the clock to so many seconds ahead of the true time, or behind it.
+    /// Sets the clock to `ahead` seconds after the real time. A negative number is before it.
     pub fn set(&self, ahead: i64) {
         use std::io::Write;
         let mut file = OpenOptions::new().write(true).open(&self.0).unwrap();
         file.write_all(&(ahead * 1_000_000_000).to_ne_bytes()).unwrap();
     }
 
-    /// Steps that are tried: by an hour, by thirty days, to 1970 and to 2106.
+    /// Offsets for tests: an hour, thirty days, 1970 and 2106.
     pub fn steps(&self) -> Vec<i64> {
         self.set(0);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -88,7 +88,7 @@ impl Wall {
     }
 }
 
-/// The wall clock is set, indeed.
+/// Asserts that setting the wall clock has an effect.
 pub fn the_clock_can_be_set(wall: &Wall) {
     let before = SystemTime::now();
     wall.set(3_600);

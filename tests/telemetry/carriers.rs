@@ -1,15 +1,14 @@
-// Secrets in the ways that texts carry them, and texts that carry none: how many are found, and how many are hidden
-// that are no secret.
+//! Redaction of secrets in many notations ("carriers"), and false alarms in ordinary text.
 
 use std::fmt::Write as _;
 
 use campanile::redact::{RedactionSettings, Redactor};
 
-/// What is planted: none has a shape of its own.
+/// The planted secrets. None has a recognizable shape.
 const SECRETS: &[&str] =
     &["hunter2", "Tr0ub4dor&3", "correct-horse-9", "9f86d081884c7d65", "s3cr3t.value_x", "Zm9vYmFyYmF6cXV4"];
 
-/// Where it is planted: in the place of `§`.
+/// Texts with a secret in the place of `§`.
 const CARRIERS: &[(&str, &[&str])] = &[
     ("JSON", &[r#"{"id": 7, "password": "§", "n": 1}"#, r#"{"a":[{"apiKey":"§"}]}"#, r#"{"tokens": ["§"]}"#]),
     ("JSON, escaped name", &[r#"{"pass\u0077ord": "§"}"#, r#"{"api\u005fkey":"§"}"#]),
@@ -100,11 +99,10 @@ const CARRIERS: &[(&str, &[&str])] = &[
     ("source code", &["let password = \"§\";", "const apiKey = '§'", "password: \"§\".to_owned()"]),
 ];
 
-/// More of them, a line each, under the name of their carrier: `⏎`, `→` and `␛` stand for characters that end a line or
-/// steer a terminal.
+/// More texts, one per line, under the name of their carrier. `⏎`, `→` and `␛` stand for newline, tab and escape.
 const MORE: &str = include_str!("carriers.txt");
 
-/// What has a shape of its own, under no name.
+/// Secrets that are recognized by their shape alone.
 const SHAPES: &[(&str, &[&str])] = &[
     ("card", &["4242424242424242", "4242 4242 4242 4242", "4242.4242.4242.4242", "4242/4242/4242/4242"]),
     (
@@ -225,7 +223,7 @@ fn secrets_are_found_in_every_carrier() {
         let before = (found, missed.len());
         for text in &texts {
             for secret in SECRETS {
-                // A URL writes `&` in another way.
+                // Forms and URLs encode `&`.
                 let secret = if carrier.starts_with("form")
                     || text.contains("://")
                     || text.contains('&')
@@ -242,7 +240,7 @@ fn secrets_are_found_in_every_carrier() {
                 } else {
                     found += 1;
                 }
-                assert_eq!(redactor.text(&clean), clean, "once is enough for {text}");
+                assert_eq!(redactor.text(&clean), clean, "a second pass changes {text}");
             }
         }
         let _ = writeln!(
@@ -268,7 +266,7 @@ fn secrets_are_found_in_every_carrier() {
                 } else {
                     found += 1;
                 }
-                assert_eq!(redactor.text(&clean), clean, "once is enough for {text}");
+                assert_eq!(redactor.text(&clean), clean, "a second pass changes {text}");
             }
         }
         let _ =
@@ -282,14 +280,14 @@ fn secrets_are_found_in_every_carrier() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-/// Texts in which nothing is secret, a line each.
+/// Texts without a secret, one per line.
 const ORDINARY: &str = include_str!("ordinary.txt");
 
 #[test]
-fn ordinary_text_is_left_as_it_is() {
+fn ordinary_text_is_unchanged() {
     let redactor = redactor();
     let (mut lines, mut alarms) = (0, Vec::new());
-    // Each line for itself, and all of them together, where one line may say something about the next.
+    // Each line is tested alone and within its section, because a line may name the value of the next one.
     let sections: Vec<&str> = ORDINARY.split("\n#### ").collect();
     for section in &sections {
         let clean = redactor.text(section);

@@ -11,7 +11,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{Pipeline, Sink};
 
-/// What is logged, and the ids of the inner span.
+/// The console's output for some events, and the trace and span id of the inner span.
 fn logged(console: Console) -> (String, String, String) {
     let sink = Sink::default();
     let writer = sink.clone();
@@ -35,7 +35,7 @@ fn logged(console: Console) -> (String, String, String) {
 }
 
 #[test]
-fn the_id_of_a_request_is_in_its_lines() {
+fn lines_hold_the_correlation_id() {
     for console in [Console::Json, Console::Human] {
         let sink = Sink::default();
         let writer = sink.clone();
@@ -67,7 +67,7 @@ fn the_id_of_a_request_is_in_its_lines() {
 }
 
 #[test]
-fn json_is_an_object_a_line_with_the_ids() {
+fn json_lines_hold_the_ids() {
     let (text, trace_id, span_id) = logged(Console::Json);
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!(lines.len(), 3);
@@ -92,11 +92,11 @@ fn json_is_an_object_a_line_with_the_ids() {
 }
 
 #[test]
-fn people_get_a_line_with_the_ids() {
+fn human_lines_hold_the_ids() {
     let (text, trace_id, span_id) = logged(Console::Human);
     let first = text.lines().next().unwrap();
     assert!(first.ends_with("outside") && first.contains(" INFO "), "{first}");
-    assert!(!text.contains('\u{1b}'), "no colours where there is no terminal");
+    assert!(!text.contains('\u{1b}'), "there are colours without a terminal");
     let last = text.lines().last().unwrap();
     assert!(last.contains("ERROR request{method=\"GET\""), "{last}");
     assert!(last.contains("order{id=7 state=\"new\" state=\"paid\"}: "), "{last}");
@@ -109,21 +109,21 @@ fn off_is_silent() {
     assert_eq!(logged(Console::Off).0, "");
 }
 
-/// What `tell` logs, with traces sampled or not.
-fn console_of(console: Console, sampling: Sampling, tell: impl FnOnce()) -> String {
+/// The console's output for the events of `action`.
+fn console_of(console: Console, sampling: Sampling, action: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
     let builder = Telemetry::builder("test").sampling(sampling).variables(|_| None).console(console);
     let telemetry = builder.console_writer(move || writer.clone()).build().unwrap();
     let subscriber =
         tracing_subscriber::registry().with(telemetry.span_layer()).with(telemetry.console_layer());
-    tracing::subscriber::with_default(subscriber, tell);
+    tracing::subscriber::with_default(subscriber, action);
     let text = sink.0.lock().unwrap().clone();
     String::from_utf8(text).unwrap()
 }
 
 #[test]
-fn p67_no_text_ends_a_line_or_steers_a_terminal() {
+fn p67_no_text_forges_a_line_or_controls_a_terminal() {
     const FORGED: &str =
         "bob\n2026-01-01T00:00:00Z ERROR auth: root logged in\r\u{1b}[31m\u{9b}2K\u{7f}\u{85}\0";
     for console in [Console::Human, Console::Json] {
@@ -138,14 +138,14 @@ fn p67_no_text_ends_a_line_or_steers_a_terminal() {
         assert!(text.contains("bob\\n2026"), "{text}");
         if console == Console::Json {
             let second: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
-            assert_eq!(second["message"], FORGED, "it says what was said");
+            assert_eq!(second["message"], FORGED, "the JSON holds another text");
             assert_eq!(second["spans"][0]["user"], FORGED);
         }
     }
 }
 
 #[test]
-fn a_secret_is_not_seen_where_a_text_is_cut() {
+fn a_secret_at_the_cut_of_a_text_is_hidden() {
     let text = format!("{} 4242 4242 4242 4242", ".".repeat(64 * 1024 - 10));
     for console in [Console::Human, Console::Json] {
         let line = console_of(console, Sampling::AlwaysOff, || info!(value = %text));
@@ -154,7 +154,7 @@ fn a_secret_is_not_seen_where_a_text_is_cut() {
 }
 
 #[test]
-fn what_cannot_be_printed_is_told_and_harms_no_other_span() {
+fn a_value_that_cannot_be_printed_harms_no_other_span() {
     struct Refuses;
     impl std::fmt::Display for Refuses {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -172,7 +172,7 @@ fn what_cannot_be_printed_is_told_and_harms_no_other_span() {
         let text = console_of(console, Sampling::AlwaysOff, || {
             let span = info_span!("request", at = tracing::field::Empty);
             span.record("at", tracing::field::debug(Panics));
-            span.in_scope(|| info!(at = %Refuses, "told"));
+            span.in_scope(|| info!(at = %Refuses, "logged"));
             drop(span);
             (0..200).for_each(|n| info_span!("innocent", n).in_scope(|| info!(n, "well")));
         });

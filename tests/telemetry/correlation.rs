@@ -1,4 +1,4 @@
-//! The id of a request, from its caller to everybody that it reaches.
+//! The correlation id of a request, from its caller through all services.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -39,8 +39,8 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// Tells what it got: the header, the extension, the context and the baggage.
-async fn tell(headers: HeaderMap, Extension(id): Extension<CorrelationId>) -> String {
+/// Answers with the id that it got: in the header, the extension, the context and the baggage.
+async fn echo_id(headers: HeaderMap, Extension(id): Extension<CorrelationId>) -> String {
     let header = headers.get("x-request-id").map_or("none", |value| value.to_str().unwrap());
     tokio::task::yield_now().await;
     let current = CorrelationId::current().unwrap();
@@ -55,7 +55,7 @@ struct Upstream {
     address: SocketAddr,
 }
 
-/// Asks the service behind it, between pauses.
+/// Calls the upstream service, and yields at random before.
 async fn ask(State(upstream): State<Upstream>, Extension(id): Extension<CorrelationId>) -> String {
     for _ in 0..fastrand::u8(0..5) {
         tokio::task::yield_now().await;
@@ -71,10 +71,10 @@ async fn text<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>)
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// A service with another behind it.
+/// A service that calls an upstream service.
 async fn services(layer: HttpCorrelationLayer) -> SocketAddr {
     let layers = || ServiceBuilder::new().layer(http_propagation_layer()).layer(http_correlation_layer());
-    let address = serve(Router::new().route("/", get(tell)).layer(layers())).await;
+    let address = serve(Router::new().route("/", get(echo_id)).layer(layers())).await;
     let client = ServiceBuilder::new().layer(http_injection_layer()).service(http());
     let layers = ServiceBuilder::new().layer(http_propagation_layer()).layer(layer);
     let app = Router::new().route("/", get(ask)).layer(layers).with_state(Upstream { client, address });
@@ -95,41 +95,41 @@ fn is_generated(id: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_goes_to_everybody_and_comes_back() {
+async fn an_id_reaches_all_services_and_the_caller() {
     let (client, address) = (http(), services(http_correlation_layer()).await);
-    let (headers, told) = send(&client, address, &[("x-request-id", "order-17")]).await;
+    let (headers, ids) = send(&client, address, &[("x-request-id", "order-17")]).await;
     assert_eq!(headers["x-request-id"], "order-17");
-    assert_eq!(told, "order-17 order-17 order-17 order-17");
+    assert_eq!(ids, "order-17 order-17 order-17 order-17");
 
-    // In the header that the caller uses.
-    let (headers, told) = send(&client, address, &[("x-correlation-id", "order-18")]).await;
+    // The answer uses the header of the request.
+    let (headers, ids) = send(&client, address, &[("x-correlation-id", "order-18")]).await;
     assert_eq!(headers["x-correlation-id"], "order-18");
     assert!(!headers.contains_key("x-request-id"));
-    assert_eq!(told, "order-18 order-18 order-18 order-18");
+    assert_eq!(ids, "order-18 order-18 order-18 order-18");
 
-    // From baggage alone.
-    let (headers, told) = send(&client, address, &[("baggage", "correlation.id=order-19,tenant=blue")]).await;
+    // The id may be in baggage only.
+    let (headers, ids) = send(&client, address, &[("baggage", "correlation.id=order-19,tenant=blue")]).await;
     assert_eq!(headers["x-request-id"], "order-19");
-    assert!(told.starts_with("order-19 order-19"), "{told}");
+    assert!(ids.starts_with("order-19 order-19"), "{ids}");
 
-    // Made where there is none.
-    let (headers, told) = send(&client, address, &[]).await;
+    // Without an id, one is generated.
+    let (headers, ids) = send(&client, address, &[]).await;
     let id = headers["x-request-id"].to_str().unwrap();
     assert!(is_generated(id), "{id}");
-    assert_eq!(told, format!("{id} {id} {id} {id}"));
+    assert_eq!(ids, format!("{id} {id} {id} {id}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_at_once_do_not_mix() {
+async fn concurrent_requests_keep_their_ids() {
     let (client, address) = (http(), services(http_correlation_layer()).await);
     let requests: Vec<_> = (0..200)
         .map(|n| {
             let client = client.clone();
             tokio::spawn(async move {
                 let id = format!("request-{n}");
-                let (headers, told) = send(&client, address, &[("x-request-id", &id)]).await;
+                let (headers, ids) = send(&client, address, &[("x-request-id", &id)]).await;
                 assert_eq!(headers["x-request-id"], id);
-                assert_eq!(told, format!("{id} {id} {id} {id}"));
+                assert_eq!(ids, format!("{id} {id} {id} {id}"));
             })
         })
         .collect();
@@ -139,7 +139,7 @@ async fn requests_at_once_do_not_mix() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_replaced_and_counted() {
+async fn a_malformed_id_is_replaced_and_counted() {
     let (client, address) = (http(), services(http_correlation_layer()).await);
     let long = "x".repeat(129);
     for (value, reason) in [("a b", "syntax"), ("\u{e4}", "syntax"), ("", "syntax"), (&long, "too_large")] {
@@ -151,7 +151,7 @@ async fn an_id_that_is_none_is_replaced_and_counted() {
     let twice = [("x-request-id", "a"), ("x-request-id", "b")];
     let (headers, _) = send(&client, address, &twice).await;
     assert!(is_generated(headers["x-request-id"].to_str().unwrap()));
-    // The other header has a chance.
+    // If one header is malformed, the other one is read.
     let other = [("x-request-id", "a b"), ("x-correlation-id", "good")];
     let (headers, _) = send(&client, address, &other).await;
     assert_eq!(headers["x-correlation-id"], "good");
@@ -160,7 +160,7 @@ async fn an_id_that_is_none_is_replaced_and_counted() {
     assert_eq!(headers["x-request-id"], longest);
 }
 
-/// Without metrics to look at there is nothing to compare, and every time is one more.
+/// The number of malformed ids. Without the feature `prometheus` it cannot be read, and a growing number stands for it.
 fn counted(reason: &str) -> f64 {
     #[cfg(feature = "prometheus")]
     {
@@ -178,17 +178,17 @@ fn counted(reason: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn at_the_edge_every_request_gets_a_new_one() {
+async fn at_the_edge_every_request_gets_a_new_id() {
     let (client, address) = (http(), services(http_correlation_layer().trust_callers(false)).await);
     let theirs = [("x-request-id", "theirs"), ("baggage", "correlation.id=theirs")];
-    let (headers, told) = send(&client, address, &theirs).await;
+    let (headers, ids) = send(&client, address, &theirs).await;
     let id = headers["x-request-id"].to_str().unwrap();
     assert!(is_generated(id), "{id}");
-    assert_eq!(told, format!("{id} {id} {id} {id}"));
+    assert_eq!(ids, format!("{id} {id} {id} {id}"));
 }
 
 #[tokio::test]
-async fn headers_can_be_chosen() {
+async fn headers_can_be_configured() {
     let layer = http_correlation_layer().headers(["x-trace-key"]).unwrap();
     let client = http_injection_layer().correlation_header("x-trace-key").unwrap();
     let echo =
@@ -215,7 +215,7 @@ async fn headers_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn what_a_service_says_itself_stands() {
+async fn a_header_of_the_service_is_not_replaced() {
     let service = service_fn(|request: Request<()>| async move {
         let mut response = Response::new(());
         response.headers_mut().insert("x-request-id", "mine".parse().unwrap());
@@ -236,13 +236,14 @@ async fn what_a_service_says_itself_stands() {
     assert_eq!(client.oneshot(request).await.unwrap()["x-request-id"], "mine");
 }
 
-/// A span may be outside of the layer, one inside it, or both; the propagation layer may be on either side.
+/// There may be a span outside of the correlation layer, inside of it, or both. The propagation layer may be on either side.
 #[tokio::test]
-async fn the_order_of_layers_loses_nothing() {
+async fn the_id_reaches_spans_in_any_order_of_layers() {
     for activation in [true, false] {
         for inside in [true, false] {
             for propagation_outside in [true, false] {
-                let pipeline = Pipeline::with(|builder| builder.activation(activation));
+                let pipeline =
+                    Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
                 let echo = service_fn(|request: Request<()>| async move {
                     Ok::<_, Infallible>(Response::new(request.headers().clone()))
                 });
@@ -298,7 +299,7 @@ async fn the_order_of_layers_loses_nothing() {
     }
 }
 
-/// It may have come from anybody.
+/// The id comes from the caller, who may put a secret into it.
 #[tokio::test]
 async fn p36_an_id_is_shown_without_the_secrets_in_it() {
     for (id, shown) in [("order-17", Some("order-17")), ("jane@example.com", None)] {
@@ -310,20 +311,21 @@ async fn p36_an_id_is_shown_without_the_secrets_in_it() {
         let mut request = Request::new(());
         request.headers_mut().insert("x-request-id", id.parse().unwrap());
         let response = server.oneshot(request).with_subscriber(pipeline.dispatch()).await.unwrap();
-        assert_eq!(response.headers()["x-request-id"], id, "the caller knows it");
+        assert_eq!(response.headers()["x-request-id"], id, "the answer has the id unchanged");
         let found = attribute(&pipeline.span("handler"), "correlation_id").unwrap().to_string();
         assert!(shown.map_or(!found.contains("jane"), |shown| found == shown), "{found}");
     }
 }
 
 #[tokio::test]
-async fn spans_of_a_request_have_its_id() {
+async fn spans_of_a_request_have_its_correlation_id() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         let handler = service_fn(|_: Request<()>| {
             async {
                 drop(info_span!("below"));
-                drop(info_span!("own", correlation_id = "said otherwise"));
+                drop(info_span!("own", correlation_id = "set by hand"));
                 Ok::<_, Infallible>(Response::new(()))
             }
             .instrument(info_span!("handler"))
@@ -335,6 +337,6 @@ async fn spans_of_a_request_have_its_id() {
         for name in ["handler", "below"] {
             assert_eq!(attribute(&pipeline.span(name), "correlation_id"), Some("order-17".into()), "{name}");
         }
-        assert_eq!(attribute(&pipeline.span("own"), "correlation_id"), Some("said otherwise".into()));
+        assert_eq!(attribute(&pipeline.span("own"), "correlation_id"), Some("set by hand".into()));
     }
 }

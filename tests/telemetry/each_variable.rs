@@ -1,4 +1,4 @@
-//! Every variable of the table does what the table says.
+//! Each variable in the table has the effect that the table states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,7 +37,7 @@ fn find(set: Set) -> impl Fn(&str) -> Option<String> {
     move |name| set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
 }
 
-/// Keeps what it gets, once it is let.
+/// An exporter that keeps items, and blocks until it is opened.
 #[derive(Clone)]
 struct Keep<T> {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -89,7 +89,7 @@ impl LogExporter for Keep<SdkLogRecord> {
     }
 }
 
-/// What there is to see, by a name of its own.
+/// Observed effects by name.
 type Seen = BTreeMap<&'static str, String>;
 
 fn run<R>(telemetry: &Telemetry, action: impl FnOnce() -> R) -> R {
@@ -97,12 +97,12 @@ fn run<R>(telemetry: &Telemetry, action: impl FnOnce() -> R) -> R {
     tracing::subscriber::with_default(subscriber, action)
 }
 
-/// What becomes of spans and log records inside the process.
+/// Observes spans and log records inside the process.
 fn seen_inside(set: Set) -> Seen {
     let (spans, logs) = (Keep::<SpanData>::new(), Keep::<SdkLogRecord>::new());
     let telemetry = Telemetry::builder("code")
         .variables(find(set))
-        .code_attributes(false)
+        .configure(|settings| settings.code_attributes = false)
         .span_exporter(spans.clone())
         .log_exporter(logs.clone())
         .build()
@@ -166,15 +166,15 @@ fn seen_inside(set: Set) -> Seen {
     seen
 }
 
-/// An answer that is fine over HTTP and over gRPC.
-fn fine() -> http::Response<Full<bytes::Bytes>> {
+/// An answer that means success over HTTP and over gRPC.
+fn success() -> http::Response<Full<bytes::Bytes>> {
     http::Response::builder().header("grpc-status", 0).body(Full::default()).unwrap()
 }
 
-/// What a collector gets of a span, a measurement and a log record; `{}` in a value stands for its address, `{2}`
-/// for that of another one.
+/// Observes what a collector receives of a span, a measurement and a log record. In a value, `{}` stands for the address of the
+/// collector and `{2}` for that of a second one.
 fn seen_outside(set: Set) -> Seen {
-    let (first, second) = (Collector::start(|_| fine()), Collector::start(|_| fine()));
+    let (first, second) = (Collector::start(|_| success()), Collector::start(|_| success()));
     let mut all = vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), first.endpoint())];
     all.extend(set.into_iter().map(|(name, value)| {
         let value = value.replace("{2}", &second.endpoint()).replace("{}", &first.address.to_string());
@@ -242,7 +242,7 @@ fn seen_outside(set: Set) -> Seen {
     seen
 }
 
-/// Without `name` the world is another one.
+/// Asserts that `what` is `is` with the variable `name`, and something else without it.
 #[track_caller]
 fn shows(
     see: fn(Set) -> Seen,
@@ -266,7 +266,7 @@ fn inside(others: &[(&str, &str)], name: &str, value: &str, what: &str, is: &str
 }
 
 fn check(name: &str) {
-    // Each signal by the word that its requests know it by.
+    // The word for the signal in the paths of requests.
     let signals: &[&str] = match name {
         _ if name.contains("_TRACES_") => &["trace"],
         _ if name.contains("_METRICS_") => &["metrics"],
@@ -291,7 +291,7 @@ fn check(name: &str) {
         "OTEL_SDK_DISABLED" => inside(&[], name, "true", "few spans", "true"),
         "OTEL_RESOURCE_ATTRIBUTES" => inside(&[], name, "zone=eu", "zone", "eu"),
         "OTEL_SERVICE_NAME" => inside(&[], name, "variable", "service", "variable"),
-        // What it decides is seen where the filter is: this is its error.
+        // The tests of the filter cover its effect. Here its error shows that it is read.
         "OTEL_LOG_LEVEL" => {
             let error = Telemetry::builder("test").variables(find(set(&[(name, "loud")]))).build();
             assert!(error.unwrap_err().to_string().contains(name));
@@ -304,9 +304,9 @@ fn check(name: &str) {
         "OTEL_TRACES_EXPORTER" => shows(seen_outside, &[], name, "none", "trace", None),
         "OTEL_METRICS_EXPORTER" => shows(seen_outside, &[], name, "none", "metrics", None),
         "OTEL_LOGS_EXPORTER" => shows(seen_outside, &[], name, "none", "logs", None),
-        "OTEL_BSP_SCHEDULE_DELAY" | "OTEL_BLRP_SCHEDULE_DELAY" => soon(name, "1"),
+        "OTEL_BSP_SCHEDULE_DELAY" | "OTEL_BLRP_SCHEDULE_DELAY" => exports_soon(name, "1"),
         "OTEL_BSP_EXPORT_TIMEOUT" | "OTEL_BLRP_EXPORT_TIMEOUT" | "OTEL_METRIC_EXPORT_TIMEOUT" => {
-            given_up(name)
+            export_times_out(name)
         }
         "OTEL_BSP_MAX_QUEUE_SIZE" => inside(&[], name, "20", "few spans", "true"),
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" => inside(&[], name, "7", "small batches of spans", "true"),
@@ -327,10 +327,10 @@ fn check(name: &str) {
         "OTEL_SPAN_LINK_COUNT_LIMIT" => inside(&[], name, "1", "links", "1"),
         "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT" => inside(&[], name, "1", "event attributes", "1"),
         "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT" => inside(&[], name, "1", "link attributes", "1"),
-        // The other one says how many are missing.
+        // The second attribute counts the dropped ones.
         "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => inside(&[], name, "1", "record attributes", "2"),
         "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT" => inside(&[], name, "9", "record text", "9"),
-        "OTEL_METRIC_EXPORT_INTERVAL" => soon(name, "1"),
+        "OTEL_METRIC_EXPORT_INTERVAL" => exports_soon(name, "1"),
         "OTEL_EXPORTER_OTLP_ENDPOINT" => {
             let value = if general == name { "{2}" } else { "{2}/v1/trace/v1/metrics/v1/logs" };
             outside(&[], value, "elsewhere", Some("true"));
@@ -355,7 +355,7 @@ fn check(name: &str) {
                 (name, "/nowhere.pem"),
             ])));
             let error = builder.build().unwrap_err().to_string();
-            // Without the feature `tls` there is another error, which comes first.
+            // Without the feature `tls`, another error comes first.
             assert!(error.contains(name) || !cfg!(feature = "tls"), "{error}");
         }
         "OTEL_EXPORTER_OTLP_TEMPORALITY_PREFERENCE" => {
@@ -364,11 +364,11 @@ fn check(name: &str) {
         "OTEL_EXPORTER_OTLP_DEFAULT_HISTOGRAM_AGGREGATION" => {
             shows(seen_outside, &[], name, "base2_exponential_bucket_histogram", "exponential", Some("true"));
         }
-        _ => panic!("{name} is in the table and has no test here"),
+        _ => panic!("{name} is in the table and has no case here"),
     }
 }
 
-/// Says when it is exported to.
+/// An exporter that signals each export.
 #[derive(Clone, Debug)]
 struct Bell(Arc<Mutex<mpsc::Sender<()>>>);
 
@@ -379,7 +379,7 @@ impl Bell {
     }
 }
 
-/// Never ends an export.
+/// An exporter whose exports never end.
 #[derive(Clone, Debug)]
 struct Never;
 
@@ -425,7 +425,7 @@ exporters! {
     Never _never pending::<OTelSdkResult>();
 }
 
-/// A pipeline that has one exporter, of the signal that the variable is about.
+/// A pipeline with one exporter, for the signal of the variable.
 fn with_exporter<E>(name: &str, value: &str, exporter: E) -> TelemetryBuilder
 where
     E: SpanExporter + LogExporter + opentelemetry_sdk::metrics::exporter::PushMetricExporter,
@@ -436,10 +436,12 @@ where
         (HOUR, HOUR, HOUR, HOUR);
     let builder = Telemetry::builder("test")
         .prometheus()
-        .batch(batch)
-        .logs(logs)
-        .metrics_every(HOUR)
-        .metrics_timeout(HOUR)
+        .configure(|settings| {
+            settings.batch = batch;
+            settings.logs = logs;
+            settings.metrics_every = HOUR;
+            settings.metrics_timeout = HOUR;
+        })
         .variables(find(set(&[(name, value)])));
     match name {
         _ if name.contains("_BSP_") => builder.span_exporter(exporter),
@@ -448,16 +450,16 @@ where
     }
 }
 
-/// By itself, which it would not without the variable in the lifetime of the test.
-fn soon(name: &str, value: &str) {
+/// Asserts that an export starts by itself. Without the variable it would not do so within the test.
+fn exports_soon(name: &str, value: &str) {
     let (sender, rings) = mpsc::channel();
     let telemetry = with_exporter(name, value, Bell(Arc::new(Mutex::new(sender)))).build().unwrap();
     run(&telemetry, || info_span!("span").in_scope(|| info!("event")));
     rings.recv_timeout(LONG).expect(name);
 }
 
-/// An export that never ends fails, which it would not without the variable in the lifetime of the test.
-fn given_up(name: &str) {
+/// Asserts that an export that never ends times out. Without the variable it would not do so within the test.
+fn export_times_out(name: &str) {
     let telemetry = with_exporter(name, "20", Never).build().unwrap();
     run(&telemetry, || info_span!("span").in_scope(|| info!("event")));
     assert!(!telemetry.force_flush(LONG));
@@ -467,12 +469,12 @@ fn given_up(name: &str) {
 }
 
 #[test]
-fn every_variable_of_the_table_does_what_it_says() {
+fn every_variable_has_the_effect_in_the_table() {
     in_time(|| VARIABLES.iter().flat_map(|variable| variable.names()).for_each(|name| check(&name)));
 }
 
 #[test]
-fn every_variable_that_is_read_is_in_the_table_and_none_besides() {
+fn the_table_holds_exactly_the_variables_that_are_read() {
     let asked = Arc::new(Mutex::new(BTreeSet::new()));
     for others in [
         set(&[("OTEL_TRACES_SAMPLER", "traceidratio")]),

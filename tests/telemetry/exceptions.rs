@@ -1,4 +1,4 @@
-//! Errors on spans as `tracing-opentelemetry` records them, which is a setting, and as they are without it.
+//! Errors on spans, with and without the setting that records them as `tracing-opentelemetry` does.
 
 use std::error::Error;
 use std::io;
@@ -26,11 +26,11 @@ fn events() {
 }
 
 fn pipeline(exception_events: bool) -> Pipeline {
-    Pipeline::with(|builder| builder.exception_events(exception_events))
+    Pipeline::with(|builder| builder.configure(|settings| settings.exception_events = exception_events))
 }
 
 #[test]
-fn an_error_is_an_event_called_exception_and_stands_on_its_span() {
+fn an_error_becomes_an_exception_event_and_span_attributes() {
     let pipeline = pipeline(true);
     pipeline.run(|| {
         events();
@@ -48,7 +48,7 @@ fn an_error_is_an_event_called_exception_and_stands_on_its_span() {
     assert_eq!(of_event(0, "exception.type").as_deref(), Some("std::io::error::Error"));
     assert_eq!(of_event(2, "message").as_deref(), Some("giving up"));
     assert_eq!(of_event(4, "exception.message").as_deref(), Some("third"));
-    assert_eq!(attribute(&span, "exception.message"), Some("third".into()), "that of the last one");
+    assert_eq!(attribute(&span, "exception.message"), Some("third".into()), "not the last error");
     let fails = pipeline.span("fails");
     assert_eq!(fails.events[0].name, "exception");
     assert_eq!(attribute(&fails, "exception.message"), Some("no money".into()));
@@ -56,7 +56,7 @@ fn an_error_is_an_event_called_exception_and_stands_on_its_span() {
 }
 
 #[test]
-fn without_the_setting_an_event_is_called_after_its_message() {
+fn without_the_setting_an_event_is_named_by_its_message() {
     let pipeline = pipeline(false);
     pipeline.run(|| {
         events();
@@ -67,17 +67,22 @@ fn without_the_setting_an_event_is_called_after_its_message() {
     let names: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
     assert_eq!(names, ["retrying", "no error", "giving up", "without an error", "never mind"]);
     assert_eq!(attribute(&span, "exception.message"), None);
-    let told = span.events[0].attributes.iter().any(|it| it.key.as_str() == "exception.message");
-    assert!(told, "events have the attributes in either case");
+    let has_message = span.events[0].attributes.iter().any(|it| it.key.as_str() == "exception.message");
+    assert!(has_message, "events lack the attributes without the setting");
     assert_ne!(pipeline.span("fails").events[0].name, "exception");
     assert_eq!(pipeline.span("described").status, Status::Unset);
-    assert!(!TelemetrySettings::new("test").exception_events, "the conventions want log records");
+    assert!(
+        !TelemetrySettings::new("test").exception_events,
+        "the setting is off by default, because the conventions want log records"
+    );
 }
 
 #[test]
-fn a_description_alone_is_a_failure() {
+fn a_status_description_alone_is_a_failure() {
     for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff] {
-        let pipeline = Pipeline::with(|builder| builder.exception_events(true).sampling(sampling.clone()));
+        let pipeline = Pipeline::with(|builder| {
+            builder.configure(|settings| settings.exception_events = true).sampling(sampling.clone())
+        });
         pipeline.run(|| {
             drop(info_span!("described", otel.status_description = "teapot"));
             let late = info_span!("late", otel.status_description = Empty);

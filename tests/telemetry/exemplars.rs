@@ -1,4 +1,4 @@
-//! Histograms name a trace to look at, in the text of OpenMetrics.
+//! Exemplars of histograms in OpenMetrics text.
 
 use campanile::telemetry::{Sampling, TailSampling};
 use opentelemetry::trace::Status;
@@ -6,7 +6,7 @@ use tracing::{error, info_span};
 
 use crate::support::Pipeline;
 
-/// The lines of `campanile.span.duration` that have an exemplar: the labels of the series, and its own.
+/// The samples of `campanile.span.duration` with an exemplar, and that exemplar.
 fn exemplars(text: &str) -> Vec<(&str, &str)> {
     text.lines()
         .filter_map(|line| line.split_once(" # "))
@@ -18,7 +18,7 @@ fn exemplars(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_bucket_names_a_sampled_span() {
+fn a_bucket_has_an_exemplar_of_a_sampled_span() {
     let pipeline = Pipeline::with(|builder| builder.prometheus());
     pipeline.run(|| {
         info_span!("order", component = "orders").in_scope(|| ());
@@ -50,11 +50,11 @@ fn a_bucket_names_a_sampled_span() {
         let end = span.end_time.duration_since(std::time::UNIX_EPOCH).unwrap();
         assert!((numbers[1] - end.as_secs_f64()).abs() < 0.01);
     }
-    assert!(exemplars(&pipeline.telemetry.prometheus_text()).is_empty(), "the older format has none");
+    assert!(exemplars(&pipeline.telemetry.prometheus_text()).is_empty(), "Prometheus text has no exemplars");
 }
 
 #[test]
-fn a_trace_that_is_not_kept_is_not_named() {
+fn a_dropped_trace_gives_no_exemplar() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
     pipeline.run(|| drop(info_span!("order")));
     let text = pipeline.telemetry.openmetrics_text();
@@ -63,9 +63,9 @@ fn a_trace_that_is_not_kept_is_not_named() {
 }
 
 #[test]
-fn the_root_of_a_trace_that_is_kept_at_its_end_is_named() {
+fn the_root_of_a_tail_sampled_trace_gives_an_exemplar() {
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).tail_sampling(TailSampling::new())
+        builder.prometheus().sampling(Sampling::AlwaysOff).tail_sampling(TailSampling::default())
     });
     pipeline.run(|| {
         drop(info_span!("fine"));

@@ -1,4 +1,4 @@
-//! P34: whatever the collector does, callers do not notice and shutdown ends.
+//! P34: no collector delays a caller or prevents a shutdown.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{LONG, in_time};
 
-/// Exports when it is let, one batch at a time.
+/// An exporter that blocks until it is opened, and exports one batch at a time.
 #[derive(Clone, Default)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -69,7 +69,7 @@ fn dropped(telemetry: &Telemetry, reason: &str) -> f64 {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_that_hangs_costs_a_counter() {
+fn p34_what_a_hanging_exporter_drops_is_counted() {
     in_time(|| {
         let gate = Gate::default();
         let mut batch = campanile::telemetry::BatchSettings::default();
@@ -77,58 +77,64 @@ fn p34_an_exporter_that_hangs_costs_a_counter() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .batch(batch)
+            .configure(|settings| settings.batch = batch)
             .span_exporter(gate.clone())
             .build()
             .unwrap();
         traced(&telemetry, 10_000);
-        assert!(!telemetry.force_flush(Duration::from_millis(50)), "it does hang");
+        assert!(!telemetry.force_flush(Duration::from_millis(50)), "the exporter does not hang");
         let lost = dropped(&telemetry, "queue_full");
-        // One queue waits, and the worker may have taken another before it was stuck.
+        // One queue is full, and the worker may have taken one batch before it blocked.
         assert!((9_800.0..=9_900.0).contains(&lost), "{lost}");
         gate.open();
         assert!(telemetry.force_flush(LONG));
         assert_eq!(
             gate.exported.load(Ordering::Relaxed) as f64 + lost,
             10_000.0,
-            "each is exported or counted"
+            "some spans are neither exported nor counted"
         );
     });
 }
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn what_waits_is_bounded_by_bytes_too() {
+fn the_queue_is_bounded_in_bytes() {
     in_time(|| {
         let gate = Gate::default();
         let mut batch = campanile::telemetry::BatchSettings::default();
         (batch.queue, batch.queue_bytes) = (10_000, 1_000_000);
         let builder = Telemetry::builder("test").variables(|_| None).prometheus();
-        let telemetry = builder.batch(batch).span_exporter(gate.clone()).build().unwrap();
+        let telemetry =
+            builder.configure(|settings| settings.batch = batch).span_exporter(gate.clone()).build().unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         let text = "x".repeat(4_000);
         tracing::subscriber::with_default(subscriber, || {
             (0..2_000).for_each(|_| drop(info_span!("span", text)));
         });
         let lost = dropped(&telemetry, "queue_full");
-        // One queue waits, and the worker may have taken as much before it was stuck.
+        // One queue is full, and the worker may have taken as much before it blocked.
         let kept = 2_000.0 - lost;
         assert!((1_000_000.0 / 5_000.0..=2.0 * 1_000_000.0 / 4_000.0).contains(&kept), "{kept}");
         gate.open();
         assert!(telemetry.force_flush(LONG));
-        assert_eq!(gate.exported.load(Ordering::Relaxed) as f64, kept, "each is exported or counted");
+        assert_eq!(
+            gate.exported.load(Ordering::Relaxed) as f64,
+            kept,
+            "some spans are neither exported nor counted"
+        );
     });
 }
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn what_a_call_of_the_log_crate_says_of_itself_takes_room_too() {
+fn the_bound_in_bytes_includes_calls_of_the_log_crate() {
     in_time(|| {
         let gate = Gate::default();
         let mut logs = campanile::telemetry::LogSettings::default();
         (logs.batch.queue, logs.batch.queue_bytes) = (10_000, 100_000);
         let builder = Telemetry::builder("test").variables(|_| None).prometheus();
-        let telemetry = builder.logs(logs).log_exporter(gate.clone()).build().unwrap();
+        let telemetry =
+            builder.configure(|settings| settings.logs = logs).log_exporter(gate.clone()).build().unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         let target = "x".repeat(1_000);
         tracing::subscriber::with_default(subscriber, || {
@@ -148,14 +154,14 @@ fn what_a_call_of_the_log_crate_says_of_itself_takes_room_too() {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_that_panics_or_fails_costs_a_counter() {
+fn p34_what_a_failing_exporter_drops_is_counted() {
     #[derive(Debug)]
     struct Faulty(AtomicUsize);
 
     impl SpanExporter for Faulty {
         fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
             let turn = self.0.fetch_add(1, Ordering::Relaxed);
-            assert!(turn != 0, "the first export panics; this message in the test's output is fine");
+            assert!(turn != 0, "the first export panics; this message is expected in the test's output");
             let error = opentelemetry_sdk::error::OTelSdkError::InternalFailure("refused".to_owned());
             std::future::ready(if turn == 1 { Err(error) } else { Ok(()) })
         }
@@ -168,9 +174,9 @@ fn p34_an_exporter_that_panics_or_fails_costs_a_counter() {
             .span_exporter(Faulty(AtomicUsize::new(0)))
             .build()
             .unwrap();
-        for (fine, lost) in [(false, 3.0), (false, 6.0), (true, 6.0)] {
+        for (flushed, lost) in [(false, 3.0), (false, 6.0), (true, 6.0)] {
             traced(&telemetry, 3);
-            assert_eq!(telemetry.force_flush(LONG), fine);
+            assert_eq!(telemetry.force_flush(LONG), flushed);
             assert_eq!(dropped(&telemetry, "export_failed"), lost);
         }
         let text = telemetry.prometheus_text();
@@ -190,14 +196,14 @@ fn p34_shutdown_and_drop_end_while_the_exporter_hangs() {
             Telemetry::builder("test").variables(|_| None).span_exporter(gate.clone()).build().unwrap();
         traced(&telemetry, 10);
         assert!(!telemetry.shutdown(Duration::from_millis(50)));
-        assert!(telemetry.shutdown(LONG), "there is nothing left to do");
+        assert!(telemetry.shutdown(LONG), "a second shutdown fails");
         drop(telemetry);
         gate.open();
     });
 }
 
 #[test]
-fn shutdown_exports_what_waits() {
+fn shutdown_exports_the_queue() {
     in_time(|| {
         let gate = Gate::default();
         gate.open();
@@ -216,7 +222,7 @@ mod otlp {
 
     use super::*;
 
-    /// An endpoint that accepts and never answers.
+    /// An endpoint that accepts connections and never answers.
     fn silent() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -229,7 +235,7 @@ mod otlp {
         format!("http://{address}")
     }
 
-    /// An endpoint that refuses.
+    /// An endpoint that refuses connections.
     fn refusing() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -245,7 +251,7 @@ mod otlp {
         builder.build().unwrap()
     }
 
-    fn live_and_end(endpoint: &str, protocol: &'static str) {
+    fn trace_and_shut_down(endpoint: &str, protocol: &'static str) {
         let telemetry = pipeline(endpoint, protocol);
         traced(&telemetry, 5_000);
         assert!(!telemetry.force_flush(Duration::from_millis(100)), "{endpoint} {protocol}");
@@ -258,11 +264,11 @@ mod otlp {
         for endpoint in [silent(), refusing()] {
             for protocol in ["grpc", "http/protobuf"] {
                 let at = endpoint.clone();
-                in_time(move || live_and_end(&at, protocol));
+                in_time(move || trace_and_shut_down(&at, protocol));
                 let at = endpoint.clone();
                 in_time(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    runtime.block_on(async { live_and_end(&at, protocol) });
+                    runtime.block_on(async { trace_and_shut_down(&at, protocol) });
                 });
                 let at = endpoint.clone();
                 in_time(move || {
@@ -271,9 +277,9 @@ mod otlp {
                         .enable_all()
                         .build()
                         .unwrap();
-                    // On the only worker that there is.
+                    // On the only worker thread of the runtime.
                     runtime.block_on(async {
-                        tokio::spawn(async move { live_and_end(&at, protocol) }).await.unwrap();
+                        tokio::spawn(async move { trace_and_shut_down(&at, protocol) }).await.unwrap();
                     });
                 });
             }
@@ -281,7 +287,7 @@ mod otlp {
     }
 
     #[test]
-    fn p34_the_last_handle_may_go_in_an_asynchronous_context() {
+    fn p34_the_last_handle_may_be_dropped_in_an_async_context() {
         in_time(|| {
             let endpoint = refusing();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -290,7 +296,7 @@ mod otlp {
     }
 
     #[test]
-    fn an_endpoint_that_is_none_is_named() {
+    fn an_error_names_an_invalid_endpoint() {
         let error = Telemetry::builder("test")
             .otlp()
             .variables(|name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "nonsense at all".to_owned()))

@@ -1,4 +1,4 @@
-//! What a scraper gets can be read, and is all there, whatever instruments and attributes are called.
+//! Prometheus text is valid and complete for any names of instruments and attributes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::long::times;
 use crate::red::value;
 use crate::support::Pipeline;
 
-/// Names that are the same to Prometheus, or parts of each other, and those of the crate.
+/// Names that are the same in Prometheus, names that are prefixes of others, and names of the crate.
 const NAMES: [&str; 26] = [
     "x",
     "X",
@@ -100,7 +100,7 @@ const KINDS: [Kind; 10] = [
 ];
 
 impl Kind {
-    /// What Prometheus calls it.
+    /// Its type in Prometheus.
     fn exposed(self) -> &'static str {
         match self {
             Self::CounterU64 | Self::CounterF64 | Self::ObservedCounter => "counter",
@@ -109,7 +109,7 @@ impl Kind {
         }
     }
 
-    /// The same for two that the SDK's data do not tell apart.
+    /// The kind that the SDK's data show. It is the same for kinds that the data do not tell apart.
     fn collected(self) -> Self {
         match self {
             Self::ObservedCounter => Self::CounterU64,
@@ -136,7 +136,7 @@ fn scope(number: usize) -> InstrumentationScope {
         2 => InstrumentationScope::builder("a").with_version("1"),
         3 => InstrumentationScope::builder("a").with_version("1").with_attributes([KeyValue::new("x", "y")]),
         4 => InstrumentationScope::builder("campanile"),
-        // That of the crate.
+        // The scope of the crate.
         _ => InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")),
     };
     builder.build()
@@ -168,7 +168,7 @@ pub(crate) fn instruments() -> impl Strategy<Value = Vec<Instrument>> {
     prop::collection::vec(instrument, 1..9).prop_map(distinct)
 }
 
-/// Each instrument once, as the SDK tells them apart, and each of its points once.
+/// The instruments without those that the SDK considers the same, each with its points once.
 fn distinct(instruments: Vec<Instrument>) -> Vec<Instrument> {
     let mut known = BTreeSet::new();
     let new =
@@ -181,7 +181,7 @@ fn distinct(instruments: Vec<Instrument>) -> Vec<Instrument> {
     instruments
 }
 
-/// The number of the first value that is fed; no metric of the crate stands at any of them.
+/// The first value that is recorded. No metric of the crate has such a large value.
 pub(crate) const FIRST: u32 = 1_000_003;
 
 pub(crate) struct Fed<'a> {
@@ -190,7 +190,7 @@ pub(crate) struct Fed<'a> {
     pub(crate) value: f64,
 }
 
-/// Each point of each instrument with a value of its own, which does not depend on the order.
+/// Each point of each instrument with a unique value, which does not depend on their order.
 pub(crate) fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
     let points =
         instruments.iter().flat_map(|instrument| instrument.points.iter().map(move |it| (instrument, it)));
@@ -201,8 +201,10 @@ pub(crate) fn fed(instruments: &[Instrument]) -> Vec<Fed<'_>> {
 }
 
 pub(crate) fn pipeline(feed: &[&Fed<'_>]) -> Telemetry {
-    let builder =
-        Telemetry::builder("test").variables(|_| None).detection(false).sampling(Sampling::AlwaysOff);
+    let builder = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|settings| settings.detection = false)
+        .sampling(Sampling::AlwaysOff);
     let telemetry =
         builder.attribute("job", "a").attribute("a.b", "b").attribute("a-b", "c").prometheus().build();
     let telemetry = telemetry.unwrap();
@@ -260,7 +262,7 @@ fn families(telemetry: &Telemetry, format: Format) -> Result<Vec<Family>, TestCa
     parse(&text, format).map_err(|why| TestCaseError::fail(format!("{why}\n{text}")))
 }
 
-/// The series of each value that was fed, with the type of its family.
+/// The series of each recorded value, with the type of its family.
 fn found(families: &[Family]) -> BTreeMap<u64, Vec<(Series, String)>> {
     let mut found: BTreeMap<u64, Vec<_>> = BTreeMap::new();
     for family in families {
@@ -276,20 +278,20 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether the series says what was fed: the instrument's name, and each attribute.
-fn tells(series: &Series, fed: &Fed<'_>) -> bool {
+/// Whether the series holds the name of the instrument and each attribute.
+fn matches_source(series: &Series, fed: &Fed<'_>) -> bool {
     let (name, labels) = series;
     let named: BTreeSet<_> = words(name).collect();
-    let mut said = words(fed.instrument.name).filter(|word| !["count", "total"].contains(word));
+    let mut expected = words(fed.instrument.name).filter(|word| !["count", "total"].contains(word));
     let shown = |key: &str, value: &str| {
         let mut labels = labels.iter().filter(|(label, _)| words(key).all(|word| label.contains(word)));
         value.is_empty() || labels.any(|(_, joined)| joined.contains(value))
     };
-    said.all(|word| named.contains(word))
+    expected.all(|word| named.contains(word))
         && fed.attributes.iter().all(|(key, value)| shown(key, &value.as_str()))
 }
 
-/// Whether two instruments are told apart by nothing but the order in which they were made.
+/// Whether two instruments differ in nothing but the order in which they were made.
 fn twins(instruments: &[Instrument]) -> bool {
     let mut known = BTreeSet::new();
     instruments.iter().any(|it| {
@@ -297,25 +299,31 @@ fn twins(instruments: &[Instrument]) -> bool {
     })
 }
 
-fn all_is_there(instruments: &[Instrument]) -> Result<(), TestCaseError> {
+fn assert_complete(instruments: &[Instrument]) -> Result<(), TestCaseError> {
     let fed = fed(instruments);
     let all: Vec<&Fed<'_>> = fed.iter().collect();
     let telemetry = pipeline(&all);
     let old = found(&families(&telemetry, Format::Prometheus)?);
-    let modern = found(&families(&telemetry, Format::OpenMetrics)?);
+    let openmetrics = found(&families(&telemetry, Format::OpenMetrics)?);
     for one in &fed {
-        let [old, modern] = [&old, &modern].map(|found| found.get(&one.value.to_bits()));
+        let [old, openmetrics] = [&old, &openmetrics].map(|found| found.get(&one.value.to_bits()));
         let Some([(series, kind)]) = old.map(Vec::as_slice) else {
             return Err(TestCaseError::fail(format!("{:?} is {old:?}", one.instrument)));
         };
-        prop_assert_eq!(modern.map(|it| &it[..]), Some(&[(series.clone(), kind.clone())][..]));
+        prop_assert_eq!(openmetrics.map(|it| &it[..]), Some(&[(series.clone(), kind.clone())][..]));
         prop_assert_eq!(kind, one.instrument.kind.exposed());
-        prop_assert!(tells(series, one), "{:?} {:?} is {:?}", one.instrument, one.attributes, series);
+        prop_assert!(
+            matches_source(series, one),
+            "{:?} {:?} is {:?}",
+            one.instrument,
+            one.attributes,
+            series
+        );
     }
     prop_assert_eq!(old.len(), fed.len());
     let again = found(&families(&telemetry, Format::Prometheus)?);
-    prop_assert_eq!(&old, &again, "the next scrape has the same");
-    // Metrics of the crate stay what they are, whatever others are called.
+    prop_assert_eq!(&old, &again, "the next scrape differs");
+    // Metrics of the crate keep their names, whatever the names of others.
     let own = families(&telemetry, Format::OpenMetrics)?;
     let own = own.iter().find(|it| it.name == "campanile_span_duration_seconds");
     let keeps = |sample: &str, labels: &[&str]| {
@@ -331,9 +339,9 @@ fn all_is_there(instruments: &[Instrument]) -> Result<(), TestCaseError> {
     if !twins(instruments) {
         let back: Vec<&Fed<'_>> = fed.iter().rev().collect();
         let names = found(&families(&pipeline(&back), Format::Prometheus)?);
-        prop_assert_eq!(&old, &names, "made in the other order");
+        prop_assert_eq!(&old, &names, "the order of creation changes the result");
     }
-    // What comes later does not go on as what was there.
+    // An instrument that is made later does not continue the series of an earlier one.
     let Some(last) = instruments.last() else { return Ok(()) };
     let before: Vec<&Fed<'_>> = fed.iter().filter(|it| !std::ptr::eq(it.instrument, last)).collect();
     let before = found(&families(&pipeline(&before), Format::Prometheus)?);
@@ -342,16 +350,21 @@ fn all_is_there(instruments: &[Instrument]) -> Result<(), TestCaseError> {
     };
     let (before, after) = (values(&before), values(&old));
     for (series, value) in &before {
-        prop_assert!(after.get(series).is_none_or(|now| now == value), "{:?} is another's now", series);
+        prop_assert!(
+            after.get(series).is_none_or(|now| now == value),
+            "{:?} has the value of another instrument now",
+            series
+        );
     }
     Ok(())
 }
 
-/// What the series of instruments are in both formats, sorted: those of the crate and of the resource left out.
+/// The sorted samples of both formats, without those of the crate and of the resource.
 fn exposed(make: impl Fn(&Meters)) -> Vec<String> {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     make(&pipeline.telemetry.meter_provider());
-    let (old, modern) = (pipeline.telemetry.prometheus_text(), pipeline.telemetry.openmetrics_text());
+    let (old, openmetrics) = (pipeline.telemetry.prometheus_text(), pipeline.telemetry.openmetrics_text());
     let series = |text: &str, format| -> Vec<String> {
         let families = parse(text, format).unwrap_or_else(|why| panic!("{why}\n{text}"));
         let samples = families.iter().flat_map(|family| &family.samples);
@@ -370,26 +383,26 @@ fn exposed(make: impl Fn(&Meters)) -> Vec<String> {
         series
     };
     let old = series(&old, Format::Prometheus);
-    assert_eq!(old, series(&modern, Format::OpenMetrics));
+    assert_eq!(old, series(&openmetrics, Format::OpenMetrics));
     old
 }
 
 #[test]
-fn names_say_nothing_twice_and_none_is_in_the_way_of_another() {
+fn names_repeat_nothing_and_do_not_collide() {
     let found = exposed(|meters| {
         let meter = meters.meter("shop");
         meter.u64_counter("jobs.total").build().add(1, &[]);
         meter.u64_counter("sent.bytes").with_unit("By").build().add(2, &[]);
         meter.f64_gauge("wait.seconds").with_unit("s").build().record(3.0, &[]);
         meter.u64_gauge("cores.count").build().record(4, &[]);
-        // A gauge and what is part of a histogram.
+        // A gauge whose name is that of a histogram's sample.
         meter.u64_gauge("size.count").build().record(5, &[]);
         meter.f64_histogram("size").build().record(6.0, &[]);
-        // Two kinds.
+        // Instruments of different kinds.
         meter.u64_counter("load").with_unit("s").build().add(7, &[]);
         meter.u64_gauge("load").with_unit("s").build().record(8, &[]);
         meter.i64_up_down_counter("load").with_unit("s").build().add(9, &[]);
-        // A counter and its family.
+        // Two counters of one family name.
         meter.u64_counter("done").build().add(10, &[]);
         meter.u64_counter("done.total").build().add(11, &[]);
         meter.u64_gauge("target").build().record(12, &[]);
@@ -409,17 +422,17 @@ fn names_say_nothing_twice_and_none_is_in_the_way_of_another() {
         "target_current{} 12",
         "wait_seconds{} 3",
     ];
-    // A gauge `size.count` is `size` at first.
+    // The plain name of the gauge `size.count` is `size`.
     assert_eq!(found, wanted);
 }
 
 #[test]
-fn scopes_share_a_family_and_other_streams_of_a_name_do_too() {
+fn scopes_and_other_streams_of_a_name_share_a_family() {
     let found = exposed(|meters| {
         for (scope, value) in [("a", 1), ("b", 2)] {
             meters.meter(scope).u64_counter("orders").build().add(value, &[]);
         }
-        // What both are is in the label `otel_stream`.
+        // The description is part of the label `otel_stream`.
         let meter = meters.meter("shop");
         meter.u64_counter("carts").with_description("One.").build().add(3, &[]);
         meter.u64_counter("carts").with_description("Other.").build().add(4, &[]);
@@ -438,12 +451,12 @@ fn scopes_share_a_family_and_other_streams_of_a_name_do_too() {
             meters.meter(scope).u64_counter("late").build().add(value, &[]);
         }
     });
-    // Without a label, the scope that has no name would go on as the other, if that was alone before.
+    // Without a label, the scope without a name would continue the series of the other one, if that was alone before.
     assert!(found.iter().all(|it| it.contains("otel_stream=")), "{found:?}");
 }
 
 #[test]
-fn attributes_become_labels_that_mean_nothing_else() {
+fn attributes_do_not_collide_with_reserved_labels() {
     let found = exposed(|meters| {
         let gauge = meters.meter("shop").u64_gauge("x").build();
         let key_values = |pairs: &[(&'static str, &'static str)]| -> Vec<KeyValue> {
@@ -481,10 +494,13 @@ fn attributes_become_labels_that_mean_nothing_else() {
 }
 
 #[test]
-fn fields_of_spans_take_no_label_of_their_metrics() {
+fn fields_of_spans_do_not_replace_labels_of_their_metrics() {
     let fields = ["le", "span_name", "component", "error.type", "job", "tenant.id", "tenant_id"];
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).detection(false).span_metric_fields(fields)
+        builder.prometheus().sampling(Sampling::AlwaysOff).configure(|settings| {
+            settings.detection = false;
+            settings.span_metric_fields = fields.map(String::from).to_vec();
+        })
     });
     pipeline.run(|| {
         drop(info_span!(
@@ -520,9 +536,13 @@ fn fields_of_spans_take_no_label_of_their_metrics() {
 }
 
 #[test]
-fn a_field_without_a_value_is_none() {
-    let pipeline =
-        Pipeline::with(|builder| builder.prometheus().detection(false).span_metric_fields(["tenant"]));
+fn a_field_without_a_value_gives_no_label() {
+    let pipeline = Pipeline::with(|builder| {
+        builder.prometheus().configure(|settings| {
+            settings.detection = false;
+            settings.span_metric_fields = ["tenant"].map(String::from).to_vec();
+        })
+    });
     pipeline.run(|| {
         drop(info_span!("call", component = "db", tenant = ""));
         drop(info_span!("call", component = "db"));
@@ -536,7 +556,8 @@ fn a_field_without_a_value_is_none() {
 
 #[test]
 fn metrics_of_the_crate_keep_their_names_and_labels() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meters = pipeline.telemetry.meter_provider();
     let of_theirs = meters.meter("theirs");
     of_theirs.u64_gauge("campanile.telemetry.spans.started").build().record(7, &[]);
@@ -554,18 +575,18 @@ fn metrics_of_the_crate_keep_their_names_and_labels() {
 }
 
 #[test]
-fn numbers_that_a_counter_may_not_have_make_it_one_of_no_kind() {
+fn a_counter_with_a_forbidden_value_becomes_untyped() {
     let found = exposed(|meters| {
         let meter = meters.meter("shop");
         meter.f64_counter("less").with_unit("s").build().add(-1.0, &[]);
-        // What is not finite, the SDK does not take.
+        // The SDK ignores values that are not finite.
         for (key, value) in
             [("a", f64::NAN), ("b", f64::NEG_INFINITY), ("c", 1e300), ("d", -0.0), ("e", 5e-324)]
         {
             meter.f64_gauge("any").build().record(value, &[KeyValue::new("k", key)]);
         }
         meter.u64_counter("exact").build().add(u64::MAX, &[]);
-        // Never recorded to.
+        // Nothing is recorded.
         let _none = meter.f64_histogram("none").build();
     });
     assert_eq!(found.len(), 5, "{found:?}");
@@ -574,7 +595,8 @@ fn numbers_that_a_counter_may_not_have_make_it_one_of_no_kind() {
         assert!(found.contains(&format!("any{{k={key}}} {value}")), "{found:?}");
     }
 
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     meter.f64_histogram("delta").build().record(-2.0, &[]);
     meter.f64_histogram("bounds").with_boundaries(vec![-1.0, 1.0]).build().record(2.0, &[]);
@@ -584,16 +606,17 @@ fn numbers_that_a_counter_may_not_have_make_it_one_of_no_kind() {
     parse(&old, Format::Prometheus).unwrap();
     let sums = ["delta_sum", "bounds_sum", "boundless_sum"].map(|name| value(&old, name, &[]));
     assert_eq!(sums, [Some(-2.0), Some(2.0), Some(3.0)]);
-    let modern = pipeline.telemetry.openmetrics_text();
-    parse(&modern, Format::OpenMetrics).unwrap();
-    let sums = ["delta_sum", "bounds_sum", "boundless_sum"].map(|name| value(&modern, name, &[]));
-    assert_eq!(sums, [None, None, Some(3.0)], "OpenMetrics forbids the others");
-    assert!(modern.contains("\nexact_total 18446744073709551615\n"), "whole numbers are not rounded");
+    let openmetrics = pipeline.telemetry.openmetrics_text();
+    parse(&openmetrics, Format::OpenMetrics).unwrap();
+    let sums = ["delta_sum", "bounds_sum", "boundless_sum"].map(|name| value(&openmetrics, name, &[]));
+    assert_eq!(sums, [None, None, Some(3.0)], "OpenMetrics forbids the other sums");
+    assert!(openmetrics.contains("\nexact_total 18446744073709551615\n"), "integers are rounded");
 }
 
 #[test]
-fn texts_of_any_size_and_kind_are_one_line() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+fn texts_of_any_size_and_kind_stay_on_one_line() {
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     let large = "ä\"\\\n\0".repeat(200_000);
     let help = "first\nsecond \\ \"third\" \\n\r\u{2028}";
@@ -609,7 +632,8 @@ fn texts_of_any_size_and_kind_are_one_line() {
 #[test]
 fn each_collision_is_counted_and_logged_once() {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     let meter = pipeline.telemetry.meter_provider().meter("shop");
     let collisions = |text: &str| {
         let count = |kind| value(text, "campanile_telemetry_prometheus_collisions_total", &[("kind", kind)]);
@@ -629,8 +653,8 @@ fn each_collision_is_counted_and_logged_once() {
     meter.u64_counter("y").with_description("One.").build().add(1, &[]);
     meter.u64_counter("y").with_description("Other.").build().add(1, &[]);
     for _ in 0..3 {
-        // Both names, the points of one and the streams of another, the label, and the second description. The counter is
-        // read before what this scrape finds is counted.
+        // Collisions: two names; the points of one instrument and the streams of another; one label; one description. A
+        // scrape reads the counter before it counts its own collisions.
         assert_eq!(collisions(&scrape()), [2.0, 2.0, 1.0, 1.0]);
     }
     let lines = lines.lock().unwrap();
@@ -638,7 +662,7 @@ fn each_collision_is_counted_and_logged_once() {
     assert!(lines.iter().any(|it| it.contains("shop") && it.contains("x_current")), "{lines:?}");
 }
 
-/// Keeps warnings.
+/// A subscriber that keeps warnings.
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl tracing::Subscriber for Lines {
@@ -671,7 +695,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: times(100, 5_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn p38_whatever_things_are_called_a_scraper_reads_all_of_them(instruments in instruments()) {
-        all_is_there(&instruments)?;
+    fn p38_a_scraper_reads_all_series_for_any_names(instruments in instruments()) {
+        assert_complete(&instruments)?;
     }
 }

@@ -1,4 +1,4 @@
-//! Headers that travel: what the specifications allow is read, all else is ignored and counted, whatever comes in.
+//! Propagation headers: what the specifications allow is read. Anything else is ignored and counted.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -59,12 +59,12 @@ fn entries(context: &Context) -> Vec<Entry> {
     all
 }
 
-/// What a context says, to compare it.
-fn said(context: &Context) -> (Option<SpanContext>, Vec<Entry>) {
+/// The span context and the baggage of a context, for comparison.
+fn contents(context: &Context) -> (Option<SpanContext>, Vec<Entry>) {
     (context.has_active_span().then(|| context.span().span_context().clone()), entries(context))
 }
 
-/// How many headers of this name were ignored.
+/// The number of ignored headers of this name.
 fn ignored(pipeline: &Pipeline, header: &str) -> f64 {
     let text = pipeline.telemetry.prometheus_text();
     let series = format!("campanile_telemetry_propagation_malformed_total{{header=\"{header}\",");
@@ -72,10 +72,10 @@ fn ignored(pipeline: &Pipeline, header: &str) -> f64 {
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-/// Whether `action` has a header ignored; others may be at the same time, but none is taken back.
+/// Whether the count of ignored headers grows during `action`. Other tests may make it grow too, but none makes it shrink.
 fn counts(header: &str, action: impl FnOnce()) -> bool {
     thread_local! {
-        static PIPELINE: Pipeline = Pipeline::with(|builder| builder.prometheus().detection(false));
+        static PIPELINE: Pipeline = Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.detection = false));
     }
     PIPELINE.with(|pipeline| {
         let before = ignored(pipeline, header);
@@ -84,7 +84,7 @@ fn counts(header: &str, action: impl FnOnce()) -> bool {
     })
 }
 
-// ----- grammars, apart from those of the crate -----
+// ===== grammars, independent of those of the crate =====
 
 fn all_of(text: &str, letters: &str) -> bool {
     text.chars().all(|c| letters.contains(c))
@@ -109,8 +109,8 @@ fn is_traceparent(text: &str) -> bool {
         && (more.is_empty() || *version != "00")
 }
 
-/// The members of a `tracestate`, if all of it is one. A part behind `@` has 13 letters at most: the type of the API, which
-/// holds it, takes no more.
+/// The members of a `tracestate`. `None` if any is malformed. The part after `@` has at most 13 letters, which is the limit of
+/// OpenTelemetry's type.
 fn tracestate(text: &str) -> Option<Vec<(String, String)>> {
     let mut members: Vec<(String, String)> = Vec::new();
     for member in text.split(',').map(str::trim_ascii).filter(|member| !member.is_empty()) {
@@ -135,7 +135,7 @@ fn tracestate(text: &str) -> Option<Vec<(String, String)>> {
     (members.len() <= 32).then_some(members)
 }
 
-/// An entry of W3C Baggage; a value that is no UTF-8 is read as far as it is. `None` for what is none.
+/// An entry of W3C Baggage. Of a value that is not UTF-8, the valid beginning is read. `None` if the entry is malformed.
 fn entry(text: &str) -> Option<Entry> {
     let mut parts = text.splitn(2, ';');
     let (key, value) = parts.next()?.split_once('=')?;
@@ -163,7 +163,7 @@ fn entry(text: &str) -> Option<Entry> {
     Some((key.to_owned(), String::from_utf8_lossy(&bytes).into_owned(), metadata.to_owned()))
 }
 
-/// Ids and state of a single B3 header: `None` is not one, and no ids are a state alone.
+/// The ids and the sampling state of a single B3 header. `None` if it is malformed, `Some(None)` if it has a state only.
 fn b3(text: &str) -> Option<Option<(String, String, Option<bool>)>> {
     let text = text.trim_ascii();
     let sampled = |state: &str| match state {
@@ -193,7 +193,7 @@ fn b3(text: &str) -> Option<Option<(String, String, Option<bool>)>> {
     Some(Some((trace, span, state)))
 }
 
-// ----- texts that nearly are what they should be -----
+// ===== generators of nearly valid texts =====
 
 fn hex(length: usize) -> impl Strategy<Value = String> {
     prop_oneof![
@@ -269,13 +269,13 @@ proptest! {
     #![proptest_config(cases(400, 50_000))]
 
     #[test]
-    fn p_a_traceparent_is_read_if_it_is_one_and_counted_if_not(text in near_traceparent()) {
+    fn p_a_traceparent_is_read_or_counted(text in near_traceparent()) {
         let found = Cell::new(false);
         let counted = counts("traceparent", || {
             found.set(read(&["tracecontext"], &fields(&[("traceparent", &text)])).has_active_span());
         });
         prop_assert_eq!(found.get(), is_traceparent(&text));
-        prop_assert!(found.get() || counted, "{:?} is ignored in silence", text);
+        prop_assert!(found.get() || counted, "{:?} is ignored and not counted", text);
     }
 
     #[test]
@@ -301,7 +301,7 @@ proptest! {
         let found = Cell::new(Vec::new());
         let counted = counts("baggage", || found.set(entries(&read(&["baggage"], &fields(&[("baggage", &text)])))));
         let given: Vec<_> = text.split(',').filter(|it| !it.trim_ascii().is_empty()).map(entry).collect();
-        // The last of a key stands.
+        // The last value of a key wins.
         let wanted: BTreeMap<_, _> =
             given.iter().flatten().map(|(key, value, more)| (key.clone(), (value.clone(), more.clone()))).collect();
         let wanted: Vec<Entry> = wanted.into_iter().map(|(key, (value, more))| (key, value, more)).collect();
@@ -310,28 +310,28 @@ proptest! {
     }
 
     #[test]
-    fn p_a_b3_header_is_read_if_it_is_one_and_counted_if_not(text in near_b3()) {
+    fn p_a_b3_header_is_read_or_counted(text in near_b3()) {
         let found = Cell::new(None);
         let counted = counts("b3", || {
             let context = read(&["b3"], &fields(&[("b3", &text)]));
-            found.set(said(&context).0);
+            found.set(contents(&context).0);
         });
         let found = found.take();
         match b3(&text) {
             Some(Some((trace, span, state))) => {
-                let context = found.expect("it is one");
+                let context = found.expect("a span context");
                 prop_assert_eq!((context.trace_id().to_string(), context.span_id().to_string()), (trace, span));
-                // A decision that is left to us is to keep it.
+                // A deferred decision is to sample.
                 prop_assert_eq!(context.is_sampled(), state.unwrap_or(true));
             }
-            // A trace that is denied before it began has ids of ours.
+            // A header that only denies sampling gives a context with generated ids.
             Some(None) => prop_assert_eq!(found.is_some(), text.trim_ascii() == "0"),
             None => prop_assert!(found.is_none() && counted, "{:?} is {:?}", text, found),
         }
     }
 
     #[test]
-    fn p_several_b3_headers_are_read_as_the_one_or_counted(
+    fn p_several_b3_headers_are_read_like_the_single_one_or_counted(
         trace in prop::option::of(prop_oneof![hex(32), hex(16)]),
         span in prop::option::of(hex(16)),
         sampled in prop::option::of(select(vec!["0", "1", "true", "FALSE", "d", "2", ""])),
@@ -345,7 +345,7 @@ proptest! {
             all.extend(value.map(|value| (name.to_owned(), value.to_owned())));
         }
         let found = Cell::new(None);
-        let counted = counts("x-b3", || found.set(said(&read(&["b3multi"], &all)).0));
+        let counted = counts("x-b3", || found.set(contents(&read(&["b3multi"], &all)).0));
         let found = found.take();
         let state = match (flags, sampled) {
             (Some("1"), _) => Some("-1"),
@@ -361,7 +361,7 @@ proptest! {
         };
         match single {
             Some(Some((trace, span, state))) => {
-                let context = found.expect("it is one");
+                let context = found.expect("a span context");
                 prop_assert_eq!((context.trace_id().to_string(), context.span_id().to_string()), (trace, span));
                 prop_assert_eq!(context.is_sampled(), state.unwrap_or(true));
             }
@@ -371,7 +371,7 @@ proptest! {
     }
 
     #[test]
-    fn p_what_is_written_is_read_as_it_was(
+    fn p_a_written_context_is_read_unchanged(
         trace in 1..=u128::MAX, span in 1..=u64::MAX, sampled: bool,
         state in prop::collection::btree_map("[a-z][a-z0-9_*/-]{0,6}", "[!-+.-<>-~]{1,8}", 0..4),
         baggage in prop::collection::btree_map("[a-zA-Z!#$%&'*+.^_`|~-]{1,6}", ("\\PC{0,12}|[\\x00-\\x7f]{0,6}", "[a-z=;]{0,4}"), 0..8),
@@ -385,20 +385,20 @@ proptest! {
         let entries: Baggage = entries.collect();
         let context = Context::new().with_remote_span_context(sent.clone()).with_baggage(entries);
         let w3c = read(&ALL[..2], &write(&ALL[..2], &context));
-        prop_assert_eq!(said(&w3c), said(&context));
-        // B3 has no room for a state.
+        prop_assert_eq!(contents(&w3c), contents(&context));
+        // B3 cannot carry a trace state.
         let plain = SpanContext::new(sent.trace_id(), sent.span_id(), flags, true, TraceState::NONE);
         for format in ["b3", "b3multi"] {
             let found = read(&[format], &write(&[format], &context));
-            prop_assert_eq!(said(&found).0, Some(plain.clone()));
+            prop_assert_eq!(contents(&found).0, Some(plain.clone()));
         }
-        // Once more is the same.
+        // A second round trip gives the same headers.
         let again = write(&ALL[..1], &w3c);
         prop_assert_eq!(again, write(&ALL[..1], &context));
     }
 
     #[test]
-    fn p_any_text_in_any_header_is_read_or_not_and_what_is_read_goes_on(
+    fn p_any_text_in_any_header_does_no_harm_and_what_is_read_is_written(
         texts in prop::collection::vec((select(&HEADERS[..]), "\\PC{0,40}|[\\x00-\\x7f]{0,60}"), 0..8),
         near in (near_traceparent(), near_tracestate(), near_baggage(), near_b3()),
     ) {
@@ -406,15 +406,15 @@ proptest! {
         all.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), text)));
         for formats in [&ALL[..], &ALL[..2], &ALL[2..3], &ALL[3..]] {
             let first = read(formats, &all);
-            let (span, baggage) = said(&first);
+            let (span, baggage) = contents(&first);
             let sent = write(formats, &first);
-            // What is written can stand in a header.
+            // What is written is a valid header value.
             for (name, value) in &sent {
                 prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}: {:?}", name, value);
                 prop_assert!(value.len() <= 32 * 514, "{} has {} bytes", name, value.len());
             }
             prop_assert!(sent.get("baggage").is_none_or(|it| it.len() <= 8_192) && baggage.len() <= 64);
-            let (again, more) = said(&read(formats, &sent));
+            let (again, more) = contents(&read(formats, &sent));
             prop_assert_eq!(&more, &baggage);
             prop_assert_eq!(again.is_some(), span.is_some());
             if let (Some(again), Some(span)) = (again, span) {
@@ -425,7 +425,7 @@ proptest! {
     }
 
     #[test]
-    fn p_any_bytes_in_requests_are_read_or_not(
+    fn p_any_bytes_in_requests_do_no_harm(
         headers in prop::collection::vec((select(&HEADERS[..]), prop::collection::vec(any::<u8>(), 0..80)), 0..10),
         parent in near_traceparent(),
     ) {
@@ -440,13 +440,13 @@ proptest! {
         let parents: Vec<_> = request.headers().get_all("traceparent").iter().map(only).collect();
         let service = service_fn(|_: http::Request<()>| async { Ok::<_, Infallible>(Context::current().has_active_span()) });
         let found = tokio_test::block_on(http_propagation_layer().layer(service).oneshot(request)).unwrap();
-        // Two parents are none.
+        // Two `traceparent` headers count as none.
         prop_assert_eq!(found, parents == [true]);
     }
 }
 
 #[test]
-fn bounds_hold_by_number_and_by_bytes() {
+fn baggage_is_bounded_by_number_and_by_bytes() {
     let many: Vec<_> = (0..5_000).map(|n| format!("k{n}=v")).collect();
     let long: Vec<_> = (0..64).map(|n| format!("k{n}={}", "v".repeat(1_000))).collect();
     for (text, most) in [(many.join(","), 64), (long.join(","), 8), ("k=v,".repeat(100_000), 1)] {

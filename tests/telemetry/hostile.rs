@@ -1,5 +1,5 @@
-//! The search for secrets in any text: it ends, grows by little, finds the same when it is asked again, and leaves no
-//! secret that was planted.
+//! Redaction of hostile texts: it ends, adds little to the text, changes nothing in a second pass, and removes every planted
+//! secret.
 
 use campanile::redact::{RedactionSettings, Redactor, Treatment};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ fn redactor() -> Redactor {
     Redactor::from_settings(&RedactionSettings::default()).unwrap()
 }
 
-/// What texts are made of that are hard to search.
+/// Parts of texts that are hard to search.
 fn piece() -> impl Strategy<Value = String> {
     const WORDS: &[&str] = &[
         "token",
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(crate::long::times(1_000, 50_000)))]
 
     #[test]
-    fn p39_a_search_ends_and_finds_nothing_the_second_time(text in hostile()) {
+    fn p39_redaction_ends_and_a_second_pass_changes_nothing(text in hostile()) {
         let redactor = redactor();
         let clean = redactor.text(&text).into_owned();
         prop_assert!(clean.len() <= 11 * text.len() + 11, "{clean:?}");
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn p39_bytes_of_any_kind_go_through(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn p39_any_bytes_are_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let redactor = redactor();
         let clean = redactor.bytes(&bytes).into_owned();
         prop_assert!(clean.len() <= 11 * bytes.len() + 11);
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn p39_a_planted_secret_goes_whatever_stands_before_it(
+    fn p39_a_planted_secret_is_removed_after_any_text(
         before in hostile(),
         name in proptest::sample::select(vec!["\npassword=", "\ntoken=", "\n&api_key=", "\nX-Api-Key: ", "\nsecret => "]),
         secret in "[A-Za-z]{8}[0-9]{8}[A-Za-z]{8}",

@@ -1,4 +1,4 @@
-//! Events of the `log` crate: what the call said takes the place of what `tracing-log` says about itself.
+//! Events of the `log` crate have the target and the place of the `log` call, not those of `tracing-log`.
 
 use campanile::telemetry::{Console, TelemetryBuilder};
 use log::{Level, Record};
@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{LONG, Pipeline, Sink};
 
-/// What `tracing_log::LogTracer` does with a record, without being the logger of the whole process.
+/// Forwards a record as `tracing_log::LogTracer` does, without installing a logger for the process.
 fn log(level: Level, target: &str, text: &str) {
     let mut record = Record::builder();
     let record = record.level(level).target(target).module_path(Some("shop::till"));
@@ -45,33 +45,33 @@ fn outcome(
 }
 
 #[test]
-fn the_target_and_the_place_are_those_of_the_call() {
+fn target_and_place_are_those_of_the_call() {
     for places in [true, false] {
         let outcome = outcome(
             Console::Off,
-            |builder| builder.code_attributes(places),
+            |builder| builder.configure(|settings| settings.code_attributes = places),
             || log(Level::Warn, "shop::money", "sold"),
         );
         let records = outcome.logs.get_emitted_logs().unwrap();
         let record = &records[0].record;
         assert_eq!(record.target().map(AsRef::as_ref), Some("shop::money"));
         assert_eq!((record.event_name(), record.body()), (None, Some(&AnyValue::from("sold"))));
-        let mut told: Vec<_> =
+        let mut found: Vec<_> =
             record.attributes_iter().map(|(key, value)| (key.as_str().to_owned(), value.clone())).collect();
-        told.sort_by(|a, b| a.0.cmp(&b.0));
+        found.sort_by(|a, b| a.0.cmp(&b.0));
         let place = [
             ("code.file.path".to_owned(), AnyValue::from("src/till.rs")),
             ("code.line.number".to_owned(), AnyValue::from(17)),
             ("code.module.name".to_owned(), AnyValue::from("shop::till")),
         ];
-        assert_eq!(told, if places { &place[..] } else { &[] });
+        assert_eq!(found, if places { &place[..] } else { &[] });
 
         let span = outcome.pipeline.span("span");
         let event = &span.events[0];
         assert_eq!(event.name, "sold");
-        let mut told: Vec<_> =
+        let mut found: Vec<_> =
             event.attributes.iter().map(|it| (it.key.as_str(), it.value.clone())).collect();
-        told.sort_by(|a, b| a.0.cmp(b.0));
+        found.sort_by(|a, b| a.0.cmp(b.0));
         let mut right = vec![("level", Value::from("WARN")), ("target", "shop::money".into())];
         if places {
             let place: [(_, Value); 3] = [
@@ -81,12 +81,12 @@ fn the_target_and_the_place_are_those_of_the_call() {
             ];
             right.splice(..0, place);
         }
-        assert_eq!(told, right);
+        assert_eq!(found, right);
     }
 }
 
 #[test]
-fn the_console_writes_them_as_it_writes_others() {
+fn the_console_writes_them_like_other_events() {
     let both = |console| {
         let text = outcome(
             console,
@@ -115,7 +115,7 @@ fn the_console_writes_them_as_it_writes_others() {
 }
 
 #[test]
-fn a_target_is_a_text_like_any_other() {
+fn a_target_is_redacted_like_any_text() {
     const FORGED: &str = "auth\n2026 ERROR root logged in \u{1b}[31m token=abc";
     for console in [Console::Human, Console::Json] {
         let outcome = outcome(console, |builder| builder, || log(Level::Info, FORGED, "text"));
@@ -133,7 +133,7 @@ fn a_target_is_a_text_like_any_other() {
 }
 
 #[test]
-fn what_the_pipeline_logs_through_it_is_left_out() {
+fn logs_of_the_pipeline_are_left_out() {
     let outcome = outcome(
         Console::Json,
         |builder| builder,
@@ -147,7 +147,7 @@ fn what_the_pipeline_logs_through_it_is_left_out() {
     let span = outcome.pipeline.span("span");
     assert_eq!(span.events.len(), 1);
     assert_eq!(span.status, opentelemetry::trace::Status::Unset);
-    assert_eq!(outcome.console.lines().count(), 3, "people see it all the same");
+    assert_eq!(outcome.console.lines().count(), 3, "the console does not show it");
 }
 
 #[test]

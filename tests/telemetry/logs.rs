@@ -1,4 +1,4 @@
-//! Events as log records: their ids, what they hold, and what never becomes one.
+//! Log records of events: ids, contents, limits, and events that become no record.
 
 use std::fmt;
 use std::future::Future;
@@ -43,7 +43,7 @@ impl Logged {
     }
 
     fn records(&self) -> Vec<SdkLogRecord> {
-        assert!(self.pipeline.telemetry.force_flush(LONG), "nothing is in the way of the exporter");
+        assert!(self.pipeline.telemetry.force_flush(LONG), "the flush fails");
         let logs = self.exporter.get_emitted_logs().unwrap();
         logs.into_iter().map(|log| log.record).collect()
     }
@@ -66,7 +66,7 @@ fn body(record: &SdkLogRecord) -> String {
 fn text(value: &AnyValue) -> String {
     match value {
         AnyValue::String(text) => text.to_string(),
-        other => panic!("{other:?} is no text"),
+        other => panic!("{other:?} is not a text"),
     }
 }
 
@@ -100,7 +100,7 @@ fn remote(flags: TraceFlags) -> Context {
 }
 
 #[test]
-fn an_event_is_a_record_with_all_that_it_says() {
+fn an_event_becomes_a_complete_record() {
     let logged = Logged::new();
     let line = line!() + 2;
     logged.run(
@@ -110,7 +110,7 @@ fn an_event_is_a_record_with_all_that_it_says() {
     assert_eq!(body(&record), "sold 3");
     assert_eq!((record.severity_number(), record.severity_text()), (Some(Severity::Warn), Some("WARN")));
     assert_eq!(record.target().map(AsRef::as_ref), Some("shop::till"));
-    assert_eq!(record.event_name(), None, "nobody gave it a name");
+    assert_eq!(record.event_name(), None, "the event has no name of its own");
     assert_eq!(record.trace_context(), None);
     assert!(record.timestamp().is_some() && record.timestamp() == record.observed_timestamp());
     for (key, value) in [
@@ -128,8 +128,8 @@ fn an_event_is_a_record_with_all_that_it_says() {
 }
 
 #[test]
-fn a_name_that_was_given_is_the_events() {
-    let logged = Logged::with(|builder| builder.code_attributes(false));
+fn the_name_of_an_event_is_kept() {
+    let logged = Logged::with(|builder| builder.configure(|settings| settings.code_attributes = false));
     logged.run(|| info!(name: "order.taken", id = 1));
     let record = logged.record();
     assert_eq!((record.event_name(), record.body()), (Some("order.taken"), None));
@@ -140,7 +140,9 @@ fn a_name_that_was_given_is_the_events() {
 fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
     for activation in [true, false] {
         for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff] {
-            let logged = Logged::with(|builder| builder.activation(activation).sampling(sampling.clone()));
+            let logged = Logged::with(|builder| {
+                builder.configure(|settings| settings.activation = activation).sampling(sampling.clone())
+            });
             let spans = logged.run(|| {
                 let outer = info_span!("outer");
                 let inner = info_span!(parent: &outer, "inner");
@@ -148,8 +150,8 @@ fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
                     let _entered = outer.enter();
                     info!("in outer");
                     inner.in_scope(|| info!("in inner"));
-                    info!(parent: &inner, "told to inner");
-                    info!(parent: None, "told to nobody");
+                    info!(parent: &inner, "event of inner");
+                    info!(parent: None, "event without a span");
                 }
                 info!("outside");
                 [ids(&outer), ids(&inner)]
@@ -169,7 +171,7 @@ fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
 #[test]
 fn p31_a_record_follows_a_late_parent() {
     for activation in [true, false] {
-        let logged = Logged::with(|builder| builder.activation(activation));
+        let logged = Logged::with(|builder| builder.configure(|settings| settings.activation = activation));
         let after = logged.run(|| {
             let span = info_span!("span");
             let _entered = span.enter();
@@ -214,7 +216,7 @@ fn p31_records_of_many_threads_have_the_ids_of_their_spans() {
 #[test]
 fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
     for activation in [true, false] {
-        let logged = Logged::with(|builder| builder.activation(activation));
+        let logged = Logged::with(|builder| builder.configure(|settings| settings.activation = activation));
         let native = logged.run(|| {
             use opentelemetry::trace::TracerProvider as _;
             let tracer = logged.pipeline.telemetry.tracer_provider().tracer("native");
@@ -225,7 +227,7 @@ fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
         });
         assert_in(&logged.record(), &native);
     }
-    // On top of a span of the layer, as far as it can be known.
+    // The OpenTelemetry span is inside a span of the layer.
     let logged = Logged::new();
     logged.run(|| {
         let _span = info_span!("span").entered();
@@ -236,7 +238,7 @@ fn p31_a_record_inside_a_span_of_opentelemetry_has_its_ids() {
 }
 
 #[test]
-fn an_event_of_a_sampled_span_is_both() {
+fn an_event_of_a_sampled_span_is_a_span_event_and_a_record() {
     let logged = Logged::new();
     logged.run(|| info_span!("span").in_scope(|| info!(id = 17, "taken")));
     let (span, record) = (logged.pipeline.span("span"), logged.record());
@@ -245,11 +247,11 @@ fn an_event_of_a_sampled_span_is_both() {
     assert!(event.attributes.contains(&KeyValue::new("id", 17)));
     assert_eq!(attribute(&record, "id"), Some(17.into()));
     assert_eq!(Some(event.timestamp), record.timestamp());
-    assert_eq!(attribute(&record, "level"), None, "that is its severity");
+    assert_eq!(attribute(&record, "level"), None, "the level is in the severity only");
 }
 
 #[test]
-fn logs_have_a_level_of_their_own() {
+fn logs_have_their_own_level() {
     let all = || {
         error!("error");
         warn!("warn");
@@ -261,10 +263,10 @@ fn logs_have_a_level_of_their_own() {
         let logged = Logged::with(|builder| {
             let mut settings = LogSettings::default();
             settings.level = level;
-            builder.logs(settings)
+            builder.configure(|it| it.logs = settings)
         });
         logged.run(|| info_span!("span").in_scope(all));
-        assert_eq!(logged.pipeline.span("span").events.len(), 5, "spans have another");
+        assert_eq!(logged.pipeline.span("span").events.len(), 5, "the level of logs applies to spans too");
         logged.bodies()
     };
     assert_eq!(with(LogSettings::default().level), ["error", "warn", "info"]);
@@ -274,7 +276,7 @@ fn logs_have_a_level_of_their_own() {
 }
 
 #[test]
-fn an_error_is_an_exception() {
+fn an_error_gets_exception_attributes() {
     #[derive(Debug)]
     struct Broke(std::io::Error);
 
@@ -313,14 +315,18 @@ fn an_error_is_an_exception() {
 }
 
 #[test]
-fn p33_a_record_is_bounded_and_tells_what_is_missing() {
+fn p33_a_record_is_bounded_and_counts_what_was_dropped() {
     let vast = "x".repeat(10_000);
     let limited = |for_logs: [usize; 2], for_spans: [usize; 2]| {
         let logged = Logged::with(|builder| {
             let (mut logs, mut spans) = (LogSettings::default(), campanile::telemetry::SpanLimits::default());
             [logs.attributes, logs.value_length] = for_logs;
             [spans.event_attributes, spans.value_length] = for_spans;
-            builder.logs(logs).limits(spans).code_attributes(false)
+            builder.configure(|settings| {
+                settings.logs = logs;
+                settings.limits = spans;
+                settings.code_attributes = false;
+            })
         });
         logged.run(|| {
             let _span = info_span!("span").entered();
@@ -337,7 +343,7 @@ fn p33_a_record_is_bounded_and_tells_what_is_missing() {
         assert_eq!(attribute(&record, "otel.dropped_attributes_count"), Some(1.into()));
         assert_eq!(record.attributes_iter().count(), 4);
         assert_eq!(event.name.len(), for_spans[1]);
-        // With level and target.
+        // Four fields, the level and the target.
         assert_eq!(event.attributes.len(), for_spans[0].min(6));
         assert_eq!(event.dropped_attributes_count as usize, 6 - for_spans[0].min(6));
         assert_eq!(event.attributes[0].value.as_str().len(), for_spans[1]);
@@ -348,21 +354,23 @@ fn p33_a_record_is_bounded_and_tells_what_is_missing() {
 fn variables_set_limits_and_the_queue() {
     let gate = Gate::default();
     let logged = Logged::with(|builder| {
-        builder.code_attributes(false).log_exporter(gate.clone()).variables(|name| {
-            let value = match name {
-                "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => "1",
-                "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => "4",
-                "OTEL_BLRP_MAX_QUEUE_SIZE" => "10",
-                "OTEL_BLRP_SCHEDULE_DELAY" => "3600000",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        })
+        builder.configure(|settings| settings.code_attributes = false).log_exporter(gate.clone()).variables(
+            |name| {
+                let value = match name {
+                    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => "1",
+                    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => "4",
+                    "OTEL_BLRP_MAX_QUEUE_SIZE" => "10",
+                    "OTEL_BLRP_SCHEDULE_DELAY" => "3600000",
+                    _ => return None,
+                };
+                Some(value.to_owned())
+            },
+        )
     });
     logged.run(|| (0..100).for_each(|_| info!(a = 1, b = 2, "a message")));
     gate.open();
     let records = logged.records();
-    // One queue waited at the gate, and the exporter may have had another.
+    // One queue was full, and the exporter may have taken one batch before it blocked.
     assert!((10..=20).contains(&gate.exported.load(Ordering::Relaxed)), "{gate:?}");
     assert_eq!((body(&records[0]).as_str(), records[0].attributes_iter().count()), ("a me", 2));
     for name in
@@ -376,7 +384,11 @@ fn variables_set_limits_and_the_queue() {
     }
     let settings: LogSettings = serde_json::from_str(r#"{"level": "warn", "batch": {"queue": 0}}"#).unwrap();
     assert_eq!(settings.level, LevelFilter::WARN);
-    let error = Telemetry::builder("test").variables(|_| None).logs(settings).build().unwrap_err();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|it| it.logs = settings)
+        .build()
+        .unwrap_err();
     assert!(error.to_string().contains("`logs.batch.queue` cannot be 0"), "{error}");
     assert!(serde_json::from_str::<LogSettings>(r#"{"level": "loud"}"#).is_err());
     let json = serde_json::to_string(&LogSettings::default()).unwrap();
@@ -384,7 +396,7 @@ fn variables_set_limits_and_the_queue() {
 }
 
 #[test]
-fn the_id_of_a_request_is_in_its_records() {
+fn records_hold_the_correlation_id() {
     let logged = Logged::new();
     logged.run(|| {
         let request = Context::current_with_baggage([KeyValue::new("correlation.id", "abc")]);
@@ -398,11 +410,11 @@ fn the_id_of_a_request_is_in_its_records() {
 }
 
 #[test]
-fn records_of_the_api_take_the_same_way() {
+fn records_of_the_opentelemetry_api_have_the_same_limits() {
     let logged = Logged::with(|builder| {
         let mut settings = LogSettings::default();
         (settings.attributes, settings.value_length) = (2, 5);
-        builder.logs(settings)
+        builder.configure(|it| it.logs = settings)
     });
     let span = logged.run(|| {
         let logger = logged.pipeline.telemetry.logger_provider().logger("native");
@@ -436,7 +448,7 @@ fn records_of_the_api_take_the_same_way() {
     assert_eq!(emitted[0].instrumentation.name(), "native");
 }
 
-/// Logs and traces whatever it does.
+/// A processor and exporter that logs and traces in each method.
 #[derive(Clone, Debug, Default)]
 struct Chatty(Arc<AtomicUsize>);
 
@@ -466,12 +478,12 @@ impl LogExporter for Chatty {
 }
 
 #[test]
-fn p32_what_the_pipeline_logs_is_no_record() {
+fn p32_logs_of_the_pipeline_become_no_records() {
     in_time(|| {
         let chatty = Chatty::default();
         let logged =
             Logged::with(|builder| builder.span_processor(chatty.clone()).log_exporter(chatty.clone()));
-        // The thread of the exporter logs to nobody, unless the subscriber is that of the process.
+        // The exporter's thread has no subscriber, unless there is one for the process.
         logged.run(|| {
             info_span!("span").in_scope(|| info!("in the span"));
             error!(target: "opentelemetry_sdk::logs", "a log of the SDK");
@@ -485,7 +497,7 @@ fn p32_what_the_pipeline_logs_is_no_record() {
     });
 }
 
-/// Exports when it is let.
+/// An exporter that blocks until it is opened.
 #[derive(Clone, Default)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -518,7 +530,7 @@ impl LogExporter for Gate {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_of_logs_that_hangs_costs_a_counter() {
+fn p34_what_a_hanging_exporter_of_logs_drops_is_counted() {
     in_time(|| {
         let gate = Gate::default();
         let mut logs = LogSettings::default();
@@ -526,7 +538,7 @@ fn p34_an_exporter_of_logs_that_hangs_costs_a_counter() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .logs(logs)
+            .configure(|settings| settings.logs = logs)
             .log_exporter(gate.clone())
             .build()
             .unwrap();
@@ -549,14 +561,14 @@ fn p34_an_exporter_of_logs_that_hangs_costs_a_counter() {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn p34_an_exporter_of_logs_that_fails_panics_or_never_ends_costs_a_counter() {
+fn p34_what_a_failing_exporter_of_logs_drops_is_counted() {
     #[derive(Debug)]
     struct Faulty(AtomicUsize);
 
     impl LogExporter for Faulty {
         async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
             match self.0.fetch_add(1, Ordering::Relaxed) {
-                0 => panic!("the first export panics; this message in the test's output is fine"),
+                0 => panic!("the first export panics; this message is expected in the test's output"),
                 1 => Err(OTelSdkError::InternalFailure("refused".to_owned())),
                 2 => std::future::pending().await,
                 _ => Ok(()),
@@ -571,15 +583,15 @@ fn p34_an_exporter_of_logs_that_fails_panics_or_never_ends_costs_a_counter() {
         let telemetry = Telemetry::builder("test")
             .variables(|_| None)
             .prometheus()
-            .logs(logs)
+            .configure(|settings| settings.logs = logs)
             .log_exporter(Faulty(AtomicUsize::new(0)))
             .build()
             .unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         tracing::subscriber::with_default(subscriber, || {
-            for (fine, lost) in [(false, 1.0), (false, 2.0), (false, 3.0), (true, 3.0)] {
+            for (flushed, lost) in [(false, 1.0), (false, 2.0), (false, 3.0), (true, 3.0)] {
                 info!("event");
-                assert_eq!(telemetry.force_flush(LONG), fine);
+                assert_eq!(telemetry.force_flush(LONG), flushed);
                 let text = telemetry.prometheus_text();
                 let number = |name: &str, label| crate::red::value(&text, name, &[label]);
                 let dropped = number("campanile_telemetry_logs_dropped_total", ("reason", "export_failed"));
@@ -614,7 +626,7 @@ fn without_an_exporter_no_record_is_made() {
 
     impl fmt::Display for Untouched {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            panic!("nobody needs this text")
+            panic!("the text is not needed")
         }
     }
 

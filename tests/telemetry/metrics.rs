@@ -1,4 +1,4 @@
-//! Metrics on their way out: aggregated once, sent at intervals, whatever exporters and callbacks do.
+//! Metrics are aggregated once and exported at intervals, despite misbehaving exporters and callbacks.
 
 use std::fmt;
 use std::future::{Future, pending, ready};
@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::{InMemoryMetricExporter, InMemoryMetricExporterB
 
 use crate::support::{LONG, in_time};
 
-/// Does with the number of its turn what it is told to.
+/// An exporter that calls `act` with the number of each export.
 struct Turns<F> {
     turn: AtomicUsize,
     temporality: Temporality,
@@ -64,18 +64,18 @@ fn in_memory(temporality: Temporality) -> InMemoryMetricExporter {
     InMemoryMetricExporterBuilder::new().with_temporality(temporality).build()
 }
 
-/// The values of a counter, as they were exported one after the other.
+/// The exported values of a counter, in order.
 fn sums(exporter: &InMemoryMetricExporter, name: &str) -> Vec<u64> {
     let exports = exporter.get_finished_metrics().unwrap();
     let metrics = exports.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(|scope| scope.metrics());
     let sum = |data: &AggregatedMetrics| match data {
         AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(|point| point.value()).sum(),
-        other => panic!("no sum of whole numbers: {other:?}"),
+        other => panic!("not a sum of integers: {other:?}"),
     };
     metrics.filter(|metric| metric.name() == name).map(|metric| sum(metric.data())).collect()
 }
 
-/// How often the aggregations of a pipeline hold on to an attribute of a measurement.
+/// The number of copies that the pipeline's aggregations keep of an attribute.
 fn held(builder: TelemetryBuilder) -> usize {
     let telemetry = builder.build().unwrap();
     let value: Arc<str> = "checkout".into();
@@ -85,14 +85,14 @@ fn held(builder: TelemetryBuilder) -> usize {
 }
 
 #[test]
-fn totals_are_aggregated_once_for_all_who_want_them() {
+fn cumulative_sums_are_aggregated_once_for_all_exporters() {
     let total = || in_memory(Temporality::Cumulative);
     let one = held(builder().prometheus());
     assert!(one > 0);
     assert_eq!(held(builder().prometheus().metric_exporter(total())), one);
     assert_eq!(held(builder().prometheus().metric_exporter(total()).metric_exporter(total())), one);
     assert_eq!(held(builder().metric_exporter(total()).metric_exporter(total())), one);
-    // Differences begin anew with every question, so each who wants them needs some of his own.
+    // Each collection resets the deltas, so each exporter of deltas needs an aggregation of its own.
     let delta = || in_memory(Temporality::Delta);
     assert_eq!(held(builder().metric_exporter(delta())), one);
     assert_eq!(held(builder().prometheus().metric_exporter(delta())), 2 * one);
@@ -100,7 +100,7 @@ fn totals_are_aggregated_once_for_all_who_want_them() {
 }
 
 #[test]
-fn each_gets_what_it_wants_from_the_same_measurements() {
+fn each_exporter_gets_its_temporality() {
     let (totals, deltas) = (in_memory(Temporality::Cumulative), in_memory(Temporality::Delta));
     let telemetry = builder()
         .prometheus()
@@ -112,7 +112,7 @@ fn each_gets_what_it_wants_from_the_same_measurements() {
     for _ in 0..3 {
         counter.add(2, &[]);
         assert!(telemetry.force_flush(LONG));
-        // Who scrapes in between takes nothing away.
+        // A scrape does not reset the deltas.
         assert!(telemetry.prometheus_text().contains("orders_total "));
     }
     assert_eq!(sums(&totals, "orders"), [2, 4, 6]);
@@ -121,7 +121,7 @@ fn each_gets_what_it_wants_from_the_same_measurements() {
 }
 
 #[test]
-fn a_callback_that_panics_takes_no_other_with_it() {
+fn a_callback_that_panics_does_not_affect_others() {
     let exporter = in_memory(Temporality::Cumulative);
     let telemetry = builder().prometheus().metric_exporter(exporter.clone()).build().unwrap();
     let meter = telemetry.meter_provider().meter("test");
@@ -131,7 +131,7 @@ fn a_callback_that_panics_takes_no_other_with_it() {
         .u64_observable_counter("bad")
         .with_callback(move |it| {
             let turn = seen.fetch_add(1, Ordering::Relaxed);
-            assert!(turn > 1, "twice it panics; this message in the test's output is fine");
+            assert!(turn > 1, "the first two calls panic; this message is expected in the test's output");
             it.observe(turn as u64, &[]);
         })
         .build();
@@ -139,18 +139,18 @@ fn a_callback_that_panics_takes_no_other_with_it() {
     for _ in 0..3 {
         assert!(telemetry.force_flush(LONG));
     }
-    assert_eq!(calls.load(Ordering::Relaxed), 3, "asked once for each export");
+    assert_eq!(calls.load(Ordering::Relaxed), 3, "not called once for each export");
     assert_eq!(sums(&exporter, "good"), [7, 7, 7]);
     assert_eq!(sums(&exporter, "bad"), [2]);
     assert!(telemetry.prometheus_text().contains("bad_total"));
 }
 
 #[test]
-fn p34_an_exporter_of_metrics_that_panics_fails_or_hangs_costs_a_counter() {
+fn p34_failures_of_an_exporter_of_metrics_are_counted() {
     in_time(|| {
         let exporter = turns(|turn| async move {
             match turn {
-                0 => panic!("this message in the test's output is fine"),
+                0 => panic!("this message is expected in the test's output"),
                 1 => Err(OTelSdkError::InternalFailure("refused".to_owned())),
                 2 => pending().await,
                 _ => Ok(()),
@@ -159,8 +159,8 @@ fn p34_an_exporter_of_metrics_that_panics_fails_or_hangs_costs_a_counter() {
         let variables = |name: &str| (name == "OTEL_METRIC_EXPORT_TIMEOUT").then(|| "20".to_owned());
         let telemetry =
             builder().variables(variables).prometheus().metric_exporter(exporter).build().unwrap();
-        for fine in [false, false, false, true] {
-            assert_eq!(telemetry.force_flush(LONG), fine);
+        for flushed in [false, false, false, true] {
+            assert_eq!(telemetry.force_flush(LONG), flushed);
         }
         let text = telemetry.prometheus_text();
         let failures =
@@ -173,12 +173,12 @@ fn p34_an_exporter_of_metrics_that_panics_fails_or_hangs_costs_a_counter() {
 }
 
 #[test]
-fn p34_an_exporter_of_metrics_that_blocks_holds_up_nobody() {
+fn p34_an_exporter_of_metrics_that_blocks_delays_no_other() {
     in_time(|| {
         let (let_go, wait) = mpsc::channel::<()>();
         let wait = std::sync::Mutex::new(wait);
         let blocks = turns(move |_| {
-            // Not even a future that could be given up.
+            // It blocks the thread, so a timeout cannot end it.
             let _ = wait.lock().map(|wait| wait.recv());
             ready(Ok(()))
         });
@@ -189,13 +189,13 @@ fn p34_an_exporter_of_metrics_that_blocks_holds_up_nobody() {
         assert!(!telemetry.force_flush(Duration::from_millis(50)));
         assert!(!telemetry.shutdown(Duration::from_millis(50)));
         drop(telemetry);
-        assert_eq!(sums(&fine, "orders").first(), Some(&1), "the other one is not held up");
+        assert_eq!(sums(&fine, "orders").first(), Some(&1), "the other exporter is delayed");
         drop(let_go);
     });
 }
 
 #[test]
-fn metrics_are_sent_at_intervals_by_themselves_and_at_the_end() {
+fn metrics_are_exported_at_intervals_and_at_shutdown() {
     in_time(|| {
         let (export, exports) = mpsc::channel();
         let exporter = turns(move |turn| {
@@ -208,6 +208,6 @@ fn metrics_are_sent_at_intervals_by_themselves_and_at_the_end() {
             assert_eq!(exports.recv(), Ok(turn));
         }
         assert!(telemetry.shutdown(LONG));
-        assert!(exports.iter().count() > 0, "the last one comes with the end, and then there is no exporter");
+        assert!(exports.iter().count() > 0, "there is no export after the first");
     });
 }

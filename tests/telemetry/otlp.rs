@@ -1,4 +1,4 @@
-//! What goes over the wire, and what is made of the answers.
+//! OTLP requests, and reactions to the answers of a collector.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ use crate::support::{LONG, in_time};
 
 type Set = Vec<(&'static str, String)>;
 
-/// Spans alone, so that every request is one of them.
+/// A pipeline that exports spans only, so that each request is an export of spans.
 pub(crate) fn builder(endpoint: &str, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
     let mut set: Set = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()),
@@ -81,8 +81,8 @@ pub(crate) fn message(request: &Request) -> Vec<u8> {
     body
 }
 
-pub(crate) fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
-    match (protocol, fine) {
+pub(crate) fn answer(protocol: &str, success: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+    match (protocol, success) {
         ("grpc", true) => grpc(0),
         ("grpc", false) => grpc(14),
         (_, true) => http(200, b""),
@@ -93,7 +93,7 @@ pub(crate) fn answer(protocol: &str, fine: bool) -> http::Response<http_body_uti
 pub(crate) const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
 #[test]
-fn headers_and_compression_are_those_of_the_variables() {
+fn variables_set_headers_and_compression() {
     for protocol in PROTOCOLS {
         for (compression, packed) in [("none", false), ("gzip", true)] {
             let collector = Collector::start(move |_| answer(protocol, true));
@@ -112,7 +112,7 @@ fn headers_and_compression_are_those_of_the_variables() {
             assert!(headers["user-agent"].to_str().unwrap().starts_with("campanile-OTLP-Exporter-Rust/"));
             if protocol == "grpc" {
                 assert_eq!(path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-                assert_eq!(headers["te"], "trailers", "what the protocol needs cannot be replaced");
+                assert_eq!(headers["te"], "trailers", "a header of the protocol is replaced");
                 assert!(headers.contains_key("grpc-timeout"));
             } else {
                 assert_eq!(path, "/v1/traces");
@@ -125,7 +125,7 @@ fn headers_and_compression_are_those_of_the_variables() {
 }
 
 #[test]
-fn the_code_says_it_too_and_a_signal_has_headers_of_its_own() {
+fn settings_set_headers_and_compression_and_a_signal_may_differ() {
     let collector = Collector::start(|_| http(200, b""));
     let mut settings = OtlpSettings::default();
     settings.endpoint = Some(collector.endpoint());
@@ -137,7 +137,12 @@ fn the_code_says_it_too_and_a_signal_has_headers_of_its_own() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-b=3".to_owned()),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-b=4".to_owned()),
     ];
-    let telemetry = Telemetry::builder("test").otlp_with(settings).variables(find(set)).build().unwrap();
+    let telemetry = Telemetry::builder("test")
+        .otlp()
+        .configure(|it| it.otlp_settings = settings)
+        .variables(find(set))
+        .build()
+        .unwrap();
     span(&telemetry);
     assert!(telemetry.shutdown(LONG));
     let requests = collector.requests();
@@ -151,12 +156,12 @@ fn the_code_says_it_too_and_a_signal_has_headers_of_its_own() {
 }
 
 #[test]
-fn p34_what_passes_by_is_waited_out_within_the_time_of_the_export() {
+fn p34_transient_errors_are_retried_within_the_timeout() {
     for protocol in PROTOCOLS {
         let collector = Collector::start(move |turn| answer(protocol, turn > 1));
         let telemetry = builder(&collector.endpoint(), protocol, &[]).build().unwrap();
         span(&telemetry);
-        assert!(telemetry.force_flush(LONG), "the third try is a good one");
+        assert!(telemetry.force_flush(LONG), "the third attempt fails");
         let requests = collector.requests();
         assert_eq!(requests.len(), 3);
         assert!(requests.iter().all(|request| names(request) == ["order"]));
@@ -166,9 +171,9 @@ fn p34_what_passes_by_is_waited_out_within_the_time_of_the_export() {
 }
 
 #[test]
-fn p34_what_does_not_pass_by_is_given_up() {
+fn p34_permanent_errors_are_not_retried() {
     for protocol in PROTOCOLS {
-        // Refused for good, then busy for longer than an export may take.
+        // A permanent error, then `Retry-After` beyond the timeout of an export.
         let collector = Collector::start(move |turn| match (turn, protocol) {
             (0, "grpc") => grpc(16),
             (0, _) => http(401, b"the token hunter2 is wrong"),
@@ -183,7 +188,7 @@ fn p34_what_does_not_pass_by_is_given_up() {
         let telemetry = builder(&collector.endpoint(), protocol, &more).build().unwrap();
         span(&telemetry);
         assert!(!telemetry.force_flush(LONG));
-        assert_eq!(collector.requests().len(), 1, "refused once is refused");
+        assert_eq!(collector.requests().len(), 1, "a permanent error is retried");
         span(&telemetry);
         assert!(!telemetry.force_flush(LONG));
         assert_eq!(lost(&telemetry, "export_failed"), 2.0);
@@ -192,7 +197,7 @@ fn p34_what_does_not_pass_by_is_given_up() {
 }
 
 #[test]
-fn what_the_collector_did_not_take_is_counted() {
+fn rejected_items_are_counted() {
     // partial_success { rejected: 2, error_message: "no" }
     let collector = Collector::start(|_| http(200, b"\x0a\x06\x08\x02\x12\x02no"));
     let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).build().unwrap();
@@ -203,22 +208,22 @@ fn what_the_collector_did_not_take_is_counted() {
     assert_eq!(failures(&telemetry), 1.0);
 }
 
-/// Its status says that the collector took all of it.
+/// The status of the answer shows that the collector accepted the items.
 #[test]
-fn an_answer_that_breaks_off_is_no_reason_to_send_again() {
+fn an_answer_that_breaks_off_is_not_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let collector = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let (mut request, mut buffer) = (Vec::<u8>::new(), [0; 4_096]);
-        // A span has a name, which stands near the end of its message.
+        // The name of the span is near the end of the message.
         while !request.windows(5).any(|five| five == b"order") {
             let bytes = stream.read(&mut buffer).unwrap();
             request.extend(&buffer[..bytes]);
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\ncut").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
-        // What is not read by the end would reset the connection.
+        // Unread bytes would reset the connection when it is closed.
         while matches!(stream.read(&mut buffer), Ok(1..)) {}
         listener.set_nonblocking(true).unwrap();
         listener
@@ -227,11 +232,11 @@ fn an_answer_that_breaks_off_is_no_reason_to_send_again() {
     span(&telemetry);
     assert!(telemetry.force_flush(LONG));
     assert_eq!((lost(&telemetry, "export_failed"), failures(&telemetry)), (0.0, 0.0));
-    assert!(collector.join().unwrap().accept().is_err(), "nothing was sent again");
+    assert!(collector.join().unwrap().accept().is_err(), "the export was sent again");
 }
 
 #[test]
-fn a_collector_cannot_make_the_count_of_losses_overflow() {
+fn a_collector_cannot_overflow_the_count_of_rejected_items() {
     // partial_success { rejected: i64::MAX }
     let most = b"\x0a\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
     let collector = Collector::start(|_| http(200, most));
@@ -245,18 +250,22 @@ fn a_collector_cannot_make_the_count_of_losses_overflow() {
 }
 
 #[test]
-fn the_longest_timeout_there_is_can_be_set() {
+fn the_longest_timeout_can_be_set() {
     let collector = Collector::start(|_| http(200, b""));
     let mut otlp = OtlpSettings::default();
     (otlp.endpoint, otlp.timeout) = (Some(collector.endpoint()), Duration::MAX);
-    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[]).otlp_with(otlp).build().unwrap();
+    let telemetry = builder(&collector.endpoint(), "http/protobuf", &[])
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap();
     span(&telemetry);
     assert!(telemetry.force_flush(LONG));
 }
 
-/// As over HTTP: each signal has its own count, and the answer of each its own message.
+/// As over HTTP: each signal has a count of its own.
 #[test]
-fn what_the_collector_did_not_take_is_counted_over_grpc() {
+fn rejected_items_are_counted_over_grpc() {
     let collector = Collector::start(|_| grpc_with(b"\0\0\0\0\x08\x0a\x06\x08\x02\x12\x02no"));
     let more = [("OTEL_LOGS_EXPORTER", "otlp")];
     let telemetry = builder(&collector.endpoint(), "grpc", &more).build().unwrap();
@@ -273,7 +282,7 @@ fn what_the_collector_did_not_take_is_counted_over_grpc() {
 }
 
 #[test]
-fn p34_a_collector_that_dies_and_returns_is_found_again() {
+fn p34_exports_continue_after_a_restart_of_the_collector() {
     for protocol in PROTOCOLS {
         in_time(move || {
             let collector = Collector::start(move |_| answer(protocol, true));
@@ -283,20 +292,23 @@ fn p34_a_collector_that_dies_and_returns_is_found_again() {
             assert!(telemetry.force_flush(LONG));
             drop(collector);
             span(&telemetry);
-            assert!(!telemetry.force_flush(Duration::from_millis(50)), "there is nobody");
-            // The export is still being tried, and the next one waits for it.
+            assert!(
+                !telemetry.force_flush(Duration::from_millis(50)),
+                "the flush succeeds without a collector"
+            );
+            // The export is still retried, and the next one waits in the queue.
             let back = Collector::start_at(address, move |_| answer(protocol, true));
             span(&telemetry);
             assert!(telemetry.force_flush(LONG));
             let names: Vec<_> = back.requests().iter().flat_map(names).collect();
-            assert_eq!(names, ["order", "order"], "{protocol}: what waited is not lost");
+            assert_eq!(names, ["order", "order"], "{protocol}: the queue is lost");
             assert_eq!(lost(&telemetry, "export_failed"), 0.0);
         });
     }
 }
 
-/// Passes bytes on to `target`, over its first connection until `cut` is set: then it swallows them, as a network
-/// does that lost a machine.
+/// Forwards bytes to `target`. Once `cut` is set, the first connection drops all bytes silently, like a network that lost a
+/// machine.
 fn lossy(target: SocketAddr, cut: &Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -325,7 +337,7 @@ fn lossy(target: SocketAddr, cut: &Arc<AtomicBool>) -> SocketAddr {
 }
 
 #[test]
-fn p34_a_connection_that_has_died_is_not_used_again() {
+fn p34_a_dead_connection_is_replaced() {
     for protocol in PROTOCOLS {
         in_time(move || {
             let collector = Collector::start(move |_| answer(protocol, true));
@@ -333,10 +345,10 @@ fn p34_a_connection_that_has_died_is_not_used_again() {
             let address = lossy(collector.address, &cut);
             let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
             let telemetry = builder(&format!("http://{address}"), protocol, &more).build().unwrap();
-            for (dead, fine) in [(false, true), (true, false), (true, true)] {
+            for (dead, flushed) in [(false, true), (true, false), (true, true)] {
                 cut.store(dead, Ordering::Relaxed);
                 span(&telemetry);
-                assert_eq!(telemetry.force_flush(LONG), fine, "{protocol}");
+                assert_eq!(telemetry.force_flush(LONG), flushed, "{protocol}");
             }
             assert_eq!(lost(&telemetry, "export_failed"), 1.0);
             assert_eq!(collector.requests().len(), 2);
@@ -345,29 +357,29 @@ fn p34_a_connection_that_has_died_is_not_used_again() {
 }
 
 #[test]
-fn p34_an_end_does_not_wait_for_a_collector_that_is_gone() {
+fn p34_shutdown_does_not_wait_for_a_dead_collector() {
     in_time(|| {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")];
         for protocol in PROTOCOLS {
-            let telemetry = builder(&format!("http://{gone}"), protocol, &more).build().unwrap();
+            let telemetry = builder(&format!("http://{unused}"), protocol, &more).build().unwrap();
             span(&telemetry);
-            // Under way, and due again within a fraction of an hour.
+            // The export is being retried.
             assert!(!telemetry.force_flush(Duration::from_millis(20)));
-            // For want of another try, not of time: there is more of that than the test has.
+            // It ends because the shutdown stops the retries, long before this limit.
             telemetry.shutdown(Duration::from_secs(3_600));
         }
     });
 }
 
 #[test]
-fn bad_values_are_named_and_secrets_are_not_shown() {
+fn errors_name_invalid_values_and_show_no_secrets() {
     for (name, value, shown) in [
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "0"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon", "soon"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "brotli"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "http/json"),
-        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "hunter2", "what it is"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "hunter2", "the given value (not shown)"),
     ] {
         let error = builder("http://127.0.0.1:1", "grpc", &[(name, value)]).build().unwrap_err();
         let TelemetryError::Setting(error) = error else { panic!("{error}") };

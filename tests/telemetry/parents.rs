@@ -1,4 +1,4 @@
-//! P31: ids and parents.
+//! P31: ids and parents of spans.
 
 use std::sync::Barrier;
 use std::thread;
@@ -76,7 +76,7 @@ fn p31_parents_are_right_across_tasks() {
                     async move {
                         for _ in 0..10 {
                             tokio::task::yield_now().await;
-                            // On another thread than the last one, perhaps, with others in between.
+                            // Perhaps on another thread, and after other tasks ran.
                             let inner = info_span!("inner", otel.name = format!("inner {n}"));
                             async {
                                 tokio::task::yield_now().await;
@@ -109,7 +109,7 @@ fn p31_parents_are_right_across_tasks() {
 }
 
 #[test]
-fn p31_a_span_left_out_of_order_leaves_nothing_behind() {
+fn p31_a_span_exited_out_of_order_leaves_nothing_active() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let (a, b) = (info_span!("a"), info_span!("b"));
@@ -126,7 +126,7 @@ fn p31_a_span_left_out_of_order_leaves_nothing_behind() {
 }
 
 #[test]
-fn p31_a_parent_is_set_at_any_time() {
+fn p31_a_parent_can_be_set_at_any_time() {
     for children_first in [false, true] {
         for below_another in [false, true] {
             for entered in [false, true] {
@@ -138,7 +138,7 @@ fn p31_a_parent_is_set_at_any_time() {
                     let inside = entered.then(|| span.enter());
                     let child = children_first.then(|| info_span!(parent: &span, "child"));
                     let leaf = child.as_ref().map(|child| info_span!(parent: child, "leaf"));
-                    // Whoever asked before does not freeze the answer.
+                    // Reading the context does not fix the parent.
                     assert!(span.trace_id().is_some() && span.context().has_active_span());
                     span.set_parent(remote(0xABC, 0xDEF, true));
                     let child = child.unwrap_or_else(|| info_span!(parent: &span, "child"));
@@ -176,7 +176,7 @@ fn p31_a_parent_is_set_at_any_time() {
 }
 
 #[test]
-fn p31_a_late_parent_decides_about_sampling() {
+fn p31_a_late_parent_decides_sampling() {
     use campanile::telemetry::Sampling;
 
     let pipeline = Pipeline::with(|builder| builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)));
@@ -239,7 +239,7 @@ fn p31_children_made_while_a_parent_is_set_follow_it() {
 }
 
 #[test]
-fn p31_a_filter_in_between_disconnects_nobody() {
+fn p31_a_filter_in_between_keeps_spans_connected() {
     let pipeline = Pipeline::new();
     let subscriber = tracing_subscriber::registry()
         .with(pipeline.telemetry.span_layer().with_filter(LevelFilter::INFO))
@@ -254,11 +254,11 @@ fn p31_a_filter_in_between_disconnects_nobody() {
         info!("here");
     });
     assert_child(&pipeline.span("leaf"), &pipeline.span("root"));
-    assert_eq!(pipeline.span("root").events.len(), 1, "the nearest span that is seen has the event");
+    assert_eq!(pipeline.span("root").events.len(), 1, "the event is not on the nearest visible span");
 }
 
 #[test]
-fn p31_a_span_that_the_layer_ignores_disconnects_nobody() {
+fn p31_an_ignored_span_keeps_spans_connected() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let _root = info_span!("root").entered();
@@ -273,7 +273,7 @@ fn p31_a_span_that_the_layer_ignores_disconnects_nobody() {
 }
 
 #[test]
-fn p31_spans_of_the_opentelemetry_api_fit_in_both_ways() {
+fn p31_spans_of_the_opentelemetry_api_nest_both_ways() {
     let pipeline = Pipeline::new();
     let tracer = pipeline.telemetry.tracer_provider().tracer("native");
     pipeline.run(|| {
@@ -291,9 +291,10 @@ fn p31_spans_of_the_opentelemetry_api_fit_in_both_ways() {
 }
 
 #[test]
-fn p31_what_is_attached_is_the_parent_also_without_activation() {
+fn p31_an_attached_context_is_the_parent_also_without_activation() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         pipeline.run(|| {
             let attached = remote(1, 2, true).attach();
             let request = info_span!("request").entered();
@@ -310,7 +311,7 @@ fn p31_what_is_attached_is_the_parent_also_without_activation() {
 }
 
 #[test]
-fn p31_the_layer_is_found_wherever_it_stands() {
+fn p31_the_layer_is_found_in_any_position() {
     let pipeline = Pipeline::new();
     let layer = || pipeline.telemetry.span_layer();
     let (reloaded, handle) = reload::Layer::<_, Registry>::new(layer());
@@ -332,7 +333,7 @@ fn p31_the_layer_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn without_a_layer_there_is_nothing_to_ask() {
+fn without_a_layer_there_are_no_ids() {
     let check = || {
         let span = info_span!("span");
         span.set_parent(remote(3, 4, true));
@@ -346,7 +347,7 @@ fn without_a_layer_there_is_nothing_to_ask() {
 }
 
 #[test]
-fn baggage_goes_along_with_the_span() {
+fn baggage_follows_the_span() {
     let pipeline = Pipeline::new();
     let dispatch = pipeline.dispatch();
     tracing::dispatcher::with_default(&dispatch, || {

@@ -25,14 +25,14 @@ use crate::support::{Pipeline, assert_child};
 #[tracing::instrument(skip_all)]
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let tenant = Context::current().baggage().get("tenant").map(ToString::to_string).unwrap_or_default();
-    // Somewhere else in between.
+    // Lets other tasks run before the rest of the handler.
     tokio::task::yield_now().await;
     drop(request);
     drop(info_span!("query"));
     Ok(Response::new(Full::from(tenant)))
 }
 
-/// A server whose connections are served inside a span of its own, as many are.
+/// A server that serves each connection inside a span of its own, as many servers do.
 async fn serve(pipeline: &Pipeline) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ async fn serve(pipeline: &Pipeline) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p31_a_remote_parent_comes_through_both_layers() {
+async fn p31_a_remote_parent_passes_both_layers() {
     let (checkout, payments) = (Arc::new(Pipeline::new()), Pipeline::new());
     let address = serve(&payments).await;
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
@@ -75,7 +75,7 @@ async fn p31_a_remote_parent_comes_through_both_layers() {
     };
     let dispatch = checkout.dispatch();
     let order = async move {
-        // The span belongs to the dispatcher that is the default when it is made.
+        // A span belongs to the subscriber that is the default when it is made.
         let span = info_span!("order");
         order.instrument(span).await;
     };
@@ -104,7 +104,7 @@ fn request(headers: &[(&'static str, &str)]) -> Request<()> {
     request
 }
 
-/// What a service that is called with `headers` sends on, out of a span called `out` inside its handler.
+/// The headers that a service injects inside a span `out` while it handles a request with `headers`.
 async fn relay(pipeline: &Pipeline, formats: Option<Formats>, headers: &[(&'static str, &str)]) -> HeaderMap {
     let (mut server, mut client) = (http_propagation_layer(), http_injection_layer());
     if let Some(formats) = formats {
@@ -120,7 +120,7 @@ async fn relay(pipeline: &Pipeline, formats: Option<Formats>, headers: &[(&'stat
     server.oneshot(request(headers)).with_subscriber(pipeline.dispatch()).await.unwrap()
 }
 
-/// How often headers were ignored, of a kind and for a reason.
+/// The number of times that `header` was ignored for `reason`.
 #[cfg(feature = "prometheus")]
 fn ignored(header: &str, reason: &str) -> f64 {
     let pipeline = Pipeline::with(|builder| builder.prometheus());
@@ -129,7 +129,7 @@ fn ignored(header: &str, reason: &str) -> f64 {
     crate::red::value(&text, "campanile_telemetry_propagation_malformed_total", &labels).unwrap_or(0.0)
 }
 
-/// The headers that a request with these has on its way out of a span, and the parent of the span of its handler.
+/// The headers that a service injects for a request with `headers`, and the parent of the handler's span.
 async fn through(pipeline: &Pipeline, headers: &[(&'static str, &str)]) -> (HeaderMap, SpanId) {
     let headers = relay(pipeline, None, headers).await;
     let out = pipeline.spans().into_iter().rfind(|span| span.name == "out").unwrap();
@@ -149,7 +149,7 @@ async fn malformed_headers_count_as_absent() {
 }
 
 #[tokio::test]
-async fn what_is_injected_is_the_span_of_the_call() {
+async fn the_span_of_the_call_is_injected() {
     let pipeline = Pipeline::new();
     let (headers, _) = through(&pipeline, &[]).await;
     let out = pipeline.span("out").span_context;
@@ -161,7 +161,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
-async fn two_callers_at_once_are_none() {
+async fn two_traceparent_headers_count_as_none() {
     let pipeline = Pipeline::new();
     let other = GOOD.replace("4bf", "4be");
     assert_eq!(
@@ -177,7 +177,7 @@ async fn two_callers_at_once_are_none() {
 
 #[cfg(feature = "prometheus")]
 #[tokio::test]
-async fn what_is_ignored_is_counted_by_header_and_reason() {
+async fn ignored_headers_are_counted_by_header_and_reason() {
     let pipeline = Pipeline::new();
     let large = format!("a={}", "x".repeat(9_000));
     let many: Vec<_> = (0..70).map(|n| format!("k{n}=v")).collect();
@@ -197,13 +197,13 @@ async fn what_is_ignored_is_counted_by_header_and_reason() {
         let before = ignored(header, reason);
         let formats = header.contains("b3").then(|| formats(&["b3"]));
         relay(&pipeline, formats, headers).await;
-        // Others may run at the same time.
+        // Tests that run at the same time may count too.
         assert!(ignored(header, reason) >= before + 1.0, "{header} {reason} {headers:?}");
     }
 }
 
 #[tokio::test]
-async fn baggage_is_kept_as_far_as_its_limits_reach() {
+async fn baggage_is_kept_within_its_limits() {
     let pipeline = Pipeline::new();
     let many: Vec<_> = (0..70).map(|n| format!("k{n}=v{n}")).collect();
     let (headers, _) = through(&pipeline, &[("baggage", &many.join(",")), ("baggage", "last=1")]).await;
@@ -217,7 +217,7 @@ async fn baggage_is_kept_as_far_as_its_limits_reach() {
 }
 
 #[tokio::test]
-async fn b3_goes_through_in_one_header_or_in_several() {
+async fn b3_is_propagated_in_one_header_or_several() {
     const SPAN: &str = "e457b5a2e4d86bd1";
     for (sampled, state) in [(true, "1"), (false, "0"), (true, "d")] {
         let pipeline = Pipeline::new();
@@ -225,7 +225,7 @@ async fn b3_goes_through_in_one_header_or_in_several() {
         let flag = if state == "d" { ("x-b3-flags", "1") } else { ("x-b3-sampled", state) };
         let multi = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), flag];
         let single = [("b3", single.as_str())];
-        // What is read does not depend on what is written.
+        // Both forms are read, independent of the form that is written.
         for headers in [&single[..], &multi[..]] {
             let to_single = relay(&pipeline, Some(formats(&["b3"])), headers).await;
             let (start, end) = (format!("{TRACE}-"), format!("-{state}"));
@@ -250,8 +250,8 @@ async fn b3_may_deny_or_defer() {
     let pipeline = Pipeline::new();
     let headers = relay(&pipeline, Some(formats(&["b3"])), &[("b3", "0")]).await;
     assert!(headers["b3"].to_str().unwrap().ends_with("-0"));
-    assert!(pipeline.spans().is_empty(), "a trace that was denied before it began");
-    // Left to us: by the sampling of the pipeline, of which this is the propagator.
+    assert!(pipeline.spans().is_empty(), "a trace that the caller did not sample was exported");
+    // A deferred decision: the pipeline's sampling decides.
     for (sampling, kept) in
         [(campanile::telemetry::Sampling::AlwaysOn, 1), (campanile::telemetry::Sampling::AlwaysOff, 0)]
     {
@@ -267,7 +267,7 @@ async fn b3_may_deny_or_defer() {
 }
 
 #[tokio::test]
-async fn injection_takes_the_place_of_stale_headers_and_leaves_the_rest() {
+async fn injection_replaces_stale_headers_only() {
     let pipeline = Pipeline::new();
     let echo =
         service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
@@ -280,17 +280,17 @@ async fn injection_takes_the_place_of_stale_headers_and_leaves_the_rest() {
     let headers = call.with_subscriber(pipeline.dispatch()).await;
     let out = pipeline.span("out").span_context;
     assert_eq!(headers["traceparent"], format!("00-{}-{}-01", out.trace_id(), out.span_id()));
-    assert!(!headers.contains_key("tracestate"), "it belongs to the other trace");
+    assert!(!headers.contains_key("tracestate"), "the state of the other trace is kept");
     assert_eq!(headers["baggage"], "mine=1");
     assert_eq!(headers["x-other"], "kept");
-    // Where there is nothing to say, nothing is changed.
+    // Outside of a span the headers stay unchanged.
     let headers = client.oneshot(request(&copied)).await.unwrap();
     assert_eq!(headers["traceparent"], GOOD);
     assert_eq!(headers["tracestate"], "a=1");
 }
 
 #[tokio::test]
-async fn each_attempt_of_a_retry_names_its_own_span() {
+async fn each_attempt_of_a_retry_injects_its_own_span() {
     use campanile::retry::ReplayBody;
     use campanile::{Backoff, Jitter, Retry};
     use http::StatusCode;
@@ -336,7 +336,7 @@ async fn each_attempt_of_a_retry_names_its_own_span() {
 
 #[cfg(feature = "grpc")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p31_a_trace_goes_through_tonic_on_both_sides() {
+async fn p31_a_trace_passes_a_tonic_client_and_server() {
     use tokio_stream::wrappers::TcpListenerStream;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;

@@ -1,18 +1,18 @@
-//! P30 and P35: metrics from every span, within bounds.
+//! P30 and P35: metrics of every span, within bounds.
 
 use campanile::telemetry::Sampling;
 use tracing::{error, info_span};
 
 use crate::support::Pipeline;
 
-/// The value of the series with these labels, whatever their order.
+/// The value of the series with these labels, in any order.
 pub(crate) fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let mut found = text.lines().filter(|line| {
         let head = line.split(['{', ' ']).next();
         head == Some(name) && labels.iter().all(|(key, value)| line.contains(&format!("{key}=\"{value}\"")))
     });
     let line = found.next()?;
-    assert_eq!(found.next(), None, "one series only");
+    assert_eq!(found.next(), None, "there are several such series");
     line.rsplit(' ').next()?.parse().ok()
 }
 
@@ -31,7 +31,7 @@ fn calls(pipeline: &Pipeline, component: &str, name: &str, failure: &str) -> f64
 }
 
 #[test]
-fn p30_metrics_count_every_span_whatever_the_sampling() {
+fn p30_metrics_count_every_span_at_any_sampling() {
     for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff, Sampling::Ratio(0.1)] {
         let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(sampling.clone()));
         pipeline.run(|| {
@@ -69,13 +69,13 @@ fn p30_metrics_count_every_span_whatever_the_sampling() {
 
 #[cfg(feature = "retry")]
 #[test]
-fn p30_a_span_of_work_that_is_given_up_for_time_has_failed() {
+fn p30_a_span_of_work_that_timed_out_has_failed() {
     use std::time::Duration;
 
     use campanile::Retry;
     use tracing::Instrument;
 
-    // A paused clock would be one for the whole process, also for threads that end.
+    // The real clock: a paused one would apply to all threads of the process.
     let limit = Duration::from_millis(1);
     let pipeline = Pipeline::with(|builder| builder.prometheus());
     pipeline.run(|| {
@@ -92,12 +92,16 @@ fn p30_a_span_of_work_that_is_given_up_for_time_has_failed() {
         });
     });
     assert_eq!(calls(&pipeline, "payments", "attempt", "campanile::TimedOut"), 2.0);
-    assert_eq!(calls(&pipeline, "payments", "attempt", ""), 1.0, "the time-outs of others say nothing");
+    assert_eq!(
+        calls(&pipeline, "payments", "attempt", ""),
+        1.0,
+        "another call's time-out counts as this one's failure"
+    );
     assert_eq!(calls(&pipeline, "payments", "call", ""), 1.0);
 }
 
 #[test]
-fn p30_a_name_or_component_that_comes_late_counts() {
+fn p30_a_late_name_or_component_counts() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
     pipeline.run(|| {
         let span = info_span!("early", otel.name = tracing::field::Empty, component = tracing::field::Empty);
@@ -105,7 +109,7 @@ fn p30_a_name_or_component_that_comes_late_counts() {
         span.record("otel.name", "renamed");
     });
     assert_eq!(calls(&pipeline, "late", "renamed", ""), 1.0);
-    // What it was called at first is no component and no series.
+    // The first name and component have no series.
     let text = pipeline.telemetry.prometheus_text();
     assert!(!text.contains("span_name=\"early\""), "{text}");
     assert!(pipeline.telemetry.health().snapshot().component(env!("CARGO_CRATE_NAME")).is_none());
@@ -127,13 +131,13 @@ impl std::error::Error for Broke {
 }
 
 #[test]
-fn failures_are_told_apart_by_kind() {
+fn failures_are_counted_by_kind() {
     let pipeline = Pipeline::with(|builder| builder.prometheus().sampling(Sampling::AlwaysOff));
     pipeline.run(|| {
         let late = std::io::Error::other("late");
         info_span!("call").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
         info_span!("call").in_scope(|| error!(error.type = "timeout", "it took too long"));
-        // By the causes of an error of any type, and else by its own type.
+        // The kind comes from the causes of an error, else from its own type.
         let late = Broke(std::io::Error::from(std::io::ErrorKind::TimedOut));
         info_span!("chain").in_scope(|| error!(error = &late as &dyn std::error::Error, "it failed"));
         let broke = Broke(std::io::Error::other("full"));
@@ -143,7 +147,7 @@ fn failures_are_told_apart_by_kind() {
         span.record("error.type", "503");
         drop(span);
         let span = info_span!("call", otel.status_code = "ok");
-        span.in_scope(|| error!(error.type = "timeout", "nobody minds"));
+        span.in_scope(|| error!(error.type = "timeout", "an error in a successful call"));
         for n in 0..100 {
             drop(info_span!("flood", error.type = format!("E{n}")));
         }
@@ -157,13 +161,15 @@ fn failures_are_told_apart_by_kind() {
     }
     assert_eq!(calls(&pipeline, own, "call", "_OTHER"), 0.0);
     let other = calls(&pipeline, own, "flood", "_OTHER");
-    assert!((50.0..100.0).contains(&other), "p35: kinds without end share one: {other}");
+    assert!((50.0..100.0).contains(&other), "p35: kinds beyond the limit do not share one series: {other}");
 }
 
 #[test]
-fn fields_that_somebody_asked_for_are_labels() {
+fn configured_fields_are_labels() {
     let pipeline = Pipeline::with(|builder| {
-        builder.prometheus().sampling(Sampling::AlwaysOff).span_metric_fields(["tenant", "shard"])
+        builder.prometheus().sampling(Sampling::AlwaysOff).configure(|settings| {
+            settings.span_metric_fields = ["tenant", "shard"].map(String::from).to_vec()
+        })
     });
     pipeline.run(|| {
         drop(info_span!("call", tenant = "a", shard = 7, other = "x"));
@@ -189,13 +195,14 @@ fn fields_that_somebody_asked_for_are_labels() {
     assert_eq!(series(&format!("component=\"{own}\",span_name=\"call\",tenant=\"a\"")), 1);
     assert_eq!(series(&format!("component=\"{own}\",span_name=\"call\"")), 1);
     let all = text.lines().filter(|line| line.starts_with("campanile_span_duration_seconds_count"));
-    assert!(all.count() <= 901, "p35: values without end share a series");
+    assert!(all.count() <= 901, "p35: values beyond the limit do not share a series");
     assert!(text.contains("otel_metric_overflow=\"true\""));
 }
 
 #[test]
-fn p35_names_without_end_share_a_series_that_says_so() {
-    let pipeline = Pipeline::with(|builder| builder.prometheus().span_names(50));
+fn p35_names_beyond_the_limit_share_an_overflow_series() {
+    let pipeline =
+        Pipeline::with(|builder| builder.prometheus().configure(|settings| settings.span_names = 50));
     pipeline.run(|| drop(info_span!("first")));
     assert!(!pipeline.telemetry.prometheus_text().contains("otel_metric_overflow"));
     pipeline.run(|| {
@@ -212,13 +219,13 @@ fn p35_names_without_end_share_a_series_that_says_so() {
         count.count()
     };
     assert!(series("") <= 2 * 50 + 2, "{}", series(""));
-    assert_eq!(series("otel_metric_overflow=\"true\""), 1, "none of them failed");
+    assert_eq!(series("otel_metric_overflow=\"true\""), 1, "there is more than one overflow series");
     let sum: f64 = text
         .lines()
         .filter(|line| line.starts_with("campanile_span_duration_seconds_count"))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .sum();
-    assert_eq!(sum, 10_001.0, "none is lost");
+    assert_eq!(sum, 10_001.0, "some calls are not counted");
 }
 
 #[test]
@@ -236,7 +243,7 @@ fn prometheus_text_has_the_target_and_no_scopes() {
 }
 
 #[test]
-fn names_that_fields_give_are_kept_up_to_256_bytes() {
+fn names_from_fields_are_cut_at_256_bytes() {
     let pipeline = Pipeline::with(|builder| builder.prometheus());
     let name = |letter: &str, bytes: usize| letter.repeat(bytes);
     pipeline.run(|| {

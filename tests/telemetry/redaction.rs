@@ -1,4 +1,4 @@
-//! Secrets never leave the process: property 36.
+//! P36: secrets never leave the process.
 
 use std::error::Error;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::support::{LONG, Pipeline, Sink, attribute};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// Everything that leaves the process: spans, log records, the console, metrics.
+/// A pipeline that captures everything that leaves the process: spans, log records, the console, metrics.
 struct Outside {
     pipeline: Pipeline,
     logs: InMemoryLogExporter,
@@ -49,7 +49,7 @@ impl Outside {
         tracing::dispatcher::with_default(&Dispatch::new(subscriber), action)
     }
 
-    /// All of it, as text.
+    /// Everything that left the process, as text.
     fn everything(&self) -> String {
         let spans = self.pipeline.spans();
         let logs = self.logs.get_emitted_logs().unwrap();
@@ -73,7 +73,7 @@ fn assert_free_of(text: &str, secrets: &[&str]) {
     }
 }
 
-/// Values that must be seen nowhere.
+/// Values that must not leave the process.
 const SECRETS: &[&str] = &[
     "Basic-hunter01",
     "hunter02",
@@ -152,8 +152,8 @@ fn fails(passwd: &str) -> Result<(), Refused> {
     Err(Refused(io::Error::other("unseen")))
 }
 
-/// Secrets in every place that has room for one.
-fn tell_all() {
+/// Logs and traces a secret in every place that can hold one.
+fn leak_everywhere() {
     let span = info_span!(
         "request",
         authorization = "Basic-hunter01",
@@ -181,19 +181,22 @@ fn tell_all() {
 }
 
 #[test]
-fn p36_no_secret_leaves_by_any_way() {
+fn p36_no_secret_leaves_the_process() {
     for console in [Console::Human, Console::Json] {
         let outside = Outside::with(console, |builder| {
-            let builder = builder.span_metric_fields(["authorization", "url.full", "later"]);
+            let builder = builder.configure(|settings| {
+                settings.span_metric_fields =
+                    ["authorization", "url.full", "later"].map(String::from).to_vec()
+            });
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
             builder
         });
-        outside.run(tell_all);
+        outside.run(leak_everywhere);
         let everything = outside.everything();
         assert_free_of(&everything, SECRETS);
         assert_eq!(outside.pipeline.spans().len(), 2);
-        // What is no secret is there.
+        // Other texts are still there.
         for open in ["ann", "paid with", "shop", "q=1", "Path", "refused with token=", "request"] {
             let known = everything.contains(open) || open == "Path";
             assert!(known, "`{open}` is not in {everything}");
@@ -202,17 +205,17 @@ fn p36_no_secret_leaves_by_any_way() {
 }
 
 #[test]
-fn p36_without_redaction_they_would_all_leave() {
+fn p36_without_redaction_all_secrets_leave() {
     let outside = Outside::with(Console::Json, |builder| builder.redaction(RedactionSettings::off()));
-    outside.run(tell_all);
+    outside.run(leak_everywhere);
     let everything = outside.everything();
     for secret in SECRETS {
-        assert!(everything.contains(secret), "`{secret}` is not even told: {everything}");
+        assert!(everything.contains(secret), "`{secret}` is not recorded at all: {everything}");
     }
 }
 
 #[test]
-fn p36_values_under_secret_names_go_whatever_their_type() {
+fn p36_values_of_any_type_under_secret_names_are_redacted() {
     let outside = Outside::new(Console::Off);
     outside.run(|| {
         let _ = info_span!(
@@ -238,7 +241,7 @@ fn p36_values_under_secret_names_go_whatever_their_type() {
 }
 
 #[test]
-fn p36_what_is_around_a_secret_stays() {
+fn p36_text_around_a_secret_stays() {
     let outside = Outside::new(Console::Off);
     outside.run(|| {
         let span = info_span!(
@@ -280,7 +283,7 @@ fn p36_what_is_around_a_secret_stays() {
 }
 
 #[test]
-fn p36_spans_of_the_opentelemetry_api_are_cleaned() {
+fn p36_spans_of_the_opentelemetry_api_are_redacted() {
     let outside = Outside::new(Console::Off);
     let tracer = outside.pipeline.telemetry.tracer_provider().tracer("native");
     let link = Link::new(SpanContext::NONE, vec![KeyValue::new("password", "hunter01")], 0);
@@ -310,7 +313,7 @@ fn p36_spans_of_the_opentelemetry_api_are_cleaned() {
 }
 
 #[test]
-fn p36_records_of_the_opentelemetry_api_are_cleaned() {
+fn p36_records_of_the_opentelemetry_api_are_redacted() {
     let outside = Outside::new(Console::Off);
     let logger = outside.pipeline.telemetry.logger_provider().logger("native");
     let mut record = logger.create_log_record();
@@ -333,7 +336,7 @@ fn p36_records_of_the_opentelemetry_api_are_cleaned() {
 }
 
 #[test]
-fn p36_the_id_of_a_request_is_no_way_out() {
+fn p36_a_correlation_id_is_redacted() {
     let outside = Outside::new(Console::Off);
     outside.run(|| {
         let id = KeyValue::new("correlation.id", "4242424242424242");
@@ -346,11 +349,11 @@ fn p36_the_id_of_a_request_is_no_way_out() {
 }
 
 #[test]
-fn p36_a_secret_that_is_cut_off_is_gone_too() {
+fn p36_a_truncated_secret_is_redacted() {
     let outside = Outside::with(Console::Off, |builder| {
         let mut limits = campanile::telemetry::SpanLimits::default();
         limits.value_length = 20;
-        builder.limits(limits)
+        builder.configure(|settings| settings.limits = limits)
     });
     outside.run(|| {
         let card = "the card is 4242424242424242";
@@ -363,7 +366,7 @@ fn p36_a_secret_that_is_cut_off_is_gone_too() {
 }
 
 #[test]
-fn p36_a_hash_joins_and_tells_nothing() {
+fn p36_a_hash_is_stable_and_reveals_nothing() {
     let redaction =
         |key: &str| RedactionSettings::default().hash(["customer"]).emails(Treatment::Hash).key(key);
     let hashes = |key: &str| {
@@ -378,7 +381,7 @@ fn p36_a_hash_joins_and_tells_nothing() {
         let (a, b) = (outside.pipeline.span("a"), outside.pipeline.span("b"));
         let of = |span, name| attribute(span, name).unwrap().as_str().into_owned();
         let customer = of(&a, "customer");
-        assert_eq!(of(&b, "customer"), customer, "a printed text is the same as the text");
+        assert_eq!(of(&b, "customer"), customer, "a text printed by `Debug` has another hash");
         assert_eq!(of(&a, "other"), format!("customer={customer}"));
         let mail = of(&b, "mail");
         assert!(mail != customer && mail.starts_with("hash:"), "{mail}");
@@ -390,7 +393,7 @@ fn p36_a_hash_joins_and_tells_nothing() {
 }
 
 #[test]
-fn p36_names_and_patterns_of_ones_own() {
+fn p36_configured_names_and_patterns_are_redacted() {
     let redaction = RedactionSettings::default()
         .mask(["iban", "Pin Code"])
         .leave(["page_token", "cookie"])
@@ -419,7 +422,7 @@ fn p36_names_and_patterns_of_ones_own() {
 }
 
 #[test]
-fn p36_settings_are_read_checked_and_keep_their_key() {
+fn p36_settings_are_checked_and_hide_their_key() {
     let read = |json: &str| serde_json::from_str::<TelemetrySettings>(json);
     let settings = read(&format!(
         r#"{{"service_name": "shop", "redaction": {{"names": {{"customer": "hash"}}, "key": "{KEY}"}}}}"#
@@ -428,16 +431,17 @@ fn p36_settings_are_read_checked_and_keep_their_key() {
     assert!(
         !format!("{settings:?}").contains(KEY) && !serde_json::to_string(&settings).unwrap().contains(KEY)
     );
-    let telemetry = settings.clone().builder().build().unwrap();
+    let telemetry = TelemetryBuilder::from_settings(&settings).build().unwrap();
     let hash = telemetry.redactor().value("customer", "x").into_owned();
 
-    // Without it, the key is in the variable.
+    // Without the setting, the variable has the key.
     let mut without = settings;
     without.redaction.key = None;
     let variable = |name: &str| (name == RedactionSettings::KEY_VARIABLE).then(|| KEY.to_owned());
-    let again = without.clone().builder().variables(variable).build().unwrap();
+    let again = TelemetryBuilder::from_settings(&without).variables(variable).build().unwrap();
     assert_eq!(again.redactor().value("customer", "x"), hash);
-    let error = without.builder().variables(|_| None).build().unwrap_err().to_string();
+    let error =
+        TelemetryBuilder::from_settings(&without).variables(|_| None).build().unwrap_err().to_string();
     assert!(error.contains("redaction.key") && error.contains("CAMPANILE_REDACTION_KEY"), "{error}");
 
     let unknown = read(r#"{"service_name": "a", "redaction": {"nams": {}}}"#).unwrap_err();
@@ -448,12 +452,16 @@ fn p36_settings_are_read_checked_and_keep_their_key() {
         (r#"{"key": "short"}"#, "redaction.key", "5 bytes"),
     ] {
         let json = format!(r#"{{"service_name": "a", "redaction": {json}}}"#);
-        let error = read(&json).unwrap().builder().variables(|_| None).build().unwrap_err().to_string();
+        let error = TelemetryBuilder::from_settings(&read(&json).unwrap())
+            .variables(|_| None)
+            .build()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(setting) && error.contains(value), "{error}");
     }
 }
 
-/// Texts in which there is nothing to find: no signs, and digits only a few at a time.
+/// Texts without anything to redact: no punctuation, and only short numbers.
 fn harmless() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-zA-Zäöü€ .,;!?/()\\[\\]{}\"'-]{0,60}",
@@ -462,7 +470,7 @@ fn harmless() -> impl Strategy<Value = String> {
     ]
 }
 
-/// How a secret may be planted so that a rule applies to it.
+/// Texts with a planted secret that a rule covers.
 fn planted() -> impl Strategy<Value = (&'static str, String, &'static str)> {
     let secret = "[A-Za-z0-9_.~+-]{12,40}";
     let name = prop_oneof![
@@ -517,20 +525,20 @@ proptest! {
         behind in "[ -~]{0,40}",
     ) {
         let redactor = Redactor::from_settings(&RedactionSettings::default()).unwrap();
-        // Letters around a number could make it a part of an id.
+        // Delimiters are needed: with letters around it, a number could be part of an id.
         let clean = redactor.text(&format!("{before} |{shape}| {behind}")).into_owned();
         prop_assert!(!clean.contains(shape), "{clean:?}");
     }
 
     #[test]
-    fn p36_text_without_secrets_is_left_byte_by_byte(text in harmless()) {
+    fn p36_text_without_secrets_is_unchanged(text in harmless()) {
         let redactor = Redactor::from_settings(&RedactionSettings::default()).unwrap();
         prop_assert_eq!(&*redactor.text(&text), &text);
         prop_assert_eq!(&*redactor.value("note", &text), &text);
     }
 
     #[test]
-    fn p36_anything_goes_through(text in any::<String>()) {
+    fn p36_any_text_is_accepted(text in any::<String>()) {
         let redactor = Redactor::from_settings(&RedactionSettings::default()).unwrap();
         let (clean, query) = (redactor.text(&text), redactor.query(&text));
         prop_assert!(!clean.is_empty() || text.is_empty());
@@ -538,7 +546,7 @@ proptest! {
     }
 
     #[test]
-    fn p36_signs_and_quotes_in_any_order(text in "([=:>@%'\"\\\\{}()\\[\\]&;,<?# \n]|token|password|Bearer|https?://|é|4242|%40){0,40}") {
+    fn p36_punctuation_in_any_order_is_accepted(text in "([=:>@%'\"\\\\{}()\\[\\]&;,<?# \n]|token|password|Bearer|https?://|é|4242|%40){0,40}") {
         let redactor = Redactor::from_settings(&RedactionSettings::default()).unwrap();
         let _clean = redactor.text(&text);
         let _query = redactor.query(&text);

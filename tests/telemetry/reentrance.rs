@@ -1,4 +1,4 @@
-//! P32: what the pipeline logs does not come back into it. (`installed.rs` has what needs a global subscriber.)
+//! P32: logs of the pipeline do not enter the pipeline again. Tests that need a global subscriber are in `installed.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{Pipeline, Sink, in_time};
 
-/// Logs and traces whatever it does, as OpenTelemetry's own parts do.
+/// A processor that logs and traces in each method, as parts of OpenTelemetry do.
 #[derive(Clone, Debug, Default)]
 struct Chatty(Arc<AtomicUsize>);
 
@@ -47,7 +47,7 @@ fn p32_a_processor_may_log_and_trace() {
             let _outer = info_span!("outer").entered();
             drop(info_span!("inner"));
         });
-        assert_eq!(chatty.0.load(Ordering::Relaxed), 2, "its own spans do not come back");
+        assert_eq!(chatty.0.load(Ordering::Relaxed), 2, "its own spans are processed again");
         assert_eq!(pipeline.spans().len(), 2);
         let outer = pipeline.span("outer");
         assert!(outer.events.is_empty(), "{:?}", outer.events);
@@ -55,7 +55,7 @@ fn p32_a_processor_may_log_and_trace() {
 }
 
 #[test]
-fn p32_logs_of_opentelemetry_pass_through_and_leave_no_trace() {
+fn p32_logs_of_opentelemetry_reach_the_console_only() {
     in_time(|| {
         let sink = Sink::default();
         let pipeline = Pipeline::with(|builder| {
@@ -68,7 +68,7 @@ fn p32_logs_of_opentelemetry_pass_through_and_leave_no_trace() {
             .with(tracing_subscriber::filter::LevelFilter::from_level(Level::TRACE));
         tracing::subscriber::with_default(subscriber, || {
             let _span = info_span!("span").entered();
-            // More contexts than OpenTelemetry's stack holds: it warns while the stack is borrowed.
+            // More contexts than OpenTelemetry's stack can hold. OpenTelemetry warns about it while the stack is borrowed.
             let attached: Vec<_> = (0..=u16::MAX).map(|_| Context::new().attach()).collect();
             drop(attached);
             let _own = info_span!(target: "opentelemetry_sdk::trace", "own").entered();
@@ -77,11 +77,11 @@ fn p32_logs_of_opentelemetry_pass_through_and_leave_no_trace() {
         let span = pipeline.span("span");
         assert!(span.events.is_empty(), "{:?}", span.events.first());
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("Too many contexts"), "the console has it: {text:.200}");
+        assert!(text.contains("Too many contexts"), "the console lacks the warning: {text:.200}");
     });
 }
 
-/// Logs and traces while it is printed.
+/// A value whose `Debug` logs and traces.
 struct Talks;
 
 impl fmt::Debug for Talks {
@@ -105,7 +105,7 @@ fn p32_a_value_may_log_and_trace_wherever_it_is_printed() {
                 .with(pipeline.telemetry.console_layer());
             tracing::subscriber::with_default(subscriber, || {
                 let span = info_span!("outer", first = ?Talks, late = Empty).entered();
-                // `tracing-subscriber` holds a lock of the span meanwhile.
+                // `tracing-subscriber` holds a lock of the span while the value is printed.
                 span.record("late", tracing::field::debug(Talks));
                 info!(value = ?Talks, "end");
             });

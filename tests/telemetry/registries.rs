@@ -1,4 +1,4 @@
-//! Several subscribers with one pipeline. Their registries count alike, so each id is that of several spans.
+//! Several subscribers with one pipeline. Their registries assign the same ids, so spans of different subscribers share an id.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,9 +23,14 @@ fn two(pipeline: &Pipeline) -> [Dispatch; 2] {
 }
 
 #[test]
-fn p31_subscribers_inside_each_other_keep_their_spans_apart() {
+fn p31_nested_subscribers_keep_their_spans_apart() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation).busy_and_idle(true));
+        let pipeline = Pipeline::with(|builder| {
+            builder.configure(|settings| {
+                settings.activation = activation;
+                settings.busy_and_idle = true;
+            })
+        });
         let [outside, inside] = two(&pipeline);
         with_default(&outside, || {
             let outer = info_span!("outer", n = Empty);
@@ -34,7 +39,7 @@ fn p31_subscribers_inside_each_other_keep_their_spans_apart() {
             with_default(&inside, || {
                 info!("in no span of this subscriber");
                 let inner = info_span!("inner", n = Empty);
-                assert_eq!(inner.id(), outer.id(), "both registries begin with the same id");
+                assert_eq!(inner.id(), outer.id(), "the registries start with different ids");
                 let _entered = inner.enter();
                 drop(info_span!("inner leaf"));
                 inner.record("n", 2);
@@ -74,14 +79,14 @@ fn p31_futures_of_different_subscribers_take_turns_on_one_thread() {
 }
 
 #[test]
-fn p31_futures_of_different_subscribers_wander_from_thread_to_thread() {
+fn p31_futures_of_different_subscribers_move_between_threads() {
     let pipeline = Pipeline::new();
     runtime(&pipeline.dispatch()).block_on(async {
         for _ in 0..10 {
             requests_of_four_subscribers().await;
         }
     });
-    assert!(pipeline.spans().is_empty(), "the subscriber of the threads has heard nothing");
+    assert!(pipeline.spans().is_empty(), "the subscriber of the threads got spans");
 }
 
 async fn requests_of_four_subscribers() {
@@ -105,7 +110,7 @@ async fn requests_of_four_subscribers() {
     };
     let tasks = (0..4).map(|number| {
         let dispatch = pipeline.dispatch();
-        // The span is made under the subscriber that polls it.
+        // The future is made under the same subscriber that polls it.
         let task = with_default(&dispatch, || work(number));
         tokio::spawn(task.with_subscriber(dispatch))
     });
@@ -120,14 +125,14 @@ async fn requests_of_four_subscribers() {
         for turn in 0..10 {
             let inner = pipeline.span(&format!("inner {number} {turn}"));
             assert_child(&inner, &request);
-            let told: Vec<_> = inner.events.iter().map(|event| event.attributes[0].value.clone()).collect();
-            assert_eq!(told, [opentelemetry::Value::I64(number as i64)]);
+            let found: Vec<_> = inner.events.iter().map(|event| event.attributes[0].value.clone()).collect();
+            assert_eq!(found, [opentelemetry::Value::I64(number as i64)]);
         }
     }
 }
 
 #[test]
-fn p31_a_span_is_entered_on_a_thread_of_another_subscriber() {
+fn p31_a_span_can_be_entered_on_a_thread_of_another_subscriber() {
     let pipeline = Pipeline::new();
     let [here, there] = two(&pipeline);
     let ours = with_default(&here, || info_span!("ours"));
@@ -138,10 +143,10 @@ fn p31_a_span_is_entered_on_a_thread_of_another_subscriber() {
             with_default(&there, || {
                 let theirs = theirs.entered();
                 let entered = ours.enter();
-                // The default subscriber of the thread takes them, which knows no other span.
-                info!("told to theirs");
+                // These go to the default subscriber of the thread, in which only `theirs` is entered.
+                info!("event in theirs");
                 drop(info_span!("below theirs"));
-                // Out of order.
+                // Spans are exited out of order.
                 drop(theirs);
                 let active = Context::map_current(|context| context.span().span_context().span_id());
                 assert_eq!(active, ours.context().span().span_context().span_id());
@@ -161,7 +166,7 @@ fn p31_a_span_is_entered_on_a_thread_of_another_subscriber() {
 }
 
 #[test]
-fn p31_an_explicit_parent_is_the_one_of_the_same_registry() {
+fn p31_an_explicit_parent_is_looked_up_in_the_same_registry() {
     let pipeline = Pipeline::new();
     let [one, other] = two(&pipeline);
     let [a, b] = [("a", &one), ("b", &other)].map(|(name, dispatch)| {
@@ -170,15 +175,15 @@ fn p31_an_explicit_parent_is_the_one_of_the_same_registry() {
     assert_eq!(a.id(), b.id());
     let below_a = with_default(&one, || info_span!(parent: &a, "below a"));
     let below_b = with_default(&other, || info_span!(parent: &b, "below b"));
-    // A late parent takes the spans below along, those of one registry.
+    // A late parent changes the trace of the spans below in the same registry.
     a.set_parent(remote(7, 8, true));
     assert_eq!(below_a.trace_id(), Some(TraceId::from(7)));
     assert_ne!(below_b.trace_id(), Some(TraceId::from(7)));
     assert_eq!(below_b.trace_id(), b.trace_id());
     with_default(&one, || b.follows_from(&below_b));
-    // Linked across on purpose.
+    // An explicit parent of another registry.
     below_b.set_parent(below_a.context());
-    // A registry lets go of a parent under the default subscriber.
+    // When a span closes, the registry closes its parent through the default subscriber.
     with_default(&one, || drop((a, below_a)));
     with_default(&other, || drop((b, below_b)));
     assert_child(&pipeline.span("below a"), &pipeline.span("a"));
@@ -188,30 +193,29 @@ fn p31_an_explicit_parent_is_the_one_of_the_same_registry() {
     assert!(pipeline.span("a").links.is_empty());
 }
 
-/// A span that is made past `tracing`'s own type does not keep its subscriber alive.
+/// A span that is created through the subscriber itself does not keep the subscriber alive.
 #[test]
-fn p31_a_registry_that_ends_leaves_no_span_to_the_next_one() {
+fn p31_a_dropped_registry_leaves_no_span_to_the_next_one() {
     let pipeline = Pipeline::new();
     let template = with_default(&pipeline.dispatch(), || info_span!("left behind"));
     let metadata = template.metadata().unwrap();
     let mut ids = Vec::new();
     for _ in 0..20 {
-        // Of the same layout each time, so that one stands where the last one stood.
+        // The same layout each time, so that a subscriber may be allocated at the address of the last one.
         let hidden =
             pipeline.telemetry.span_layer().with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(hidden));
         with_default(&dispatch, || {
             let hidden = info_span!("hidden");
             ids.push(hidden.id().unwrap());
-            assert_eq!(hidden.trace_id(), None, "the layer does not see it");
-            hidden.in_scope(|| error!("nothing fails by this"));
+            assert_eq!(hidden.trace_id(), None, "the layer sees the hidden span");
+            hidden.in_scope(|| error!("an event in a hidden span"));
             drop(info_span!(parent: &hidden, "root"));
         });
         let left = dispatch.new_span(&Attributes::new_root(metadata, &metadata.fields().value_set(&[])));
         ids.push(left);
-        // The id of the next hidden one.
     }
-    assert!(ids.iter().filter(|id| **id == ids[0]).count() > 1, "ids come again");
+    assert!(ids.iter().filter(|id| **id == ids[0]).count() > 1, "no id is used twice");
     drop(template);
     for root in pipeline.spans().iter().filter(|span| span.name == "root") {
         assert_eq!(root.parent_span_id, SpanId::INVALID);
@@ -220,7 +224,7 @@ fn p31_a_registry_that_ends_leaves_no_span_to_the_next_one() {
 }
 
 #[test]
-fn p31_filters_of_one_subscriber_are_not_those_of_another() {
+fn p31_a_filter_affects_its_own_subscriber_only() {
     let pipeline = Pipeline::new();
     let filtered = Dispatch::new(
         tracing_subscriber::registry()
@@ -250,7 +254,7 @@ fn p31_filters_of_one_subscriber_are_not_those_of_another() {
 }
 
 #[test]
-fn p31_a_clone_of_a_layer_is_one_of_its_own() {
+fn p31_a_clone_of_a_layer_is_a_layer_of_its_own() {
     let pipeline = Pipeline::new();
     let layer = pipeline.telemetry.span_layer();
     let (reloaded, handle) = reload::Layer::<_, Registry>::new(Some(layer.clone()));
@@ -263,7 +267,7 @@ fn p31_a_clone_of_a_layer_is_one_of_its_own() {
         .iter()
         .map(|dispatch| with_default(dispatch, || info_span!("span", late = Empty).entered()))
         .collect();
-    // Spans go on where a layer is replaced by one of the same pipeline.
+    // Spans continue if a layer is replaced by another one of the same pipeline.
     let before = spans[2].trace_id();
     handle.reload(Some(pipeline.telemetry.span_layer())).unwrap();
     assert_eq!(spans[2].trace_id(), before);
@@ -275,7 +279,7 @@ fn p31_a_clone_of_a_layer_is_one_of_its_own() {
     let mut late: Vec<_> =
         pipeline.spans().iter().map(|span| attribute(span, "late").unwrap().to_string()).collect();
     late.sort();
-    assert_eq!(late, ["0", "0", "1", "2"], "two layers of one registry have a span each");
+    assert_eq!(late, ["0", "0", "1", "2"], "the two layers of one registry do not have a span each");
     assert!(pipeline.spans().iter().all(|span| span.events.len() == 1));
     assert!(!Context::current().has_active_span());
 }
@@ -295,7 +299,7 @@ fn p31_a_console_shows_the_ids_of_its_own_subscriber() {
         Dispatch::new(tracing_subscriber::registry().with(Some(spans())).with(telemetry.console_layer())),
         Dispatch::new(tracing_subscriber::registry().with(spans().and_then(telemetry.console_layer()))),
         Dispatch::new(tracing_subscriber::registry().with(reloaded).with(telemetry.console_layer())),
-        // No layer here knows a span.
+        // This subscriber has no span layer.
         Dispatch::new(tracing_subscriber::registry().with(telemetry.console_layer())),
     ];
     let open: Vec<_> =
@@ -315,7 +319,7 @@ fn p31_a_console_shows_the_ids_of_its_own_subscriber() {
 }
 
 #[test]
-fn a_console_knows_the_layer_that_takes_the_place_of_another() {
+fn a_console_finds_a_replaced_layer() {
     let sink = Sink::default();
     let writer = sink.clone();
     let pipeline =
@@ -327,13 +331,13 @@ fn a_console_knows_the_layer_that_takes_the_place_of_another() {
     let other = with_default(&other, || info_span!("other"));
     with_default(&dispatch, || {
         info_span!("span").in_scope(|| info!("with"));
-        // While there is no span.
+        // Without an open span.
         handle.reload(None).unwrap();
         info_span!("span").in_scope(|| info!("without"));
         handle.reload(Some(pipeline.telemetry.span_layer())).unwrap();
         let span = info_span!("span").entered();
         info!("again");
-        // So does one of which the layer hears nothing but this.
+        // A layer that gets no other calls than these works too.
         for _ in 0..3 {
             assert!(span.trace_id().is_some());
         }
@@ -349,13 +353,13 @@ fn a_console_knows_the_layer_that_takes_the_place_of_another() {
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
 #[test]
-fn p31_a_layer_in_a_box_goes_on_with_the_spans_of_its_registry() {
+fn p31_a_boxed_layer_continues_the_spans_of_its_registry() {
     let sink = Sink::default();
     let writer = sink.clone();
     let pipeline =
         Pipeline::with(|builder| builder.console(Console::Human).console_writer(move || writer.clone()));
     let boxed = || -> Boxed { Box::new(pipeline.telemetry.span_layer()) };
-    // Each stands at another address than the last one, and spans of both registries have the same ids.
+    // Each box has another address, and spans of both registries have the same ids.
     let (mine, handle) = reload::Layer::new(boxed());
     let (other, of_the_other) = reload::Layer::new(boxed());
     let mine =
@@ -368,7 +372,7 @@ fn p31_a_layer_in_a_box_goes_on_with_the_spans_of_its_registry() {
             handle.reload(boxed()).unwrap();
             info_span!("child").in_scope(|| info!("within"));
             drop(parent);
-            // While there is no span.
+            // Without an open span.
             handle.reload(boxed()).unwrap();
             info_span!("alone").in_scope(|| info!("alone"));
         }
@@ -386,12 +390,12 @@ fn p31_a_layer_in_a_box_goes_on_with_the_spans_of_its_registry() {
     assert_eq!(shown, 40, "{text}");
 }
 
-/// What a span holds shows whether it is still in the table.
+/// A value in a context. Its reference count shows whether the span is still in the table.
 #[derive(Debug)]
 struct Held(#[allow(dead_code)] Arc<()>);
 
 #[test]
-fn spans_that_end_while_the_layer_is_out_are_given_up() {
+fn spans_that_end_without_the_layer_are_dropped() {
     let pipeline = Pipeline::new();
     let (layer, handle) = reload::Layer::new(Some(pipeline.telemetry.span_layer()));
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
@@ -406,7 +410,7 @@ fn spans_that_end_while_the_layer_is_out_are_given_up() {
         drop(closed);
         handle.reload(Some(pipeline.telemetry.span_layer())).unwrap();
         drop(info_span!(parent: &open, "child"));
-        assert_eq!(Arc::strong_count(&value), 2, "the open span holds it");
+        assert_eq!(Arc::strong_count(&value), 2, "the span is not in the table alone");
     });
     assert_child(&pipeline.span("child"), &pipeline.span("open"));
     assert_eq!(Arc::strong_count(&value), 1);
@@ -429,17 +433,17 @@ fn p31_log_records_have_the_ids_of_their_own_subscriber() {
     }
 }
 
-/// What a span should come out as.
+/// How a span should be exported.
 #[derive(Default)]
 struct Expected {
-    /// The span that keeps it alive, and is its parent unless it has another one.
+    /// Its parent in the registry, which is its exported parent unless another one is set.
     parent: Option<usize>,
     remote: Option<u64>,
-    /// Of the trace of a remote parent.
+    /// The trace id, if it comes from a remote parent.
     trace: Option<u64>,
     late: Option<i64>,
     events: usize,
-    /// Whether it has been let go of.
+    /// Whether its handle was dropped.
     gone: bool,
 }
 
@@ -455,7 +459,7 @@ impl Model {
         !self.0[&number].gone || self.children(number).any(|child| self.is_open(child))
     }
 
-    /// The span and those below it follow a remote parent into its trace.
+    /// Moves the span and those below it into the trace of a remote parent.
     fn follow(&mut self, number: usize, trace: u64) {
         let below: Vec<_> = self.children(number).collect();
         for child in below {
@@ -467,9 +471,9 @@ impl Model {
     }
 }
 
-/// Spans of four subscribers, one of them filtered, in every order.
+/// Spans of four subscribers, one of them with a filter, in random orders.
 #[test]
-fn p31_any_number_of_registries_in_any_order() {
+fn p31_random_spans_of_several_registries() {
     for seed in 0..u64::from(crate::long::times(40, 4_000)) {
         let mut random = fastrand::Rng::with_seed(seed);
         let pipeline = Pipeline::new();
@@ -488,7 +492,7 @@ fn p31_any_number_of_registries_in_any_order() {
                     let name = step.to_string();
                     let span = with_default(&dispatches[registry], || match parent {
                         Some((_, parent)) if random.bool() => {
-                            // Entered below something of another registry.
+                            // Entered inside a span of another registry.
                             let _below =
                                 with_default(other, || info_span!(target: "opentelemetry", "no").entered());
                             let _entered = parent.enter();
@@ -527,7 +531,7 @@ fn p31_any_number_of_registries_in_any_order() {
                 (7.., Some(at)) => {
                     let (number, span) = live[registry].swap_remove(at);
                     model.0.get_mut(&number).unwrap().gone = true;
-                    // A registry lets go of a parent under the default subscriber.
+                    // When a span closes, the registry closes its parent through the default subscriber.
                     let end = || with_default(&dispatches[registry], || drop(span));
                     if random.bool() { thread::scope(|scope| _ = scope.spawn(end)) } else { end() }
                 }

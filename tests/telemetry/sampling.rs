@@ -1,4 +1,4 @@
-//! Which traces are kept.
+//! Head and tail sampling: which traces are kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,14 @@ fn remote(trace: u128, sampled: bool) -> Context {
     Context::new().with_remote_span_context(span)
 }
 
-fn tail(tail: TailSampling) -> Pipeline {
+fn tail(change: impl FnOnce(&mut TailSampling)) -> Pipeline {
+    let mut tail = TailSampling::default();
+    change(&mut tail);
     Pipeline::with(|builder| builder.sampling(Sampling::AlwaysOff).tail_sampling(tail))
 }
 
 #[test]
-fn rules_go_by_the_name_that_a_span_has_in_its_trace() {
+fn rules_use_the_exported_name_of_a_span() {
     let sampling = Sampling::parent_based(Sampling::AlwaysOn.except("GET /health*", Sampling::AlwaysOff));
     let pipeline = Pipeline::with(|builder| builder.sampling(sampling));
     pipeline.run(|| {
@@ -43,21 +45,24 @@ fn a_rate_bounds_traces_and_not_their_spans() {
     });
     let spans = pipeline.spans();
     let roots = spans.iter().filter(|span| span.name == "root").count();
-    // The clock is the real one here: a slow machine may see some seconds go by.
+    // The clock is real: on a slow machine some seconds may pass.
     assert!((1..50).contains(&roots), "{roots}");
     assert_eq!(spans.len(), 4 * roots);
 }
 
 #[test]
 fn a_trace_with_an_error_is_kept_whole() {
-    let pipeline = tail(TailSampling::new());
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let root = info_span!("root", id = 7).entered();
         let [trace, fine] = [root.trace_id(), Some(TraceId::from(1))];
         assert_ne!(trace, fine);
         info_span!("fine").in_scope(|| info!("on its way"));
         info_span!("failed").in_scope(|| error!("no rows"));
-        assert!(!root.context().span().span_context().is_sampled(), "nobody else need keep it");
+        assert!(
+            !root.context().span().span_context().is_sampled(),
+            "the trace is marked as sampled for others"
+        );
     });
     pipeline.run(|| info_span!("nothing to see").in_scope(|| drop(info_span!("here"))));
     let spans = pipeline.spans();
@@ -72,28 +77,28 @@ fn a_trace_with_an_error_is_kept_whole() {
 
 #[test]
 fn a_slow_root_is_kept_and_a_slow_leaf_alone_is_not() {
-    // No clock is so coarse that a span takes no time at all over two hundred of them.
+    // Even with a coarse clock, some of 200 spans take more than zero time.
     let [slow, quick] = [Duration::ZERO, Duration::from_secs(3_600)].map(|limit| {
-        let pipeline = tail(TailSampling::new().slower_than(limit));
+        let pipeline = tail(|tail| tail.slower_than = Some(limit));
         pipeline.run(|| (0..200).for_each(|_| info_span!("root").in_scope(|| drop(info_span!("leaf")))));
         pipeline.spans()
     });
     assert!(quick.is_empty(), "{:?}", names(&quick));
     assert!(!slow.is_empty());
     assert!(slow.chunks(2).all(|trace| names(trace) == ["leaf", "root"]), "{:?}", names(&slow));
-    let pipeline = tail(TailSampling::new().slower_than(Duration::ZERO));
+    let pipeline = tail(|tail| tail.slower_than = Some(Duration::ZERO));
     pipeline.run(|| {
         let root = info_span!("root").entered();
         drop(info_span!("leaf"));
-        assert!(pipeline.spans().is_empty(), "it waits for its root");
+        assert!(pipeline.spans().is_empty(), "the leaf is exported before its root ends");
         drop(root);
     });
     assert_eq!(names(&pipeline.spans()), ["leaf", "root"]);
 }
 
 #[test]
-fn a_root_waits_for_what_is_below_it() {
-    let pipeline = tail(TailSampling::new());
+fn a_root_waits_for_spans_below_it() {
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let root = info_span!("root").entered();
         let straggler = info_span!("straggler");
@@ -105,8 +110,8 @@ fn a_root_waits_for_what_is_below_it() {
 }
 
 #[test]
-fn a_trace_with_two_roots_here_waits_for_both() {
-    let pipeline = tail(TailSampling::new());
+fn a_trace_with_two_local_roots_waits_for_both() {
+    let pipeline = tail(|_| ());
     pipeline.run(|| {
         let spans: Vec<Span> = ["one", "two"]
             .map(|name| {
@@ -128,9 +133,9 @@ fn a_trace_with_two_roots_here_waits_for_both() {
 }
 
 #[test]
-fn a_late_parent_that_is_sampled_needs_no_second_thought() {
+fn a_late_sampled_parent_keeps_the_trace() {
     let pipeline = Pipeline::with(|builder| {
-        builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::new())
+        builder.sampling(Sampling::parent_based(Sampling::AlwaysOff)).tail_sampling(TailSampling::default())
     });
     pipeline.run(|| {
         let root = info_span!("root", id = 7);
@@ -144,12 +149,12 @@ fn a_late_parent_that_is_sampled_needs_no_second_thought() {
     });
     let spans = pipeline.spans();
     assert_eq!(names(&spans), ["leaf", "root"]);
-    assert_eq!(spans[1].attributes[0].key.as_str(), "id", "what it was created with is there");
+    assert_eq!(spans[1].attributes[0].key.as_str(), "id", "attributes from its creation are missing");
 }
 
 #[test]
-fn the_buffer_is_bounded_and_gives_up_the_oldest() {
-    let pipeline = tail(TailSampling::new().spans(80));
+fn the_buffer_is_bounded_and_evicts_the_oldest() {
+    let pipeline = tail(|tail| tail.spans = 80);
     pipeline.run(|| {
         let open: Vec<Span> = (0..1_000)
             .map(|n| {
@@ -164,14 +169,14 @@ fn the_buffer_is_bounded_and_gives_up_the_oldest() {
     for span in pipeline.spans() {
         traces.entry(span.span_context.trace_id().to_bytes()).or_default().push(span.name.to_string());
     }
-    assert_eq!(traces.len(), 1_000, "what fails itself is kept even so");
+    assert_eq!(traces.len(), 1_000, "a trace whose root fails is not kept");
     let whole = traces.values().filter(|names| *names == &["leaf", "root"]).count();
     assert!((1..=80).contains(&whole), "{whole}");
     assert!(pipeline.telemetry.tail_evicted() >= 1_000 - 80, "{}", pipeline.telemetry.tail_evicted());
 }
 
-/// 100 open traces with a leaf each, then whatever `meanwhile` does, then all of them fail: how many were kept whole.
-fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) -> usize {
+/// Opens 100 traces with a leaf each, runs `action`, then lets all of them fail. Returns how many were kept whole.
+fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), action: impl FnOnce()) -> usize {
     pipeline.run(|| {
         let open: Vec<Span> = (0..100)
             .map(|n| {
@@ -180,21 +185,21 @@ fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) 
                 root
             })
             .collect();
-        meanwhile();
+        action();
         open.iter().for_each(|root| root.in_scope(|| error!("it failed")));
     });
     pipeline.spans().iter().filter(|span| span.name == "leaf").count()
 }
 
 #[test]
-fn a_trace_too_large_for_the_buffer_gives_up_itself() {
+fn a_trace_too_large_for_the_buffer_is_evicted_itself() {
     for large in [(|| (0..5_000).for_each(|_| drop(info_span!("crowd")))) as fn(), || {
         (0..500).for_each(|_| drop(info_span!("crowd", text = "x".repeat(4_000))))
     }] {
-        let pipeline = tail(TailSampling::new().spans(8 * 1_000).bytes(8 * 1_000_000));
+        let pipeline = tail(|tail| (tail.spans, tail.bytes) = (8 * 1_000, 8 * 1_000_000));
         let leaf = || drop(info_span!("leaf"));
         let whole = whole_of_100(&pipeline, leaf, || info_span!("large").in_scope(large));
-        assert_eq!(whole, 100, "no other trace goes for it");
+        assert_eq!(whole, 100, "another trace is evicted for it");
         assert_eq!(pipeline.telemetry.tail_evicted(), 1);
         assert!(!pipeline.spans().iter().any(|span| span.name == "crowd"));
     }
@@ -202,10 +207,10 @@ fn a_trace_too_large_for_the_buffer_gives_up_itself() {
 
 #[test]
 fn the_buffer_is_bounded_by_bytes() {
-    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
+    let pipeline = tail(|tail| tail.bytes = 8 * 100_000);
     let (text, leaf) = ("x".repeat(4_000), tracing::field::Empty);
     let leaf = || {
-        // 32 kB in eight values.
+        // 32 kB, in eight values.
         drop(info_span!(
             "leaf",
             a = text,
@@ -225,9 +230,9 @@ fn the_buffer_is_bounded_by_bytes() {
 }
 
 #[test]
-fn what_a_caller_says_about_the_trace_takes_room_too() {
-    let pipeline = tail(TailSampling::new().bytes(8 * 100_000));
-    // 10 kB, and each span has a copy.
+fn the_bound_in_bytes_includes_the_trace_state() {
+    let pipeline = tail(|tail| tail.bytes = 8 * 100_000);
+    // 10 kB, of which each span has a copy.
     let state = (0..32).map(|n| (format!("system{n}"), "x".repeat(250)));
     let state = TraceState::from_key_value(state).unwrap();
     let caller = SpanContext::new(TraceId::from(1), SpanId::from(7), TraceFlags::default(), true, state);
@@ -240,8 +245,8 @@ fn what_a_caller_says_about_the_trace_takes_room_too() {
 }
 
 #[test]
-fn a_trace_that_matters_does_not_wait_for_its_root() {
-    let pipeline = tail(TailSampling::new().spans(80));
+fn a_trace_to_keep_does_not_wait_for_its_root() {
+    let pipeline = tail(|tail| tail.spans = 80);
     pipeline.run(|| {
         let root = info_span!("root");
         root.in_scope(|| {
@@ -249,7 +254,7 @@ fn a_trace_that_matters_does_not_wait_for_its_root() {
             assert!(pipeline.spans().is_empty());
             info_span!("fails").in_scope(|| error!("it failed"));
             assert_eq!(names(&pipeline.spans()), ["before", "fails"]);
-            // More than the buffer holds, and other traces that crowd it.
+            // More spans than the buffer can hold. The other traces below compete for it.
             (0..200).for_each(|_| drop(info_span!("after")));
         });
         let others: Vec<Span> = (0..1_000).map(|_| info_span!("other")).collect();

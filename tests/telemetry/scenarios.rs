@@ -1,5 +1,7 @@
-//! What users of `tracing-opentelemetry` report, each as a test of ours. Where release 0.34 still behaves so, the test
-//! says it; the number is that of the report in the tracker of that crate, or of the one named.
+//! Bugs that users of `tracing-opentelemetry` reported, each as a test of this crate.
+//!
+//! A number is the issue in the tracker of `tracing-opentelemetry`, or of the crate that is named. The comments say where
+//! release 0.34 still has the bug.
 
 use std::fmt;
 use std::future::Future;
@@ -26,11 +28,11 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::support::{Pipeline, Sink, assert_child, attribute, in_time, names, remote};
 
-/// Keeps the names of events, and asks about the current span at each, as a layer for logs does.
+/// A layer that keeps the names of events and reads the current span at each event, as layers for logs do.
 #[derive(Clone, Default)]
-struct Ears(Arc<Mutex<Vec<String>>>);
+struct CurrentSpanReader(Arc<Mutex<Vec<String>>>);
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ears {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CurrentSpanReader {
     fn on_event(&self, event: &Event<'_>, cx: LayerContext<'_, S>) {
         if let Some(span) = cx.lookup_current() {
             let _extensions = span.extensions_mut();
@@ -42,30 +44,30 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ears {
 
 // ===== locks =====
 
-/// 250. OpenTelemetry logs while a span is being entered: its stack of contexts is full.
+/// 250: OpenTelemetry logs while a span is being entered, because its stack of contexts is full.
 #[test]
-fn p32_a_log_of_opentelemetry_at_an_enter_does_not_deadlock() {
+fn p32_a_log_of_opentelemetry_while_entering_does_not_deadlock() {
     in_time(|| {
         let pipeline = Pipeline::new();
-        let ears = Ears::default();
+        let reader = CurrentSpanReader::default();
         let subscriber =
-            tracing_subscriber::registry().with(pipeline.telemetry.span_layer()).with(ears.clone());
+            tracing_subscriber::registry().with(pipeline.telemetry.span_layer()).with(reader.clone());
         tracing::subscriber::with_default(subscriber, || {
             let attached: Vec<_> = (0..u16::MAX).map(|_| Context::new().attach()).collect();
-            let before = ears.0.lock().unwrap().len();
+            let before = reader.0.lock().unwrap().len();
             let span = info_span!("span").entered();
             drop(span);
-            let heard = ears.0.lock().unwrap().len() - before;
-            assert_eq!(heard, 1, "it is about that moment");
+            let events = reader.0.lock().unwrap().len() - before;
+            assert_eq!(events, 1, "OpenTelemetry did not log while entering");
             drop(attached);
         });
         assert!(pipeline.span("span").events.is_empty());
     });
 }
 
-/// 59, and 763 and 1565 of `tracing`: the text of a value looks at the span that it is being recorded on.
+/// 59, and 763 and 1565 of `tracing`: the `Debug` of a value reads the span on which the value is being recorded.
 #[test]
-fn p32_a_value_that_looks_at_its_own_span_does_not_deadlock() {
+fn p32_a_value_that_reads_its_own_span_does_not_deadlock() {
     struct Curious(&'static str);
 
     impl fmt::Debug for Curious {
@@ -93,19 +95,20 @@ fn p32_a_value_that_looks_at_its_own_span_does_not_deadlock() {
         });
         let span = pipeline.span("span");
         assert_eq!(attribute(&span, "late"), Some("a field in true".into()));
-        // Under a subscriber that is not the global one, `tracing` itself leaves out what is logged within a log.
+        // With a subscriber that is not global, `tracing` itself ignores events inside events.
         let texts: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
         assert_eq!(texts, ["looking", "an event"]);
         assert!(attribute(&pipeline.span("below"), "early").is_some());
     });
 }
 
-/// 3510 of `opentelemetry-rust`: its current context is borrowed while someone looks at it. To enter a span there is
-/// what OpenTelemetry cannot do; without activation nobody asks it to.
+/// 3510 of `opentelemetry-rust`: the current context is borrowed during `get_active_span`, so OpenTelemetry cannot attach
+/// another one there. Without activation, entering a span attaches none.
 #[test]
-fn a_span_in_the_middle_of_a_look_at_the_active_one_does_not_panic() {
+fn a_span_inside_get_active_span_does_not_panic() {
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         pipeline.run(|| {
             let _outer = info_span!("outer").entered();
             get_active_span(|_| {
@@ -125,14 +128,14 @@ fn a_span_in_the_middle_of_a_look_at_the_active_one_does_not_panic() {
 
 // ===== threads =====
 
-/// 94, and 1859 of `tracing`: of events of one span on many threads, some were lost.
+/// 94, and 1859 of `tracing`: events of one span on many threads were lost.
 #[test]
 fn events_of_one_span_on_many_threads_all_arrive() {
     const EACH: usize = 200;
     let pipeline = Pipeline::with(|builder| {
         let mut limits = campanile::telemetry::SpanLimits::default();
         limits.events = 4 * EACH;
-        builder.limits(limits)
+        builder.configure(|settings| settings.limits = limits)
     });
     let dispatch = pipeline.dispatch();
     tracing::dispatcher::with_default(&dispatch, || {
@@ -157,13 +160,13 @@ fn events_of_one_span_on_many_threads_all_arrive() {
     assert_eq!((span.events.len(), span.events.dropped_count), (4 * EACH, 0));
 }
 
-/// 183, 14, and 2399 of `tracing`: to follow a span that is gone, or that another layer alone has seen, was a panic
-/// that took the process down.
+/// 183, 14, and 2399 of `tracing`: `follows_from` with a span that is closed, or that only another layer sees, panicked
+/// and aborted the process.
 #[test]
-fn what_is_followed_may_be_gone_or_hidden() {
+fn follows_from_accepts_closed_and_hidden_spans() {
     let pipeline = Pipeline::new();
     let subscriber = tracing_subscriber::registry()
-        .with(Ears::default())
+        .with(CurrentSpanReader::default())
         .with(pipeline.telemetry.span_layer().with_filter(LevelFilter::INFO));
     let dispatch = Dispatch::new(subscriber);
     tracing::dispatcher::with_default(&dispatch, || {
@@ -174,7 +177,7 @@ fn what_is_followed_may_be_gone_or_hidden() {
         span.follows_from(&hidden);
         hidden.follows_from(&span);
         Span::current().follows_from(gone);
-        // Others close while they are followed.
+        // Spans close while others follow from them.
         let start = Barrier::new(3);
         let (send, receive) = std::sync::mpsc::channel();
         thread::scope(|scope| {
@@ -201,38 +204,38 @@ fn what_is_followed_may_be_gone_or_hidden() {
     assert_eq!(names(&pipeline.spans()).iter().filter(|name| **name == "effect").count(), 1_000);
 }
 
-/// 3239 of `tracing`, and what comes of it here: a span is still entered when its thread ends. 0.34 takes the process
-/// down.
+/// 3239 of `tracing`, and its consequence here: a span is still entered when its thread ends. 0.34 aborts the process.
 #[test]
 fn a_thread_may_end_inside_a_span() {
     use std::cell::RefCell;
 
     thread_local! {
-        /// Made before anything of OpenTelemetry, so gone after it.
+        /// Created before the thread-locals of OpenTelemetry, so dropped after them.
         static KEPT: RefCell<Vec<EnteredSpan>> = const { RefCell::new(Vec::new()) };
     }
 
     for activation in [true, false] {
-        let pipeline = Pipeline::with(|builder| builder.activation(activation));
+        let pipeline =
+            Pipeline::with(|builder| builder.configure(|settings| settings.activation = activation));
         let dispatch = pipeline.dispatch();
         thread::spawn(move || {
             KEPT.with(|kept| kept.borrow_mut().reserve(2));
             tracing::dispatcher::with_default(&dispatch, || {
-                // Without a parent: where no subscriber is the default any more, the registry lets go of none.
+                // Without parents: at this point no subscriber is the default, so the registry would not close a parent.
                 let outer = info_span!(parent: None, "outer").entered();
                 let inner = info_span!(parent: None, "inner").entered();
                 KEPT.with(|kept| kept.borrow_mut().extend([outer, inner]));
             });
         })
         .join()
-        .expect("the end of a thread is no reason to panic");
+        .expect("the end of the thread panicked");
         assert_eq!(names(&pipeline.spans()), ["outer", "inner"]);
     }
 }
 
-/// A span ends where nobody knows of its subscriber.
+/// The last handle of a span is dropped on a thread without a subscriber.
 #[test]
-fn the_last_handle_may_go_on_a_thread_without_subscriber() {
+fn the_last_handle_may_be_dropped_without_a_subscriber() {
     let pipeline = Pipeline::new();
     let span = pipeline.run(|| info_span!("span", n = Empty));
     thread::spawn(move || {
@@ -247,9 +250,9 @@ fn the_last_handle_may_go_on_a_thread_without_subscriber() {
 
 // ===== parents =====
 
-/// 25, and "Span has already been started, cannot set parent": who had asked for the context of a span, entered it or
-/// made one below it could give it no other parent, or had it in two traces at once. 0.34 returns an error
-/// then, and the span stays in its own trace.
+/// 25, and "Span has already been started, cannot set parent": after a span's context was read, the span was entered, or a
+/// child was made, the parent could not be set, or the span was in two traces. 0.34 returns an error, and the span stays in
+/// its own trace.
 #[test]
 fn p31_a_span_that_was_used_takes_another_parent() {
     let lines = Sink::default();
@@ -278,7 +281,7 @@ fn p31_a_span_that_was_used_takes_another_parent() {
     let span = pipeline.span("span");
     assert_eq!((span.span_context.trace_id(), span.parent_span_id), (TraceId::from(7), SpanId::from(8)));
     assert_child(&pipeline.span("child"), &span);
-    // Logs have the ids of the moment.
+    // A log line has the ids at the time of the event.
     let logs = lines.logs();
     let of = |message: &str| logs.iter().find(|log| log["message"] == message).unwrap();
     assert_ne!(of("before")["trace_id"], TraceId::from(7).to_string());
@@ -287,12 +290,12 @@ fn p31_a_span_that_was_used_takes_another_parent() {
     assert_eq!(of("below")["trace_id"], TraceId::from(7).to_string());
 }
 
-/// 86: a parent that a filter hides, given by name, was a panic. 0.34 begins another trace below it.
+/// 86: an explicit parent that a filter hides caused a panic. 0.34 begins another trace below it.
 #[test]
-fn p31_a_hidden_parent_disconnects_nobody_however_it_is_given() {
+fn p31_a_hidden_parent_keeps_spans_connected() {
     let pipeline = Pipeline::new();
     let subscriber = tracing_subscriber::registry()
-        .with(Ears::default())
+        .with(CurrentSpanReader::default())
         .with(pipeline.telemetry.span_layer().with_filter(LevelFilter::INFO));
     tracing::subscriber::with_default(subscriber, || {
         let root = info_span!("root");
@@ -307,13 +310,13 @@ fn p31_a_hidden_parent_disconnects_nobody_however_it_is_given() {
     assert_eq!(pipeline.span("below a hidden root").parent_span_id, SpanId::INVALID);
 }
 
-/// 86 again: the filter changes between a span and the one below it.
+/// 86: the filter changes between a span and its child.
 #[test]
-fn p31_a_filter_that_is_changed_meanwhile_disconnects_nobody() {
+fn p31_a_changed_filter_keeps_spans_connected() {
     let pipeline = Pipeline::new();
     let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
     let subscriber = tracing_subscriber::registry()
-        .with(Ears::default())
+        .with(CurrentSpanReader::default())
         .with(pipeline.telemetry.span_layer().with_filter(filter));
     tracing::subscriber::with_default(subscriber, || {
         let outer = info_span!("outer").entered();
@@ -328,9 +331,9 @@ fn p31_a_filter_that_is_changed_meanwhile_disconnects_nobody() {
     assert_eq!(pipeline.span("inner").events.len(), 1);
 }
 
-/// 92: an event that names its span went to the current one. 0.34 has no word about what failed.
+/// 92: an event with an explicit parent was added to the current span. 0.34 sets no error status.
 #[test]
-fn an_event_goes_where_it_says() {
+fn an_event_is_added_to_its_explicit_parent() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let other = info_span!("other");
@@ -345,10 +348,10 @@ fn an_event_goes_where_it_says() {
     assert_eq!((&other.status, &current.status), (&Status::error("there"), &Status::Unset));
 }
 
-/// 202, 1571 and 2420 of `opentelemetry-rust`: spans and baggage of the OpenTelemetry API did not see those of
-/// `tracing`, nor the other way round, nor over an `await`.
+/// 202, 1571 and 2420 of `opentelemetry-rust`: spans and baggage of the OpenTelemetry API were not connected with those of
+/// `tracing` in either direction, nor across an `await`.
 #[test]
-fn p31_spans_of_both_kinds_nest_over_awaits() {
+fn p31_spans_of_both_apis_nest_across_awaits() {
     let pipeline = Pipeline::new();
     let tracer = pipeline.telemetry.tracer_provider().tracer("native");
     pipeline.run(|| {
@@ -374,9 +377,9 @@ fn p31_spans_of_both_kinds_nest_over_awaits() {
     }
 }
 
-/// A trace that is not sampled still has its ids, and hands them on with the decision.
+/// An unsampled trace has ids, and propagates them with the decision not to sample.
 #[test]
-fn p31_an_unsampled_trace_goes_on_in_other_services() {
+fn p31_an_unsampled_trace_is_propagated() {
     let pipeline = Pipeline::with(|builder| builder.sampling(Sampling::AlwaysOff));
     pipeline.run(|| {
         let attached = remote(7, 8, true).attach();
@@ -390,9 +393,9 @@ fn p31_an_unsampled_trace_goes_on_in_other_services() {
     assert!(pipeline.spans().is_empty());
 }
 
-/// A second decision about the same trace.
+/// A second parent of the same trace may change the sampling decision.
 #[test]
-fn p31_a_parent_of_the_same_trace_may_change_what_is_sampled() {
+fn p31_a_parent_of_the_same_trace_may_change_sampling() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let span = info_span!("span");
@@ -407,9 +410,9 @@ fn p31_a_parent_of_the_same_trace_may_change_what_is_sampled() {
     assert!(pipeline.spans().is_empty());
 }
 
-/// A parent is set while a context that someone attached lies between two spans.
+/// A parent is set while an attached context is active between two spans.
 #[test]
-fn p31_a_parent_set_over_an_attached_context_leaves_it_where_it_was() {
+fn p31_setting_a_parent_leaves_an_attached_context_active() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let a = info_span!("a").entered();
@@ -426,9 +429,9 @@ fn p31_a_parent_set_over_an_attached_context_leaves_it_where_it_was() {
     assert_eq!(pipeline.span("below what is attached").parent_span_id, SpanId::from(2));
 }
 
-/// Two pipelines in one subscriber do not get into each other's way. Two layers of 0.34 panic.
+/// Two pipelines in one subscriber do not interfere. Two layers of 0.34 panic.
 #[test]
-fn p31_two_layers_in_one_subscriber_have_a_tree_each() {
+fn p31_two_layers_in_one_subscriber_have_separate_trees() {
     let (one, two) = (Pipeline::new(), Pipeline::new());
     let subscriber =
         tracing_subscriber::registry().with(one.telemetry.span_layer()).with(two.telemetry.span_layer());
@@ -448,14 +451,14 @@ fn p31_two_layers_in_one_subscriber_have_a_tree_each() {
 
 // ===== other layers =====
 
-/// 257: a filter of this layer kept events from the others.
+/// 257: a filter of the layer disabled events for other layers.
 #[test]
-fn a_filter_of_the_layer_takes_nothing_from_others() {
+fn a_filter_of_the_layer_does_not_affect_other_layers() {
     let pipeline = Pipeline::new();
-    let ears = Ears::default();
+    let reader = CurrentSpanReader::default();
     let subscriber = tracing_subscriber::registry()
         .with(pipeline.telemetry.span_layer().with_filter(filter_fn(|metadata| metadata.is_span())))
-        .with(ears.clone().with_filter(LevelFilter::DEBUG));
+        .with(reader.clone().with_filter(LevelFilter::DEBUG));
     tracing::subscriber::with_default(subscriber, || {
         let _span = info_span!("span").entered();
         let _hidden = debug_span!("hidden").entered();
@@ -463,14 +466,14 @@ fn a_filter_of_the_layer_takes_nothing_from_others() {
         debug!("two");
         error!(parent: None, "three");
     });
-    assert_eq!(ears.0.lock().unwrap().len(), 3);
+    assert_eq!(reader.0.lock().unwrap().len(), 3);
     assert!(pipeline.span("span").events.is_empty());
 }
 
-/// 5190 of `librefang`, among many: behind `reload` or a box the context of a span could not be found, and nothing
-/// was handed on. 0.34 finds an empty context there.
+/// 5190 of `librefang` and others: inside `reload` or a box, the context of a span was not found, so nothing was propagated.
+/// 0.34 finds an empty context there.
 #[test]
-fn p31_a_layer_in_a_box_behind_reload_is_found() {
+fn p31_a_boxed_layer_inside_reload_is_found() {
     let pipeline = Pipeline::new();
     let boxed: Box<dyn Layer<Registry> + Send + Sync> = Box::new(pipeline.telemetry.span_layer());
     let (layer, handle) = reload::Layer::new(vec![boxed]);
@@ -488,7 +491,7 @@ fn p31_a_layer_in_a_box_behind_reload_is_found() {
 
 // ===== ends =====
 
-/// A future that is dropped midway, or that panics, ends its span with what there was, and nothing stays active.
+/// A future that is dropped early or panics ends its span with the attributes so far, and nothing stays active.
 #[test]
 fn a_future_that_is_dropped_or_panics_leaves_nothing_active() {
     let pipeline = Pipeline::new();
@@ -506,7 +509,7 @@ fn a_future_that_is_dropped_or_panics_leaves_nothing_active() {
         drop(async {}.instrument(info_span!("never polled")));
         let panics = async {
             let _inner = info_span!("inner").entered();
-            panic!("on purpose; this message in the test's output is fine");
+            panic!("this message is expected in the test's output");
         };
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             poll_to_end(panics.instrument(info_span!("panics")), || ());
@@ -521,7 +524,7 @@ fn a_future_that_is_dropped_or_panics_leaves_nothing_active() {
     assert_eq!(pipeline.spans().len(), 5);
 }
 
-/// What is said about a span twice is exported once, as it was said last. 0.34 exports it as often as it was said.
+/// A field that is recorded twice is exported once, with its last value. 0.34 exports it twice.
 #[test]
 fn a_field_that_is_recorded_twice_is_one_attribute() {
     let pipeline = Pipeline::new();
@@ -540,7 +543,7 @@ fn a_field_that_is_recorded_twice_is_one_attribute() {
     }
 }
 
-/// Runs `future`, with `between` after each poll that was not its last.
+/// Polls `future` to its end, and calls `between` after each pending poll.
 fn poll_to_end<F: Future>(future: F, between: impl Fn()) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Task::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! A collector that answers as it is told, over HTTP and gRPC, and remembers what it was sent.
+//! A collector with scripted answers over HTTP and gRPC. It keeps the requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// One export as it came in.
+/// A request that the collector received.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -60,7 +60,7 @@ impl Collector {
                     }
                 });
                 tokio::spawn(async move {
-                    // Clients may leave as they like.
+                    // An error means that the client closed the connection, which it may.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -81,7 +81,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // With it go the listener and every connection; only then is it gone.
+        // The end of the runtime closes the listener and every connection.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(60));
         }
@@ -93,7 +93,7 @@ pub(crate) fn http(status: u16, body: &'static [u8]) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::from(body)).unwrap()
 }
 
-/// An answer over gRPC that is nothing but its status.
+/// An answer over gRPC without a message.
 pub(crate) fn grpc(status: u16) -> Response<Full<Bytes>> {
     Response::builder()
         .header("content-type", "application/grpc")
@@ -102,7 +102,7 @@ pub(crate) fn grpc(status: u16) -> Response<Full<Bytes>> {
         .unwrap()
 }
 
-/// An answer over gRPC that went well, with a framed message; its status stands in the head.
+/// A successful answer over gRPC with a framed message. Its status is among the headers.
 pub(crate) fn grpc_with(message: &'static [u8]) -> Response<Full<Bytes>> {
     let mut answer = grpc(0);
     *answer.body_mut() = Full::from(message);

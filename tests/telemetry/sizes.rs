@@ -1,4 +1,4 @@
-//! Messages that would be too large for a collector.
+//! Messages that are too large for a collector are split.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const LIMIT: usize = 8_192;
 fn limited(collector: &Collector, protocol: &str, more: &[(&'static str, &str)]) -> TelemetryBuilder {
     let mut otlp = OtlpSettings::default();
     otlp.message_limit = LIMIT;
-    builder(&collector.endpoint(), protocol, more).otlp_with(otlp)
+    builder(&collector.endpoint(), protocol, more).otlp().configure(|settings| settings.otlp_settings = otlp)
 }
 
 fn traced(telemetry: &Telemetry, action: impl FnOnce()) {
@@ -31,7 +31,7 @@ fn traced(telemetry: &Telemetry, action: impl FnOnce()) {
 }
 
 #[test]
-fn a_large_batch_goes_out_in_several_messages() {
+fn a_large_batch_is_sent_in_several_messages() {
     for protocol in PROTOCOLS {
         for compression in ["none", "gzip"] {
             let collector = Collector::start(move |_| answer(protocol, true));
@@ -58,7 +58,7 @@ fn a_large_batch_goes_out_in_several_messages() {
 }
 
 #[test]
-fn a_span_that_is_too_large_alone_leaves_out_its_last_events() {
+fn a_span_that_is_too_large_alone_drops_its_last_events() {
     let collector = Collector::start(|_| http(200, b""));
     let telemetry = limited(&collector, "http/protobuf", &[]).build().unwrap();
     traced(&telemetry, || {
@@ -76,11 +76,14 @@ fn a_span_that_is_too_large_alone_leaves_out_its_last_events() {
 }
 
 #[test]
-fn what_does_not_fit_at_all_is_counted_and_the_rest_goes() {
+fn items_that_do_not_fit_are_counted_and_the_rest_is_sent() {
     let collector = Collector::start(|_| http(200, b""));
     let mut limits = campanile::telemetry::SpanLimits::default();
     limits.value_length = 1_000_000;
-    let telemetry = limited(&collector, "http/protobuf", &[]).limits(limits).build().unwrap();
+    let telemetry = limited(&collector, "http/protobuf", &[])
+        .configure(|settings| settings.limits = limits)
+        .build()
+        .unwrap();
     traced(&telemetry, || {
         drop(info_span!("one"));
         drop(info_span!("large", "otel.name" = "x".repeat(10_000)));
@@ -93,7 +96,7 @@ fn what_does_not_fit_at_all_is_counted_and_the_rest_goes() {
 }
 
 #[test]
-fn one_message_that_fails_does_not_take_the_others_along() {
+fn one_failed_message_does_not_affect_the_others() {
     for (protocol, refused) in [("http/protobuf", http(413, b"")), ("grpc", grpc(8))] {
         let collector = Collector::start(move |turn| match turn {
             1 => Response::clone(&refused),
@@ -113,14 +116,19 @@ fn one_message_that_fails_does_not_take_the_others_along() {
     }
 }
 
-/// One metric with more points than a message holds.
+/// One metric with more points than fit into a message.
 #[test]
 fn metrics_are_split_by_their_points() {
     let collector = Collector::start(|_| http(200, b""));
     let mut otlp = OtlpSettings::default();
     (otlp.endpoint, otlp.message_limit) = (Some(collector.endpoint()), LIMIT);
     otlp.compression = OtlpCompression::Gzip;
-    let telemetry = Telemetry::builder("test").variables(|_| None).otlp_with(otlp).build().unwrap();
+    let telemetry = Telemetry::builder("test")
+        .variables(|_| None)
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap();
     let meter = telemetry.meter_provider().meter("mine");
     let counter = meter.u64_counter("orders").with_unit("{order}").with_description("Orders.").build();
     let histogram = meter.f64_histogram("waits").build();
@@ -170,14 +178,24 @@ fn metrics_are_split_by_their_points() {
 }
 
 #[test]
-fn settings_that_are_too_small_are_named() {
+fn an_error_names_a_limit_that_is_too_small() {
     let mut otlp = OtlpSettings::default();
     otlp.message_limit = 1_000;
-    let error =
-        Telemetry::builder("test").variables(|_| None).otlp_with(otlp).build().unwrap_err().to_string();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .otlp()
+        .configure(|settings| settings.otlp_settings = otlp)
+        .build()
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("otlp_settings.message_limit") && error.contains("1000"), "{error}");
     let mut batch = BatchSettings::default();
     batch.queue_bytes = 1_000;
-    let error = Telemetry::builder("test").variables(|_| None).batch(batch).build().unwrap_err().to_string();
+    let error = Telemetry::builder("test")
+        .variables(|_| None)
+        .configure(|settings| settings.batch = batch)
+        .build()
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("batch.queue_bytes") && error.contains("1000"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What a span says.
+//! The contents of exported spans.
 
 use std::error::Error;
 use std::fmt;
@@ -50,7 +50,7 @@ fn fields_become_attributes_by_their_types() {
 }
 
 #[test]
-fn otel_fields_steer_and_are_no_attributes() {
+fn otel_fields_set_properties_and_are_no_attributes() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let path = "/orders/7";
@@ -81,9 +81,9 @@ fn an_error_event_fails_its_span_and_no_other() {
         info!(n = 1, "fine");
         error!("broken");
         drop(inner);
-        let said = info_span!("said", otel.status_code = "ok").entered();
+        let explicit = info_span!("explicit", otel.status_code = "ok").entered();
         error!("does not count");
-        drop(said);
+        drop(explicit);
     });
     let inner = pipeline.span("inner");
     assert_eq!(inner.status, Status::error("broken"));
@@ -96,7 +96,7 @@ fn an_error_event_fails_its_span_and_no_other() {
         assert!(event.timestamp >= inner.start_time && event.timestamp <= inner.end_time);
     }
     assert_eq!(pipeline.span("outer").status, Status::Unset);
-    assert_eq!(pipeline.span("said").status, Status::Ok);
+    assert_eq!(pipeline.span("explicit").status, Status::Ok);
 }
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Error for Outer {
 }
 
 #[test]
-fn an_error_brings_its_causes() {
+fn an_error_is_recorded_with_its_causes() {
     let pipeline = Pipeline::new();
     pipeline.run(|| {
         let _span = info_span!("order").entered();
@@ -136,7 +136,7 @@ fn an_error_brings_its_causes() {
     assert_eq!(span.status, Status::error("full"));
 }
 
-/// It is its own source.
+/// An error that is its own source.
 #[derive(Debug)]
 struct Ring;
 
@@ -153,18 +153,18 @@ impl Error for Ring {
 }
 
 #[test]
-fn an_error_that_is_its_own_source_has_an_end() {
+fn an_error_that_is_its_own_source_has_a_bounded_chain() {
     let mut unlimited = campanile::telemetry::SpanLimits::default();
     unlimited.value_length = usize::MAX;
-    let pipeline = Pipeline::with(|builder| builder.limits(unlimited));
+    let pipeline = Pipeline::with(|builder| builder.configure(|settings| settings.limits = unlimited));
     pipeline.run(|| {
         let _span = info_span!("order", error = &Ring as &(dyn Error + 'static)).entered();
         error!(error = &Ring as &(dyn Error + 'static), "giving up");
     });
     let span = pipeline.span("order");
     for attributes in [&span.attributes, &span.events[0].attributes] {
-        let told = attributes.iter().find(|it| it.key.as_str() == "exception.stacktrace").unwrap();
-        assert_eq!(told.value.as_str().matches("caused by: ring").count(), 16);
+        let trace = attributes.iter().find(|it| it.key.as_str() == "exception.stacktrace").unwrap();
+        assert_eq!(trace.value.as_str().matches("caused by: ring").count(), 16);
     }
 }
 
@@ -174,7 +174,7 @@ fn fails() -> Result<(), Outer> {
 }
 
 #[test]
-fn what_instrument_leaves_fails_the_span() {
+fn an_error_recorded_by_instrument_fails_the_span() {
     let pipeline = Pipeline::new();
     pipeline.run(|| fails().unwrap_err());
     assert_eq!(pipeline.span("fails").status, Status::error("no order"));
@@ -206,7 +206,7 @@ fn sampling_decides_for_whole_traces() {
     let spans = pipeline.spans();
     let count = |name: &str| names(&spans).iter().filter(|it| **it == name).count();
     assert_eq!(count("root"), count("child"));
-    // Both ends are further from the mean than chance takes 300 draws, ever.
+    // The bounds are so far from the mean that 300 random draws practically never reach them.
     assert!((20..180).contains(&count("root")), "{}", count("root"));
 }
 
@@ -218,8 +218,13 @@ fn small() -> SpanLimits {
 }
 
 #[test]
-fn p33_a_span_of_any_age_is_bounded_and_counts_what_it_dropped() {
-    let pipeline = Pipeline::with(|builder| builder.limits(small()).code_attributes(false));
+fn p33_a_span_is_bounded_and_counts_what_it_dropped() {
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.limits = small();
+            settings.code_attributes = false;
+        })
+    });
     pipeline.run(|| {
         let span = info_span!("old", a = 1, b = 2, c = 3, d = "x".repeat(1_000), e = 5, f = 6);
         span.record("a", 7);
@@ -243,5 +248,5 @@ fn p33_a_span_of_any_age_is_bounded_and_counts_what_it_dropped() {
         assert_eq!((event.attributes.len(), event.dropped_attributes_count), (3, 3));
         assert_eq!(event.name, "y".repeat(16));
     }
-    assert_eq!(span.status, Status::error("the last word"), "dropped as an event, not as a failure");
+    assert_eq!(span.status, Status::error("the last word"), "the event was dropped, and the failure with it");
 }

@@ -1,4 +1,4 @@
-//! A pipeline that keeps what it exports.
+//! A pipeline with an in-memory exporter of spans.
 
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,10 +13,10 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
-/// Longer than anything here may take, on any machine.
+/// A timeout that no correct test reaches, on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// What a console writes.
+/// A writer that keeps what a console writes.
 #[derive(Clone, Default)]
 pub(crate) struct Sink(pub(crate) Arc<Mutex<Vec<u8>>>);
 
@@ -43,24 +43,24 @@ impl Pipeline {
     pub(crate) fn with(configure: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> Self {
         let exporter = InMemorySpanExporter::default();
         let builder = Telemetry::builder("test").variables(|_| None).span_exporter(exporter.clone());
-        let telemetry = configure(builder).build().expect("these settings are fine");
+        let telemetry = configure(builder).build().expect("the settings are valid");
         Self { telemetry, exporter }
     }
 
-    /// The plainest subscriber with the layer.
+    /// A subscriber of a registry and the span layer only.
     pub(crate) fn dispatch(&self) -> Dispatch {
         Dispatch::new(tracing_subscriber::registry().with(self.telemetry.span_layer()))
     }
 
-    /// Runs `action` under that subscriber.
+    /// Runs `action` with that subscriber as the default.
     pub(crate) fn run<R>(&self, action: impl FnOnce() -> R) -> R {
         tracing::dispatcher::with_default(&self.dispatch(), action)
     }
 
-    /// Every span that was exported, in the order in which they closed.
+    /// All exported spans, in the order in which they closed.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        assert!(self.telemetry.force_flush(LONG), "nothing is in the way of the exporter");
-        self.exporter.get_finished_spans().expect("the exporter keeps them")
+        assert!(self.telemetry.force_flush(LONG), "the flush fails");
+        self.exporter.get_finished_spans().expect("the exporter keeps spans")
     }
 
     pub(crate) fn span(&self, name: &str) -> SpanData {
@@ -77,7 +77,7 @@ pub(crate) fn names(spans: &[SpanData]) -> Vec<&str> {
     spans.iter().map(|span| span.name.as_ref()).collect()
 }
 
-/// Whether `child` stands right below `parent`.
+/// Asserts that `parent` is the parent of `child`.
 #[track_caller]
 pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
     assert_eq!(
@@ -87,14 +87,20 @@ pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
         child.name,
         parent.name
     );
-    assert_eq!(child.parent_span_id, parent.span_context.span_id(), "{} below {}", child.name, parent.name);
+    assert_eq!(
+        child.parent_span_id,
+        parent.span_context.span_id(),
+        "{} is no child of {}",
+        child.name,
+        parent.name
+    );
 }
 
 pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone())
 }
 
-/// The context of a span of another service.
+/// A context with a span of another service.
 pub(crate) fn remote(trace: u128, span: u64, sampled: bool) -> Context {
     let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     let context =
@@ -102,27 +108,27 @@ pub(crate) fn remote(trace: u128, span: u64, sampled: bool) -> Context {
     Context::new().with_remote_span_context(context)
 }
 
-/// Three threads that have this subscriber.
+/// A runtime of three threads with this default subscriber.
 pub(crate) fn runtime(dispatch: &Dispatch) -> tokio::runtime::Runtime {
     let dispatch = dispatch.clone();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(3)
-        // For the life of the thread.
+        // The guard is forgotten: the subscriber stays for the life of the thread.
         .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))
         .build()
-        .expect("threads can be had")
+        .expect("the runtime starts")
 }
 
-/// What `action` gives, unless it takes for ever.
+/// Runs `action` on a thread. Panics if it takes longer than [`LONG`].
 pub(crate) fn in_time<R: Send + 'static>(action: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, result) = mpsc::channel();
     let worker = thread::spawn(move || done.send(action()));
     match result.recv_timeout(LONG) {
         Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the action hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match worker.join() {
             Err(panic) => std::panic::resume_unwind(panic),
-            Ok(_) => unreachable!("it ended without a result"),
+            Ok(_) => unreachable!("the action ended without a result"),
         },
     }
 }

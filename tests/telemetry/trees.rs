@@ -1,7 +1,7 @@
-//! P31 for any program: random spans on several threads, and what is exported of them against a naive model.
+//! P31 for random programs: spans on several threads, compared with a naive model.
 //!
-//! Each step runs on one of a few threads and ends before the next begins, so that there is one right answer. What
-//! races is in `parents.rs` and at the end of this file.
+//! Each step runs on one of a few threads and ends before the next begins, so there is one right result. Races are tested in
+//! `parents.rs` and at the end of this file.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,7 +27,7 @@ use crate::support::{Pipeline, runtime};
 const SPANS: usize = 12;
 const THREADS: usize = 3;
 
-/// One step. Numbers choose among what is there.
+/// One step of a program. Numbers select among the existing spans.
 #[derive(Clone, Debug)]
 enum Step {
     New { hidden: bool, parent: Parent },
@@ -103,14 +103,14 @@ fn any_value() -> impl Strategy<Value = i64> {
 
 // ===== the model =====
 
-/// What stands above a span.
+/// The parent of a span.
 #[derive(Clone, Debug, PartialEq)]
-enum Above {
+enum ModelParent {
     Nothing,
-    /// A span that it was made below.
+    /// The parent from the span's creation.
     Local(usize),
     Remote(SpanId),
-    /// A span that it was put below by way of a context.
+    /// A span that was set as the parent through its context.
     Span(usize),
 }
 
@@ -124,18 +124,18 @@ enum Verdict {
 
 #[derive(Clone, Debug)]
 struct Node {
-    /// The layer does not see it.
+    /// Whether a filter hides it from the layer.
     hidden: bool,
-    /// Parent in the registry, seen or not; it lives as long as this.
+    /// Parent in the registry, hidden or not. The registry keeps it open until this span closes.
     below: Option<usize>,
     handles: usize,
-    /// What keeps it open.
+    /// The number of handles, guards and children that keep it open.
     held: usize,
     open: bool,
-    above: Above,
+    above: ModelParent,
     trace: TraceId,
     sampled: bool,
-    /// It was unsampled for a time, and has nothing of that.
+    /// Whether it was unsampled for a time, from which nothing is recorded.
     gaps: bool,
     attributes: BTreeMap<&'static str, i64>,
     events: Vec<String>,
@@ -143,27 +143,27 @@ struct Node {
     kind: SpanKind,
     verdict: Verdict,
     description: String,
-    /// Steps.
+    /// The steps in which it was made and closed.
     made: usize,
     closed: usize,
 }
 
-/// What is active on a thread for OpenTelemetry.
+/// An entry in OpenTelemetry's stack of contexts of a thread.
 #[derive(Clone, Debug, PartialEq)]
 enum Active {
-    /// A span that was entered, and whether it got another trace since, elsewhere.
+    /// A span that was entered.
     Entered(usize),
     Remote(TraceId, SpanId, bool),
-    /// The context of a span as it was.
+    /// The attached context of a span, with the trace and the sampling of that time.
     Span(usize, TraceId, bool),
 }
 
 #[derive(Default)]
 struct Thread {
-    /// Spans that are entered; of one that is entered twice, the second time changes nothing.
+    /// The entered spans. The flag marks a span that was entered before and stays unchanged.
     entered: Vec<(usize, bool)>,
     active: Vec<(usize, Active)>,
-    /// What `Detach` may choose from.
+    /// The attached contexts, for `Detach`.
     attached: Vec<usize>,
 }
 
@@ -185,7 +185,7 @@ impl Model {
         self.threads[thread].entered.iter().rev().find(|(_, again)| !again).map(|(span, _)| *span)
     }
 
-    /// The nearest that the layer sees, of a span and those above it.
+    /// The nearest span that the layer sees: `span` or one above it.
     fn seen(&self, mut span: Option<usize>) -> Option<usize> {
         while let Some(at) = span {
             if !self.nodes[at].hidden {
@@ -196,8 +196,8 @@ impl Model {
         None
     }
 
-    /// What was attached on top of the innermost span that was entered.
-    fn foreign(&self, thread: usize) -> Option<(Above, TraceId, bool)> {
+    /// The context that was attached inside the innermost entered span.
+    fn foreign(&self, thread: usize) -> Option<(ModelParent, TraceId, bool)> {
         let thread = &self.threads[thread];
         let innermost = thread.active.iter().rev().find_map(|(_, active)| match active {
             Active::Entered(span) => Some(*span),
@@ -206,8 +206,8 @@ impl Model {
         match &thread.active.last()?.1 {
             Active::Entered(_) => None,
             Active::Span(span, ..) if innermost == Some(*span) => None,
-            Active::Span(span, trace, sampled) => Some((Above::Span(*span), *trace, *sampled)),
-            Active::Remote(trace, span, sampled) => Some((Above::Remote(*span), *trace, *sampled)),
+            Active::Span(span, trace, sampled) => Some((ModelParent::Span(*span), *trace, *sampled)),
+            Active::Remote(trace, span, sampled) => Some((ModelParent::Remote(*span), *trace, *sampled)),
         }
     }
 
@@ -220,10 +220,10 @@ impl Model {
         let foreign = if matches!(parent, Parent::Current) { self.foreign(thread) } else { None };
         let local = self.seen(below).map(|span| {
             let node = &self.nodes[span];
-            (Above::Local(span), node.trace, node.sampled)
+            (ModelParent::Local(span), node.trace, node.sampled)
         });
         let found = if self.activation { foreign.or(local) } else { local.or(foreign) };
-        let (above, trace, sampled) = found.unwrap_or((Above::Nothing, TraceId::INVALID, true));
+        let (above, trace, sampled) = found.unwrap_or((ModelParent::Nothing, TraceId::INVALID, true));
         if let Some(below) = below {
             self.nodes[below].held += 1;
         }
@@ -266,7 +266,7 @@ impl Model {
     fn enter(&mut self, thread: usize, span: usize) {
         let again = self.threads[thread].entered.iter().any(|(other, _)| *other == span);
         self.threads[thread].entered.push((span, again));
-        // The guard is a handle.
+        // The guard keeps the span open.
         self.nodes[span].held += 1;
         if self.activation && !self.nodes[span].hidden {
             self.attach(thread, Active::Entered(span));
@@ -296,7 +296,7 @@ impl Model {
                 entered.find(|(span, again)| !again && !self.nodes[*span].hidden).map(|(span, _)| *span)
             }
             Parent::None => None,
-            // From a span that a filter hides, a layer cannot find the way up.
+            // A layer cannot find the parents of a span that its filter hides.
             Parent::Span(span) => (!self.nodes[span].hidden).then_some(span),
         };
         let Some(node) = target.map(|span| &mut self.nodes[span]) else { return };
@@ -331,14 +331,15 @@ impl Model {
         }
     }
 
-    fn adopt(&mut self, span: usize, above: Above, trace: TraceId, sampled: bool) {
+    fn adopt(&mut self, span: usize, above: ModelParent, trace: TraceId, sampled: bool) {
         self.nodes[span].above = above;
         let mut moved = vec![span];
         let mut next = 0;
         while let Some(at) = moved.get(next).copied() {
             next += 1;
-            let children = (0..self.nodes.len())
-                .filter(|child| self.nodes[*child].open && self.nodes[*child].above == Above::Local(at));
+            let children = (0..self.nodes.len()).filter(|child| {
+                self.nodes[*child].open && self.nodes[*child].above == ModelParent::Local(at)
+            });
             moved.extend(children);
             let node = &mut self.nodes[at];
             if node.sampled && !sampled {
@@ -358,7 +359,7 @@ impl Model {
                 return true;
             }
             next = match self.nodes[at].above {
-                Above::Local(above) | Above::Span(above) => Some(above),
+                ModelParent::Local(above) | ModelParent::Span(above) => Some(above),
                 _ => None,
             };
         }
@@ -366,9 +367,9 @@ impl Model {
     }
 }
 
-// ===== what really happens =====
+// ===== the real thing =====
 
-/// What a thread keeps.
+/// The guards that a thread holds.
 #[derive(Default)]
 struct Local {
     entered: Vec<(usize, EnteredSpan)>,
@@ -396,7 +397,7 @@ impl Worker {
     fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut Local) -> R + Send + 'static) -> R {
         let (done, result) = channel();
         self.0.send(Box::new(move |local| done.send(job(local)).unwrap())).unwrap();
-        result.recv().expect("the step goes well")
+        result.recv().expect("the step does not panic")
     }
 }
 
@@ -421,15 +422,15 @@ macro_rules! span {
     };
 }
 
-/// `None` is the current one, `Some(None)` is none.
-type Given = Option<Option<Span>>;
+/// `None` is the current span, `Some(None)` is no parent.
+type ParentArgument = Option<Option<Span>>;
 
-fn make(number: usize, hidden: bool, parent: Given) -> Span {
+fn make(number: usize, hidden: bool, parent: ParentArgument) -> Span {
     let parent = parent.as_ref().map(|span| span.as_ref().and_then(Span::id));
     if hidden { span!(Level::DEBUG, number, parent) } else { span!(Level::INFO, number, parent) }
 }
 
-fn tell(text: &str, fails: bool, parent: Given) {
+fn emit(text: &str, fails: bool, parent: ParentArgument) {
     let parent = parent.as_ref().map(|span| span.as_ref().and_then(Span::id));
     match (parent, fails) {
         (None, false) => tracing::info!("{text}"),
@@ -439,10 +440,10 @@ fn tell(text: &str, fails: bool, parent: Given) {
     }
 }
 
-/// Sees everything, so that what the layer does not see is there all the same.
-struct Sees;
+/// A layer without a filter. It makes the registry create the spans that are hidden from the span layer.
+struct Unfiltered;
 
-impl<S: tracing::Subscriber> Layer<S> for Sees {}
+impl<S: tracing::Subscriber> Layer<S> for Unfiltered {}
 
 fn remote(number: usize, sampled: bool) -> (TraceId, SpanId, Context) {
     let (trace, span) =
@@ -460,14 +461,14 @@ struct World {
 }
 
 impl World {
-    /// One of the spans that someone still has a handle of.
+    /// One of the spans that have handles.
     fn pick(&self, number: usize) -> Option<usize> {
         let with_handles: Vec<_> =
             (0..self.handles.len()).filter(|span| !self.handles[*span].is_empty()).collect();
         (!with_handles.is_empty()).then(|| with_handles[number % with_handles.len()])
     }
 
-    /// As [`pick`](Self::pick), of those that the layer sees.
+    /// One of the spans that have handles and that the layer sees.
     fn pick_seen(&self, number: usize) -> Option<usize> {
         let seen: Vec<_> = (0..self.handles.len())
             .filter(|span| !self.handles[*span].is_empty() && !self.model.nodes[*span].hidden)
@@ -475,7 +476,7 @@ impl World {
         (!seen.is_empty()).then(|| seen[number % seen.len()])
     }
 
-    fn parent(&self, parent: Parent) -> (Parent, Given) {
+    fn parent(&self, parent: Parent) -> (Parent, ParentArgument) {
         match parent {
             Parent::Current => (Parent::Current, None),
             Parent::None => (Parent::None, Some(None)),
@@ -502,7 +503,7 @@ impl World {
                 let node = &mut self.model.nodes[number];
                 if hidden {
                     prop_assert_eq!(span.trace_id(), None);
-                } else if node.above == Above::Nothing {
+                } else if node.above == ModelParent::Nothing {
                     node.trace = span.trace_id().expect("the layer knows it");
                 } else {
                     prop_assert_eq!(span.trace_id(), Some(node.trace), "s{}", number);
@@ -556,7 +557,7 @@ impl World {
                 let (parent, of) = self.parent(parent);
                 let text = format!("event {now}");
                 self.model.event(thread, text.clone(), fails, parent);
-                worker.run(move |_| tell(&text, fails, of));
+                worker.run(move |_| emit(&text, fails, of));
             }
             Step::Follow(number, other) => {
                 let (Some(span), Some(other)) = (self.pick(number), self.pick(other)) else { return Ok(()) };
@@ -574,7 +575,7 @@ impl World {
                 let (trace, id, context) = remote(now, sampled);
                 let handle = self.handles[span][0].clone();
                 worker.run(move |_| handle.set_parent(context));
-                self.model.adopt(span, Above::Remote(id), trace, sampled);
+                self.model.adopt(span, ModelParent::Remote(id), trace, sampled);
             }
             Step::SetLocal(span, other) => {
                 let (Some(span), Some(other)) = (self.pick_seen(span), self.pick_seen(other)) else {
@@ -586,7 +587,7 @@ impl World {
                 let (handle, to) = (self.handles[span][0].clone(), self.handles[other][0].clone());
                 worker.run(move |_| handle.set_parent(to.context()));
                 let Node { trace, sampled, .. } = self.model.nodes[other];
-                self.model.adopt(span, Above::Span(other), trace, sampled);
+                self.model.adopt(span, ModelParent::Span(other), trace, sampled);
             }
             Step::AttachRemote { sampled } => {
                 let (trace, id, context) = remote(now, sampled);
@@ -639,7 +640,7 @@ impl World {
                         prop_assert_eq!(id, found.span_id(), "s{}", span);
                     }
                 }
-                // Without activation this is how to find the current span.
+                // Without activation, this finds the current span.
                 if let (Some(span), None, false) =
                     (self.model.current(thread), self.model.foreign(thread), self.model.activation)
                     && !self.model.nodes[span].hidden
@@ -652,7 +653,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets go of everything.
+    /// Drops all handles and guards.
     fn end(&mut self) {
         self.model.step += 1;
         for thread in 0..THREADS {
@@ -693,9 +694,9 @@ fn check(world: &World, spans: &[SpanData]) -> Result<(), TestCaseError> {
             prop_assert_eq!(span.span_context.span_id(), known, "{}", case);
         }
         let (parent, remote) = match node.above {
-            Above::Nothing => (Some(SpanId::INVALID), false),
-            Above::Remote(id) => (Some(id), true),
-            Above::Local(above) | Above::Span(above) => (id(above), false),
+            ModelParent::Nothing => (Some(SpanId::INVALID), false),
+            ModelParent::Remote(id) => (Some(id), true),
+            ModelParent::Local(above) | ModelParent::Span(above) => (id(above), false),
         };
         prop_assert_eq!(span.parent_span_is_remote, remote, "{}", case);
         if let Some(parent) = parent {
@@ -710,7 +711,12 @@ fn check(world: &World, spans: &[SpanData]) -> Result<(), TestCaseError> {
             })
             .collect();
         prop_assert_eq!(&attributes, &node.attributes, "{}", case);
-        prop_assert_eq!(span.attributes.len(), node.attributes.len(), "each once; {}", case);
+        prop_assert_eq!(
+            span.attributes.len(),
+            node.attributes.len(),
+            "an attribute is exported twice; {}",
+            case
+        );
         let events: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
         prop_assert_eq!(events, node.events.iter().map(String::as_str).collect::<Vec<_>>(), "{}", case);
         prop_assert_eq!(&span.span_kind, &node.kind, "{}", case);
@@ -735,7 +741,7 @@ fn check(world: &World, spans: &[SpanData]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The spans of one tree were made and closed in the order in which they say that they were.
+/// Checks that start and end times are in the order in which the spans were made and closed.
 fn in_order(
     number: usize,
     of: &[Option<&SpanData>],
@@ -743,13 +749,13 @@ fn in_order(
     case: &str,
 ) -> Result<(), TestCaseError> {
     let root = |mut span: usize| {
-        while let Above::Local(above) = nodes[span].above {
+        while let ModelParent::Local(above) = nodes[span].above {
             span = above;
         }
         span
     };
     for other in 0..nodes.len() {
-        // One that was not sampled at first has a clock of its own.
+        // A span that was unsampled at first has a clock of its own.
         let (Some(one), Some(two)) = (of[number], of[other]) else { continue };
         let chain = root(number) == root(other);
         if !chain || nodes[number].gaps || nodes[other].gaps || nodes[root(number)].gaps {
@@ -769,10 +775,17 @@ fn in_order(
 }
 
 fn run(activation: bool, filtered: bool, steps: Vec<(usize, Step)>) -> Result<(), TestCaseError> {
-    let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.activation = activation;
+            settings.code_attributes = false;
+        })
+    });
     let layer = pipeline.telemetry.span_layer();
     let dispatch = if filtered {
-        Dispatch::new(tracing_subscriber::registry().with(Sees).with(layer.with_filter(LevelFilter::INFO)))
+        Dispatch::new(
+            tracing_subscriber::registry().with(Unfiltered).with(layer.with_filter(LevelFilter::INFO)),
+        )
     } else {
         pipeline.dispatch()
     };
@@ -797,17 +810,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn p31_whatever_is_done_is_exported_as_it_was(steps in steps()) {
+    fn p31_random_programs_are_exported_as_modelled(steps in steps()) {
         run(true, false, steps)?;
     }
 
     #[test]
-    fn p31_whatever_is_done_is_exported_as_it_was_without_activation(steps in steps()) {
+    fn p31_random_programs_are_exported_as_modelled_without_activation(steps in steps()) {
         run(false, false, steps)?;
     }
 
     #[test]
-    fn p31_whatever_is_done_is_exported_as_it_was_behind_a_filter(
+    fn p31_random_programs_are_exported_as_modelled_behind_a_filter(
         activation in any::<bool>(),
         steps in steps(),
     ) {
@@ -817,29 +830,34 @@ proptest! {
 
 // ===== tasks =====
 
-/// How a span comes to be below another.
+/// How a span becomes the child of another.
 #[derive(Clone, Copy, Debug)]
-enum Way {
-    /// Awaited inside it.
+enum Relation {
+    /// The child is awaited inside the parent.
     Awaited,
-    /// A task of its own, instrumented with a span that was made inside it.
+    /// The child is made inside the parent, and instruments a spawned task.
     Spawned,
-    /// A thread that enters it, and makes a span there.
+    /// A thread enters the parent and makes the child.
     Thread,
-    /// By name, from a task that is in no span.
-    ByName,
+    /// A task outside of spans makes the child with an explicit parent.
+    Explicit,
 }
 
-/// For each span but the first: which of those before it is above it, and how; and how often it yields.
-fn plans() -> impl Strategy<Value = Vec<(usize, Way, usize)>> {
-    let way = prop_oneof![Just(Way::Awaited), Just(Way::Spawned), Just(Way::Thread), Just(Way::ByName)];
+/// For each span except the first: the index of its parent, the relation to it, and how often it yields.
+fn plans() -> impl Strategy<Value = Vec<(usize, Relation, usize)>> {
+    let way = prop_oneof![
+        Just(Relation::Awaited),
+        Just(Relation::Spawned),
+        Just(Relation::Thread),
+        Just(Relation::Explicit)
+    ];
     prop::collection::vec((0..100_usize, way, 0..4_usize), 0..25)
 }
 
-type Plan = std::sync::Arc<Vec<(usize, Way, usize)>>;
+type Plan = std::sync::Arc<Vec<(usize, Relation, usize)>>;
 
-/// The spans of `plan` that are right below the span `above`.
-fn below(plan: &Plan, above: usize) -> impl Iterator<Item = (usize, Way)> {
+/// The children of the span `above` in `plan`.
+fn below(plan: &Plan, above: usize) -> impl Iterator<Item = (usize, Relation)> {
     let plan = std::sync::Arc::clone(plan);
     (0..plan.len()).filter_map(move |at| (plan[at].0 % (at + 1) == above).then_some((at + 1, plan[at].1)))
 }
@@ -857,13 +875,15 @@ fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> 
             assert_eq!(id(Span::current().context()), id(current_context()));
             let plan = std::sync::Arc::clone(&plan);
             match way {
-                Way::Awaited => grow(plan, child).instrument(tracing::info_span!("n", key = child)).await,
-                Way::Spawned => {
+                Relation::Awaited => {
+                    grow(plan, child).instrument(tracing::info_span!("n", key = child)).await
+                }
+                Relation::Spawned => {
                     tasks.push(tokio::spawn(
                         grow(plan, child).instrument(tracing::info_span!("n", key = child)),
                     ));
                 }
-                Way::Thread => {
+                Relation::Thread => {
                     let (above, runtime) = (Span::current(), tokio::runtime::Handle::current());
                     tasks.push(tokio::task::spawn_blocking(move || {
                         let span = above.in_scope(|| tracing::info_span!("n", key = child));
@@ -871,7 +891,7 @@ fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> 
                         runtime.block_on(grow(plan, child).instrument(span));
                     }));
                 }
-                Way::ByName => {
+                Relation::Explicit => {
                     let above = Span::current();
                     tasks.push(tokio::spawn(async move {
                         let span = tracing::info_span!(parent: &above, "n", key = child);
@@ -886,8 +906,17 @@ fn grow(plan: Plan, number: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> 
     })
 }
 
-fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) -> Result<(), TestCaseError> {
-    let pipeline = Pipeline::with(|builder| builder.activation(activation).code_attributes(false));
+fn run_tasks(
+    plan: Vec<(usize, Relation, usize)>,
+    activation: bool,
+    adopted: bool,
+) -> Result<(), TestCaseError> {
+    let pipeline = Pipeline::with(|builder| {
+        builder.configure(|settings| {
+            settings.activation = activation;
+            settings.code_attributes = false;
+        })
+    });
     let dispatch = pipeline.dispatch();
     let runtime = runtime(&dispatch);
     let plan = Plan::new(plan);
@@ -898,7 +927,7 @@ fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) ->
             let root = tracing::info_span!("n", key = 0);
             let work = grow(all, 0).instrument(root.clone());
             if adopted {
-                // While the tree grows.
+                // The parent is set while other spans are made.
                 let set = tokio::spawn(async move { root.set_parent(context) });
                 work.await;
                 set.await.unwrap();
@@ -929,7 +958,7 @@ fn run_tasks(plan: Vec<(usize, Way, usize)>, activation: bool, adopted: bool) ->
         let above = by_key[&(plan[place].0 % (place + 1))];
         prop_assert_eq!(span.parent_span_id, above.span_context.span_id());
         prop_assert!(above.start_time <= span.start_time && span.end_time <= above.end_time);
-        // A span that closed before its root was put into another trace stays in the old one.
+        // A span that closed before the root moved to another trace stays in the old trace.
         if !adopted {
             prop_assert_eq!(span.span_context.trace_id(), above.span_context.trace_id());
         }
@@ -941,7 +970,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn p31_a_tree_that_grows_in_tasks_is_exported_as_it_grew(
+    fn p31_random_trees_of_tasks_are_exported_as_planned(
         plan in plans(),
         activation in prop::bool::ANY,
         adopted in prop::bool::weighted(0.3),

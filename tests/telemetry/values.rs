@@ -1,4 +1,4 @@
-//! Values of fields, by each type that a field can have, in each place where they are shown.
+//! Values of fields of each type, in each place where they are shown.
 
 use std::error::Error;
 use std::fmt;
@@ -20,18 +20,18 @@ use crate::support::{LONG, Pipeline, Sink, attribute};
 impl Sink {
     fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        // The second pipeline tells of its own beginnings.
+        // The second pipeline logs its own start.
         text.lines().filter(|line| !line.contains("opentelemetry")).map(ToOwned::to_owned).collect()
     }
 }
 
-/// A pipeline with every place in which a value is shown.
+/// A pipeline with every output in which a value is shown.
 struct Everywhere {
     pipeline: Pipeline,
     logs: InMemoryLogExporter,
     human: Sink,
     json: Sink,
-    /// Writes JSON, and lives as long as its lines are wanted.
+    /// A second pipeline for the JSON console. It is kept until the lines are read.
     _second: Telemetry,
     dispatch: Dispatch,
 }
@@ -43,7 +43,9 @@ impl Everywhere {
         let pipeline = Pipeline::with(|builder| {
             #[cfg(feature = "prometheus")]
             let builder = builder.prometheus();
-            let builder = builder.sampling(sampling).span_metric_fields(["value"]);
+            let builder = builder
+                .sampling(sampling)
+                .configure(|settings| settings.span_metric_fields = ["value"].map(String::from).to_vec());
             builder
                 .log_exporter(logs.clone())
                 .console(Console::Human)
@@ -65,12 +67,12 @@ impl Everywhere {
     }
 
     fn logged(&self) -> Vec<SdkLogRecord> {
-        assert!(self.pipeline.telemetry.force_flush(LONG), "nothing is in the way of the exporter");
+        assert!(self.pipeline.telemetry.force_flush(LONG), "the flush fails");
         self.logs.get_emitted_logs().unwrap().into_iter().map(|log| log.record).collect()
     }
 }
 
-/// The same as the value of a log record.
+/// `value` as the value of a log record.
 fn any(value: &opentelemetry::Value) -> AnyValue {
     match value.clone() {
         opentelemetry::Value::I64(value) => value.into(),
@@ -88,8 +90,8 @@ fn alike(one: &AnyValue, other: &AnyValue) -> bool {
     }
 }
 
-/// Shows `$value` everywhere. It is to be `$attribute` in spans, events and log records, `$json` and `$human` on the
-/// console, and `$label` in metrics.
+/// Records `$value` everywhere, and asserts that it is `$attribute` in spans, events and log records, `$json` and `$human` on
+/// the console, and `$label` in metrics.
 macro_rules! check {
     ($value:expr, $attribute:expr, $json:expr, $human:expr, $label:expr) => {{
         let everywhere = Everywhere::new(Sampling::AlwaysOn);
@@ -143,7 +145,7 @@ impl Error for Outer {
 }
 
 #[test]
-fn every_type_is_shown_alike_everywhere() {
+fn every_type_is_shown_the_same_everywhere() {
     check!(true, true, json!(true), "true", "true");
     check!(-7_i8, -7, json!(-7), "-7", "-7");
     check!(i64::MIN, i64::MIN, json!(i64::MIN), "-9223372036854775808", "-9223372036854775808");
@@ -181,7 +183,7 @@ fn every_type_is_shown_alike_everywhere() {
 }
 
 #[test]
-fn what_is_not_there_is_shown_nowhere() {
+fn an_empty_value_is_shown_nowhere() {
     let everywhere = Everywhere::new(Sampling::AlwaysOn);
     everywhere.run(|| {
         let _span = info_span!("span", value = Empty, none = None::<i64>).entered();
@@ -189,14 +191,14 @@ fn what_is_not_there_is_shown_nowhere() {
     });
     let span = everywhere.pipeline.span("span");
     assert!(attribute(&span, "value").is_none() && attribute(&span, "none").is_none());
-    assert_eq!(span.events[0].attributes.len(), 2, "level and target");
+    assert_eq!(span.events[0].attributes.len(), 2, "more than level and target");
     let line: serde_json::Value = serde_json::from_str(&everywhere.json.lines()[0]).unwrap();
     assert_eq!((line.get("fields"), &line["spans"]), (None, &json!([{"name": "span"}])));
     assert!(everywhere.human.lines()[0].contains(" span: "), "{:?}", everywhere.human.lines());
 }
 
 #[test]
-fn a_raw_name_and_a_message_of_any_type_are_what_they_say() {
+fn raw_names_and_messages_of_any_type_are_shown() {
     let everywhere = Everywhere::new(Sampling::AlwaysOn);
     everywhere.run(|| {
         let _span = info_span!("span", r#type = 1).entered();
@@ -215,7 +217,7 @@ fn a_raw_name_and_a_message_of_any_type_are_what_they_say() {
     assert!(everywhere.human.lines()[0].contains("17 type=2"), "{:?}", everywhere.human.lines());
 }
 
-/// Prints the same in both ways.
+/// A value with the same `Debug` and `Display`.
 #[derive(Clone, Copy)]
 struct Boom;
 
@@ -235,7 +237,7 @@ impl Error for Boom {}
 
 type Way = (&'static str, fn());
 
-/// Each way of writing an error.
+/// Each way to record an error.
 fn ways() -> Vec<Way> {
     macro_rules! ways {
         ($($name:ident => $value:expr),+ $(,)?) => {
@@ -261,7 +263,7 @@ fn ways() -> Vec<Way> {
 }
 
 #[test]
-fn every_way_of_writing_an_error_comes_to_the_same() {
+fn every_way_to_record_an_error_has_the_same_result() {
     for (way, tell) in ways() {
         let everywhere = Everywhere::new(Sampling::AlwaysOn);
         everywhere.run(|| info_span!("span").in_scope(tell));
@@ -287,7 +289,7 @@ fn every_way_of_writing_an_error_comes_to_the_same() {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn every_way_of_writing_an_error_is_a_failure_of_its_kind() {
+fn every_way_to_record_an_error_counts_its_kind() {
     macro_rules! kinds {
         ($($value:expr),+ $(,)?) => { vec![$(
             (stringify!($value), (|| error!(error.type = $value, "it failed")) as fn()),
@@ -328,7 +330,7 @@ fn every_way_of_writing_an_error_is_a_failure_of_its_kind() {
 }
 
 #[test]
-fn a_field_that_steers_does_so_in_every_type() {
+fn a_special_field_works_with_every_type() {
     macro_rules! status {
         ($($value:expr => $status:expr),+ $(,)?) => { $(
             let pipeline = Pipeline::new();
@@ -373,7 +375,7 @@ fn a_field_that_steers_does_so_in_every_type() {
 
 // ===== values whose code misbehaves =====
 
-/// An error that is its own cause.
+/// An error that is its own source.
 #[derive(Debug)]
 struct Ring;
 
@@ -389,12 +391,12 @@ impl Error for Ring {
     }
 }
 
-/// Panics wherever it can.
+/// A value whose `Debug` and `Display` panic.
 struct Panics;
 
 impl fmt::Display for Panics {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("this message in the test's output is fine")
+        panic!("this message is expected in the test's output")
     }
 }
 
@@ -406,11 +408,11 @@ impl fmt::Debug for Panics {
 
 impl Error for Panics {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        panic!("this message in the test's output is fine")
+        panic!("this message is expected in the test's output")
     }
 }
 
-/// Never ends on its own.
+/// A value whose text never ends.
 #[derive(Clone, Copy)]
 struct Endless;
 
@@ -431,7 +433,7 @@ impl fmt::Debug for Endless {
 impl Error for Endless {}
 
 #[test]
-fn p33_code_of_a_value_that_misbehaves_harms_nothing() {
+fn p33_misbehaving_values_do_no_harm() {
     macro_rules! check {
         ($error:expr, $message:expr) => {
             for sampling in [Sampling::AlwaysOn, Sampling::AlwaysOff] {
@@ -463,13 +465,13 @@ fn p33_code_of_a_value_that_misbehaves_harms_nothing() {
     let pipeline = Pipeline::new();
     pipeline.run(|| drop(info_span!("ring", error = &Ring as &(dyn Error + 'static))));
     let chain = attribute(&pipeline.span("ring"), "exception.stacktrace").unwrap().to_string();
-    assert_eq!(chain.matches("again").count(), 17, "itself and 16 causes: {chain}");
+    assert_eq!(chain.matches("again").count(), 17, "not the error and 16 causes: {chain}");
     check!(Panics, "(it panicked)");
     check!(Endless, "more and more");
 }
 
 #[test]
-fn an_error_brings_its_whole_chain() {
+fn an_error_is_recorded_with_its_whole_chain() {
     let everywhere = Everywhere::new(Sampling::AlwaysOn);
     everywhere.run(|| {
         let outer = Outer(io::Error::other(Outer(io::Error::other("inner"))));
@@ -487,7 +489,11 @@ fn an_error_brings_its_whole_chain() {
         found.first().map(|it| it.value.to_string())
     };
     assert_eq!(of_event("exception.stacktrace").as_deref(), Some(chain));
-    assert_eq!(of_event("exception.message").as_deref(), Some("outer"), "by the name of the field");
+    assert_eq!(
+        of_event("exception.message").as_deref(),
+        Some("outer"),
+        "the field `error` is not the exception"
+    );
     assert_eq!(of_event("cause").as_deref(), Some("boom"));
     assert_eq!(span.status, Status::error("outer"));
     let line: serde_json::Value = serde_json::from_str(&everywhere.json.lines()[0]).unwrap();

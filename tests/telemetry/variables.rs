@@ -1,7 +1,7 @@
-//! The `OTEL_*` variables that the SDK leaves to others, and those that it reads.
+//! Effects of `OTEL_*` variables.
 
 use campanile::Telemetry;
-use campanile::telemetry::{TelemetryError, TelemetrySettings};
+use campanile::telemetry::{TelemetryBuilder, TelemetryError, TelemetrySettings};
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tracing::info_span;
 use tracing_subscriber::prelude::*;
@@ -26,24 +26,24 @@ fn traced(set: &'static [(&'static str, &'static str)]) -> usize {
 }
 
 #[test]
-fn a_sampler_is_chosen() {
+fn variables_choose_the_sampler() {
     assert_eq!(traced(&[]), 100);
     assert_eq!(traced(&[("OTEL_TRACES_SAMPLER", "always_off")]), 0);
     assert_eq!(
         traced(&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")]),
         0
     );
-    assert_eq!(traced(&[("OTEL_TRACES_SAMPLER", "")]), 100, "empty is not set");
+    assert_eq!(traced(&[("OTEL_TRACES_SAMPLER", "")]), 100, "an empty variable counts as set");
 }
 
 #[test]
-fn all_of_it_is_disabled() {
+fn a_variable_disables_the_sdk() {
     assert_eq!(traced(&[("OTEL_SDK_DISABLED", "True")]), 0);
-    assert_eq!(traced(&[("OTEL_SDK_DISABLED", "yes")]), 100, "only `true` is true");
+    assert_eq!(traced(&[("OTEL_SDK_DISABLED", "yes")]), 100, "a value other than `true` disables the SDK");
 }
 
 #[test]
-fn propagators_are_chosen() {
+fn variables_choose_the_propagators() {
     let fields = |set| {
         let (telemetry, _) = with(set);
         let propagator = telemetry.unwrap().propagator();
@@ -60,7 +60,7 @@ fn propagators_are_chosen() {
 }
 
 #[test]
-fn an_unknown_value_is_named() {
+fn an_error_names_an_unknown_value() {
     for (name, value) in [
         ("OTEL_PROPAGATORS", "carrier_pigeon"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
@@ -78,13 +78,13 @@ fn an_unknown_value_is_named() {
 }
 
 #[test]
-fn no_exporter_is_a_choice() {
+fn none_is_an_exporter() {
     let (telemetry, _) = with(&[("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
     assert!(telemetry.unwrap().shutdown(LONG));
 }
 
 #[test]
-fn the_console_is_an_exporter_if_it_is_built_in() {
+fn the_console_exporter_needs_its_feature() {
     for name in ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
         let set: &'static [_] = Box::leak(Box::new([(name, "console")]));
         match with(set).0 {
@@ -98,22 +98,23 @@ fn the_console_is_an_exporter_if_it_is_built_in() {
 
 #[cfg(feature = "prometheus")]
 #[test]
-fn prometheus_is_chosen() {
+fn a_variable_turns_prometheus_on() {
     let (telemetry, _) = with(&[("OTEL_METRICS_EXPORTER", "prometheus")]);
     assert!(telemetry.unwrap().prometheus_text().contains("target_info"));
 }
 
 #[test]
-fn the_service_is_renamed() {
+fn a_variable_renames_the_service() {
     let (telemetry, _) = with(&[("OTEL_SERVICE_NAME", "other")]);
     let key = opentelemetry::Key::from_static_str("service.name");
     assert_eq!(telemetry.unwrap().resource().get(&key), Some("other".into()));
 }
 
 #[test]
-fn settings_are_checked_and_unknown_ones_refused() {
+fn settings_are_checked_and_unknown_keys_refused() {
     let build = |json: &str| {
-        serde_json::from_str::<TelemetrySettings>(json).unwrap().builder().variables(|_| None).build()
+        let settings: TelemetrySettings = serde_json::from_str(json).unwrap();
+        TelemetryBuilder::from_settings(&settings).variables(|_| None).build()
     };
     for (json, setting) in [
         (r#"{"service_name": " "}"#, "service_name"),

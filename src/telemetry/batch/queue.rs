@@ -6,7 +6,7 @@ use crate::base::sync::Mutex;
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    room: Waiting,
+    limits: Size,
 }
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ struct State<T> {
 
 /// Items and bytes that wait, or may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct Size {
     pub(super) items: usize,
     pub(super) bytes: usize,
 }
@@ -33,17 +33,17 @@ pub(super) enum Refused {
 impl<T> Queue<T> {
     pub(super) fn new(items: usize, bytes: usize) -> Self {
         let state = State { waiting: Vec::new(), bytes: 0, closed: false };
-        Self { state: Mutex::new(state), room: Waiting { items, bytes } }
+        Self { state: Mutex::new(state), limits: Size { items, bytes } }
     }
 
     /// Adds `item` of `bytes`; returns how much waits then.
     #[inline]
-    pub(super) fn push(&self, item: T, bytes: usize) -> Result<Waiting, Refused> {
+    pub(super) fn push(&self, item: T, bytes: usize) -> Result<Size, Refused> {
         let mut state = self.state.lock();
-        let then = Waiting { items: state.waiting.len() + 1, bytes: state.bytes.saturating_add(bytes) };
+        let then = Size { items: state.waiting.len() + 1, bytes: state.bytes.saturating_add(bytes) };
         let refused = if state.closed {
             Refused::Closed
-        } else if then.items <= self.room.items && then.bytes <= self.room.bytes {
+        } else if then.items <= self.limits.items && then.bytes <= self.limits.bytes {
             state.waiting.push(item);
             state.bytes = then.bytes;
             return Ok(then);
@@ -57,10 +57,10 @@ impl<T> Queue<T> {
 
     /// Takes all items, and reserves room for as many.
     pub(super) fn take(&self) -> Vec<T> {
-        let room = Vec::with_capacity(self.len());
+        let next = Vec::with_capacity(self.len());
         let mut state = self.state.lock();
         state.bytes = 0;
-        std::mem::replace(&mut state.waiting, room)
+        std::mem::replace(&mut state.waiting, next)
     }
 
     /// Closes the queue; `false` if it was closed already.
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn what_is_large_finds_no_room_and_what_is_small_still_does() {
         let queue = Queue::new(10, 100);
-        assert_eq!(queue.push("large", 90), Ok(Waiting { items: 1, bytes: 90 }));
+        assert_eq!(queue.push("large", 90), Ok(Size { items: 1, bytes: 90 }));
         assert_eq!(queue.push("large", 11), Err(Refused::Full));
         assert_eq!(queue.push("endless", usize::MAX), Err(Refused::Full));
-        assert_eq!(queue.push("small", 10), Ok(Waiting { items: 2, bytes: 100 }));
+        assert_eq!(queue.push("small", 10), Ok(Size { items: 2, bytes: 100 }));
         assert_eq!(queue.take(), ["large", "small"]);
-        assert_eq!(queue.push("large", 100), Ok(Waiting { items: 1, bytes: 100 }));
+        assert_eq!(queue.push("large", 100), Ok(Size { items: 1, bytes: 100 }));
     }
 
     #[test]

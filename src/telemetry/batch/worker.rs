@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use opentelemetry::Context as OtelContext;
 
-use super::{Export, Item, Shared};
+use super::export::{BatchExporter, BatchItem};
+use super::shared::Shared;
 use crate::base::clock;
 use crate::base::sync::atomic::Ordering;
-use crate::telemetry::activation::Silence;
-use crate::telemetry::counters::Lost;
-use crate::telemetry::waiting::{block_on, guarded, tell};
+use crate::telemetry::counters::DropReason;
+use crate::telemetry::export_thread::{block_on, guarded, log_change};
+use crate::telemetry::suppress::suppress_thread;
 
 pub(super) enum Message {
     Full,
@@ -26,14 +27,14 @@ pub(super) struct Worker<T, E> {
     pub(super) failing: bool,
 }
 
-impl<T: Item, E: Export<T>> Worker<T, E> {
+impl<T: BatchItem, E: BatchExporter<T>> Worker<T, E> {
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
-        Silence::for_good();
+        suppress_thread();
         let _suppressed = OtelContext::enter_telemetry_suppressed_scope();
         loop {
             match inbox.recv_timeout(self.shared.settings.delay) {
                 Ok(Message::Full) => {
-                    self.shared.told.store(false, Ordering::Release);
+                    self.shared.notified.store(false, Ordering::Release);
                     self.export_waiting();
                 }
                 Err(RecvTimeoutError::Timeout) => _ = self.export_waiting(),
@@ -76,10 +77,10 @@ impl<T: Item, E: Export<T>> Worker<T, E> {
         let counters = &self.shared.counters;
         counters.exported(T::SIGNAL, clock::now().since(start), result.is_ok());
         if result.is_err() {
-            counters.lost(T::SIGNAL, Lost::ExportFailed, items);
+            counters.dropped(T::SIGNAL, DropReason::ExportFailed, items);
         }
         let then = "they are dropped and counted until it works";
-        tell(&mut self.failing, T::SIGNAL, &result, then);
+        log_change(&mut self.failing, T::SIGNAL, &result, then);
         !self.failing
     }
 }

@@ -1,4 +1,4 @@
-//! What a collector answers, and whether a retry may help.
+//! The answer of a collector: rejected items, or a failure that may be retried.
 
 use std::time::Duration;
 
@@ -12,41 +12,41 @@ use crate::base::outcome::retry_after;
 /// How an export failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// For logs: nothing of what the collector wrote, which may repeat a secret.
+    /// For logs. It quotes nothing that the collector wrote, which may repeat a secret.
     pub(super) text: String,
-    pub(super) again: Again,
+    pub(super) retry: Retry,
 }
 
 /// Whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(super) enum Retry {
     Never,
-    /// After the delay of our own backoff, but not before this time is over.
+    /// After our own backoff, and no sooner than this delay.
     After(Duration),
 }
 
-/// What a collector rejected of an export.
+/// The items of an export that a collector rejected, and the collector's message about them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rejected {
     pub(super) items: u64,
     pub(super) message: String,
 }
 
-/// Reads the answer over HTTP: "OTLP/HTTP Response" in the specification.
-pub(super) fn of_http(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<Rejected, Failure> {
+/// Reads an answer over HTTP. See "OTLP/HTTP Response" in the specification.
+pub(super) fn read_http(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<Rejected, Failure> {
     if status.is_success() {
         return Ok(rejected(body));
     }
-    let again = match status.as_u16() {
-        429 | 502..=504 => Again::After(retry_after(headers).unwrap_or_default()),
-        _ => Again::Never,
+    let retry = match status.as_u16() {
+        429 | 502..=504 => Retry::After(retry_after(headers).unwrap_or_default()),
+        _ => Retry::Never,
     };
-    Err(Failure { text: format!("the collector answered {status}"), again })
+    Err(Failure { text: format!("the collector answered with HTTP status {status}"), retry })
 }
 
-/// The items that the answer says were rejected. An answer that cannot be decoded counts as success.
+/// The items that the answer reports as rejected. An answer that cannot be decoded counts as success.
 pub(super) fn rejected(body: &(impl AsRef<[u8]> + ?Sized)) -> Rejected {
-    // The answers of the three signals differ in the names of these fields alone.
+    // The answers of the three signals have the same fields under different names.
     let answer = ExportTraceServiceResponse::decode(body.as_ref()).unwrap_or_default();
     let partial = answer.partial_success.unwrap_or_default();
     let items = u64::try_from(partial.rejected_spans).unwrap_or_default();
@@ -61,30 +61,30 @@ mod tests {
 
     fn http(status: u16, pairs: &[(&'static str, &'static str)]) -> Result<Rejected, Failure> {
         let headers = pairs.iter().map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v))).collect();
-        of_http(StatusCode::from_u16(status).unwrap(), &headers, &Bytes::new())
+        read_http(StatusCode::from_u16(status).unwrap(), &headers, &Bytes::new())
     }
 
     #[test]
-    fn http_codes_that_pass_by_are_tried_again() {
+    fn transient_http_statuses_are_retried() {
         for status in [429, 502, 503, 504] {
-            assert_eq!(http(status, &[]).unwrap_err().again, Again::After(Duration::ZERO), "{status}");
-            let waits = http(status, &[("retry-after", "7")]).unwrap_err().again;
-            assert_eq!(waits, Again::After(Duration::from_secs(7)));
+            assert_eq!(http(status, &[]).unwrap_err().retry, Retry::After(Duration::ZERO), "{status}");
+            let delayed = http(status, &[("retry-after", "7")]).unwrap_err().retry;
+            assert_eq!(delayed, Retry::After(Duration::from_secs(7)));
         }
         for status in [301, 400, 401, 404, 413, 500, 501] {
-            assert_eq!(http(status, &[("retry-after", "7")]).unwrap_err().again, Again::Never, "{status}");
+            assert_eq!(http(status, &[("retry-after", "7")]).unwrap_err().retry, Retry::Never, "{status}");
         }
         let past = http(503, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]).unwrap_err();
-        assert_eq!(past.again, Again::After(Duration::ZERO));
+        assert_eq!(past.retry, Retry::After(Duration::ZERO));
     }
 
     #[test]
-    fn what_was_not_taken_is_told() {
+    fn rejected_items_are_read_from_the_answer() {
         let message = b"\x0a\x06\x08\x03\x12\x02no";
         let partial = Rejected { items: 3, message: "no".to_owned() };
-        let http = of_http(StatusCode::OK, &HeaderMap::new(), &Bytes::from_static(message));
+        let http = read_http(StatusCode::OK, &HeaderMap::new(), &Bytes::from_static(message));
         assert_eq!(http, Ok(partial));
-        let nonsense = of_http(StatusCode::OK, &HeaderMap::new(), &Bytes::from_static(b"<html>"));
+        let nonsense = read_http(StatusCode::OK, &HeaderMap::new(), &Bytes::from_static(b"<html>"));
         assert_eq!(nonsense, Ok(Rejected::default()));
     }
 }

@@ -11,24 +11,24 @@ use super::target::Target;
 use crate::base::tls::{self, Connector, Fault};
 use crate::telemetry::error::TelemetryError;
 
-/// Sends requests; clones share connections.
+/// The HTTP client of an exporter. Clones share connections.
 pub(super) type Client = legacy::Client<Connector, Full<Bytes>>;
 
-/// Idle connections are closed after this time.
-const IDLE: Duration = Duration::from_secs(90);
+/// How long an idle connection stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A client with no connection yet.
+/// A client. It connects with its first request.
 pub(super) fn client(connector: &Connector, target: &Target) -> Client {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
-    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT);
     #[cfg(feature = "otlp-grpc")]
     builder.http2_only(target.grpc);
     #[cfg(not(feature = "otlp-grpc"))]
-    debug_assert!(!target.grpc, "it was refused");
+    debug_assert!(!target.grpc, "`Target` refuses gRPC without the feature");
     builder.build(connector.clone())
 }
 
-/// Connects to `target`.
+/// What opens connections to `target`, over TLS if its URL begins with `https:`.
 pub(super) fn connector(target: &Target) -> Result<Connector, TelemetryError> {
     let secure = target.uri.scheme_str() == Some("https");
     let certificates = secure.then_some(&target.certificates);
@@ -37,10 +37,15 @@ pub(super) fn connector(target: &Target) -> Result<Connector, TelemetryError> {
             Fault::Setting(error) => return error.into(),
             Fault::Other(reason) => reason,
             Fault::NoAuthority(why) => format!(
-                "this machine trusts no certificate authority: OTEL_EXPORTER_OTLP_CERTIFICATE names a file with those \
-                 to trust ({why})"
+                "this machine has no trusted CA certificates: set OTEL_EXPORTER_OTLP_CERTIFICATE to the path of a PEM \
+                 file with CA certificates ({why})"
             ),
         };
-        TelemetryError::Exporter { signal: target.signal.as_str(), endpoint: target.origin(), reason }
+        TelemetryError::Exporter {
+            signal: target.signal.as_str(),
+            endpoint: target.origin(),
+            setting: target.uri_setting.clone(),
+            reason,
+        }
     })
 }

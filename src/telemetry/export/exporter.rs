@@ -1,4 +1,4 @@
-//! The exporters of opentelemetry-otlp, and the transport that they send by.
+//! The exporters of opentelemetry-otlp, and the transport that sends their messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::task::JoinSet;
 
-use super::{Background, Sender};
+use super::background::Background;
+use super::sender::Sender;
 use crate::base::sync::Mutex;
 
-/// Exports from any thread, through an exporter of opentelemetry-otlp.
+/// An exporter of opentelemetry-otlp that reports the errors of its transport.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Exporter<E> {
     pub(super) inner: E,
@@ -28,7 +29,7 @@ pub(in crate::telemetry) struct Exporter<E> {
 }
 
 impl<E> Exporter<E> {
-    /// Puts back the error of the transport, of which `inner` keeps nothing.
+    /// Replaces the error of `inner` by that of the transport, which `inner` discards.
     fn with_cause(&self, result: OTelSdkResult) -> OTelSdkResult {
         result.map_err(|error| self.transport.error.lock().take().unwrap_or(error))
     }
@@ -72,13 +73,13 @@ impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     }
 }
 
-/// Sends what an exporter of opentelemetry-otlp encoded, on the background runtime.
+/// Sends the messages that an exporter of opentelemetry-otlp encodes, on the background runtime.
 #[derive(Debug)]
 pub(super) struct Transport {
     sender: Arc<Sender>,
-    /// Runs for as long as there is an exporter.
+    /// Keeps the runtime alive for as long as there is an exporter.
     background: Arc<Background>,
-    /// Why the last export failed. Each exporter of a pipeline has one export at a time.
+    /// The error of the last export. Each exporter of a pipeline runs one export at a time.
     error: Mutex<Option<OTelSdkError>>,
 }
 
@@ -87,16 +88,17 @@ impl Transport {
         Self { sender: Arc::new(sender), background: Arc::clone(background), error: Mutex::new(None) }
     }
 
-    /// Makes the exporter of `builder` send by this transport.
-    pub(super) fn carry<B: WithExportConfig + WithHttpConfig>(self: &Arc<Self>, builder: B) -> B {
+    /// Configures `builder` so that its exporter sends with this transport.
+    pub(super) fn configure<B: WithExportConfig + WithHttpConfig>(self: &Arc<Self>, builder: B) -> B {
         let target = &self.sender.target;
         builder
-            // It is logged, so it has neither path nor query, which may hold a secret. The sender has all of it.
+            // opentelemetry-otlp logs the endpoint. Path and query may hold a secret, so they are left out here; the sender
+            // has the whole URL.
             .with_endpoint(target.origin())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(target.timeout)
             .with_retry_policy(RetryPolicy::disabled())
-            // The sender splits what is large, and compresses.
+            // The sender splits large messages and compresses.
             .with_max_request_body_size(usize::MAX)
             .with_shared_http_client(Arc::clone(self) as Arc<dyn HttpClient>)
     }
@@ -111,11 +113,13 @@ impl HttpClient for Transport {
         task.spawn_on(async move { sender.send(message.into_body()).await }, &self.background.handle);
         let sent = match task.join_next().await {
             Some(Ok(sent)) => sent,
-            Some(Err(error)) => Err(OTelSdkError::InternalFailure(format!("no export: {error}"))),
+            Some(Err(error)) => {
+                Err(OTelSdkError::InternalFailure(format!("the export task ended early: {error}")))
+            }
             None => Ok(()),
         };
         match sent {
-            // The sender has read the answer. The exporter would only log its content.
+            // The sender has read the answer. With its content, the exporter would only log it.
             Ok(()) => Ok(Response::new(Bytes::new())),
             Err(error) => {
                 let text = error.to_string();

@@ -1,15 +1,15 @@
-//! What gRPC has of its own: a frame around the message, and a status in the trailers.
+//! What gRPC adds to HTTP: a frame around the message, and a status in the trailers.
 //!
 //! The message in the frame is the one that the HTTP exporter of opentelemetry-otlp encoded and compressed. Its gRPC
 //! exporter (0.33.1) is not used, for three reasons:
 //!
-//! - It logs a partial success and returns `Ok(())` (`exporter/tonic/trace.rs`), so rejected items cannot be counted. Nothing
-//!   can read the answer on its way: an interceptor sees requests only, and `with_channel` takes
+//! - It logs a partial success and returns `Ok(())` (`exporter/tonic/trace.rs`), so rejected items cannot be counted. The
+//!   answer cannot be read before it either: an interceptor sees requests only, and `with_channel` takes
 //!   `tonic::transport::Channel` and no other service.
-//! - It sleeps between retries (`retry.rs`), and a shutdown cannot end that. With its retries off, its error is a text with
-//!   the code, so the delay that a collector asks for in `RetryInfo` is lost.
+//! - It sleeps between retries (`retry.rs`), and a shutdown cannot end the sleep. With its retries off, its error is a text
+//!   with the code, so the delay that a collector asks for in `RetryInfo` is lost.
 //! - tonic 0.14.9 panics on a `grpc-status-details-bin` that is not base64 (`expect` in `Status::from_header_map`). A
-//!   collector, or whatever answers in its place, must not be able to cause a panic. This rules out tonic without its
+//!   collector, or a proxy that answers for it, must not be able to cause a panic. This rules out tonic without its
 //!   transport as well.
 
 use std::time::Duration;
@@ -22,11 +22,11 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{HeaderMap, StatusCode};
 use prost::Message;
 
-use super::answer::{Again, Failure, Rejected, of_http, rejected};
+use super::answer::{Failure, Rejected, Retry, read_http, rejected};
 use crate::base::outcome::GRPC_CODES;
 use crate::telemetry::counters::Signal;
 
-/// The path of the call for `signal`.
+/// The path of the method that exports `signal`.
 pub(super) fn path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -35,8 +35,8 @@ pub(super) fn path(signal: Signal) -> &'static str {
     }
 }
 
-/// The body of a call, and the headers that no other may replace.
-pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, gzip: bool) -> Bytes {
+/// The body of a call. Sets the headers that gRPC requires, over those of the user.
+pub(super) fn frame(headers: &mut HeaderMap, message: &Bytes, gzip: bool) -> Bytes {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     if gzip {
@@ -50,48 +50,48 @@ pub(super) fn call(headers: &mut HeaderMap, message: &Bytes, gzip: bool) -> Byte
     body.freeze()
 }
 
-/// Tells the collector how much time is left for its answer.
-pub(super) fn tell_timeout(headers: &mut HeaderMap, left: Duration) {
-    // No number may have more than 8 digits.
+/// Sets `grpc-timeout` to the time that is left for the answer.
+pub(super) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
+    // gRPC allows at most 8 digits.
     let left = format!("{}m", left.as_millis().min(99_999_999));
     if let Ok(left) = HeaderValue::from_str(&left) {
         headers.insert(HeaderName::from_static("grpc-timeout"), left);
     }
 }
 
-/// Reads the answer: "Failures" under "OTLP/gRPC" in the specification.
-pub(super) fn of_grpc(
+/// Reads an answer over gRPC. See "Failures" under "OTLP/gRPC" in the specification.
+pub(super) fn read_grpc(
     status: StatusCode,
     headers: &HeaderMap,
     trailers: Option<&HeaderMap>,
     body: &Bytes,
 ) -> Result<Rejected, Failure> {
-    // An answer without a body has its trailers in the head.
-    let at_the_end = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(headers);
-    let code = at_the_end.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<usize>().ok());
+    // An answer without a body has its trailers among its headers.
+    let trailers = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(headers);
+    let code = trailers.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<usize>().ok());
     let Some(code) = code else {
         // A proxy answered in place of the collector.
-        return match of_http(status, headers, &Bytes::new()) {
-            Ok(_) => Err(Failure { text: "the answer is none of gRPC".to_owned(), again: Again::Never }),
+        return match read_http(status, headers, &Bytes::new()) {
+            Ok(_) => Err(Failure { text: "the answer is not gRPC".to_owned(), retry: Retry::Never }),
             failure => failure,
         };
     };
     if code == 0 {
-        // No compression was offered, so there is nothing but the frame around it.
+        // The request offered no compression, so the answer is a frame (5 bytes) and the plain message.
         return Ok(body.get(5..).map(rejected).unwrap_or_default());
     }
-    let asked = at_the_end.get("grpc-status-details-bin").and_then(|details| retry_info(details.as_bytes()));
-    let again = match code {
+    let asked = trailers.get("grpc-status-details-bin").and_then(|details| retry_info(details.as_bytes()));
+    let retry = match code {
         // RESOURCE_EXHAUSTED is permanent, unless the collector says when to retry.
-        8 => asked.map_or(Again::Never, Again::After),
-        1 | 4 | 10 | 11 | 14 | 15 => Again::After(asked.unwrap_or_default()),
-        _ => Again::Never,
+        8 => asked.map_or(Retry::Never, Retry::After),
+        1 | 4 | 10 | 11 | 14 | 15 => Retry::After(asked.unwrap_or_default()),
+        _ => Retry::Never,
     };
-    let name = GRPC_CODES.get(code).copied().unwrap_or("a code that gRPC does not have");
-    Err(Failure { text: format!("the collector answered with gRPC status {code}, {name}"), again })
+    let name = GRPC_CODES.get(code).copied().unwrap_or("an unknown code");
+    Err(Failure { text: format!("the collector answered with gRPC status {code}, {name}"), retry })
 }
 
-/// Senders may leave the padding out.
+/// gRPC allows base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -149,56 +149,56 @@ mod tests {
     }
 
     fn grpc<const N: usize>(trailers: [(&'static str, &'static str); N]) -> Result<Rejected, Failure> {
-        of_grpc(StatusCode::OK, &HeaderMap::new(), Some(&headers(trailers)), &Bytes::new())
+        read_grpc(StatusCode::OK, &HeaderMap::new(), Some(&headers(trailers)), &Bytes::new())
     }
 
     #[test]
-    fn grpc_codes_that_pass_by_are_tried_again() {
+    fn transient_grpc_codes_are_retried() {
         for code in ["1", "4", "10", "11", "14", "15"] {
             assert_eq!(
-                grpc([("grpc-status", code)]).unwrap_err().again,
-                Again::After(Duration::ZERO),
+                grpc([("grpc-status", code)]).unwrap_err().retry,
+                Retry::After(Duration::ZERO),
                 "{code}"
             );
         }
         for code in ["2", "3", "5", "6", "7", "8", "9", "12", "13", "16", "99"] {
-            assert_eq!(grpc([("grpc-status", code)]).unwrap_err().again, Again::Never, "{code}");
+            assert_eq!(grpc([("grpc-status", code)]).unwrap_err().retry, Retry::Never, "{code}");
         }
-        let in_the_head = of_grpc(StatusCode::OK, &headers([("grpc-status", "14")]), None, &Bytes::new());
-        assert!(in_the_head.unwrap_err().text.contains("UNAVAILABLE"));
-        let proxy = of_grpc(StatusCode::BAD_GATEWAY, &HeaderMap::new(), None, &Bytes::new());
-        assert_eq!(proxy.unwrap_err().again, Again::After(Duration::ZERO));
-        let page = of_grpc(StatusCode::OK, &HeaderMap::new(), None, &Bytes::from_static(b"<html>"));
-        assert_eq!(page.unwrap_err().again, Again::Never);
+        let in_headers = read_grpc(StatusCode::OK, &headers([("grpc-status", "14")]), None, &Bytes::new());
+        assert!(in_headers.unwrap_err().text.contains("UNAVAILABLE"));
+        let proxy = read_grpc(StatusCode::BAD_GATEWAY, &HeaderMap::new(), None, &Bytes::new());
+        assert_eq!(proxy.unwrap_err().retry, Retry::After(Duration::ZERO));
+        let page = read_grpc(StatusCode::OK, &HeaderMap::new(), None, &Bytes::from_static(b"<html>"));
+        assert_eq!(page.unwrap_err().retry, Retry::Never);
     }
 
     #[test]
-    fn exhausted_is_tried_again_when_it_says_when() {
+    fn resource_exhausted_is_retried_only_with_retry_info() {
         // Status { code: 8, details: [RetryInfo { retry_delay: 1.5 s }] }.
         let details = "CAgaNgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIKCggIARCAyrXuAQ";
         let failure = grpc([("grpc-status", "8"), ("grpc-status-details-bin", details)]).unwrap_err();
-        assert_eq!(failure.again, Again::After(Duration::from_millis(1_500)));
+        assert_eq!(failure.retry, Retry::After(Duration::from_millis(1_500)));
         for broken in ["", "?", "CAgaNg", "AAAA"] {
             let failure = grpc([("grpc-status", "8"), ("grpc-status-details-bin", broken)]).unwrap_err();
-            assert_eq!(failure.again, Again::Never, "{broken}");
+            assert_eq!(failure.retry, Retry::Never, "{broken}");
         }
     }
 
     #[test]
-    fn what_was_not_taken_is_told() {
+    fn rejected_items_are_read_from_the_answer() {
         let message = b"\x0a\x06\x08\x03\x12\x02no";
         let framed = Bytes::from([&b"\0\0\0\0\x08"[..], message].concat());
-        let grpc = of_grpc(StatusCode::OK, &headers([("grpc-status", "0")]), None, &framed).unwrap();
+        let grpc = read_grpc(StatusCode::OK, &headers([("grpc-status", "0")]), None, &framed).unwrap();
         assert_eq!(grpc.items, 3);
     }
 
     #[test]
-    fn a_frame_tells_its_length_and_whether_it_is_compressed() {
+    fn a_frame_holds_its_length_and_whether_it_is_compressed() {
         let mut headers = headers([("te", "no")]);
-        assert_eq!(&call(&mut headers, &Bytes::from_static(b"abc"), false)[..], b"\0\0\0\0\x03abc");
+        assert_eq!(&frame(&mut headers, &Bytes::from_static(b"abc"), false)[..], b"\0\0\0\0\x03abc");
         assert_eq!(headers["te"], "trailers");
         assert!(!headers.contains_key("grpc-encoding"));
-        let framed = call(&mut headers, &[7; 1_000][..].into(), true);
+        let framed = frame(&mut headers, &[7; 1_000][..].into(), true);
         assert_eq!(framed[0], 1);
         assert_eq!(framed[1..5], u32::try_from(framed.len() - 5).unwrap().to_be_bytes());
         assert_eq!(headers["grpc-encoding"], "gzip");

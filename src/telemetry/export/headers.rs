@@ -1,4 +1,4 @@
-//! Headers that go with every export. Their values are secrets.
+//! The headers of every export. Their values are secrets.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header as names};
 use crate::base::error::ConfigError;
 use crate::telemetry::variables::{Variables, percent_decoded};
 
-/// Those of the code, and over them those of the variables.
+/// The headers of the settings. Those of the environment variable win.
 pub(super) fn headers(
     set: &BTreeMap<String, String>,
     variables: &Variables,
@@ -15,43 +15,46 @@ pub(super) fn headers(
 ) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     for (key, value) in set {
-        let allowed = "a name of letters, digits and dashes that does not describe the message itself, as \
-                       content-length does, with a value of visible letters";
+        let allowed = "the name may have letters, digits and dashes, the value visible characters; content-length, \
+                       transfer-encoding, connection and upgrade cannot be set";
         let (name, value) = header(key, value)
-            .ok_or_else(|| ConfigError::new(format!("otlp_settings.headers.{key}"), "what it is", allowed))?;
-        put(&mut headers, name, value)?;
+            .ok_or_else(|| ConfigError::new(format!("otlp_settings.headers.{key}"), HIDDEN, allowed))?;
+        insert(&mut headers, name, value)?;
     }
     if let Some((name, list)) = variables.first_of(names) {
         for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            // The pair itself must not be shown.
             let (key, value) = pair
                 .split_once('=')
                 .and_then(|(key, value)| header(key.trim(), &percent_decoded(value.trim())))
                 .ok_or_else(|| {
                     ConfigError::new(
                         name.clone(),
-                        "what it is",
-                        "name=value,name=value, values percent-encoded, none of them a name that describes the \
-                         message itself, as content-length does",
+                        HIDDEN,
+                        "name=value,name=value with percent-encoded values; content-length, transfer-encoding, \
+                         connection and upgrade cannot be set",
                     )
                 })?;
-            put(&mut headers, key, value)?;
+            insert(&mut headers, key, value)?;
         }
     }
     Ok(headers)
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), ConfigError> {
-    let full = |_| ConfigError::new("otlp_settings.headers", "that many", "as many as a request can hold");
+/// Stands for a value in errors, because it is a secret.
+const HIDDEN: &str = "the given value (not shown)";
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), ConfigError> {
+    let full = |_| ConfigError::new("otlp_settings.headers", "that many headers", "at most 24576 headers");
     headers.try_insert(name, value).map(|_| ()).map_err(full)
 }
 
-/// These follow from the message and the connection. Others would cut the message, or break the connection.
-const OF_THE_MESSAGE: [HeaderName; 4] =
+/// The client sets these from the message and the connection. Another value would truncate the message or break the
+/// connection.
+const RESERVED: [HeaderName; 4] =
     [names::CONNECTION, names::CONTENT_LENGTH, names::TRANSFER_ENCODING, names::UPGRADE];
 
 fn header(key: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(|name| !OF_THE_MESSAGE.contains(name))?;
+    let name = HeaderName::from_bytes(key.as_bytes()).ok().filter(|name| !RESERVED.contains(name))?;
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some((name, value))
@@ -92,18 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_request_holds_are_refused() {
+    fn more_headers_than_a_request_can_hold_are_refused() {
         let list: Vec<_> = (0..40_000).map(|n| format!("h{n}=secret")).collect();
         let variables = Variables::new(move |_| Some(list.join(",")));
         let error = headers(&BTreeMap::new(), &variables, &["HEADERS".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("as many as a request can hold") && !error.contains("secret"), "{error}");
+        assert!(error.contains("at most 24576 headers") && !error.contains("secret"), "{error}");
     }
 
     fn of(list: String) -> Result<HeaderMap, ConfigError> {
         headers(&BTreeMap::new(), &Variables::new(move |_| Some(list.clone())), &["HEADERS".to_owned()])
     }
 
-    /// The name and value of a pair, by RFC 9110 and the format of W3C Baggage; `None` for what is none.
+    /// The name and value of a pair, by RFC 9110 and the format of W3C Baggage. `None` if it is malformed.
     fn expected(pair: &str) -> Option<(String, String)> {
         let (name, value) = pair.split_once('=')?;
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -117,7 +120,7 @@ mod tests {
         while let [byte, after @ ..] = rest {
             let code = after.first_chunk::<2>().filter(|_| *byte == b'%');
             let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-            // A sign is no digit.
+            // `from_str_radix` accepts a sign.
             let code = code.filter(|_| after[0] != b'+');
             bytes.push(code.unwrap_or(*byte));
             rest = if code.is_some() { &after[2..] } else { after };
@@ -128,16 +131,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_is_read_as_the_grammar_says_or_refused_without_its_secrets(
+        fn any_list_is_read_by_the_grammar_or_refused_without_its_secrets(
             pairs in prop::collection::vec("[a%=+ \t\r0Fä:;\u{7f}]{0,8}|content-length=1|[!-~]{1,6}=(%[0-9a-f]{2}){1,3}", 0..6)
         ) {
             let list = pairs.join(",");
-            // An empty variable is none.
+            // An empty variable counts as not set.
             prop_assume!(!list.trim().is_empty());
             let parts: Vec<_> = list.trim().split(',').filter(|pair| !pair.trim().is_empty()).map(expected).collect();
             match (of(list), parts.into_iter().collect::<Option<Vec<_>>>()) {
                 (Ok(found), Some(parts)) => {
-                    // The last of a name stands.
+                    // The last value of a name wins.
                     let parts: BTreeMap<_, _> = parts.into_iter().collect();
                     let found: BTreeMap<_, _> = found
                         .iter()
@@ -145,13 +148,13 @@ mod tests {
                         .collect();
                     prop_assert_eq!(found, parts);
                 }
-                (Err(error), None) => prop_assert!(error.to_string().ends_with("as content-length does"), "{}", error),
+                (Err(error), None) => prop_assert!(error.to_string().ends_with("connection and upgrade cannot be set"), "{}", error),
                 (found, parts) => prop_assert!(false, "{:?} is not {:?}", found, parts),
             }
         }
 
         #[test]
-        fn what_is_encoded_is_read(
+        fn percent_encoded_values_are_decoded(
             sent in prop::collection::btree_map("x-[a-z0-9]{1,8}", "[ -~ä]{0,20}", 0..8)
         ) {
             let pairs = sent.iter().map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! One export: sent, retried where that may help, and ended when its time is over.
+//! One export: sends a message, retries it, and gives up at the deadline.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{Again, Failure, Rejected, of_http};
+use super::answer::{Failure, Rejected, Retry, read_http};
 use super::connect::{Client, client, connector};
 #[cfg(feature = "otlp-grpc")]
 use super::grpc;
@@ -27,19 +27,19 @@ use crate::base::error::sources;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::tls::Connector;
-use crate::telemetry::counters::{Counters, Lost};
+use crate::telemetry::counters::{Counters, DropReason};
 use crate::telemetry::error::TelemetryError;
 
-/// The wait between two tries, unless the collector asks for more.
+/// The delay between two attempts, unless the collector asks for a longer one.
 const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(200), Duration::from_secs(5));
 
-/// No export takes longer, whatever the settings say: the sum of a moment and a longer time may overflow.
+/// Upper bound of the timeout: adding a longer one to an `Instant` may overflow.
 const LONGEST_EXPORT: Duration = Duration::from_secs(24 * 3_600);
 
-/// More of an answer than a collector has to say.
+/// Maximum length of an answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
-/// As the specification wants it: the name of the exporter, its language and its version.
+/// The user agent, in the form of the specification: exporter, language, version.
 const AGENT: &str = concat!("campanile-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
 /// Sends the messages of one signal to one collector.
@@ -50,10 +50,10 @@ pub(super) struct Sender {
     client: Mutex<Client>,
     closing: watch::Receiver<bool>,
     counters: Arc<Counters>,
-    /// Whether the collector rejected a part of the last export.
-    partly: AtomicBool,
-    /// The name of a header that is a secret and goes to another machine in clear, until that was told.
-    in_clear: Mutex<Option<HeaderName>>,
+    /// Whether the collector rejected items of the last export.
+    rejecting: AtomicBool,
+    /// A secret header that goes to another machine without TLS. `None` once the warning is logged.
+    cleartext_header: Mutex<Option<HeaderName>>,
 }
 
 impl Sender {
@@ -63,13 +63,14 @@ impl Sender {
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
         let connector = connector(&target)?;
-        let in_clear = Mutex::new(target.in_clear().cloned());
+        let cleartext_header = Mutex::new(target.cleartext_header().cloned());
         target.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         let client = Mutex::new(client(&connector, &target));
-        Ok(Self { target, connector, client, closing, counters, partly: AtomicBool::new(false), in_clear })
+        let rejecting = AtomicBool::new(false);
+        Ok(Self { target, connector, client, closing, counters, rejecting, cleartext_header })
     }
 
-    /// Sends a message, in parts if it is too large, on the runtime of this call.
+    /// Sends a message, in parts if it is too large.
     pub(super) async fn send(&self, message: Bytes) -> OTelSdkResult {
         if message.len() <= self.target.message_limit {
             return self.send_whole(message).await;
@@ -83,10 +84,10 @@ impl Sender {
                 Ok(()) => sent = true,
                 Err(error) => {
                     lost += items;
-                    let hangs = matches!(error, OTelSdkError::Timeout(_));
+                    let timed_out = matches!(error, OTelSdkError::Timeout(_));
                     failure = failure.or(Some(error));
-                    // The other parts would wait as long, one after the other.
-                    if hangs {
+                    // Each of the other parts would probably time out too.
+                    if timed_out {
                         break;
                     }
                 }
@@ -94,45 +95,46 @@ impl Sender {
         }
         lost += parts.map(|part| part.items).sum::<usize>();
         match failure {
-            // Then the caller counts all of it.
+            // The caller counts all items of a failed export.
             Some(error) if !sent => return Err(error),
             Some(error) => {
                 self.counters.failed(self.target.signal);
-                self.counters.lost(self.target.signal, Lost::ExportFailed, lost);
-                tracing::warn!(%error, lost, "a part of the {} was not exported", self.target.signal.as_str());
+                self.counters.dropped(self.target.signal, DropReason::ExportFailed, lost);
+                let signal = self.target.signal.as_str();
+                tracing::warn!(%error, lost, "a message was sent in parts, and some parts failed: {signal} are lost");
             }
             None => {}
         }
         if too_large > 0 {
-            self.counters.lost(self.target.signal, Lost::TooLarge, too_large);
+            self.counters.dropped(self.target.signal, DropReason::TooLarge, too_large);
         }
         Ok(())
     }
 
     async fn send_whole(&self, message: Bytes) -> OTelSdkResult {
-        self.tell_in_clear();
+        self.warn_about_cleartext_header();
         let limit = self.target.timeout;
         let deadline = Instant::now() + limit.min(LONGEST_EXPORT);
-        let (headers, body) = self.parts(message);
+        let (headers, body) = self.headers_and_body(message);
         let mut closing = self.closing.clone();
         let mut delay = Duration::ZERO;
-        for tries in 0.. {
+        for attempt in 0.. {
             let Ok(result) =
                 timeout_at(deadline, self.try_once(headers.clone(), body.clone(), deadline)).await
             else {
-                // The connection may have died.
+                // The connection may be dead.
                 *self.client.lock() = client(&self.connector, &self.target);
                 return Err(OTelSdkError::Timeout(limit));
             };
             let failure = match result {
                 Ok(rejected) => {
-                    self.tell(&rejected);
+                    self.count_rejected(&rejected);
                     return Ok(());
                 }
                 Err(failure) => failure,
             };
-            let Again::After(asked) = failure.again else { return Err(self.failed(&failure)) };
-            delay = BACKOFF.delay(tries, delay).max(asked);
+            let Retry::After(asked) = failure.retry else { return Err(self.failed(&failure)) };
+            delay = BACKOFF.delay(attempt, delay).max(asked);
             if deadline.saturating_duration_since(Instant::now()) <= delay {
                 return Err(self.failed(&failure));
             }
@@ -140,28 +142,28 @@ impl Sender {
                 return Err(self.failed(&failure));
             }
         }
-        unreachable!("one of these tries was the last")
+        unreachable!("the loop ends at the deadline")
     }
 
-    /// Here and not where it is built, when nothing logs yet.
-    fn tell_in_clear(&self) {
-        let Some(header) = self.in_clear.lock().take() else { return };
+    /// Warns once, with the first export: when the exporter is built, no subscriber logs yet.
+    fn warn_about_cleartext_header(&self) {
+        let Some(header) = self.cleartext_header.lock().take() else { return };
         tracing::warn!(
             header = header.as_str(),
             collector = self.target.origin(),
-            "the {} are sent without TLS to another machine, with a header that is a secret; use an https: endpoint, or \
-             a collector next to the service",
+            "exporting {} sends a secret header to another machine without TLS; use an https: endpoint, or a collector \
+             on this machine",
             self.target.signal.as_str()
         );
     }
 
-    /// The headers and the body of a request with this message.
-    fn parts(&self, message: Bytes) -> (HeaderMap, Bytes) {
+    /// The headers and the body of a request for `message`.
+    fn headers_and_body(&self, message: Bytes) -> (HeaderMap, Bytes) {
         let mut headers = self.target.headers.clone();
         let message = if self.target.gzip { gzip(&message) } else { message };
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            let body = grpc::call(&mut headers, &message, self.target.gzip);
+            let body = grpc::frame(&mut headers, &message, self.target.gzip);
             return (headers, body);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
@@ -180,57 +182,56 @@ impl Sender {
     ) -> Result<Rejected, Failure> {
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            grpc::tell_timeout(&mut headers, deadline.saturating_duration_since(Instant::now()));
+            grpc::set_timeout(&mut headers, deadline.saturating_duration_since(Instant::now()));
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = headers;
         let client = self.client.lock().clone();
-        let (head, body) = client.request(request).await.map_err(|error| unreached(&error))?.into_parts();
+        let (head, body) = client.request(request).await.map_err(|error| no_answer(&error))?.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect();
         #[cfg(feature = "otlp-grpc")]
         if self.target.grpc {
-            let body = body.await.map_err(|error| unreached(&*error))?;
+            let body = body.await.map_err(|error| no_answer(&*error))?;
             let trailers = body.trailers().cloned();
-            return grpc::of_grpc(head.status, &head.headers, trailers.as_ref(), &body.to_bytes());
+            return grpc::read_grpc(head.status, &head.headers, trailers.as_ref(), &body.to_bytes());
         }
-        // The status decides. A body that breaks off is no reason to send again what the collector took.
+        // The status decides. If the body of a success breaks off, the collector has the items: no retry.
         let body = if head.status.is_success() { body.await.ok() } else { None };
-        of_http(head.status, &head.headers, &body.map(|body| body.to_bytes()).unwrap_or_default())
+        read_http(head.status, &head.headers, &body.map(|body| body.to_bytes()).unwrap_or_default())
     }
 
-    /// Names the host of the collector alone: path and query may hold a secret.
+    /// An error that names the host of the collector only. Path and query may hold a secret.
     fn failed(&self, failure: &Failure) -> OTelSdkError {
         let collector = self.target.uri.authority().map_or("", |authority| authority.as_str());
         OTelSdkError::InternalFailure(format!("{collector}: {}", failure.text))
     }
 
-    /// Counts rejected items.
-    fn tell(&self, Rejected { items, message }: &Rejected) {
+    /// Counts rejected items, and logs when a collector begins or stops to reject items.
+    fn count_rejected(&self, Rejected { items, message }: &Rejected) {
         let signal = self.target.signal;
         if *items > 0 {
             self.counters.failed(signal);
-            // Whatever number the collector tells, the sum must not overflow.
+            // The collector may send any number. The sum must not overflow.
             let items = u32::try_from(*items).unwrap_or(u32::MAX);
-            self.counters.lost(signal, Lost::Rejected, items as usize);
+            self.counters.dropped(signal, DropReason::Rejected, items as usize);
         }
-        if self.partly.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
-            // Only a change is logged.
+        if self.rejecting.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
             let signal = signal.as_str();
             if *items > 0 {
-                tracing::warn!(items, "the collector does not take all {signal}; what it leaves is counted");
+                tracing::warn!(items, "the collector rejects some {signal}; they are lost and counted");
             } else {
-                tracing::info!("the collector takes all {signal} again");
+                tracing::info!("the collector accepts all {signal} again");
             }
         }
         if !message.is_empty() {
-            tracing::debug!(message, signal = signal.as_str(), "the collector says");
+            tracing::debug!(message, signal = signal.as_str(), "message from the collector");
         }
     }
 }
 
-/// In the fastest way: a better one costs twice the time for a tenth of the bytes.
+/// Compresses at the fastest level. The default level takes twice the time and saves a tenth of the bytes.
 fn gzip(message: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(message, Compression::fast());
     let mut packed = Vec::with_capacity(message.len() / 4);
@@ -239,32 +240,32 @@ fn gzip(message: &[u8]) -> Bytes {
     packed.into()
 }
 
-/// No answer came. A retry may get one, unless TLS failed.
+/// The failure of a request without an answer. It is retried, unless TLS failed.
 ///
-/// What the client and hyper say is told, and the errors of the operating system and of TLS. Errors of h2 are not: they
-/// repeat what the other side wrote.
-fn unreached(error: &(dyn Error + 'static)) -> Failure {
+/// The text holds the errors of the client, of hyper, of the operating system and of TLS. It does not hold those of h2,
+/// which quote the peer.
+fn no_answer(error: &(dyn Error + 'static)) -> Failure {
     let mut text = String::from("no answer");
-    let mut again = Again::After(Duration::ZERO);
+    let mut retry = Retry::After(Duration::ZERO);
     for (depth, error) in sources(error).enumerate() {
-        if depth < 2 || error.is::<std::io::Error>() || distrust(error) {
+        if depth < 2 || error.is::<std::io::Error>() || is_tls(error) {
             // Writing to a `String` cannot fail.
             let _ = write!(text, ": {error}");
         }
-        if distrust(error) {
-            again = Again::Never;
+        if is_tls(error) {
+            retry = Retry::Never;
         }
     }
-    Failure { text, again }
+    Failure { text, retry }
 }
 
 #[cfg(feature = "tls")]
-fn distrust(error: &(dyn Error + 'static)) -> bool {
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
     let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
 }
 
 #[cfg(not(feature = "tls"))]
-fn distrust(_: &(dyn Error + 'static)) -> bool {
+fn is_tls(_: &(dyn Error + 'static)) -> bool {
     false
 }

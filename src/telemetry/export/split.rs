@@ -1,7 +1,7 @@
-//! A message too large for a collector, as several that are not.
+//! Splits a message that is too large for a collector.
 //!
-//! The messages of the three signals have one shape: resources, in them scopes, in them items. Here items stay as they
-//! were encoded. Only a metric that is too large alone is opened, and its points go out in several.
+//! The messages of the three signals have one shape: resources hold scopes, and scopes hold items. Items stay encoded. Only
+//! an item that is too large alone is decoded: a metric is split by its points, a span loses attributes, events and links.
 
 use std::mem;
 
@@ -15,23 +15,23 @@ use crate::telemetry::counters::Signal;
 #[derive(Clone, PartialEq, Message)]
 struct Export {
     #[prost(message, repeated, tag = "1")]
-    resources: Vec<OfResource>,
+    resources: Vec<ResourceItems>,
 }
 
 /// `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`.
 #[derive(Clone, PartialEq, Message)]
-struct OfResource {
+struct ResourceItems {
     #[prost(bytes = "bytes", optional, tag = "1")]
     resource: Option<Bytes>,
     #[prost(message, repeated, tag = "2")]
-    scopes: Vec<OfScope>,
+    scopes: Vec<ScopeItems>,
     #[prost(string, tag = "3")]
     schema_url: String,
 }
 
 /// `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`.
 #[derive(Clone, PartialEq, Message)]
-struct OfScope {
+struct ScopeItems {
     #[prost(bytes = "bytes", optional, tag = "1")]
     scope: Option<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "2")]
@@ -74,115 +74,117 @@ struct Points {
     is_monotonic: bool,
 }
 
-/// A part of a message.
+/// One of the messages that a message is split into.
 #[derive(Debug, PartialEq)]
 pub(super) struct Part {
     pub(super) body: Bytes,
-    /// Spans, log records or metrics in it.
+    /// The number of spans, log records or metrics in it.
     pub(super) items: usize,
 }
 
-/// A message in parts.
+/// The result of [`split`].
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Parts {
     pub(super) parts: Vec<Part>,
-    /// Spans, log records or points of metrics that are too large alone.
+    /// The number of spans, log records or points of metrics that are too large alone. They are in no part.
     pub(super) too_large: usize,
 }
 
-/// The tag and the length of a field, at most.
-const FRAME: usize = 6;
+/// Maximum length of the tag and the length prefix of a field.
+const FIELD_HEADER: usize = 6;
 
-/// The items of `body` in messages of at most `limit` bytes each, in their order.
+/// Splits `body` into messages of at most `limit` bytes each. The order of the items stays.
 pub(super) fn split(body: &Bytes, limit: usize, signal: Signal) -> Result<Parts, DecodeError> {
-    // A `Bytes` is shared by what is decoded from it, and not copied.
+    // The decoded fields share this `Bytes`; nothing is copied.
     let message = Export::decode(body.clone())?;
-    let mut filling = Filling { limit, ..Filling::default() };
+    let mut splitter = Splitter { limit, ..Splitter::default() };
     for mut resource in message.resources {
         let scopes = mem::take(&mut resource.scopes);
-        filling.place = Place::Outside;
+        splitter.position = Position::Outside;
         for mut scope in scopes {
             let items = mem::take(&mut scope.items);
-            filling.place = filling.place.min(Place::InResource);
-            let around = Around {
-                bytes: resource.encoded_len() + scope.encoded_len() + 2 * FRAME,
+            splitter.position = splitter.position.min(Position::InResource);
+            let envelope = Envelope {
+                bytes: resource.encoded_len() + scope.encoded_len() + 2 * FIELD_HEADER,
                 resource: &resource,
                 scope,
             };
-            let room = limit.saturating_sub(around.bytes);
+            let room = limit.saturating_sub(envelope.bytes);
             for item in items {
-                if item.len() + FRAME <= room {
-                    filling.add(&around, item);
+                if item.len() + FIELD_HEADER <= room {
+                    splitter.add(&envelope, item);
                     continue;
                 }
                 let smaller = match signal {
-                    Signal::Traces => shrink(item, room),
+                    Signal::Traces => truncate_span(item, room),
                     Signal::Metrics => {
-                        let (metrics, too_large) = by_points(item, room)?;
-                        filling.done.too_large += too_large;
-                        metrics.into_iter().for_each(|metric| filling.add(&around, metric));
+                        let (metrics, too_large) = split_metric(item, room)?;
+                        splitter.done.too_large += too_large;
+                        metrics.into_iter().for_each(|metric| splitter.add(&envelope, metric));
                         continue;
                     }
                     Signal::Logs => None,
                 };
                 match smaller {
-                    Some(item) => filling.add(&around, item),
-                    None => filling.done.too_large += 1,
+                    Some(item) => splitter.add(&envelope, item),
+                    None => splitter.done.too_large += 1,
                 }
             }
         }
     }
-    filling.finish();
-    Ok(filling.done)
+    splitter.finish();
+    Ok(splitter.done)
 }
 
-/// What stands around items.
-struct Around<'a> {
-    resource: &'a OfResource,
-    scope: OfScope,
+/// The resource and the scope of items.
+struct Envelope<'a> {
+    resource: &'a ResourceItems,
+    scope: ScopeItems,
     bytes: usize,
 }
 
-/// Where in a message the next item comes.
+/// Where in the message the next item is added: whether its resource and its scope are there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Position {
     #[default]
     Outside,
     InResource,
     InScope,
 }
 
-/// A part that is being filled, and those that are full.
+/// The part that is being filled, and those that are full.
 #[derive(Default)]
-struct Filling {
+struct Splitter {
     limit: usize,
     done: Parts,
-    place: Place,
+    position: Position,
     message: Export,
-    /// Of `message`, at most.
+    /// Upper bound of the encoded length of `message`.
     bytes: usize,
     items: usize,
 }
 
-impl Filling {
-    fn add(&mut self, around: &Around<'_>, item: Bytes) {
-        let bytes = |place| item.len() + FRAME + if place < Place::InScope { around.bytes } else { 0 };
-        if self.items > 0 && self.bytes + bytes(self.place) > self.limit {
+impl Splitter {
+    fn add(&mut self, envelope: &Envelope<'_>, item: Bytes) {
+        let bytes = |position| {
+            item.len() + FIELD_HEADER + if position < Position::InScope { envelope.bytes } else { 0 }
+        };
+        if self.items > 0 && self.bytes + bytes(self.position) > self.limit {
             self.finish();
         }
-        self.bytes += bytes(self.place);
+        self.bytes += bytes(self.position);
         self.items += 1;
-        if self.place < Place::InResource {
-            self.message.resources.push(around.resource.clone());
+        if self.position < Position::InResource {
+            self.message.resources.push(envelope.resource.clone());
         }
         let Some(resource) = self.message.resources.last_mut() else { return };
-        if self.place < Place::InScope {
-            resource.scopes.push(around.scope.clone());
+        if self.position < Position::InScope {
+            resource.scopes.push(envelope.scope.clone());
         }
         if let Some(scope) = resource.scopes.last_mut() {
             scope.items.push(item);
         }
-        self.place = Place::InScope;
+        self.position = Position::InScope;
     }
 
     fn finish(&mut self) {
@@ -190,15 +192,15 @@ impl Filling {
         if self.items > 0 {
             self.done.parts.push(Part { body: message.encode_to_vec().into(), items: self.items });
         }
-        (self.bytes, self.items, self.place) = (0, 0, Place::Outside);
+        (self.bytes, self.items, self.position) = (0, 0, Position::Outside);
     }
 }
 
-/// A span without its last events, links and attributes, which it counts as dropped; none if it is too large without any.
-fn shrink(span: Bytes, room: usize) -> Option<Bytes> {
-    let mut surplus = (span.len() + FRAME).saturating_sub(room);
-    // What it counts as dropped takes bytes too.
-    surplus += 3 * FRAME;
+/// `span` without its last events, links and attributes, which are counted as dropped. `None` if it is still too large.
+fn truncate_span(span: Bytes, room: usize) -> Option<Bytes> {
+    let mut surplus = (span.len() + FIELD_HEADER).saturating_sub(room);
+    // The three counts of dropped parts take bytes too.
+    surplus += 3 * FIELD_HEADER;
     let mut span = Span::decode(span).ok()?;
     drop_last(&mut span.events, &mut span.dropped_events_count, &mut surplus);
     drop_last(&mut span.links, &mut span.dropped_links_count, &mut surplus);
@@ -215,22 +217,23 @@ fn drop_last<T: Message>(of: &mut Vec<T>, dropped: &mut u32, surplus: &mut usize
     }
 }
 
-/// A metric as several of the same name with some of its points each, and how many points are too large alone.
-fn by_points(metric: Bytes, room: usize) -> Result<(Vec<Bytes>, usize), DecodeError> {
-    let mut shell = Metric::decode(metric)?;
-    let points = shell.points().map(|data| mem::take(&mut data.points)).unwrap_or_default();
-    let room = room.saturating_sub(shell.encoded_len() + 3 * FRAME);
+/// Splits a metric into several of the same name with some of its points each. Also returns how many points are too large
+/// alone.
+fn split_metric(metric: Bytes, room: usize) -> Result<(Vec<Bytes>, usize), DecodeError> {
+    let mut template = Metric::decode(metric)?;
+    let points = template.points().map(|data| mem::take(&mut data.points)).unwrap_or_default();
+    let room = room.saturating_sub(template.encoded_len() + 3 * FIELD_HEADER);
     let (mut parts, mut too_large) = (Vec::new(), 0);
     let (mut some, mut bytes) = (Vec::new(), 0);
     let mut finish = |points: &mut Vec<Bytes>| {
-        let mut part = shell.clone();
+        let mut part = template.clone();
         if let Some(data) = part.points().filter(|_| !points.is_empty()) {
             data.points = mem::take(points);
             parts.push(part.encode_to_vec().into());
         }
     };
     for point in points {
-        let more = point.len() + FRAME;
+        let more = point.len() + FIELD_HEADER;
         if more > room {
             too_large += 1;
             continue;
@@ -263,27 +266,27 @@ mod tests {
         proptest::collection::vec(any::<u8>(), length).prop_map(Bytes::from)
     }
 
-    fn scope() -> impl Strategy<Value = OfScope> {
+    fn scope() -> impl Strategy<Value = ScopeItems> {
         let items = proptest::collection::vec(bytes(0..400), 0..12);
         (proptest::option::of(bytes(1..40)), items, "[a-z]{0,8}")
-            .prop_map(|(scope, items, schema_url)| OfScope { scope, items, schema_url })
+            .prop_map(|(scope, items, schema_url)| ScopeItems { scope, items, schema_url })
     }
 
     fn message() -> impl Strategy<Value = Export> {
         let scopes = proptest::collection::vec(scope(), 0..4);
         let resource = (proptest::option::of(bytes(1..60)), scopes, "[a-z]{0,8}")
-            .prop_map(|(resource, scopes, schema_url)| OfResource { resource, scopes, schema_url });
+            .prop_map(|(resource, scopes, schema_url)| ResourceItems { resource, scopes, schema_url });
         proptest::collection::vec(resource, 0..4).prop_map(|resources| Export { resources })
     }
 
-    /// Each item with what stands around it.
-    fn items(message: &Export) -> Vec<(OfResource, OfScope, Bytes)> {
+    /// Each item with its resource and scope.
+    fn items(message: &Export) -> Vec<(ResourceItems, ScopeItems, Bytes)> {
         let mut all = Vec::new();
         for resource in &message.resources {
             for scope in &resource.scopes {
                 let bare = (
-                    OfResource { scopes: Vec::new(), ..resource.clone() },
-                    OfScope { items: Vec::new(), ..scope.clone() },
+                    ResourceItems { scopes: Vec::new(), ..resource.clone() },
+                    ScopeItems { items: Vec::new(), ..scope.clone() },
                 );
                 all.extend(scope.items.iter().map(|item| (bare.0.clone(), bare.1.clone(), item.clone())));
             }
@@ -292,9 +295,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in a message, its parts are as small as they must be and hold all of it once, in its order.
+        /// The parts of any message are within the limit, and hold each of its items once, in order.
         #[test]
-        fn the_parts_are_small_and_together_the_whole(message in message(), limit in 300_usize..3_000) {
+        fn parts_are_within_the_limit_and_hold_every_item(message in message(), limit in 300_usize..3_000) {
             let body = Bytes::from(message.encode_to_vec());
             let Parts { parts, too_large } = split(&body, limit, Signal::Logs).unwrap();
             let mut found = Vec::new();
@@ -309,19 +312,19 @@ mod tests {
             expected.retain(|item| found.contains(item));
             prop_assert_eq!(&found, &expected);
             prop_assert_eq!(found.len() + too_large, all);
-            // What fits alone is not left out.
-            let fits = |(resource, scope, item): &(OfResource, OfScope, Bytes)| {
-                resource.encoded_len() + scope.encoded_len() + item.len() + 3 * FRAME <= limit
+            // Every item that fits into a message alone is in a part.
+            let fits = |(resource, scope, item): &(ResourceItems, ScopeItems, Bytes)| {
+                resource.encoded_len() + scope.encoded_len() + item.len() + 3 * FIELD_HEADER <= limit
             };
             prop_assert_eq!(items(&message).iter().filter(|item| fits(item)).count(), found.len());
-            // Two neighbours would not fit into one message.
+            // Two neighbours do not fit into one message.
             for two in parts.windows(2) {
                 prop_assert!(two[0].body.len() + two[1].body.len() > limit / 2);
             }
         }
 
         #[test]
-        fn what_is_no_message_is_an_error_or_something(body in bytes(0..300), limit in 1_usize..200) {
+        fn arbitrary_bytes_do_not_panic(body in bytes(0..300), limit in 1_usize..200) {
             for signal in Signal::ALL {
                 let _ = split(&body, limit, signal);
             }

@@ -1,4 +1,4 @@
-//! Where one signal goes, and how.
+//! Where and how one signal is sent.
 
 use std::time::Duration;
 
@@ -13,23 +13,25 @@ use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
 use crate::telemetry::variables::Variables;
 
-/// Where one signal goes, and how.
+/// Where and how one signal is sent, from settings and environment variables.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) signal: Signal,
     pub(super) grpc: bool,
-    /// The whole of it, path included.
+    /// Including the path of the signal.
     pub(super) uri: Uri,
+    /// The variable or setting that the URL comes from, for errors.
+    pub(super) uri_setting: String,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
-    /// Bytes of a message at most, before compression.
+    /// Maximum size of a message in bytes, before compression.
     pub(super) message_limit: usize,
     pub(super) headers: HeaderMap,
     pub(super) certificates: Certificates,
 }
 
-/// `OTEL_EXPORTER_OTLP_TRACES_…` of a signal, and `OTEL_EXPORTER_OTLP_…` of all.
-fn names(signal: Signal, what: &str) -> [String; 2] {
+/// The variable of one signal, such as `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, then the general one.
+fn variable_names(signal: Signal, what: &str) -> [String; 2] {
     let signal = signal.as_str().to_ascii_uppercase();
     [format!("OTEL_EXPORTER_OTLP_{signal}_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")]
 }
@@ -40,7 +42,7 @@ impl Target {
         settings: &OtlpSettings,
         variables: &Variables,
     ) -> Result<Self, TelemetryError> {
-        let find = |what| variables.first_of(&names(signal, what));
+        let find = |what| variables.first_of(&variable_names(signal, what));
         let grpc = match find("PROTOCOL") {
             None => settings.protocol == OtlpProtocol::Grpc,
             Some((name, value)) => match value.to_ascii_lowercase().as_str() {
@@ -64,16 +66,18 @@ impl Target {
                 None => return Err(ConfigError::new(name, value, "milliseconds, more than zero").into()),
             },
         };
+        let (uri_setting, uri) = uri(signal, grpc, settings, variables)?;
         let set = Certificates::of(&settings.tls, "otlp_settings.tls.");
         let file = |what, set| find(what).map(|(name, path)| (name, path.into())).or(set);
         Ok(Self {
             signal,
             grpc,
-            uri: uri(signal, grpc, settings, variables)?,
+            uri,
+            uri_setting,
             timeout,
             gzip,
             message_limit: settings.message_limit,
-            headers: headers(&settings.headers, variables, &names(signal, "HEADERS"))?,
+            headers: headers(&settings.headers, variables, &variable_names(signal, "HEADERS"))?,
             certificates: Certificates {
                 authorities: file("CERTIFICATE", set.authorities),
                 client: file("CLIENT_CERTIFICATE", set.client),
@@ -82,14 +86,14 @@ impl Target {
         })
     }
 
-    /// Scheme, host and port: nothing that may be a secret.
+    /// Scheme, host and port, without the parts that may hold a secret.
     pub(super) fn origin(&self) -> String {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
     }
 
-    /// The first header that is a secret by its name and goes to another machine without TLS.
-    pub(super) fn in_clear(&self) -> Option<&HeaderName> {
+    /// The first header that is a secret by its name and is sent to another machine without TLS.
+    pub(super) fn cleartext_header(&self) -> Option<&HeaderName> {
         if !is_in_clear(&self.uri) {
             return None;
         }
@@ -98,14 +102,16 @@ impl Target {
     }
 }
 
-/// The address of a signal: its own variable unchanged, else the address for all signals with the path of this one.
+/// The URL of a signal, with the variable or setting that it comes from: that of its own variable as it is, or the general
+/// one with the path of the signal.
 fn uri(
     signal: Signal,
     grpc: bool,
     settings: &OtlpSettings,
     variables: &Variables,
-) -> Result<Uri, TelemetryError> {
-    let [own, general] = names(signal, "ENDPOINT").map(|name| variables.get(&name));
+) -> Result<(String, Uri), TelemetryError> {
+    let names = variable_names(signal, "ENDPOINT");
+    let variable = variables.first_of(&names);
     let path = match signal {
         #[cfg(feature = "otlp-grpc")]
         signal if grpc => super::grpc::path(signal),
@@ -113,45 +119,50 @@ fn uri(
         Signal::Metrics => "/v1/metrics",
         Signal::Logs => "/v1/logs",
     };
-    let path = if own.is_some() && !grpc { "" } else { path };
+    let own = variable.as_ref().is_some_and(|(name, _)| *name == names[0]);
+    let path = if own && !grpc { "" } else { path };
     let default = || format!("http://localhost:{}", if grpc { 4317 } else { 4318 });
-    let mut endpoint = own.or(general).or_else(|| settings.endpoint.clone()).unwrap_or_else(default);
+    let (setting, mut endpoint) = variable.unwrap_or_else(|| {
+        ("otlp_settings.endpoint".to_owned(), settings.endpoint.clone().unwrap_or_else(default))
+    });
     if grpc && !has_scheme(&endpoint) {
-        // gRPC alone has addresses without a scheme, and this variable is for them alone.
-        let insecure = variables.first_of(&names(signal, "INSECURE"));
+        // Only gRPC endpoints may have no scheme. `…_INSECURE` applies to them only.
+        let insecure = variables.first_of(&variable_names(signal, "INSECURE"));
         let insecure = insecure.is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
         endpoint = format!("{}://{endpoint}", if insecure { "http" } else { "https" });
     }
     let failed = |reason: String| {
         let endpoint = format!("{}{path}", shown(&endpoint).trim_end_matches('/'));
-        TelemetryError::Exporter { signal: signal.as_str(), endpoint, reason }
+        TelemetryError::Exporter { signal: signal.as_str(), endpoint, setting: setting.clone(), reason }
     };
-    // Parsing drops a fragment.
+    // Parsing drops the fragment.
     let uri: Uri = endpoint.parse().map_err(|error| failed(format!("{error}")))?;
     let Some(authority) = uri.authority() else {
-        return Err(failed("it has no host: http://collector:4318 would have one".to_owned()));
+        return Err(failed("the URL has no host; write it as http://collector:4318".to_owned()));
     };
     if authority.as_str().contains('@') {
-        let reason = "a user and password belong into OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic%20…";
+        let reason = "the URL must not hold a user and a password; set them in OTEL_EXPORTER_OTLP_HEADERS, as \
+                      authorization=Basic%20…";
         return Err(failed(reason.to_owned()));
     }
     match uri.scheme_str() {
         Some("http") => {}
         Some("https") if cfg!(feature = "tls") => {}
         Some("https") => {
-            let reason = "campanile is built without the feature `tls`: add it, or use an http: endpoint, such as \
-                          that of a collector next to the service";
+            let reason = "https: needs the feature `tls` of campanile, which is off; enable it, or use an http: endpoint, \
+                          such as a collector on this machine";
             return Err(failed(reason.to_owned()));
         }
-        _ => return Err(failed("it must begin with http: or https:".to_owned())),
+        _ => return Err(failed("the URL must begin with http: or https:".to_owned())),
     }
     if path.is_empty() {
-        return Ok(uri);
+        return Ok((setting, uri));
     }
-    below(uri, path).map_err(|error| failed(error.to_string()))
+    let uri = append_path(uri, path).map_err(|error| failed(error.to_string()))?;
+    Ok((setting, uri))
 }
 
-/// Whether an address has a scheme: a query may hold an address that has one.
+/// Whether a URL has a scheme. A URL inside its query does not count.
 fn has_scheme(endpoint: &str) -> bool {
     endpoint.split(['/', '?', '#', '@']).next().is_some_and(|start| {
         let rest = &endpoint[start.len()..];
@@ -159,8 +170,8 @@ fn has_scheme(endpoint: &str) -> bool {
     })
 }
 
-/// `uri` with `path` after its own path and before its query.
-fn below(uri: Uri, path: &str) -> Result<Uri, http::Error> {
+/// Appends `path` to the path of `uri`, before the query.
+fn append_path(uri: Uri, path: &str) -> Result<Uri, http::Error> {
     let base = uri.path().trim_end_matches('/');
     let whole = match uri.query() {
         Some(query) => format!("{base}{path}?{query}"),
@@ -202,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_general_endpoint_gets_the_path_of_the_signal_and_an_own_one_stays() {
+    fn the_path_of_the_signal_is_appended_to_the_general_endpoint_only() {
         let set = &[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/base/"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:2/x"),
@@ -217,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_stays_behind_the_path_and_a_fragment_goes() {
+    fn a_query_stays_after_the_path_and_a_fragment_is_dropped() {
         for (endpoint, uri) in [
             ("http://c/base?token=x", "http://c/base/v1/traces?token=x"),
             ("http://c/base/?token=x", "http://c/base/v1/traces?token=x"),
@@ -242,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_header_in_clear_is_known_by_its_name_and_the_host() {
-        for (endpoint, header, told) in [
+    fn a_secret_header_without_tls_is_found_by_its_name_and_the_host() {
+        for (endpoint, header, warns) in [
             ("http://collector:4318", "authorization", true),
             ("http://10.0.0.7:4318", "x-api-key", true),
             ("http://[2001:db8::1]:4318", "dd-api-key", true),
@@ -259,7 +270,7 @@ mod tests {
                 OtlpSettings { endpoint: Some(endpoint.to_owned()), ..OtlpSettings::default() };
             settings.headers.insert(header.to_owned(), "hunter2".to_owned());
             let target = with(&settings, Signal::Traces, &[]).unwrap();
-            assert_eq!(target.in_clear().is_some(), told, "{endpoint} {header}");
+            assert_eq!(target.cleartext_header().is_some(), warns, "{endpoint} {header}");
         }
     }
 
@@ -282,7 +293,7 @@ mod tests {
 
     #[cfg(feature = "otlp-grpc")]
     #[test]
-    fn variables_win_over_the_code() {
+    fn variables_win_over_settings() {
         let settings = OtlpSettings {
             endpoint: Some("http://code:1".to_owned()),
             protocol: OtlpProtocol::Grpc,
@@ -310,7 +321,7 @@ mod tests {
 
     #[cfg(feature = "otlp-grpc")]
     #[test]
-    fn grpc_without_a_scheme_is_secure_unless_told_otherwise() {
+    fn grpc_without_a_scheme_uses_tls_unless_insecure() {
         let insecure = &[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
@@ -322,13 +333,13 @@ mod tests {
             assert_eq!(secure.unwrap().uri.scheme_str(), Some("https"));
         } else {
             let error = secure.unwrap_err().to_string();
-            assert!(error.contains("built without the feature `tls`"), "{error}");
+            assert!(error.contains("needs the feature `tls`"), "{error}");
         }
     }
 
     #[cfg(feature = "otlp-grpc")]
     #[test]
-    fn grpc_goes_below_the_path_of_an_address_with_or_without_a_scheme() {
+    fn the_grpc_path_is_appended_with_or_without_a_scheme() {
         let service = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
         for (endpoint, before, after) in [
             ("http://c:1/base?x=y#z", "http://c:1/base", "?x=y"),
@@ -361,14 +372,14 @@ mod tests {
 
     #[cfg(not(feature = "otlp-grpc"))]
     #[test]
-    fn grpc_is_a_feature_apart() {
+    fn grpc_needs_its_feature() {
         let error =
             target(Signal::Traces, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap_err().to_string();
         assert!(error.contains("OTEL_EXPORTER_OTLP_PROTOCOL") && error.contains("`otlp-grpc`"), "{error}");
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused_without_its_password() {
+    fn an_invalid_endpoint_is_refused_without_showing_its_password() {
         for (endpoint, reason) in [
             ("ftp://a", "http: or https:"),
             ("http://user:hunter2@a", "OTEL_EXPORTER_OTLP_HEADERS"),
@@ -380,6 +391,17 @@ mod tests {
             let set: &'static [_] = Box::leak(Box::new([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]));
             let error = target(Signal::Traces, set).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("hunter2"), "{error}");
+            assert!(error.contains("`OTEL_EXPORTER_OTLP_ENDPOINT`"), "{error}");
         }
+        let settings = OtlpSettings { endpoint: Some("ftp://a".to_owned()), ..OtlpSettings::default() };
+        let error = with(&settings, Signal::Logs, &[]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot export logs to `ftp://a/v1/logs`, from `otlp_settings.endpoint`: the URL must begin with http: or https:"
+        );
+        let own =
+            &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "ftp://b"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c")];
+        let error = target(Signal::Logs, own).unwrap_err().to_string();
+        assert!(error.contains("`ftp://b`, from `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! A log record, small while it waits and whole when it is exported.
+//! A log record: compact in the queue, and complete when it is exported.
 //!
-//! The SDK's record is some 500 bytes with room for five attributes in it. An event fills a quarter of that and
-//! needs no more: the rest follows from its callsite, and is put in on the thread that exports.
+//! The SDK's record takes about 500 bytes, with room for five attributes. An event needs a quarter of that. The rest
+//! follows from its callsite, and the export thread adds it.
 
 use std::mem::{size_of, size_of_val};
 use std::time::{Duration, SystemTime};
@@ -13,22 +13,22 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use tracing::{Level, Metadata};
 
-use crate::telemetry::batch::{Export, Item};
+use crate::telemetry::batch::{BatchExporter, BatchItem};
 use crate::telemetry::correlation;
 use crate::telemetry::counters::Signal;
-use crate::telemetry::origin::{Call, Origin};
+use crate::telemetry::origin::{LogCall, Origin};
 use crate::telemetry::size;
 
-/// What waits for its export.
+/// A log record in the queue.
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) enum Entry {
     /// An event of `tracing`.
-    Event(Occurrence),
+    Event(EventRecord),
     /// A record made through the OpenTelemetry API.
     Native(Box<(SdkLogRecord, InstrumentationScope)>),
 }
 
-impl Item for Entry {
+impl BatchItem for Entry {
     const SIGNAL: Signal = Signal::Logs;
 
     fn bytes(&self) -> usize {
@@ -52,60 +52,62 @@ impl Item for Entry {
     }
 }
 
-/// What an event of `tracing` was.
+/// A log record of a `tracing` event.
 #[derive(Clone, Debug)]
-pub(in crate::telemetry) struct Occurrence {
+pub(in crate::telemetry) struct EventRecord {
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) at: SystemTime,
-    pub(super) span: Option<Ids>,
+    pub(super) span: Option<SpanIds>,
     pub(super) message: Option<String>,
-    /// The text of the error that it carries.
+    /// The text of the event's error field.
     pub(super) error: Option<String>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) correlation_id: Option<StringValue>,
-    /// What it says about a call of the `log` crate, if it comes from there.
-    pub(super) call: Option<Box<Call>>,
+    /// The call of the `log` crate that it comes from, if any.
+    pub(super) call: Option<Box<LogCall>>,
 }
 
-/// The span that it happened in.
+/// The ids of the span that an event belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::telemetry) struct Ids {
+pub(in crate::telemetry) struct SpanIds {
     trace_id: TraceId,
     span_id: SpanId,
     flags: TraceFlags,
 }
 
-impl From<&SpanContext> for Ids {
+impl From<&SpanContext> for SpanIds {
     fn from(span: &SpanContext) -> Self {
         Self { trace_id: span.trace_id(), span_id: span.span_id(), flags: span.trace_flags() }
     }
 }
 
-/// Hands entries to an exporter, as records of the SDK.
+/// Converts entries to records of the SDK and exports them.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Records<E> {
+pub(in crate::telemetry) struct RecordExporter<E> {
     exporter: E,
-    maker: SdkLogger,
-    /// Of events: their target takes the place of its name.
+    factory: SdkLogger,
+    /// The scope of events. The SDK replaces its name by the target of the event.
     scope: InstrumentationScope,
-    /// Whether records say where in the code they were made.
-    places: bool,
+    /// Whether records have the `code.*` attributes.
+    code_attributes: bool,
 }
 
-impl<E: LogExporter> Records<E> {
-    pub(super) fn new(exporter: E, places: bool) -> Self {
+impl<E: LogExporter> RecordExporter<E> {
+    pub(super) fn new(exporter: E, code_attributes: bool) -> Self {
         let scope = InstrumentationScope::builder("campanile").build();
-        Self { exporter, maker: maker(), scope, places }
+        Self { exporter, factory: record_factory(), scope, code_attributes }
     }
 }
 
-impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
+impl<E: LogExporter + 'static> BatchExporter<Entry> for RecordExporter<E> {
     async fn export(&self, batch: Vec<Entry>) -> OTelSdkResult {
         let records: Vec<(SdkLogRecord, Option<InstrumentationScope>)> = batch
             .into_iter()
             .map(|entry| match entry {
-                Entry::Event(event) => (event.record(self.maker.create_log_record(), self.places), None),
+                Entry::Event(event) => {
+                    (event.record(self.factory.create_log_record(), self.code_attributes), None)
+                }
                 Entry::Native(native) => (native.0, Some(native.1)),
             })
             .collect();
@@ -119,13 +121,13 @@ impl<E: LogExporter + 'static> Export<Entry> for Records<E> {
     }
 }
 
-/// Makes empty records: the SDK lets no other type do so.
-pub(super) fn maker() -> SdkLogger {
+/// A logger that makes empty records. The SDK has no other way to make them.
+pub(super) fn record_factory() -> SdkLogger {
     SdkLoggerProvider::builder().build().logger("campanile")
 }
 
-impl Occurrence {
-    fn record(self, mut record: SdkLogRecord, places: bool) -> SdkLogRecord {
+impl EventRecord {
+    fn record(self, mut record: SdkLogRecord, code_attributes: bool) -> SdkLogRecord {
         let metadata = self.metadata;
         let origin = Origin::new(metadata, self.call.as_deref());
         match &self.call {
@@ -136,14 +138,14 @@ impl Occurrence {
         record.set_observed_timestamp(self.at);
         record.set_severity_number(severity(*metadata.level()));
         record.set_severity_text(metadata.level().as_str());
-        // One without a name of its own is called after its line.
+        // `tracing` names an event after its file and line if the code gives no name.
         if !metadata.name().starts_with("event ") && !metadata.name().starts_with("log event") {
             record.set_event_name(metadata.name());
         }
-        if let Some(Ids { trace_id, span_id, flags }) = self.span {
+        if let Some(SpanIds { trace_id, span_id, flags }) = self.span {
             record.set_trace_context(trace_id, span_id, Some(flags));
         }
-        // An error that came without a word, as `#[instrument(err)]` leaves it, says enough.
+        // `#[instrument(err)]` makes events with an error and no message.
         if let Some(message) = self.message.or(self.error) {
             record.set_body(AnyValue::String(message.into()));
         }
@@ -153,8 +155,8 @@ impl Occurrence {
         if let Some(id) = self.correlation_id {
             record.add_attribute(correlation::FIELD, id);
         }
-        if places {
-            origin.tell(|key, value| record.add_attribute(key, any(value)));
+        if code_attributes {
+            origin.code_attributes(|key, value| record.add_attribute(key, any(value)));
         }
         if self.dropped > 0 {
             record.add_attribute(DROPPED, i64::from(self.dropped));
@@ -163,7 +165,7 @@ impl Occurrence {
     }
 }
 
-/// The SDK's record has no field for it; the name is that of the specification for formats that have none.
+/// The SDK's record has no field for this count. The specification has this name for formats without such a field.
 pub(super) const DROPPED: &str = "otel.dropped_attributes_count";
 
 pub(super) fn severity(level: Level) -> Severity {

@@ -1,4 +1,4 @@
-//! Log records that are made through the OpenTelemetry API, as appenders of other log crates make them.
+//! Log records that are made through the OpenTelemetry API, such as by appenders of other log crates.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,49 +6,63 @@ use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger};
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
-use super::entry::{DROPPED, Entry, maker, severity};
-use super::{LogSettings, Logs};
-use crate::telemetry::activation;
-use crate::telemetry::batch::{FLUSH, within};
+use super::emit::Logs;
+use super::entry::{DROPPED, Entry, record_factory, severity};
+use super::settings::LogSettings;
+use crate::telemetry::batch::{FLUSH, sdk_result};
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::suppress::is_suppressed;
 
-/// Puts native records where events go, within the same limits.
+impl Logs {
+    /// A provider for log records that are made through the OpenTelemetry API.
+    pub(in crate::telemetry) fn provider(
+        self: &Arc<Self>,
+        resource: &Resource,
+        secrets: &Secrets,
+    ) -> SdkLoggerProvider {
+        let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
+        provider.with_log_processor(NativeProcessor::new(self, secrets)).build()
+    }
+}
+
+/// Queues native records with those of events, redacted and sdk_result the same limits.
 #[derive(Debug)]
-pub(super) struct Native {
+pub(super) struct NativeProcessor {
     logs: Arc<Logs>,
-    maker: SdkLogger,
+    factory: SdkLogger,
     secrets: Secrets,
 }
 
-impl Native {
+impl NativeProcessor {
     pub(super) fn new(logs: &Arc<Logs>, secrets: &Secrets) -> Self {
-        Self { logs: Arc::clone(logs), maker: maker(), secrets: secrets.clone() }
+        Self { logs: Arc::clone(logs), factory: record_factory(), secrets: secrets.clone() }
     }
 
     fn admits(&self, severity: Option<Severity>) -> bool {
         let Some(level) = self.logs.settings.level.into_level() else { return false };
         !self.logs.batches.is_empty()
-            && !activation::silent()
+            && !is_suppressed()
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 
-    /// The record without secrets and within its limits.
-    fn bounded(&self, record: &SdkLogRecord) -> SdkLogRecord {
+    /// `record` without secrets and sdk_result the limits.
+    fn sanitized(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let LogSettings { attributes, value_length, .. } = self.logs.settings;
         let long = |value: &AnyValue| size(value) > value_length;
-        let body = record.body().map(|body| self.clean("", body));
+        let body = record.body().map(|body| self.redacted("", body));
         let values: Vec<_> =
-            record.attributes_iter().map(|(key, value)| (key, self.clean(key.as_str(), value))).collect();
+            record.attributes_iter().map(|(key, value)| (key, self.redacted(key.as_str(), value))).collect();
         let same = |value: &Cow<'_, AnyValue>| matches!(value, Cow::Borrowed(value) if !long(value));
         if values.len() <= attributes && values.iter().all(|(_, value)| same(value)) && body.iter().all(same)
         {
             return record.clone();
         }
-        // Its attributes can be added to, not taken away: it is built again.
-        let mut new = self.maker.create_log_record();
+        // A record is built anew, because the SDK cannot remove attributes.
+        let mut new = self.factory.create_log_record();
         if let Some(name) = record.event_name() {
             new.set_event_name(name);
         }
@@ -83,8 +97,8 @@ impl Native {
         new
     }
 
-    /// What goes by `name` without the secrets in it.
-    fn clean<'a>(&self, name: &str, value: &'a AnyValue) -> Cow<'a, AnyValue> {
+    /// The value of the attribute `name` without its secrets.
+    fn redacted<'a>(&self, name: &str, value: &'a AnyValue) -> Cow<'a, AnyValue> {
         match self.secrets.clean_any(name, value) {
             Some(clean) => Cow::Owned(clean),
             None => Cow::Borrowed(value),
@@ -92,10 +106,10 @@ impl Native {
     }
 }
 
-impl LogProcessor for Native {
+impl LogProcessor for NativeProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.admits(record.severity_number()) {
-            self.logs.push(Entry::Native(Box::new((self.bounded(record), scope.clone()))));
+            self.logs.push(Entry::Native(Box::new((self.sanitized(record), scope.clone()))));
         }
     }
 
@@ -104,11 +118,11 @@ impl LogProcessor for Native {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        within(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
+        sdk_result(FLUSH, self.logs.batches.iter().all(|batch| batch.flush(FLUSH)))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        within(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
+        sdk_result(timeout, self.logs.batches.iter().all(|batch| batch.shut_down(timeout)))
     }
 }
 
@@ -123,7 +137,7 @@ fn size(value: &AnyValue) -> usize {
     }
 }
 
-/// As much of `value` as may be: of a text its beginning, of a list or map its first parts.
+/// Truncates `value` to `length` bytes: a text keeps its beginning, a list or map its first parts.
 fn cut(value: &AnyValue, length: usize) -> AnyValue {
     match value {
         AnyValue::String(text) => {

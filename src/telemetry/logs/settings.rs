@@ -1,4 +1,4 @@
-//! Which events become log records, and what one may hold.
+//! Settings of log records.
 
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
@@ -7,10 +7,10 @@ use crate::base::error::ConfigError;
 use crate::telemetry::batch::BatchSettings;
 use crate::telemetry::variables::Variables;
 
-/// Which events become log records, what one of them may hold, and how they wait for their export.
+/// Settings of log records: which events become records, limits of a record, and the queue.
 ///
 /// `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT`, their general forms
-/// `OTEL_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, and `OTEL_BLRP_…` win over it.
+/// `OTEL_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, and `OTEL_BLRP_…` win over these settings.
 ///
 /// # Example
 /// ```
@@ -20,23 +20,24 @@ use crate::telemetry::variables::Variables;
 ///
 /// let mut logs = LogSettings::default();
 /// logs.level = LevelFilter::WARN;
-/// let telemetry = Telemetry::builder("checkout").logs(logs).build()?;
+/// let telemetry = Telemetry::builder("checkout").configure(|settings| settings.logs = logs).build()?;
 /// # Ok::<(), campanile::telemetry::TelemetryError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogSettings {
-    /// The least severe level that is exported: `off`, `error`, `warn`, `info`, `debug` or `trace`. `info`.
+    /// The least severe level that is exported: `off`, `error`, `warn`, `info`, `debug` or `trace`. Default: `info`.
     ///
-    /// What the filter of the subscriber leaves out does not come so far.
+    /// Events that the subscriber's filter disables are never exported.
     #[serde(with = "level")]
     pub level: LevelFilter,
-    /// Attributes of a record; more are dropped and counted in `otel.dropped_attributes_count`. 128.
+    /// Maximum number of attributes of a record. Further ones are dropped and counted in
+    /// `otel.dropped_attributes_count`. Default: 128.
     pub attributes: usize,
-    /// Bytes of a text: an attribute's value, or the body. 4,096.
+    /// Maximum length of a text, which is an attribute's value or the body, in bytes. Default: 4,096.
     pub value_length: usize,
-    /// How records wait for their export.
+    /// Queue and batches of records.
     pub batch: BatchSettings,
 }
 
@@ -82,7 +83,7 @@ mod level {
         let text = String::deserialize(deserializer)?;
         LevelFilter::from_str(&text).map_err(|_| {
             serde::de::Error::custom(format!(
-                "level cannot be {text}: off, error, warn, info, debug or trace"
+                "level cannot be {text}: it is one of off, error, warn, info, debug, trace"
             ))
         })
     }

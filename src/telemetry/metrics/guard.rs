@@ -1,7 +1,6 @@
-//! Instruments whose callbacks may panic.
+//! Catches panics in the callbacks of instruments.
 //!
-//! The SDK runs callbacks under its locks: the first that panics poisons them, and no metric of the process is
-//! ever read again. So they are run inside a guard.
+//! The SDK runs callbacks under its locks. A panic poisons the locks, and no metric of the process can be read any more.
 
 use std::any::type_name;
 use std::fmt;
@@ -18,10 +17,11 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use crate::base::panics::catch;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 
-/// Makes meters whose instruments go where the metrics of the pipeline go. From
+/// A meter provider whose metrics are exported with those of the pipeline. From
 /// [`Telemetry::meter_provider`](crate::Telemetry::meter_provider).
 ///
-/// An observable instrument whose callback panics has no value for that time; all others have theirs.
+/// If the callback of an observable instrument panics, that instrument has no value in this collection. The others are not
+/// affected.
 ///
 /// # Example
 /// ```
@@ -53,22 +53,25 @@ struct Guarded(Meter);
 
 impl Guarded {
     fn inner(&self) -> &dyn InstrumentProvider {
-        // A builder is the only one who tells. Nothing is built of it.
+        // Only a builder gives access to the provider. It is not used to build anything.
         self.0.u64_counter("").instrument_provider
     }
 }
 
 fn guard<M: 'static>(callback: Callback<M>) -> Callback<M> {
-    let told = AtomicBool::new(false);
+    let logged = AtomicBool::new(false);
     Box::new(move |observer: &dyn AsyncInstrument<M>| {
         let result = catch(|| callback(observer));
-        if result.is_err() && !told.swap(true, Ordering::Relaxed) {
-            tracing::error!(values = type_name::<M>(), "the callback of an observable instrument panicked");
+        if result.is_err() && !logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                values = type_name::<M>(),
+                "the callback of an observable instrument panicked; it has no value while the callback panics"
+            );
         }
     })
 }
 
-macro_rules! as_they_are {
+macro_rules! unguarded {
     ($($method:ident $builder:ident $instrument:ident $number:ty;)*) => {$(
         fn $method(&self, builder: $builder<'_, $instrument<$number>>) -> $instrument<$number> {
             self.inner().$method(builder)
@@ -89,7 +92,7 @@ macro_rules! guarded {
 }
 
 impl InstrumentProvider for Guarded {
-    as_they_are! {
+    unguarded! {
         u64_counter InstrumentBuilder Counter u64;
         f64_counter InstrumentBuilder Counter f64;
         i64_up_down_counter InstrumentBuilder UpDownCounter i64;

@@ -1,6 +1,6 @@
-//! Series that found no room.
+//! Reports instruments that reached their limit of series.
 //!
-//! The SDK counts them together, in one series with the attribute `otel.metric.overflow`, and says so nowhere else.
+//! The SDK aggregates further series in one with the attribute `otel.metric.overflow`. It reports that nowhere else.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use crate::base::sync::Mutex;
 use crate::telemetry::counters::Counters;
 
-/// More instruments are neither told nor counted.
-const REMEMBERED: usize = 1_000;
+/// Upper bound of the instruments that are remembered. Further ones are neither logged nor counted.
+const MAX_INSTRUMENTS: usize = 1_000;
 
-/// The instruments of which series found no room.
+/// The instruments that reached their limit of series.
 #[derive(Debug)]
 pub(super) struct Overflows {
     counters: Arc<Counters>,
-    /// By scope and name.
-    told: Mutex<HashSet<(String, String)>>,
+    /// By scope and name. They were logged and counted.
+    known: Mutex<HashSet<(String, String)>>,
 }
 
 impl Overflows {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        Self { counters: Arc::clone(counters), told: Mutex::default() }
+        Self { counters: Arc::clone(counters), known: Mutex::default() }
     }
 
-    /// Takes in what was collected.
-    pub(super) fn tell(&self, metrics: &ResourceMetrics) {
+    /// Logs and counts the instruments of `metrics` that reached their limit, each once.
+    pub(super) fn report(&self, metrics: &ResourceMetrics) {
         for scope in metrics.scope_metrics() {
             for metric in scope.metrics() {
                 let overflows = match metric.data() {
@@ -46,9 +46,9 @@ impl Overflows {
     #[cold]
     fn overflowed(&self, scope: &str, instrument: &str) {
         {
-            let mut told = self.told.lock();
-            let fits = told.len() < REMEMBERED;
-            if !fits || !told.insert((scope.to_owned(), instrument.to_owned())) {
+            let mut known = self.known.lock();
+            let fits = known.len() < MAX_INSTRUMENTS;
+            if !fits || !known.insert((scope.to_owned(), instrument.to_owned())) {
                 return;
             }
         }
@@ -56,18 +56,19 @@ impl Overflows {
         tracing::warn!(
             scope,
             instrument,
-            "an instrument has more series than are kept: what is more is counted together, as `otel.metric.overflow`"
+            "an instrument reached its limit of series: further ones are aggregated in one with the attribute \
+             `otel.metric.overflow`"
         );
     }
 }
 
-/// Whether one of the points stands for what found no room.
+/// Whether one of the points aggregates the series beyond the limit.
 fn overflows<T>(data: &MetricData<T>) -> bool {
-    let stands = |attribute: &KeyValue| attribute.key.as_str() == "otel.metric.overflow";
+    let marked = |attribute: &KeyValue| attribute.key.as_str() == "otel.metric.overflow";
     match data {
-        MetricData::Gauge(gauge) => gauge.data_points().any(|point| point.attributes().any(stands)),
-        MetricData::Sum(sum) => sum.data_points().any(|point| point.attributes().any(stands)),
-        MetricData::Histogram(it) => it.data_points().any(|point| point.attributes().any(stands)),
-        MetricData::ExponentialHistogram(it) => it.data_points().any(|point| point.attributes().any(stands)),
+        MetricData::Gauge(gauge) => gauge.data_points().any(|point| point.attributes().any(marked)),
+        MetricData::Sum(sum) => sum.data_points().any(|point| point.attributes().any(marked)),
+        MetricData::Histogram(it) => it.data_points().any(|point| point.attributes().any(marked)),
+        MetricData::ExponentialHistogram(it) => it.data_points().any(|point| point.attributes().any(marked)),
     }
 }

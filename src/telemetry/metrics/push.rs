@@ -1,4 +1,4 @@
-//! Metrics sent at intervals.
+//! Pushes metrics to an exporter at an interval.
 
 use std::io;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 
-use super::Shared;
+use super::reader::SharedReader;
 use crate::base::clock;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::telemetry::activation::Silence;
 use crate::telemetry::counters::{Counters, Signal};
-use crate::telemetry::waiting::{ask, block_on, guarded, tell};
+use crate::telemetry::export_thread::{block_on, guarded, log_change, request};
+use crate::telemetry::suppress::suppress_thread;
 
-/// How metrics are sent.
+/// When metrics are pushed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct PushSettings {
     pub(in crate::telemetry) every: Duration,
-    /// The longest that one export may take.
+    /// Timeout of one export.
     pub(in crate::telemetry) timeout: Duration,
 }
 
-/// Asks a reader at intervals and hands what it says to an exporter, on a thread of its own.
+/// A thread that collects metrics at an interval and exports them.
 pub(in crate::telemetry) struct Push {
     messages: Sender<Message>,
     ended: AtomicBool,
@@ -41,7 +41,7 @@ enum Message {
 impl Push {
     pub(super) fn start<E: PushMetricExporter>(
         exporter: E,
-        reader: Shared,
+        reader: SharedReader,
         settings: PushSettings,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
@@ -58,33 +58,32 @@ impl Push {
         Ok(Self { messages, ended: AtomicBool::new(false) })
     }
 
-    /// Sends the metrics of now; `false` if that failed or took longer than `limit`.
+    /// Exports the metrics now. `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn flush(&self, limit: Duration) -> bool {
-        ask(&self.messages, limit, Message::Flush)
+        request(&self.messages, limit, Message::Flush)
     }
 
-    /// Sends the metrics for the last time and ends the thread; `false` if that failed or took longer than
-    /// `limit`.
+    /// Exports the metrics once more and ends the thread. `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn shut_down(&self, limit: Duration) -> bool {
         self.ended.swap(true, Ordering::AcqRel)
-            || ask(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
+            || request(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }
 }
 
 struct Worker<E> {
     exporter: E,
-    reader: Shared,
+    reader: SharedReader,
     settings: PushSettings,
     counters: Arc<Counters>,
-    /// Filled anew each time, in the room of the last time.
+    /// Reused by every collection, with its allocations.
     metrics: ResourceMetrics,
-    /// Whether the last export failed: only a change is logged.
+    /// Whether the last export failed. Only a change is logged.
     failing: bool,
 }
 
 impl<E: PushMetricExporter> Worker<E> {
     fn run(mut self, inbox: &Receiver<Message>) {
-        Silence::for_good();
+        suppress_thread();
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         let mut last = clock::now();
         loop {
@@ -95,17 +94,18 @@ impl<E: PushMetricExporter> Worker<E> {
                     self.export(self.settings.timeout);
                 }
                 Ok(Message::Flush(reply)) => {
-                    let fine = self.export(self.settings.timeout);
-                    // Who asked may have given up.
-                    let _ = reply.send(fine);
+                    let exported = self.export(self.settings.timeout);
+                    // The caller may have given up.
+                    let _ = reply.send(exported);
                 }
                 Ok(Message::Shutdown(limit, reply)) => {
-                    let fine = self.export(self.settings.timeout.min(limit.max(Duration::from_millis(1))));
+                    let exported =
+                        self.export(self.settings.timeout.min(limit.max(Duration::from_millis(1))));
                     let _ = guarded(|| self.exporter.shutdown_with_timeout(limit));
-                    let _ = reply.send(fine);
+                    let _ = reply.send(exported);
                     return;
                 }
-                // Nobody is left who could have shut it down.
+                // The handle was dropped without a shutdown.
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -115,7 +115,7 @@ impl<E: PushMetricExporter> Worker<E> {
         let start = clock::now();
         let result = self.try_export(limit);
         self.counters.exported(Signal::Metrics, clock::now().since(start), result.is_ok());
-        tell(&mut self.failing, Signal::Metrics, &result, "the next interval tries again");
+        log_change(&mut self.failing, Signal::Metrics, &result, "the next interval tries again");
         result.is_ok()
     }
 

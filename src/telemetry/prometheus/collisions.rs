@@ -1,57 +1,14 @@
-//! What collided, counted and told once.
+//! Collisions of names, series and labels. Each is counted and logged once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::telemetry::counters::Counters;
-
-/// What was the same for Prometheus, and is not the same thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::telemetry) enum Collided {
-    /// The names of families.
-    Name,
-    /// Series: a label tells them apart.
-    Series,
-    /// The labels of one series, or a label and one that has a meaning of its own.
-    Label,
-    /// Descriptions of one family.
-    Description,
-}
-
-impl Collided {
-    /// All of them, in the order of the counters.
-    pub(in crate::telemetry) const ALL: [Self; 4] =
-        [Self::Name, Self::Series, Self::Label, Self::Description];
-
-    pub(in crate::telemetry) fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Series => "series",
-            Self::Label => "label",
-            Self::Description => "description",
-        }
-    }
-
-    fn told(self) -> &'static str {
-        match self {
-            Self::Name => {
-                "another instrument has the same name for Prometheus: this one is exposed under a longer name"
-            }
-            Self::Series => "series would be the same for Prometheus: a label tells them apart",
-            Self::Label => {
-                "an attribute has a reserved name for Prometheus, or the name of another: see its label"
-            }
-            Self::Description => {
-                "instruments of one name have different descriptions: Prometheus gets the first"
-            }
-        }
-    }
-}
+use crate::telemetry::counters::{CollisionKind, Counters};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Collision {
-    how: Collided,
+    kind: CollisionKind,
     scope: String,
     instrument: String,
     /// The name of the family or of the label.
@@ -59,40 +16,58 @@ pub(super) struct Collision {
 }
 
 impl Collision {
-    pub(super) fn new(how: Collided, scope: &str, instrument: &str, exposed: String) -> Self {
-        Self { how, scope: scope.to_owned(), instrument: instrument.to_owned(), exposed }
+    pub(super) fn new(kind: CollisionKind, scope: &str, instrument: &str, exposed: String) -> Self {
+        Self { kind, scope: scope.to_owned(), instrument: instrument.to_owned(), exposed }
     }
 }
 
-/// More of them are neither told nor counted: they are made by a program, not by what happens to it.
-const REMEMBERED: usize = 1_000;
+/// Upper bound of the collisions that are remembered. Further ones are neither logged nor counted.
+const MAX_COLLISIONS: usize = 1_000;
 
-/// The collisions that were told.
+/// The collisions that were logged.
 #[derive(Debug)]
 pub(super) struct Collisions {
     counters: Arc<Counters>,
-    told: Mutex<HashSet<Collision>>,
+    known: Mutex<HashSet<Collision>>,
 }
 
 impl Collisions {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        counters.expect_collisions();
-        Self { counters: Arc::clone(counters), told: Mutex::default() }
+        counters.enable_collisions();
+        Self { counters: Arc::clone(counters), known: Mutex::default() }
     }
 
-    /// Takes in what collided in a scrape.
-    pub(super) fn tell(&self, collisions: Vec<Collision>) {
+    /// Logs and counts the collisions of a scrape that are new.
+    pub(super) fn report(&self, collisions: Vec<Collision>) {
         if collisions.is_empty() {
             return;
         }
         let new: Vec<Collision> = {
-            let mut told = self.told.lock();
-            let mut keep = |it: &Collision| told.len() < REMEMBERED && told.insert(it.clone());
+            let mut known = self.known.lock();
+            let mut keep = |it: &Collision| known.len() < MAX_COLLISIONS && known.insert(it.clone());
             collisions.into_iter().filter(|it| keep(it)).collect()
         };
-        for Collision { how, scope, instrument, exposed } in new {
-            self.counters.collided(how);
-            tracing::warn!(%scope, %instrument, %exposed, "{}", how.told());
+        for Collision { kind, scope, instrument, exposed } in new {
+            self.counters.collision(kind);
+            tracing::warn!(%scope, %instrument, %exposed, "{}", message(kind));
+        }
+    }
+}
+
+/// The text of the warning.
+fn message(kind: CollisionKind) -> &'static str {
+    match kind {
+        CollisionKind::Name => {
+            "two instruments have the same name in Prometheus: this one is exposed under the longer name `exposed`"
+        }
+        CollisionKind::Series => {
+            "series of an instrument have the same labels in Prometheus: the label `exposed` tells them apart"
+        }
+        CollisionKind::Label => {
+            "an attribute has a reserved name in Prometheus, or the same name as another: its label is `exposed`"
+        }
+        CollisionKind::Description => {
+            "instruments of one name have different descriptions: Prometheus gets the first of them"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Labels of series, from the attributes of their points.
+//! The labels of series, from the attributes of their points.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -11,23 +11,23 @@ use crate::signal::sanitized;
 /// A label's name and value.
 pub(super) type Label = (String, String);
 
-/// The labels that tell series apart that would be the same without.
+/// Labels that are added where series would otherwise have the same labels.
 pub(super) const SCOPE_NAME: &str = "otel_scope_name";
 pub(super) const SCOPE_VERSION: &str = "otel_scope_version";
 pub(super) const STREAM: &str = "otel_stream";
 pub(super) const ATTRIBUTES: &str = "otel_attributes";
 
-/// Whether Prometheus, its formats or this module give the label a meaning.
+/// Whether the label has a meaning to Prometheus, its formats or this module.
 fn reserved(label: &str) -> bool {
     ["le", "quantile", "job", "instance", STREAM, ATTRIBUTES].contains(&label)
         || label.starts_with("otel_scope_")
 }
 
-/// The labels of `attributes`, sorted by their names. What had to be changed so that they are labels goes to `changed`.
+/// The labels of `attributes`, sorted by name. `changed` gets the labels of reserved and of joined attributes.
 ///
-/// A reserved name gets `exported_` in front, as Prometheus does it for `job` and `instance`. The values of attributes
-/// that become one label are joined by `;` in the order of the attributes' names, as OpenTelemetry has it. A label
-/// without a value is none.
+/// A reserved name gets the prefix `exported_`, as Prometheus adds it to `job` and `instance`. If several attributes become
+/// one label, their values are joined by `;` in the order of the attributes' names, as OpenTelemetry specifies it. An
+/// attribute with an empty value has no label.
 pub(super) fn labels<'a>(
     attributes: impl Iterator<Item = (&'a str, &'a Value)>,
     changed: &mut BTreeSet<String>,
@@ -58,8 +58,8 @@ pub(super) fn labels<'a>(
     labels
 }
 
-/// Tells those of `series` apart that have the same labels, by a digest of their attributes; whether there were any.
-pub(super) fn tell_apart(series: &mut [(Vec<Label>, Vec<&KeyValue>)]) -> bool {
+/// Adds the label [`ATTRIBUTES`], a digest of the attributes, to series with the same labels. Returns whether there are any.
+pub(super) fn disambiguate(series: &mut [(Vec<Label>, Vec<&KeyValue>)]) -> bool {
     let mut same: HashMap<&[Label], usize> = HashMap::with_capacity(series.len());
     for (labels, _) in series.iter() {
         *same.entry(labels).or_default() += 1;
@@ -69,28 +69,28 @@ pub(super) fn tell_apart(series: &mut [(Vec<Label>, Vec<&KeyValue>)]) -> bool {
     }
     let alike: Vec<bool> = series.iter().map(|(labels, _)| same[&labels[..]] > 1).collect();
     drop(same);
-    let mut told = HashMap::new();
+    let mut seen = HashMap::new();
     for ((labels, attributes), _) in series.iter_mut().zip(alike).filter(|(_, alike)| *alike) {
-        let mut value = identity(attributes);
-        let before: &mut usize = told.entry(value.clone()).or_default();
-        *before += 1;
-        if *before > 1 {
-            // The SDK holds no two of the same attributes, unless they are no numbers.
-            value = format!("{value}-{before}");
+        let mut value = attributes_digest(attributes);
+        let uses: &mut usize = seen.entry(value.clone()).or_default();
+        *uses += 1;
+        if *uses > 1 {
+            // The SDK keeps two points with the same attributes only if a value is NaN.
+            value = format!("{value}-{uses}");
         }
-        add(labels, ATTRIBUTES, value);
+        insert(labels, ATTRIBUTES, value);
     }
     true
 }
 
-/// Puts a label where its name belongs.
-pub(super) fn add(labels: &mut Vec<Label>, name: &str, value: String) {
+/// Inserts a label in the order of names.
+pub(super) fn insert(labels: &mut Vec<Label>, name: &str, value: String) {
     let place = labels.partition_point(|(other, _)| other.as_str() < name);
     labels.insert(place, (name.to_owned(), value));
 }
 
-/// A digest of attributes with the kinds of their values, whatever their order.
-fn identity(attributes: &[&KeyValue]) -> String {
+/// A digest of the names, types and values of attributes. It does not depend on their order.
+fn attributes_digest(attributes: &[&KeyValue]) -> String {
     let mut parts: Vec<_> =
         attributes.iter().map(|it| (it.key.as_str(), kind(&it.value), it.value.as_str())).collect();
     parts.sort();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_the_crate_are_labels_as_they_are() {
+    fn attributes_of_the_crate_need_no_change_to_be_labels() {
         for metric in METRICS {
             let value = Value::from("x");
             let mut changed = BTreeSet::new();
@@ -164,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn series_of_the_same_labels_are_told_apart_whatever_their_order() {
+    fn series_with_the_same_labels_get_a_digest_in_any_order() {
         let (text, number) = (KeyValue::new("a", "1"), KeyValue::new("a", 1));
         let other = KeyValue::new("a", "2");
-        let told = |points: [&KeyValue; 3]| {
+        let labels = |points: [&KeyValue; 3]| {
             let mut series: Vec<_> = points
                 .into_iter()
                 .map(|it| (vec![("a".to_owned(), it.value.as_str().into_owned())], vec![it]))
                 .collect();
-            assert!(tell_apart(&mut series));
+            assert!(disambiguate(&mut series));
             let mut labels: Vec<_> = series.into_iter().map(|(labels, _)| labels).collect();
             labels.sort();
             labels
         };
-        let found = told([&text, &number, &other]);
-        assert_eq!(found, told([&other, &number, &text]));
+        let found = labels([&text, &number, &other]);
+        assert_eq!(found, labels([&other, &number, &text]));
         assert_eq!(found.iter().filter(|labels| labels.len() == 2).count(), 2, "{found:?}");
         assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 3);
     }

@@ -1,11 +1,11 @@
-//! Names of families, from those of instruments.
+//! The names of families, from those of instruments.
 
 use hmac_sha256::Hash;
 
 use crate::signal::{Kind, sanitized};
 
-/// Units of UCUM in the words of Prometheus.
-const WORDS: [(&str, &str); 29] = [
+/// Units of UCUM and their names in Prometheus.
+const UNITS: [(&str, &str); 29] = [
     ("d", "days"),
     ("h", "hours"),
     ("min", "minutes"),
@@ -37,8 +37,8 @@ const WORDS: [(&str, &str); 29] = [
     ("Hz", "hertz"),
 ];
 
-/// What a rate is by.
-const PER: [(&str, &str); 7] = [
+/// Units of UCUM after the slash of a rate.
+const UNITS_OF_RATES: [(&str, &str); 7] = [
     ("s", "second"),
     ("m", "minute"),
     ("h", "hour"),
@@ -52,7 +52,7 @@ fn find(words: &[(&str, &'static str)], unit: &str) -> Option<&'static str> {
     words.iter().find(|(ucum, _)| *ucum == unit).map(|(_, word)| *word)
 }
 
-/// The word of a unit that a name ends with; none for counts of things (`{call}`) and for units that are not known.
+/// The name of a unit in Prometheus. `None` for counts of things (`{call}`) and for unknown units.
 pub(super) fn unit(ucum: &str) -> Option<String> {
     let mut plain = String::with_capacity(ucum.len());
     let mut depth = 0_usize;
@@ -66,20 +66,20 @@ pub(super) fn unit(ucum: &str) -> Option<String> {
     }
     let word = match plain.split_once('/') {
         Some((what, per)) => {
-            let per = find(&PER, per)?;
-            return Some(match find(&WORDS, what) {
+            let per = find(&UNITS_OF_RATES, per)?;
+            return Some(match find(&UNITS, what) {
                 Some(what) => format!("{what}_per_{per}"),
                 None => format!("per_{per}"),
             });
         }
         None if plain == "1" => "ratio",
         None if plain == "%" => "percent",
-        None => find(&WORDS, &plain)?,
+        None => find(&UNITS, &plain)?,
     };
     Some(word.to_owned())
 }
 
-/// What the names of the samples of a family end with, beyond the name of the family itself.
+/// The suffixes that the samples of a family add to its name.
 fn suffixes(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Counter => &["_total", "_created"],
@@ -88,27 +88,27 @@ fn suffixes(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Every name that a family takes: its own, and those that its samples have or may have by OpenMetrics.
-pub(super) fn taken(family: &str, kind: Kind) -> impl Iterator<Item = String> {
+/// Every name that a family occupies: its own, and those that OpenMetrics allows for its samples.
+pub(super) fn occupied(family: &str, kind: Kind) -> impl Iterator<Item = String> {
     let endings = [""].into_iter().chain(suffixes(kind).iter().copied());
     endings.map(move |ending| format!("{family}{ending}"))
 }
 
-/// An instrument, as far as its name for Prometheus goes.
+/// The parts of an instrument that decide the name of its family.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Named {
+pub(super) struct InstrumentId {
     pub(super) name: String,
-    /// Kinds in an order of their own.
+    /// The index in [`KINDS`], because `Kind` has no order.
     kind: usize,
-    /// The word of its unit.
+    /// The name of its unit in Prometheus.
     pub(super) unit: Option<String>,
 }
 
 const KINDS: [Kind; 4] = [Kind::Counter, Kind::UpDownCounter, Kind::Gauge, Kind::Histogram];
-/// What tells instruments of one name and different kinds apart. `promtool` has objections to `gauge` and the like.
+/// The words that tell instruments of one name and different kinds apart. `promtool` warns about `gauge` and the like.
 const WORDS_OF_KINDS: [&str; 4] = ["cumulative", "net", "current", "distribution"];
 
-impl Named {
+impl InstrumentId {
     pub(super) fn new(name: &str, kind: Kind, unit: Option<String>) -> Self {
         let place = KINDS.iter().position(|it| *it == kind).unwrap_or_default();
         Self { name: name.to_owned(), kind: place, unit }
@@ -118,21 +118,20 @@ impl Named {
         KINDS[self.kind]
     }
 
-    /// The name of the family: the plain one at `step` 0, and with each step a longer one that fewer others have.
+    /// The name of the family: the plain one at `step` 0, then with each step one that is less likely to collide.
     pub(super) fn family(&self, step: u8) -> String {
         let mut name = sanitized(&self.name);
         let unit = self.unit.as_deref();
         if step == 0 {
             if self.kind() == Kind::Counter {
-                without(&mut name, "_total");
+                strip_suffix(&mut name, "_total");
             }
             if let Some(unit) = unit.filter(|unit| name != **unit && !ends_with(&name, unit)) {
                 append(&mut name, unit);
             }
-            // Conventions have such names for plain numbers (`system.cpu.logical.count`), but to Prometheus they are parts
-            // of a histogram.
+            // Conventions name gauges so (`system.cpu.logical.count`), but in Prometheus `_count` belongs to a histogram.
             if matches!(self.kind(), Kind::Gauge | Kind::UpDownCounter) {
-                without(&mut name, "_count");
+                strip_suffix(&mut name, "_count");
             }
             return name;
         }
@@ -145,7 +144,7 @@ impl Named {
             let parts = [&self.name, WORDS_OF_KINDS[self.kind], unit, &step];
             append(&mut name, &digest(parts)[..8]);
         }
-        // OpenMetrics wants the unit at the end.
+        // OpenMetrics requires the unit at the end.
         unit.into_iter().for_each(|unit| append(&mut name, unit));
         name
     }
@@ -156,7 +155,7 @@ pub(super) fn ends_with(name: &str, word: &str) -> bool {
     name.strip_suffix(word).is_some_and(|rest| rest.len() > 1 && rest.ends_with('_'))
 }
 
-fn without(name: &mut String, ending: &str) {
+fn strip_suffix(name: &mut String, ending: &str) {
     while let Some(rest) = name.strip_suffix(ending).filter(|rest| !rest.is_empty()) {
         name.truncate(rest.len());
     }
@@ -169,7 +168,7 @@ fn append(name: &mut String, word: &str) {
     name.push_str(word);
 }
 
-/// 16 hexadecimal digits that stand for `parts`, today and in the next process.
+/// A digest of `parts` as 16 hexadecimal digits. It is the same in every process.
 pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Hash::new();
     for part in parts {
@@ -186,7 +185,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn units_are_words() {
+    fn units_have_names() {
         for (ucum, word) in [
             ("s", Some("seconds")),
             ("By", Some("bytes")),
@@ -208,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_twice_in_a_name() {
-        let name = |name, kind, unit: &str| Named::new(name, kind, super::unit(unit)).family(0);
+    fn a_name_repeats_no_unit_and_no_suffix() {
+        let name = |name, kind, unit: &str| InstrumentId::new(name, kind, super::unit(unit)).family(0);
         for (instrument, kind, unit, family) in [
             ("jobs", Kind::Counter, "{job}", "jobs"),
             ("jobs.total", Kind::Counter, "", "jobs"),
@@ -230,20 +229,20 @@ mod tests {
     }
 
     #[test]
-    fn each_step_makes_a_name_that_its_unit_ends() {
-        let named = Named::new("wait.seconds", Kind::Gauge, unit("s"));
-        assert_eq!([0, 1].map(|step| named.family(step)), ["wait_seconds", "wait_current_seconds"]);
-        let far = named.family(2);
+    fn names_of_each_step_end_with_the_unit() {
+        let id = InstrumentId::new("wait.seconds", Kind::Gauge, unit("s"));
+        assert_eq!([0, 1].map(|step| id.family(step)), ["wait_seconds", "wait_current_seconds"]);
+        let far = id.family(2);
         assert!(far.starts_with("wait_current_") && far.ends_with("_seconds"), "{far}");
-        assert_ne!(far, named.family(3));
+        assert_ne!(far, id.family(3));
     }
 
     #[test]
-    fn metrics_of_the_crate_are_in_the_way_of_none_of_its_own() {
+    fn metrics_of_the_crate_do_not_collide() {
         let mut names = HashMap::new();
         for metric in METRICS {
-            let family = Named::new(metric.name, metric.kind, unit(metric.unit)).family(0);
-            for name in taken(&family, metric.kind) {
+            let family = InstrumentId::new(metric.name, metric.kind, unit(metric.unit)).family(0);
+            for name in occupied(&family, metric.kind) {
                 if let Some(other) = names.insert(name.clone(), metric.name) {
                     panic!("{} and {other} both take {name}", metric.name);
                 }

@@ -1,22 +1,23 @@
-//! Which families there are, what they are called, and which series they have: settled before anything is written.
+//! The families of a scrape, their names and their series.
 //!
-//! A plan depends on what there is and not on the order in which the SDK tells it, so that the next scrape has the same.
-//! Where several want one name or one series, all of them give it up and are told apart: a series that was stored
-//! never goes on as that of another. Only metrics of this crate keep theirs, for dashboards rely on them.
+//! A plan does not depend on the order in which the SDK reports the metrics, so that names stay the same from scrape to
+//! scrape. If several instruments collide in a name or a series, all of them get another one: a stored series must not
+//! continue with the values of another instrument. Only metrics of this crate keep their names, because dashboards use them.
 
 use std::collections::BTreeSet;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
-use super::collisions::{Collided, Collision};
-use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, labels, tell_apart};
+use super::collisions::Collision;
+use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, disambiguate, labels};
 use super::names;
 use super::points::{Number, Point};
-use super::streams::{Draft, Stream, TARGET, drafts, settle};
+use super::streams::{Draft, Stream, TARGET, assign_names, drafts};
 use crate::signal::{Book, Kind};
+use crate::telemetry::counters::CollisionKind;
 
-/// What is written, in its order.
+/// The families in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) families: Vec<Family>,
@@ -25,36 +26,38 @@ pub(super) struct Plan {
 
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Without what the names of its samples end with.
+    /// Without the suffixes of its samples.
     pub(super) name: String,
-    pub(super) kind: Exposed,
-    /// What the name ends with, if it is a unit.
+    pub(super) kind: FamilyKind,
+    /// The unit, if the name ends with it.
     pub(super) unit: Option<String>,
     pub(super) help: String,
     pub(super) series: Vec<(Vec<Label>, Point)>,
 }
 
-/// What a family is to Prometheus.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exposed {
+pub(super) enum FamilyKind {
     Counter,
     Gauge,
     Histogram,
     Info,
-    /// A counter that stands below zero or at no number, which no counter may. Its samples keep their name.
+    /// A counter with a negative value or NaN, which the formats forbid. Its samples keep their name.
     Unknown,
 }
 
 impl Plan {
-    /// The plan for `metrics`. Those of the scope `own` that this crate knows are its own, and have their exemplars in
-    /// `book`.
+    /// The plan for `metrics`. Known metrics of the scope `own` belong to this crate, and have their exemplars in `book`.
     pub(super) fn new(metrics: &ResourceMetrics, own: &InstrumentationScope, book: &Book) -> Self {
         let mut plan = Self::default();
         let mut drafts = drafts(metrics, own);
-        settle(&mut drafts);
+        assign_names(&mut drafts);
         for draft in drafts {
             if draft.step > 0 {
-                draft.streams.iter().for_each(|it| plan.collided(Collided::Name, it, &draft.family));
+                draft
+                    .streams
+                    .iter()
+                    .for_each(|it| plan.add_collision(CollisionKind::Name, it, &draft.family));
             }
             plan.add(draft, book);
         }
@@ -63,45 +66,46 @@ impl Plan {
             let resource = metrics.resource().iter().map(|(key, value)| (key.as_str(), value));
             plan.families.push(Family {
                 name: TARGET.to_owned(),
-                kind: Exposed::Info,
+                kind: FamilyKind::Info,
                 unit: None,
                 help: "Target metadata".to_owned(),
                 series: vec![(labels(resource, &mut changed), Point::Number(Number::Unsigned(1)))],
             });
             for label in changed {
-                plan.collisions.push(Collision::new(Collided::Label, "", "target_info", label));
+                plan.collisions.push(Collision::new(CollisionKind::Label, "", "target_info", label));
             }
         }
         plan.families.sort_by(|left, right| left.name.cmp(&right.name));
         plan
     }
 
-    fn collided(&mut self, how: Collided, stream: &Stream<'_>, exposed: &str) {
+    fn add_collision(&mut self, kind: CollisionKind, stream: &Stream<'_>, exposed: &str) {
         let (scope, instrument) = (stream.scope.name(), stream.metric.name());
-        self.collisions.push(Collision::new(how, scope, instrument, exposed.to_owned()));
+        self.collisions.push(Collision::new(kind, scope, instrument, exposed.to_owned()));
     }
 
     fn add(&mut self, draft: Draft<'_>, book: &Book) {
         let help = self.help(&draft);
-        let apart = self.apart(&draft);
+        let stream_labels = self.stream_labels(&draft);
         let mut series = Vec::new();
-        for (stream, apart) in draft.streams.into_iter().zip(apart) {
-            series.extend(self.series(stream, &apart, book));
+        for (stream, labels) in draft.streams.into_iter().zip(stream_labels) {
+            series.extend(self.series(stream, &labels, book));
         }
         series.sort_by(|left, right| left.0.cmp(&right.0));
-        let countable =
-            || series.iter().all(|(_, point)| !matches!(point, Point::Number(number) if !number.counts()));
-        let (kind, name) = match draft.named.kind() {
-            Kind::Counter if countable() => (Exposed::Counter, draft.family),
-            Kind::Counter => (Exposed::Unknown, format!("{}_total", draft.family)),
-            Kind::UpDownCounter | Kind::Gauge => (Exposed::Gauge, draft.family),
-            Kind::Histogram => (Exposed::Histogram, draft.family),
+        let valid_counter = || {
+            series.iter().all(|(_, point)| !matches!(point, Point::Number(number) if !number.fits_counter()))
         };
-        let unit = draft.named.unit.filter(|unit| names::ends_with(&name, unit));
+        let (kind, name) = match draft.id.kind() {
+            Kind::Counter if valid_counter() => (FamilyKind::Counter, draft.family),
+            Kind::Counter => (FamilyKind::Unknown, format!("{}_total", draft.family)),
+            Kind::UpDownCounter | Kind::Gauge => (FamilyKind::Gauge, draft.family),
+            Kind::Histogram => (FamilyKind::Histogram, draft.family),
+        };
+        let unit = draft.id.unit.filter(|unit| names::ends_with(&name, unit));
         self.families.push(Family { name, kind, unit, help, series });
     }
 
-    /// The description of a family: the first of its streams has a say, one of this crate before all others.
+    /// The description of a family: that of this crate's stream, else the first.
     fn help(&mut self, draft: &Draft<'_>) -> String {
         let first = |own| {
             let streams = draft.streams.iter().filter(|it| it.own == own);
@@ -109,34 +113,41 @@ impl Plan {
         };
         let help = first(true).or_else(|| first(false)).unwrap_or_default();
         for stream in draft.streams.iter().filter(|it| it.metric.description() != help) {
-            self.collided(Collided::Description, stream, &draft.family);
+            self.add_collision(CollisionKind::Description, stream, &draft.family);
         }
         help.to_owned()
     }
 
-    /// The labels that tell the streams of a family apart, for each of them: their scopes, and where those are not
-    /// enough a digest of all.
-    fn apart(&mut self, draft: &Draft<'_>) -> Vec<Vec<Label>> {
+    /// For each stream of a family, the labels that tell it from the others: its scope, and a digest if scopes do not suffice.
+    fn stream_labels(&mut self, draft: &Draft<'_>) -> Vec<Vec<Label>> {
         let streams = &draft.streams;
         if streams.len() == 1 {
             return vec![Vec::new()];
         }
-        let alone = streams.iter().filter(|it| it.own).count() == 1;
-        let keeps = |stream: &Stream<'_>| stream.own && alone;
-        let mut apart: Vec<_> =
-            streams.iter().map(|it| if keeps(it) { Vec::new() } else { scope_labels(it.scope) }).collect();
-        // One without a label would go on as the stream that had no need of any while it was alone.
-        let bare = streams.iter().zip(&apart).any(|(stream, apart)| apart.is_empty() && !keeps(stream));
-        if bare || apart.iter().collect::<BTreeSet<_>>().len() < apart.len() {
-            for (stream, apart) in streams.iter().zip(&mut apart).filter(|(it, _)| !keeps(it)) {
-                labels::add(apart, STREAM, stream.digest());
-                self.collided(Collided::Series, stream, STREAM);
+        let one_own = streams.iter().filter(|it| it.own).count() == 1;
+        let unlabelled = |stream: &Stream<'_>| stream.own && one_own;
+        let mut all: Vec<_> = streams
+            .iter()
+            .map(|it| if unlabelled(it) { Vec::new() } else { scope_labels(it.scope) })
+            .collect();
+        // A stream without labels would continue the series of the stream that was alone in the family before.
+        let missing =
+            streams.iter().zip(&all).any(|(stream, labels)| labels.is_empty() && !unlabelled(stream));
+        if missing || all.iter().collect::<BTreeSet<_>>().len() < all.len() {
+            for (stream, labels) in streams.iter().zip(&mut all).filter(|(it, _)| !unlabelled(it)) {
+                labels::insert(labels, STREAM, stream.digest());
+                self.add_collision(CollisionKind::Series, stream, STREAM);
             }
         }
-        apart
+        all
     }
 
-    fn series(&mut self, stream: Stream<'_>, apart: &[Label], book: &Book) -> Vec<(Vec<Label>, Point)> {
+    fn series(
+        &mut self,
+        stream: Stream<'_>,
+        stream_labels: &[Label],
+        book: &Book,
+    ) -> Vec<(Vec<Label>, Point)> {
         let mut changed = BTreeSet::new();
         let (mut series, mut points) = (Vec::new(), Vec::new());
         for (attributes, mut point) in stream.points {
@@ -147,17 +158,17 @@ impl Plan {
                 histogram.exemplars = book.find(stream.metric.name(), pairs());
             }
             let mut labels = labels(pairs(), &mut changed);
-            apart.iter().for_each(|(name, value)| labels::add(&mut labels, name, value.clone()));
+            stream_labels.iter().for_each(|(name, value)| labels::insert(&mut labels, name, value.clone()));
             series.push((labels, attributes));
             points.push(point);
         }
         let (scope, instrument) = (stream.scope.name(), stream.metric.name());
-        if tell_apart(&mut series) {
+        if disambiguate(&mut series) {
             let label = labels::ATTRIBUTES.to_owned();
-            self.collisions.push(Collision::new(Collided::Series, scope, instrument, label));
+            self.collisions.push(Collision::new(CollisionKind::Series, scope, instrument, label));
         }
         for label in changed {
-            self.collisions.push(Collision::new(Collided::Label, scope, instrument, label));
+            self.collisions.push(Collision::new(CollisionKind::Label, scope, instrument, label));
         }
         series.into_iter().map(|(labels, _)| labels).zip(points).collect()
     }

@@ -1,4 +1,4 @@
-//! What the SDK has collected, as far as it goes to Prometheus.
+//! The points of metrics, as the SDK collected them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
 
 use crate::signal::{Exemplars, Kind};
 
-/// A number as it was recorded: whole ones are not rounded.
+/// A number in the type in which it was recorded, so that large integers are not rounded.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Number {
     Unsigned(u64),
@@ -17,8 +17,8 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// Whether a counter may stand at it.
-    pub(super) fn counts(self) -> bool {
+    /// Whether a counter may have this value.
+    pub(super) fn fits_counter(self) -> bool {
         match self {
             Self::Unsigned(_) => true,
             Self::Signed(value) => value >= 0,
@@ -59,7 +59,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// What a series stands at.
+/// The value of a series.
 #[derive(Clone, Debug)]
 pub(super) enum Point {
     Number(Number),
@@ -68,7 +68,7 @@ pub(super) enum Point {
 
 #[derive(Clone, Debug)]
 pub(super) struct Distribution {
-    /// Upper bounds, and how many values are at or below each. The last bound is infinite.
+    /// Upper bounds, and the number of values at or below each. The last bound is infinite.
     pub(super) buckets: Vec<(f64, u64)>,
     pub(super) sum: Number,
     pub(super) count: u64,
@@ -76,11 +76,11 @@ pub(super) struct Distribution {
 }
 
 /// A point and its attributes.
-pub(super) type Read<'a> = (Vec<&'a KeyValue>, Point);
+pub(super) type AttributedPoint<'a> = (Vec<&'a KeyValue>, Point);
 
-/// The kind of instrument that made `metric`, and its points. None for an exponential histogram: while Prometheus is on,
-/// the pipeline makes none.
-pub(super) fn read(metric: &Metric) -> Option<(Kind, Vec<Read<'_>>)> {
+/// The kind of the instrument of `metric`, and its points. `None` for an exponential histogram: the pipeline makes none while
+/// Prometheus is on.
+pub(super) fn read(metric: &Metric) -> Option<(Kind, Vec<AttributedPoint<'_>>)> {
     match metric.data() {
         AggregatedMetrics::F64(data) => read_data(data),
         AggregatedMetrics::U64(data) => read_data(data),
@@ -88,8 +88,8 @@ pub(super) fn read(metric: &Metric) -> Option<(Kind, Vec<Read<'_>>)> {
     }
 }
 
-/// The kind of numbers that `metric` holds.
-pub(super) fn numbers(metric: &Metric) -> &'static str {
+/// The type of the number_type in `metric`.
+pub(super) fn number_type(metric: &Metric) -> &'static str {
     match metric.data() {
         AggregatedMetrics::F64(_) => "f64",
         AggregatedMetrics::U64(_) => "u64",
@@ -97,7 +97,7 @@ pub(super) fn numbers(metric: &Metric) -> &'static str {
     }
 }
 
-fn read_data<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<Read<'_>>)> {
+fn read_data<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<(Kind, Vec<AttributedPoint<'_>>)> {
     Some(match data {
         MetricData::Gauge(gauge) => {
             let points = gauge.data_points();

@@ -9,14 +9,17 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::Full;
 use tower::Service;
 
-use super::{Scrape, text};
+use super::scrape::Scrape;
+use super::text;
 
-const OLD: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `GET` with the metrics, as OpenMetrics text with exemplars for those who prefer it, as Prometheus does,
-/// and as Prometheus text for all others. From
+/// A tower service that answers `GET` with the metrics. From
 /// [`Telemetry::prometheus_service`](crate::Telemetry::prometheus_service).
+///
+/// The answer is OpenMetrics text with exemplars if the `Accept` header prefers it, as that of Prometheus does. Otherwise it
+/// is Prometheus text.
 #[cfg_attr(docsrs, doc(cfg(all(feature = "http", feature = "prometheus"))))]
 #[derive(Clone, Debug)]
 pub struct PrometheusService {
@@ -37,10 +40,10 @@ impl<B> Service<Request<B>> for PrometheusService {
         if [Method::GET, Method::HEAD].contains(request.method()) {
             let scrape = self.scrape.as_ref();
             let (kind, body) = if prefers_openmetrics(request.headers()) {
-                let nothing = || text::END.to_owned();
-                (OPENMETRICS, scrape.map_or_else(nothing, Scrape::openmetrics))
+                let empty = || text::END.to_owned();
+                (OPENMETRICS, scrape.map_or_else(empty, Scrape::openmetrics))
             } else {
-                (OLD, scrape.map(Scrape::text).unwrap_or_default())
+                (PROMETHEUS, scrape.map(Scrape::text).unwrap_or_default())
             };
             let kind = HeaderValue::from_static(kind);
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -53,10 +56,10 @@ impl<B> Service<Request<B>> for PrometheusService {
     }
 }
 
-/// Whether OpenMetrics 1.0 stands before the older format among what is accepted.
+/// Whether the `Accept` headers prefer OpenMetrics 1.0 to Prometheus text.
 fn prefers_openmetrics(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    // Of two that are equally good, the first.
+    // Of two with the same weight, the first wins.
     let (mut best, mut openmetrics) = (0.0, false);
     for kind in accepted.flat_map(|value| value.split(',')) {
         let mut parts = kind.split(';').map(str::trim);
@@ -69,12 +72,12 @@ fn prefers_openmetrics(headers: &HeaderMap) -> bool {
                 weight = value.trim().parse().unwrap_or(0.0);
             }
         }
-        let modern = name.eq_ignore_ascii_case("application/openmetrics-text")
+        let openmetrics_1 = name.eq_ignore_ascii_case("application/openmetrics-text")
             && matches!(version, None | Some("1.0.0"));
-        let old = ["text/plain", "text/*", "*/*"].iter().any(|it| name.eq_ignore_ascii_case(it))
+        let prometheus = ["text/plain", "text/*", "*/*"].iter().any(|it| name.eq_ignore_ascii_case(it))
             && matches!(version, None | Some("0.0.4"));
-        if (modern || old) && weight > best {
-            (best, openmetrics) = (weight, modern);
+        if (openmetrics_1 || prometheus) && weight > best {
+            (best, openmetrics) = (weight, openmetrics_1);
         }
     }
     openmetrics
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_chosen_as_prometheus_asks_for_them() {
+    fn the_format_follows_the_accept_header_of_prometheus() {
         let prefers = |accepted: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_str(accepted).unwrap());

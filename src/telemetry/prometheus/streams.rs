@@ -1,4 +1,4 @@
-//! Instruments that make one family, and the name that it gets.
+//! Groups instruments into families, and gives each family a unique name.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -6,46 +6,52 @@ use std::collections::{BTreeMap, HashMap};
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
 
-use super::names::{self, Named, digest, taken};
-use super::points::{Read, numbers, read};
+use super::names::{self, InstrumentId, digest, occupied};
+use super::points::{AttributedPoint, number_type, read};
 use crate::signal::METRICS;
 
-/// The instruments of one meter that cannot be told apart by name, kind and unit are streams of one family.
+/// One instrument. Instruments with the same name, kind and unit are streams of one family.
 pub(super) struct Stream<'a> {
     pub(super) scope: &'a InstrumentationScope,
     pub(super) metric: &'a Metric,
-    pub(super) points: Vec<Read<'a>>,
-    pub(super) named: Named,
+    pub(super) points: Vec<AttributedPoint<'a>>,
+    pub(super) id: InstrumentId,
     /// Whether it is a metric of this crate.
     pub(super) own: bool,
-    /// How many before it are like it in all that the SDK tells.
-    before: usize,
+    /// The number of earlier streams that the SDK describes in exactly the same way.
+    duplicates_before: usize,
 }
 
-/// A family that may still get another name.
+/// A family whose name may still change.
 pub(super) struct Draft<'a> {
-    pub(super) named: Named,
+    pub(super) id: InstrumentId,
     pub(super) streams: Vec<Stream<'a>>,
     pub(super) own: bool,
     pub(super) step: u8,
     pub(super) family: String,
 }
 
-/// The resource, as Prometheus is told it.
+/// The family of the resource, `target_info`.
 pub(super) const TARGET: &str = "target";
 
 impl Stream<'_> {
-    /// In an order that does not depend on that of the SDK; equal only for streams that the SDK does not tell apart.
+    /// An order that does not depend on that of the SDK. Two streams are equal only if the SDK describes them in the same way.
     fn order(&self, other: &Self) -> Ordering {
         let key = |it: &Self| {
             let scope = (it.scope.name(), it.scope.version(), it.scope.schema_url());
-            (scope, attributes_of(it.scope), it.metric.unit(), it.metric.description(), numbers(it.metric))
+            (
+                scope,
+                attributes_of(it.scope),
+                it.metric.unit(),
+                it.metric.description(),
+                number_type(it.metric),
+            )
         };
-        // Most differ in the name.
-        self.named.cmp(&other.named).then_with(|| key(self).cmp(&key(other)))
+        // Names first: most streams differ in them.
+        self.id.cmp(&other.id).then_with(|| key(self).cmp(&key(other)))
     }
 
-    /// Stands for all that tells it from the other streams of its family.
+    /// A digest of everything that tells it from the other streams of its family.
     pub(super) fn digest(&self) -> String {
         let (scope, attributes) = (self.scope, attributes_of(self.scope).concat());
         digest([
@@ -55,8 +61,8 @@ impl Stream<'_> {
             &attributes,
             self.metric.unit(),
             self.metric.description(),
-            numbers(self.metric),
-            &self.before.to_string(),
+            number_type(self.metric),
+            &self.duplicates_before.to_string(),
         ])
     }
 }
@@ -67,7 +73,7 @@ fn attributes_of(scope: &InstrumentationScope) -> Vec<String> {
     attributes
 }
 
-/// The families by name, kind and unit of their instruments.
+/// The instruments of `metrics`, grouped into families by name, kind and unit.
 pub(super) fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScope) -> Vec<Draft<'a>> {
     let mut streams = Vec::new();
     for scoped in metrics.scope_metrics() {
@@ -81,24 +87,24 @@ pub(super) fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScop
                 scope: scoped.scope(),
                 metric,
                 points,
-                named: Named::new(metric.name(), kind, names::unit(metric.unit())),
+                id: InstrumentId::new(metric.name(), kind, names::unit(metric.unit())),
                 own: of_the_crate && METRICS.iter().find(known).is_some(),
-                before: 0,
+                duplicates_before: 0,
             });
         }
     }
-    // Those that are alike stay in the order in which their instruments were made.
+    // The sort is stable: equal streams stay in the order in which their instruments were made.
     streams.sort_by(Stream::order);
-    for place in 1..streams.len() {
-        if streams[place].order(&streams[place - 1]).is_eq() {
-            streams[place].before = streams[place - 1].before + 1;
+    for index in 1..streams.len() {
+        if streams[index].order(&streams[index - 1]).is_eq() {
+            streams[index].duplicates_before = streams[index - 1].duplicates_before + 1;
         }
     }
-    let mut drafts: BTreeMap<Named, Draft<'a>> = BTreeMap::new();
+    let mut drafts: BTreeMap<InstrumentId, Draft<'a>> = BTreeMap::new();
     for stream in streams {
-        let draft = drafts.entry(stream.named.clone()).or_insert_with(|| Draft {
-            family: stream.named.family(0),
-            named: stream.named.clone(),
+        let draft = drafts.entry(stream.id.clone()).or_insert_with(|| Draft {
+            family: stream.id.family(0),
+            id: stream.id.clone(),
             streams: Vec::new(),
             own: false,
             step: 0,
@@ -109,44 +115,42 @@ pub(super) fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScop
     drafts.into_values().collect()
 }
 
-/// Who takes a name.
+/// What occupies a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Taker {
+enum Owner {
     Target,
     Draft(usize),
 }
 
-/// Gives every family a name that is in the way of no other. A name that several wanted is not given to any of them
-/// later.
-pub(super) fn settle(drafts: &mut [Draft<'_>]) {
-    let mut takers: HashMap<String, Vec<Taker>> = HashMap::new();
+/// Gives every family a unique name. A name for which several families competed stays unused.
+pub(super) fn assign_names(drafts: &mut [Draft<'_>]) {
+    let mut owners: HashMap<String, Vec<Owner>> = HashMap::new();
     for name in [TARGET.to_owned(), format!("{TARGET}_info")] {
-        takers.insert(name, vec![Taker::Target]);
+        owners.insert(name, vec![Owner::Target]);
     }
-    let mut named: Vec<usize> = (0..drafts.len()).collect();
-    while !named.is_empty() {
-        for place in &named {
-            let draft = &drafts[*place];
-            for name in taken(&draft.family, draft.named.kind()) {
-                takers.entry(name).or_default().push(Taker::Draft(*place));
+    let mut renamed: Vec<usize> = (0..drafts.len()).collect();
+    while !renamed.is_empty() {
+        for index in &renamed {
+            let draft = &drafts[*index];
+            for name in occupied(&draft.family, draft.id.kind()) {
+                owners.entry(name).or_default().push(Owner::Draft(*index));
             }
         }
-        let in_the_way = |place: usize, taker: &Taker| match taker {
-            Taker::Target => true,
-            Taker::Draft(other) => *other != place && (!drafts[place].own || drafts[*other].own),
+        let conflicts = |index: usize, owner: &Owner| match owner {
+            Owner::Target => true,
+            Owner::Draft(other) => *other != index && (!drafts[index].own || drafts[*other].own),
         };
-        named = (0..drafts.len())
-            .filter(|place| {
-                let draft = &drafts[*place];
-                taken(&draft.family, draft.named.kind()).any(|name| {
-                    takers.get(&name).is_some_and(|it| it.iter().any(|it| in_the_way(*place, it)))
-                })
+        renamed = (0..drafts.len())
+            .filter(|index| {
+                let draft = &drafts[*index];
+                occupied(&draft.family, draft.id.kind())
+                    .any(|name| owners.get(&name).is_some_and(|it| it.iter().any(|it| conflicts(*index, it))))
             })
             .collect();
-        for place in &named {
-            let draft = &mut drafts[*place];
+        for index in &renamed {
+            let draft = &mut drafts[*index];
             draft.step = draft.step.saturating_add(1);
-            draft.family = draft.named.family(draft.step);
+            draft.family = draft.id.family(draft.step);
         }
     }
 }

@@ -1,18 +1,18 @@
-//! A plan as text: in the format 0.0.4 of Prometheus, or that of OpenMetrics 1.0, which has exemplars.
+//! Writes a plan as text: in Prometheus' format 0.0.4, or in OpenMetrics 1.0, which has exemplars.
 //!
-//! Where they differ: OpenMetrics names a family of counters without `_total`, has units and a type for the resource,
-//! escapes quotes in a help, writes bounds as floats, and marks the end. A sum that is below zero, or may become so, is not
-//! written there, nor is the count that goes with it: the format forbids it. The bucket without a bound has the same count.
+//! They differ: OpenMetrics names a family of counters without `_total`, has units and a type for the resource, escapes
+//! quotes in help texts, writes bounds as floats, and marks the end. It forbids a sum that is or may become negative, so
+//! that sum and its count are left out. The bucket `+Inf` has the same count.
 
 use std::fmt::{self, Write};
 use std::time::UNIX_EPOCH;
 
 use super::labels::Label;
-use super::plan::{Exposed, Family, Plan};
+use super::plan::{Family, FamilyKind, Plan};
 use super::points::{Distribution, Number, Point};
 use crate::signal::Exemplar;
 
-/// What stands at the end of OpenMetrics, and alone if there is nothing.
+/// The last line of OpenMetrics text. Text without metrics is this line alone.
 pub(super) const END: &str = "# EOF\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum Format {
 impl Plan {
     pub(super) fn text(&self, format: Format) -> String {
         let mut out = String::new();
-        // A string takes everything.
+        // Writing to a `String` cannot fail.
         let _infallible =
             self.families.iter().try_for_each(|family| Text { out: &mut out, format }.family(family));
         if format == Format::OpenMetrics {
@@ -43,9 +43,9 @@ impl Text<'_> {
     fn family(&mut self, family: &Family) -> fmt::Result {
         let Family { name, kind, unit, help, series } = family;
         let ending = match kind {
-            Exposed::Counter => "_total",
-            Exposed::Info => "_info",
-            Exposed::Gauge | Exposed::Histogram | Exposed::Unknown => "",
+            FamilyKind::Counter => "_total",
+            FamilyKind::Info => "_info",
+            FamilyKind::Gauge | FamilyKind::Histogram | FamilyKind::Unknown => "",
         };
         match self.format {
             Format::Prometheus => {
@@ -53,20 +53,20 @@ impl Text<'_> {
                     writeln!(self.out, "# HELP {name}{ending} {}", Escaped(help, false))?;
                 }
                 let kind = match kind {
-                    Exposed::Counter => "counter",
-                    Exposed::Gauge | Exposed::Info => "gauge",
-                    Exposed::Histogram => "histogram",
-                    Exposed::Unknown => "untyped",
+                    FamilyKind::Counter => "counter",
+                    FamilyKind::Gauge | FamilyKind::Info => "gauge",
+                    FamilyKind::Histogram => "histogram",
+                    FamilyKind::Unknown => "untyped",
                 };
                 writeln!(self.out, "# TYPE {name}{ending} {kind}")?;
             }
             Format::OpenMetrics => {
                 let kind = match kind {
-                    Exposed::Counter => "counter",
-                    Exposed::Gauge => "gauge",
-                    Exposed::Histogram => "histogram",
-                    Exposed::Info => "info",
-                    Exposed::Unknown => "unknown",
+                    FamilyKind::Counter => "counter",
+                    FamilyKind::Gauge => "gauge",
+                    FamilyKind::Histogram => "histogram",
+                    FamilyKind::Info => "info",
+                    FamilyKind::Unknown => "unknown",
                 };
                 writeln!(self.out, "# TYPE {name} {kind}")?;
                 if let Some(unit) = unit {
@@ -96,7 +96,8 @@ impl Text<'_> {
             }
             self.out.write_char('\n')?;
         }
-        let summable = histogram.sum.counts() && histogram.buckets.iter().all(|(bound, _)| *bound >= 0.0);
+        let summable =
+            histogram.sum.fits_counter() && histogram.buckets.iter().all(|(bound, _)| *bound >= 0.0);
         if self.format == Format::OpenMetrics && !summable {
             return Ok(());
         }
@@ -109,7 +110,7 @@ impl Text<'_> {
         writeln!(self.out, "{value}")
     }
 
-    /// All of a sample before its value.
+    /// Writes a sample up to its value.
     fn start(&mut self, name: &str, ending: &str, labels: &[Label], bound: Option<f64>) -> fmt::Result {
         write!(self.out, "{name}{ending}")?;
         let mut before = '{';
@@ -120,7 +121,7 @@ impl Text<'_> {
         if let Some(bound) = bound {
             write!(self.out, "{before}le=\"")?;
             match self.format {
-                // One text for each value: `1.0` and not `1`.
+                // OpenMetrics requires the canonical form: `1.0` and not `1`.
                 Format::OpenMetrics if bound.is_finite() => write!(self.out, "{bound:?}")?,
                 _ => write!(self.out, "{}", Number::Float(bound))?,
             }
@@ -130,7 +131,7 @@ impl Text<'_> {
         self.out.write_str(if before == ',' { "} " } else { " " })
     }
 
-    /// With its labels it has 63 characters; 128 are allowed.
+    /// Its labels have 63 characters. OpenMetrics allows 128.
     fn exemplar(&mut self, Exemplar { value, witness }: Exemplar) -> fmt::Result {
         let at = witness.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         write!(
@@ -145,7 +146,7 @@ impl Text<'_> {
     }
 }
 
-/// A text on one line, with its quotes escaped or not.
+/// A text with its backslashes and newlines escaped, and its quotes if the flag is set.
 struct Escaped<'a>(&'a str, bool);
 
 impl fmt::Display for Escaped<'_> {
@@ -169,7 +170,7 @@ impl fmt::Display for Escaped<'_> {
 mod tests {
     use super::*;
 
-    fn family(name: &str, kind: Exposed, help: &str, series: Vec<(Vec<Label>, Point)>) -> Family {
+    fn family(name: &str, kind: FamilyKind, help: &str, series: Vec<(Vec<Label>, Point)>) -> Family {
         let unit =
             name.rsplit('_').next().filter(|unit| ["seconds", "ratio"].contains(unit)).map(String::from);
         Family { name: name.to_owned(), kind, unit, help: help.to_owned(), series }
@@ -188,17 +189,22 @@ mod tests {
         let share = (labelled("path", "a\"b\\c\nd"), Point::Number(Number::Float(f64::NEG_INFINITY)));
         let took = vec![(vec![], histogram(3.25)), (labelled("signed", "yes"), histogram(-0.5))];
         let families = vec![
-            family("calls", Exposed::Counter, "Says \"how\\often\"\nso far.", vec![(vec![], one())]),
-            family("odd_total", Exposed::Unknown, "", vec![(vec![], Point::Number(Number::Float(f64::NAN)))]),
-            family("share_ratio", Exposed::Gauge, "Part.", vec![share]),
-            family("target", Exposed::Info, "Target.", vec![(labelled("service_name", "shop"), one())]),
-            family("took_seconds", Exposed::Histogram, "Time.", took),
+            family("calls", FamilyKind::Counter, "Says \"how\\often\"\nso far.", vec![(vec![], one())]),
+            family(
+                "odd_total",
+                FamilyKind::Unknown,
+                "",
+                vec![(vec![], Point::Number(Number::Float(f64::NAN)))],
+            ),
+            family("share_ratio", FamilyKind::Gauge, "Part.", vec![share]),
+            family("target", FamilyKind::Info, "Target.", vec![(labelled("service_name", "shop"), one())]),
+            family("took_seconds", FamilyKind::Histogram, "Time.", took),
         ];
         Plan { families, collisions: Vec::new() }
     }
 
     #[test]
-    fn openmetrics_is_written_as_it_wants_to_be() {
+    fn openmetrics_text_follows_its_format() {
         let expected = r#"# TYPE calls counter
 # HELP calls Says \"how\\often\"\nso far.
 calls_total 1
@@ -229,7 +235,7 @@ took_seconds_bucket{signed="yes",le="+Inf"} 2
     }
 
     #[test]
-    fn the_older_format_is_written_as_it_wants_to_be() {
+    fn prometheus_text_follows_its_format() {
         let expected = r#"# HELP calls_total Says "how\\often"\nso far.
 # TYPE calls_total counter
 calls_total 1

@@ -34,7 +34,7 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Found {
+struct Parsed {
     /// Of the trace and of the span.
     ids: Option<(TraceId, SpanId)>,
     state: State,
@@ -70,29 +70,29 @@ pub(super) fn extract(
 }
 
 /// `trace_id-span_id-state-parent_span_id`, in which the last one or two are optional, or a state alone.
-fn single(carrier: &impl Carrier) -> Option<Found> {
-    let text = match carrier.only(&SINGLE) {
+fn single(carrier: &impl Carrier) -> Option<Parsed> {
+    let text = match carrier.single_value(&SINGLE) {
         Ok(None) => return None,
         Ok(Some(text)) => text,
         Err(reason) => return ignore(Header::B3, reason),
     };
     let mut parts = text.split('-');
     let parsed = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(alone), None, ..) => state(alone).map(|state| Found { ids: None, state }),
+        (Some(alone), None, ..) => state(alone).map(|state| Parsed { ids: None, state }),
         (Some(trace_id), Some(span_id), said, parent, None) => {
             let state = said.map_or(Some(State::Deferred), state);
             let parent_fits = parent.is_none_or(|parent| self::span_id(parent).is_some());
             ids(trace_id, span_id)
                 .zip(state.filter(|_| parent_fits))
-                .map(|(ids, state)| Found { ids: Some(ids), state })
+                .map(|(ids, state)| Parsed { ids: Some(ids), state })
         }
         _ => None,
     };
     parsed.or_else(|| ignore(Header::B3, Reason::Malformed))
 }
 
-fn multi(carrier: &impl Carrier) -> Option<Found> {
-    let parts = [&TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS].map(|field| carrier.only(field));
+fn multi(carrier: &impl Carrier) -> Option<Parsed> {
+    let parts = [&TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS].map(|field| carrier.single_value(field));
     let [trace_id, span_id, sampled, flags] = match parts {
         [Ok(None), Ok(None), Ok(None), Ok(None)] => return None,
         [Ok(trace_id), Ok(span_id), Ok(sampled), Ok(flags)] => [trace_id, span_id, sampled, flags],
@@ -114,7 +114,7 @@ fn multi(carrier: &impl Carrier) -> Option<Found> {
         (Some(trace_id), Some(span_id)) => ids(trace_id, span_id).map(Some),
         _ => None,
     };
-    let parsed = ids.zip(state).map(|(ids, state)| Found { ids, state });
+    let parsed = ids.zip(state).map(|(ids, state)| Parsed { ids, state });
     parsed.or_else(|| ignore(Header::XB3, Reason::Malformed))
 }
 
@@ -158,7 +158,7 @@ pub(super) fn inject_single(context: &Context, writer: &mut impl Writer) {
         (None, true) => "1",
         (None, false) => "0",
     };
-    writer.put(&SINGLE, format!("{}-{}-{state}", span.trace_id(), span.span_id()));
+    writer.set(&SINGLE, format!("{}-{}-{state}", span.trace_id(), span.span_id()));
 }
 
 /// Writes several.
@@ -168,17 +168,17 @@ pub(super) fn inject_multi(context: &Context, writer: &mut impl Writer) {
     if !span.is_valid() {
         return;
     }
-    writer.put(&TRACE_ID, span.trace_id().to_string());
-    writer.put(&SPAN_ID, span.span_id().to_string());
+    writer.set(&TRACE_ID, span.trace_id().to_string());
+    writer.set(&SPAN_ID, span.span_id().to_string());
     // The parent of our span is not sent. One that was copied from a caller's headers would be wrong.
     writer.remove(&PARENT_SPAN_ID);
     if context.get::<Debug>().is_some() {
         // This implies that it is sampled, which must not be sent too.
         writer.remove(&SAMPLED);
-        writer.put(&FLAGS, "1".to_owned());
+        writer.set(&FLAGS, "1".to_owned());
     } else {
         writer.remove(&FLAGS);
-        writer.put(&SAMPLED, u8::from(span.is_sampled()).to_string());
+        writer.set(&SAMPLED, u8::from(span.is_sampled()).to_string());
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) fn inject_multi(context: &Context, writer: &mut impl Writer) {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::carrier::{Any, AnyMut};
+    use super::super::carrier::{ExtractorCarrier, InjectorWriter};
     use super::*;
 
     const TRACE: &str = "80f198ee56343ba864fe8b2a57d3eff7";
@@ -197,7 +197,7 @@ mod tests {
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         // If the caller leaves it to us, traces with even ids are kept.
         let even = |id: TraceId| id.to_bytes()[15].is_multiple_of(2);
-        extract(&Context::new(), &Any(&fields), even)
+        extract(&Context::new(), &ExtractorCarrier(&fields), even)
     }
 
     fn of(context: Option<&Context>) -> Option<(String, String, bool, bool)> {
@@ -292,10 +292,10 @@ mod tests {
             let text = format!("{TRACE}-{SPAN}-{state}");
             let context = read(&[("b3", &text)]).unwrap();
             let mut single = HashMap::new();
-            inject_single(&context, &mut AnyMut(&mut single));
+            inject_single(&context, &mut InjectorWriter(&mut single));
             assert_eq!(single, HashMap::from([("b3".to_owned(), text)]));
             let mut multi: HashMap<String, String> = HashMap::new();
-            inject_multi(&context, &mut AnyMut(&mut multi));
+            inject_multi(&context, &mut InjectorWriter(&mut multi));
             let fields: Vec<_> = multi.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
             assert_eq!(of(read(&fields).as_ref()), of(Some(&context)));
         }

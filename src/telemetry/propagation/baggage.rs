@@ -26,7 +26,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add
 pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
     let mut baggage: Option<Baggage> = None;
     let mut bytes = 0;
-    carrier.each(&BAGGAGE, |value| {
+    carrier.for_each_value(&BAGGAGE, |value| {
         let Some(value) = value else {
             ignored::count(Header::Baggage, Reason::Malformed);
             return;
@@ -42,7 +42,7 @@ pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
                 ignored::count(Header::Baggage, Reason::TooLarge);
                 return;
             }
-            if !take(entry, kept) {
+            if !parse_entry(entry, kept) {
                 ignored::count(Header::Baggage, Reason::Malformed);
             }
         }
@@ -51,7 +51,7 @@ pub(super) fn extract(carrier: &impl Carrier) -> Option<Baggage> {
 }
 
 /// `key=value;metadata`
-fn take(entry: &str, baggage: &mut Baggage) -> bool {
+fn parse_entry(entry: &str, baggage: &mut Baggage) -> bool {
     let (pair, metadata) = entry.split_once(';').unwrap_or((entry, ""));
     let Some((key, value)) = pair.split_once('=') else { return false };
     let (key, value) = (key.trim_ascii(), value.trim_ascii());
@@ -97,7 +97,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
         }
     }
     if !line.is_empty() {
-        writer.put(&BAGGAGE, line);
+        writer.set(&BAGGAGE, line);
     }
 }
 
@@ -107,12 +107,12 @@ mod tests {
 
     use opentelemetry::KeyValue;
 
-    use super::super::carrier::{Any, AnyMut};
+    use super::super::carrier::{ExtractorCarrier, InjectorWriter};
     use super::*;
 
     fn read(text: &str) -> Vec<(String, String, String)> {
         let fields = HashMap::from([("baggage".to_owned(), text.to_owned())]);
-        let baggage = extract(&Any(&fields)).unwrap_or_default();
+        let baggage = extract(&ExtractorCarrier(&fields)).unwrap_or_default();
         let mut found: Vec<_> = baggage
             .iter()
             .map(|(key, (value, metadata))| {
@@ -160,7 +160,7 @@ mod tests {
     fn what_is_written_is_what_is_read_and_no_longer_than_may_be() {
         let write = |baggage: Vec<KeyValue>| {
             let mut written = HashMap::new();
-            inject(&Context::new().with_baggage(baggage), &mut AnyMut(&mut written));
+            inject(&Context::new().with_baggage(baggage), &mut InjectorWriter(&mut written));
             written.remove("baggage").unwrap_or_default()
         };
         let nasty = "a,b;c=d \"e\" \\ 100% ä\r\n";
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(write(Vec::new()), "");
         let mut written = HashMap::new();
         let long = Context::new().with_baggage([KeyValue::new("k", "ä".repeat(4_000))]);
-        inject(&long, &mut AnyMut(&mut written));
+        inject(&long, &mut InjectorWriter(&mut written));
         assert_eq!(written, HashMap::new(), "not even an empty one");
     }
 }

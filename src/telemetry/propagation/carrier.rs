@@ -28,12 +28,12 @@ impl Field {
 /// A carrier to read fields from.
 pub(super) trait Carrier {
     /// Returns all values of `field`; `None` for one that is not text.
-    fn each<'a>(&'a self, field: &Field, take: impl FnMut(Option<&'a str>));
+    fn for_each_value<'a>(&'a self, field: &Field, take: impl FnMut(Option<&'a str>));
 
     /// Returns the value of a field that must be unique.
-    fn only(&self, field: &Field) -> Result<Option<&str>, Reason> {
+    fn single_value(&self, field: &Field) -> Result<Option<&str>, Reason> {
         let mut found = Ok(None);
-        self.each(field, |value| {
+        self.for_each_value(field, |value| {
             found = match (&found, value) {
                 (Ok(None), Some(value)) => Ok(Some(value.trim_ascii())),
                 (Ok(None), None) => Err(Reason::Malformed),
@@ -47,17 +47,17 @@ pub(super) trait Carrier {
 /// A carrier to write fields to.
 pub(super) trait Writer {
     /// Sets `field`, replacing its value.
-    fn put(&mut self, field: &Field, value: String);
+    fn set(&mut self, field: &Field, value: String);
 
     /// Removes `field`, if the carrier can.
     fn remove(&mut self, field: &Field);
 }
 
 /// A carrier of the OpenTelemetry API, to read.
-pub(super) struct Any<'a>(pub(super) &'a dyn Extractor);
+pub(super) struct ExtractorCarrier<'a>(pub(super) &'a dyn Extractor);
 
-impl Carrier for Any<'_> {
-    fn each<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
+impl Carrier for ExtractorCarrier<'_> {
+    fn for_each_value<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
         for value in self.0.get_all(field.name).unwrap_or_default() {
             take(Some(value));
         }
@@ -65,10 +65,10 @@ impl Carrier for Any<'_> {
 }
 
 /// A carrier of the OpenTelemetry API, to write.
-pub(super) struct AnyMut<'a>(pub(super) &'a mut dyn Injector);
+pub(super) struct InjectorWriter<'a>(pub(super) &'a mut dyn Injector);
 
-impl Writer for AnyMut<'_> {
-    fn put(&mut self, field: &Field, value: String) {
+impl Writer for InjectorWriter<'_> {
+    fn set(&mut self, field: &Field, value: String) {
         self.0.set(field.name, value);
     }
 
@@ -77,7 +77,7 @@ impl Writer for AnyMut<'_> {
 
 #[cfg(feature = "http")]
 impl Carrier for HeaderMap {
-    fn each<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
+    fn for_each_value<'a>(&'a self, field: &Field, mut take: impl FnMut(Option<&'a str>)) {
         for value in self.get_all(&field.header) {
             take(value.to_str().ok());
         }
@@ -86,7 +86,7 @@ impl Carrier for HeaderMap {
 
 #[cfg(feature = "http")]
 impl Writer for HeaderMap {
-    fn put(&mut self, field: &Field, value: String) {
+    fn set(&mut self, field: &Field, value: String) {
         match HeaderValue::try_from(value) {
             // A request with 32,768 header fields has no room for it.
             Ok(value) => drop(self.try_insert(field.header.clone(), value)),

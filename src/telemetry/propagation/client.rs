@@ -9,10 +9,11 @@ use opentelemetry::propagation::TextMapPropagator;
 use tower::{Layer, Service};
 
 use super::carrier::HeadersMut;
+use super::correlation::{self, X_REQUEST_ID};
 use super::formats;
 use crate::base::error::ConfigError;
 use crate::telemetry::context::current_context;
-use crate::telemetry::correlation;
+use crate::telemetry::correlation::of;
 
 /// Returns a layer for clients that writes trace context, baggage and the correlation id into the headers of requests.
 ///
@@ -42,15 +43,15 @@ use crate::telemetry::correlation;
 /// ```
 #[must_use]
 pub fn http_injection_layer() -> HttpInjectionLayer {
-    HttpInjectionLayer { propagator: None, correlation: correlation::X_REQUEST_ID }
+    HttpInjectionLayer { propagator: None, correlation: X_REQUEST_ID }
 }
 
-type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
+type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_injection_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpInjectionLayer {
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
     correlation: HeaderName,
 }
 
@@ -102,9 +103,9 @@ where
         let headers = request.headers_mut();
         match &self.layer.propagator {
             Some(propagator) => propagator.inject_context(&context, &mut HeadersMut(headers)),
-            None => formats::with_chosen(|formats| formats.write(&context, headers)),
+            None => formats::with_installed(|formats| formats.write(&context, headers)),
         }
-        let id = |context: &Context| correlation::of(context).and_then(|id| HeaderValue::from_str(id).ok());
+        let id = |context: &Context| of(context).and_then(|id| HeaderValue::from_str(id).ok());
         // The current span may have been created before the id.
         if let Some(id) = id(&context).or_else(|| Context::map_current(id))
             && !headers.contains_key(&self.layer.correlation)

@@ -9,7 +9,7 @@ use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TraceId};
 
-use super::carrier::{Any, AnyMut, Carrier, Writer};
+use super::carrier::{Carrier, ExtractorCarrier, InjectorWriter, Writer};
 use super::{b3, baggage, trace_context};
 use crate::base::error::ConfigError;
 use crate::telemetry::sampling::{Candidate, Sampler};
@@ -18,7 +18,7 @@ use crate::telemetry::variables::Variables;
 pub(in crate::telemetry) type Propagator = Arc<Formats>;
 
 /// The propagator of the installed telemetry.
-static CHOSEN: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
+static INSTALLED: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
 static DEFAULT: LazyLock<Propagator> =
     LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], None)));
 
@@ -96,14 +96,14 @@ pub fn propagator<'a>(
 }
 
 /// Sets the propagator of this process.
-pub(in crate::telemetry) fn choose(propagator: Propagator) {
-    CHOSEN.store(Some(propagator));
+pub(in crate::telemetry) fn set_installed(propagator: Propagator) {
+    INSTALLED.store(Some(propagator));
 }
 
 /// Calls `action` with the default propagator.
-pub(super) fn with_chosen<R>(action: impl FnOnce(&Formats) -> R) -> R {
-    match &*CHOSEN.load() {
-        Some(chosen) => action(chosen),
+pub(super) fn with_installed<R>(action: impl FnOnce(&Formats) -> R) -> R {
+    match &*INSTALLED.load() {
+        Some(installed) => action(installed),
         None => action(&DEFAULT),
     }
 }
@@ -171,11 +171,11 @@ impl Formats {
 
 impl TextMapPropagator for Formats {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        self.write(context, &mut AnyMut(injector));
+        self.write(context, &mut InjectorWriter(injector));
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        self.read(context, &Any(extractor)).unwrap_or_else(|| context.clone())
+        self.read(context, &ExtractorCarrier(extractor)).unwrap_or_else(|| context.clone())
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -7,7 +7,7 @@ use crate::signal::{self, Emit, PROPAGATION_MALFORMED, Source};
 
 /// The format of an ignored header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::telemetry) enum Header {
+pub(super) enum Header {
     TraceParent,
     TraceState,
     Baggage,
@@ -18,7 +18,7 @@ pub(in crate::telemetry) enum Header {
 
 /// The reason why it was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::telemetry) enum Reason {
+pub(super) enum Reason {
     Malformed,
     /// Several, where one is allowed.
     Repeated,
@@ -40,7 +40,7 @@ static IGNORED: LazyLock<Arc<Ignored>> = LazyLock::new(|| {
 });
 
 /// Reports the counters, zeros included, from now on.
-pub(in crate::telemetry) fn expect() {
+pub(super) fn register() {
     LazyLock::force(&IGNORED);
 }
 
@@ -53,7 +53,7 @@ pub(super) fn ignore<T>(header: Header, reason: Reason) -> Option<T> {
 
 /// Counts an ignored header.
 #[cold]
-pub(in crate::telemetry) fn count(header: Header, reason: Reason) {
+pub(super) fn count(header: Header, reason: Reason) {
     IGNORED.0[header as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
 }
 

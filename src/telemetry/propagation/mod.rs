@@ -9,15 +9,19 @@ mod baggage;
 mod carrier;
 #[cfg(feature = "http")]
 mod client;
+#[cfg(feature = "http")]
+mod correlation;
 mod formats;
-pub(super) mod ignored;
+mod ignored;
 #[cfg(feature = "http")]
 mod server;
 mod trace_context;
 
 #[cfg(feature = "http")]
 pub use client::{HttpInjection, HttpInjectionLayer, http_injection_layer};
-pub use formats::propagator;
-pub(super) use formats::{Formats, Propagator, choose, from_variables};
 #[cfg(feature = "http")]
-pub use server::{HttpPropagation, HttpPropagationFuture, HttpPropagationLayer, http_propagation_layer};
+pub use correlation::{HttpCorrelation, HttpCorrelationLayer, http_correlation_layer};
+pub use formats::propagator;
+pub(super) use formats::{Format, Formats, Propagator, from_variables, set_installed};
+#[cfg(feature = "http")]
+pub use server::{HttpPropagation, HttpPropagationLayer, http_propagation_layer};

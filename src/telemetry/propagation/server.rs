@@ -14,8 +14,8 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::carrier::Headers;
+use super::correlation::of_request;
 use super::{formats, ignored};
-use crate::telemetry::correlation;
 
 /// Returns a layer for servers that reads trace context and baggage from the headers of requests.
 ///
@@ -41,16 +41,16 @@ use crate::telemetry::correlation;
 /// ```
 #[must_use]
 pub fn http_propagation_layer() -> HttpPropagationLayer {
-    ignored::expect();
+    ignored::register();
     HttpPropagationLayer { propagator: None }
 }
 
-type Custom = Arc<dyn TextMapPropagator + Send + Sync>;
+type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
 /// See [`http_propagation_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpPropagationLayer {
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
 }
 
 impl HttpPropagationLayer {
@@ -73,7 +73,7 @@ impl<S> Layer<S> for HttpPropagationLayer {
 #[derive(Clone, Debug)]
 pub struct HttpPropagation<S> {
     inner: S,
-    propagator: Option<Custom>,
+    propagator: Option<SharedPropagator>,
 }
 
 impl<S> HttpPropagation<S> {
@@ -81,7 +81,7 @@ impl<S> HttpPropagation<S> {
     fn context<B>(&self, request: &Request<B>) -> Option<Context> {
         // Into an empty context, since the active one is the server's own, not the caller's. The correlation id of the
         // request stays.
-        let base = correlation::of_request(request).map(|id| id.within(&Context::new()));
+        let base = of_request(request).map(|id| id.within(&Context::new()));
         let empty = Context::new();
         let into = base.as_ref().unwrap_or(&empty);
         let read = match &self.propagator {
@@ -89,7 +89,7 @@ impl<S> HttpPropagation<S> {
                 let read = propagator.extract_with_context(into, &Headers(request.headers()));
                 (read.has_active_span() || !read.baggage().is_empty()).then_some(read)
             }
-            None => formats::with_chosen(|formats| formats.read(into, request.headers())),
+            None => formats::with_installed(|formats| formats.read(into, request.headers())),
         };
         read.or(base)
     }

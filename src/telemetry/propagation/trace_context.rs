@@ -22,7 +22,7 @@ const KNOWN_FLAGS: u8 = 0b11;
 const MEMBERS: usize = 32;
 
 pub(super) fn extract(carrier: &impl Carrier) -> Option<SpanContext> {
-    let parent = match carrier.only(&TRACEPARENT) {
+    let parent = match carrier.single_value(&TRACEPARENT) {
         Ok(None) => return None,
         Ok(Some(parent)) => parent,
         // Two values cannot both be right.
@@ -56,7 +56,7 @@ fn parse(parent: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
 fn state(carrier: &impl Carrier) -> TraceState {
     let mut members: Vec<(&str, &str)> = Vec::new();
     let mut fine = Ok(());
-    carrier.each(&TRACESTATE, |value| {
+    carrier.for_each_value(&TRACESTATE, |value| {
         let Some(value) = value else {
             fine = Err(Reason::Malformed);
             return;
@@ -98,11 +98,11 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
         return;
     }
     let flags = span.trace_flags().to_u8() & KNOWN_FLAGS;
-    writer.put(&TRACEPARENT, format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()));
+    writer.set(&TRACEPARENT, format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()));
     match span.trace_state().header() {
         // One of an earlier attempt, or of another trace.
         state if state.is_empty() || !is_text(&state) => writer.remove(&TRACESTATE),
-        state => writer.put(&TRACESTATE, state),
+        state => writer.set(&TRACESTATE, state),
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) fn inject(context: &Context, writer: &mut impl Writer) {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::carrier::{Any, AnyMut};
+    use super::super::carrier::{ExtractorCarrier, InjectorWriter};
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -118,7 +118,7 @@ mod tests {
     fn read(fields: &[(&str, &str)]) -> Option<SpanContext> {
         let fields: HashMap<String, String> =
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        extract(&Any(&fields))
+        extract(&ExtractorCarrier(&fields))
     }
 
     #[test]
@@ -185,10 +185,10 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let context = read(&[("traceparent", GOOD), ("tracestate", "foo=1,bar=2")]).unwrap();
         let mut written = HashMap::new();
-        inject(&Context::new().with_remote_span_context(context), &mut AnyMut(&mut written));
+        inject(&Context::new().with_remote_span_context(context), &mut InjectorWriter(&mut written));
         assert_eq!((written["traceparent"].as_str(), written["tracestate"].as_str()), (GOOD, "foo=1,bar=2"));
         let mut written: HashMap<String, String> = HashMap::new();
-        inject(&Context::new(), &mut AnyMut(&mut written));
+        inject(&Context::new(), &mut InjectorWriter(&mut written));
         assert!(written.is_empty());
     }
 }

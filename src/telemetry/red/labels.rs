@@ -6,8 +6,8 @@ use tracing::field::{Field, FieldSet, Visit};
 
 use crate::base::cut::shorten;
 use crate::signal::{SPAN_DURATION, sanitized};
+use crate::telemetry::field_value::{self, FieldValue, VisitField, visits};
 use crate::telemetry::secrets::Secrets;
-use crate::telemetry::shown::{self, Shown, Take, visits};
 
 /// The fields of spans that are attributes of their metrics.
 #[derive(Clone, Debug, Default)]
@@ -47,10 +47,10 @@ impl Labels {
     }
 
     pub(super) fn any_of(&self, fields: &FieldSet) -> bool {
-        !self.0.is_empty() && fields.iter().any(|field| self.place(shown::name(&field)).is_some())
+        !self.0.is_empty() && fields.iter().any(|field| self.index(field_value::name(&field)).is_some())
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
+    fn index(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|label| *label.field == *name)
     }
 
@@ -81,16 +81,16 @@ struct Reader<'a> {
     values: Values,
 }
 
-impl Take for Reader<'_> {
-    fn take(&mut self, field: &Field, value: Shown<'_>) {
-        let name = shown::name(field);
-        if let Some(place) = self.labels.place(name) {
+impl VisitField for Reader<'_> {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
+        let name = field_value::name(field);
+        if let Some(index) = self.labels.index(name) {
             // Longer than the limit, since a secret that is cut off may not be found.
             let text = value.text(8 * LONGEST);
             let mut text = self.secrets.text(name, &text).into_owned();
             shorten(&mut text, LONGEST);
             text.retain(|c| !c.is_control());
-            self.values.push((place, text));
+            self.values.push((index, text));
         }
     }
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
-use super::LONGEST;
 use crate::base::cut::cut;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::Mutex;
 use crate::signal::capacity::FAILURES;
 use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
+
+/// The maximum bytes of a component, name or type of failure from a field.
+pub(super) const LONGEST: usize = 256;
 
 /// The counters of the spans of one component, name and value of each label.
 #[derive(Debug)]
@@ -63,36 +65,36 @@ pub(super) struct Recorders {
 struct Recorder {
     duration: BoundDuration,
     /// Not yet recorded, since the instrument has one lock for all threads.
-    waiting: PerThread<Waiting>,
+    buffers: PerThread<Buffer>,
     exemplars: Option<Arc<Exemplars>>,
 }
 
 /// Durations of some threads, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Waiting(Mutex<Lot>);
+struct Buffer(Mutex<Durations>);
 
 /// As many as fit into two cache lines, with their lock.
-const LOT: usize = 14;
+const BUFFERED: usize = 14;
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Lot {
+struct Durations {
     count: usize,
-    durations: [Duration; LOT],
+    durations: [Duration; BUFFERED],
 }
 
 impl Recorder {
     #[inline]
     fn record(&self, duration: Duration, witness: Option<Witness>) {
         let full = {
-            let mut lot = self.waiting.own(Waiting::default).0.lock();
-            let count = lot.count;
-            lot.durations[count] = duration;
-            lot.count = (count + 1) % LOT;
-            (lot.count == 0).then(|| Lot { count: LOT, ..*lot })
+            let mut buffer = self.buffers.own(Buffer::default).0.lock();
+            let count = buffer.count;
+            buffer.durations[count] = duration;
+            buffer.count = (count + 1) % BUFFERED;
+            (buffer.count == 0).then(|| Durations { count: BUFFERED, ..*buffer })
         };
         if let Some(full) = full {
-            self.hand_over(&full);
+            self.record_all(&full);
         }
         if let Some(witness) = witness {
             self.offer(duration, witness);
@@ -105,15 +107,15 @@ impl Recorder {
         }
     }
 
-    fn hand_over(&self, lot: &Lot) {
-        lot.durations[..lot.count].iter().for_each(|duration| self.duration.record(*duration));
+    fn record_all(&self, buffer: &Durations) {
+        buffer.durations[..buffer.count].iter().for_each(|duration| self.duration.record(*duration));
     }
 
     /// Records what waits.
     fn flush(&self) {
-        for waiting in self.waiting.iter() {
-            let lot = std::mem::take(&mut *waiting.0.lock());
-            self.hand_over(&lot);
+        for buffers in self.buffers.iter() {
+            let buffer = std::mem::take(&mut *buffers.0.lock());
+            self.record_all(&buffer);
         }
     }
 }
@@ -159,7 +161,7 @@ impl Recorders {
         let kind = cut(kind, LONGEST);
         if !kind.is_empty() && kind != OTHER {
             let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
-            if let Some(recorder) = known.or_else(|| self.meet(instruments, kind)) {
+            if let Some(recorder) = known.or_else(|| self.add_kind(instruments, kind)) {
                 return recorder.record(duration, witness);
             }
         }
@@ -178,7 +180,7 @@ impl Recorders {
 
     /// Adds a recorder for a new type; `None` at the maximum.
     #[cold]
-    fn meet(&self, instruments: &Instruments, kind: &str) -> Option<Arc<Recorder>> {
+    fn add_kind(&self, instruments: &Instruments, kind: &str) -> Option<Arc<Recorder>> {
         let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kinds.get(kind) {
             return Some(Arc::clone(known));
@@ -197,7 +199,7 @@ impl Recorders {
             own.chain(error_type.map(|kind| ("error.type", kind)))
         };
         Recorder {
-            waiting: PerThread::new(),
+            buffers: PerThread::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
             exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
         }

@@ -1,13 +1,13 @@
-//! The platform of a cloud, where variables tell it.
+//! The cloud platform, from environment variables.
 //!
-//! Anything more is asked for over a network, which takes its time: that is left to the collector.
+//! More attributes would need requests over the network, which take time. Collectors can add them.
 
 use opentelemetry::KeyValue;
 
-use super::surroundings::{Surroundings, present};
+use super::environment::{Environment, present};
 
-pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
-    let get = |name| surroundings.variable(name);
+pub(super) fn attributes(environment: &Environment<'_>) -> Vec<KeyValue> {
+    let get = |name| environment.variable(name);
     let mut found = Vec::new();
     if let Some(function) = get("AWS_LAMBDA_FUNCTION_NAME") {
         found.extend(of("aws", "aws_lambda", get("AWS_REGION")));
@@ -19,10 +19,10 @@ pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
         let mebibytes = get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|size| size.parse::<i64>().ok());
         let bytes = mebibytes.and_then(|size| size.checked_mul(1024 * 1024));
         found.extend(bytes.map(|bytes| KeyValue::new("faas.max_memory", bytes)));
-    } else if surroundings.first(&["ECS_CONTAINER_METADATA_URI_V4", "ECS_CONTAINER_METADATA_URI"]).is_some() {
+    } else if environment.first(&["ECS_CONTAINER_METADATA_URI_V4", "ECS_CONTAINER_METADATA_URI"]).is_some() {
         found.extend(of("aws", "aws_ecs", get("AWS_REGION")));
     } else if let Some(service) = get("K_SERVICE").filter(|_| get("KUBERNETES_SERVICE_HOST").is_none()) {
-        // Knative sets the same in a cluster of anyone's.
+        // Knative sets `K_SERVICE` in any Kubernetes cluster.
         found.extend(of("gcp", "gcp_cloud_run", None));
         found.extend(present([("faas.name", Some(service)), ("faas.version", get("K_REVISION"))]));
     } else if let Some(site) = get("WEBSITE_SITE_NAME") {
@@ -55,11 +55,11 @@ mod tests {
     use super::*;
 
     fn found(variables: &[(&str, &str)]) -> Vec<KeyValue> {
-        attributes(&Surroundings::of_a_test(variables, &[]))
+        attributes(&Environment::for_test(variables, &[]))
     }
 
     #[test]
-    fn a_platform_is_known_by_its_variables() {
+    fn a_platform_is_detected_by_its_variables() {
         let lambda = found(&[
             ("AWS_LAMBDA_FUNCTION_NAME", "resize"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -85,8 +85,8 @@ mod tests {
         assert_eq!(
             platform(&[("K_SERVICE", "a"), ("KUBERNETES_SERVICE_HOST", "b")]),
             None,
-            "that is Knative"
+            "this is Knative"
         );
-        assert_eq!(platform(&[("AWS_REGION", "eu-central-1")]), None, "anyone may set that");
+        assert_eq!(platform(&[("AWS_REGION", "eu-central-1")]), None, "a region alone is no platform");
     }
 }

@@ -1,17 +1,16 @@
-//! The container that the process runs in.
+//! The id of the container that the process runs in.
 //!
-//! Nobody tells a process the id of its container; but the kernel's files about it do, in paths that every engine
-//! forms in its own way.
+//! No engine passes this id to the process. It is part of paths in the kernel's files, which differ from engine to engine.
 
 use opentelemetry::KeyValue;
 
-use super::surroundings::{Surroundings, present};
+use super::environment::{Environment, present};
 
-pub(super) fn attributes(surroundings: &Surroundings<'_>) -> impl Iterator<Item = KeyValue> {
-    let id = surroundings
+pub(super) fn attributes(environment: &Environment<'_>) -> impl Iterator<Item = KeyValue> {
+    let id = environment
         .file("/proc/self/cgroup")
         .and_then(|text| id_in_cgroup(&text))
-        .or_else(|| surroundings.file("/proc/self/mountinfo").and_then(|text| id_in_mounts(&text)));
+        .or_else(|| environment.file("/proc/self/mountinfo").and_then(|text| id_in_mounts(&text)));
     present([("container.id", id)])
 }
 
@@ -32,13 +31,13 @@ fn id_in_cgroup(text: &str) -> Option<String> {
     })
 }
 
-/// The id in `/proc/self/mountinfo`, for where the other file says no more than `/`: the folder of files that an
-/// engine puts into each container, such as `/var/lib/docker/containers/ID/hostname`.
+/// The id in `/proc/self/mountinfo`, if the control group is only `/`. Docker and Podman mount files such as
+/// `/var/lib/docker/containers/ID/hostname` into each container.
 ///
-/// The same files of containerd and CRI-O are those of the pod's sandbox, which is another container.
+/// The mounts of containerd and CRI-O hold the id of the pod's sandbox, which is another container.
 fn id_in_mounts(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
-        // Root and mount point are the fourth and fifth field.
+        // The root and the mount point are fields 4 and 5.
         let mut fields = line.split(' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
         if !["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv"].contains(&point) {
@@ -50,7 +49,7 @@ fn id_in_mounts(text: &str) -> Option<String> {
     })
 }
 
-/// 64 hexadecimal digits; Amazon's ECS has 32 of them and a number behind a dash.
+/// Whether `text` is 64 hexadecimal digits, or the form of Amazon ECS: 32 of them, a dash and a number.
 fn is_id(text: &str) -> bool {
     let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|it| it.is_ascii_hexdigit());
     let of_ecs = |(task, number): (&str, &str)| {
@@ -66,7 +65,7 @@ mod tests {
     const ID: &str = "3fd1bb1b9e5fa7a8d5b4e07ad7ed0cf1c4f2f67a3f7c0f4dcb6ee5a0f0a1b2c3";
 
     #[test]
-    fn every_engine_has_its_path() {
+    fn the_id_is_found_in_the_path_of_each_engine() {
         for line in [
             "13:name=systemd:/docker/ID",
             "0::/system.slice/docker-ID.scope",
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mounts_tell_it_where_the_groups_do_not() {
+    fn the_id_is_found_in_mounts_if_not_in_control_groups() {
         let docker =
             "724 711 8:1 /var/lib/docker/containers/ID/hostname /etc/hostname rw,relatime - ext4 /dev/sda1";
         let podman =
@@ -108,7 +107,7 @@ mod tests {
         for line in [docker, podman] {
             let text = format!("1 2 0:1 / / rw - overlay overlay\n{}\n", line.replace("ID", ID));
             let files = [("/proc/self/cgroup", "0::/"), ("/proc/self/mountinfo", text.as_str())];
-            let found: Vec<_> = attributes(&Surroundings::of_a_test(&[], &files)).collect();
+            let found: Vec<_> = attributes(&Environment::for_test(&[], &files)).collect();
             assert_eq!(found, [KeyValue::new("container.id", ID)], "{line}");
         }
         let sandbox =

@@ -1,25 +1,25 @@
-//! The machine, its system, and this process on it.
+//! The host, its operating system, and this process.
 
 use std::env;
 
 use opentelemetry::KeyValue;
 
-use super::surroundings::{Surroundings, present};
+use super::environment::{Environment, present};
 
-pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
-    let release = surroundings.file("/etc/os-release").unwrap_or_default();
+pub(super) fn attributes(environment: &Environment<'_>) -> Vec<KeyValue> {
+    let release = environment.file("/etc/os-release").unwrap_or_default();
     let executable = env::current_exe().ok();
     let executable = executable.as_deref().and_then(|path| path.file_name()?.to_str());
     let mut found: Vec<_> = present([
         (
             "host.name",
-            surroundings
+            environment
                 .file("/proc/sys/kernel/hostname")
-                .or_else(|| surroundings.first(&["HOSTNAME", "COMPUTERNAME"])),
+                .or_else(|| environment.first(&["HOSTNAME", "COMPUTERNAME"])),
         ),
         (
             "host.id",
-            surroundings.file("/etc/machine-id").or_else(|| surroundings.file("/var/lib/dbus/machine-id")),
+            environment.file("/etc/machine-id").or_else(|| environment.file("/var/lib/dbus/machine-id")),
         ),
         ("host.arch", Some(arch(env::consts::ARCH).to_owned())),
         ("os.type", Some(os(env::consts::OS).to_owned())),
@@ -34,7 +34,7 @@ pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
     found
 }
 
-/// The name of an architecture by the convention.
+/// The name of an architecture in OpenTelemetry's conventions.
 fn arch(of_rust: &str) -> &str {
     match of_rust {
         "x86_64" => "amd64",
@@ -46,7 +46,7 @@ fn arch(of_rust: &str) -> &str {
     }
 }
 
-/// The name of a system by the convention.
+/// The name of an operating system in OpenTelemetry's conventions.
 fn os(of_rust: &str) -> &str {
     match of_rust {
         "macos" | "ios" => "darwin",
@@ -55,7 +55,7 @@ fn os(of_rust: &str) -> &str {
     }
 }
 
-/// A field of an os-release file, whose values may stand in quotation marks.
+/// A field of an os-release file. Quotation marks around the value are removed.
 fn field(release: &str, name: &str) -> Option<String> {
     let value = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
     let value = value.trim().trim_matches(['"', '\'']);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machine_is_told_by_its_files() {
+    fn host_and_system_are_read_from_files() {
         let files = [
             (
                 "/etc/os-release",
@@ -76,7 +76,7 @@ mod tests {
             ("/proc/sys/kernel/hostname", "box-1\n"),
             ("/var/lib/dbus/machine-id", "0af7\n"),
         ];
-        let found = attributes(&Surroundings::of_a_test(&[("HOSTNAME", "other")], &files));
+        let found = attributes(&Environment::for_test(&[("HOSTNAME", "other")], &files));
         for (key, value) in [
             ("host.name", "box-1"),
             ("host.id", "0af7"),
@@ -86,7 +86,7 @@ mod tests {
         ] {
             assert!(found.contains(&KeyValue::new(key, value)), "{key} in {found:?}");
         }
-        let bare = attributes(&Surroundings::of_a_test(&[("HOSTNAME", "other")], &[]));
+        let bare = attributes(&Environment::for_test(&[("HOSTNAME", "other")], &[]));
         assert!(bare.contains(&KeyValue::new("host.name", "other")), "{bare:?}");
         assert!(!bare.iter().any(|it| it.key.as_str() == "os.name"), "{bare:?}");
     }

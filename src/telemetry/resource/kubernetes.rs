@@ -1,20 +1,20 @@
-//! The pod that the process runs in.
+//! The Kubernetes pod that the process runs in.
 //!
-//! Kubernetes tells a pod little by itself. The rest is handed in by its manifest, through the downward API, under
-//! names that are a custom and no more: those that are in wide use are looked for.
+//! Kubernetes itself tells a pod little. Manifests pass the rest as variables, through the downward API. Their names are not
+//! standardized; the common ones are read.
 
 use opentelemetry::KeyValue;
 use uuid::Uuid;
 
-use super::surroundings::{Surroundings, present};
+use super::environment::{Environment, present};
 
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
-    if surroundings.variable("KUBERNETES_SERVICE_HOST").is_none() {
+pub(super) fn attributes(environment: &Environment<'_>) -> Vec<KeyValue> {
+    if environment.variable("KUBERNETES_SERVICE_HOST").is_none() {
         return Vec::new();
     }
-    let first = |names: &[&str]| surroundings.first(names);
+    let first = |names: &[&str]| environment.first(names);
     present([
         ("k8s.cluster.name", first(&["K8S_CLUSTER_NAME", "CLUSTER_NAME"])),
         ("k8s.container.name", first(&["K8S_CONTAINER_NAME", "CONTAINER_NAME"])),
@@ -22,22 +22,22 @@ pub(super) fn attributes(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
         (
             "k8s.namespace.name",
             first(&["K8S_NAMESPACE_NAME", "K8S_NAMESPACE", "POD_NAMESPACE", "K8S_POD_NAMESPACE"])
-                .or_else(|| surroundings.file(NAMESPACE)),
+                .or_else(|| environment.file(NAMESPACE)),
         ),
         ("k8s.node.name", first(&["K8S_NODE_NAME", "NODE_NAME", "KUBE_NODE_NAME"])),
-        // The name of a pod is that of its host, unless it uses the network of its node.
+        // A pod's host name is its name, unless the pod uses the network of its node.
         ("k8s.pod.name", first(&["K8S_POD_NAME", "POD_NAME", "HOSTNAME"])),
         (
             "k8s.pod.uid",
             first(&["K8S_POD_UID", "POD_UID"])
-                .or_else(|| uid_in_cgroup(&surroundings.file("/proc/self/cgroup")?)),
+                .or_else(|| uid_in_cgroup(&environment.file("/proc/self/cgroup")?)),
         ),
     ])
     .collect()
 }
 
-/// The uid in a path such as `/kubepods/burstable/podUID/…` or `/…/kubepods-burstable-podUID.slice/…`, where dashes
-/// have become underscores.
+/// The uid in a path such as `/kubepods/burstable/podUID/…`, or `/…/kubepods-burstable-podUID.slice/…` with underscores in
+/// place of dashes.
 fn uid_in_cgroup(text: &str) -> Option<String> {
     text.split(['/', '\n', ':']).find_map(|part| {
         let part = part.strip_suffix(".slice").unwrap_or(part);
@@ -46,7 +46,7 @@ fn uid_in_cgroup(text: &str) -> Option<String> {
             None => part.strip_prefix("pod")?,
         }
         .replace('_', "-");
-        // A UUID can be written without dashes, too.
+        // `try_parse` also accepts a UUID without dashes.
         (uid.len() == 36 && Uuid::try_parse(&uid).is_ok()).then_some(uid)
     })
 }
@@ -56,10 +56,10 @@ mod tests {
     use super::*;
 
     const UID: &str = "2c48913c-b29f-11e7-9350-020968147796";
-    const IN: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    const IN_CLUSTER: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
 
     fn found(variables: &[(&str, &str)], files: &[(&str, &str)]) -> Vec<(String, String)> {
-        attributes(&Surroundings::of_a_test(variables, files))
+        attributes(&Environment::for_test(variables, files))
             .into_iter()
             .map(|it| (it.key.to_string(), it.value.to_string()))
             .collect()
@@ -70,20 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_knows_its_name_and_namespace_by_itself() {
+    fn name_and_namespace_are_detected_without_a_manifest() {
         let cgroup = format!("0::/kubepods/burstable/pod{UID}/abc");
         let files = [(NAMESPACE, "shop\n"), ("/proc/self/cgroup", cgroup.as_str())];
         assert_eq!(
-            found(&[IN, ("HOSTNAME", "cart-7d4f-x2x")], &files),
+            found(&[IN_CLUSTER, ("HOSTNAME", "cart-7d4f-x2x")], &files),
             pairs([("k8s.namespace.name", "shop"), ("k8s.pod.name", "cart-7d4f-x2x"), ("k8s.pod.uid", UID)])
         );
         assert_eq!(found(&[("HOSTNAME", "laptop"), ("NODE_NAME", "n")], &files), [], "not in a cluster");
     }
 
     #[test]
-    fn what_the_manifest_hands_in_wins() {
+    fn variables_of_the_manifest_win() {
         let variables = [
-            IN,
+            IN_CLUSTER,
             ("POD_NAME", "cart-1"),
             ("POD_NAMESPACE", "blue"),
             ("POD_UID", "u"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_is_found_in_both_kinds_of_path() {
+    fn the_uid_is_found_in_both_kinds_of_path() {
         let slice = UID.replace('-', "_");
         let systemd =
             format!("1:x:/a\n0::/kubepods.slice/kubepods-burstable-pod{slice}.slice/cri-containerd-1.scope");

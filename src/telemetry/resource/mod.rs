@@ -1,16 +1,16 @@
-//! Who sends the telemetry.
+//! The resource: attributes of the service that sends the telemetry.
 //!
-//! What a process can find out about itself without a network is found out here: from files that the system keeps, and
-//! from variables that platforms set. Command lines and the rest of the environment are left out: they hold secrets.
+//! Attributes are detected without a network, from files of the system and from variables that platforms set. The command
+//! line and other variables are not read, because they may hold secrets.
 //!
-//! Not by `opentelemetry-resource-detectors` (0.13). That one has Rust's names for architectures and systems, starts the
-//! command `hostname`, tells the command line, takes every `HOSTNAME` for a pod, and knows no task of ECS on Fargate.
+//! `opentelemetry-resource-detectors` (0.13) is not used: it reports Rust's names for architectures and systems, runs the
+//! command `hostname`, reports the command line, takes every `HOSTNAME` for a pod, and does not know ECS on Fargate.
 
 mod cloud;
 mod container;
+mod environment;
 mod host;
 mod kubernetes;
-mod surroundings;
 
 use std::collections::BTreeMap;
 
@@ -19,19 +19,19 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
-use self::surroundings::Surroundings;
+use self::environment::Environment;
 use super::variables::{Variables, percent_decoded};
 use crate::base::error::ConfigError;
 use crate::signal::Identity;
 
-/// The resource of a service: what is found out, then what the code says, then what the environment says.
+/// The resource of a service. Attributes of the settings win over detected ones, and `OTEL_*` variables over both.
 pub(super) fn resource(
     service_name: &str,
     attributes: &BTreeMap<String, String>,
     detection: bool,
     variables: &Variables,
 ) -> Result<Resource, ConfigError> {
-    let mut found = if detection { detected(&Surroundings::of_this_process(variables)) } else { Vec::new() };
+    let mut found = if detection { detected(&Environment::of_this_process(variables)) } else { Vec::new() };
     found.push(KeyValue::new("service.instance.id", instance_id()));
     found.push(KeyValue::new("service.name", service_name.to_owned()));
     found.extend(attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
@@ -47,7 +47,7 @@ pub(super) fn resource(
         .build())
 }
 
-/// What it says to those who keep a note of who they are.
+/// The identity of the service in the resource, for other modules.
 pub(super) fn identity(resource: &Resource) -> Identity {
     let get = |key: &'static str| resource.get(&Key::new(key)).map(|value| value.to_string());
     Identity {
@@ -57,25 +57,26 @@ pub(super) fn identity(resource: &Resource) -> Identity {
     }
 }
 
-/// What `surroundings` tell; of two with the same name the later one stands.
-fn detected(surroundings: &Surroundings<'_>) -> Vec<KeyValue> {
-    let mut found = host::attributes(surroundings);
-    found.extend(container::attributes(surroundings));
-    found.extend(kubernetes::attributes(surroundings));
-    found.extend(cloud::attributes(surroundings));
+/// The detected attributes. If a name occurs twice, the last value wins.
+fn detected(environment: &Environment<'_>) -> Vec<KeyValue> {
+    let mut found = host::attributes(environment);
+    found.extend(container::attributes(environment));
+    found.extend(kubernetes::attributes(environment));
+    found.extend(cloud::attributes(environment));
     found
 }
 
-/// `key=value` pairs between commas, with percent-encoded values, as the specification has them.
+/// Parses `key=value` pairs, separated by commas, with percent-encoded values, as the specification defines them.
 fn parse(text: &str) -> Result<Vec<KeyValue>, ConfigError> {
     text.split(',')
         .map(str::trim)
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
-            let (key, value) = pair
-                .split_once('=')
-                .filter(|(key, _)| !key.trim().is_empty())
-                .ok_or_else(|| ConfigError::new("OTEL_RESOURCE_ATTRIBUTES", pair, "key=value,key=value"))?;
+            let (key, value) =
+                pair.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| {
+                    let allowed = "a list of pairs: key=value,key=value";
+                    ConfigError::new("OTEL_RESOURCE_ATTRIBUTES", pair, allowed)
+                })?;
             Ok(KeyValue::new(Key::from(key.trim().to_owned()), percent_decoded(value.trim())))
         })
         .collect()
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_has_the_last_word() {
+    fn variables_win_over_attributes_of_the_code() {
         let variables = |name: &str| match name {
             "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=b,a=x%20y%2,zone = eu ,host.name=h".to_owned()),
             _ => None,
@@ -116,11 +117,11 @@ mod tests {
         let found = resource("a", &attributes, false, &Variables::new(all)).unwrap();
         assert_eq!(get(&found, "service.name"), "c");
         assert_eq!(get(&found, "service.instance.id").len(), 36);
-        assert_eq!(get(&found, "process.pid"), "", "nothing is found out without being asked for");
+        assert_eq!(get(&found, "process.pid"), "", "nothing is detected while detection is off");
     }
 
     #[test]
-    fn half_a_pair_is_an_error() {
+    fn a_pair_without_a_value_is_an_error() {
         let variables = Variables::new(|_| Some("a=b,c".to_owned()));
         let error = resource("a", &BTreeMap::new(), true, &variables).unwrap_err();
         assert_eq!(error.value(), "c");

@@ -4,7 +4,7 @@ use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{self, SamplingDecision, SamplingResult, ShouldSample};
 
-use super::Sampling;
+use super::policy::Sampling;
 use crate::base::clock::{self, Tick};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ enum Node {
     Always(bool),
     /// The sampler of the SDK.
     Ratio(trace::Sampler),
-    PerSecond(Pace),
+    PerSecond(RateLimit),
     ParentBased(Box<Node>),
     Rules(Vec<(Pattern, Node)>, Box<Node>),
 }
@@ -67,7 +67,7 @@ impl Node {
             Sampling::AlwaysOn => Self::Always(true),
             Sampling::AlwaysOff => Self::Always(false),
             Sampling::Ratio(ratio) => Self::Ratio(trace::Sampler::TraceIdRatioBased(*ratio)),
-            Sampling::PerSecond(traces) => Self::PerSecond(Pace::new(*traces)),
+            Sampling::PerSecond(traces) => Self::PerSecond(RateLimit::new(*traces)),
             Sampling::ParentBased(root) => Self::ParentBased(Box::new(Self::new(root))),
             Sampling::Rules { rules, otherwise } => Self::Rules(
                 rules.iter().map(|rule| (Pattern::new(&rule.name), Self::new(&rule.sampling))).collect(),
@@ -84,14 +84,14 @@ impl Node {
                 let result = sampler.should_sample(None, candidate.trace_id, "", &kind, &[], &[]);
                 result.decision == SamplingDecision::RecordAndSample
             }
-            Self::PerSecond(pace) => pace.admits(clock::now()),
+            Self::PerSecond(limit) => limit.allows(clock::now()),
             Self::ParentBased(root) => match candidate.parent {
                 Some(parent) => parent.is_sampled(),
                 None => root.keeps(candidate),
             },
             Self::Rules(rules, otherwise) => rules
                 .iter()
-                .find_map(|(pattern, node)| pattern.fits(candidate.name).then_some(node))
+                .find_map(|(pattern, node)| pattern.matches(candidate.name).then_some(node))
                 .unwrap_or(otherwise)
                 .keeps(candidate),
         }
@@ -100,7 +100,7 @@ impl Node {
 
 /// A number of traces per second. Up to a tenth of them may come at once.
 #[derive(Debug)]
-struct Pace {
+struct RateLimit {
     /// The interval, in nanoseconds.
     step: u64,
     slack: u64,
@@ -108,13 +108,13 @@ struct Pace {
     next: AtomicU64,
 }
 
-impl Pace {
+impl RateLimit {
     fn new(per_second: u32) -> Self {
         let step = 1_000_000_000 / u64::from(per_second.max(1));
         Self { step, slack: 100_000_000_u64.saturating_sub(step), next: AtomicU64::new(0) }
     }
 
-    fn admits(&self, now: Tick) -> bool {
+    fn allows(&self, now: Tick) -> bool {
         self.next
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
                 let due = next.max(now.0);
@@ -133,7 +133,7 @@ impl Pattern {
         Self(pattern.split('*').map(Into::into).collect())
     }
 
-    fn fits(&self, name: &str) -> bool {
+    fn matches(&self, name: &str) -> bool {
         let [first, middle @ .., last] = &*self.0 else {
             return self.0.first().is_some_and(|only| **only == *name);
         };
@@ -226,12 +226,12 @@ mod tests {
     #[test]
     fn a_pace_is_kept_in_every_second() {
         for per_second in [1, 7, 100, 2_000] {
-            let pace = Pace::new(per_second);
+            let limit = RateLimit::new(per_second);
             let mut admitted = Vec::new();
             // Ten seconds, asked ten thousand times a second.
             for step in 0..100_000_u64 {
                 let now = Tick(Duration::from_secs(5).as_nanos() as u64 + step * 100_000);
-                if pace.admits(now) {
+                if limit.allows(now) {
                     admitted.push(now.0);
                 }
             }

@@ -30,9 +30,11 @@ use crate::telemetry::size;
 /// use campanile::telemetry::{Sampling, TailSampling, Telemetry};
 ///
 /// // One trace in a hundred, every error, and every trace of more than two seconds.
+/// let mut tail = TailSampling::default();
+/// tail.slower_than = Some(Duration::from_secs(2));
 /// let telemetry = Telemetry::builder("checkout")
 ///     .sampling(Sampling::parent_based(Sampling::Ratio(0.01)))
-///     .tail_sampling(TailSampling::new().slower_than(Duration::from_secs(2)))
+///     .tail_sampling(tail)
 ///     .build()?;
 /// # Ok::<(), campanile::telemetry::TelemetryError>(())
 /// ```
@@ -62,40 +64,6 @@ impl Default for TailSampling {
 }
 
 impl TailSampling {
-    /// Keeps traces with a failed span.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Also keeps traces whose outermost span took longer than this.
-    #[must_use]
-    pub fn slower_than(mut self, duration: Duration) -> Self {
-        self.slower_than = Some(duration);
-        self
-    }
-
-    /// Sets whether traces with a failed span are kept.
-    #[must_use]
-    pub fn errors(mut self, errors: bool) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// Sets the maximum number of waiting spans.
-    #[must_use]
-    pub fn spans(mut self, spans: usize) -> Self {
-        self.spans = spans;
-        self
-    }
-
-    /// Sets the maximum bytes of waiting spans.
-    #[must_use]
-    pub fn bytes(mut self, bytes: usize) -> Self {
-        self.bytes = bytes;
-        self
-    }
-
     pub(in crate::telemetry) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(self.spans >= SHARDS, "tail_sampling.spans", self.spans, "at least 8")?;
         ConfigError::check(self.bytes >= SHARDS, "tail_sampling.bytes", self.bytes, "at least 8")
@@ -117,40 +85,40 @@ pub(in crate::telemetry) struct Tail {
 
 #[derive(Debug, Default)]
 struct Shard {
-    traces: HashMap<TraceId, Waiting>,
+    traces: HashMap<TraceId, Trace>,
     /// In the order of their start; some may have ended.
     order: VecDeque<TraceId>,
     /// The sum of their spans and bytes.
     spans: usize,
     bytes: usize,
-    /// The trace with the largest share of the buffer, and that share in 1,024ths. After it is gone, the largest of those
+    /// The trace with the largest share of the buffer, and that share in 1,024ths. After it is discarded, the largest of those
     /// that grew since.
     largest: Option<(TraceId, usize)>,
     kept: VecDeque<TraceId>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Trace {
     /// Spans without a parent in this process that have not closed.
     roots: usize,
     /// Its spans are exported as they close.
-    matters: bool,
+    keep: bool,
     spans: Vec<SpanData>,
     bytes: usize,
 }
 
 /// The capacity of a shard.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+struct Capacity {
     spans: usize,
     bytes: usize,
 }
 
-impl Room {
+impl Capacity {
     /// The share of `waiting` in it, in 1,024ths.
-    fn share(self, waiting: &Waiting) -> usize {
+    fn share(self, trace: &Trace) -> usize {
         let of = |some: usize, all: usize| some.saturating_mul(1_024) / all.max(1);
-        of(waiting.spans.len(), self.spans).max(of(waiting.bytes, self.bytes))
+        of(trace.spans.len(), self.spans).max(of(trace.bytes, self.bytes))
     }
 }
 
@@ -172,25 +140,25 @@ impl Tail {
         if shard.kept.contains(&trace_id) {
             return;
         }
-        let waiting = shard.traces.entry(trace_id).or_insert_with(|| {
+        let trace = shard.traces.entry(trace_id).or_insert_with(|| {
             shard.order.push_back(trace_id);
-            Waiting::default()
+            Trace::default()
         });
-        waiting.roots += 1;
+        trace.roots += 1;
     }
 
     /// Adds a closed, unsampled span; returns the spans to export now.
     pub(in crate::telemetry) fn end(&self, span: SpanData, root: bool, failed: bool) -> Vec<SpanData> {
         let trace_id = span.span_context.trace_id();
         let took = || span.end_time.duration_since(span.start_time).unwrap_or_default();
-        let matters = (failed && self.settings.errors)
+        let keep = (failed && self.settings.errors)
             || (root && self.settings.slower_than.is_some_and(|limit| took() > limit));
         // Dropped outside of locks.
-        let mut gone = Vec::new();
-        let room = Room { spans: self.settings.spans / SHARDS, bytes: self.settings.bytes / SHARDS };
+        let mut discarded = Vec::new();
+        let capacity = Capacity { spans: self.settings.spans / SHARDS, bytes: self.settings.bytes / SHARDS };
         let mut shard = self.shard(trace_id).lock();
-        let kept = shard.end(trace_id, span, root, matters, room, &mut gone);
-        let evicted = if kept.is_empty() { shard.evict(room, &mut gone) } else { 0 };
+        let kept = shard.end(trace_id, span, root, keep, capacity, &mut discarded);
+        let evicted = if kept.is_empty() { shard.evict(capacity, &mut discarded) } else { 0 };
         drop(shard);
         self.evicted.fetch_add(evicted, Ordering::Relaxed);
         let kept = kept.into_iter().map(sampled).collect::<Vec<_>>();
@@ -199,22 +167,22 @@ impl Tail {
     }
 
     /// Moves a root to another trace, or to none if that is sampled.
-    pub(in crate::telemetry) fn moved(&self, from: TraceId, to: Option<TraceId>) {
-        let gone = {
+    pub(in crate::telemetry) fn move_root(&self, from: TraceId, to: Option<TraceId>) {
+        let discarded = {
             let mut shard = self.shard(from).lock();
-            let left = shard.traces.get_mut(&from).map(|waiting| {
-                waiting.roots = waiting.roots.saturating_sub(1);
-                waiting.roots
+            let left = shard.traces.get_mut(&from).map(|trace| {
+                trace.roots = trace.roots.saturating_sub(1);
+                trace.roots
             });
             if left == Some(0) { shard.forget(from) } else { None }
         };
-        drop(gone);
+        drop(discarded);
         if let Some(to) = to {
             self.begin(to);
         }
     }
 
-    /// The number of kept spans, and of traces that were dropped for room.
+    /// The number of kept spans, and of traces that were dropped for capacity.
     pub(in crate::telemetry) fn totals(&self) -> (u64, u64) {
         (self.kept.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
     }
@@ -226,35 +194,35 @@ impl Shard {
         trace_id: TraceId,
         span: SpanData,
         root: bool,
-        matters: bool,
-        room: Room,
-        gone: &mut Vec<SpanData>,
+        keep: bool,
+        capacity: Capacity,
+        discarded: &mut Vec<SpanData>,
     ) -> Vec<SpanData> {
-        let Some(waiting) = self.traces.get_mut(&trace_id) else {
+        let Some(trace) = self.traces.get_mut(&trace_id) else {
             // Its root has closed, or it was dropped.
-            return if matters || self.kept.contains(&trace_id) { vec![span] } else { Vec::new() };
+            return if keep || self.kept.contains(&trace_id) { vec![span] } else { Vec::new() };
         };
-        waiting.matters |= matters;
-        waiting.roots -= usize::from(root && waiting.roots > 0);
-        let (ended, matters) = (waiting.roots == 0, waiting.matters);
-        if ended || matters {
-            let mut spans = mem::take(&mut waiting.spans);
+        trace.keep |= keep;
+        trace.roots -= usize::from(root && trace.roots > 0);
+        let (ended, keep) = (trace.roots == 0, trace.keep);
+        if ended || keep {
+            let mut spans = mem::take(&mut trace.spans);
             self.spans -= spans.len();
-            self.bytes -= mem::take(&mut waiting.bytes);
+            self.bytes -= mem::take(&mut trace.bytes);
             spans.push(span);
             if ended {
                 self.forget(trace_id);
             }
-            if matters {
+            if keep {
                 return spans;
             }
-            *gone = spans;
+            *discarded = spans;
             return Vec::new();
         }
         let bytes = size::of_span(&span);
-        waiting.spans.push(span);
-        waiting.bytes += bytes;
-        let share = room.share(waiting);
+        trace.spans.push(span);
+        trace.bytes += bytes;
+        let share = capacity.share(trace);
         if self.largest.is_none_or(|(largest, most)| largest == trace_id || share > most) {
             self.largest = Some((trace_id, share));
         }
@@ -263,12 +231,12 @@ impl Shard {
         Vec::new()
     }
 
-    fn forget(&mut self, trace_id: TraceId) -> Option<Waiting> {
-        let waiting = self.traces.remove(&trace_id)?;
-        self.spans -= waiting.spans.len();
-        self.bytes -= waiting.bytes;
+    fn forget(&mut self, trace_id: TraceId) -> Option<Trace> {
+        let trace = self.traces.remove(&trace_id)?;
+        self.spans -= trace.spans.len();
+        self.bytes -= trace.bytes;
         self.largest = self.largest.filter(|(largest, _)| *largest != trace_id);
-        if waiting.matters {
+        if trace.keep {
             if self.kept.len() == REMEMBERED {
                 self.kept.pop_front();
             }
@@ -281,16 +249,16 @@ impl Shard {
         if self.order.len() > 2 * self.traces.len() + REMEMBERED {
             self.order.retain(|trace_id| self.traces.contains_key(trace_id));
         }
-        Some(waiting)
+        Some(trace)
     }
 
-    /// Drops traces until there is room; returns how many of them had spans.
-    fn evict(&mut self, room: Room, gone: &mut Vec<SpanData>) -> u64 {
+    /// Drops traces until there is capacity; returns how many of them had spans.
+    fn evict(&mut self, capacity: Capacity, discarded: &mut Vec<SpanData>) -> u64 {
         let mut evicted = 0;
         loop {
-            let crowded = self.spans > room.spans || self.bytes > room.bytes;
-            // A trace without spans also takes room.
-            if !crowded && self.traces.len() <= room.spans {
+            let crowded = self.spans > capacity.spans || self.bytes > capacity.bytes;
+            // A trace without spans also takes capacity.
+            if !crowded && self.traces.len() <= capacity.spans {
                 return evicted;
             }
             let large = self.largest.filter(|(_, share)| crowded && *share >= 1_024 / 4);
@@ -299,9 +267,9 @@ impl Shard {
                 return evicted;
             };
             match self.forget(victim) {
-                Some(waiting) => {
-                    evicted += u64::from(!waiting.matters);
-                    gone.extend(waiting.spans);
+                Some(trace) => {
+                    evicted += u64::from(!trace.keep);
+                    discarded.extend(trace.spans);
                 }
                 None => _ = self.order.pop_front(),
             }

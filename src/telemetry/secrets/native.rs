@@ -8,7 +8,7 @@ use opentelemetry::trace::{Event, Status};
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{Mark, Secrets};
+use super::redact::{FieldClass, Secrets};
 use crate::base::redact::Format;
 
 impl Secrets {
@@ -37,18 +37,18 @@ impl Secrets {
     pub(in crate::telemetry) fn clean_attributes(&self, attributes: &mut [KeyValue]) {
         for KeyValue { key, value, .. } in attributes {
             // Keys of these may be made while the program runs: they are not remembered.
-            let mark = self.meet(key.as_str());
+            let class = self.classify(key.as_str());
             let clean = match &mut *value {
                 Value::Array(Array::String(texts)) => {
                     for text in texts {
-                        if let Some(clean) = self.clean_text(mark, text.as_str()) {
+                        if let Some(clean) = self.clean_text(class, text.as_str()) {
                             *text = clean;
                         }
                     }
                     continue;
                 }
-                Value::String(text) => self.clean_text(mark, text.as_str()),
-                value if matches!(mark, Mark::Secret(_)) => self.clean_text(mark, &value.as_str()),
+                Value::String(text) => self.clean_text(class, text.as_str()),
+                value if matches!(class, FieldClass::Secret(_)) => self.clean_text(class, &value.as_str()),
                 Value::I64(number) => self.clean_card(*number),
                 Value::Array(Array::I64(numbers)) => {
                     numbers.iter().find_map(|number| self.clean_card(*number))
@@ -65,25 +65,25 @@ impl Secrets {
         self.redactor.number(u64::try_from(number).ok()?).map(StringValue::from)
     }
 
-    fn clean_text(&self, mark: Mark, text: &str) -> Option<StringValue> {
-        let sort = match mark {
-            Mark::Secret(rule) => match self.instead(rule, text) {
+    fn clean_text(&self, class: FieldClass, text: &str) -> Option<StringValue> {
+        let sort = match class {
+            FieldClass::Secret(rule) => match self.secret_text(rule, text) {
                 Some(hidden) => return Some(hidden.into()),
                 None => Format::Text,
             },
-            Mark::Query => Format::Query,
-            Mark::None => Format::Text,
+            FieldClass::Query => Format::Query,
+            FieldClass::Plain => Format::Text,
         };
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
     }
 
     /// The part of a log record that goes by `name`, or nothing if there is no secret in it.
     pub(in crate::telemetry) fn clean_any(&self, name: &str, value: &AnyValue) -> Option<AnyValue> {
-        let mark = self.meet(name);
+        let class = self.classify(name);
         match value {
-            AnyValue::String(text) => self.clean_text(mark, text.as_str()).map(AnyValue::String),
+            AnyValue::String(text) => self.clean_text(class, text.as_str()).map(AnyValue::String),
             AnyValue::Map(values) => {
-                let hidden = matches!(mark, Mark::Secret(_));
+                let hidden = matches!(class, FieldClass::Secret(_));
                 let clean = |key: &Key, value: &AnyValue| {
                     self.clean_any(if hidden { name } else { key.as_str() }, value)
                 };
@@ -103,15 +103,15 @@ impl Secrets {
                     AnyValue::ListAny(Box::new(values.collect()))
                 })
             }
-            AnyValue::Int(number) if mark == Mark::None => {
+            AnyValue::Int(number) if class == FieldClass::Plain => {
                 let number = self.redactor.number(u64::try_from(*number).ok()?)?;
                 Some(AnyValue::String(number.into()))
             }
-            AnyValue::Int(number) => self.clean_text(mark, &number.to_string()).map(AnyValue::String),
-            AnyValue::Double(number) => self.clean_number(mark, number),
-            AnyValue::Boolean(yes) => self.clean_number(mark, yes),
+            AnyValue::Int(number) => self.clean_text(class, &number.to_string()).map(AnyValue::String),
+            AnyValue::Double(number) => self.clean_number(class, number),
+            AnyValue::Boolean(yes) => self.clean_number(class, yes),
             AnyValue::Bytes(bytes) => {
-                self.clean_number(mark, &String::from_utf8_lossy(bytes)).or_else(|| {
+                self.clean_number(class, &String::from_utf8_lossy(bytes)).or_else(|| {
                     match self.redactor.bytes(bytes) {
                         Cow::Owned(clean) => Some(AnyValue::Bytes(Box::new(clean))),
                         Cow::Borrowed(_) => None,
@@ -122,8 +122,8 @@ impl Secrets {
         }
     }
 
-    fn clean_number(&self, mark: Mark, value: &dyn fmt::Display) -> Option<AnyValue> {
-        let Mark::Secret(rule) = mark else { return None };
+    fn clean_number(&self, class: FieldClass, value: &dyn fmt::Display) -> Option<AnyValue> {
+        let FieldClass::Secret(rule) = class else { return None };
         self.hidden_text(rule, &value.to_string()).map(|hidden| AnyValue::String(hidden.into()))
     }
 }

@@ -6,10 +6,10 @@ use std::fmt;
 
 use opentelemetry::Value;
 
-use super::{Mark, Secrets};
+use super::redact::{FieldClass, Secrets};
 use crate::base::cut::{cut, shorten};
+use crate::telemetry::field_value::{self, FieldValue};
 use crate::telemetry::limits::SpanLimits;
-use crate::telemetry::shown::{self, Shown};
 
 /// How much further than it may reach a text is looked at: what is cut off of a secret would keep it from being
 /// found.
@@ -26,12 +26,12 @@ impl Values<'_> {
     /// The text that goes by `name`.
     #[inline]
     pub(in crate::telemetry) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
-        self.marked(self.secrets.mark(name), text)
+        self.text_of(self.secrets.class(name), text)
     }
 
     #[inline]
-    fn marked<'a>(&self, mark: Mark, text: &'a str) -> Cow<'a, str> {
-        match self.secrets.marked(mark, self.near(text)) {
+    fn text_of<'a>(&self, class: FieldClass, text: &'a str) -> Cow<'a, str> {
+        match self.secrets.text_of(class, self.near(text)) {
             Cow::Borrowed(text) => Cow::Borrowed(self.limits.cut(text)),
             Cow::Owned(text) => Cow::Owned(self.cut(text)),
         }
@@ -39,13 +39,13 @@ impl Values<'_> {
 
     #[inline]
     fn string(&self, name: &'static str, text: &str) -> Value {
-        match self.secrets.mark(name) {
-            Mark::Secret(rule) => match self.secrets.instead(rule, text) {
+        match self.secrets.class(name) {
+            FieldClass::Secret(rule) => match self.secrets.secret_text(rule, text) {
                 // The marker needs no memory of its own.
                 Some(hidden) => Value::from(hidden),
-                None => Value::from(self.marked(Mark::None, text).into_owned()),
+                None => Value::from(self.text_of(FieldClass::Plain, text).into_owned()),
             },
-            mark => Value::from(self.marked(mark, text).into_owned()),
+            class => Value::from(self.text_of(class, text).into_owned()),
         }
     }
 
@@ -67,27 +67,31 @@ impl Values<'_> {
 
     /// What `value` says, of an error without its causes.
     #[inline(always)] // See `value`.
-    pub(in crate::telemetry) fn said<'a>(&self, name: &'static str, value: Shown<'a>) -> Cow<'a, str> {
+    pub(in crate::telemetry) fn display<'a>(
+        &self,
+        name: &'static str,
+        value: FieldValue<'a>,
+    ) -> Cow<'a, str> {
         match value {
-            Shown::Text(text) => self.text(name, text),
-            Shown::Printed(value) => self.owned(name, shown::debug(self.room(), value)).into(),
+            FieldValue::Text(text) => self.text(name, text),
+            FieldValue::Debug(value) => self.owned(name, field_value::debug(self.room(), value)).into(),
             value => self.owned(name, value.text(self.room()).into_owned()).into(),
         }
     }
 
     /// `value` as that of an attribute.
     #[inline(always)] // Its type is known where it is called: no need to ask for it again.
-    pub(in crate::telemetry) fn value(&self, name: &'static str, value: Shown<'_>) -> Value {
+    pub(in crate::telemetry) fn value(&self, name: &'static str, value: FieldValue<'_>) -> Value {
         match value {
-            Shown::Integer(value) => self.integer(name, value),
-            Shown::Large(large) => match self.secrets.hidden(name, &large) {
+            FieldValue::Integer(value) => self.integer(name, value),
+            FieldValue::LargeInteger(large) => match self.secrets.hidden(name, &large) {
                 Some(hidden) => hidden.into(),
                 None => large.to_string().into(),
             },
-            Shown::Number(value) => self.other(name, value),
-            Shown::Bool(value) => self.other(name, value),
-            Shown::Text(text) => self.string(name, text),
-            Shown::Printed(value) => self.owned(name, shown::debug(self.room(), value)).into(),
+            FieldValue::Float(value) => self.other(name, value),
+            FieldValue::Bool(value) => self.other(name, value),
+            FieldValue::Text(text) => self.string(name, text),
+            FieldValue::Debug(value) => self.owned(name, field_value::debug(self.room(), value)).into(),
             value => self.owned(name, value.text(self.room()).into_owned()).into(),
         }
     }
@@ -99,7 +103,7 @@ impl Values<'_> {
         error: &(dyn Error + 'static),
         between: &str,
     ) -> String {
-        self.owned(name, shown::chain(self.room(), error, between))
+        self.owned(name, field_value::chain(self.room(), error, between))
     }
 
     fn owned(&self, name: &'static str, text: String) -> String {

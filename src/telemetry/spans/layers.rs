@@ -1,9 +1,9 @@
 //! The identity of span layers.
 //!
 //! Each registry numbers its spans from one, so an id is not unique in a process. Each layer has a number that is unique in
-//! the process, and a [`Key`] holds both.
+//! the process, and a [`SpanKey`] holds both.
 //!
-//! A layer gets its number when it is added to a subscriber. A layer that is put into a `reload` later is not told of that. It
+//! A layer gets its number when it is added to a subscriber. A layer that is put into a `reload` later is not console_found of that. It
 //! takes over the number, and so the spans, of the layer whose spans its registry has, or whose place it has taken.
 
 use crate::base::sync::Mutex;
@@ -11,7 +11,7 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// Identifies a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::telemetry) struct Key {
+pub(in crate::telemetry) struct SpanKey {
     /// The number of the layer.
     pub(in crate::telemetry) layer: u64,
     /// The registry's id.
@@ -20,9 +20,9 @@ pub(in crate::telemetry) struct Key {
 
 /// The number of one layer; 0 until it has one.
 #[derive(Debug, Default)]
-pub(in crate::telemetry) struct Number(AtomicU64);
+pub(in crate::telemetry) struct LayerNumber(AtomicU64);
 
-impl Number {
+impl LayerNumber {
     #[inline]
     pub(in crate::telemetry) fn get(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|number| *number != 0)
@@ -31,91 +31,91 @@ impl Number {
 
 /// The layers of a pipeline.
 #[derive(Debug, Default)]
-pub(in crate::telemetry) struct Layers(Mutex<Vec<Known>>);
+pub(in crate::telemetry) struct LayerRegistry(Mutex<Vec<LayerEntry>>);
 
 #[derive(Debug)]
-struct Known {
+struct LayerEntry {
     number: u64,
     /// Whether the console of its subscriber, if there is one, knows the number.
-    told: bool,
+    console_found: bool,
     /// Its address, after it was dropped.
-    stood: Option<usize>,
+    dropped_at: Option<usize>,
 }
 
 /// The number of dropped layers that are kept for a successor. Spans of older ones are dropped.
 const REMEMBERED: usize = 8;
 
-impl Layers {
+impl LayerRegistry {
     /// Gives a layer a new number, if it has none.
-    pub(in crate::telemetry) fn begin(&self, own: &Number) -> u64 {
+    pub(in crate::telemetry) fn register(&self, own: &LayerNumber) -> u64 {
         let mut layers = self.0.lock();
-        own.get().unwrap_or_else(|| begin(&mut layers, own))
+        own.get().unwrap_or_else(|| register(&mut layers, own))
     }
 
     /// The dropped layers that are kept: their numbers and addresses.
-    pub(in crate::telemetry) fn gone(&self) -> Vec<(u64, usize)> {
-        self.0.lock().iter().filter_map(|known| Some((known.number, known.stood?))).collect()
+    pub(in crate::telemetry) fn dropped(&self) -> Vec<(u64, usize)> {
+        self.0.lock().iter().filter_map(|entry| Some((entry.number, entry.dropped_at?))).collect()
     }
 
-    /// Like [`begin`](Self::begin), but with the number of the layer `before`, if that was dropped and has no successor.
-    pub(in crate::telemetry) fn take_over(&self, own: &Number, before: Option<u64>) -> u64 {
+    /// Like [`register`](Self::register), but with the number of the layer `before`, if that was dropped and has no successor.
+    pub(in crate::telemetry) fn take_over(&self, own: &LayerNumber, before: Option<u64>) -> u64 {
         let mut layers = self.0.lock();
         if let Some(number) = own.get() {
             return number;
         }
-        let left = |known: &&mut Known| known.stood.is_some() && Some(known.number) == before;
-        let Some(known) = layers.iter_mut().find(left) else { return begin(&mut layers, own) };
-        known.stood = None;
-        own.0.store(known.number, Ordering::Relaxed);
-        known.number
+        let left = |entry: &&mut LayerEntry| entry.dropped_at.is_some() && Some(entry.number) == before;
+        let Some(entry) = layers.iter_mut().find(left) else { return register(&mut layers, own) };
+        entry.dropped_at = None;
+        own.0.store(entry.number, Ordering::Relaxed);
+        entry.number
     }
 
-    /// Takes a layer out that stood at `place`, and remembers it for its successor. Gives the numbers of those that are
+    /// Takes a layer out that dropped_at at `place`, and remembers it for its successor. Gives the numbers of those that are
     /// forgotten: their spans are to be given up.
-    pub(in crate::telemetry) fn leave(&self, number: u64, place: usize) -> Vec<u64> {
+    pub(in crate::telemetry) fn remove(&self, number: u64, place: usize) -> Vec<u64> {
         let mut layers = self.0.lock();
-        let Some(at) = layers.iter().position(|known| known.number == number) else { return Vec::new() };
-        let mut known = layers.remove(at);
-        known.stood = Some(place);
-        let mut left = layers.iter().filter(|known| known.stood.is_some()).count();
+        let Some(at) = layers.iter().position(|entry| entry.number == number) else { return Vec::new() };
+        let mut entry = layers.remove(at);
+        entry.dropped_at = Some(place);
+        let mut left = layers.iter().filter(|entry| entry.dropped_at.is_some()).count();
         let mut forgotten = Vec::new();
-        layers.retain(|known| {
+        layers.retain(|entry| {
             // Of two layers at one address, only the last can have a successor.
-            let forget = known.stood == Some(place) || known.stood.is_some() && left >= REMEMBERED;
+            let forget = entry.dropped_at == Some(place) || entry.dropped_at.is_some() && left >= REMEMBERED;
             if forget {
                 left -= 1;
-                forgotten.push(known.number);
+                forgotten.push(entry.number);
             }
             !forget
         });
-        layers.push(known);
+        layers.push(entry);
         forgotten
     }
 
     /// Sets that the console of a layer's subscriber knows the layer, or that there is none.
-    pub(in crate::telemetry) fn told(&self, number: u64) {
+    pub(in crate::telemetry) fn set_console_found(&self, number: u64) {
         let mut layers = self.0.lock();
-        layers.iter_mut().filter(|known| known.number == number).for_each(|known| known.told = true);
+        layers.iter_mut().filter(|entry| entry.number == number).for_each(|entry| entry.console_found = true);
     }
 
     /// Whether the layer exists.
-    pub(in crate::telemetry) fn stands(&self, number: u64) -> bool {
-        self.0.lock().iter().any(|known| known.number == number && known.stood.is_none())
+    pub(in crate::telemetry) fn is_alive(&self, number: u64) -> bool {
+        self.0.lock().iter().any(|entry| entry.number == number && entry.dropped_at.is_none())
     }
 
     /// The only layer whose console does not know it; `None` if there are several.
-    pub(in crate::telemetry) fn untold(&self) -> Option<u64> {
+    pub(in crate::telemetry) fn without_console(&self) -> Option<u64> {
         let layers = self.0.lock();
-        let mut untold = layers.iter().filter(|known| !known.told && known.stood.is_none());
-        let first = untold.next()?.number;
-        untold.next().is_none().then_some(first)
+        let mut without = layers.iter().filter(|entry| !entry.console_found && entry.dropped_at.is_none());
+        let first = without.next()?.number;
+        without.next().is_none().then_some(first)
     }
 }
 
-fn begin(layers: &mut Vec<Known>, own: &Number) -> u64 {
+fn register(layers: &mut Vec<LayerEntry>, own: &LayerNumber) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     own.0.store(number, Ordering::Relaxed);
-    layers.push(Known { number, told: false, stood: None });
+    layers.push(LayerEntry { number, console_found: false, dropped_at: None });
     number
 }

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 pub use self::table::{UNREAD_VARIABLES, VARIABLES, Variable};
 use crate::base::error::ConfigError;
 
-/// Where the values of `OTEL_*` variables come from: the environment, unless a test says otherwise.
+/// The source of `OTEL_*` variables: the environment, unless the builder sets another.
 #[derive(Clone)]
 pub(super) struct Variables(Arc<Read>);
 
@@ -30,7 +30,7 @@ impl Variables {
         Self(Arc::new(read))
     }
 
-    /// The value of a variable; an empty one counts as not set, as the specification says.
+    /// The value of a variable. An empty one counts as not set, as the specification requires.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -40,7 +40,7 @@ impl Variables {
         names.iter().find_map(|name| Some((name.clone(), self.get(name)?)))
     }
 
-    /// Whether the variable is `true`, in any case; anything else is false, as the specification says.
+    /// Whether the variable is `true`, in any letter case. Anything else is `false`, as the specification requires.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
@@ -48,7 +48,7 @@ impl Variables {
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ConfigError> {
         self.get(name)
             .map(|value| {
-                let allowed = "a whole number, not negative";
+                let allowed = "a whole number, 0 or more";
                 value.parse().map_err(|_| ConfigError::new(name.to_owned(), &value, allowed))
             })
             .transpose()
@@ -58,7 +58,7 @@ impl Variables {
         Ok(self.number(name)?.map(Duration::from_millis))
     }
 
-    /// The words of a comma-separated list.
+    /// The items of a comma-separated list, in lower case.
     pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
         let value = self.get(name)?;
         Some(value.split(',').map(|word| word.trim().to_ascii_lowercase()).collect())
@@ -71,7 +71,7 @@ impl fmt::Debug for Variables {
     }
 }
 
-/// Text without its percent encoding; text that is no such encoding stays as it is.
+/// Decodes percent encoding. Text whose decoded form is not UTF-8 stays as it is.
 pub(super) fn percent_decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }

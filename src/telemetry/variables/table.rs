@@ -1,22 +1,22 @@
-//! Every variable of the OpenTelemetry specification, read or not.
+//! The variables of the OpenTelemetry specification: those that are read, and those that are not.
 
-/// An `OTEL_*` variable that is read. A value that cannot be used is an error that names it.
+/// An `OTEL_*` variable that is read. An invalid value is an error that names the variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its name; that for all signals, where each of them has one too.
+    /// Its name. If signals have variables of their own, this is the general one.
     pub name: &'static str,
-    /// Whether traces, metrics and logs each have one of their own that wins over this, such as
+    /// Whether traces, metrics and logs each have a variable that wins over the general one, such as
     /// `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT`.
     pub by_signal: bool,
-    /// What it decides.
+    /// What it sets, and its values.
     pub meaning: &'static str,
-    /// What holds without it, and without a setting of the code.
+    /// The value without the variable and without a setting of the code.
     pub default: &'static str,
 }
 
 impl Variable {
-    /// Its names: that for all signals first, then those of each.
+    /// Its names: the general one first, then those of traces, metrics and logs.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.name.to_owned()];
@@ -30,7 +30,7 @@ impl Variable {
 
 macro_rules! variables {
     ($($name:ident $(($by_signal:ident))? $meaning:literal $default:literal;)*) => {
-        /// Every `OTEL_*` variable that is read. They win over what the code says, and an empty one counts as not
+        /// Every `OTEL_*` variable that is read. Variables win over settings of the code. An empty variable counts as not
         /// set.
         pub static VARIABLES: &[Variable] = &[$(
             Variable {
@@ -87,7 +87,7 @@ variables! {
     OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION "`explicit_bucket_histogram` or `base2_exponential_bucket_histogram`. Prometheus text cannot represent the latter." "`explicit_bucket_histogram`";
 }
 
-/// The others of the specification, with why they are not read.
+/// The variables of the specification that are not read, and why.
 pub static UNREAD_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_CONFIG_FILE", "`TelemetrySettings` can be read from a file of any serde format instead."),
     ("OTEL_ENTITIES", "The SDK for Rust has no entities yet. Use resource attributes."),

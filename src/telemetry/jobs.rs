@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::activation::Silence;
+use super::suppress::SuppressGuard;
 use crate::base::panics::catch;
 
 /// Work that ends a part of the pipeline, or empties it; whether it went well.
@@ -24,14 +24,14 @@ pub(super) fn jobs<T: ?Sized + Send + Sync + 'static>(
 /// Runs every job on a thread of its own; whether all of them went well within `limit`.
 ///
 /// A job that hangs keeps its thread, and nobody else.
-pub(super) fn within(limit: Duration, jobs: Vec<Job>) -> bool {
+pub(super) fn run_all(limit: Duration, jobs: Vec<Job>) -> bool {
     let (done, all_done) = mpsc::channel();
     let coordinator = thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
         let running: Vec<_> = jobs
             .into_iter()
             .map(|job| {
                 thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
-                    let _silence = Silence::begin();
+                    let _suppressed = SuppressGuard::enter();
                     catch(job).unwrap_or(false)
                 })
             })

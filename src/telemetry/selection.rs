@@ -3,50 +3,51 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::LogExporter;
 
-use super::batch::{Batch, BatchSettings};
-use super::builder::{StartLogs, TelemetrySettings};
+use super::batch::{BatchProcessor, BatchSettings};
 use super::counters::Counters;
 use super::error::TelemetryError;
 #[cfg(feature = "otlp")]
 use super::export::{self, Background};
-use super::logs::Logs;
-use super::metrics::Outlet;
+use super::exporters::StartLogs;
+#[cfg(any(feature = "otlp", feature = "stdout"))]
+use super::exporters::log_exporter;
+use super::metrics::PendingPush;
 use super::otlp::OtlpSettings;
+use super::settings::TelemetrySettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
 
 /// Which exporters run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct Selection {
     /// Whether `OTEL_SDK_DISABLED` ends it all.
     pub(super) disabled: bool,
-    traces: Sinks,
-    metrics: Sinks,
-    logs: Sinks,
+    traces: Destinations,
+    metrics: Destinations,
+    logs: Destinations,
     pub(super) prometheus: bool,
     /// Whether histograms have exponential buckets.
     pub(super) exponential: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sinks {
+struct Destinations {
     otlp: bool,
     console: bool,
 }
 
-impl Choice {
+impl Selection {
     /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`, else by the settings.
-    pub(super) fn of(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
+    pub(super) fn new(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
         if variables.flag("OTEL_SDK_DISABLED") {
             return Ok(Self { disabled: true, ..Self::default() });
         }
-        let wanted = Sinks { otlp: settings.otlp, console: false };
-        let (traces, _) = sinks(variables, "OTEL_TRACES_EXPORTER", wanted, None)?;
-        let (logs, _) = sinks(variables, "OTEL_LOGS_EXPORTER", wanted, None)?;
+        let wanted = Destinations { otlp: settings.otlp, console: false };
+        let (traces, _) = destinations(variables, "OTEL_TRACES_EXPORTER", wanted, None)?;
+        let (logs, _) = destinations(variables, "OTEL_LOGS_EXPORTER", wanted, None)?;
         let prometheus = Some(settings.prometheus);
-        let (metrics, prometheus) = sinks(variables, "OTEL_METRICS_EXPORTER", wanted, prometheus)?;
+        let (metrics, prometheus) = destinations(variables, "OTEL_METRICS_EXPORTER", wanted, prometheus)?;
         let exponential = metrics.otlp && exponential(variables, prometheus)?;
         Ok(Self { disabled: false, traces, metrics, logs, prometheus, exponential })
     }
@@ -71,13 +72,13 @@ impl Choice {
             if self.traces.console {
                 let mut exporter = stdout::SpanExporter::default();
                 exporter.set_resource(resource);
-                batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
+                batches.push(Arc::new(BatchProcessor::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.logs.console {
                 logs.push(log_exporter(stdout::LogExporter::default()));
             }
             if self.metrics.console {
-                outlets.push(Outlet::new(stdout::MetricExporter::default()));
+                outlets.push(PendingPush::new(stdout::MetricExporter::default()));
             }
         }
         #[cfg(feature = "otlp")]
@@ -90,10 +91,10 @@ impl Choice {
             if self.traces.otlp {
                 let mut exporter = export::spans(&shared, variables)?;
                 SpanExporter::set_resource(&mut exporter, resource);
-                batches.push(Arc::new(Batch::start(exporter, settings, Arc::clone(counters))?));
+                batches.push(Arc::new(BatchProcessor::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                outlets.push(Outlet::new(export::metrics(&shared, variables)?));
+                outlets.push(PendingPush::new(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
                 logs.push(log_exporter(export::logs(&shared, variables)?));
@@ -112,18 +113,11 @@ impl Choice {
 
 /// The exporters that run.
 pub(super) struct Started {
-    pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) batches: Vec<Arc<BatchProcessor>>,
     pub(super) logs: Vec<StartLogs>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) outlets: Vec<PendingPush>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
-}
-
-/// Adds an exporter that is handed log records.
-pub(super) fn log_exporter(exporter: impl LogExporter + 'static) -> StartLogs {
-    Box::new(move |settings, places, counters, resource| {
-        Logs::start(exporter, settings, places, counters, resource)
-    })
 }
 
 /// Whether histograms for OTLP, and with them those for all, have exponential buckets.
@@ -141,38 +135,39 @@ fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigEr
     Err(ConfigError::new(NAME, value, allowed))
 }
 
-/// The sinks that a variable may name.
+/// The destinations that a variable may name.
 fn allowed(prometheus: bool) -> String {
-    let sinks = [
+    let destinations = [
         ("otlp", "otlp", cfg!(feature = "otlp")),
         ("console", "stdout", cfg!(feature = "stdout")),
         ("prometheus", "prometheus", cfg!(feature = "prometheus")),
     ];
-    let sinks = sinks.into_iter().filter(|(sink, ..)| prometheus || *sink != "prometheus");
-    let told = sinks.map(|(sink, feature, on)| match on {
-        true => sink.to_owned(),
-        false => format!("{sink} (with the feature `{feature}` of campanile, which is off)"),
+    let destinations =
+        destinations.into_iter().filter(|(destination, ..)| prometheus || *destination != "prometheus");
+    let listed = destinations.map(|(destination, feature, on)| match on {
+        true => destination.to_owned(),
+        false => format!("{destination} (with the feature `{feature}` of campanile, which is off)"),
     });
-    format!("none, or a list of {}", told.collect::<Vec<_>>().join(", "))
+    format!("none, or a list of {}", listed.collect::<Vec<_>>().join(", "))
 }
 
-/// The sinks of one signal, and whether Prometheus is among them where it may be.
-fn sinks(
+/// The destinations of one signal, and whether Prometheus is among them where it may be.
+fn destinations(
     variables: &Variables,
     name: &'static str,
-    wanted: Sinks,
+    wanted: Destinations,
     prometheus: Option<bool>,
-) -> Result<(Sinks, bool), ConfigError> {
+) -> Result<(Destinations, bool), ConfigError> {
     let Some(names) = variables.list(name) else { return Ok((wanted, prometheus.unwrap_or(false))) };
-    let (mut sinks, mut scraped) = (Sinks::default(), false);
-    for sink in names {
-        match sink.as_str() {
-            "otlp" if cfg!(feature = "otlp") => sinks.otlp = true,
-            "console" if cfg!(feature = "stdout") => sinks.console = true,
+    let (mut destinations, mut scraped) = (Destinations::default(), false);
+    for destination in names {
+        match destination.as_str() {
+            "otlp" if cfg!(feature = "otlp") => destinations.otlp = true,
+            "console" if cfg!(feature = "stdout") => destinations.console = true,
             "prometheus" if prometheus.is_some() && cfg!(feature = "prometheus") => scraped = true,
             "none" | "" => {}
-            _ => return Err(ConfigError::new(name, sink, allowed(prometheus.is_some()))),
+            _ => return Err(ConfigError::new(name, destination, allowed(prometheus.is_some()))),
         }
     }
-    Ok((sinks, scraped))
+    Ok((destinations, scraped))
 }

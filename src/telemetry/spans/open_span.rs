@@ -7,17 +7,18 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
 use tracing::Metadata;
 
-use super::anchor::Anchor;
-use super::layers::Key;
+use super::clock_pair::ClockPair;
+use super::layers::SpanKey;
+use super::recording::Recording;
 use crate::base::clock::{self, Tick};
 use crate::telemetry::fields::SpanFields;
-use crate::telemetry::recording::Recording;
 use crate::telemetry::red::SeriesId;
+use crate::telemetry::status::SpanStatus;
 
 /// An open span.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Live {
-    pub(in crate::telemetry) key: Key,
+pub(in crate::telemetry) struct OpenSpan {
+    pub(in crate::telemetry) key: SpanKey,
     pub(in crate::telemetry) metadata: &'static Metadata<'static>,
     pub(in crate::telemetry) context: SpanContext,
     pub(in crate::telemetry) parent_span_id: SpanId,
@@ -26,46 +27,19 @@ pub(in crate::telemetry) struct Live {
     pub(in crate::telemetry) local_parent: u64,
     pub(in crate::telemetry) has_children: bool,
     pub(in crate::telemetry) start: Tick,
-    pub(in crate::telemetry) anchor: Option<Anchor>,
+    pub(in crate::telemetry) clocks: Option<ClockPair>,
     pub(in crate::telemetry) series: SeriesId,
-    pub(in crate::telemetry) verdict: Verdict,
+    pub(in crate::telemetry) status: SpanStatus,
     /// The type of its error, once it has failed and the type is known.
     pub(in crate::telemetry) error_type: Option<Cow<'static, str>>,
-    pub(in crate::telemetry) otel: Otel,
+    pub(in crate::telemetry) otel: ContextState,
     /// Present if it is sampled, or may be kept by tail sampling.
     pub(in crate::telemetry) recording: Option<Recording>,
 }
 
-/// The status of a span so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::telemetry) enum Verdict {
-    None,
-    /// An error happened inside it.
-    Failed,
-    /// `otel.status_code` says `OK`, whatever happened inside it.
-    Ok,
-    /// `otel.status_code` says `ERROR`.
-    Error,
-}
-
-impl Verdict {
-    pub(in crate::telemetry) fn failed(self) -> bool {
-        matches!(self, Self::Failed | Self::Error)
-    }
-
-    /// Sets an error inside the span; `false` if the status was set explicitly.
-    pub(in crate::telemetry) fn fail(&mut self) -> bool {
-        let open = *self != Self::Ok;
-        if *self == Self::None {
-            *self = Self::Failed;
-        }
-        open
-    }
-}
-
 /// The OpenTelemetry context of a span.
 #[derive(Debug)]
-pub(in crate::telemetry) enum Otel {
+pub(in crate::telemetry) enum ContextState {
     /// There is none.
     Off,
     /// The context in which the span was created, from which its own is made.
@@ -74,7 +48,7 @@ pub(in crate::telemetry) enum Otel {
     Own(Context),
 }
 
-impl Otel {
+impl ContextState {
     pub(in crate::telemetry) fn any(&self) -> Option<&Context> {
         match self {
             Self::Off => None,
@@ -86,37 +60,37 @@ impl Otel {
 thread_local! {
     #[allow(clippy::vec_box)] // The boxes are what it is for.
     /// Boxes of closed spans, for reuse by this thread. With them, an unsampled span allocates nothing.
-    static SPARE: RefCell<Vec<Box<Live>>> = const { RefCell::new(Vec::new()) };
+    static RECYCLED: RefCell<Vec<Box<OpenSpan>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// More than a thread usually has open at once.
-const MOST_SPARE: usize = 32;
+const MOST_RECYCLED: usize = 32;
 
-impl Live {
+impl OpenSpan {
     /// A span without a parent that starts at `start`.
     #[inline]
     pub(in crate::telemetry) fn new(
-        key: Key,
+        key: SpanKey,
         metadata: &'static Metadata<'static>,
         context: SpanContext,
         start: Tick,
         series: SeriesId,
     ) -> Box<Self> {
-        if let Ok(Some(mut spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
+        if let Ok(Some(mut recycled)) = RECYCLED.try_with(|recycled| recycled.borrow_mut().pop()) {
             // Field by field, in place, since moving the whole struct costs more.
-            let live = &mut *spare;
-            live.key = key;
-            live.metadata = metadata;
-            live.context = context;
-            live.parent_span_id = SpanId::INVALID;
-            live.parent_is_remote = false;
-            live.local_parent = 0;
-            live.has_children = false;
-            live.start = start;
-            live.anchor = None;
-            live.series = series;
-            live.verdict = Verdict::None;
-            return spare;
+            let open_span = &mut *recycled;
+            open_span.key = key;
+            open_span.metadata = metadata;
+            open_span.context = context;
+            open_span.parent_span_id = SpanId::INVALID;
+            open_span.parent_is_remote = false;
+            open_span.local_parent = 0;
+            open_span.has_children = false;
+            open_span.start = start;
+            open_span.clocks = None;
+            open_span.series = series;
+            open_span.status = SpanStatus::None;
+            return recycled;
         }
         Box::new(Self {
             key,
@@ -127,11 +101,11 @@ impl Live {
             local_parent: 0,
             has_children: false,
             start,
-            anchor: None,
+            clocks: None,
             series,
-            verdict: Verdict::None,
+            status: SpanStatus::None,
             error_type: None,
-            otel: Otel::Off,
+            otel: ContextState::Off,
             recording: None,
         })
     }
@@ -139,33 +113,33 @@ impl Live {
     /// Ends the span outside of locks, since dropping its context may run user code.
     #[inline]
     pub(in crate::telemetry) fn discard(mut self: Box<Self>) {
-        self.otel = Otel::Off;
+        self.otel = ContextState::Off;
         self.error_type = None;
         self.recording = None;
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < MOST_SPARE {
-                spare.push(self);
+        let _ = RECYCLED.try_with(|recycled| {
+            let mut recycled = recycled.borrow_mut();
+            if recycled.len() < MOST_RECYCLED {
+                recycled.push(self);
             }
         });
     }
 
     /// Takes the status from fields. With `described`, a description of a failure means that there is one.
     pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>, described: bool) {
-        self.verdict = fields.status.unwrap_or(self.verdict);
+        self.status = fields.status.unwrap_or(self.status);
         if described && fields.description.is_some() && fields.status.is_none() {
-            self.verdict.fail();
+            self.status.fail();
         }
         if let Some(kind) = &fields.error_type {
             self.error_type = Some(Cow::Owned(kind.clone()));
             // The name of an error means that there is one.
-            self.verdict.fail();
+            self.status.fail();
         }
     }
 
     /// Sets an error inside the span, and its type if it is the first; `false` if the status was set explicitly.
     pub(in crate::telemetry) fn fail(&mut self, kind: Option<Cow<'static, str>>) -> bool {
-        let open = self.verdict.fail();
+        let open = self.status.fail();
         if open && self.error_type.is_none() {
             self.error_type = kind;
         }
@@ -173,37 +147,47 @@ impl Live {
     }
 
     /// Moves it under `parent`; returns the old context, to be dropped outside of locks.
-    pub(super) fn adopt(&mut self, parent: &SpanContext, sampled: bool, base: &Context, keep: bool) -> Otel {
+    pub(super) fn set_parent(
+        &mut self,
+        parent: &SpanContext,
+        sampled: bool,
+        base: &Context,
+        record_unsampled: bool,
+    ) -> ContextState {
         self.parent_span_id = parent.span_id();
         self.parent_is_remote = parent.is_remote();
         self.local_parent = 0;
-        self.context = renamed(&self.context, parent, parent.trace_flags().with_sampled(sampled));
-        self.follow_sampling(keep);
-        let otel = if matches!(self.otel, Otel::Off) { Otel::Off } else { Otel::Base(base.clone()) };
+        self.context = moved(&self.context, parent, parent.trace_flags().with_sampled(sampled));
+        self.follow_sampling(record_unsampled);
+        let otel = if matches!(self.otel, ContextState::Off) {
+            ContextState::Off
+        } else {
+            ContextState::Base(base.clone())
+        };
         std::mem::replace(&mut self.otel, otel)
     }
 
     /// Joins the trace of `context`.
-    pub(super) fn follow(&mut self, context: &SpanContext, keep: bool) {
+    pub(super) fn join(&mut self, context: &SpanContext, record_unsampled: bool) {
         if self.context.trace_id() == context.trace_id() && self.context.is_sampled() == context.is_sampled()
         {
             return;
         }
-        self.context = renamed(&self.context, context, context.trace_flags());
-        if let Otel::Own(context) = &mut self.otel {
+        self.context = moved(&self.context, context, context.trace_flags());
+        if let ContextState::Own(context) = &mut self.otel {
             // Without the ids, with the baggage.
-            self.otel = Otel::Base(std::mem::take(context));
+            self.otel = ContextState::Base(std::mem::take(context));
         }
-        self.follow_sampling(keep);
+        self.follow_sampling(record_unsampled);
     }
 
-    /// Starts or stops the recording after a late parent has changed the sampling. With `keep` it always continues.
-    fn follow_sampling(&mut self, keep: bool) {
-        match (self.context.is_sampled() || keep, self.recording.is_some()) {
+    /// Starts or stops the recording after a late parent has changed the sampling. With `record_unsampled` it always continues.
+    fn follow_sampling(&mut self, record_unsampled: bool) {
+        match (self.context.is_sampled() || record_unsampled, self.recording.is_some()) {
             (true, false) => {
-                let anchor = Anchor::or_new(self.anchor, clock::now());
-                self.anchor = Some(anchor);
-                self.recording = Some(Recording::new(self.metadata, self.start, anchor.wall(self.start)));
+                let clocks = ClockPair::or_new(self.clocks, clock::now());
+                self.clocks = Some(clocks);
+                self.recording = Some(Recording::new(self.metadata, self.start, clocks.wall(self.start)));
             }
             (false, true) => self.recording = None,
             _ => {}
@@ -212,6 +196,6 @@ impl Live {
 }
 
 /// The span `own`, moved to the trace of `other`.
-fn renamed(own: &SpanContext, other: &SpanContext, flags: TraceFlags) -> SpanContext {
+fn moved(own: &SpanContext, other: &SpanContext, flags: TraceFlags) -> SpanContext {
     SpanContext::new(other.trace_id(), own.span_id(), flags, false, other.trace_state().clone())
 }

@@ -15,13 +15,13 @@ use crate::base::clock;
 use crate::base::panics::catch;
 
 /// Sends a thread a message that it answers; whether the answer was `true`, and came within `limit`.
-pub(super) fn ask<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {
+pub(super) fn request<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {
     let (reply, answer) = mpsc::channel();
     to.send(message(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
 }
 
 /// Logs how an export of `signal` ended if that is another end than the last one's; `then` says what follows.
-pub(super) fn tell(failing: &mut bool, signal: Signal, result: &OTelSdkResult, then: &str) {
+pub(super) fn log_change(failing: &mut bool, signal: Signal, result: &OTelSdkResult, then: &str) {
     let signal = signal.as_str();
     match (std::mem::replace(failing, result.is_err()), result) {
         (true, Ok(())) => tracing::info!("exporting {signal} works again"),

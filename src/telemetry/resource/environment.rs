@@ -1,4 +1,4 @@
-//! What a process can see of where it runs.
+//! The environment of the process: variables and files.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,18 +7,18 @@ use opentelemetry::KeyValue;
 
 use crate::telemetry::variables::Variables;
 
-/// Variables and files; those of a test are no real ones.
-pub(super) struct Surroundings<'a> {
+/// Variables and files. Tests pass their own.
+pub(super) struct Environment<'a> {
     variable: Box<Find<'a>>,
     file: Box<Find<'a>>,
 }
 
 type Find<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// More than any of these files has to say.
-const LONGEST_FILE: u64 = 256 * 1024;
+/// Maximum number of bytes that are read of a file.
+const MAX_FILE: u64 = 256 * 1024;
 
-impl<'a> Surroundings<'a> {
+impl<'a> Environment<'a> {
     pub(super) fn of_this_process(variables: &'a Variables) -> Self {
         Self { variable: Box::new(|name| variables.get(name)), file: Box::new(file) }
     }
@@ -32,13 +32,13 @@ impl<'a> Surroundings<'a> {
         names.iter().find_map(|name| self.variable(name))
     }
 
-    /// The text of a file, without white space around it; `None` if there is none.
+    /// The text of a file without white space around it. `None` if there is no file or no text.
     pub(super) fn file(&self, path: &str) -> Option<String> {
         (self.file)(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     #[cfg(test)]
-    pub(super) fn of_a_test(variables: &'a [(&str, &str)], files: &'a [(&str, &str)]) -> Self {
+    pub(super) fn for_test(variables: &'a [(&str, &str)], files: &'a [(&str, &str)]) -> Self {
         let find = |all: &'a [(&str, &str)]| {
             move |wanted: &str| {
                 all.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned())
@@ -48,17 +48,17 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-/// The text of a real file: of nothing that could be waited for, such as a pipe, and not without end.
+/// The text of a regular file. Reading a pipe could block, and a device could have no end.
 fn file(path: &str) -> Option<String> {
     if !std::fs::metadata(path).ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Those that have a value.
+/// The attributes that have a value.
 pub(super) fn present<const N: usize>(
     attributes: [(&'static str, Option<String>); N],
 ) -> impl Iterator<Item = KeyValue> {

@@ -17,29 +17,29 @@ const CAUSES: usize = 16;
 
 /// The value of a field.
 #[derive(Clone, Copy)]
-pub(super) enum Shown<'a> {
+pub(super) enum FieldValue<'a> {
     Integer(i128),
     /// Beyond every other integer.
-    Large(u128),
-    Number(f64),
+    LargeInteger(u128),
+    Float(f64),
     Bool(bool),
     Text(&'a str),
     /// What `%` and `?` give, and bytes.
-    Printed(&'a dyn fmt::Debug),
+    Debug(&'a dyn fmt::Debug),
     Error(&'a (dyn Error + 'static)),
 }
 
-impl<'a> Shown<'a> {
+impl<'a> FieldValue<'a> {
     /// Up to `room` bytes of what it says; of an error, without its causes.
     #[inline]
     pub(super) fn text(self, room: usize) -> Cow<'a, str> {
         match self {
             Self::Integer(value) => Cow::Owned(value.to_string()),
-            Self::Large(value) => Cow::Owned(value.to_string()),
-            Self::Number(value) => Cow::Owned(value.to_string()),
+            Self::LargeInteger(value) => Cow::Owned(value.to_string()),
+            Self::Float(value) => Cow::Owned(value.to_string()),
             Self::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
             Self::Text(text) => Cow::Borrowed(cut(text, room)),
-            Self::Printed(value) => Cow::Owned(debug(room, value)),
+            Self::Debug(value) => Cow::Owned(debug(room, value)),
             Self::Error(error) => Cow::Owned(printed(room, |out| write!(out, "{error}"))),
         }
     }
@@ -47,13 +47,13 @@ impl<'a> Shown<'a> {
     /// Whether it is a text, or known by what it prints.
     #[inline]
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Self::Text(_) | Self::Printed(_) | Self::Error(_))
+        matches!(self, Self::Text(_) | Self::Debug(_) | Self::Error(_))
     }
 }
 
 /// Takes the value of each field.
-pub(super) trait Take {
-    fn take(&mut self, field: &Field, value: Shown<'_>);
+pub(super) trait VisitField {
+    fn visit(&mut self, field: &Field, value: FieldValue<'_>);
 }
 
 /// Makes visitors of types that take values.
@@ -61,39 +61,39 @@ macro_rules! visits {
     ($($visitor:ty),+) => { $(
         impl tracing::field::Visit for $visitor {
             fn record_i64(&mut self, field: &Field, value: i64) {
-                self.take(field, Shown::Integer(value.into()));
+                self.visit(field, FieldValue::Integer(value.into()));
             }
 
             fn record_u64(&mut self, field: &Field, value: u64) {
-                self.take(field, Shown::Integer(value.into()));
+                self.visit(field, FieldValue::Integer(value.into()));
             }
 
             fn record_i128(&mut self, field: &Field, value: i128) {
-                self.take(field, Shown::Integer(value));
+                self.visit(field, FieldValue::Integer(value));
             }
 
             fn record_u128(&mut self, field: &Field, value: u128) {
-                self.take(field, i128::try_from(value).map_or(Shown::Large(value), Shown::Integer));
+                self.visit(field, i128::try_from(value).map_or(FieldValue::LargeInteger(value), FieldValue::Integer));
             }
 
             fn record_f64(&mut self, field: &Field, value: f64) {
-                self.take(field, Shown::Number(value));
+                self.visit(field, FieldValue::Float(value));
             }
 
             fn record_bool(&mut self, field: &Field, value: bool) {
-                self.take(field, Shown::Bool(value));
+                self.visit(field, FieldValue::Bool(value));
             }
 
             fn record_str(&mut self, field: &Field, value: &str) {
-                self.take(field, Shown::Text(value));
+                self.visit(field, FieldValue::Text(value));
             }
 
             fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                self.take(field, Shown::Printed(value));
+                self.visit(field, FieldValue::Debug(value));
             }
 
             fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-                self.take(field, Shown::Error(value));
+                self.visit(field, FieldValue::Error(value));
             }
         }
     )+ };

@@ -4,9 +4,6 @@
 //! correlation id can be chosen by the caller. It is on each span below, in the baggage, in the response, and on every call
 //! to others.
 
-#[cfg(feature = "http")]
-mod layer;
-
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,15 +12,9 @@ use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::{Context, StringValue};
 use uuid::Uuid;
 
-use super::context::current_context;
 use super::secrets::Secrets;
 use crate::base::error::ConfigError;
 use crate::base::unique::unique;
-
-#[cfg(feature = "http")]
-pub use layer::{HttpCorrelation, HttpCorrelationFuture, HttpCorrelationLayer, http_correlation_layer};
-#[cfg(feature = "http")]
-pub(super) use layer::{X_REQUEST_ID, header, of_request};
 
 /// The correlation id of a request.
 ///
@@ -52,7 +43,7 @@ pub(super) const FIELD: &str = "correlation_id";
 
 impl CorrelationId {
     /// The maximum length of an id, in bytes.
-    pub const MAX_LENGTH: usize = 128;
+    pub(super) const MAX_LENGTH: usize = 128;
 
     /// Creates a new id: a UUID of version 7, so that ids sort by time.
     #[must_use]
@@ -60,15 +51,6 @@ impl CorrelationId {
         let mut buffer = Uuid::encode_buffer();
         let text: &str = unique().as_hyphenated().encode_lower(&mut buffer);
         Self(text.into())
-    }
-
-    /// Returns the current correlation id, if there is one.
-    #[must_use]
-    pub fn current() -> Option<Self> {
-        of(&current_context()).map(|id| Self(id.into())).or_else(|| {
-            // The current span may have been created before the id.
-            Context::map_current(|context| of(context).map(|id| Self(id.into())))
-        })
     }
 
     /// Returns the id as text.
@@ -108,6 +90,11 @@ pub(super) fn of(context: &Context) -> Option<&str> {
         Some(id) => Some(id.as_str()),
         None => in_baggage(context).map(StringValue::as_str),
     }
+}
+
+/// The id of `context`, as one of its own.
+pub(super) fn id_of(context: &Context) -> Option<CorrelationId> {
+    of(context).map(|id| CorrelationId(id.into()))
 }
 
 /// The id as the value of an attribute, without secrets that a caller may have put there.

@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime};
 use crate::base::clock::Tick;
 
 thread_local! {
-    static LAST: Cell<Option<Anchor>> = const { Cell::new(None) };
+    static LAST: Cell<Option<ClockPair>> = const { Cell::new(None) };
 }
 
 /// One instant on both clocks.
 ///
 /// The spans of a trace share one, so that their times are consistent to the nanosecond.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::telemetry) struct Anchor {
+pub(in crate::telemetry) struct ClockPair {
     tick: Tick,
     wall: SystemTime,
 }
 
-impl Anchor {
+impl ClockPair {
     /// After this time the clocks may differ: the machine was suspended, or the time was set.
     const GOOD_FOR: Duration = Duration::from_secs(3_600);
 
@@ -30,17 +30,17 @@ impl Anchor {
         match last {
             Some(last) if tick >= last.tick && tick.since(last.tick) < Self::SHARED_FOR => last,
             _ => {
-                let anchor = Self { tick, wall: SystemTime::now() };
-                let _ = LAST.try_with(|last| last.set(Some(anchor)));
-                anchor
+                let clocks = Self { tick, wall: SystemTime::now() };
+                let _ = LAST.try_with(|last| last.set(Some(clocks)));
+                clocks
             }
         }
     }
 
-    /// Returns `anchor`, if it is recent enough at `now`, otherwise a new one.
-    pub(in crate::telemetry) fn or_new(anchor: Option<Self>, now: Tick) -> Self {
-        match anchor {
-            Some(anchor) if now.since(anchor.tick) < Self::GOOD_FOR => anchor,
+    /// Returns `clocks`, if it is recent enough at `now`, otherwise a new one.
+    pub(in crate::telemetry) fn or_new(clocks: Option<Self>, now: Tick) -> Self {
+        match clocks {
+            Some(clocks) if now.since(clocks.tick) < Self::GOOD_FOR => clocks,
             _ => Self::new(now),
         }
     }

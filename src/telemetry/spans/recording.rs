@@ -3,43 +3,46 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{Event, Link, SpanContext, SpanKind, Status};
-use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanKind};
+use opentelemetry::{KeyValue, StringValue};
+use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use tracing::Metadata;
 
-use super::correlation;
-use super::fields::SpanFields;
-use super::limits::SpanLimits;
-use super::spans::{Live, Verdict};
 use crate::base::clock::Tick;
+use crate::telemetry::correlation;
+use crate::telemetry::fields::SpanFields;
+use crate::telemetry::limits::SpanLimits;
 
 /// What a sampled span gathers until it closes.
 #[derive(Debug)]
-pub(super) struct Recording {
-    name: Cow<'static, str>,
-    kind: SpanKind,
+pub(in crate::telemetry) struct Recording {
+    pub(super) name: Cow<'static, str>,
+    pub(super) kind: SpanKind,
     /// The wall clock at its start.
-    start: SystemTime,
-    attributes: Vec<KeyValue>,
-    dropped_attributes: u32,
-    events: SpanEvents,
-    links: SpanLinks,
-    pub(super) description: Option<Cow<'static, str>>,
+    pub(super) start: SystemTime,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) dropped_attributes: u32,
+    pub(super) events: SpanEvents,
+    pub(super) links: SpanLinks,
+    pub(in crate::telemetry) description: Option<Cow<'static, str>>,
     times: Times,
 }
 
 /// Attributes that say where in the code a span stands.
-const PLACES: usize = 3;
+const CODE_ATTRIBUTES: usize = 3;
 
 impl Recording {
     /// Room that the visitor of the first fields should leave.
-    pub(super) fn capacity(metadata: &Metadata<'_>) -> usize {
-        metadata.fields().len() + PLACES
+    pub(in crate::telemetry) fn capacity(metadata: &Metadata<'_>) -> usize {
+        metadata.fields().len() + CODE_ATTRIBUTES
     }
 
     /// Of a span that began at `tick`, which is `start` on the wall clock.
-    pub(super) fn new(metadata: &'static Metadata<'static>, tick: Tick, start: SystemTime) -> Self {
+    pub(in crate::telemetry) fn new(
+        metadata: &'static Metadata<'static>,
+        tick: Tick,
+        start: SystemTime,
+    ) -> Self {
         Self {
             name: Cow::Borrowed(metadata.name()),
             kind: SpanKind::Internal,
@@ -54,8 +57,13 @@ impl Recording {
     }
 
     /// Says where in the code the span stands; `told` if a field may have done so.
-    pub(super) fn place(&mut self, metadata: &'static Metadata<'static>, told: bool, limits: &SpanLimits) {
-        let room = !told && self.attributes.len() + PLACES <= limits.attributes;
+    pub(in crate::telemetry) fn add_code_location(
+        &mut self,
+        metadata: &'static Metadata<'static>,
+        told: bool,
+        limits: &SpanLimits,
+    ) {
+        let room = !told && self.attributes.len() + CODE_ATTRIBUTES <= limits.attributes;
         let mut add = |attribute| {
             if room {
                 self.attributes.push(attribute);
@@ -73,7 +81,11 @@ impl Recording {
     }
 
     /// Says which request the span belongs to, unless a field has said so.
-    pub(super) fn belongs_to(&mut self, correlation_id: StringValue, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn set_correlation_id(
+        &mut self,
+        correlation_id: StringValue,
+        limits: &SpanLimits,
+    ) {
         if !self.attributes.iter().any(|attribute| attribute.key.as_str() == correlation::FIELD) {
             let attribute = KeyValue::new(correlation::FIELD, correlation_id);
             limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
@@ -81,7 +93,7 @@ impl Recording {
     }
 
     /// Takes over what a visit of fields found.
-    pub(super) fn take(&mut self, fields: SpanFields<'_>, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn add_fields(&mut self, fields: SpanFields<'_>, limits: &SpanLimits) {
         if let Some(name) = fields.name {
             self.name = Cow::Owned(name);
         }
@@ -100,14 +112,14 @@ impl Recording {
     }
 
     /// Takes over attributes, each in the place of an older one of its name.
-    pub(super) fn add(&mut self, attributes: Vec<KeyValue>, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn add(&mut self, attributes: Vec<KeyValue>, limits: &SpanLimits) {
         for attribute in attributes {
             limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }
 
     /// Whether another event is kept; one that is not is counted here.
-    pub(super) fn admits_event(&mut self, limits: &SpanLimits) -> bool {
+    pub(in crate::telemetry) fn admits_event(&mut self, limits: &SpanLimits) -> bool {
         let room = self.events.events.len() < limits.events;
         if !room {
             self.events.dropped_count = self.events.dropped_count.saturating_add(1);
@@ -115,13 +127,13 @@ impl Recording {
         room
     }
 
-    pub(super) fn event(&mut self, event: Event, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn event(&mut self, event: Event, limits: &SpanLimits) {
         if self.admits_event(limits) {
             self.events.events.push(event);
         }
     }
 
-    pub(super) fn link(&mut self, to: SpanContext, limits: &SpanLimits) {
+    pub(in crate::telemetry) fn link(&mut self, to: SpanContext, limits: &SpanLimits) {
         if self.links.links.len() < limits.links {
             self.links.links.push(Link::with_context(to));
         } else {
@@ -130,7 +142,7 @@ impl Recording {
     }
 
     /// The span was entered.
-    pub(super) fn enter(&mut self, now: Tick) {
+    pub(in crate::telemetry) fn enter(&mut self, now: Tick) {
         if self.times.entered == 0 {
             let passed = self.times.pass(now);
             self.times.idle += passed;
@@ -139,7 +151,7 @@ impl Recording {
     }
 
     /// It was left.
-    pub(super) fn exit(&mut self, now: Tick) {
+    pub(in crate::telemetry) fn exit(&mut self, now: Tick) {
         self.times.entered = self.times.entered.saturating_sub(1);
         if self.times.entered == 0 {
             let passed = self.times.pass(now);
@@ -147,7 +159,7 @@ impl Recording {
         }
     }
 
-    fn say_times(&mut self, now: Tick, limits: &SpanLimits) {
+    pub(super) fn add_times(&mut self, now: Tick, limits: &SpanLimits) {
         let passed = self.times.pass(now);
         self.times.idle += passed;
         for (key, time) in [("busy_ns", self.times.busy), ("idle_ns", self.times.idle)] {
@@ -173,50 +185,5 @@ impl Times {
         let passed = now.since(self.since);
         self.since = now;
         passed
-    }
-}
-
-impl Live {
-    /// What is left of a span that took `duration`, if it was recorded: it goes on to `end`.
-    #[inline]
-    pub(super) fn finish(
-        &mut self,
-        duration: Duration,
-        scope: &InstrumentationScope,
-        busy: Option<Tick>,
-        limits: &SpanLimits,
-        end: impl FnOnce(SpanData),
-    ) {
-        let Some(recording) = self.recording.as_mut() else { return };
-        if let Some(now) = busy {
-            recording.say_times(now, limits);
-        }
-        let status = match self.verdict {
-            Verdict::None => Status::Unset,
-            Verdict::Ok => Status::Ok,
-            Verdict::Failed | Verdict::Error => {
-                if let Some(kind) = self.error_type.take() {
-                    let kind = KeyValue::new("error.type", kind);
-                    limits.add(&mut recording.attributes, &mut recording.dropped_attributes, kind);
-                }
-                Status::Error { description: recording.description.take().unwrap_or(Cow::Borrowed("")) }
-            }
-        };
-        // Made where it is handed on: some 400 bytes are not moved about for nothing.
-        end(SpanData {
-            span_context: self.context.clone(),
-            parent_span_id: self.parent_span_id,
-            parent_span_is_remote: self.parent_is_remote,
-            span_kind: recording.kind.clone(),
-            name: std::mem::take(&mut recording.name),
-            start_time: recording.start,
-            end_time: recording.start + duration,
-            attributes: std::mem::take(&mut recording.attributes),
-            dropped_attributes_count: recording.dropped_attributes,
-            events: std::mem::take(&mut recording.events),
-            links: std::mem::take(&mut recording.links),
-            status,
-            instrumentation_scope: scope.clone(),
-        });
     }
 }

@@ -12,11 +12,11 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tracing::Span;
 
-use super::{CorrelationId, FIELD, of};
+use super::ignored::{self, Header, Reason};
 use crate::base::error::ConfigError;
-use crate::telemetry::propagation::ignored::{self, Header, Reason};
+use crate::telemetry::correlation::{CorrelationId, FIELD, id_of};
 
-pub(in crate::telemetry) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Returns a layer that reads the correlation id of a request from its headers, or creates one, and passes it on.
@@ -50,16 +50,16 @@ const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id")
 /// ```
 #[must_use]
 pub fn http_correlation_layer() -> HttpCorrelationLayer {
-    ignored::expect();
+    ignored::register();
     HttpCorrelationLayer { headers: Arc::new([X_REQUEST_ID, X_CORRELATION_ID]), trust: true }
 }
 
 /// The id of a request.
-pub(in crate::telemetry) fn of_request<B>(request: &Request<B>) -> Option<&CorrelationId> {
+pub(super) fn of_request<B>(request: &Request<B>) -> Option<&CorrelationId> {
     request.extensions().get()
 }
 
-pub(in crate::telemetry) fn header(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {
+pub(super) fn header(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {
     HeaderName::try_from(name)
         .map_err(|_| ConfigError::new(setting, format_args!("{name:?}"), "the name of a header"))
 }
@@ -122,7 +122,7 @@ impl HttpCorrelationLayer {
             return (CorrelationId::generate(), 0);
         }
         self.named(headers).unwrap_or_else(|| {
-            let caller = Context::map_current(|context| of(context).map(|id| CorrelationId(id.into())));
+            let caller = Context::map_current(id_of);
             (caller.unwrap_or_else(CorrelationId::generate), 0)
         })
     }

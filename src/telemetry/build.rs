@@ -1,0 +1,230 @@
+//! Starts a pipeline.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::{InstrumentationScope, global};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+#[cfg(feature = "prometheus")]
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::trace::{RandomIdGenerator, SdkTracerProvider, SpanProcessor};
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::adapters::SharedProcessor;
+#[cfg(any(feature = "system", feature = "gpu"))]
+use super::builder::SetUpSampler;
+use super::builder::TelemetryBuilder;
+use super::context;
+use super::core::Core;
+use super::correlation::CorrelationId;
+use super::counters::Counters;
+use super::error::TelemetryError;
+use super::filter;
+use super::logs::Logs;
+use super::metrics::{self, PendingPushes};
+use super::pipeline::{Inner, Telemetry};
+use super::propagation::{self, Formats};
+use super::red::{Labels, RedMetrics};
+use super::resolve::Resolved;
+use super::resource::identity;
+use super::sampling::{Sampler, SharedSampler, Tail};
+use super::self_metrics::SelfMetrics;
+use super::span_layer::SpanLayer;
+use super::spans::{LayerRegistry, Spans};
+#[cfg(any(feature = "system", feature = "gpu"))]
+use crate::base::error::ConfigError;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::AtomicBool;
+#[cfg(any(feature = "system", feature = "gpu"))]
+use crate::sampler::{Sampler, SamplerSettings};
+use crate::signal::{self, Vitals};
+
+impl TelemetryBuilder {
+    /// Starts the pipeline and makes it that of the process: the global `tracing` subscriber, the global
+    /// OpenTelemetry providers and propagator, and the metrics of every layer.
+    ///
+    /// It may be called from any runtime, or from none.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
+    /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
+    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. An endpoint that does not answer is no error.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("checkout").install()?;
+    /// tracing::info_span!("order", component = "orders").in_scope(|| tracing::info!("hello"));
+    /// # Ok::<(), campanile::telemetry::TelemetryError>(())
+    /// ```
+    pub fn install(self) -> Result<Telemetry, TelemetryError> {
+        let filter = filter::env_filter(&self.settings.env_filter, &self.variables)?;
+        let telemetry = self.build()?;
+        let inner = &*telemetry.inner;
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(telemetry.span_layer())
+            .with(telemetry.console_layer());
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::SubscriberSet)?;
+        global::set_tracer_provider(inner.tracer_provider.clone());
+        global::set_meter_provider(telemetry.meter_provider());
+        global::set_text_map_propagator(Formats::clone(&inner.propagator));
+        propagation::set_installed(Arc::clone(&inner.propagator));
+        let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
+        Ok(telemetry)
+    }
+
+    /// Starts the pipeline and leaves every global alone: for a subscriber of one's own, and for tests.
+    ///
+    /// Timings of layers, which go to the pipeline that was installed, do not go to this one.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install).
+    pub fn build(self) -> Result<Telemetry, TelemetryError> {
+        let Self { settings, variables, .. } = self;
+        let Resolved {
+            batch,
+            limits,
+            secrets,
+            logs: log_settings,
+            selection,
+            sampling,
+            push,
+            formats,
+            resource,
+        } = Resolved::new(&settings, &variables)?;
+
+        let counters = Arc::new(Counters::default());
+        let scope =
+            InstrumentationScope::builder("campanile").with_version(env!("CARGO_PKG_VERSION")).build();
+        let view = metrics::view(scope.clone(), selection.exponential, settings.span_names);
+        let meters = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(view);
+        let mut started =
+            selection.start(&variables, batch, &settings.otlp_settings, &counters, &resource)?;
+        if !selection.disabled {
+            for start in self.span_exporters {
+                started.batches.push(Arc::new(start(batch, &counters, &resource)?));
+            }
+            started.logs.extend(self.log_exporters);
+            started.outlets.extend(self.outlets);
+        }
+        let batches = started.batches;
+        let mut log_batches = Vec::new();
+        for start in started.logs {
+            let code_attributes = settings.code_attributes;
+            log_batches.push(Arc::new(start(&log_settings, code_attributes, &counters, &resource)?));
+        }
+        let logs = Arc::new(Logs::new(log_batches, log_settings, limits));
+        let mut scraped = None;
+        let mut exemplars = None;
+        #[cfg(feature = "prometheus")]
+        let mut scrape = None;
+        #[cfg(feature = "prometheus")]
+        if selection.prometheus {
+            let reader = metrics::SharedReader::of(Temporality::Cumulative, &counters);
+            let found = super::prometheus::Scrape::new(reader.clone(), scope.clone(), &counters);
+            scraped = Some(reader);
+            exemplars = Some(Arc::clone(&found.exemplars));
+            scrape = Some(found);
+        }
+
+        let (outlets, meters) = PendingPushes::connect(started.outlets, scraped, meters, &counters);
+        let meter_provider = meters.build();
+        let pushes = outlets.start(push, &counters)?;
+        let meter = meter_provider.meter_with_scope(scope.clone());
+        let vitals = Arc::new(Vitals::default());
+        let foreign = if selection.disabled { Vec::new() } else { self.processors };
+        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
+        all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
+        let sampler = Arc::new(Sampler::new(&sampling));
+        let tail = if selection.disabled { None } else { settings.tail_sampling.map(Tail::new) };
+        let mut tracers = SdkTracerProvider::builder()
+            .with_resource(resource.clone())
+            .with_sampler(SharedSampler(Arc::clone(&sampler)))
+            .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
+            .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
+            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
+            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
+            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
+        for processor in &all {
+            let (processor, secrets) = (Arc::clone(processor), secrets.clone());
+            tracers = tracers.with_span_processor(SharedProcessor { processor, secrets });
+        }
+        let deferred = Arc::clone(&sampler);
+        let core = Arc::new(Core {
+            red: RedMetrics::new(
+                meter.clone(),
+                Arc::clone(&vitals),
+                settings.span_names,
+                Labels::new(&settings.span_metric_fields),
+                exemplars.clone(),
+            ),
+            spans: Spans::new(tail.is_some()),
+            layers: LayerRegistry::default(),
+            sampler,
+            tail,
+            limits,
+            secrets,
+            user_processors: !foreign.is_empty(),
+            processors: all,
+            scope,
+            ids: RandomIdGenerator::default(),
+            activation: settings.activation,
+            busy_and_idle: settings.busy_and_idle,
+            code_attributes: settings.code_attributes,
+            exception_events: settings.exception_events,
+            logs: Arc::clone(&logs),
+        });
+        let logger_provider = logs.provider(&resource, &core.secrets);
+        let own = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
+        own.counters.set_meter(&meter);
+        signal::instrument(&meter, &own);
+        signal::on_current(signal::Current {
+            trace: context::current_trace,
+            sampled: context::sampled_span,
+            correlation: || CorrelationId::current().map(|id| id.to_string()),
+        });
+        signal::identify(identity(&resource));
+        Ok(Telemetry {
+            inner: Arc::new(Inner {
+                layer: SpanLayer::new(core),
+                vitals,
+                meter,
+                meter_provider,
+                tracer_provider: tracers.build(),
+                logger_provider,
+                logs,
+                batches,
+                pushes,
+                #[cfg(feature = "otlp")]
+                background: started.background,
+                processors: foreign,
+                resource,
+                propagator: Arc::new(Formats::new(formats, Some(deferred))),
+                #[cfg(feature = "prometheus")]
+                scrape,
+                console: settings.console,
+                output: self.output,
+                _self_metrics: own,
+                slots: Mutex::new(HashMap::new()),
+                exemplars,
+                published: OnceLock::new(),
+                #[cfg(any(feature = "system", feature = "gpu"))]
+                sampler: Mutex::new(start_sampler(self.sampler_set_ups, settings.sampler_settings())?),
+                ended: AtomicBool::new(false),
+            }),
+        })
+    }
+}
+
+#[cfg(any(feature = "system", feature = "gpu"))]
+fn start_sampler(
+    set_ups: Vec<SetUpSampler>,
+    settings: Option<SamplerSettings>,
+) -> Result<Option<Sampler>, ConfigError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let builder = crate::sampler::Sampler::builder().settings(settings);
+    set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).build().map(Some)
+}
