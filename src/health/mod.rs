@@ -98,40 +98,47 @@
 
 #[cfg(feature = "checks")]
 mod awake;
-mod blame;
 mod cache;
 #[cfg(feature = "checks")]
 mod check;
+mod check_reasons;
 mod check_report;
-mod checked;
 mod component;
 mod costs;
+mod evidence;
 mod handle;
+#[cfg(feature = "checks")]
+mod handle_checks;
+#[cfg(feature = "heal")]
+mod handle_healing;
 #[cfg(feature = "heal")]
 mod heal;
 mod hold;
+mod inner;
 mod ledger;
-mod look;
-mod machine;
+mod lifecycle;
+mod machine_reasons;
 #[cfg(feature = "predict")]
 mod measures;
 mod metrics;
 mod numbers;
-mod of_telemetry;
 mod outlook;
+mod points;
 #[cfg(feature = "predict")]
 mod predict;
 mod probe;
 mod reason;
 mod recorder;
-mod round;
+mod root_causes;
+mod rounds;
 mod score;
 mod settings;
 mod snapshot;
+mod states;
 mod status;
+mod summary;
+mod telemetry;
 mod texts;
-#[cfg(feature = "predict")]
-mod watched;
 
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
@@ -167,12 +174,12 @@ pub use outlook::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
 #[cfg(feature = "predict")]
 #[cfg_attr(docsrs, doc(cfg(feature = "predict")))]
 pub use predict::PredictSettings;
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use probe::GrpcHealth;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
-#[cfg(feature = "grpc")]
-#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-pub use probe::{GrpcHealth, Watching};
 pub use probe::{Missing, Readiness, Startup, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use recorder::Recorder;

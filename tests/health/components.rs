@@ -90,7 +90,7 @@ async fn letters_that_wait_speak_for_the_component_of_their_queue() {
     let full = component();
     assert_eq!((full.status, full.score, full.letters), (Status::Degraded, 0.75, Some(2)));
     assert_eq!(full.reasons[0].kind, ReasonKind::Letters);
-    assert_eq!(full.reasons[0].text, "2 dead letters wait; the limit is 2");
+    assert_eq!(full.reasons[0].text, "2 dead letters are waiting; the limit is 2");
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn p50_spans_give_a_component_its_score() {
         assert!((bad.reasons[0].figure - 0.1865).abs() < 1e-4 && bad.reasons[0].limit == 0.1);
         assert_eq!(
             bad.reasons[0].text,
-            "42.9 % of the calls of the last 60 s failed (6 of 14), 18.6 % at least but for chance; the limit is 10.0 %"
+            "42.9 % of the calls of the last 60 s failed (6 of 14, at least 18.6 % with 99 % confidence); the limit is 10.0 %"
         );
         let lost: f64 = bad.reasons.iter().map(|reason| reason.cost).sum();
         assert_eq!(lost, 1.0 - bad.score);
@@ -91,7 +91,7 @@ async fn slow_calls_cost_and_circuits_of_the_same_name_add_up_with_them() {
         assert_eq!(kinds, [ReasonKind::CircuitForcedOpen, ReasonKind::MeanDuration]);
         assert_eq!(
             slow.reasons[1].text,
-            "calls of the last 60 s took 6.0s on average, 6.0s at least but for chance; the limit is 5s"
+            "calls of the last 60 s took 6.0s on average (at least 6.0s with 99 % confidence); the limit is 5s"
         );
         assert_eq!((slow.status, slow.score), (Status::Critical, 0.0));
     }

@@ -8,6 +8,9 @@
 //! A [`Watch`] holds the signs of one component. It has no clock, no lock and no thread, so that a month of it is
 //! simulated within seconds; the figures stand in `figures.md`, which is part of the documentation of health.
 
+mod baseline;
+mod measure;
+mod predictor;
 mod risk;
 mod scale;
 mod season;
@@ -18,8 +21,7 @@ mod shift;
 mod simulation;
 mod track;
 mod trend;
-mod usual;
-mod watch;
 
+pub(super) use measure::Measure;
+pub(super) use predictor::Predictor;
 pub use settings::PredictSettings;
-pub(super) use watch::{Measure, Watch};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::scale::Scale;
 use super::settings::PredictSettings;
 use crate::health::outlook::{Anomaly, Forecast, RiskReason, VitalSign};
-use crate::health::score::{WHOLE, score};
+use crate::health::points::{WHOLE, score};
 
 /// The most risk that a limit is that will be reached.
 const FORECAST: f64 = 0.6;

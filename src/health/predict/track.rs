@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use super::baseline::Baseline;
+use super::measure::{Measure, Timestamp, millis};
 use super::scale::Scale;
 use super::season::{Expected, Season};
 use super::series::Series;
 use super::settings::PredictSettings;
 use super::shift::Shift;
 use super::trend;
-use super::usual::Usual;
-use super::watch::{Measure, Moment};
 use crate::health::outlook::{Anomaly, Forecast, VitalSign};
 
 /// Between two points of the near series, in milliseconds: a little less than a minute, which rounds may miss by a bit.
@@ -45,7 +45,7 @@ pub(super) struct Track {
     z: f32,
     value: f64,
     limit: f64,
-    usual: Usual,
+    baseline: Baseline,
     shift: Shift,
     alarm: Alarm,
     near: Series,
@@ -66,7 +66,7 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// Half of the limit begins it and ends it. What the mean of a minute owes to one moment does not grow from one
+    /// Half of the limit begins it and ends it. What the mean of a minute owes to one now does not grow from one
     /// look to the next: it is believed when it grew, or outlives that minute. Two minutes in a row are believed at
     /// less than the limit.
     ///
@@ -108,7 +108,7 @@ impl Track {
             z: 0.0,
             value: f64::NAN,
             limit: f64::INFINITY,
-            usual: Usual::default(),
+            baseline: Baseline::default(),
             shift: Shift::default(),
             alarm: Alarm::default(),
             near: Series::default(),
@@ -120,67 +120,67 @@ impl Track {
     }
 
     #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
-    pub(super) fn update(&mut self, moment: &Moment, measure: &Measure, settings: &PredictSettings) {
+    pub(super) fn update(&mut self, now: &Timestamp, measure: &Measure, settings: &PredictSettings) {
         let (value, calls) = (measure.value, measure.weight);
         // A mean of no calls, what is no number, and what was measured before the last one.
-        if !(value.abs() < HUGE && calls > 0.0 && calls < HUGE) || moment.at < self.last {
+        if !(value.abs() < HUGE && calls > 0.0 && calls < HUGE) || now.at < self.last {
             return;
         }
         let scale = Scale::of(self.sign);
         let place = scale.place_of(value);
         self.limit = measure.limit;
         if self.value.is_nan() {
-            (self.first, self.last) = (moment.at, moment.at);
-            self.usual = Usual::new(place, calls);
+            (self.first, self.last) = (now.at, now.at);
+            self.baseline = Baseline::new(place, calls);
         }
-        let gap = moment.at - self.last;
-        (self.value, self.last) = (value, moment.at);
+        let gap = now.at - self.last;
+        (self.value, self.last) = (value, now.at);
         let minutes = milliseconds(gap.min(60_000)) * (1.0 / 60_000.0);
         self.seen += minutes as f32;
         if gap > 2 * NEAR {
             self.alarm = Alarm::default();
         }
 
-        let level = f64::from(self.usual.level);
-        let season = self.season(moment);
+        let level = f64::from(self.baseline.level);
+        let season = self.season(now);
         let expected = level + (place - level).clamp(season.low, season.high);
         let rest = place - expected;
         let error = scale.error_at(value, measure.error);
-        let one = 1.0 / self.usual.deviation(scale, expected, calls, error);
+        let one = 1.0 / self.baseline.deviation(scale, expected, calls, error);
         let z = rest * one;
         if self.ready {
             self.z = z as f32;
-            let correlation = self.usual.correlation();
-            self.alarm.update(z, moment.at, settings.deviations, correlation, scale.of_a_minute);
+            let correlation = self.baseline.correlation();
+            self.alarm.update(z, now.at, settings.deviations, correlation, scale.of_a_minute);
             let before = self.shift.direction();
-            let independent = minutes / self.usual.minutes_as_one();
+            let independent = minutes / self.baseline.minutes_as_one();
             self.shift.update(z, (scale.drift(expected) * one).max(0.5), independent);
             if before == 0 {
-                self.shifted_at = moment.at;
+                self.shifted_at = now.at;
             }
         }
         let odd = self.is_odd();
         // What may be trouble is not learned as if it were usual.
-        let reluctant = odd || self.alarm.is_suspect(moment.at);
-        let deviation = self.usual.deviation(scale, expected, calls, 0.0);
+        let reluctant = odd || self.alarm.is_suspect(now.at);
+        let deviation = self.baseline.deviation(scale, expected, calls, 0.0);
         // Where the season is steep, what is found says little about level and spread.
         if season.high - season.low <= 2.0 * deviation {
-            self.usual.learn(place - level - season.middle, deviation, calls, minutes, reluctant);
+            self.baseline.learn(place - level - season.middle, deviation, calls, minutes, reluctant);
         }
-        if self.keep(moment.at, gap, value) {
-            self.usual.minute(z, gap > 2 * NEAR, reluctant);
+        if self.keep(now.at, gap, value) {
+            self.baseline.minute(z, gap > 2 * NEAR, reluctant);
         }
         if !self.ready && f64::from(self.seen) * 60.0 >= settings.warm_up.as_secs_f64() {
             self.ready = true;
             let (level, spread) = self.of_late(scale);
-            self.usual.begin(level, spread);
-        } else if odd && moment.at.saturating_sub(self.odd_since()) >= millis(settings.settled_after) {
+            self.baseline.begin(level, spread);
+        } else if odd && now.at.saturating_sub(self.odd_since()) >= millis(settings.settled_after) {
             let (level, spread) = self.of_late(scale);
-            self.usual.settle(level - season.middle, spread);
+            self.baseline.settle(level - season.middle, spread);
             (self.alarm, self.shift) = (Alarm::default(), Shift::default());
         }
         if scale.seasonal {
-            self.learn_season(moment, place, minutes);
+            self.learn_season(now, place, minutes);
         }
     }
 
@@ -216,18 +216,18 @@ impl Track {
     }
 
     #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
-    fn learn_season(&mut self, moment: &Moment, place: f64, minutes: f64) {
+    fn learn_season(&mut self, now: &Timestamp, place: f64, minutes: f64) {
         match &mut self.season {
             Some(season) => {
-                season.learn(moment.hour, place as f32, minutes as f32);
-                if season.begins(moment.at, self.usual.level)
-                    && let Some(expected) = season.expects(moment.hour, moment.part)
+                season.learn(now.hour, place as f32, minutes as f32);
+                if season.begins(now.at, self.baseline.level)
+                    && let Some(expected) = season.expects(now.hour, now.part)
                 {
                     // From now on the level is what is left when the season is taken off.
-                    self.usual.level -= expected.middle as f32;
+                    self.baseline.level -= expected.middle as f32;
                 }
             }
-            None if moment.at - self.first >= DAY => self.season = Some(Box::new(Season::new(moment.at))),
+            None if now.at - self.first >= DAY => self.season = Some(Box::new(Season::new(now.at))),
             None => {}
         }
     }
@@ -237,8 +237,8 @@ impl Track {
         self.season.is_some()
     }
 
-    fn season(&self, moment: &Moment) -> Expected {
-        let season = self.season.as_deref().and_then(|season| season.expects(moment.hour, moment.part));
+    fn season(&self, now: &Timestamp) -> Expected {
+        let season = self.season.as_deref().and_then(|season| season.expects(now.hour, now.part));
         season.unwrap_or_default()
     }
 
@@ -261,13 +261,13 @@ impl Track {
     }
 
     /// What is not as usual about it.
-    pub(super) fn anomaly(&self, moment: &Moment) -> Option<Anomaly> {
+    pub(super) fn anomaly(&self, now: &Timestamp) -> Option<Anomaly> {
         if !self.is_odd() {
             return None;
         }
         let scale = Scale::of(self.sign);
-        let (level, place) = (f64::from(self.usual.level), scale.place_of(self.value));
-        let season = self.season(moment);
+        let (level, place) = (f64::from(self.baseline.level), scale.place_of(self.value));
+        let season = self.season(now);
         let expected = level + (place - level).clamp(season.low, season.high);
         Some(Anomaly {
             sign: self.sign,
@@ -302,8 +302,4 @@ impl Track {
 #[allow(clippy::cast_precision_loss)] // At most a minute.
 fn milliseconds(gap: u64) -> f64 {
     gap as f64
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()))
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::health::outlook::{Anomaly, VitalSign};
+use crate::health::predict::measure::Measure;
+use crate::health::predict::predictor::Predictor;
 use crate::health::predict::scale::Scale;
 use crate::health::predict::settings::PredictSettings;
-use crate::health::predict::watch::{Measure, Watch};
 
 pub(super) const ROUND: u64 = 10;
 pub(super) const HOUR: u64 = 3_600;
@@ -102,7 +103,7 @@ pub(super) const QUIET: Load = Load {
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) random: Random,
-    pub(super) watch: Watch,
+    pub(super) predictor: Predictor,
     settings: PredictSettings,
     pub(super) second: u64,
     /// Calls, failures, seconds and square seconds of the last minute.
@@ -115,7 +116,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
-            watch: Watch::default(),
+            predictor: Predictor::default(),
             settings: PredictSettings::default(),
             second: 0,
             bins: [[0.0; 4]; 6],
@@ -153,7 +154,7 @@ impl World {
             measure(VitalSign::MeanDuration, took / calls, 5.0, calls),
         ];
         let hour = (self.second / HOUR % 168) as u8;
-        self.watch.update(Duration::from_secs(self.second), hour, &measures, &self.settings);
+        self.predictor.update(Duration::from_secs(self.second), hour, &measures, &self.settings);
     }
 
     /// The load of this moment. Nothing is drawn for one that does not sway: figures stay as they are.
@@ -171,7 +172,7 @@ impl World {
     /// The signs that are unusual for the worse.
     pub(super) fn alarms(&self) -> Vec<VitalSign> {
         let worse = |anomaly: &Anomaly| anomaly.z * Scale::of(anomaly.sign).worse > 0.0;
-        self.watch.anomalies().filter(worse).map(|anomaly| anomaly.sign).collect()
+        self.predictor.anomalies().filter(worse).map(|anomaly| anomaly.sign).collect()
     }
 
     /// Whether something is unusual for the worse.
@@ -181,6 +182,6 @@ impl World {
 
     /// Whether a limit comes near. The points of trends are a minute apart.
     pub(super) fn foresees(&self) -> bool {
-        self.second.is_multiple_of(60) && self.watch.forecasts(&self.settings).next().is_some()
+        self.second.is_multiple_of(60) && self.predictor.forecasts(&self.settings).next().is_some()
     }
 }

@@ -1,46 +1,24 @@
 use std::time::Duration;
 
+use super::measure::{Measure, Timestamp, millis};
 use super::risk::Risk;
 use super::settings::PredictSettings;
-use super::track::{Track, millis};
-use crate::health::outlook::{Anomaly, Forecast, Outlook, VitalSign};
-
-/// What was measured of one sign at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::health) struct Measure {
-    pub(in crate::health) sign: VitalSign,
-    pub(in crate::health) value: f64,
-    /// Where it becomes a reason of the score; infinite when it has none.
-    pub(in crate::health) limit: f64,
-    /// How many calls it was made of; what is made of few says little. 1 for what is no mean.
-    pub(in crate::health) weight: f64,
-    /// The standard error of the value, as far as the calls that it was made of tell; 0 when they do not.
-    pub(in crate::health) error: f64,
-}
-
-/// A moment on all the clocks that matter.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moment {
-    /// Milliseconds since the start.
-    pub(super) at: u64,
-    /// The hour of the week, and the part of it that is over.
-    pub(super) hour: u8,
-    pub(super) part: f64,
-}
+use super::track::Track;
+use crate::health::outlook::{Anomaly, Forecast, Outlook};
 
 /// A sign that was not measured for so many milliseconds says nothing about now.
 const STALE: u64 = 120_000;
 
 /// The signs of one component over time. It has no clock, no lock and no thread.
 #[derive(Clone, Debug, Default)]
-pub(in crate::health) struct Watch {
-    moment: Moment,
+pub(in crate::health) struct Predictor {
+    now: Timestamp,
     /// When the hour began, if that was seen.
     hour_began: Option<u64>,
     tracks: Vec<Track>,
 }
 
-impl Watch {
+impl Predictor {
     /// Takes in what was measured `at`, since the start, in that hour of the week (0..168, from Monday, UTC).
     pub(in crate::health) fn update(
         &mut self,
@@ -60,19 +38,19 @@ impl Watch {
                     self.tracks.push(Track::new(measure.sign));
                     self.tracks.len() - 1
                 });
-            self.tracks[place].update(&self.moment, measure, settings);
+            self.tracks[place].update(&self.now, measure, settings);
         }
     }
 
     #[allow(clippy::cast_precision_loss)] // Within an hour.
     fn advance(&mut self, at: u64, hour: u8) {
-        let gap = at.saturating_sub(self.moment.at);
-        if hour != self.moment.hour {
+        let gap = at.saturating_sub(self.now.at);
+        if hour != self.now.hour {
             self.hour_began = (gap < STALE).then_some(at);
         }
         // In the middle as long as nobody knows.
         let part = self.hour_began.map_or(0.5, |began| at.saturating_sub(began) as f64 / 3_600_000.0);
-        self.moment = Moment { at: at.max(self.moment.at), hour, part };
+        self.now = Timestamp { at: at.max(self.now.at), hour, part };
     }
 
     /// What follows from all of it. Dearer than an update: asked once a round.
@@ -86,7 +64,7 @@ impl Watch {
     }
 
     pub(super) fn anomalies(&self) -> impl Iterator<Item = Anomaly> {
-        self.current().filter_map(|track| track.anomaly(&self.moment))
+        self.current().filter_map(|track| track.anomaly(&self.now))
     }
 
     pub(super) fn forecasts(&self, settings: &PredictSettings) -> impl Iterator<Item = Forecast> {
@@ -95,7 +73,7 @@ impl Watch {
 
     /// The signs that are still measured.
     fn current(&self) -> impl Iterator<Item = &Track> {
-        self.tracks.iter().filter(|track| self.moment.at - track.last <= STALE)
+        self.tracks.iter().filter(|track| self.now.at - track.last <= STALE)
     }
 
     /// The memory it takes beside itself.
@@ -110,6 +88,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::outlook::VitalSign;
     use proptest::prelude::*;
 
     const SIGNS: [VitalSign; 8] = [
@@ -126,7 +105,7 @@ mod tests {
     /// A watch with a look every ten seconds.
     #[derive(Default)]
     struct Looks {
-        watch: Watch,
+        watch: Predictor,
         settings: PredictSettings,
         second: u64,
     }
@@ -274,7 +253,7 @@ mod tests {
         #[test]
         fn risk_is_explained_whatever_is_measured(all in prop::collection::vec(anything(), 1..40)) {
             let settings = PredictSettings { warm_up: Duration::from_secs(60), ..PredictSettings::default() };
-            let mut watch = Watch::default();
+            let mut watch = Predictor::default();
             let mut at = 0_u64;
             for (measure, step, times) in all {
                 for _ in 0..times {

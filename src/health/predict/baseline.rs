@@ -42,7 +42,7 @@ const OF_MEDIAN_DEVIATION: f64 = 1.4826;
 
 /// A level and a spread, on the scale of the sign.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usual {
+pub(super) struct Baseline {
     pub(super) level: f32,
     spread: f32,
     /// How many calls a value is usually made of.
@@ -59,7 +59,7 @@ pub(super) struct Usual {
     of_stretches: f32,
 }
 
-impl Usual {
+impl Baseline {
     #[allow(clippy::cast_possible_truncation)] // Small figures that need no more digits.
     pub(super) fn new(level: f64, calls: f64) -> Self {
         let (product, square) = (PRIOR.0 as f32, 1.0);
