@@ -1,6 +1,5 @@
 //! What a queue has counted.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use super::unsendable::Unsendable;
@@ -31,12 +30,6 @@ words! {
     pub as_str;
     /// Every reason.
     pub ALL;
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// What a queue has counted since it was made, at one moment.

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -31,11 +29,5 @@ impl Status {
     #[must_use]
     pub fn is_failing(self) -> bool {
         self >= Self::Unhealthy
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

@@ -138,7 +138,7 @@ words! {
         NoRuntime = "no_runtime",
     }
     /// The reason in snake case.
-    pub as_str;
+    pub as_str, without Display;
     pub(super) ALL;
 }
 
