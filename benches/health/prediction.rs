@@ -16,25 +16,20 @@ mod predict;
 #[allow(dead_code, unreachable_pub)]
 mod outlook;
 
-/// What the score is counted in.
-mod score {
-    pub(super) const WHOLE: u32 = 1_024;
-
-    pub(super) fn score(points: u32) -> f64 {
-        f64::from(points) / f64::from(WHOLE)
-    }
-}
+#[path = "../../src/health/points.rs"]
+#[allow(dead_code)]
+mod points;
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use self::outlook::VitalSign;
-use self::predict::{Measure, PredictSettings, Watch};
+use self::predict::{Measure, PredictSettings, Predictor};
 use crate::figures::{counted, each, median, row};
 
 /// Ten seconds after ten seconds, with a new draw each time.
 struct Looks {
-    watch: Watch,
+    predictor: Predictor,
     settings: PredictSettings,
     at: Duration,
     state: u64,
@@ -47,7 +42,8 @@ const SIGNS: f64 = 4.0;
 impl Looks {
     fn new(grown: f64) -> Self {
         let settings = PredictSettings::default();
-        let mut looks = Self { watch: Watch::default(), settings, at: Duration::ZERO, state: 1, grown };
+        let mut looks =
+            Self { predictor: Predictor::default(), settings, at: Duration::ZERO, state: 1, grown };
         // Three weeks: the season is known.
         (0..3 * 7 * 24 * 360).for_each(|_| looks.look());
         looks
@@ -67,7 +63,7 @@ impl Looks {
             sign(VitalSign::Letters, self.grown * seconds as f64, 1e9, 1.0),
         ];
         let hour = u8::try_from(seconds / 3_600 % 168).unwrap_or_default();
-        self.watch.update(self.at, hour, black_box(&measures), &self.settings);
+        self.predictor.update(self.at, hour, black_box(&measures), &self.settings);
     }
 }
 
@@ -79,7 +75,7 @@ pub(crate) fn run(long: bool) {
     row("taking in a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
     row("allocations of 40,000 signs taken in", &allocations.to_string(), "0");
     let tell = |looks: &Looks| {
-        median(rounds, || each(runs / 10, || drop(black_box(looks.watch.outlook(&looks.settings)))))
+        median(rounds, || each(runs / 10, || drop(black_box(looks.predictor.outlook(&looks.settings)))))
     };
     row("what follows, once a round, of four signs", &format!("{:.0} ns", tell(&quiet)), "");
     row("the same when one of them grows", &format!("{:.0} ns", tell(&Looks::new(0.01))), "");

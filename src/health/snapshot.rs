@@ -1,5 +1,3 @@
-//! What health says at one moment.
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,33 +10,33 @@ use super::reason::Reason;
 use super::status::Status;
 use crate::signal::VitalReading;
 
-/// The health of the whole and of each component.
+/// The health of the process and of each component at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HealthSnapshot {
-    /// As bad as the worst critical component, where one of which nothing is known but that one that it depends on fails
-    /// is `Unhealthy`; `Degraded` when another one that is not optional is degraded or
-    /// worse; `Unknown` when nothing is known of any.
+    /// The status of the worst critical component; but at least `Degraded` if any component that is not optional is
+    /// `Degraded` or worse. A critical component that is `Unknown` counts as `Unhealthy` while a component that it depends
+    /// on fails. `Unknown` if all components are.
     pub status: Status,
-    /// The weighted mean of the scores of all components that are known and not optional, in 0..=1.
+    /// The weighted mean of the scores of all components that are neither `Unknown` nor optional, in 0..=1.
     pub score: f64,
-    /// What each component took from the overall score, the most first; adds up to `1 - score`, exactly.
+    /// What each component cost the overall score, the most expensive first. Adds up to exactly `1 - score`.
     pub losses: Vec<Loss>,
-    /// The components that are not healthy by their own doing: none that they depend on is to blame. The worst first,
-    /// and among equals the one that most others fail [because of](ComponentHealth::because_of). One that is optional
-    /// is named when one that is not depends on it and is not healthy either.
+    /// The components that are not healthy although all that they depend on are. The worst comes first, and among equals the
+    /// one that most others fail [because of](ComponentHealth::because_of). An optional component is among them only if
+    /// one that is not optional fails because of it.
     pub root_causes: Vec<Arc<str>>,
-    /// Every component, by name.
+    /// All components, sorted by name.
     pub components: Vec<ComponentHealth>,
 }
 
-/// What one component took from the overall score.
+/// What one component cost the overall score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Loss {
     /// Its name.
     pub component: Arc<str>,
-    /// The points it cost.
+    /// The points that it cost.
     pub cost: f64,
 }
 
@@ -48,69 +46,67 @@ pub struct Loss {
 pub struct ComponentHealth {
     /// Its name.
     pub name: Arc<str>,
-    /// How it is doing.
+    /// Its status.
     pub status: Status,
-    /// From 0, not working, to 1. What is missing to 1 is in the reasons. 1 as well for a component of which
-    /// nothing is known.
+    /// Its score in 0..=1: 1 minus the costs of its reasons. 1 for a component that is `Unknown`.
     pub score: f64,
-    /// What the score lost points for, the dearest first.
+    /// Why the score lost points, the most expensive reason first.
     pub reasons: Vec<Reason>,
-    /// Whether nothing works without it.
+    /// Whether the process is not ready while it fails.
     pub critical: bool,
-    /// Whether the service can do without it.
+    /// Whether the overall status and score leave it out.
     pub optional: bool,
-    /// How much it counts in the overall score.
+    /// Its weight in the overall score.
     pub weight: f64,
-    /// What it does not work without.
+    /// The components that it depends on.
     pub depends_on: Arc<[Arc<str>]>,
-    /// Those among its dependencies, direct or not, that are not healthy themselves and have nobody below them
-    /// to blame: look at these first. Empty while the component is healthy. One of which nothing is known names them
-    /// when one that it depends on fails, itself or through others of which nothing is known: it cannot work.
+    /// The root causes among its dependencies, direct or not: look at these first. Empty while the component is healthy. A
+    /// component that is `Unknown` has root causes while one that it depends on fails, directly or through other
+    /// `Unknown` components: then it cannot work.
     pub because_of: Vec<Arc<str>>,
     /// Its calls, if it was called.
     pub calls: Option<Calls>,
-    /// Dead letters that wait under its name, if it has a queue.
+    /// The number of its waiting dead letters, if it has a queue.
     pub letters: Option<u64>,
-    /// What its checks found last, by the name of the check.
+    /// The last results of its checks, sorted by the name of the check.
     pub checks: Vec<Arc<CheckReport>>,
-    /// What is to be expected of it, as of the last [round](super::HealthSettings::round); `None` as long as nothing of it
-    /// was measured.
+    /// Its prediction as of the last [round](super::HealthSettings::round); `None` if no vital sign was measured.
     pub outlook: Option<Arc<Outlook>>,
 }
 
-/// The calls of one component: its spans.
+/// The calls of one component.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Calls {
-    /// Since the start.
+    /// Calls since the start.
     pub total: u64,
-    /// Of these, how many failed.
+    /// Failed calls since the start.
     pub failed: u64,
-    /// In the last minute.
+    /// Calls in the last minute.
     pub recent: u64,
-    /// Of these, how many failed.
+    /// Failed calls in the last minute.
     pub recent_failed: u64,
     /// Failures since the last success.
     pub consecutive_failures: u64,
-    /// Mean duration in the last minute.
+    /// Mean duration of the calls of the last minute.
     #[serde(serialize_with = "seconds")]
     pub recent_mean: Duration,
-    /// Shortest since the start.
+    /// Shortest duration since the start.
     #[serde(serialize_with = "seconds")]
     pub min: Duration,
-    /// Mean since the start.
+    /// Mean duration since the start.
     #[serde(serialize_with = "seconds")]
     pub mean: Duration,
-    /// Half of the calls since the start took no longer.
+    /// Median duration since the start.
     #[serde(serialize_with = "seconds")]
     pub p50: Duration,
-    /// 95 of 100 took no longer.
+    /// 95th percentile of the durations since the start.
     #[serde(serialize_with = "seconds")]
     pub p95: Duration,
-    /// 99 of 100 took no longer.
+    /// 99th percentile of the durations since the start.
     #[serde(serialize_with = "seconds")]
     pub p99: Duration,
-    /// Longest since the start.
+    /// Longest duration since the start.
     #[serde(serialize_with = "seconds")]
     pub max: Duration,
 }
@@ -136,33 +132,27 @@ impl From<&VitalReading> for Calls {
 }
 
 impl ComponentHealth {
-    /// Whether it does its work, as far as anything is known.
+    /// Whether it can serve requests, as far as known.
     pub(super) fn serves(&self) -> bool {
-        !self.status.is_failing() && !self.is_stranded()
-    }
-
-    /// Whether nothing is known of it but that one that it depends on fails.
-    fn is_stranded(&self) -> bool {
-        self.status == Status::Unknown && !self.because_of.is_empty()
+        let is_blocked = self.status == Status::Unknown && !self.because_of.is_empty();
+        !self.status.is_failing() && !is_blocked
     }
 }
 
 impl HealthSnapshot {
-    /// The component of that name.
+    /// The component called `name`.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&ComponentHealth> {
         let place = self.components.binary_search_by(|component| component.name.as_ref().cmp(name)).ok()?;
         self.components.get(place)
     }
 
-    /// Whether no critical component fails, or cannot work.
-    #[must_use]
+    /// Whether all critical components can serve requests.
     pub(super) fn is_ready(&self) -> bool {
         self.missing().next().is_none()
     }
 
-    /// The critical components that fail, and those of which nothing is known but that one that they
-    /// [depend on](ComponentHealth::because_of) fails: as long as there is one, the service is not ready.
+    /// The critical components that cannot serve requests.
     pub(super) fn missing(&self) -> impl Iterator<Item = &ComponentHealth> {
         self.components.iter().filter(|component| component.critical && !component.serves())
     }

@@ -136,8 +136,11 @@ fn p52_readiness_names_the_critical_component_that_is_missing() {
     let readiness = health.readiness();
     assert!(!readiness.ready && !readiness.draining);
     let [missing] = readiness.missing.as_slice() else { panic!("{readiness:?}") };
-    assert_eq!((&*missing.component, missing.status), ("needed", Status::Unhealthy));
-    assert_eq!(missing.reasons, ["an operator forced the circuit open"]);
+    assert_eq!((&*missing.name, missing.status), ("needed", Status::Unhealthy));
+    assert_eq!(
+        (missing.reasons.len(), &*missing.reasons[0].text),
+        (1, "an operator forced the circuit open")
+    );
     assert_eq!(missing.because_of.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["below"]);
 }
 

@@ -197,7 +197,7 @@ async fn a_full_house_stands_still_and_goes_on() {
     hung.store(true, Ordering::Relaxed);
     sleep(seconds(30)).await;
     let missing = health.readiness().missing;
-    assert!(matches!(&*missing, [one] if &*one.component == "full-7"), "{missing:?}");
+    assert!(matches!(&*missing, [one] if &*one.name == "full-7"), "{missing:?}");
     hung.store(false, Ordering::Relaxed);
     sleep(seconds(30)).await;
     assert!(health.is_ready());
@@ -213,11 +213,11 @@ async fn a_start_and_a_drain_stand_still_and_go_on() {
     let gate = health.starting("migrations");
     sleep(seconds(10)).await;
     advance(10 * HOUR).await;
-    assert!(!health.startup().complete && !health.is_ready());
+    assert!(!health.readiness().starting.is_empty() && !health.is_ready());
     gate.done();
     peer.set(0);
     sleep(seconds(10)).await;
-    assert!(health.startup().complete && health.is_ready());
+    assert!(health.readiness().starting.is_empty() && health.is_ready());
     advance(10 * HOUR).await;
     assert!(health.is_ready());
     let (signal, heard) = tokio::sync::oneshot::channel::<()>();
@@ -227,5 +227,6 @@ async fn a_start_and_a_drain_stand_still_and_go_on() {
     assert!(!health.is_ready() && !served.is_finished());
     advance(10 * HOUR).await;
     served.await.unwrap();
-    assert!(health.is_draining() && health.startup().complete);
+    let readiness = health.readiness();
+    assert!(readiness.draining && readiness.starting.is_empty());
 }

@@ -75,7 +75,7 @@ async fn a_drain_serves_for_the_grace_period_and_ends_with_the_last_request() {
     let told = Instant::now();
     let Server { address, signal, answer, mut served, .. } = server;
     signal.send(()).unwrap();
-    while !health.is_draining() {
+    while !health.readiness().draining {
         tokio::task::yield_now().await;
     }
     assert!(!health.is_ready() && !health.readiness().ready);
@@ -103,7 +103,7 @@ async fn without_a_grace_period_the_server_ends_with_the_signal() {
     assert_eq!(server.ask("/").await.unwrap().0, 200);
     server.signal.send(()).unwrap();
     server.served.await.unwrap().unwrap();
-    assert!(health.is_draining());
+    assert!(health.readiness().draining);
     assert!(ask(server.address, "/").await.is_err());
 }
 
@@ -113,9 +113,9 @@ async fn the_grace_is_waited_for_from_the_signal_on() {
     let (signal, heard) = oneshot::channel::<()>();
     let shutdown = tokio::spawn(health.drain_after(async { heard.await.unwrap() }, Duration::from_secs(20)));
     tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert!(!shutdown.is_finished() && !health.is_draining());
+    assert!(!shutdown.is_finished() && !health.readiness().draining);
     let told = Instant::now();
     signal.send(()).unwrap();
     shutdown.await.unwrap();
-    assert_eq!((told.elapsed(), health.is_draining()), (Duration::from_secs(20), true));
+    assert_eq!((told.elapsed(), health.readiness().draining), (Duration::from_secs(20), true));
 }

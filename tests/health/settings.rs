@@ -98,7 +98,7 @@ fn settings_are_read_from_text_and_unknown_keys_refused() {
     let settings: HealthSettings = serde_json::from_str(text).unwrap();
     assert_eq!(settings.mean_duration, Duration::from_millis(800));
     assert_eq!((settings.weights.circuit_open, settings.weights.letters), (1.0, 0.5));
-    settings.validate().unwrap();
+    Health::from_settings(&settings).unwrap();
     let again: HealthSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
     assert_eq!(again, settings);
     for (text, what) in [

@@ -291,7 +291,7 @@ fn a_runtime_that_is_blocked_for_a_minute_is_told_from_elsewhere_and_a_result_co
         }
         assert!((60..75).contains(&ready), "{ready} s");
         let missing = health.readiness().missing;
-        assert!(missing[0].reasons[0].contains("its runtime gone"), "{missing:?}");
+        assert!(missing[0].reasons[0].text.contains("its runtime gone"), "{missing:?}");
         // An answer that is kept for long must not outlive what it says is missing.
         let settings = HealthSettings { cached_for: seconds(60), ..HealthSettings::default() };
         health.configure(settings).unwrap();

@@ -16,12 +16,6 @@ impl Health {
         self.inner.lifecycle.drain(None);
     }
 
-    /// Whether the process drains.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.inner.is_draining()
-    }
-
     /// A future for the graceful shutdown of a server: waits for `signal`, [drains](Self::drain), and ends after `grace`.
     ///
     /// During the grace period the server still accepts requests, since load balancers need some time to notice: use a few

@@ -87,7 +87,7 @@ impl Protocol for GrpcHealth {
         let serves = match service {
             "" => self.health.is_ready(),
             name => match self.health.inner.recent().component(name) {
-                Some(component) => component.serves() && !self.health.is_draining(),
+                Some(component) => component.serves() && !self.health.inner.is_draining(),
                 None => return Err(Status::not_found(format!("no component is named {name:?}"))),
             },
         };

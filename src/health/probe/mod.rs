@@ -14,9 +14,7 @@ mod startup;
 #[cfg(feature = "grpc")]
 mod updates;
 
-#[cfg(feature = "grpc")]
-pub use grpc::GrpcHealth;
 #[cfg(feature = "http")]
 pub use http::HealthService;
-pub use readiness::{Missing, Readiness};
-pub use startup::{Startup, StartupGate};
+pub use readiness::Readiness;
+pub use startup::StartupGate;

@@ -61,7 +61,7 @@ impl SnapshotPages {
         let page = self.pages[kind as usize].get_or_init(|| match kind {
             PageKind::Ready => report::ready(&health.readiness_of(snapshot), snapshot, false),
             PageKind::ReadyVerbose => report::ready(&health.readiness_of(snapshot), snapshot, true),
-            PageKind::Startup => report::startup(&health.startup()),
+            PageKind::Startup => report::startup(&health.inner.waiting_for()),
             PageKind::Health => report::health(snapshot, false),
             PageKind::HealthVerbose => report::health(snapshot, true),
         });

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::health::handle::Health;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
-use crate::health::status::Status;
 
 /// Whether this process should get requests, and why not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,24 +13,11 @@ pub struct Readiness {
     pub ready: bool,
     /// Whether the process [drains](Health::drain).
     pub draining: bool,
-    /// What the [start](Health::startup) still waits for.
+    /// What the start waits for: the names of [gates](Health::starting), then of the checks that have not passed yet, as
+    /// `component` or `component/check`. Once it is empty, the start is complete for good.
     pub starting: Vec<Arc<str>>,
-    /// The critical components that fail or cannot work.
-    pub missing: Vec<Missing>,
-}
-
-/// A critical component that fails or cannot work.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Missing {
-    /// The name of the component.
-    pub component: Arc<str>,
-    /// `Unhealthy` or `Critical`; or `Unknown`, if a component that it depends on fails.
-    pub status: Status,
-    /// The texts of its reasons, the most expensive first.
-    pub reasons: Vec<String>,
-    /// The root causes among its dependencies.
-    pub because_of: Vec<Arc<str>>,
+    /// The critical components that fail, and those that are `Unknown` while a component that they depend on fails.
+    pub missing: Vec<ComponentHealth>,
 }
 
 impl Health {
@@ -62,25 +48,14 @@ impl Health {
     }
 
     pub(super) fn readiness_of(&self, snapshot: &HealthSnapshot) -> Readiness {
-        let draining = self.is_draining();
+        let draining = self.inner.is_draining();
         let starting = self.inner.waiting_for();
-        let missing: Vec<Missing> = snapshot.missing().map(Missing::from).collect();
+        let missing: Vec<ComponentHealth> = snapshot.missing().cloned().collect();
         Readiness {
             ready: missing.is_empty() && starting.is_empty() && !draining,
             draining,
             starting,
             missing,
-        }
-    }
-}
-
-impl From<&ComponentHealth> for Missing {
-    fn from(component: &ComponentHealth) -> Self {
-        Self {
-            component: Arc::clone(&component.name),
-            status: component.status,
-            reasons: component.reasons.iter().map(|reason| reason.text.clone()).collect(),
-            because_of: component.because_of.clone(),
         }
     }
 }

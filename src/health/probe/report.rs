@@ -12,8 +12,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::readiness::{Missing, Readiness};
-use super::startup::Startup;
+use super::readiness::Readiness;
 use crate::health::check_report::{CheckOutcome, CheckReport};
 use crate::health::outlook::Outlook;
 use crate::health::reason::Reason;
@@ -146,7 +145,7 @@ pub(super) fn ready(readiness: &Readiness, snapshot: &HealthSnapshot, verbose: b
         return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
     }
     let missing: Vec<MissingEntry<'_>> =
-        readiness.missing.iter().map(|missing| MissingEntry::new(missing, snapshot, verbose)).collect();
+        readiness.missing.iter().map(|missing| MissingEntry::new(missing, verbose)).collect();
     let mut output = Vec::new();
     if readiness.draining {
         output.push("the process is shutting down".to_owned());
@@ -165,12 +164,12 @@ pub(super) fn ready(readiness: &Readiness, snapshot: &HealthSnapshot, verbose: b
     )
 }
 
-pub(super) fn startup(startup: &Startup) -> Page {
-    if startup.complete {
+pub(super) fn startup(waiting_for: &[Arc<str>]) -> Page {
+    if waiting_for.is_empty() {
         return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
     }
-    let output = still_starting(&startup.waiting_for).unwrap_or_default();
-    let details = Details::Startup { starting: &startup.waiting_for };
+    let output = still_starting(waiting_for).unwrap_or_default();
+    let details = Details::Startup { starting: waiting_for };
     page(false, "fail", output, details, [], false)
 }
 
@@ -235,11 +234,10 @@ fn page<'a>(
 // ===== its parts =====
 
 impl<'a> MissingEntry<'a> {
-    fn new(missing: &'a Missing, snapshot: &'a HealthSnapshot, verbose: bool) -> Self {
-        let component = snapshot.component(&missing.component).filter(|_| verbose);
-        let reasons = component.map_or(&[][..], |component| &component.reasons);
+    fn new(missing: &'a ComponentHealth, verbose: bool) -> Self {
+        let reasons = if verbose { &missing.reasons[..] } else { &[] };
         Self {
-            component: &missing.component,
+            component: &missing.name,
             status: missing.status,
             reasons: reasons.iter().map(|reason| reason.text.as_str()).collect(),
             because_of: if verbose { &missing.because_of } else { &[] },

@@ -1,21 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::health::handle::Health;
 use crate::health::lifecycle::Lifecycle;
-
-/// Whether the process has started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Startup {
-    /// Whether the start is complete. Once true, it stays true.
-    pub complete: bool,
-    /// What the start waits for: the names of [gates](Health::starting), then of the checks that have not passed yet, as
-    /// `component` or `component/check`.
-    pub waiting_for: Vec<Arc<str>>,
-}
 
 /// A step of the start; made by [`Health::starting`]. The process is not ready before the step is [done](Self::done).
 ///
@@ -32,6 +19,9 @@ pub struct StartupGate {
 impl Health {
     /// Adds a step to the start. Until its gate is done, `/startupz` and `/readyz` answer 503 and name it.
     ///
+    /// The start is complete when every gate is done and every check of a critical component has passed once. Without
+    /// gates and critical checks it is complete at once.
+    ///
     /// Add gates before the probes are served. A gate that is added after the start is complete has no effect, and logs a
     /// warning.
     ///
@@ -47,7 +37,7 @@ impl Health {
     ///
     /// migrate()?; // after an error the process never gets ready
     /// gate.done();
-    /// assert!(health.startup().complete);
+    /// assert!(health.readiness().starting.is_empty());
     /// # Ok(())
     /// # }
     /// ```
@@ -60,15 +50,6 @@ impl Health {
             );
         }
         StartupGate { id: lifecycle.add_gate(&name), name, lifecycle, done: false }
-    }
-
-    /// Whether the start is complete: every gate is done, and every check of a critical component has passed once.
-    ///
-    /// Without gates and critical checks the start is complete at once.
-    #[must_use]
-    pub fn startup(&self) -> Startup {
-        let waiting_for = self.inner.waiting_for();
-        Startup { complete: waiting_for.is_empty(), waiting_for }
     }
 }
 
