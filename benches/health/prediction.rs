@@ -17,7 +17,7 @@ mod predict;
 mod outlook;
 
 #[path = "../../src/health/points.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod points;
 
 use std::hint::black_box;
