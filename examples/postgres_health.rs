@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let readiness = health.readiness();
         println!(
             "{round}: {} after {:?}, {}ready; {}",
-            report.outcome.as_str(),
+            report.outcome,
             report.took,
             if readiness.ready { "" } else { "not " },
             report.message.as_deref().unwrap_or("no message")

@@ -76,8 +76,11 @@ async fn readiness_follows_a_redis_that_stops_and_starts() {
     let message = twice.message.as_deref().unwrap();
     assert!(message.contains(&redis.address().to_string()), "{message}");
     let readiness = health.readiness();
-    assert_eq!(&*readiness.missing[0].component, "stopped-redis");
-    assert!(readiness.missing[0].reasons.iter().any(|reason| reason.contains("refused")), "{readiness:?}");
+    assert_eq!(&*readiness.missing[0].name, "stopped-redis");
+    assert!(
+        readiness.missing[0].reasons.iter().any(|reason| reason.text.contains("refused")),
+        "{readiness:?}"
+    );
     let snapshot = health.snapshot();
     let component = snapshot.component("stopped-redis").unwrap();
     assert!(component.status >= Status::Unhealthy, "{component:?}");

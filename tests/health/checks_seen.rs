@@ -31,8 +31,8 @@ async fn p52_readiness_follows_a_check_of_a_critical_component_at_once() {
     check.run().await;
     let readiness = health.readiness();
     assert!(!readiness.ready);
-    assert_eq!(&*readiness.missing[0].component, "followed");
-    assert!(readiness.missing[0].reasons[0].contains("refused"), "{readiness:?}");
+    assert_eq!(&*readiness.missing[0].name, "followed");
+    assert!(readiness.missing[0].reasons[0].text.contains("refused"), "{readiness:?}");
     *finding.lock().unwrap() = Finding::Pass;
     check.run().await;
     assert!(health.readiness().ready);

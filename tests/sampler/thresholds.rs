@@ -80,7 +80,7 @@ fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
     health.register(Component::new("host").critical(true)).unwrap();
     let readiness = health.readiness();
     assert!(!readiness.ready);
-    assert_eq!(&*readiness.missing[0].component, "host");
+    assert_eq!(&*readiness.missing[0].name, "host");
 }
 
 #[test]

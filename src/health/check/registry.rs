@@ -106,7 +106,7 @@ impl Checks {
     }
 
     /// Runs the checks of `component`, or all, side by side; those that are under way are waited for.
-    pub(super) async fn run_or_join(&self, component: Option<&str>) -> Vec<Arc<CheckReport>> {
+    pub(in crate::health) async fn run_or_join(&self, component: Option<&str>) -> Vec<Arc<CheckReport>> {
         let entries = self.entries(component);
         join_all(entries.iter().map(|entry| entry.run(false))).await
     }

@@ -1,12 +1,15 @@
 //! What can be asked of a healing, and told to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::context::HealContext;
 use super::course::HealingStatus;
-use super::healers::Healer;
+use super::healers::{Healer, Healers};
+use super::healing::Healing;
 use super::record::{HealingRecord, Withheld};
 use crate::base::clock;
-use crate::health::handle::Health;
+use crate::base::error::ConfigError;
+use crate::health::texts::Texts;
 
 /// A healing that is set up; see [`Health::heal`]. Cheap to clone; to drop it changes nothing.
 #[derive(Clone, Debug)]
@@ -15,8 +18,14 @@ pub struct HealingHandle {
 }
 
 impl HealingHandle {
-    pub(super) fn new(healer: Arc<Healer>) -> Self {
-        Self { healer }
+    /// Adds a healing.
+    pub(in crate::health) fn add(
+        healers: &Healers,
+        healing: Healing,
+        context: Weak<dyn HealContext>,
+        texts: Texts,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self { healer: healers.add(healing, context, texts)? })
     }
 
     /// The name of the healing.
@@ -64,7 +73,7 @@ impl HealingHandle {
     /// Why it did not begin.
     pub async fn run_now(&self) -> Result<Arc<HealingRecord>, Withheld> {
         let task = {
-            let snapshot = self.healer.health.upgrade().map(|inner| Health::of(inner).snapshot());
+            let snapshot = self.healer.context.upgrade().map(|context| context.take_snapshot());
             let snapshot = snapshot.as_ref();
             let component = snapshot.and_then(|it| it.component(&self.healer.healing.component));
             let task = self.healer.begin(component, true, clock::now());

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::action::Action;
+use super::context::HealContext;
 use super::counts::Counts;
 use super::course::{Course, HealingStatus};
 use super::floor::Floor;
@@ -23,9 +24,8 @@ use crate::base::error::ConfigError;
 use crate::base::moment;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::health::handle::{Health, Inner};
-use crate::health::round::Round;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
+use crate::health::states::Round;
 use crate::health::status::Status;
 use crate::health::texts::Texts;
 use crate::signal::Emit;
@@ -59,7 +59,7 @@ impl Healers {
     pub(super) fn add(
         &self,
         healing: Healing,
-        health: Weak<Inner>,
+        context: Weak<dyn HealContext>,
         texts: Texts,
     ) -> Result<Arc<Healer>, ConfigError> {
         let action = healing.validate()?;
@@ -71,7 +71,7 @@ impl Healers {
         let healer = Arc::new(Healer {
             healing,
             action,
-            health,
+            context,
             floor: Arc::clone(&self.floor),
             runtime: Handle::try_current().ok(),
             texts,
@@ -88,7 +88,7 @@ impl Healers {
         Ok(healer)
     }
 
-    pub(super) fn limit(&self, limits: HealingLimits) -> Result<(), ConfigError> {
+    pub(in crate::health) fn limit(&self, limits: HealingLimits) -> Result<(), ConfigError> {
         let known =
             |path: &&PathBuf| self.floor.memory.lock().as_ref().is_some_and(|memory| memory.is_at(path));
         // Outside the locks: the file may lie where nothing answers, and rounds must go on.
@@ -113,7 +113,7 @@ impl Healers {
     }
 
     /// The records of all, in the order in which they began.
-    pub(super) fn records(&self) -> Vec<Arc<HealingRecord>> {
+    pub(in crate::health) fn records(&self) -> Vec<Arc<HealingRecord>> {
         let mut records: Vec<_> = self.all().iter().flat_map(|healer| healer.records()).collect();
         records.sort_by_key(|record| record.number);
         records
@@ -128,7 +128,7 @@ impl Healers {
 pub(super) struct Healer {
     pub(super) healing: Healing,
     pub(super) action: Action,
-    pub(super) health: Weak<Inner>,
+    pub(super) context: Weak<dyn HealContext>,
     pub(super) floor: Arc<Floor>,
     /// That of whoever set it up: a round may come from a thread without one.
     runtime: Option<Handle>,
@@ -163,13 +163,13 @@ impl Healer {
 
     /// Runs the checks of the component. Until they have run, the healing does not begin by itself.
     fn look_anew(&self) {
-        let (Some(runtime), Some(health)) = (self.runtime(), self.health.upgrade().map(Health::of)) else {
+        let (Some(runtime), Some(context)) = (self.runtime(), self.context.upgrade()) else {
             return;
         };
         if self.stale.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (checks, component) = (Arc::clone(health.checks()), Arc::clone(&self.healing.component));
+        let (checks, component) = (context.checks(), Arc::clone(&self.healing.component));
         let known = Known(Arc::clone(&self.stale));
         runtime.spawn(async move {
             let _known = known;
@@ -198,7 +198,7 @@ impl Healer {
         by_hand: bool,
         now: Tick,
     ) -> Result<JoinHandle<Arc<HealingRecord>>, Withheld> {
-        if self.health.upgrade().is_some_and(|inner| inner.is_draining()) {
+        if self.context.upgrade().is_some_and(|context| context.is_draining()) {
             return Err(Withheld::Draining);
         }
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());

@@ -8,6 +8,7 @@
 
 mod action;
 mod command;
+mod context;
 mod counts;
 mod course;
 mod floor;
@@ -22,9 +23,8 @@ mod settings;
 mod strays;
 mod when;
 
-use std::sync::Arc;
-
 pub use action::Action;
+pub(super) use context::HealContext;
 pub use course::HealingStatus;
 pub use handle::HealingHandle;
 pub(super) use healers::Healers;
@@ -32,58 +32,3 @@ pub use healing::Healing;
 pub use record::{HealingOutcome, HealingRecord, Withheld};
 pub use settings::{HealingLimits, HealingSettings};
 pub use when::When;
-
-use super::handle::Health;
-use crate::base::error::ConfigError;
-
-impl Health {
-    /// Sets a healing up: from now on its component is looked at once a
-    /// [round](super::HealthSettings::round), and healed when that is called for. It acts on the Tokio runtime that
-    /// this is called on, or that the round runs on.
-    ///
-    /// # Errors
-    /// Names the setting that is out of its range, or the name when the component has a healing called so.
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::health::{Action, Healing, ReasonKind, When};
-    /// use campanile::{CircuitBreaker, Health};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let health = Health::standalone();
-    /// let breaker = CircuitBreaker::builder("payments").build()?;
-    /// let reset = Healing::new("reset-circuit", "payments")
-    ///     .when(When::reason(ReasonKind::CircuitOpen))
-    ///     .action(Action::reset(&breaker))
-    ///     .verify(false);
-    /// let handle = health.heal(reset)?;
-    ///
-    /// let record = handle.run_now().await?;
-    /// assert!(record.outcome.is_success() && record.by_hand);
-    /// assert_eq!(health.healings(), handle.records());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn heal(&self, healing: Healing) -> Result<HealingHandle, ConfigError> {
-        let healer = self.healers().add(healing, self.downgrade(), self.texts().clone())?;
-        self.keep_rounds();
-        Ok(HealingHandle::new(healer))
-    }
-
-    /// What all healings did, in the order in which they began; the last 64 of each are kept.
-    #[must_use]
-    pub fn healings(&self) -> Vec<Arc<HealingRecord>> {
-        self.healers().records()
-    }
-
-    /// Says what holds for all healings together from now on.
-    ///
-    /// # Errors
-    /// Names the setting that is out of its range, or a [file](HealingLimits::remember_in) that cannot be read or, but
-    /// for a full disk, written; then nothing changes.
-    pub fn limit_healing(&self, limits: HealingLimits) -> Result<(), ConfigError> {
-        limits.validate()?;
-        self.healers().limit(limits)
-    }
-}

@@ -14,7 +14,6 @@ use crate::base::cut::boundary_from;
 use crate::base::moment;
 use crate::base::outcome::Timed;
 use crate::health::awake::{LATE, within};
-use crate::health::handle::Health;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
 use crate::health::texts::Texts;
@@ -155,18 +154,18 @@ async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
         if late > LATE {
             until = until + late;
         }
-        let checks = healer.health.upgrade().map(|inner| Arc::clone(Health::of(inner).checks()));
+        let checks = healer.context.upgrade().map(|context| context.checks());
         let Some(checks) = checks else { return (HealingOutcome::Unverified, None) };
         checks.run(&healing.component).await;
-        let Some(health) = healer.health.upgrade().map(Health::of) else {
+        let Some(context) = healer.context.upgrade() else {
             return (HealingOutcome::Unverified, None);
         };
-        let snapshot = health.snapshot();
+        let snapshot = context.take_snapshot();
         let component = snapshot.component(&healing.component);
         let status = component.map(|component| component.status);
         if !component.is_some_and(|component| healing.when.holds(component)) {
             // Who waits for it to be well, a probe say, need not wait for the next look.
-            health.refresh();
+            context.discard_cached();
             return (HealingOutcome::Helped, status);
         }
         if clock::now() >= until {

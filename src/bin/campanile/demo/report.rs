@@ -63,7 +63,7 @@ struct JsonReport<'a> {
     retries: u64,
     breaker_transitions: usize,
     spans: u64,
-    health: &'a str,
+    health: Status,
     components: Vec<ComponentLine<'a>>,
 }
 
@@ -71,7 +71,7 @@ struct JsonReport<'a> {
 struct ComponentLine<'a> {
     name: &'a str,
     score: f64,
-    status: &'a str,
+    status: Status,
 }
 
 const HEAD: Style = Style::new().bold();
@@ -105,7 +105,7 @@ impl Report {
             retries: self.retries,
             breaker_transitions: self.transitions.len(),
             spans: self.spans,
-            health: self.health.status.as_str(),
+            health: self.health.status,
             components: self
                 .health
                 .components
@@ -113,7 +113,7 @@ impl Report {
                 .map(|component| ComponentLine {
                     name: &component.name,
                     score: component.score,
-                    status: component.status.as_str(),
+                    status: component.status,
                 })
                 .collect(),
         })
@@ -237,7 +237,7 @@ impl Report {
             row(
                 out,
                 &component.name,
-                format_args!("{style}{:.2} {}{style:#}", component.score, component.status.as_str()),
+                format_args!("{style}{:.2} {}{style:#}", component.score, component.status),
             )?;
             for reason in &component.reasons {
                 row(out, "", format_args!("{DIM}-{:.2}  {}{DIM:#}", reason.cost, reason.text))?;
@@ -247,7 +247,7 @@ impl Report {
         row(
             out,
             "check of payments",
-            format_args!("{runs} runs, of which {failures} failed · last: {}", last.as_str()),
+            format_args!("{runs} runs, of which {failures} failed · last: {last}"),
         )?;
         Ok(())
     }

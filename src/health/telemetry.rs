@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use super::Health;
+use super::handle::Health;
 use super::texts::Texts;
 use crate::telemetry::Telemetry;
 
 impl Telemetry {
     /// The health of every component that has spans, a circuit breaker or dead letters, and of what a sampler reads.
     ///
-    /// There is one per pipeline: what one caller registers, all see. From the first call on its scores are
-    /// metrics too. The texts of its checks and healings are redacted as the pipeline does it.
+    /// Each pipeline has one: all callers get the same, with all components that were registered. The first call starts
+    /// the export of its metrics. The texts of its checks and healings are redacted with the settings of the pipeline.
     ///
     /// # Example
     /// ```
@@ -27,7 +27,7 @@ impl Telemetry {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        let health = self.slot(|| Health::of_vitals(Arc::clone(self.vitals()), Texts::of(self.redactor())));
+        let health = self.slot(|| Health::of_pipeline(Arc::clone(self.vitals()), Texts::of(self.redactor())));
         Health::clone(&health)
     }
 }

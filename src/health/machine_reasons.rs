@@ -1,13 +1,10 @@
-//! What the figures of a machine cost.
+//! Reasons from the figures of a machine or device.
 
 use super::reason::{Reason, ReasonKind};
 use super::settings::Weights;
 use crate::signal::{Level, MachineSign, Watched};
 
-/// The reasons of the figures that are at a limit, the worst first.
-///
-/// They cost what the worst of them would alone: a machine that is short of memory and therefore busy is not twice as
-/// ill.
+/// One reason for each figure at its warning or critical threshold, the worst first.
 pub(super) fn reasons(signs: &[MachineSign], weights: &Weights) -> Vec<Reason> {
     let mut found: Vec<(f64, &MachineSign)> = signs
         .iter()
@@ -49,7 +46,7 @@ fn text(sign: &MachineSign) -> String {
             (format!("{which} is {} full", percent(sign.value)), &percent)
         }
         Watched::Load => {
-            (format!("the load of five minutes is {:.2} for each processor", sign.value), &|load| {
+            (format!("the five-minute load average is {:.2} per processor", sign.value), &|load| {
                 format!("{load:.2}")
             })
         }
@@ -65,14 +62,15 @@ fn text(sign: &MachineSign) -> String {
             return format!("{which} {state}");
         }
     };
-    let level = if sign.level == Level::Critical { "critical" } else { "too much" };
-    format!("{what}; {level} from {} until below {}", unit(sign.limit), unit(sign.left_below))
+    let level = if sign.level == Level::Critical { "critical" } else { "warning" };
+    format!("{what}; {level} from {} until it falls below {}", unit(sign.limit), unit(sign.left_below))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::health::score::{Evidence, score};
+    use crate::health::evidence::Evidence;
+    use crate::health::points::score;
     use crate::health::{HealthSettings, Status};
     use proptest::prelude::*;
 
@@ -96,7 +94,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn p50_the_worst_figure_decides_and_all_of_them_are_told() {
+    fn p50_the_worst_figure_sets_the_cost_and_each_is_a_reason() {
         use Level::{Critical, Fine, Warning};
         let judged = |machine: Vec<MachineSign>| {
             let verdict = Evidence { machine, ..Evidence::default() }.judge(&HealthSettings::default());
@@ -118,7 +116,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn p50_a_reason_names_figure_value_limit_and_place() {
+    fn p50_a_reason_names_the_figure_its_value_its_limit_and_its_place() {
         use Level::{Critical, Warning};
         let warm = MachineSign {
             value: 88.0,
@@ -131,21 +129,21 @@ pub(super) mod tests {
         for (sign, expected) in [
             (
                 at(Watched::Cpu, Critical, None),
-                "96.0 % of the processors are in use; critical from 95.0 % until below 90.2 %",
+                "96.0 % of the processors are in use; critical from 95.0 % until it falls below 90.2 %",
             ),
             (
                 at(Watched::Memory, Critical, None),
-                "96.0 % of the memory is in use; critical from 95.0 % until below 90.2 %",
+                "96.0 % of the memory is in use; critical from 95.0 % until it falls below 90.2 %",
             ),
             (
                 at(Watched::Disk, Warning, Some("/data")),
-                "/data is 96.0 % full; too much from 95.0 % until below 90.2 %",
+                "/data is 96.0 % full; warning from 95.0 % until it falls below 90.2 %",
             ),
             (
                 busy,
-                "the load of five minutes is 2.50 for each processor; too much from 2.00 until below 1.90",
+                "the five-minute load average is 2.50 per processor; warning from 2.00 until it falls below 1.90",
             ),
-            (warm, "the temperature is 88 \u{b0}C; too much from 85 \u{b0}C until below 81 \u{b0}C"),
+            (warm, "the temperature is 88 \u{b0}C; warning from 85 \u{b0}C until it falls below 81 \u{b0}C"),
             (at(Watched::State, Warning, None), "the device is degraded"),
             (at(Watched::State, Critical, Some("GPU-1")), "GPU-1 failed"),
         ] {

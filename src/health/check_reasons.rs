@@ -1,4 +1,4 @@
-//! What checks that fail cost.
+//! Reasons from checks that fail or warn.
 
 use std::sync::Arc;
 
@@ -7,14 +7,12 @@ use super::numbers::count;
 use super::reason::{Reason, ReasonKind};
 use super::settings::Weights;
 
-/// Whether one of them has said anything.
-pub(super) fn is_known(checks: &[Arc<CheckReport>]) -> bool {
+/// Whether any check has a result.
+pub(super) fn has_result(checks: &[Arc<CheckReport>]) -> bool {
     checks.iter().any(|check| check.outcome != CheckOutcome::Pending)
 }
 
-/// The reasons of the checks that fail or warn, the worst first.
-///
-/// They cost what the worst of them would alone: what is down is down, however many ask.
+/// One reason for each check that fails or warns, the largest weight first.
 pub(super) fn reasons(checks: &[Arc<CheckReport>], weights: &Weights) -> Vec<Reason> {
     let mut found: Vec<Reason> = checks
         .iter()
@@ -47,18 +45,18 @@ fn text(check: &CheckReport) -> String {
     let times = check.failures_in_a_row;
     text += match check.outcome {
         CheckOutcome::Warn => " warns",
-        CheckOutcome::TimedOut => " did not end in time",
+        CheckOutcome::TimedOut => " timed out",
         CheckOutcome::Panicked => " panicked",
         _ => " failed",
     };
     if check.outcome == CheckOutcome::TimedOut && check.message.is_none() {
-        text = format!("{text}, which is {:?}", check.timeout);
+        text = format!("{text} after {:?}", check.timeout);
     }
     if check.outcome.is_failure() && times > 1 {
         text = format!("{text}, {times} times in a row");
     }
     match &check.message {
-        // What the last run found may be no part of it yet.
+        // The message is that of the last run, whose result may not count yet.
         Some(message) if check.last.is_failure() == check.outcome.is_failure() => {
             format!("{text}: {message}")
         }
@@ -69,7 +67,8 @@ fn text(check: &CheckReport) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::health::score::{Evidence, score};
+    use crate::health::evidence::Evidence;
+    use crate::health::points::score;
     use crate::health::{HealthSettings, Status};
     use proptest::prelude::*;
     use std::time::Duration;
@@ -113,7 +112,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn p50_a_failing_check_names_itself_and_several_cost_what_one_does() {
+    fn p50_a_failing_check_is_a_reason_and_several_cost_as_much_as_one() {
         use CheckOutcome::{Fail, Pass, Pending, TimedOut, Warn};
         let judged = |checks: &[Arc<CheckReport>]| {
             let evidence = Evidence { checks: checks.to_vec(), ..Evidence::default() };
@@ -137,7 +136,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn p50_a_reason_says_which_check_what_it_found_and_how_often() {
+    fn p50_a_reason_names_the_check_the_failure_and_the_failures_in_a_row() {
         use CheckOutcome::{Fail, Panicked, TimedOut, Warn};
         for (check, expected) in [
             (report("db", Fail, 1, Some("no route")), "the check failed: no route"),
@@ -145,10 +144,10 @@ pub(super) mod tests {
                 report("pool", Fail, 3, Some("no route")),
                 "the check `pool` failed, 3 times in a row: no route",
             ),
-            (report("pool", TimedOut, 1, None), "the check `pool` did not end in time, which is 5s"),
+            (report("pool", TimedOut, 1, None), "the check `pool` timed out after 5s"),
             (
                 report("pool", TimedOut, 2, Some("no answer within 5s")),
-                "the check `pool` did not end in time, 2 times in a row: no answer within 5s",
+                "the check `pool` timed out, 2 times in a row: no answer within 5s",
             ),
             (
                 report("db", Panicked, 1, Some("index out of bounds")),
