@@ -46,7 +46,7 @@ impl Failure {
 
     /// From what a panic carried.
     pub(super) fn of_panic(panic: &Panic) -> Self {
-        Self::new(FailureKind::Panic, "panic", panic.said().unwrap_or("the service panicked"))
+        Self::new(FailureKind::Panic, "panic", panic.message().unwrap_or("the service panicked"))
     }
 
     /// From a response that a classifier took for a failure.

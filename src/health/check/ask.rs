@@ -38,5 +38,5 @@ pub(super) fn time_left() -> Option<Duration> {
 
 /// What a panic said.
 pub(super) fn said(panic: &Panic) -> &str {
-    panic.said().unwrap_or("no message")
+    panic.message().unwrap_or("no message")
 }
