@@ -50,7 +50,7 @@ impl Failure {
     }
 
     pub(super) fn of_panic(panic: &Panic) -> Self {
-        Self::new(FailureKind::Panic, "panic", panic.said().unwrap_or("the service panicked"))
+        Self::new(FailureKind::Panic, "panic", panic.message().unwrap_or("the service panicked"))
     }
 
     /// The failure of a response that a classifier counts as one.

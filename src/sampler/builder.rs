@@ -61,10 +61,11 @@ impl SamplerBuilder {
         self
     }
 
-    /// Reads this Tokio runtime too, under this name, until it is shut down.
+    /// Reads another Tokio runtime under this name, until it is shut down.
     ///
-    /// The one that [`build`](Self::build) is called in needs no call; its name is `main`, unless it is given
-    /// another one here or another runtime is given that name. The handle keeps no runtime alive.
+    /// The runtime in which [`build`](Self::build) is called is read without this call, under the name `main`. Call this to
+    /// give it another name. It is not read if another runtime is given the name `main`. The handle does not keep the
+    /// runtime alive.
     ///
     /// # Example
     /// ```
@@ -86,10 +87,10 @@ impl SamplerBuilder {
         self
     }
 
-    /// Reads the allocator of this program too, at the interval of the sampler; the name is an attribute.
+    /// Reads the allocator of this program at the interval of the sampler. `name` is an attribute of the metrics.
     ///
-    /// `ask` is called on the sampler's threads. `None` says that there is nothing to tell now; when it panics or
-    /// hangs it is a source that fails, and no more. In a pipeline this goes into
+    /// `read` is called on the threads of the sampler. It returns `None` if there are no values now. If it panics or hangs,
+    /// this source fails and the others are read. With a pipeline, call this in
     /// [`sampler_with`](crate::telemetry::TelemetryBuilder::sampler_with).
     ///
     /// # Examples
@@ -103,7 +104,7 @@ impl SamplerBuilder {
     ///
     /// let sampler = Sampler::builder()
     ///     .allocator("jemalloc", || {
-    ///         // Its figures are those of when this was called last.
+    ///         // Updates the statistics, which are cached.
     ///         epoch::advance().ok()?;
     ///         let mut read = AllocatorStats::default();
     ///         read.allocated = stats::allocated::read().ok().map(|bytes| bytes as u64);
@@ -119,7 +120,7 @@ impl SamplerBuilder {
     /// ```ignore
     /// .allocator("mimalloc", || {
     ///     let (none, mut committed) = (std::ptr::null_mut(), 0);
-    ///     // SAFETY: it writes one number, to a place that is there for as long as it runs.
+    ///     // SAFETY: it writes one number, to a variable that outlives the call.
     ///     unsafe {
     ///         libmimalloc_sys::mi_process_info(none, none, none, none, none, &mut committed, none, none);
     ///     }
@@ -128,7 +129,7 @@ impl SamplerBuilder {
     ///     Some(read)
     /// })
     /// ```
-    /// Or what counts itself:
+    /// An arena that counts its own memory:
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
     /// use campanile::sampler::{AllocatorStats, Sampler};
@@ -150,9 +151,9 @@ impl SamplerBuilder {
     pub fn allocator(
         mut self,
         name: &str,
-        ask: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
+        read: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
     ) -> Self {
-        self.allocators.add(name, ask);
+        self.allocators.add(name, read);
         self
     }
 
@@ -174,19 +175,23 @@ impl SamplerBuilder {
         ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
-            ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
+            ConfigError::new(
+                "sampler",
+                "started",
+                format!("the operating system did not start the thread `campanile-sampler`: {error}"),
+            )
         })?;
         Ok(Sampler { _running: running, _latest: latest })
     }
 
-    /// Every source and when it is read.
+    /// Every source and its interval.
     fn plans(&self) -> Vec<Plan> {
         let mut plans = Vec::new();
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
             let limits = super::limits::Limits::default();
-            // First, so that the machine's figures are watched from the start only where no limit is in force.
+            // First, so that it knows the limits of the container before the machine is read.
             #[cfg(target_os = "linux")]
             plans.push(super::container::plan(every, &limits));
             plans.extend(super::host::plans(system, every, &limits));
@@ -210,7 +215,7 @@ mod tests {
     use crate::sampler::SystemSettings;
 
     #[test]
-    fn only_the_sources_that_are_wanted_are_read() {
+    fn only_the_sources_in_the_settings_are_read() {
         let read = |patterns: &[&str]| {
             let sources = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
             let settings = SamplerSettings {
@@ -236,7 +241,7 @@ mod attributes {
     use crate::signal::Kind;
 
     #[test]
-    fn p42_attributes_are_those_of_the_table() {
+    fn p42_every_source_uses_the_attributes_in_the_table_of_metrics() {
         for plan in Sampler::builder().plans() {
             let mut sample = Sample::default();
             // Not every machine has every source.

@@ -1,19 +1,21 @@
 //! The machine and this process, read in the background.
 //!
-//! Collecting metrics must not wait for `/proc` or a driver: a callback that hangs stalls the export of
-//! everything else. So a thread of its own reads each source at its interval and leaves the values behind;
-//! collecting only picks them up. What is older than three intervals is not reported: no value is better than
-//! one that pretends to be fresh.
+//! Start with `builder.rs`, which makes the list of sources; `probe.rs` defines what a source is. `schedule` reads the
+//! sources on its threads, and `latest.rs` keeps their last values for the collection of metrics. The sources are in
+//! `host`, `container`, `process`, `runtime`, `gpu` and `allocator.rs`. `thresholds` compares figures with their limits.
 //!
-//! A source that fails, panics or hangs does not stop the others: a thread that it holds up for 50 ms is left
-//! behind with it, and another takes over. The failure is logged once, the source is tried again after a growing
-//! delay, and comes back by itself.
+//! The collection of metrics must not wait for `/proc` or a driver, because a callback that hangs stalls the export of
+//! all metrics. So background threads read each source at its interval and store the values, and the collection takes the
+//! stored values. A value that is older than three intervals is not reported.
 //!
-//! Sources of one interval are read one after the other at the same moments, so that a rhythm of 10 s wakes one thread
-//! to read and one to watch it in 10 s, whatever the number of sources. Those moments are moved by one draw of chance
-//! for each sampler: processes that were started together do not read together.
+//! A source that fails, panics or hangs does not stop the others. If a source keeps its thread busy for 50 ms, another
+//! thread reads the other sources. A failure is logged once, and the source is read again after a growing delay.
 //!
-//! No value carries a command line, an environment value or the name of another process.
+//! Sources with the same interval are read one after the other at the same moments. With an interval of 10 s, one thread
+//! wakes to read and one wakes to watch it, once in 10 s, for any number of sources. Each sampler shifts these moments by
+//! a random offset, so that processes that were started together do not read together.
+//!
+//! No value contains a command line, an environment variable or the name of another process.
 //!
 //! # Example
 //! ```

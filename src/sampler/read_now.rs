@@ -10,7 +10,7 @@ use crate::base::sync::Mutex;
 
 static READERS: Mutex<Option<Readers>> = Mutex::new(None);
 
-/// What the snapshots of a process keep between them.
+/// The readers, which keep values from one snapshot to the next.
 #[derive(Default)]
 struct Readers {
     machine: Machine,
@@ -24,11 +24,11 @@ struct Readers {
 }
 
 impl SystemSnapshot {
-    /// Reads the machine and this process now: some fifty system calls.
+    /// Reads the machine and this process now, with about fifty system calls.
     ///
-    /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, from any thread; the first call gives none. What cannot be read is
-    /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
+    /// A share of processor time needs two readings. The process keeps the last one, so each call returns the share since
+    /// the previous call from any thread, and the first call returns none. A value that cannot be read is `None`. The
+    /// call waits for a local disk that does not answer; the sampler does not wait.
     #[must_use]
     pub fn now() -> Self {
         let mut readers = READERS.lock();

@@ -11,6 +11,6 @@ pub(crate) async fn guarded<'a, T>(call: impl FnOnce() -> Pending<'a, T>) -> Res
 }
 
 fn panicked(panic: &Panic) -> StoreError {
-    let message = panic.said().unwrap_or("no message");
+    let message = panic.message().unwrap_or("no message");
     StoreError::new(Kind::Panicked, format!("the store panicked: {message}"))
 }

@@ -22,5 +22,5 @@ impl<C: Check> ErasedCheck for C {
 
 /// The message of a check's panic.
 pub(super) fn panic_message(panic: &Panic) -> &str {
-    panic.said().unwrap_or("no message")
+    panic.message().unwrap_or("no message")
 }

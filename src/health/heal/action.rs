@@ -250,7 +250,7 @@ impl Drop for AbortOnDrop {
 pub(super) fn said_in(broken: JoinError) -> String {
     Panic::of_task(broken).map_or_else(
         || "the runtime ended".to_owned(),
-        |panic| panic.said().unwrap_or("something that is no text").to_owned(),
+        |panic| panic.message().unwrap_or("something that is no text").to_owned(),
     )
 }
 

@@ -4,16 +4,16 @@ use nvml_wrapper::{Device, EventSet};
 
 use super::support::Support;
 
-/// What a device is asked by.
+/// The handle of a device.
 pub(super) struct Handle<'n> {
     pub(super) device: Device<'n>,
     pub(super) support: Support,
-    /// Asked for once, since nothing changes them.
+    /// Read once, because they do not change.
     pub(super) limits: Option<Limits>,
     pub(super) events: Option<EventSet<'n>>,
 }
 
-/// Temperatures in degrees Celsius from which a device slows down, and stops.
+/// The temperatures in degrees Celsius at which a device slows down and shuts down.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) slowdown: Option<f64>,

@@ -8,13 +8,13 @@ use crate::sampler::probe::{Sample, count};
 use crate::sampler::snapshot::{CpuSnapshot, SystemSnapshot};
 use crate::signal::{SYSTEM_LOAD, SYSTEM_UPTIME, Watched};
 
-/// What every system tells, each figure for itself.
+/// The figures that every operating system has. Each may be missing on its own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
-    /// Share of all processors that was busy.
+    /// The share of all processors that was busy.
     pub(super) busy: Option<f64>,
     pub(super) cpu: Option<CpuSnapshot>,
-    /// Logical processors; 0 where the machine does not tell.
+    /// The number of logical processors; 0 if it is not known.
     pub(super) cpus: usize,
     pub(super) load: [Option<f64>; 3],
     pub(super) memory: Memory,
@@ -23,7 +23,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// The values, and the figures with limits for which the container has no limits of its own.
+    /// Emits the values, and the figures with limits, except those that the container limits.
     pub(super) fn emit(&self, limits: &Limits, sample: &mut Sample) {
         if let Some(busy) = self.busy
             && !limits.cpu()

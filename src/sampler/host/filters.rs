@@ -31,7 +31,7 @@ pub(super) fn validate(patterns: &[String], setting: &'static str) -> Result<(),
 /// Whether a pattern with `*` and `?` matches the whole name.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // What follows the last `*`, and what that `*` has not taken of the name yet.
+    // The pattern after the last `*`, and the part of the name that this `*` has not consumed.
     let mut star = None;
     loop {
         let (here, rest) = (pattern.clone().next(), name.clone().next());
@@ -77,7 +77,7 @@ mod tests {
         {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
-        // Many stars and no match end soon.
+        // Many stars without a match take little time.
         assert!(!matches(&"*a".repeat(50), &"a".repeat(40)));
     }
 

@@ -1,7 +1,11 @@
 //! The machine: processors, memory, load, disks, file systems, network.
 //!
-//! Each kind is a source of its own where it may hang, fail or be missing by itself: what `/proc` tells is always
-//! there, while a file system may wait for a server that is away.
+//! Start with `plans.rs`, the list of sources. On Linux, `machine.rs` is the source `system`, which uses `cpu.rs` and
+//! `memory.rs`; on other systems it is `elsewhere.rs`. `disk.rs`, `network.rs`, `filesystem` and `slow.rs` hold the other
+//! sources.
+//!
+//! What may hang, fail or be missing on its own is a separate source: `/proc` always answers, but a file system may wait
+//! for a server.
 
 #[cfg(target_os = "linux")]
 mod cpu;

@@ -23,7 +23,7 @@ use super::slow::{Clocks, Processes};
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{DEADLINE, Plan, Probe};
 
-/// What costs more than the rest is read no more often than this.
+/// The shortest interval of the sources that cost more than the others.
 #[cfg(target_os = "linux")]
 const SLOW: Duration = Duration::from_secs(60);
 

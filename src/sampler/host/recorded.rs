@@ -14,7 +14,7 @@ use super::slow;
 use crate::sampler::limits::Limits;
 use crate::sampler::probe::{Probe, Sample};
 
-/// Files as a machine had them; one whose name ends with a slash is a folder.
+/// A folder with these files. A name that ends with a slash is a folder.
 pub(super) fn tree(files: &[(&str, &str)]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -33,7 +33,7 @@ pub(super) fn write(root: &TempDir, name: &str, content: &str) {
     }
 }
 
-/// What a probe gives: the name of the metric, the values of its labels, and the value.
+/// The readings of a probe: the name of the metric with the values of its labels, and the value.
 pub(super) fn read(probe: &mut dyn Probe) -> Vec<(String, f64)> {
     let mut sample = Sample::default();
     probe.sample(&mut sample).unwrap();
@@ -51,12 +51,12 @@ pub(super) fn readings(sample: &Sample) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The value of that name.
+/// The value of the reading with this name.
 pub(super) fn one(readings: &[(String, f64)], name: &str) -> Option<f64> {
     readings.iter().find(|(found, _)| found == name).map(|(_, value)| *value)
 }
 
-/// The values of a label, in the order in which they come up, each once.
+/// The values of a label in their order, each once.
 pub(super) fn devices(readings: &[(String, f64)], metric: &str, place: usize) -> Vec<String> {
     let mut devices: Vec<String> = Vec::new();
     for (name, _) in readings {
@@ -72,7 +72,7 @@ pub(super) fn devices(readings: &[(String, f64)], metric: &str, place: usize) ->
 }
 
 #[test]
-fn p41_the_way_of_other_systems_tells_the_same() {
+fn p41_both_readers_agree() {
     let (mut ours, mut theirs) = (Machine::default(), elsewhere::Machine::new(Limits::default()));
     assert!(theirs.sample(&mut Sample::default()).is_ok());
     let (ours, theirs) = (ours.read().unwrap(), theirs.read().unwrap());
@@ -86,9 +86,9 @@ fn p41_the_way_of_other_systems_tells_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever a file holds, what is read of it can be reported.
+    /// For any content of a file, the values that are read can be reported.
     #[test]
-    fn p40_nonsense_in_a_file_is_no_panic_and_no_nonsense_in_a_value(
+    fn p40_nonsense_in_a_file_causes_neither_a_panic_nor_a_nonsense_value(
         file in 0..FILES.len(),
         at in any::<prop::sample::Index>(),
         nonsense in prop_oneof!["[0-9 :.,-]{0,40}", "[a-z\n ]{0,9}", "\\PC{0,9}", "18446744073709551615( [0-9]{1,20}){12}"],

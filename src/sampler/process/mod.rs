@@ -1,21 +1,22 @@
-//! This process, and no other. What it is called and how it was started is not read.
+//! This process. Its name and command line are not read.
 //!
-//! On Linux one reading is a few system calls and three small files that stay open, none of them read twice:
+//! Start with `probe.rs`, the source. `linux.rs` and `other.rs` read the figures in `reading.rs`.
+//!
+//! On Linux, a reading takes a few system calls and three small files that stay open:
 //!
 //! | figure | source |
 //! |---|---|
-//! | processor time, context switches, page faults | `getrusage`: of all threads, those that ended too |
+//! | processor time, context switches, page faults | `getrusage`, which includes threads that have ended |
 //! | memory, its peak, threads | `/proc/self/status` |
-//! | bytes that disks moved | `/proc/self/io`, where it may be read; children that were waited for are in it |
+//! | bytes read from and written to disks | `/proc/self/io`, if it may be read; it includes children that were waited for |
 //! | file descriptors | the size of `/proc/self/fd`, which is their count since Linux 6.2; a listing before |
-//! | their limit | `getrlimit`, the soft one |
-//! | uptime | the boot-time clock; when the process started is read once |
+//! | limit of file descriptors | `getrlimit`, the soft limit |
+//! | uptime | the boot-time clock; the start of the process is read once |
 //!
-//! `procfs` has no `getrusage`. Processor time in `/proc/self/stat` is in ticks of 10 ms, and the context switches of
-//! `/proc/self/status` are those of the main thread alone: a sum over the threads would be a scan that forgets those
-//! that ended.
+//! `procfs` has no `getrusage`. Processor time in `/proc/self/stat` is in ticks of 10 ms. `/proc/self/status` has the
+//! context switches of the main thread only, and a sum over all threads would miss those that have ended.
 //!
-//! Elsewhere `sysinfo` tells what it can.
+//! On other systems the figures come from `sysinfo`.
 
 #[cfg(target_os = "linux")]
 mod linux;

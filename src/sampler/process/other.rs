@@ -1,4 +1,4 @@
-//! This process where there is no `/proc`: what `sysinfo` tells of it.
+//! Reads this process with `sysinfo`, on systems without `/proc`.
 
 use std::time::Duration;
 
@@ -18,11 +18,12 @@ impl Reader {
     pub(super) fn read(&mut self, _failures: &mut Failures) -> Result<ProcessReading, ProbeError> {
         let system = &mut self.system;
         let pid = Pid::from_u32(std::process::id());
-        // By name: "everything" would read the command line and walk all threads.
+        // "everything" would also read the command line and all threads.
         let figures =
             ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, figures);
-        let process = system.process(pid).ok_or(ProbeError("this process is not in the list".into()))?;
+        let process =
+            system.process(pid).ok_or(ProbeError("this process is not in the list of processes".into()))?;
         let disk = process.disk_usage();
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(ProcessReading {

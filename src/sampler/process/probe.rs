@@ -17,8 +17,7 @@ use crate::signal::{
     PROCESS_MEMORY_VIRTUAL, PROCESS_PAGING_FAULTS, PROCESS_THREADS, PROCESS_UPTIME,
 };
 
-/// The kernel divides processor time into modes by where it is at each tick of its clock; over less than this, a
-/// share is noise.
+/// The kernel samples the mode of a processor at each tick of its clock. Over a shorter time than this, a share is noise.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 pub(in crate::sampler) fn plan(every: Duration) -> Plan {
@@ -30,7 +29,7 @@ pub(in crate::sampler) fn plan(every: Duration) -> Plan {
     }
 }
 
-/// Reads this process; remembers what its share of processor time needs.
+/// Reads this process. Keeps the last reading for the share of processor time.
 #[derive(Default)]
 pub(in crate::sampler) struct Process {
     reader: Reader,
@@ -39,7 +38,7 @@ pub(in crate::sampler) struct Process {
     counters: Counters,
 }
 
-/// Share of all processors of the machine, in 0..=1.
+/// The share of all processors of the machine, in 0..=1.
 #[derive(Clone, Copy)]
 struct Share {
     user: f64,
@@ -69,7 +68,7 @@ impl Process {
 impl Share {
     fn between(before: CpuTime, now: CpuTime, passed: Duration, cpus: u64) -> Self {
         let possible = passed.as_secs_f64() * count(cpus);
-        // What the kernel moves from one mode to the other may make one go backwards.
+        // The kernel may move time from one mode to the other, so that one of them falls.
         let share = |before: Duration, now: Duration| {
             (now.saturating_sub(before).as_secs_f64() / possible).clamp(0.0, 1.0)
         };
@@ -94,7 +93,7 @@ impl Probe for Process {
             let shown = self.counters.take(metric, read, labels, now, &Rules::WIDE);
             sample.with(metric, shown, labels);
         };
-        // Without a mode where the system does not tell them apart.
+        // Without a mode if the system does not report the modes.
         let user = |system: Option<f64>| system.map_or(Labels::None, |_| Labels::One("cpu.mode", "user"));
         let system = Labels::One("cpu.mode", "system");
         let in_system = process.cpu.system.map(seconds);
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_of_all_processors_and_never_negative() {
+    fn a_share_is_relative_to_all_processors_and_never_negative() {
         let time = |user, system| CpuTime {
             user: Duration::from_millis(user),
             system: Some(Duration::from_millis(system)),

@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use crate::sampler::snapshot::ProcessSnapshot;
 
-/// This process at one moment. `None` is what this system does not tell.
+/// This process at one moment. A value is `None` if this system does not report it.
 #[derive(Default)]
 pub(in crate::sampler) struct ProcessReading {
     pub(in crate::sampler) snapshot: ProcessSnapshot,
     pub(super) cpu: CpuTime,
-    /// Processors of the machine that are online.
+    /// The processors of the machine that are online.
     pub(super) cpus: Option<u64>,
-    /// Times that a thread left a processor: of its own accord, and not.
+    /// Context switches: voluntary and involuntary.
     pub(super) switches: [Option<u64>; 2],
     /// Page faults: minor and major.
     pub(super) faults: [Option<u64>; 2],
     pub(super) uptime: Option<Duration>,
 }
 
-/// Processor time since the process started.
+/// The processor time since the process started.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CpuTime {
     pub(super) user: Duration,
-    /// `None` where the system does not tell the two apart: then all of it is in `user`.
+    /// `None` if the system does not report the modes; then `user` is all of it.
     pub(super) system: Option<Duration>,
 }
 

@@ -1,16 +1,18 @@
-//! The Tokio runtime: whether tasks get to run.
+//! The Tokio runtimes of this process.
 //!
-//! A service whose workers are all held up still has a quiet processor and an empty list of errors. What tells is
-//! how long a task waits for a worker, and only the runtime knows: so each reading spawns a task that does
-//! nothing, and the next one tells how long it took until that ran. While it does not run, its age so far is the
-//! value, so that a runtime that is stuck is seen while it is stuck. As long as it waits, it is one of the tasks
-//! that are alive, and of those in the queue.
+//! Start with `probe.rs`, the source. `delay.rs` measures the scheduling delay, and `unstable.rs` reads what Tokio reports
+//! only with `tokio_unstable`.
 //!
-//! A worker adds up its busy time as it goes, but tells it only when it has a pause: one that is held up shows in
-//! the scheduling delay first, and in the busy time as soon as it is free again.
+//! A service whose workers are all blocked shows neither busy processors nor errors, but its tasks wait for a worker. So
+//! each reading spawns a task that does nothing, and the next reading reports how long that task waited. While it still
+//! waits, its age is reported, so that a blocked runtime is seen while it is blocked. A waiting task counts among the
+//! alive tasks and among those in the queue.
 //!
-//! A handle keeps no runtime alive. One that was shut down drops the task that it is given: then its handle is let
-//! go too, and its series go away.
+//! A worker reports its busy time only when it is idle for a moment. So a blocked worker shows first in the scheduling
+//! delay, and in the busy time once it is no longer blocked.
+//!
+//! The sampler does not keep a runtime alive. A runtime that was shut down drops the spawned task; then the sampler drops
+//! its handle, and its series disappear.
 
 mod delay;
 mod probe;

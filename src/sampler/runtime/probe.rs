@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::delay::Delay;
 #[cfg(tokio_unstable)]
-use super::unstable::More;
+use super::unstable::UnstableMetrics;
 use crate::base::clock;
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
@@ -33,7 +33,7 @@ impl Runtimes {
         check_names("sampler.runtime", &self.0, "a name that no other runtime has")
     }
 
-    /// With the runtime that this is called in, unless it has another name already, or another one its name.
+    /// Adds the runtime in which this is called, unless it was added under a name, or another runtime is named `main`.
     fn and_current(&self) -> Vec<(Box<str>, Handle)> {
         let current = Handle::try_current().ok().filter(|current| {
             self.0.iter().all(|(name, handle)| **name != *MAIN && handle.id() != current.id())
@@ -42,7 +42,7 @@ impl Runtimes {
     }
 }
 
-/// The source, if there is a runtime to read.
+/// The source, if there is a runtime.
 pub(in crate::sampler) fn plan(runtimes: &Runtimes, every: Duration) -> Option<Plan> {
     let known: Vec<Arc<Known>> = runtimes
         .and_current()
@@ -59,25 +59,25 @@ pub(in crate::sampler) fn plan(runtimes: &Runtimes, every: Duration) -> Option<P
 
 /// A runtime, and the labels of its series.
 struct Known {
-    /// `None` when it was shut down.
+    /// `None` once it was shut down.
     handle: Mutex<Option<Handle>>,
     labels: Labels,
     global_queue: Labels,
     #[cfg(tokio_unstable)]
-    more: More,
+    more: UnstableMetrics,
 }
 
 /// Reads the runtimes.
 struct Watch(Vec<Followed>);
 
-/// A runtime, and what its next reading needs of the last one.
+/// A runtime, and the values of its last reading.
 struct Followed {
     known: Arc<Known>,
     delay: Delay,
     before: Option<Busy>,
 }
 
-/// How long the workers were busy until then, added up.
+/// The sum of the busy time of all workers at one moment.
 #[derive(Clone, Copy)]
 struct Busy {
     at: Instant,
@@ -93,7 +93,7 @@ impl Known {
             labels: Labels::new([("runtime", name)]),
             global_queue: Labels::new([("runtime", name), ("queue", "global")]),
             #[cfg(tokio_unstable)]
-            more: More::new(name),
+            more: UnstableMetrics::new(name),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Followed {
 
     fn sample(&mut self, sample: &mut Sample) {
         let Some(handle) = self.known.handle.lock().clone() else { return };
-        // Before a task of our own is among them.
+        // Before this reading spawns its own task.
         let metrics = handle.metrics();
         let (alive, waiting) = (metrics.num_alive_tasks(), metrics.global_queue_depth());
         let Some(delay) = self.delay.measure(&handle) else {
@@ -143,7 +143,7 @@ impl Probe for Watch {
 // ===== impl Busy =====
 
 impl Busy {
-    /// At most the whole: a worker tells of its time late.
+    /// The share since `before`, at most 1: a worker reports its time late.
     fn share_since(self, before: Self, workers: usize) -> Option<f64> {
         let possible = self.at.duration_since(before.at).as_secs_f64() * count(workers as u64);
         let busy = self.time.saturating_sub(before.time).as_secs_f64();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_runtime_around_is_main_unless_it_has_a_name() {
+    async fn the_current_runtime_is_named_main_unless_it_has_a_name() {
         let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut runtimes = Runtimes::default();
         runtimes.add("other", other.handle().clone());
@@ -175,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_is_gone_is_let_go() {
-        assert!(plan(&Runtimes::default(), DEADLINE).is_none(), "there is none around");
+    fn the_handle_of_a_runtime_that_was_shut_down_is_dropped() {
+        assert!(plan(&Runtimes::default(), DEADLINE).is_none(), "there is no current runtime");
         let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let known = Arc::new(Known::new("gone", gone.handle().clone()));
         let mut watch = Watch(vec![Followed::new(Arc::clone(&known))]);
@@ -185,7 +185,7 @@ mod tests {
             watch.sample(&mut sample).unwrap();
             sample.readings.len()
         };
-        // No thread runs its tasks: the one of the first reading waits when the runtime goes.
+        // No thread runs its tasks, so the task of the first reading waits when the runtime is dropped.
         assert!(readings() > 0);
         assert!(readings() > 0);
         drop(gone);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_never_more_than_the_whole() {
+    fn a_share_is_at_most_one() {
         let at = clock::real_now();
         let busy = |after: u64, time: u64| Busy {
             at: at + Duration::from_secs(after),

@@ -1,10 +1,13 @@
-//! Who reads when: threads that take turns.
+//! Reads each source at its interval, on threads that take turns.
 //!
-//! One thread waits for the next source that is due, and reads all that are, one after the other: a rhythm of 10 s
-//! wakes it once in 10 s, whatever the number of sources. A second one wakes a little later, and as a rule finds nothing to do. When a source holds
-//! the first one up, the second one reads what is left, and a third one is started that watches it in turn. A thread
-//! that comes back when there are enough of them ends. So there are two threads as long as all sources answer, and
-//! never more than one for each source and one besides.
+//! Start with `threads.rs`, the loop of each thread. `state.rs` says which source is due, `source.rs` when a source is read
+//! again and what is logged, `reading.rs` makes one reading, and `rhythm.rs` computes the moments.
+//!
+//! One thread waits until a source is due, and reads all due sources one after the other. With an interval of 10 s it wakes
+//! once in 10 s, for any number of sources. A second thread wakes a little later and usually finds nothing to do. If a
+//! source blocks the first thread, the second thread reads the remaining sources, and a third thread is started to watch
+//! the second one. A thread that comes back when there are enough threads ends. So there are two threads while all sources
+//! answer, and never more than one for each source plus one.
 
 mod reading;
 mod rhythm;

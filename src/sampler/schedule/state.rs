@@ -10,15 +10,15 @@ use super::source::{Note, Scheduled, State};
 use crate::base::clock::Tick;
 use crate::sampler::probe::ProbeError;
 
-/// A reader that is busy with one source for longer does not get to the others: another one takes over.
+/// If a thread is busy with one source for longer than this, another thread reads the other sources.
 pub(super) const GRACE: Duration = Duration::from_millis(50);
-/// The one that watches wakes so much after the reader: a little more than it has to wait.
+/// How much later than the reading thread the watching thread wakes: a little more than [`GRACE`].
 const WATCH: Duration = Duration::from_millis(55);
 
 pub(super) struct ScheduleState {
     pub(super) sources: Vec<Scheduled>,
     pub(super) readers: Vec<Reader>,
-    /// Who reads what is due next; `None` as long as it is busy.
+    /// The thread that reads the next source; `None` while it is busy.
     pub(super) leader: Option<u64>,
     pub(super) started: u64,
     pub(super) rhythm: Rhythm,
@@ -34,9 +34,9 @@ pub(super) struct Reader {
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Activity {
-    /// It sleeps until then.
+    /// It sleeps until this time.
     Idle(Tick),
-    /// It reads a source, or logs, since then.
+    /// It has been reading a source, or logging, since this time.
     Busy(Tick),
     Ended,
 }
@@ -48,7 +48,7 @@ impl ScheduleState {
         }
     }
 
-    /// The source that is due first. One that failed comes after the others: it may hold up its reader.
+    /// The source that is due first. Sources that failed come after the others, because they may block the thread.
     pub(super) fn next(&self, now: Option<Tick>) -> Option<(usize, Tick)> {
         self.sources
             .iter()
@@ -62,7 +62,7 @@ impl ScheduleState {
             .map(|(place, due, _)| (place, due))
     }
 
-    /// Until then, a reader that is busy may come to what is due by itself.
+    /// The time until which due sources are left to the threads that are busy.
     pub(super) fn left_to_others(&self) -> Tick {
         let until = |reader: &Reader| match reader.activity {
             Activity::Busy(since) => Some(since + GRACE),
@@ -71,7 +71,7 @@ impl ScheduleState {
         self.readers.iter().filter_map(until).max().unwrap_or_default()
     }
 
-    /// The next source to read, if it is due and not left to others.
+    /// The next source to read, if one is due and not left to the other threads.
     pub(super) fn take(&mut self, now: Tick) -> Option<Job> {
         if self.left_to_others() > now {
             return None;
@@ -88,18 +88,18 @@ impl ScheduleState {
         })
     }
 
-    /// Gives up one source that has not answered in time, and says which.
+    /// Gives up one source that has not answered in time, and returns it.
     pub(super) fn give_up_overdue(&mut self, now: Tick) -> Option<(usize, Option<Note>)> {
         let overdue = |source: &Scheduled| matches!(source.state, State::Reading(until) if until <= now);
         let place = self.sources.iter().position(overdue)?;
         let source = self.sources.get_mut(place)?;
-        let error = ProbeError(format!("no answer within {:?}", source.plan.deadline).into());
+        let error = ProbeError(format!("the source did not answer within {:?}", source.plan.deadline).into());
         let note = source.failed(now, self.rhythm, error);
         source.state = State::Overdue;
         Some((place, note))
     }
 
-    /// When a thread that sleeps has to look again.
+    /// The time at which a sleeping thread must wake.
     pub(super) fn next_event(&self, leads: bool) -> Option<Tick> {
         let due = self.next(None).map(|(_, due)| due.max(self.left_to_others()));
         if !leads {
@@ -112,7 +112,7 @@ impl ScheduleState {
         self.sources.iter().filter_map(deadline).chain(due).min()
     }
 
-    /// Whether two others sleep already, one to read and one to watch.
+    /// Whether two other threads sleep already: one to read and one to watch.
     pub(super) fn is_surplus(&self, id: u64) -> bool {
         let idle = self.readers.iter().filter(|reader| matches!(reader.activity, Activity::Idle(_)));
         idle.count() > 2 && self.leader != Some(id)

@@ -19,19 +19,19 @@ use crate::base::sync::{Mutex, MutexGuard};
 use crate::sampler::latest::Latest;
 use crate::sampler::probe::Plan;
 
-/// How long a thread sleeps that has nothing to wait for.
+/// How long a thread sleeps if nothing is due.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
-/// The threads, until it is dropped.
+/// The threads. They stop when it is dropped.
 pub(in crate::sampler) struct Running {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<ScheduleState>,
-    /// Rung when a thread has to look at the state again before it meant to, and at the end.
+    /// Notified when a thread must wake early, and when the threads stop.
     wake: Condvar,
-    /// Weak: a thread that hangs for good keeps no values in sight.
+    /// Weak, so that a thread that hangs does not keep the values alive.
     latest: Weak<Latest>,
 }
 
@@ -42,7 +42,7 @@ impl Running {
             readers: Vec::new(),
             leader: None,
             started: 0,
-            rhythm: Rhythm::by_chance(),
+            rhythm: Rhythm::random(),
             stopped: false,
         };
         let shared =
@@ -58,7 +58,7 @@ impl Drop for Running {
         let mut state = self.shared.state.lock();
         state.stopped = true;
         self.shared.wake.notify_all();
-        // A thread that sleeps ends at once. A source that hangs keeps its thread, which is not waited for.
+        // A sleeping thread ends at once. The thread of a source that hangs is not waited for.
         let waits =
             |state: &mut ScheduleState| state.readers.iter().any(|reader| reader.activity != Activity::Ended);
         let (mut state, _) =
@@ -66,7 +66,7 @@ impl Drop for Running {
         let readers = std::mem::take(&mut state.readers);
         drop(state);
         for reader in readers.into_iter().filter(|reader| reader.activity == Activity::Ended) {
-            // What it might have panicked with has been dealt with.
+            // Its panics were caught.
             let _ = reader.thread.join();
         }
     }
@@ -85,7 +85,7 @@ impl Shared {
         state.started += 1;
         let (id, shared) = (state.started, Arc::clone(self));
         let thread = thread::Builder::new().name("campanile-sampler".into()).spawn(move || shared.run(id))?;
-        // Awake, and about to look at the state.
+        // It is awake, and is about to take the lock.
         state.readers.push(Reader { id, thread, activity: Activity::Idle(Tick(0)) });
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Shared {
                 state = self.sleep(state, id, now);
             }
         }
-        // Outside the lock: probes may do anything when they go.
+        // Outside the lock, because the drop of a probe may do anything.
         let sources = std::mem::take(&mut state.sources);
         drop(state);
         forget_panic(|| drop(orphan));
@@ -126,7 +126,7 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Makes another thread take over from a reader that may not come back from what it does now.
+    /// Makes sure that another thread takes over, because this one may not return from what it does now.
     fn step_out(self: &Arc<Self>, state: &mut ScheduleState, id: u64, now: Tick) {
         state.set(id, Activity::Busy(now));
         if state.leader == Some(id) {
@@ -137,7 +137,7 @@ impl Shared {
             Activity::Busy(_) | Activity::Ended => None,
         };
         match state.readers.iter().filter_map(idle).min() {
-            // Without another thread the others have to wait until this one is back.
+            // If no thread can be started, the other sources wait for this one.
             None => _ = self.start_reader(state),
             Some(until) if until > now + GRACE * 2 => self.wake.notify_all(),
             Some(_) => {}
@@ -145,23 +145,23 @@ impl Shared {
     }
 
     fn settle(&self, state: &mut ScheduleState, done: Done, now: Tick) -> Vec<Note> {
-        // No thread leads while the leader reads; one does when this one was given up.
+        // Another thread took over while this one was reading.
         if state.leader.is_some() {
             self.wake.notify_all();
         }
         let rhythm = state.rhythm;
-        // None are left after the end.
+        // There are none after the end.
         let Some(source) = state.sources.get_mut(done.source) else { return Vec::new() };
         source.probe = done.probe;
         match (source.state, done.result) {
             (State::Overdue, _) => {
-                // Its failure is counted and its values are from who knows when; it may try again.
+                // Its failure was counted, and its values are too old. It may be read again.
                 source.state = State::Due(source.after_a_pause(now, rhythm));
                 Vec::new()
             }
             (_, Ok(sample)) => {
                 let Some(latest) = self.latest.upgrade() else { return Vec::new() };
-                let parts = source.parts(&sample.failures);
+                let parts = source.part_notes(&sample.failures);
                 source.reusable = latest.store(done.source, now, done.took, sample);
                 source.succeeded(done.started, now, rhythm).into_iter().chain(parts).collect()
             }
@@ -178,7 +178,7 @@ impl Shared {
         }
     }
 
-    /// Says it without the lock: the subscriber is not ours.
+    /// Logs without the lock, because the subscriber may do anything.
     fn log<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, ScheduleState>,
@@ -214,7 +214,7 @@ impl Shared {
     }
 }
 
-/// What panics here has nothing to do with what is read.
+/// Ignores a panic in code of others that does not affect the readings.
 fn forget_panic(user: impl FnOnce()) {
     drop(catch(user));
 }

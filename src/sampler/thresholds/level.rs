@@ -1,34 +1,34 @@
-//! Where one figure stands.
+//! The level of one figure.
 
 use super::settings::Threshold;
 use crate::signal::Level;
 
-/// Between which limits a figure is, by its last readings.
+/// The level of a figure by its last readings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct LevelTracker {
     pub(super) level: Level,
-    /// Readings in a row that want another level, all of them on the same side of this one.
+    /// The number of consecutive readings at other levels, all above or all below this level.
     in_a_row: u32,
-    /// The level among those they want that is nearest to this one: what all of them agree on.
+    /// The level of those readings that is nearest to this level: all of them reach it.
     wanted: Level,
 }
 
 impl LevelTracker {
     pub(super) const NEW: Self = Self { level: Level::Fine, in_a_row: 0, wanted: Level::Fine };
 
-    /// Takes another reading into account.
+    /// Takes a reading.
     pub(super) fn read(&mut self, value: f64, threshold: &Threshold) {
-        let wants = self.wants(value, threshold);
-        if wants == self.level {
+        let level = self.level_of(value, threshold);
+        if level == self.level {
             self.in_a_row = 0;
             return;
         }
-        let worse = wants > self.level;
+        let worse = level > self.level;
         let goes_on = self.in_a_row > 0 && (self.wanted > self.level) == worse;
         self.wanted = match (goes_on, worse) {
-            (false, _) => wants,
-            (true, true) => self.wanted.min(wants),
-            (true, false) => self.wanted.max(wants),
+            (false, _) => level,
+            (true, true) => self.wanted.min(level),
+            (true, false) => self.wanted.max(level),
         };
         self.in_a_row = if goes_on { self.in_a_row.saturating_add(1) } else { 1 };
         if self.in_a_row >= threshold.readings {
@@ -36,8 +36,8 @@ impl LevelTracker {
         }
     }
 
-    /// The level that this value is at: one that was reached is left only well below its limit.
-    fn wants(self, value: f64, threshold: &Threshold) -> Level {
+    /// The level of this value. The current level, and those below it, end only well below their limits.
+    fn level_of(self, value: f64, threshold: &Threshold) -> Level {
         let reaches = |level: Level, limit: f64| {
             value >= if self.level >= level { clears_below(limit, threshold) } else { limit }
         };
@@ -51,7 +51,7 @@ impl LevelTracker {
     }
 }
 
-/// A limit that was reached counts as left below this.
+/// The value below which a level ends.
 pub(super) fn clears_below(limit: f64, threshold: &Threshold) -> f64 {
     limit * (1.0 - threshold.clear)
 }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_reached_at_once_and_left_well_below() {
+    fn a_level_begins_at_its_limit_and_ends_well_below_it() {
         use Level::{Critical, Fine, Warning};
         let threshold = Threshold::new(0.8, 0.9).clear(0.1);
         assert_eq!(
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_in_a_row_are_what_all_of_them_agree_on() {
+    fn a_change_needs_consecutive_readings_that_all_reach_the_level() {
         use Level::{Critical, Fine, Warning};
         let threshold = Threshold::new(0.8, 0.9).readings(3);
         assert_eq!(
@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_level_is_that_of_the_last_readings(
+        fn a_level_follows_from_the_last_readings(
             values in prop::collection::vec(0.0_f64..1.2, 1..60),
             readings in 1_u32..4,
             clear in 0.0_f64..0.5,
@@ -110,7 +110,7 @@ mod tests {
                 if before == after {
                     continue;
                 }
-                // No change without as many readings in a row as are asked for, each at least as far.
+                // A change needs `readings` consecutive readings that all reach the new level.
                 prop_assert!(place + 1 >= readings as usize);
                 for value in &values[place + 1 - readings as usize..=place] {
                     let limit = |level: Level| if level == Level::Critical { 0.9 } else { 0.6 };

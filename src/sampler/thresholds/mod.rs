@@ -1,8 +1,11 @@
-//! What figures of the machine say about its health.
+//! The health of the machine: compares its figures with limits.
 //!
-//! A figure is judged where it is read, at each reading, and not where it is asked for: how often a probe asks must
-//! not decide how fast a warning comes. A limit that was reached is left only well below it, and after as many
-//! readings as it took, so that a figure that moves about its limit does not come and go.
+//! Start with `settings.rs`, the limits. `watch.rs` compares the figures of a source with them, and `level.rs` keeps the
+//! level of one figure.
+//!
+//! A figure is compared at each reading and not at each health probe, so that the time until a warning does not depend on
+//! how often a probe asks. A level that was reached ends only well below its limit, and after as many readings as it took
+//! to reach it, so that a figure near its limit does not flap.
 
 mod level;
 mod settings;

@@ -8,7 +8,7 @@ use crate::base::clock::Tick;
 use crate::sampler::probe::Figure;
 use crate::signal::{Level, MachineSign, Sign};
 
-/// The figures of one source, and where they stand.
+/// The figures of one source, with their levels.
 #[derive(Debug)]
 pub(in crate::sampler) struct Watch {
     good_for: Duration,
@@ -17,9 +17,9 @@ pub(in crate::sampler) struct Watch {
 
 #[derive(Debug)]
 struct Watching {
-    /// As it was read last.
+    /// The last reading.
     figure: Figure,
-    /// With the device's own limits, where it has some.
+    /// The limits; those of the device, if it states any.
     threshold: Threshold,
     tracker: LevelTracker,
     at: Tick,
@@ -30,9 +30,9 @@ impl Watch {
         Self { good_for, figures: Vec::new() }
     }
 
-    /// Takes another reading into account. What has not been seen for too long is forgotten.
+    /// Takes a reading. Removes figures that have not been read for too long.
     pub(in crate::sampler) fn read(&mut self, figures: &[Figure], at: Tick, thresholds: &Thresholds) {
-        // They come in the order of the last reading, as a rule.
+        // Usually in the order of the last reading.
         let mut next = 0;
         for figure in figures.iter().filter(|figure| figure.value.is_finite()) {
             let Some(mut threshold) = thresholds.of(figure.watched) else { continue };
@@ -55,7 +55,7 @@ impl Watch {
         self.figures.retain(|figure| at.since(figure.at) <= self.good_for);
     }
 
-    /// Tells where each figure stands that is not too old.
+    /// Emits the level of each figure that is not too old.
     pub(in crate::sampler) fn signs(&self, now: Tick, emit: &mut dyn FnMut(&str, Sign)) {
         for figure in self.figures.iter().filter(|figure| now.since(figure.at) <= self.good_for) {
             emit(&figure.figure.component, Sign::Machine(figure.sign()));
@@ -94,17 +94,17 @@ mod tests {
         Figure { component: component.into(), watched, which: which.map(Into::into), value, own: None }
     }
 
-    fn told(watch: &Watch, now: Tick) -> Vec<(String, Watched, Option<Arc<str>>, Level)> {
-        let mut told = Vec::new();
+    fn levels(watch: &Watch, now: Tick) -> Vec<(String, Watched, Option<Arc<str>>, Level)> {
+        let mut levels = Vec::new();
         watch.signs(now, &mut |component, sign| match sign {
-            Sign::Machine(sign) => told.push((component.to_owned(), sign.watched, sign.which, sign.level)),
+            Sign::Machine(sign) => levels.push((component.to_owned(), sign.watched, sign.which, sign.level)),
             other => panic!("{other:?}"),
         });
-        told
+        levels
     }
 
     #[test]
-    fn each_figure_of_each_component_stands_for_itself_until_it_is_gone() {
+    fn each_figure_of_each_component_has_a_level_until_it_expires() {
         let every = Duration::from_secs(10);
         let mut watch = Watch::new(every * 3);
         let thresholds = Thresholds::default();
@@ -117,39 +117,39 @@ mod tests {
         let fine = ("host".to_owned(), Watched::Disk, Some("/".into()), Level::Fine);
         let full = ("host".to_owned(), Watched::Disk, Some("/data".into()), Level::Critical);
         let failed = ("gpu/0".to_owned(), Watched::State, None, Level::Critical);
-        assert_eq!(told(&watch, start), [fine.clone(), full.clone(), failed]);
+        assert_eq!(levels(&watch, start), [fine.clone(), full.clone(), failed]);
 
-        // The device is gone; what was said of it holds for as long as its values do, and then no more.
+        // The device is gone. Its level expires when its values do.
         let data = figure("host", Watched::Disk, Some("/data"), 0.91);
         let good = start + every * 3;
         watch.read(&[root.clone(), data], good, &thresholds);
-        assert_eq!(told(&watch, good).len(), 3);
+        assert_eq!(levels(&watch, good).len(), 3);
         watch.read(&[root], good + every, &thresholds);
-        assert_eq!(told(&watch, good + every), [fine, full]);
+        assert_eq!(levels(&watch, good + every), [fine, full]);
         // There are no more readings.
-        assert_eq!(told(&watch, good + every * 5), []);
+        assert_eq!(levels(&watch, good + every * 5), []);
     }
 
     #[test]
-    fn a_figure_that_comes_back_starts_anew() {
+    fn a_figure_that_expired_starts_without_a_level() {
         let every = Duration::from_secs(10);
         let mut watch = Watch::new(every * 3);
         let thresholds = Thresholds::default();
         let start = Tick(1_000_000_000_000);
         let busy = figure("host", Watched::Cpu, None, 0.99);
-        let level = |watch: &Watch, now| told(watch, now).pop().map(|(.., level)| level);
+        let level = |watch: &Watch, now| levels(watch, now).pop().map(|(.., level)| level);
         for reading in 0..3 {
             watch.read(std::slice::from_ref(&busy), start + every * reading, &thresholds);
         }
         assert_eq!(level(&watch, start + every * 2), Some(Level::Critical));
-        // It would take three readings to clear, had it not been gone.
+        // It would take three readings to clear, if the figure had not expired.
         watch.read(&[], start + every * 6, &thresholds);
         watch.read(&[Figure { value: 0.5, ..busy }], start + every * 7, &thresholds);
         assert_eq!(level(&watch, start + every * 7), Some(Level::Fine));
     }
 
     #[test]
-    fn limits_of_the_device_itself_win_over_those_of_the_settings() {
+    fn limits_of_the_device_replace_those_of_the_settings() {
         let every = Duration::from_secs(10);
         let mut watch = Watch::new(every * 3);
         let own = Figure { own: Some((60.0, 70.0)), ..figure("gpu/0", Watched::Temperature, None, 65.0) };
@@ -165,6 +165,6 @@ mod tests {
         let off = Thresholds { temperature: None, ..Thresholds::default() };
         let mut watch = Watch::new(every * 3);
         watch.read(&[own], start, &off);
-        assert_eq!(told(&watch, start), []);
+        assert_eq!(levels(&watch, start), []);
     }
 }

@@ -7,10 +7,10 @@ use super::tree::MountTree;
 use crate::sampler::host::filters::NameFilter;
 use crate::sampler::mounts::mounts;
 
-/// The type of what mounts something when it is asked.
+/// The type of automount points.
 const AUTOMOUNT: &str = "autofs";
 
-/// The file systems that are reported, in the order of the list; `look` looks at a mount.
+/// The reported file systems, in the order of the list. `look` checks the path of a mount.
 pub(super) fn reported(
     list: &str,
     by_mount_point: &NameFilter,
@@ -26,13 +26,13 @@ pub(super) fn reported(
             .or_else(|| by_type.decide(&entry.kind))
             .unwrap_or_else(|| entry.is_local())
     };
-    // An automount point has no space, and to ask it for some may mount what is there.
+    // An automount point has no space of its own, and reading its space may mount a file system.
     let wanted: Vec<bool> = entries
         .iter()
         .map(|entry| entry.kind != AUTOMOUNT && taken(entry) && tree.is_reached(entry.node()))
         .collect();
     drop(tree);
-    // Mounts of one file system, which have one space.
+    // The mounts of each file system.
     let mut places: HashMap<Identity, usize> = HashMap::new();
     let mut same: Vec<Vec<Entry>> = Vec::new();
     for (entry, _) in entries.into_iter().zip(wanted).filter(|(_, wanted)| *wanted) {
@@ -58,7 +58,7 @@ pub(super) fn reported(
         .collect()
 }
 
-/// Marks what lies on something that may take for ever to answer: the way to it leads through that.
+/// Marks the mounts whose path leads through a mount that may hang.
 pub(super) fn mark_beneath(entries: &mut [Entry]) {
     if !entries.iter().any(Entry::is_remote) {
         return;
@@ -68,7 +68,7 @@ pub(super) fn mark_beneath(entries: &mut [Entry]) {
     let (mut known, mut trail) = (HashMap::new(), Vec::new());
     for entry in entries {
         let mut here = entry.parent;
-        // In a list that makes no sense, a mount may lie on itself.
+        // In a malformed list, a mount may be its own parent.
         let beneath = loop {
             match (known.get(&here), below.get(&here)) {
                 (Some(beneath), _) => break *beneath,

@@ -1,12 +1,15 @@
-//! The space of file systems, by `statvfs` of what `/proc/self/mountinfo` lists.
+//! The space of file systems: `statvfs` of the mounts in `/proc/self/mountinfo`.
 //!
-//! Shown is what `df` shows of local disks, each space once. What a mount hides, and what the settings leave out, goes
-//! first; of the mounts that remain of one file system one is chosen: a folder before a single file, one that can be
-//! written before one that cannot, all of it before a part, the short path before the long one. The list is taken apart
-//! only when it changed, with a number of steps that grows as the list does.
+//! Start with `probe.rs`, the source. `choose.rs` decides which mounts are reported, with `entry.rs` for one mount and
+//! `tree.rs` for mounts that hide others. `space.rs` reads the space.
 //!
-//! Asking a file system about its space may hang, as with a server that is away: so this is a source of its own, what
-//! comes over a network is not asked unless the settings say so, and then each for itself.
+//! The reported file systems are those that `df` shows for local disks, each once. Mounts that are hidden by others, or
+//! excluded by the settings, are left out. Of the other mounts of a file system one is chosen: a folder before a single
+//! file, a writable mount before a read-only one, the whole before a part, a short path before a long one. The list is
+//! parsed only when it has changed, in linear time.
+//!
+//! `statvfs` may hang, as with a server that is down. So this is a separate source, file systems of a network are not read
+//! unless the settings include them, and each of those is read on its own thread.
 
 mod choose;
 mod entry;

@@ -21,10 +21,10 @@ pub(in crate::sampler) struct FileSystems {
     files: Files,
     by_mount_point: NameFilter,
     by_type: NameFilter,
-    /// The list as it was when it was taken apart.
+    /// The list from which `mounts` was made.
     list: String,
     mounts: Vec<Mount>,
-    /// Whether some of them found no room.
+    /// Whether there are more file systems than are reported.
     too_many: bool,
     spaces: Spaces,
 }
@@ -35,7 +35,7 @@ struct Mount {
     entry: Entry,
     asked: Asked,
     whole: Labels,
-    /// Of what is used, free and reserved.
+    /// The labels of used, free and reserved space.
     states: [Labels; 3],
 }
 
@@ -56,7 +56,7 @@ impl FileSystems {
         Ok(())
     }
 
-    /// The space of each. One that cannot be asked, because it is just being unmounted or not ours to see, has none.
+    /// The space of each mount. `None` if it cannot be read, because the mount is gone or not accessible.
     fn ask(&mut self, failures: &mut Failures) -> Result<Vec<Option<Space>>, ProbeError> {
         self.refresh()?;
         let mounts = self.mounts.iter().map(|mount| (&mount.asked, mount.entry.may_hang()));

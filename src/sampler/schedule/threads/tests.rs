@@ -5,8 +5,8 @@ use crate::sampler::Thresholds;
 use crate::sampler::probe::{Probe, ProbeError, Sample};
 use crate::signal::{SAMPLER_FAILURES, SYSTEM_UPTIME, Source};
 
-/// Far longer than anything here takes; only a broken scheduler reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far longer than anything here takes. Only a broken schedule reaches it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Call<F>(F);
 
@@ -17,9 +17,9 @@ impl<F: FnMut() -> Result<f64, ProbeError> + Send> Probe for Call<F> {
     }
 }
 
-/// A source that does what `script` says at its reading number n, counted from 1 and over all probes made.
+/// A source whose readings return what `script` returns for their number, counted from 1 over all its probes.
 ///
-/// Each reading is announced on the channel first, and waits there until the test takes it.
+/// Each reading first sends its number on the channel, and waits until the test receives it.
 fn source(
     name: &'static str,
     deadline: Duration,
@@ -50,7 +50,7 @@ fn counted(number: &Mutex<u64>) -> u64 {
 fn hanging() -> (mpsc::Sender<()>, Plan, Receiver<u64>) {
     let (release, released) = mpsc::channel();
     let released = Mutex::new(released);
-    let (bad, readings) = source("bad", PATIENCE, move |_| {
+    let (bad, readings) = source("bad", TIMEOUT, move |_| {
         let _ = released.lock().recv();
         Ok(1.0)
     });
@@ -59,12 +59,12 @@ fn hanging() -> (mpsc::Sender<()>, Plan, Receiver<u64>) {
 
 fn start(plans: Vec<Plan>) -> (Running, Arc<Latest>) {
     let latest =
-        Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), PATIENCE)), Thresholds::default()));
+        Arc::new(Latest::new(plans.iter().map(|plan| (plan.name.clone(), TIMEOUT)), Thresholds::default()));
     (Running::start(plans, &latest).unwrap(), latest)
 }
 
 fn next(readings: &Receiver<u64>) -> u64 {
-    readings.recv_timeout(PATIENCE).expect("the source is read again")
+    readings.recv_timeout(TIMEOUT).expect("the source is read again")
 }
 
 fn observed(latest: &Latest, wanted: &str) -> Vec<f64> {
@@ -78,20 +78,20 @@ fn observed(latest: &Latest, wanted: &str) -> Vec<f64> {
 }
 
 #[test]
-fn p40_a_source_that_panics_or_fails_does_not_stop_the_others_and_comes_back() {
+fn p40_a_source_that_panics_or_fails_does_not_stop_the_others_and_recovers() {
     for kind in ["panics", "fails"] {
-        let (bad, bad_readings) = source("bad", PATIENCE, move |number| match (number, kind) {
+        let (bad, bad_readings) = source("bad", TIMEOUT, move |number| match (number, kind) {
             (1 | 2, "panics") => panic!("on purpose"),
             (1 | 2, _) => Err("on purpose"),
             _ => Ok(42.0),
         });
-        let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+        let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
         let (running, latest) = start(vec![bad, good]);
         assert_eq!(next(&bad_readings), 1);
         assert_eq!(next(&good_readings), 1);
         let mut bad_seen = 1;
         let mut good_seen = 1;
-        // The other source keeps being read while this one fails twice and until it has come back.
+        // The other source is read while this one fails twice, and until it has recovered.
         while bad_seen < 4 {
             if let Ok(number) = bad_readings.try_recv() {
                 bad_seen = number;
@@ -110,7 +110,7 @@ fn p40_a_source_that_panics_or_fails_does_not_stop_the_others_and_comes_back() {
 }
 
 #[test]
-fn p40_a_source_that_hangs_does_not_stop_the_others_and_comes_back() {
+fn p40_a_source_that_hangs_does_not_stop_the_others_and_recovers() {
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let (bad, bad_readings) = source("bad", Duration::from_millis(20), move |number| {
@@ -120,7 +120,7 @@ fn p40_a_source_that_hangs_does_not_stop_the_others_and_comes_back() {
         }
         Ok(42.0)
     });
-    let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+    let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     let (running, latest) = start(vec![bad, good]);
     assert_eq!(next(&bad_readings), 1);
     for number in 1..=20 {
@@ -128,21 +128,21 @@ fn p40_a_source_that_hangs_does_not_stop_the_others_and_comes_back() {
     }
     assert_eq!(observed(&latest, SAMPLER_FAILURES.name), [1.0, 0.0]);
     release.send(()).unwrap();
-    // The announcements wait for each other: take both until the source has been read twice more.
+    // The readings wait for each other, so both channels are received until the source was read twice more.
     let mut bad_seen = 1;
     while bad_seen < 3 {
         let _ = good_readings.try_recv();
         bad_seen = bad_readings.try_recv().unwrap_or(bad_seen);
         thread::yield_now();
     }
-    // The late value of the first reading was never shown; the second one was.
+    // The late value of the first reading was not reported, the second one was.
     assert_eq!(observed(&latest, SYSTEM_UPTIME.name), [42.0, 7.0]);
     drop((bad_readings, good_readings));
     drop(running);
 }
 
 #[test]
-fn a_hanging_source_does_not_hold_up_the_end() {
+fn a_hanging_source_does_not_block_the_drop() {
     let (release, bad, readings) = hanging();
     let (running, _latest) = start(vec![bad]);
     assert_eq!(next(&readings), 1);
@@ -158,15 +158,15 @@ fn p40_nine_sources_that_hang_do_not_stop_the_tenth() {
     let mut started = Vec::new();
     for _ in 0..9 {
         let released = Arc::clone(&released);
-        let (bad, readings) = source("bad", PATIENCE, move |_| {
-            // The end of the channel is for all of them; so is one message for one.
+        let (bad, readings) = source("bad", TIMEOUT, move |_| {
+            // The end of the channel releases all of them, a message releases one.
             let _ = released.lock().recv();
             Ok(1.0)
         });
         plans.push(bad);
         started.push(readings);
     }
-    let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+    let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     plans.push(good);
     let (running, latest) = start(plans);
     started.iter().for_each(|readings| assert_eq!(next(readings), 1));
@@ -177,7 +177,7 @@ fn p40_nine_sources_that_hang_do_not_stop_the_tenth() {
     let threads = |running: &Running| running.shared.state.lock().readers.len();
     assert!(threads(&running) <= 11, "one for each source and one besides");
     drop(release);
-    // All come back; the surplus threads end.
+    // All recover, and the surplus threads end.
     while observed(&latest, SYSTEM_UPTIME.name).len() < 10 || threads(&running) > 3 {
         started.iter().chain([&good_readings]).for_each(|readings| _ = readings.try_recv());
         thread::yield_now();
@@ -197,8 +197,8 @@ fn p40_a_probe_that_cannot_be_made_is_made_again() {
         Box::new(Call(|| Ok(42.0)))
     };
     let every = Duration::from_millis(1);
-    let bad = Plan { name: "bad".into(), make: Arc::new(make), every, deadline: PATIENCE };
-    let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+    let bad = Plan { name: "bad".into(), make: Arc::new(make), every, deadline: TIMEOUT };
+    let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     let (running, latest) = start(vec![bad, good]);
     for number in 1..=3 {
         assert_eq!(next(&made), number);
@@ -214,7 +214,7 @@ fn p40_a_probe_that_cannot_be_made_is_made_again() {
 }
 
 #[test]
-fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
+fn p40_a_source_that_disappears_has_no_values_until_it_is_back() {
     struct Device(Box<dyn FnMut() -> u64 + Send>);
     impl Probe for Device {
         fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
@@ -230,7 +230,7 @@ fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
         let (announce, number) = (announce.clone(), Arc::clone(&number));
         Box::new(Device(Box::new(move || {
             let number = counted(&number);
-            // Once when it begins, and once when it may go on.
+            // Once when it begins, and once when it may continue.
             let _ = announce.send(number);
             let _ = announce.send(number);
             number
@@ -238,8 +238,8 @@ fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
     };
     let every = Duration::from_millis(1);
     let (running, latest) =
-        start(vec![Plan { name: "device".into(), make: Arc::new(make), every, deadline: PATIENCE }]);
-    // What a reading gave is there when the next one begins.
+        start(vec![Plan { name: "device".into(), make: Arc::new(make), every, deadline: TIMEOUT }]);
+    // The values of a reading are stored when the next reading begins.
     for values in [&[][..], &[42.0], &[], &[42.0]] {
         next(&readings);
         assert_eq!(observed(&latest, SYSTEM_UPTIME.name), values);
@@ -251,12 +251,12 @@ fn p40_a_source_that_vanishes_takes_its_values_along_and_brings_them_back() {
 }
 
 #[test]
-fn the_end_leaves_nothing_behind_but_what_hangs() {
+fn after_the_drop_only_hanging_threads_are_left() {
     let (release, bad, bad_readings) = hanging();
-    let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+    let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     let (running, latest) = start(vec![bad, good]);
     assert_eq!((next(&bad_readings), next(&good_readings)), (1, 1));
-    // Its thread waits here for the test, and is not one that hangs for good.
+    // Its thread waits for the test, and does not hang forever.
     drop(good_readings);
     let shared = Arc::downgrade(&running.shared);
     drop(running);
@@ -269,7 +269,7 @@ fn the_end_leaves_nothing_behind_but_what_hangs() {
 
 #[test]
 fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
-    /// Says where it is, waits for leave, and panics.
+    /// Sends a message, waits for an answer, and panics.
     struct Rude(mpsc::SyncSender<()>, Mutex<Receiver<()>>);
     impl tracing::Subscriber for Rude {
         fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -291,20 +291,19 @@ fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
     let (tell, told) = mpsc::sync_channel(0);
     let (release, released) = mpsc::channel();
     let rude = tracing::Dispatch::new(Rude(tell, Mutex::new(released)));
-    let (bad, bad_readings) =
-        source("bad", PATIENCE, |number| if number == 1 { Err("no") } else { Ok(42.0) });
-    let (good, good_readings) = source("good", PATIENCE, |_| Ok(7.0));
+    let (bad, bad_readings) = source("bad", TIMEOUT, |number| if number == 1 { Err("no") } else { Ok(42.0) });
+    let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     // The probe is read on the thread that logs.
     let make = Arc::clone(&bad.make);
     let make = move || -> Box<dyn Probe> {
         let guard = tracing::dispatcher::set_default(&rude);
-        // Not for the threads that come after the first one.
+        // Not for the threads after the first one.
         std::mem::forget(guard);
         make()
     };
     let (running, latest) = start(vec![Plan { make: Arc::new(make), ..bad }, good]);
     assert_eq!(next(&bad_readings), 1);
-    told.recv_timeout(PATIENCE).expect("the failure is logged");
+    told.recv_timeout(TIMEOUT).expect("the failure is logged");
     for number in 1..=20 {
         assert_eq!(next(&good_readings), number);
     }
