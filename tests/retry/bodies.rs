@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::retry::{BodyTimeoutLayer, ReplayBody, TimedBody};
+use campanile::retry::{BodyTimeoutLayer, ReplayBody};
 use campanile::{CircuitBreaker, DeadLetterQueue, FailureKind, TimedOut, Timing};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance, sleep, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{builder, millis, retry, secs};
 
@@ -156,7 +156,9 @@ async fn p07_a_service_that_hangs_with_the_whole_request_is_at_fault() {
 // ===== bodies of responses =====
 
 /// A response body that the test sends, bounded in time.
-async fn bounded(limits: BodyTimeoutLayer) -> (Pin<Box<TimedBody<Stream>>>, Frames) {
+async fn bounded(
+    limits: BodyTimeoutLayer,
+) -> (Pin<Box<impl Body<Data = Bytes, Error = BoxError> + Default>>, Frames) {
     let (body, frames) = stream();
     let body = Mutex::new(Some(body));
     let service = service_fn(|_: Request<Empty<Bytes>>| {
@@ -166,16 +168,20 @@ async fn bounded(limits: BodyTimeoutLayer) -> (Pin<Box<TimedBody<Stream>>>, Fram
     (Box::pin(response.into_body()), frames)
 }
 
-fn poll(body: &mut Pin<Box<TimedBody<Stream>>>) -> bool {
+fn poll(body: &mut Pin<Box<impl Body>>) -> bool {
     body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// The limit that a body has reached when it is read on; it has ended then.
-async fn limit_of(mut body: Pin<Box<TimedBody<Stream>>>) -> Duration {
+/// The limit that ends a body when it is read. Checks that the body has ended then.
+async fn limit_of(mut body: Pin<Box<impl Body<Data = Bytes, Error = BoxError>>>) -> Duration {
     let error = body.frame().await.unwrap().unwrap_err();
     assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
     assert!(body.frame().await.is_none());
     error.downcast_ref::<TimedOut>().unwrap().limit()
+}
+
+fn default_of<B: Default>(_: &Pin<Box<B>>) -> B {
+    B::default()
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +236,8 @@ async fn a_body_without_limits_passes_unchanged() {
         drop(frames);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "late");
     }
-    assert!(TimedBody::<Stream>::default().is_end_stream());
+    let (body, _) = bounded(BodyTimeoutLayer::new()).await;
+    assert!(default_of(&body).is_end_stream());
 }
 
 /// The limits of a retry end with the head; see [`BodyTimeoutLayer`].
