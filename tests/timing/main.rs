@@ -20,7 +20,7 @@ async fn sleep(millis: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_counts_times_and_kinds_of_failure() {
+async fn a_snapshot_has_durations_and_kinds_of_failure() {
     let timing = Timing::new("orders");
     let mut service = timing.layer().layer(service_fn(|millis: u64| async move {
         sleep(millis).await;
@@ -46,7 +46,7 @@ async fn a_snapshot_counts_times_and_kinds_of_failure() {
         "{}",
         snapshot.last_minute.per_second
     );
-    // Later the last minute counts.
+    // Later the window is the last minute.
     tokio::time::advance(Duration::from_secs(600)).await;
     for _ in 0..30 {
         service.ready().await.unwrap().call(0).await.unwrap();
@@ -98,7 +98,7 @@ mod http {
     use http_body_util::BodyExt;
 
     #[tokio::test(start_paused = true)]
-    async fn an_exchange_is_timed_to_the_end_of_its_body() {
+    async fn a_call_is_timed_to_the_end_of_its_body() {
         let timing = Timing::new("server");
         let slow_body = || async {
             let chunks = async_chunks();

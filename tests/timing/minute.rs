@@ -1,4 +1,4 @@
-//! The last minute of a handle, beside all that it has seen.
+//! The last minute of a handle, beside all its calls.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Makes calls one after the other, each of which takes that long; one in `fails` fails.
+/// Makes calls one after the other. Each takes `took`; one in `fails` fails.
 async fn calls(timing: &Timing, count: usize, took: Duration, fails: usize) {
     let inner = service_fn(move |number: usize| async move {
         tokio::time::sleep(took).await;
@@ -28,7 +28,7 @@ fn is_about(found: Duration, expected: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_became_slow_is_seen_within_a_minute() {
+async fn the_last_minute_shows_a_service_that_became_slow() {
     let timing = Timing::new("test");
     calls(&timing, 50_000, Duration::from_millis(20), 0).await;
     calls(&timing, 500, secs(1), 2).await;
@@ -44,7 +44,7 @@ async fn a_service_that_became_slow_is_seen_within_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_older_than_a_minute_is_gone_and_a_pause_leaves_nothing() {
+async fn older_calls_leave_the_last_minute_also_after_a_pause() {
     let timing = Timing::new("test");
     assert_eq!(timing.snapshot().last_minute, LastMinute::default());
     assert_eq!(timing.snapshot().success_rate, None);

@@ -24,11 +24,13 @@ impl AnyKeyedBreaker {
         REGISTRY.living().into_iter().map(Self).collect()
     }
 
-    pub(in crate::layers::breaker) fn name(&self) -> &str {
+    /// As [`KeyedBreaker::name`](super::KeyedBreaker::name).
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.0.group().name
     }
 
-    /// As [`KeyedBreaker::snapshot`].
+    /// As [`KeyedBreaker::snapshot`](super::KeyedBreaker::snapshot).
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
         self.0.snapshot()
@@ -40,13 +42,13 @@ impl AnyKeyedBreaker {
         self.0.circuits().into_iter().map(|circuit| CircuitBreaker { circuit }).collect()
     }
 
-    /// As [`KeyedBreaker::settings`].
+    /// As [`KeyedBreaker::settings`](super::KeyedBreaker::settings).
     #[must_use]
     pub fn settings(&self) -> BreakerSettings {
         self.0.settings()
     }
 
-    /// As [`KeyedBreaker::reconfigure`].
+    /// As [`KeyedBreaker::reconfigure`](super::KeyedBreaker::reconfigure).
     ///
     /// # Errors
     /// Returns an error that names the setting that is out of range; then nothing has changed.
@@ -54,7 +56,7 @@ impl AnyKeyedBreaker {
         self.0.reconfigure(settings)
     }
 
-    /// As [`KeyedBreaker::subscribe`].
+    /// As [`KeyedBreaker::subscribe`](super::KeyedBreaker::subscribe).
     #[must_use]
     pub fn subscribe(&self) -> Transitions {
         self.0.group().subscribe()
