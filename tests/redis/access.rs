@@ -42,15 +42,15 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
     let store = RedisStore::builder(&url).response_timeout(Duration::from_secs(20)).open().await.unwrap();
     assert!(!format!("{store:?}").contains(PASSWORD));
     // Between them they use every script.
-    store_checks::what_failed_takes_its_place(&store).await;
-    store_checks::a_group_tells_of_all_its_letters(&store).await;
+    store_checks::a_failed_letter_replaces_the_old_one(&store).await;
+    store_checks::a_group_describes_all_its_letters(&store).await;
     store_checks::failures_are_counted_by_cause(&store).await;
-    store_checks::a_purge_removes_and_is_remembered(&store).await;
-    store_checks::what_has_expired_goes(&store).await;
+    store_checks::a_purge_removes_letters_and_keeps_a_record(&store).await;
+    store_checks::expired_letters_are_removed(&store).await;
     store_checks::a_renewed_lease_holds(&store).await;
-    store_checks::a_claim_leaves_out_what_is_not_due(&store).await;
+    store_checks::a_claim_leaves_out_letters_that_are_not_due(&store).await;
     store_checks::a_full_store_drops_the_oldest(&store).await;
-    store_checks::each_condition_of_a_filter_leaves_out_what_it_says(&store).await;
+    store_checks::each_condition_of_a_filter_applies(&store).await;
     // What it takes to mend a queue, too.
     let queue: std::sync::Arc<str> = "mended".into();
     let entries = store_checks::put_many(&store, &queue, 3, |_, _| {}).await;
@@ -113,7 +113,7 @@ async fn settings_out_of_range_are_named() {
         assert!(!error.to_string().contains(PASSWORD), "{error}");
     }
     let settings: RedisSettings = serde_json::from_str(r#"{"nodes": ["redis://h"]}"#).unwrap();
-    let error = RedisStore::builder("").settings(settings).lazy().unwrap_err();
+    let error = RedisStore::from_settings(&settings).await.unwrap_err();
     assert!(error.to_string().contains("nodes"), "{error}");
     assert!(serde_json::from_str::<RedisSettings>(r#"{"urls": []}"#).is_err());
 }
@@ -130,7 +130,7 @@ async fn tls_asks_both_sides_who_they_are() {
         .open()
         .await
         .unwrap();
-    store_checks::what_failed_takes_its_place(&store).await;
+    store_checks::a_failed_letter_replaces_the_old_one(&store).await;
 
     let stranger = Authority::new();
     let error =

@@ -10,14 +10,14 @@ use crate::support::redis::Redis;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn check(store: &RedisStore) {
-    store_checks::what_failed_takes_its_place(store).await;
-    store_checks::a_group_tells_of_all_its_letters(store).await;
+    store_checks::a_failed_letter_replaces_the_old_one(store).await;
+    store_checks::a_group_describes_all_its_letters(store).await;
     store_checks::failures_are_counted_by_cause(store).await;
-    store_checks::a_purge_removes_and_is_remembered(store).await;
-    store_checks::what_has_expired_goes(store).await;
+    store_checks::a_purge_removes_letters_and_keeps_a_record(store).await;
+    store_checks::expired_letters_are_removed(store).await;
     store_checks::a_renewed_lease_holds(store).await;
-    store_checks::odd_names_and_bytes_survive(store).await;
-    store_checks::two_queues_know_nothing_of_each_other(store).await;
+    store_checks::unusual_names_and_bytes_are_preserved(store).await;
+    store_checks::queues_are_independent(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
