@@ -41,7 +41,7 @@ pub enum Settled {
 impl Settled {
     /// The id of the letter.
     #[must_use]
-    pub fn id(&self) -> LetterId {
+    pub(crate) fn id(&self) -> LetterId {
         match self {
             Self::Delivered(id) | Self::Released(id) => *id,
             Self::Failed(entry) | Self::Changed(entry) => entry.id,

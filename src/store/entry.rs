@@ -44,7 +44,7 @@ impl Entry {
 
     /// Whether it has expired at `now`.
     #[must_use]
-    pub fn has_expired(&self, now: SystemTime) -> bool {
+    pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
 }

@@ -95,8 +95,6 @@ impl StoreError {
         pub fn is_locked = Locked;
         /// The disk is full, or the memory of the server.
         pub fn is_disk_full = DiskFull;
-        /// The store is closed.
-        pub fn is_closed = Closed;
         /// The server cannot be reached or did not answer in time. It may have done what was asked.
         pub fn is_unreachable = Unreachable;
         /// The server refused the user's credentials, or the user lacks a permission.

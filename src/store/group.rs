@@ -38,7 +38,7 @@ pub struct Frequency {
 }
 
 /// The longest time that [`Store::frequencies`](super::Store::frequencies) looks back.
-pub const LONGEST_LOOK_BACK: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST_LOOK_BACK: Duration = Duration::from_secs(86_400);
 
 /// The number of fingerprints that a queue counts separately in one minute. Further ones count as
 /// [`Fingerprint::OTHER`], because remote input may produce any number of them.

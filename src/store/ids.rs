@@ -38,12 +38,6 @@ macro_rules! uuid_id {
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
-
-            /// The id with these bytes.
-            #[must_use]
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(Uuid::from_bytes(bytes))
-            }
         }
 
         impl fmt::Display for $type {
@@ -74,6 +68,12 @@ uuid_id!(Owner, "an owner is a UUID");
 // ===== impl LetterId =====
 
 impl LetterId {
+    /// The id with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// When the id was made, to the millisecond.
     #[must_use]
     pub fn made_at(self) -> SystemTime {

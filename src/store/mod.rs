@@ -36,13 +36,13 @@ mod store_trait;
 pub use claim::{Claim, Settled};
 pub use depth::Depth;
 pub use entry::Entry;
-pub use error::{ParseIdError, StoreError};
+pub use error::StoreError;
 pub use filter::LetterFilter;
-pub use group::{Frequency, Group, LONGEST_LOOK_BACK};
+pub use group::{Frequency, Group};
 pub(crate) use guarded::guarded;
 pub use ids::{Fingerprint, LetterId, Owner};
 pub use memory::MemoryStore;
-pub use purge::{PURGES_KEPT, PurgeRecord};
+pub use purge::PurgeRecord;
 pub use put::{Limits, Put, SpillReason, WhenFull};
 #[cfg(all(feature = "redis", feature = "telemetry"))]
 pub(crate) use redis::{Ping, answered};
@@ -51,7 +51,7 @@ pub(crate) use redis::{Ping, answered};
 pub use redis::{RedisSettings, RedisStore, RedisStoreBuilder};
 pub use spill::SpillSettings;
 #[cfg(feature = "sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+#[doc(hidden)] // `DeadLetterQueueBuilder::spill` makes one.
 pub use spill::SpillStore;
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

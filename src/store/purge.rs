@@ -9,7 +9,7 @@ use crate::base::cut::shorten;
 use crate::base::moment;
 
 /// The number of purge records that a store keeps for each queue.
-pub const PURGES_KEPT: usize = 1_000;
+pub(super) const PURGES_KEPT: usize = 1_000;
 
 /// The longest [`PurgeRecord::by`], in bytes.
 const LONGEST_NAME: usize = 256;
@@ -30,7 +30,8 @@ pub struct PurgeRecord {
 }
 
 impl PurgeRecord {
-    /// The record of a purge that begins now and has removed no letter yet.
+    /// The record of a purge that begins now and has removed no letter yet. The queue makes it; tests of stores need it.
+    #[doc(hidden)]
     #[must_use]
     pub fn new(by: impl Into<String>, filter: LetterFilter) -> Self {
         let mut by = by.into();

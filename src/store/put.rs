@@ -54,7 +54,7 @@ words! {
         Timeout = "timeout",
     }
     /// The reason as a metric attribute: one word in snake case.
-    pub as_str;
+    pub(crate) as_str;
     /// Every reason.
-    pub ALL;
+    pub(crate) ALL;
 }

@@ -45,7 +45,7 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     fn groups<'a>(&'a self, queue: &'a str, filter: &'a LetterFilter) -> Pending<'a, Vec<Group>>;
 
     /// Counts the failures within `last` by fingerprint, most frequent first. The resolution is one minute, and `last`
-    /// is cut to [`LONGEST_LOOK_BACK`](super::LONGEST_LOOK_BACK). Entries that were put count, and those of
+    /// is cut to one day. Entries that were put count, and those of
     /// [`Settled::Failed`]. Beyond 256 fingerprints in one minute, all further ones count as [`Fingerprint::OTHER`].
     ///
     /// [`Fingerprint::OTHER`]: super::Fingerprint::OTHER
@@ -69,7 +69,7 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     /// Removes the entries that match the record's filter and keeps the record. Returns it with their number.
     fn purge<'a>(&'a self, queue: &'a str, record: PurgeRecord) -> Pending<'a, PurgeRecord>;
 
-    /// The records of the last [`PURGES_KEPT`](super::PURGES_KEPT) purges, latest first.
+    /// The records of the last 1,000 purges, latest first.
     fn purges<'a>(&'a self, queue: &'a str) -> Pending<'a, Vec<PurgeRecord>>;
 
     /// Removes the entries that have expired at `now`, by the wall clock of this process. Returns how many.

@@ -132,7 +132,7 @@ fn letters_of_a_process_whose_clock_was_ahead_are_sent() {
         for number in 0..2 {
             clock_checks::park(&queue, number).await;
         }
-        clock_checks::redrives_what_lies_ahead(&queue, 5).await;
+        clock_checks::redrives_letters_dated_ahead(&queue, 5).await;
         assert!(queue.is_empty().await.unwrap());
     });
 }

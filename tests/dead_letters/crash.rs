@@ -135,12 +135,12 @@ async fn p22_p23_every_acknowledged_letter_survives_kills() {
         let victim = Victim::start("crash::child", round, &clock, &[(PATH, path.as_os_str())]);
         // Some are killed as they begin.
         if round % 4 > 0 {
-            while !ledger.hear(&victim.line()) {}
+            while !ledger.record(&victim.line()) {}
             torment(&victim, &path, &clock, &mut random);
         } else {
             std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         }
-        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        victim.kill().iter().for_each(|line| _ = ledger.record(line));
         let queue = builder().sqlite(&path).await.unwrap();
         ledger.assert_kept(&there(&queues(&queue)).await, round);
     }
@@ -165,7 +165,7 @@ async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
         let variables: [(&str, &OsStr); 2] = [(PATH, path.as_os_str()), (SPILL, spill.as_os_str())];
         let victim = Victim::start("crash::child", round, &clock, &variables);
         if round % 4 > 0 {
-            while !ledger.hear(&victim.line()) {}
+            while !ledger.record(&victim.line()) {}
             // Another holds the store for longer than a caller waits; the rest happens meanwhile or after.
             let other = Connection::open(&path).unwrap();
             other.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -180,7 +180,7 @@ async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
         } else {
             std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         }
-        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        victim.kill().iter().for_each(|line| _ = ledger.record(line));
 
         // A letter may be in both files, and is one.
         let mut all = BTreeSet::new();

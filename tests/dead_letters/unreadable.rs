@@ -3,7 +3,9 @@
 use campanile::store::MemoryStore;
 use std::sync::Arc;
 
-use crate::unreadable_checks::{a_bad_letter_hides_no_other, what_cannot_be_read_is_set_aside_as_it_is};
+use crate::unreadable_checks::{
+    an_unreadable_letter_hides_no_other, unreadable_letters_are_set_aside_unchanged,
+};
 
 /// Memory, shared.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +71,12 @@ mod forward {
 
 #[tokio::test]
 async fn a_bad_letter_in_memory_hides_no_other() {
-    a_bad_letter_hides_no_other(&Shared::default()).await;
+    an_unreadable_letter_hides_no_other(&Shared::default()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_in_memory_is_set_aside_as_it_is() {
-    what_cannot_be_read_is_set_aside_as_it_is(&Shared::default()).await;
+    unreadable_letters_are_set_aside_unchanged(&Shared::default()).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -88,7 +90,7 @@ mod sqlite {
     use rusqlite::Connection;
     use tower::{BoxError, service_fn};
 
-    use super::{a_bad_letter_hides_no_other, what_cannot_be_read_is_set_aside_as_it_is};
+    use super::{an_unreadable_letter_hides_no_other, unreadable_letters_are_set_aside_unchanged};
     use crate::support::open;
     use crate::unreadable_checks::park;
 
@@ -99,12 +101,12 @@ mod sqlite {
 
     #[tokio::test]
     async fn a_bad_letter_in_a_file_hides_no_other() {
-        a_bad_letter_hides_no_other(&store().await.0).await;
+        an_unreadable_letter_hides_no_other(&store().await.0).await;
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_in_a_file_is_set_aside_as_it_is() {
-        what_cannot_be_read_is_set_aside_as_it_is(&store().await.0).await;
+        unreadable_letters_are_set_aside_unchanged(&store().await.0).await;
     }
 
     fn change(path: &Path, sql: &str, id: LetterId) {

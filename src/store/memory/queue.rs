@@ -9,10 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::base::outcome::FailureKind;
-use crate::store::group::{CAUSES, minute};
-use crate::store::{
-    Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull,
-};
+use crate::store::group::{CAUSES, LONGEST_LOOK_BACK, minute};
+use crate::store::{Entry, Fingerprint, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull};
 
 /// The number of failure counts, one for each pair of minute and fingerprint, that a queue keeps. It drops the oldest.
 pub(super) const FAILURES: usize = 50_000;

@@ -11,9 +11,10 @@ use crate::base::moment;
 use crate::base::sync::Mutex;
 use crate::store::clock::{Reading, StoreClock};
 use crate::store::group::{by_frequency, first_minute};
+use crate::store::purge::PURGES_KEPT;
 use crate::store::{
-    Claim, Depth, Entry, Fingerprint, Frequency, Group, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT,
-    Pending, PurgeRecord, Put, Settled, Store,
+    Claim, Depth, Entry, Fingerprint, Frequency, Group, LetterFilter, LetterId, Limits, Owner, Pending,
+    PurgeRecord, Put, Settled, Store,
 };
 
 /// Keeps letters in memory: for tests, and for tools whose letters need not outlive the process.

@@ -11,9 +11,9 @@ use super::search::Search;
 use super::{keys, rows};
 use crate::base::moment::micros;
 use crate::store::error::Kind;
+use crate::store::purge::PURGES_KEPT;
 use crate::store::{
-    Claim, Entry, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, StoreError,
-    WhenFull,
+    Claim, Entry, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, Settled, StoreError, WhenFull,
 };
 
 /// The most outcomes or renewals in one script, and about how many bytes.

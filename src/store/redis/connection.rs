@@ -11,12 +11,11 @@ use tokio::sync::{self, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::scripts::Call;
-use super::server;
 use super::target::{Connection, Target};
+use super::{errors, server};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 use crate::store::clock::{Reading, StoreClock};
-use crate::store::error::Kind;
 
 /// The most calls at one time. Further calls wait, within their own timeout.
 const CALLS: usize = 256;
@@ -30,9 +29,6 @@ const OUTAGE: Duration = Duration::from_secs(1);
 
 /// The time before a call is repeated when Redis was not ready.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// The error code of a script for a queue whose format is newer. The format and the latest known one follow.
-const FORMAT: &str = "FORMAT";
 
 #[derive(Debug)]
 pub(super) struct SharedConnection {
@@ -206,15 +202,7 @@ impl SharedConnection {
         let answer = connection.send_to(key, wait).await.map_err(|error| self.explain(error))?;
         let replicas: u32 = super::rows::read(answer)?;
         if replicas < self.replicas {
-            return Err(StoreError::new(
-                Kind::Unreachable,
-                format!(
-                    "only {replicas} replicas of Redis at {} confirmed the change in time, and `wait_for_replicas` is {}; \
-                     the change may have been made; check the replicas or lower `wait_for_replicas`",
-                    self.address(),
-                    self.replicas
-                ),
-            ));
+            return Err(errors::too_few_replicas(self.address(), replicas, self.replicas));
         }
         Ok(())
     }
@@ -311,87 +299,10 @@ impl SharedConnection {
     }
 
     fn timed_out(&self, last: Option<String>) -> StoreError {
-        let (address, timeout) = (self.address(), self.timeout);
-        let error = StoreError::new(
-            Kind::Unreachable,
-            format!(
-                "Redis at {address} cannot be reached: it did not answer within {timeout:?} (`response_timeout`); check \
-                 that it runs and that its address is right"
-            ),
-        );
-        match last {
-            Some(last) => error.with_source(last),
-            None => error,
-        }
+        errors::timed_out(self.address(), self.timeout, last)
     }
 
     fn explain(&self, error: RedisError) -> StoreError {
-        let address = self.address();
-        if error.code() == Some(FORMAT) {
-            return newer_format(address, error.detail().unwrap_or_default());
-        }
-        let denied = matches!(
-            error.kind(),
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm)
-        ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
-        let moved =
-            matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot));
-        let unreachable = matches!(
-            error.kind(),
-            ErrorKind::Io
-                | ErrorKind::ClusterConnectionNotFound
-                | ErrorKind::Server(
-                    ServerErrorKind::BusyLoading
-                        | ServerErrorKind::TryAgain
-                        | ServerErrorKind::ClusterDown
-                        | ServerErrorKind::MasterDown
-                        | ServerErrorKind::ReadOnly
-                )
-        );
-        if error.code() == Some("OOM") {
-            let message = format!(
-                "the memory of Redis at {address} is full; redrive or purge letters, or raise `maxmemory`"
-            );
-            return StoreError::new(Kind::DiskFull, message).with_source(error);
-        }
-        if error.code() == Some("WRONGTYPE") {
-            let key = error.detail().unwrap_or("a key of the queue");
-            let message = format!(
-                "the key `{key}` in Redis at {address} has the wrong type: another program wrote to it; delete that key, \
-                 then the queue is repaired from its other keys"
-            );
-            return StoreError::new(Kind::Foreign, message);
-        }
-        let (kind, message) = match () {
-            () if denied => (
-                Kind::Denied,
-                format!(
-                    "Redis at {address} refused the user or a command; check user and password in the URL, and allow the \
-                     user to run scripts on keys that begin with `{{campanile:` (the documentation of `RedisStore` lists \
-                     the commands)"
-                ),
-            ),
-            () if moved => {
-                (Kind::Other, format!("Redis at {address} is part of a cluster; set `cluster` to `true`"))
-            }
-            () if unreachable => (
-                Kind::Unreachable,
-                format!(
-                    "Redis at {address} cannot be reached; check that it runs and that address and TLS settings are right"
-                ),
-            ),
-            () => (Kind::Other, format!("Redis at {address} answered with an error")),
-        };
-        StoreError::new(kind, message).with_source(error)
+        errors::explain(self.address(), error)
     }
-}
-
-fn newer_format(address: &str, versions: &str) -> StoreError {
-    let mut versions = versions.split(' ');
-    let (found, known) = (versions.next().unwrap_or("?"), versions.next().unwrap_or("?"));
-    let message = format!(
-        "the queue in Redis at {address} has format {found}, and this version of campanile supports formats up to \
-         {known}; update campanile, or use another queue name or database"
-    );
-    StoreError::new(Kind::NewerSchema, message)
 }

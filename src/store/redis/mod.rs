@@ -11,6 +11,7 @@ mod builder;
 mod client;
 mod commands;
 mod connection;
+mod errors;
 mod keys;
 #[cfg(feature = "telemetry")]
 mod ping;

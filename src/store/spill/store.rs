@@ -44,7 +44,6 @@ use crate::store::{
 /// # Ok::<_, campanile::store::StoreError>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub struct SpillStore {
     pub(super) shared: Arc<Shared>,
 }
@@ -82,9 +81,7 @@ impl SpillStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The file of the spill, as an absolute path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.shared.spill.path()
     }
 

@@ -9,8 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::{self, Found, micros};
 use super::search::{Claimable, Search};
 use super::tally::Tally;
+use crate::store::purge::PURGES_KEPT;
 use crate::store::{
-    Depth, Entry, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
+    Depth, Entry, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, Settled, WhenFull,
 };
 
 /// A transaction and the sums that it changes.

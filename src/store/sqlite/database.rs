@@ -6,14 +6,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
 
+use super::change::Change;
+use super::depths::QueueDepths;
 use super::identity::{FileId, Files, Invalidated, Stamp};
+use super::job::Job;
 use super::log::Log;
 use super::reserve::Reserve;
-use super::{errors, file, open, tidy};
+use super::tidy::{self, Tidy};
+use super::{errors, file, open};
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
@@ -100,6 +105,52 @@ impl Database {
     pub(super) fn record_write(&mut self) {
         self.stamp = self.files.stamp();
         self.checkpoint = Checkpoint::of(&self.connection).unwrap_or(self.checkpoint);
+    }
+
+    /// Commits a group. Fails if the file is no longer at its path; the caller must not acknowledge the commit then.
+    pub(super) fn write(
+        &mut self,
+        group: &mut [Box<dyn Job>],
+    ) -> Result<rusqlite::Result<QueueDepths>, Invalidated> {
+        let committed = self.commit(group);
+        // The commit is on disk, and no caller has been answered yet.
+        self.check()?;
+        match committed {
+            Ok(Err(why)) => Err(why),
+            Ok(Ok(depths)) => Ok(Ok(depths)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Runs one step of tidying, if the file is still at its path.
+    pub(super) fn tidy(&mut self, quiet: Duration) -> Tidy {
+        if self.check().is_err() {
+            return Tidy::Done;
+        }
+        // After an error, tidying starts again with the next commit.
+        let tidied = tidy::step(&self.connection, &self.log, quiet).unwrap_or(Tidy::Done);
+        self.record_write();
+        tidied
+    }
+
+    /// Commits a group. Returns the depths of the queues that it changed.
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<QueueDepths, Invalidated>> {
+        let durable = group.iter().any(|job| job.is_durable());
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Other processes that lost the log or its index too cannot start a new one while this process holds the lock.
+        if let Err(why) = self.files.check().1 {
+            return Ok(Err(why));
+        }
+        let mut change = Change::new(&transaction);
+        for job in group {
+            job.run(&mut change)?;
+        }
+        let depths = change.finish()?;
+        transaction.commit()?;
+        if durable {
+            self.log.sync()?;
+        }
+        Ok(Ok(depths))
     }
 
     /// Whether a new connection, which has cached nothing, finds the file and its log damaged.

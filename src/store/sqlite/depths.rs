@@ -9,6 +9,9 @@ use super::log;
 use crate::base::sync::Mutex;
 use crate::store::Depth;
 
+/// Queues with their depths.
+pub(super) type QueueDepths = Vec<(Arc<str>, Depth)>;
+
 /// The depth of each queue and the size of the file, as of the last commit of this process.
 #[derive(Debug, Default)]
 pub(super) struct Depths {
@@ -22,14 +25,14 @@ impl Depths {
         Depth { file_size: Some(self.file.load(Ordering::Relaxed)), ..depth }
     }
 
-    pub(super) fn publish(&self, depths: Vec<(Arc<str>, Depth)>) {
+    pub(super) fn publish(&self, depths: QueueDepths) {
         if !depths.is_empty() {
             self.queues.lock().extend(depths);
         }
     }
 
     /// Replaces all depths by those of another file.
-    pub(super) fn replace(&self, depths: Vec<(Arc<str>, Depth)>) {
+    pub(super) fn replace(&self, depths: QueueDepths) {
         *self.queues.lock() = depths.into_iter().collect();
     }
 

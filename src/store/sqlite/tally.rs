@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use super::rows::{self, fingerprint, kind, micros, newest, oldest};
 use crate::base::outcome::FailureKind;
-use crate::store::group::{CAUSES, minute};
-use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
+use crate::store::group::{CAUSES, LONGEST_LOOK_BACK, minute};
+use crate::store::{Depth, Entry, Fingerprint, LetterId};
 
 /// The sums that one transaction changes.
 #[derive(Default)]

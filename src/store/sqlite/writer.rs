@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::change::Change;
 use super::database::Database;
-use super::depths::Depths;
+use super::depths::{Depths, QueueDepths};
 use super::errors::{disk_full, explain, replaced_repeatedly};
 use super::identity::{Files, Invalidated};
 use super::job::Job;
@@ -22,9 +21,9 @@ use super::tally::Tally;
 use super::tidy::{self, Tidy};
 use super::{clock, file, open, registry, reserve, rows};
 use crate::base::sync::Mutex;
+use crate::store::StoreError;
 use crate::store::clock::StoreClock;
 use crate::store::error::Kind;
-use crate::store::{Depth, StoreError};
 
 /// The jobs that may wait for the writer. Further callers wait before they can hand over their job.
 const WAITING: usize = 1_024;
@@ -61,8 +60,6 @@ struct Writer {
     /// Whether it was logged that the file cannot be opened again.
     has_logged: bool,
 }
-
-type QueueDepths = Vec<(Arc<str>, Depth)>;
 
 enum WriteError {
     /// The transaction failed.
@@ -379,51 +376,6 @@ impl Writer {
         self.publish(None);
         registry::wait_until_released(path, &self.slot)?;
         self.use_database(Database::open(path)?)
-    }
-}
-
-impl Database {
-    /// Commits a group. Fails if the file is no longer at its path; the caller must not acknowledge the commit then.
-    fn write(&mut self, group: &mut [Box<dyn Job>]) -> Result<rusqlite::Result<QueueDepths>, Invalidated> {
-        let committed = self.commit(group);
-        // The commit is on disk, and no caller has been answered yet.
-        self.check()?;
-        match committed {
-            Ok(Err(why)) => Err(why),
-            Ok(Ok(depths)) => Ok(Ok(depths)),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    /// Runs one step of tidying, if the file is still at its path.
-    fn tidy(&mut self, quiet: Duration) -> Tidy {
-        if self.check().is_err() {
-            return Tidy::Done;
-        }
-        // After an error, tidying starts again with the next commit.
-        let tidied = tidy::step(&self.connection, &self.log, quiet).unwrap_or(Tidy::Done);
-        self.record_write();
-        tidied
-    }
-
-    /// Commits a group. Returns the depths of the queues that it changed.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<QueueDepths, Invalidated>> {
-        let durable = group.iter().any(|job| job.is_durable());
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Other processes that lost the log or its index too cannot start a new one while this process holds the lock.
-        if let Err(why) = self.files.check().1 {
-            return Ok(Err(why));
-        }
-        let mut change = Change::new(&transaction);
-        for job in group {
-            job.run(&mut change)?;
-        }
-        let depths = change.finish()?;
-        transaction.commit()?;
-        if durable {
-            self.log.sync()?;
-        }
-        Ok(Ok(depths))
     }
 }
 
