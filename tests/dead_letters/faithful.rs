@@ -40,7 +40,7 @@ where
             let why = letter.unsendable.unwrap();
             assert_eq!((report.matched, report.skipped, report.failed), (1, 1, 0));
             assert_eq!(report.skipped_by, BTreeMap::from([(why, 1)]));
-            assert!(!letter.is_whole());
+            assert!(letter.unsendable.is_some());
             Err(why)
         }
     }

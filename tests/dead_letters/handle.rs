@@ -5,8 +5,9 @@ use std::time::Duration;
 use campanile::dead_letter::{DropReason, LetterFilter};
 use campanile::{DeadLetterQueue, FailureKind};
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::Level;
 
-use crate::support::{Mood, MoodyStore, Order, assert_accounted, fail, order, waiting};
+use crate::support::{LogLines, Mood, MoodyStore, Order, assert_accounted, fail, order, waiting};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -82,14 +83,29 @@ async fn a_purge_leaves_a_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_whose_time_is_over_go_and_are_counted() {
+async fn the_log_of_a_purge_shows_the_conditions_that_are_set() {
+    let lines = LogLines::at(Level::INFO);
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let queue = DeadLetterQueue::in_memory(100);
+    queue.purge_as("ada", LetterFilter::all().component("payments").limit(2)).await.unwrap();
+    queue.purge_as("ada", LetterFilter::all()).await.unwrap();
+    let logged = lines.lines();
+    assert!(
+        logged[0].contains(r#"by="ada" filter=LetterFilter { component: "payments", limit: 2 }"#),
+        "{logged:?}"
+    );
+    assert!(logged[1].contains(r#"by="ada" filter=LetterFilter"#) && !logged[1].contains('{'), "{logged:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_letters_are_removed_and_counted() {
     let queue = DeadLetterQueue::builder("orders").expire_after(Duration::from_secs(30)).build().unwrap();
     fail(&queue, 1).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     fail(&queue, 2).await;
     assert_eq!(waiting(&queue).await, [1, 2]);
     tokio::time::sleep(Duration::from_secs(14)).await;
-    assert_eq!(waiting(&queue).await, [2], "nobody asked for it");
+    assert_eq!(waiting(&queue).await, [2], "the queue removes it by itself");
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(queue.is_empty().await.unwrap());
     assert_eq!((queue.snapshot().expired, queue.snapshot().evicted), (2, 0));

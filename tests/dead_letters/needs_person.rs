@@ -1,7 +1,7 @@
 //! What cannot be sent is looked at less and less often, and set aside for a person.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::dead_letter::{LetterFilter, Redrive, Unsendable};
@@ -9,11 +9,9 @@ use campanile::{Backoff, DeadLetterQueue, Jitter};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::sleep;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
-use crate::support::{Order, fail, order};
+use crate::support::{LogLines, Order, fail, order};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,33 +19,6 @@ const SECOND: Duration = Duration::from_secs(1);
 fn patient(set_aside_after: u32) -> Redrive {
     let backoff = Backoff::exponential(10 * SECOND, 3_600 * SECOND).jitter(Jitter::None);
     Redrive::all().backoff(backoff).set_aside_after(set_aside_after)
-}
-
-/// Keeps the warnings.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Visit for Lines {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.lock().unwrap().last_mut().unwrap().push_str(&format!("{field}={value:?} "));
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN && metadata.target().starts_with("campanile")
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        self.0.lock().unwrap().push(String::new());
-        event.record(&mut self.clone());
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }
 
 /// The request of another version, which reads no [`Order`]; it counts how often it tried.
@@ -71,8 +42,8 @@ impl<'de> Deserialize<'de> for Later {
 
 #[tokio::test(start_paused = true)]
 async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
-    let lines = Lines::default();
-    let _told = tracing::subscriber::set_default(lines.clone());
+    let lines = LogLines::at(Level::WARN);
+    let _guard = tracing::subscriber::set_default(lines.clone());
     let queue = DeadLetterQueue::in_memory(1_000);
     for number in 0..100 {
         fail(&queue, number).await;
@@ -95,10 +66,18 @@ async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
     assert_eq!((groups[0].example.redrives, groups[0].example.tries), (0, 1));
 
     // One line when they were met, and one when they were set aside, for all of them.
-    let told = lines.0.lock().unwrap().clone();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("letters=100 set_aside=0") && told[0].contains("other_type 100"), "{told:?}");
-    assert!(told[1].contains("letters=100 set_aside=100"), "{told:?}");
+    let logged = lines.lines();
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    assert!(
+        logged[0].contains("letters=100 set_aside=0") && logged[0].contains("other_type 100"),
+        "{logged:?}"
+    );
+    assert!(logged[1].contains("letters=100 set_aside=100"), "{logged:?}");
+    // The log names what cannot be read, and not its value.
+    assert!(
+        logged[0].contains("its field `customer` does not fit the type `dead_letters::needs_person::Later`"),
+        "{logged:?}"
+    );
 
     // A deploy that reads them again.
     let sent = Arc::new(AtomicU64::new(0));

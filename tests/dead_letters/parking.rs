@@ -10,7 +10,7 @@ use serde::de::Deserializer;
 use serde::ser::{Error, Serializer};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{Mood, MoodyStore, Order, assert_accounted, call, fail, order, waiting};
 
@@ -30,6 +30,25 @@ async fn p20_a_failure_is_parked_before_its_caller_sees_it() {
         assert_accounted(&queue, number.into(), number.into(), None);
     }
     assert_eq!(waiting(&queue).await, [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_polled_after_its_end_panics() {
+    for succeeds in [true, false] {
+        let queue = DeadLetterQueue::in_memory(100);
+        let service = service_fn(move |_: Order| async move {
+            if succeeds { Ok(()) } else { Err(BoxError::from("refused")) }
+        });
+        let mut call = Box::pin(queue.layer().layer(service).call(order(1)));
+        assert_eq!((&mut call).await.is_ok(), succeeds);
+        let again = tokio::spawn(async move { call.await.is_ok() }).await.unwrap_err();
+        let panic = again.into_panic();
+        assert_eq!(
+            panic.downcast_ref::<&str>().copied(),
+            Some("`DeadLetterFuture` polled after it completed")
+        );
+        assert_accounted(&queue, u64::from(!succeeds), u64::from(!succeeds), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Property 24: what redaction names is not stored.
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{LetterFilter, Payload, Redaction, Redrive};
+use campanile::dead_letter::{DeadLetterSettings, LetterFilter, Payload, Redaction, Redrive};
 use campanile::redact::RedactionSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -64,11 +64,14 @@ async fn a_letter_that_is_not_whole_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn defaults_can_be_left_out() {
-    let queue = DeadLetterQueue::builder("logins").redact_defaults(false).build().unwrap();
+    let queue = DeadLetterQueue::builder("logins")
+        .settings(DeadLetterSettings { redact_defaults: false, ..DeadLetterSettings::default() })
+        .build()
+        .unwrap();
     let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
     let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
     service.oneshot(login).await.unwrap_err();
-    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].is_whole());
+    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].unsendable.is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,11 +41,11 @@ async fn left(kind: &str, body: &[u8]) -> Option<Vec<u8>> {
     let (_, letter) = letter(builder(), post(kind, body.to_vec())).await;
     let request = kept(&letter);
     if request.body_state == BodyState::Unsearched(body.len() as u64) {
-        assert!(request.body.is_empty() && !letter.is_whole(), "{request:?}");
+        assert!(request.body.is_empty() && letter.unsendable.is_some(), "{request:?}");
         return None;
     }
     assert_eq!(request.body_state, BodyState::Complete);
-    assert_eq!(letter.is_whole(), request.body == body, "{request:?}");
+    assert_eq!(letter.unsendable.is_none(), request.body == body, "{request:?}");
     Some(request.body.clone())
 }
 
@@ -135,7 +135,7 @@ async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
     ] {
         assert_eq!(left(kind, body).await, None, "{kind}");
         let (_, kept_as_it_was) = letter(builder().opaque_bodies(true), post(kind, body.to_vec())).await;
-        assert!(kept_as_it_was.is_whole() && kept(&kept_as_it_was).body == body, "{kind}");
+        assert!(kept_as_it_was.unsendable.is_none() && kept(&kept_as_it_was).body == body, "{kind}");
     }
     for encoding in ["gzip", "br", "GZIP", "identity, gzip"] {
         let request = Request::post("/a").header("content-encoding", encoding);
@@ -215,7 +215,7 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         let request = || Request::get(format!("https://h/a?x=1&{query}")).body(Full::default()).unwrap();
         // Kept, so that the request can be sent again as it was; what is none of it is not.
         let (queue, letter_kept) = letter(builder(), request()).await;
-        assert!(letter_kept.is_whole(), "{:?}", letter_kept.redacted);
+        assert!(letter_kept.unsendable.is_none(), "{:?}", letter_kept.redacted);
         let seen = Arc::new(Mutex::new(String::new()));
         let note = Arc::clone(&seen);
         let repaired = service_fn(move |request: Request<ReplayBody>| {
@@ -227,7 +227,10 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         let besides = Request::get(format!("https://h/a?access_token=hunter3&{query}"));
         let (_, letter_besides) = letter(builder(), besides.body(Full::default()).unwrap()).await;
         let uri = &kept(&letter_besides).uri;
-        assert!(uri.ends_with(query) && !uri.contains("hunter3") && !letter_besides.is_whole(), "{uri}");
+        assert!(
+            uri.ends_with(query) && !uri.contains("hunter3") && letter_besides.unsendable.is_some(),
+            "{uri}"
+        );
         // In a text it is of no use, and goes.
         let text = left("text/plain", format!("see https://h/a?{query}").as_bytes()).await.unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -245,7 +248,10 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         let request = Request::get(format!("https://h/a?x=1&{query}")).body(Full::default()).unwrap();
         let (_, letter) = letter(builder().redact([name]), request).await;
         let uri = &kept(&letter).uri;
-        assert!(!letter.is_whole() && letter.redacted.iter().all(|gone| matches!(gone, Redaction::Uri(_))));
+        assert!(
+            letter.unsendable.is_some()
+                && letter.redacted.iter().all(|gone| matches!(gone, Redaction::Uri(_)))
+        );
         for secret in ["hunter2", "AKIA", "vjby", "abc", "0123"] {
             assert!(!uri.contains(secret), "{name}: {uri}");
         }

@@ -117,7 +117,7 @@ async fn p24_no_secret_is_in_the_file_or_its_log() {
             (letter.attempts.len(), letter.causes.as_slice()),
             (3, &["secret=[redacted]".to_owned()][..])
         );
-        assert!(!letter.is_whole());
+        assert!(letter.unsendable.is_some());
     }
     assert_clean(folder.path());
     drop(queue);

@@ -289,7 +289,7 @@ async fn an_upload_that_breaks_off_is_parked_as_far_as_it_came() {
         (kept(&letter).body_state, kept(&letter).body.as_slice()),
         (BodyState::Partial, &b"0123456789"[..])
     );
-    assert!(!letter.is_whole());
+    assert!(letter.unsendable.is_some());
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use campanile::store::{
 };
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -274,4 +277,45 @@ where
     S: Service<Req>,
 {
     service.ready().await?.call(request).await
+}
+
+/// Collects the log of the crate, one line for each event.
+#[derive(Clone)]
+pub(crate) struct LogLines {
+    level: Level,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl LogLines {
+    /// Events of this level and of more severe ones.
+    pub(crate) fn at(level: Level) -> Self {
+        Self { level, lines: Arc::default() }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+impl Visit for LogLines {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.lines.lock().unwrap().last_mut().unwrap().push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl Subscriber for LogLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level && metadata.target().starts_with("campanile")
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        self.lines.lock().unwrap().push(String::new());
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }
