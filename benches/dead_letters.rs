@@ -1,11 +1,10 @@
-//! What it costs to keep failed requests, beside what the disk can do at best: `cargo bench --bench dead_letters
-//! --all-features`.
+//! The cost of parking, next to the raw limit of the disk: `cargo bench --bench dead_letters --all-features`.
 //!
-//! The raw limit is a file that grows, one `fdatasync` for each group of records that came in at once: no index, no
-//! order, no way to remove anything. Both run in turn, in one process, on one disk; only ratios carry to another
-//! machine. `CAMPANILE_BENCH_LETTERS` is the number of letters of the large file, one million by default.
+//! The raw limit is an append-only file with one `fdatasync` for each group of concurrent records. It has no index and no
+//! order, and nothing can be removed. Both run in turn, in one process, on one disk. Only ratios apply to other machines.
+//! `CAMPANILE_BENCH_LETTERS` is the number of letters of the large file, one million by default.
 
-#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(unsafe_code)] // An allocator needs unsafe code, which the library forbids.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 #![allow(clippy::cast_precision_loss)]
 
@@ -38,7 +37,7 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on unchanged to the allocator of the system.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
@@ -63,9 +62,9 @@ fn order(number: u64) -> Order {
     Order { number, text: "x".repeat(BODY) }
 }
 
-/// Sizes of one run; those of a test are small.
+/// The sizes of one run. Those of a test are small.
 struct Scale {
-    /// Letters of each caller.
+    /// How many letters each caller parks.
     each: usize,
     calls: u64,
     letters: u64,
@@ -73,7 +72,7 @@ struct Scale {
 
 // ===== the raw limit =====
 
-/// A log that many append to and that is synced once for all who came meanwhile.
+/// A log with many writers. One sync serves all records that arrived since the last.
 struct RawLog {
     records: mpsc::Sender<(Vec<u8>, oneshot::Sender<()>)>,
 }
@@ -103,7 +102,7 @@ impl RawLog {
     }
 }
 
-/// Records a second that 64 callers append.
+/// Records per second that 64 callers append.
 async fn raw_many(folder: &Path, scale: &Scale) -> f64 {
     let log = Arc::new(RawLog::open(&folder.join("raw.log")));
     let began = Instant::now();
@@ -134,7 +133,7 @@ fn raw_one(folder: &Path, scale: &Scale) -> f64 {
 
 // ===== parking =====
 
-/// Runs something for each of 64 callers at once.
+/// Runs 64 callers at once.
 async fn many<F: Future<Output = ()> + Send + 'static>(call: impl Fn(usize) -> F) {
     let calls: Vec<_> = (0..CALLERS).map(|caller| tokio::spawn(call(caller))).collect();
     for call in calls {
@@ -152,7 +151,7 @@ async fn queue(path: &Path) -> DeadLetterQueue {
         .expect("the folder is there")
 }
 
-/// What fails everything, and parks it.
+/// A service that fails every request, behind the layer.
 fn failing(
     queue: &DeadLetterQueue,
 ) -> impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + use<> {
@@ -167,7 +166,7 @@ async fn assert_parked(queue: &DeadLetterQueue, letters: usize) {
     assert_eq!(queue.len().await.expect("the store answers"), letters as u64);
 }
 
-/// Letters a second that 64 callers park.
+/// Letters per second that 64 callers park.
 async fn park_many(folder: &Path, scale: &Scale, round: usize) -> f64 {
     let queue = queue(&folder.join(format!("many-{round}.db"))).await;
     let service = failing(&queue);
@@ -187,7 +186,7 @@ async fn park_many(folder: &Path, scale: &Scale, round: usize) -> f64 {
     (CALLERS * each) as f64 / took.as_secs_f64()
 }
 
-/// The median time until the caller has its error.
+/// The median time until a caller has its error.
 async fn park_one(folder: &Path, scale: &Scale, round: usize) -> f64 {
     let queue = queue(&folder.join(format!("one-{round}.db"))).await;
     let service = failing(&queue);
@@ -206,9 +205,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-// ===== the way of a request that succeeds =====
+// ===== a successful call =====
 
-/// Nanoseconds and allocations of one call.
+/// The nanoseconds and allocations of one call.
 fn success<S, R>(mut service: S, request: impl Fn() -> R, calls: u64) -> (f64, f64)
 where
     S: Service<R>,
@@ -264,7 +263,7 @@ fn successes(table: &mut Table, scale: &Scale) {
 
 // ===== a large file =====
 
-/// A letter of the layer's own, to make many of.
+/// A letter that the layer parked, as a template.
 async fn template(folder: &Path) -> Entry {
     let queue = queue(&folder.join("template.db")).await;
     let _ = failing(&queue).oneshot(order(1)).await;
@@ -274,7 +273,7 @@ async fn template(folder: &Path) -> Entry {
     entries.pop().expect("one letter was parked")
 }
 
-/// The `number`th of many letters: of 12 causes, one in a thousand set aside.
+/// Letter `number` of many: they have 12 causes, and one in a thousand is set aside.
 fn letter(template: &Entry, number: u64) -> Entry {
     let (id, now) = (LetterId::new(), SystemTime::now());
     let (from, to) = (template.id.to_string(), id.to_string());
@@ -313,7 +312,7 @@ async fn fill(store: &SqliteStore, template: &Arc<Entry>, letters: u64) {
     }
 }
 
-/// The median of a few times that something takes, in milliseconds.
+/// The median duration of a few runs, in milliseconds.
 async fn millis<T>(work: impl AsyncFn() -> T) -> f64 {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -359,7 +358,7 @@ async fn large(table: &mut Table, folder: &Path, scale: &Scale) {
     let took = millis(async || store.groups("orders", &old).await.expect("the store answers")).await;
     table.add("groups of a filter that walks: ms", took, 0.0, Bar::None, Of::Ours);
     drop(store);
-    // The last one to go clears the log away; an opening amid that would wait.
+    // The last connection removes the log. Opening the file meanwhile would wait.
     while path.with_extension("db-wal").exists() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -384,7 +383,7 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
 
     let store = SqliteStore::open(path).await.expect("it is there");
     let live = store.list("orders", &LetterFilter::all()).await.expect("the store answers");
-    // What the letters that are left take in a file of their own.
+    // The size of the remaining letters in a new file.
     let fresh = path.with_file_name("fresh.db");
     let other = SqliteStore::open(&fresh).await.expect("the folder is there");
     let limits = Limits { capacity: u64::MAX, bytes: u64::MAX, when_full: WhenFull::RefuseNew };
@@ -392,7 +391,7 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
     for put in puts {
         put.await.expect("the disk has room");
     }
-    // Both are tidied while nobody comes, a small log after a second.
+    // Idle files are tidied, a small log after a second.
     let (mut sizes, mut still) = ((0, 0), 0);
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -408,7 +407,7 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
     table.add("file after redriving: MiB", mib(size), mib(least), Bar::Most(2.0), Of::Ratio);
 }
 
-/// The size of a file with its log.
+/// The size of a file and its log.
 fn weigh(path: &Path) -> u64 {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     size(path) + size(&path.with_extension("db-wal"))
@@ -422,7 +421,7 @@ enum Bar {
     None,
 }
 
-/// What the bar is for.
+/// What is measured.
 enum Of {
     Ours,
     Ratio,
@@ -509,7 +508,7 @@ fn main() {
             .map_or(1_000_000, |letters| letters.parse().expect("CAMPANILE_BENCH_LETTERS is a number"));
         Scale { each: 300, calls: 1_000_000, letters }
     } else {
-        // A test, that it runs at all.
+        // As a test, it only checks that it runs.
         Scale { each: 2, calls: 100, letters: 2_000 }
     };
     runtime.block_on(run(scale));

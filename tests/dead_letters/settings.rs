@@ -1,4 +1,4 @@
-//! Settings are checked, and say what is wrong.
+//! Settings are checked, and errors name what is wrong.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn each_setting_of_a_spill_is_named_with_its_value() {
         (spill().after(Duration::from_secs(1)), "spill.after", "1s"),
         (spill().capacity(0), "spill.capacity", "0"),
         (spill().max_bytes(10), "spill.max_bytes", "10"),
-        // It is fine, but a file cannot be opened here.
+        // The setting is valid, but `build` cannot open a file.
         (spill(), "spill", "spill.db"),
     ] {
         let error = DeadLetterQueue::builder("orders").spill(broken).build().unwrap_err();
