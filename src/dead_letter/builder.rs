@@ -119,15 +119,6 @@ impl DeadLetterQueueBuilder {
             settings.service = Some(name.into());
             settings.service_version = Some(version.into());
         }
-    }
-
-    /// Sets the headers that may hold a correlation id: see [`DeadLetterSettings::correlation_headers`].
-    pub fn correlation_headers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.settings.correlation_headers = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    setters! {
         /// Sets the largest number of waiting letters, at least 1.
         pub fn capacity(letters: u64) { settings.capacity = letters; }
         /// Sets the most bytes of all waiting letters, at least 65,536.
@@ -159,8 +150,6 @@ impl DeadLetterQueueBuilder {
     }
 
     setters! {
-        /// Sets whether the values of the default names are redacted: see [`RedactionSettings::defaults`].
-        pub fn redact_defaults(yes: bool) { settings.redact_defaults = yes; }
         /// Sets what else is redacted, and how. Default: requests are searched by [`RedactionSettings::names_only`],
         /// because a letter that lost a card number or an address cannot be sent again. Messages of errors are searched by
         /// all rules then.

@@ -1,4 +1,4 @@
-//! Letters that are sent again by themselves, each when it is due.
+//! Redrives in the background, which send each letter when it is due.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ fn exact() -> Backoff {
 
 type Seen = Arc<Mutex<Vec<(u32, Duration)>>>;
 
-/// Notes which orders come when, in time since now, and fails those that `fails` names.
+/// Records when each order arrives, as time since the start, and fails those that `fails` selects.
 fn noting(
     fails: impl Fn(u32) -> bool + Clone + Send + 'static,
 ) -> (impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static, Seen) {
@@ -41,7 +41,7 @@ fn at(seen: &Seen, number: u32) -> Vec<f64> {
 }
 
 fn assert_near(at: &[f64], expected: &[f64]) {
-    // What is due within a tenth of a second goes together, and each wait begins when the one before ended.
+    // Letters that are due within 100 ms are sent together, and each wait starts when the last one ended.
     let near = |(at, expected): (&f64, &f64)| *at >= *expected && *at <= expected + 0.5;
     assert!(at.len() == expected.len() && at.iter().zip(expected).all(near), "{at:?}, not {expected:?}");
 }
@@ -67,7 +67,7 @@ async fn each_letter_waits_longer_with_each_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_that_lay_there_before_are_sent_at_once_and_those_of_others_when_it_looks() {
+async fn earlier_letters_are_sent_at_once_and_those_of_others_at_the_interval() {
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     let (service, seen) = noting(|_| false);
@@ -88,7 +88,7 @@ async fn letters_that_lay_there_before_are_sent_at_once_and_those_of_others_when
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_of_them_send_no_letter_twice() {
+async fn two_background_redrives_send_no_letter_twice() {
     let queue = DeadLetterQueue::in_memory(1_000);
     let other = queue.named(queue.name());
     let (service, seen) = noting(|_| false);
@@ -108,7 +108,7 @@ async fn two_of_them_send_no_letter_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
+async fn p23_an_open_circuit_is_probed_with_one_letter_and_none_is_claimed() {
     let queue = DeadLetterQueue::in_memory(100);
     for number in 1..=20 {
         fail(&queue, number).await;
@@ -130,7 +130,7 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
     let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
     sleep(SECOND).await;
     assert!(matches!(running.progress().state, RedriveState::Paused { .. }));
-    // Whoever wants the letters meanwhile may have them.
+    // Another redrive may send the letters meanwhile.
     let other = queue.named(queue.name());
     let fine = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
     let report = other.redrive(fine, Redrive::only(LetterFilter::all().limit(5))).await.unwrap();
@@ -144,7 +144,7 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_make_it_rest() {
+async fn a_background_redrive_rests_after_failures_in_a_row() {
     let queue = DeadLetterQueue::in_memory(100);
     for number in 1..=30 {
         fail(&queue, number).await;
@@ -154,14 +154,14 @@ async fn failures_in_a_row_make_it_rest() {
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(9 * SECOND).await;
     assert_eq!(seen.lock().unwrap().len(), 30);
-    // One second with jitter lies between the first ten and the next, two between those and the last.
+    // The rest after the first ten takes one second with jitter, the next takes two.
     assert!((0.5..=1.1).contains(&at(&seen, 11)[0]), "{:?}", at(&seen, 11));
     assert!((1.5..=3.2).contains(&at(&seen, 21)[0]), "{:?}", at(&seen, 21));
     drop(running);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_is_asked_again() {
+async fn a_store_that_fails_is_tried_again() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     fail(&queue, 1).await;
@@ -180,7 +180,7 @@ async fn a_store_that_fails_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_its_queue() {
+async fn a_background_redrive_ends_with_its_queue() {
     let queue = DeadLetterQueue::in_memory(100);
     let (service, _) = noting(|_| false);
     let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
@@ -192,7 +192,7 @@ async fn it_ends_with_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_stop_waits_for_what_is_under_way_within_a_bound() {
+async fn stop_waits_for_calls_in_progress_within_its_limit() {
     for (takes, redriven) in [(5, 1), (50, 0)] {
         let queue = DeadLetterQueue::in_memory(100);
         for number in 1..=3 {
@@ -209,7 +209,7 @@ async fn to_stop_waits_for_what_is_under_way_within_a_bound() {
         assert_eq!(report.redriven, redriven);
         assert!(began.elapsed() <= 10 * SECOND, "{:?}", began.elapsed());
         sleep(SECOND).await;
-        // What was cut off is free for the next one.
+        // The cancelled letter can be claimed by the next redrive.
         let fine = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
         let report = queue.redrive(fine, Redrive::all()).await.unwrap();
         assert_eq!((report.redriven, report.held), (3 - redriven, 0));

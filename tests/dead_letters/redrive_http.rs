@@ -1,4 +1,4 @@
-//! HTTP requests on their way back through retries, runs that are cut off, and other runs.
+//! HTTP letters through retries, cancelled runs and further runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,7 +57,7 @@ async fn p23_a_letter_has_one_idempotency_key_over_all_attempts_runs_and_process
     let stack = retry.http_layer().layer(service);
     let mut cut = 75;
     while !queue.is_empty().await.unwrap() {
-        // As another process has it.
+        // The queue of another process.
         let other = queue.named(queue.name());
         let run = other.redrive_http(stack.clone(), Redrive::all().concurrency(2).set_aside_after(0));
         let _ = timeout(Duration::from_millis(cut), run).await;

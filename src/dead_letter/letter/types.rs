@@ -56,8 +56,8 @@ pub struct Letter {
     /// filter asks for it.
     #[serde(default)]
     pub set_aside: bool,
-    /// Why the letter cannot be sent as it was, as far as that is known without the service. Whether the service takes
-    /// requests of this type is known once a redrive in the background has tried to send it.
+    /// Why the letter cannot be sent as it was. `None` if its request is complete, apart from redacted headers. Whether the
+    /// service takes requests of this type is known once a redrive in the background has tried to send the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsendable: Option<Unsendable>,
     /// The id of its trace, in hexadecimal.
@@ -190,14 +190,6 @@ impl RawLetter {
 }
 
 impl Letter {
-    /// Whether the request is complete, apart from redacted headers.
-    ///
-    /// A redrive does not send a request that is not, because it could do something else than was meant.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.flaw().is_none()
-    }
-
     /// Why no redrive can send the letter, regardless of the service.
     pub(in crate::dead_letter) fn flaw(&self) -> Option<Unsendable> {
         let body = match &self.payload {

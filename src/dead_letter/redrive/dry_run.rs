@@ -29,7 +29,9 @@ where
         let (last, found) = (entries.last().map(|entry| entry.id), entries.len());
         for entry in entries.into_iter().filter(|entry| !entry.has_expired(moment::now())) {
             report.matched += 1;
-            if let Err(Skipped { why, .. }) = request::<Req, Via, Res, E>(core, &Letter::from_entry(entry)) {
+            if let Err(Skipped { why, .. }) =
+                request::<Req, Via, Res, E>(core, &Letter::from_entry(entry), false)
+            {
                 report.skipped += 1;
                 *report.skipped_by.entry(why).or_default() += 1;
             }

@@ -92,23 +92,8 @@ where
     ResB::Error: Into<BoxError>,
     E: Cause<K>,
 {
-    fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String> {
-        let Payload::Http(stored) = &letter.payload else {
-            return Err("it holds a plain request".to_owned());
-        };
-        let mut request = Request::new(B::from(Bytes::from(stored.body.clone())));
-        *request.method_mut() =
-            Method::from_bytes(stored.method.as_bytes()).map_err(|error| error.to_string())?;
-        *request.uri_mut() = uri(&stored.uri)?;
-        *request.version_mut() = version(&stored.version)?;
-        headers(letter, stored, &mut request)?;
-        let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
-        if !request.headers().contains_key(IDEMPOTENCY_KEY) {
-            request.headers_mut().insert(IDEMPOTENCY_KEY, id.clone());
-        }
-        request.headers_mut().insert(LETTER, id);
-        request.extensions_mut().insert(mark);
-        Ok(request)
+    fn from_letter(letter: &Letter, mark: Redriven, _: bool) -> Result<Self, Option<String>> {
+        restore(letter, mark).map_err(Some)
     }
 
     fn judge(result: Result<Response<ResB>, E>) -> Judged {
@@ -121,6 +106,26 @@ where
     fn describe(error: E) -> String {
         error.ask(describe)
     }
+}
+
+/// The request that `letter` holds.
+fn restore<B: From<Bytes>>(letter: &Letter, mark: Redriven) -> Result<Request<B>, String> {
+    let Payload::Http(stored) = &letter.payload else {
+        return Err("it holds a plain request".to_owned());
+    };
+    let mut request = Request::new(B::from(Bytes::from(stored.body.clone())));
+    *request.method_mut() =
+        Method::from_bytes(stored.method.as_bytes()).map_err(|error| error.to_string())?;
+    *request.uri_mut() = uri(&stored.uri)?;
+    *request.version_mut() = version(&stored.version)?;
+    headers(letter, stored, &mut request)?;
+    let id = HeaderValue::try_from(letter.id.to_string()).map_err(|error| error.to_string())?;
+    if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+        request.headers_mut().insert(IDEMPOTENCY_KEY, id.clone());
+    }
+    request.headers_mut().insert(LETTER, id);
+    request.extensions_mut().insert(mark);
+    Ok(request)
 }
 
 /// The URI of a stored request, without the user if that was redacted: clients do not send the user, and a redacted user

@@ -30,8 +30,9 @@ pub trait Redrivable<Via, Res, E>: Sized {
     /// Returns the request in `letter`.
     ///
     /// # Errors
-    /// When the letter holds a request of another type. The text says which, and quotes nothing of the request.
-    fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String>;
+    /// When the letter holds a request of another type. The text says what does not fit, and quotes nothing of the request;
+    /// it is needed only if `explain` is set.
+    fn from_letter(letter: &Letter, mark: Redriven, explain: bool) -> Result<Self, Option<String>>;
 
     /// Decides what the result of the call means.
     fn judge(result: Result<Res, E>) -> Judged;
@@ -78,14 +79,18 @@ where
     T: DeserializeOwned,
     E: Into<BoxError>,
 {
-    fn from_letter(letter: &Letter, _: Redriven) -> Result<Self, String> {
+    fn from_letter(letter: &Letter, _: Redriven, explain: bool) -> Result<Self, Option<String>> {
         match &letter.payload {
-            Payload::Value(value) => T::deserialize(value).map_err(|_| match field_of::<T>(value) {
-                Some(field) => format!("its field `{field}` does not fit the type `{}`", type_name::<T>()),
-                None => format!("it does not fit the type `{}`", type_name::<T>()),
+            Payload::Value(value) => T::deserialize(value).map_err(|error| {
+                explain.then(|| match field_of::<T>(value, &error) {
+                    Some(field) => {
+                        format!("its field `{field}` does not fit the type `{}`", type_name::<T>())
+                    }
+                    None => format!("it does not fit the type `{}`", type_name::<T>()),
+                })
             }),
-            Payload::Http(_) => Err("it holds an HTTP request".to_owned()),
-            Payload::Unreadable(_) => Err("it cannot be read".to_owned()),
+            Payload::Http(_) => Err(Some("it holds an HTTP request".to_owned())),
+            Payload::Unreadable(_) => Err(Some("it cannot be read".to_owned())),
         }
     }
 
@@ -117,12 +122,16 @@ pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
 /// Why a letter is skipped.
 pub(super) struct Skipped {
     pub(super) why: Unsendable,
-    /// What cannot be read of a letter of another type.
+    /// What does not fit in a letter of another type.
     pub(super) detail: Option<String>,
 }
 
-/// The request of `letter`, or why it cannot be sent.
-pub(super) fn request<Req, Via, Res, E>(core: &Arc<Core>, letter: &Letter) -> Result<Req, Skipped>
+/// The request of `letter`, or why it cannot be sent. A letter of another type is explained if `explain` is set.
+pub(super) fn request<Req, Via, Res, E>(
+    core: &Arc<Core>,
+    letter: &Letter,
+    explain: bool,
+) -> Result<Req, Skipped>
 where
     Req: Redrivable<Via, Res, E>,
 {
@@ -130,7 +139,7 @@ where
         return Err(Skipped { why, detail: None });
     }
     // The user's code may panic on a letter. That must not end the redrive.
-    let made = catch(|| Req::from_letter(letter, Redriven::new(core, letter.id, letter.tries)));
-    made.unwrap_or_else(|_| Err("its Deserialize panicked".to_owned()))
-        .map_err(|detail| Skipped { why: Unsendable::OtherType, detail: Some(detail) })
+    let made = catch(|| Req::from_letter(letter, Redriven::new(core, letter.id, letter.tries), explain));
+    made.unwrap_or_else(|_| Err(Some("its Deserialize panicked".to_owned())))
+        .map_err(|detail| Skipped { why: Unsendable::OtherType, detail })
 }

@@ -54,7 +54,9 @@ where
     let mut run = Run::new(core, job, walk);
     let mut calls = Calls::new();
     while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut calls)).await {
-        let request: Req = match request(core, &letter) {
+        // One letter of another type is explained in the log.
+        let explain = run.job.automatic && run.skips.unreadable.is_none();
+        let request: Req = match request(core, &letter, explain) {
             Ok(request) => request,
             Err(skipped) => {
                 run.skip(letter, skipped);

@@ -8,20 +8,28 @@ use crate::base::cut::shorten;
 /// The most bytes of the name of a field.
 const MAX_NAME: usize = 256;
 
-/// The path of the first field of `value` that `T` cannot read, such as `lines[2].amount`. `None` if it is not in a field.
+/// The field of `value` that `T` could not read because of `error`. `None` if it is not in a field.
 ///
-/// Errors of `serde_json` name a missing field, but give only the line of any other. So the value is read once more from
-/// text with one field on each line. The result holds names only, because values may be personal data.
-pub(super) fn field_of<T: DeserializeOwned>(value: &Value) -> Option<String> {
-    let text = serde_json::to_string_pretty(value).ok()?;
-    let error = serde_json::from_str::<T>(&text).err()?;
-    let mut path = path_of_line(&text, error.line());
+/// The error names a missing field. For any other, the value is read once more from text with one field on each line,
+/// because the error then has the line: the result is a path such as `lines[2].amount`. It holds names only, because values
+/// may be personal data.
+pub(super) fn field_of<T: DeserializeOwned>(value: &Value, error: &serde_json::Error) -> Option<String> {
+    let mut field = match missing_field(error) {
+        Some(field) => field,
+        None => {
+            let text = serde_json::to_string_pretty(value).ok()?;
+            let error = serde_json::from_str::<T>(&text).err()?;
+            path_of_line(&text, error.line())
+        }
+    };
+    shorten(&mut field, MAX_NAME);
+    (!field.is_empty()).then_some(field)
+}
+
+fn missing_field(error: &serde_json::Error) -> Option<String> {
     let message = error.to_string();
-    if let Some(missing) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        join(&mut path, missing);
-    }
-    shorten(&mut path, MAX_NAME);
-    (!path.is_empty()).then_some(path)
+    let (field, _) = message.strip_prefix("missing field `")?.split_once('`')?;
+    Some(field.to_owned())
 }
 
 /// A place in an object or an array.
@@ -112,14 +120,18 @@ mod tests {
             (json!({"id": "seven", "lines": []}), Some("id")),
             (json!({"lines": []}), Some("id")),
             (json!({"id": 7, "lines": [line, {"amount": "two", "sizes": []}]}), Some("lines[1].amount")),
-            (json!({"id": 7, "lines": [line, line, {"sizes": []}]}), Some("lines[2].amount")),
+            (json!({"id": 7, "lines": [line, line, {"sizes": []}]}), Some("amount")),
             (json!({"id": 7, "lines": [{"amount": 1, "sizes": [1, 2, 300]}]}), Some("lines[0].sizes[2]")),
             (json!({"id": 7, "lines": {"a": {}}}), Some("lines")),
             (json!({"id": 7, "lines": [{"amount": {"a{": [[]]}, "sizes": []}]}), Some("lines[0].amount")),
             (json!("order 7"), None),
             (json!({"id": 7, "lines": [line]}), None),
         ] {
-            assert_eq!(field_of::<Order>(&value).as_deref(), field, "{value}");
+            let found = match Order::deserialize(&value) {
+                Ok(_) => None,
+                Err(error) => field_of::<Order>(&value, &error),
+            };
+            assert_eq!(found.as_deref(), field, "{value}");
         }
     }
 }
