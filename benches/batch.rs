@@ -1,7 +1,7 @@
-//! What the queue to an exporter costs a span, beside the `BatchSpanProcessor` of the SDK: `cargo bench --bench batch`.
+//! The cost of the export queue per span, compared with the `BatchSpanProcessor` of the SDK: `cargo bench --bench batch`.
 //!
-//! The span layer is the same in all of them; only what takes finished spans differs. Compare the medians of one run;
-//! only ratios carry to another machine. At the end, how many spans of a flood reached the exporter.
+//! All cases use the same span layer and differ in the queue only. Compare medians of one run; absolute numbers differ from
+//! machine to machine. At the end it prints how many spans of a flood reached the exporter.
 
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 
@@ -19,7 +19,7 @@ use tracing::{Dispatch, dispatcher, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
-/// Takes what a collector would take, and counts it.
+/// An exporter that counts spans.
 #[derive(Clone, Debug, Default)]
 struct Sink(Arc<AtomicU64>);
 
@@ -30,7 +30,7 @@ impl SpanExporter for Sink {
     }
 }
 
-/// Lets finished spans go at once: what is left is the cost of the layer.
+/// A processor that drops finished spans: the cost of the span layer alone.
 #[derive(Debug)]
 struct Drop;
 
@@ -61,7 +61,7 @@ const QUEUES: [(&str, Configure); 3] = [
 fn pipeline(configure: Configure) -> (Telemetry, Dispatch, Sink) {
     let sink = Sink::default();
     let builder = Telemetry::builder("bench").sampling(Sampling::AlwaysOn);
-    let telemetry = configure(builder, sink.clone()).build().expect("exporters that cannot fail");
+    let telemetry = configure(builder, sink.clone()).build().expect("the pipeline starts");
     let dispatch = Dispatch::new(registry().with(telemetry.span_layer()));
     (telemetry, dispatch, sink)
 }
@@ -71,7 +71,7 @@ fn span() {
     let _entered = span.enter();
 }
 
-/// The mean time for which each of the `threads` makes its `spans`.
+/// The mean time that one of `threads` concurrent threads takes for `spans` spans.
 fn at_once(threads: usize, spans: u64, dispatch: &Dispatch) -> Duration {
     let ready = Barrier::new(threads);
     let work = || {
@@ -85,8 +85,9 @@ fn at_once(threads: usize, spans: u64, dispatch: &Dispatch) -> Duration {
     };
     thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let took: Duration = running.into_iter().map(|thread| thread.join().expect("it only counts")).sum();
-        took / u32::try_from(threads).expect("a few")
+        let took: Duration =
+            running.into_iter().map(|thread| thread.join().expect("the thread does not panic")).sum();
+        took / u32::try_from(threads).expect("a small number")
     })
 }
 

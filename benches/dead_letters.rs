@@ -1,11 +1,10 @@
-//! What it costs to keep failed requests, beside what the disk can do at best: `cargo bench --bench dead_letters
-//! --all-features`.
+//! The cost of dead letters, compared with the limit of the disk: `cargo bench --bench dead_letters --all-features`.
 //!
-//! The raw limit is a file that grows, one `fdatasync` for each group of records that came in at once: no index, no
-//! order, no way to remove anything. Both run in turn, in one process, on one disk; only ratios carry to another
-//! machine. `CAMPANILE_BENCH_LETTERS` is the number of letters of the large file, one million by default.
+//! The raw limit is an append-only file with one `fdatasync` per group of concurrent records. It has no index, no order, and
+//! nothing can be removed. Both run in turn, in one process and on one disk. Absolute numbers differ from machine to machine.
+//! `CAMPANILE_BENCH_LETTERS` is the number of letters in the large file, one million by default.
 
-#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(unsafe_code)] // `GlobalAlloc` needs it. The library forbids unsafe code.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 #![allow(clippy::cast_precision_loss)]
 
@@ -38,7 +37,7 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
@@ -63,7 +62,7 @@ fn order(number: u64) -> Order {
     Order { number, text: "x".repeat(BODY) }
 }
 
-/// Sizes of one run; those of a test are small.
+/// The size of a run. Tests use small ones.
 struct Scale {
     /// Letters of each caller.
     each: usize,
@@ -73,14 +72,14 @@ struct Scale {
 
 // ===== the raw limit =====
 
-/// A log that many append to and that is synced once for all who came meanwhile.
+/// An append-only file with group commit: one sync for all records that arrived during the previous one.
 struct RawLog {
     records: mpsc::Sender<(Vec<u8>, oneshot::Sender<()>)>,
 }
 
 impl RawLog {
     fn open(path: &Path) -> Self {
-        let mut file = File::create(path).expect("the folder is there");
+        let mut file = File::create(path).expect("the folder exists");
         let (records, inbox) = mpsc::channel::<(Vec<u8>, oneshot::Sender<()>)>();
         std::thread::spawn(move || {
             while let Ok(first) = inbox.recv() {
@@ -103,7 +102,7 @@ impl RawLog {
     }
 }
 
-/// Records a second that 64 callers append.
+/// Records per second that 64 callers append.
 async fn raw_many(folder: &Path, scale: &Scale) -> f64 {
     let log = Arc::new(RawLog::open(&folder.join("raw.log")));
     let began = Instant::now();
@@ -122,7 +121,7 @@ async fn raw_many(folder: &Path, scale: &Scale) -> f64 {
 
 /// The median time of one append.
 fn raw_one(folder: &Path, scale: &Scale) -> f64 {
-    let mut file = File::create(folder.join("raw-one.log")).expect("the folder is there");
+    let mut file = File::create(folder.join("raw-one.log")).expect("the folder exists");
     let record = vec![b'x'; BODY];
     let times = (0..scale.each).map(|_| {
         let began = Instant::now();
@@ -134,7 +133,7 @@ fn raw_one(folder: &Path, scale: &Scale) -> f64 {
 
 // ===== parking =====
 
-/// Runs something for each of 64 callers at once.
+/// Runs `call` for each of 64 concurrent callers.
 async fn many<F: Future<Output = ()> + Send + 'static>(call: impl Fn(usize) -> F) {
     let calls: Vec<_> = (0..CALLERS).map(|caller| tokio::spawn(call(caller))).collect();
     for call in calls {
@@ -149,10 +148,10 @@ async fn queue(path: &Path) -> DeadLetterQueue {
         .park_timeout(Duration::from_secs(30))
         .sqlite(path)
         .await
-        .expect("the folder is there")
+        .expect("the folder exists")
 }
 
-/// What fails everything, and parks it.
+/// A service that fails and parks every request.
 fn failing(
     queue: &DeadLetterQueue,
 ) -> impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + use<> {
@@ -167,7 +166,7 @@ async fn assert_parked(queue: &DeadLetterQueue, letters: usize) {
     assert_eq!(queue.len().await.expect("the store answers"), letters as u64);
 }
 
-/// Letters a second that 64 callers park.
+/// Letters per second that 64 callers park.
 async fn park_many(folder: &Path, scale: &Scale, round: usize) -> f64 {
     let queue = queue(&folder.join(format!("many-{round}.db"))).await;
     let service = failing(&queue);
@@ -187,7 +186,7 @@ async fn park_many(folder: &Path, scale: &Scale, round: usize) -> f64 {
     (CALLERS * each) as f64 / took.as_secs_f64()
 }
 
-/// The median time until the caller has its error.
+/// The median time until a single caller gets its error.
 async fn park_one(folder: &Path, scale: &Scale, round: usize) -> f64 {
     let queue = queue(&folder.join(format!("one-{round}.db"))).await;
     let service = failing(&queue);
@@ -206,7 +205,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-// ===== the way of a request that succeeds =====
+// ===== requests that succeed =====
 
 /// Nanoseconds and allocations of one call.
 fn success<S, R>(mut service: S, request: impl Fn() -> R, calls: u64) -> (f64, f64)
@@ -264,7 +263,7 @@ fn successes(table: &mut Table, scale: &Scale) {
 
 // ===== a large file =====
 
-/// A letter of the layer's own, to make many of.
+/// A letter from the layer, as a template for many.
 async fn template(folder: &Path) -> Entry {
     let queue = queue(&folder.join("template.db")).await;
     let _ = failing(&queue).oneshot(order(1)).await;
@@ -274,7 +273,7 @@ async fn template(folder: &Path) -> Entry {
     entries.pop().expect("one letter was parked")
 }
 
-/// The `number`th of many letters: of 12 causes, one in a thousand set aside.
+/// Letter `number`: one of 12 causes, and one in a thousand is set aside.
 fn letter(template: &Entry, number: u64) -> Entry {
     let (id, now) = (LetterId::new(), SystemTime::now());
     let (from, to) = (template.id.to_string(), id.to_string());
@@ -313,7 +312,7 @@ async fn fill(store: &SqliteStore, template: &Arc<Entry>, letters: u64) {
     }
 }
 
-/// The median of a few times that something takes, in milliseconds.
+/// The median time of a few runs of `work`, in milliseconds.
 async fn millis<T>(work: impl AsyncFn() -> T) -> f64 {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -327,10 +326,10 @@ async fn millis<T>(work: impl AsyncFn() -> T) -> f64 {
 async fn large(table: &mut Table, folder: &Path, scale: &Scale) {
     let path = folder.join("large.db");
     let template = Arc::new(template(folder).await);
-    let store = SqliteStore::open(&path).await.expect("the folder is there");
+    let store = SqliteStore::open(&path).await.expect("the folder exists");
     let began = Instant::now();
     fill(&store, &template, scale.letters).await;
-    println!("{} letters were put in {:.1} s", scale.letters, began.elapsed().as_secs_f64());
+    println!("stored {} letters in {:.1} s", scale.letters, began.elapsed().as_secs_f64());
 
     let some = store.list("orders", &LetterFilter::all().limit(1_000)).await.expect("the store answers");
     let id = some[some.len() / 2].id;
@@ -357,9 +356,9 @@ async fn large(table: &mut Table, folder: &Path, scale: &Scale) {
     table.add("groups: ms", took, 0.0, Bar::Most(100.0), Of::Ours);
     let old = LetterFilter::older_than(Duration::ZERO);
     let took = millis(async || store.groups("orders", &old).await.expect("the store answers")).await;
-    table.add("groups of a filter that walks: ms", took, 0.0, Bar::None, Of::Ours);
+    table.add("groups of a filter without an index: ms", took, 0.0, Bar::None, Of::Ours);
     drop(store);
-    // The last one to go clears the log away; an opening amid that would wait.
+    // The last connection to close removes the log. Opening the file during that would wait.
     while path.with_extension("db-wal").exists() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -384,15 +383,15 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
 
     let store = SqliteStore::open(path).await.expect("it is there");
     let live = store.list("orders", &LetterFilter::all()).await.expect("the store answers");
-    // What the letters that are left take in a file of their own.
+    // The size of a file with the remaining letters only.
     let fresh = path.with_file_name("fresh.db");
-    let other = SqliteStore::open(&fresh).await.expect("the folder is there");
+    let other = SqliteStore::open(&fresh).await.expect("the folder exists");
     let limits = Limits { capacity: u64::MAX, bytes: u64::MAX, when_full: WhenFull::RefuseNew };
     let puts = live.iter().map(|entry| other.put(entry.clone(), limits));
     for put in puts {
         put.await.expect("the disk has room");
     }
-    // Both are tidied while nobody comes, a small log after a second.
+    // The stores compact their files when idle. Waits until the sizes stay the same.
     let (mut sizes, mut still) = ((0, 0), 0);
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -416,13 +415,14 @@ fn weigh(path: &Path) -> u64 {
 
 // ===== the table =====
 
+/// The aim for a value.
 enum Bar {
     Least(f64),
     Most(f64),
     None,
 }
 
-/// What the bar is for.
+/// The value that the aim applies to.
 enum Of {
     Ours,
     Ratio,
@@ -486,7 +486,7 @@ async fn run(scale: Scale) {
 
     println!(
         "\n| {:45} | {:>10} | {:>10} | {:>6} | {:>7} | {:6} |",
-        "case", "ours", "raw", "ratio", "bar", ""
+        "case", "ours", "raw", "ratio", "aim", ""
     );
     println!(
         "|{}|{}|{}|{}|{}|{}|",
@@ -498,7 +498,7 @@ async fn run(scale: Scale) {
         "-".repeat(8)
     );
     table.rows.iter().for_each(|row| println!("{row}"));
-    println!("\n{} bars missed", table.missed);
+    println!("\n{} aims missed", table.missed);
 }
 
 fn main() {
@@ -509,7 +509,7 @@ fn main() {
             .map_or(1_000_000, |letters| letters.parse().expect("CAMPANILE_BENCH_LETTERS is a number"));
         Scale { each: 300, calls: 1_000_000, letters }
     } else {
-        // A test, that it runs at all.
+        // Without `--bench`, this only tests that the bench runs.
         Scale { each: 2, calls: 100, letters: 2_000 }
     };
     runtime.block_on(run(scale));

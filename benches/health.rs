@@ -1,6 +1,7 @@
-//! What health costs: `cargo bench --bench health --features http`; `-- figures`, `-- checks` or `-- probes` for a part.
+//! The cost of health: `cargo bench --bench health --features http`. Run a part with `-- figures`, `-- checks` or
+//! `-- probes`.
 
-#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(unsafe_code)] // `GlobalAlloc` needs it. The library forbids unsafe code.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 
 #[path = "health/base.rs"]
@@ -15,7 +16,7 @@ mod health;
 mod probes;
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // Without the flag of `cargo bench` it is a test, that it runs at all.
+    // Without the flag that `cargo bench` passes, this only tests that the bench runs.
     let (flags, parts): (Vec<_>, Vec<_>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let long = flags.iter().any(|flag| flag == "--bench");

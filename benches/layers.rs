@@ -1,7 +1,7 @@
-//! What a layer costs a call that succeeds, beside its peers: `cargo bench --bench layers`.
+//! The cost of a layer per successful call, compared with its peers: `cargo bench --bench layers`.
 //!
-//! The service inside answers at once, so that all time is the layer's. Compare the medians of one run; only
-//! ratios carry to another machine.
+//! The inner service answers at once, so all time is that of the layer. Compare medians of one run; absolute numbers differ
+//! from machine to machine.
 
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 
@@ -19,7 +19,7 @@ use tower::retry::{Policy, RetryLayer};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
 
-/// A year: no circuit turns half-open while it is measured.
+/// A year, so that no circuit turns half-open during a measurement.
 const LONG: Duration = Duration::from_secs(31_536_000);
 
 fn answer(n: u64) -> Ready<Result<u64, Infallible>> {
@@ -30,7 +30,7 @@ fn refuse(_: u64) -> Ready<Result<u64, BoxError>> {
     ready(Err("broken".into()))
 }
 
-/// One call, polled to its end on this thread.
+/// Polls one call to its end on this thread.
 fn drive<S: Service<u64>>(service: &mut S, request: u64) -> Result<S::Response, S::Error> {
     let mut cx = Context::from_waker(Waker::noop());
     loop {
@@ -86,7 +86,7 @@ fn closed(c: &mut Criterion) {
     bench_success(c, group, "tower-resilience", peer.layer(service_fn(answer)));
 }
 
-/// Calls of a thousand keys in turn, which leave the processor's nearest cache.
+/// Calls with a thousand keys in turn, which do not fit into the L1 cache.
 fn keyed(c: &mut Criterion) {
     const KEYS: u64 = 1_000;
     let mut group = c.benchmark_group("closed breaker, count window, 1,000 keys in turn");
@@ -118,7 +118,7 @@ fn slow_calls(c: &mut Criterion) {
         let _ = drive(&mut ours, 1);
     }
     bench_success(c, group, "campanile", ours);
-    // Its window only grows here, so each sample starts from a window of 10,000 anew.
+    // The peer's window only grows here, so each sample starts with a new window of 10,000.
     c.benchmark_group(group).sample_size(10).bench_function("tower-resilience", |b| {
         b.iter_custom(|iterations| {
             let mut spent = Duration::ZERO;
@@ -193,7 +193,7 @@ fn two_threads(c: &mut Criterion) {
     });
 }
 
-/// Two threads make `iterations` calls each at the same time; the slower one's time.
+/// Two threads make `iterations` calls each at the same time. Returns the time of the slower one.
 fn in_parallel<S: Service<u64> + Send>(iterations: u64, service: impl Fn() -> S) -> Duration {
     let (mut first, mut second) = (service(), service());
     let barrier = std::sync::Barrier::new(2);
@@ -218,7 +218,7 @@ fn timing(c: &mut Criterion) {
     bench_success(c, group, "campanile, no pipeline", Timing::new("bench").layer().layer(service_fn(answer)));
 }
 
-/// Retries any error twice, as a policy of `tower::retry` writes it.
+/// A policy of `tower::retry` that retries any error twice.
 #[derive(Clone)]
 struct Twice(u32);
 

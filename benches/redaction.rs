@@ -1,7 +1,7 @@
-//! What the search for secrets costs: `cargo bench --bench redaction`.
+//! The cost of redaction: `cargo bench --bench redaction`.
 //!
-//! Short values of spans first, which pass here all the time; then texts of 64 KiB and 4 MiB that are ordinary, and that
-//! a search which is not linear would be slow with.
+//! First short values as in spans, then texts of 64 KiB and 4 MiB: ordinary ones, and ones for which a search that is not
+//! linear would be slow.
 
 use campanile::redact::RedactionSettings;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

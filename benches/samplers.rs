@@ -1,12 +1,12 @@
-//! What it costs to read the machine, beside `opentelemetry-system-metrics`: `cargo bench --bench samplers
-//! --all-features`. Linux only.
+//! The cost of samplers, compared with `opentelemetry-system-metrics`: `cargo bench --bench samplers --all-features`. Linux
+//! only.
 //!
-//! Each case runs in a process of its own in which nothing else happens, and what counts is the processor time of all
-//! threads but the one that measures, from the middle between two readings to the middle of the next: wake-ups and
-//! whatever the runtime does for it are in it. Ours and the peer run side by side. Compare the medians of one run; only
-//! ratios carry to another machine. `cargo bench --bench samplers -- tick gpu steady export` takes the parts apart.
+//! Each case runs in an otherwise idle process of its own. The result is the CPU time of all threads except the measuring one,
+//! for one interval between readings. It includes wake-ups and the work of the runtime. Ours and the peer run at the same time.
+//! Compare medians of one run; absolute numbers differ from machine to machine. Run a part with
+//! `cargo bench --bench samplers -- tick` (or `gpu`, `steady`, `export`).
 
-#![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
+#![allow(unsafe_code)] // `GlobalAlloc` needs it. The library forbids unsafe code.
 #![allow(clippy::disallowed_methods)] // A bench reads the real clock.
 #![allow(clippy::cast_precision_loss)]
 
@@ -29,17 +29,17 @@ use tokio::runtime::{Builder, Runtime};
 #[path = "../tests/support/fake_gpus.rs"]
 mod fake_gpus;
 
-/// What a process is started for, and the milliseconds between two readings, and how many of them.
+/// The variable for a child process: the case, the interval in milliseconds, and the number of readings.
 const CASE: &str = "CAMPANILE_BENCH_SAMPLERS";
-/// The peer takes its interval from there alone.
+/// The peer reads its interval from this variable only.
 const PEER_INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
-/// The GPUs of the case that reads many of them.
+/// The number of GPUs in the case with many of them.
 #[cfg(feature = "gpu")]
 const GPUS: u32 = 8;
-/// Readings that are not counted: the first ones make what the others use.
+/// Readings that are not counted, because the first ones allocate what later ones reuse.
 const WARM_UP: usize = 3;
 
-// ===== what is counted =====
+// ===== the counting allocator =====
 
 struct Counting;
 
@@ -47,7 +47,7 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Of the thread that measures nothing counts.
+    /// Set on the measuring thread, whose allocations do not count.
     static MEASURES: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -58,7 +58,7 @@ fn allocated(bytes: usize) {
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         allocated(layout.size());
@@ -70,7 +70,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // What is asked for anew; the old part may have to move.
+        // The whole new size counts, because the old part may have to be copied.
         allocated(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -79,7 +79,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Processor time of each other thread of this process, in nanoseconds.
+/// The CPU time of each other thread of this process, in nanoseconds.
 fn processor_times() -> BTreeMap<u64, u64> {
     let own = u64::from(process::id());
     let threads = fs::read_dir("/proc/self/task").expect("Linux has it");
@@ -87,7 +87,7 @@ fn processor_times() -> BTreeMap<u64, u64> {
         .filter_map(|thread| {
             let thread = thread.ok()?;
             let id: u64 = thread.file_name().to_str()?.parse().ok()?;
-            // The first thread is the one that measures.
+            // The main thread measures.
             (id != own).then_some(())?;
             let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
             Some((id, times.split(' ').next()?.parse().ok()?))
@@ -95,7 +95,7 @@ fn processor_times() -> BTreeMap<u64, u64> {
         .collect()
 }
 
-/// What one reading took.
+/// The cost of one reading.
 #[derive(Clone, Copy)]
 struct Cost {
     nanos: u64,
@@ -120,15 +120,15 @@ impl Seen {
     }
 
     fn since(&self, before: &Self) -> Cost {
-        // A thread that ended takes its last time along; ours and the peer's stay.
+        // The time of a thread that ended is lost. The threads of ours and of the peer do not end.
         let nanos = self.times.iter().map(|(id, time)| time - before.times.get(id).unwrap_or(&0)).sum();
         Cost { nanos, bytes: self.bytes - before.bytes, allocations: self.allocations - before.allocations }
     }
 }
 
-// ===== the cases, each in its process =====
+// ===== the cases, each in a process of its own =====
 
-/// Two workers, as a small service has.
+/// A runtime with two workers, as in a small service.
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
@@ -139,7 +139,7 @@ fn settings(every: Duration, sources: Option<&[&str]>) -> SamplerSettings {
         let only = [&["!*"], sources].concat();
         settings["system"] = serde_json::json!({ "sources": only });
     }
-    // The GPUs are a case of their own.
+    // GPUs are a separate case.
     #[cfg(feature = "gpu")]
     {
         settings["gpu"] = serde_json::Value::Null;
@@ -147,10 +147,10 @@ fn settings(every: Duration, sources: Option<&[&str]>) -> SamplerSettings {
     serde_json::from_value(settings).expect("settings")
 }
 
-/// Measures a reading after the other, and prints what each took.
+/// Measures one reading after the other, and prints their costs.
 fn measure(every: Duration, readings: usize) {
     MEASURES.set(true);
-    // The first reading is there at once, the second soon; from the third on there is a rhythm, and this is between.
+    // The first two readings are irregular. Starts in the middle between two later ones.
     thread::sleep(Duration::from_millis(700).max(every) + every / 2);
     let mut before = Seen::now();
     for reading in 0..WARM_UP + readings {
@@ -179,7 +179,7 @@ fn peer(every: Duration, readings: usize) {
     measure(every, readings);
 }
 
-/// Reads GPUs of a driver that answers at once: what is measured is all but the driver.
+/// Reads GPUs with a fake driver that answers at once, so the driver's time is not measured.
 #[cfg(feature = "gpu")]
 fn gpus(every: Duration, readings: usize, count: u32) {
     let driver = fake_gpus::FakeGpus::new(count, "bench");
@@ -195,7 +195,7 @@ fn gpus(every: Duration, readings: usize, count: u32) {
 
 // ===== the parts =====
 
-/// Starts a case in a process of its own.
+/// Starts a case in a child process.
 fn start(case: &str, every: Duration, readings: usize) -> Child {
     Command::new(env::current_exe().expect("this program"))
         .env(CASE, format!("{case} {} {readings}", every.as_millis()))
@@ -228,12 +228,12 @@ fn micros(costs: &[Cost]) -> f64 {
     median(costs.iter().map(|cost| cost.nanos)) / 1e3
 }
 
-/// Those that are read at each interval: two more are read once a minute at most.
+/// The sources that are read at each interval. Two others are read at most once a minute.
 const SOURCES: &[&str] = &["system", "disk", "network", "filesystem", "process", "container", "runtime"];
 
-/// What one reading of all sources takes, and one of each alone: a wake-up is in each of them.
+/// The cost of a reading of all sources, and of each source alone. Each includes a wake-up.
 fn tick(every: Duration, readings: usize) {
-    println!("a reading of system, process and runtime, every {every:?}, median of {readings}:");
+    println!("reading system, process and runtime every {every:?}, median of {readings} readings:");
     for case in ["all"].iter().chain(SOURCES) {
         let costs = end(start(case, every, readings));
         println!(
@@ -245,24 +245,24 @@ fn tick(every: Duration, readings: usize) {
     }
 }
 
-/// What one reading of the GPUs takes.
+/// The cost of a reading of GPUs.
 #[cfg(feature = "gpu")]
 fn gpu(every: Duration, readings: usize) {
     let [one, many] = ["1-gpus".to_owned(), format!("{GPUS}-gpus")].map(|case| {
         let costs = end(start(&case, every, readings));
         (micros(&costs), median(costs.iter().map(|cost| cost.bytes)))
     });
-    println!("a reading of GPUs, the driver's part left out, every {every:?}, median of {readings}:");
+    println!("reading GPUs without the driver's time every {every:?}, median of {readings} readings:");
     println!(
-        "  one {:.1} µs CPU, {:.0} bytes; {GPUS} of them {:.1} µs, {:.0} bytes",
+        "  one GPU {:.1} µs CPU, {:.0} bytes; {GPUS} GPUs {:.1} µs, {:.0} bytes",
         one.0, one.1, many.0, many.1
     );
-    println!("  each further one {:.1} µs", (many.0 - one.0) / f64::from(GPUS - 1));
+    println!("  each further GPU {:.1} µs", (many.0 - one.0) / f64::from(GPUS - 1));
 }
 
-/// What it costs all the time.
+/// The steady cost.
 fn steady(every: Duration, readings: usize) {
-    println!("steady cost, a reading every {every:?}, median of {readings}, side by side:");
+    println!("steady cost with a reading every {every:?}, median of {readings} readings, at the same time:");
     let cases = ["all", "process", "peer"].map(|case| (case, start(case, every, readings)));
     let [all, process, peer] = cases.map(|(case, child)| {
         let micros = micros(&end(child));
@@ -273,7 +273,7 @@ fn steady(every: Duration, readings: usize) {
     println!("  process to peer {:.2}, all to peer {:.2}", process / peer, all / peer);
 }
 
-/// What collecting takes with and without a sampler: it reads what is there.
+/// The cost of collecting metrics with and without a sampler. Collecting uses the last readings.
 fn export(rounds: usize) {
     let time = |telemetry: &Telemetry| {
         let mut times = Vec::new();
@@ -289,16 +289,16 @@ fn export(rounds: usize) {
     let telemetry = Telemetry::builder("bench").prometheus().build().expect("a pipeline");
     let without = time(&telemetry);
     let _sampling = Sampler::start(settings(Duration::from_secs(3_600), None)).expect("a sampler");
-    // The second reading gives the shares.
+    // Utilization needs a second reading.
     thread::sleep(Duration::from_millis(1_000));
     let with = time(&telemetry);
     let text = telemetry.prometheus_text();
     let series = text.lines().filter(|line| !line.starts_with('#')).count();
     println!(
-        "collecting, median of {rounds}: {without:.1} µs without a sampler, {with:.1} µs with one ({series} series)"
+        "collecting metrics, median of {rounds} rounds: {without:.1} µs without a sampler, {with:.1} µs with one ({series} series)"
     );
     println!("  no system call: cargo test --all-features --test sampler p40_collecting");
-    println!("the last reading of each source, by the clock:");
+    println!("duration of the last reading of each source:");
     for line in text.lines() {
         if let Some((source, seconds)) =
             line.strip_prefix("campanile_sampler_duration_seconds{").and_then(|rest| {

@@ -1,16 +1,15 @@
-//! What a request costs an axum server, with everything on: `cargo bench --bench server`. Needs `wrk` and Linux.
+//! The cost of a request to an axum server with all layers: `cargo bench --bench server`. Needs `wrk` and Linux.
 //!
-//! The servers run one after the other, each in a process of its own, for several rounds; `wrk` sends the requests.
-//! What counts is the processor time of the server for a million of them, and of the rounds the median: only ratios
-//! carry to another machine.
+//! The servers run one after the other, each in a process of its own, for several rounds. `wrk` sends the requests. The result
+//! is the server's CPU time per million requests, as the median of the rounds. Absolute numbers differ from machine to machine.
 //!
-//! - bare: axum and nothing else
-//! - campanile: dead letters, retry, circuit breaker, timing and propagation around the router, a span and its metrics
-//!   and vital signs for each request, one trace in a hundred sampled
+//! - bare: axum only
+//! - campanile: dead letters, retry, circuit breaker, timing and propagation around the router; a span, its metrics and vital
+//!   signs for each request; one trace in a hundred sampled
 //! - peers: tower-http's `TraceLayer`, tracing-opentelemetry with the same sampling, axum-otel-metrics
-//! - spans: campanile without its four layers, which is what the peers do
+//! - spans: campanile without its four layers, which is comparable with the peers
 //!
-//! `cargo bench --bench server -- bare timing breaker retry letters` takes those apart.
+//! `cargo bench --bench server -- bare timing breaker retry letters` measures single layers.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -40,7 +39,7 @@ const ROUNDS: usize = 7;
 const CONNECTIONS: &str = "16";
 const SECONDS: &str = "3s";
 
-/// Takes what a collector would take.
+/// An exporter that drops spans.
 #[derive(Debug)]
 struct Sink;
 
@@ -73,7 +72,7 @@ fn campanile(name: &str) -> Result<(Router, Telemetry), BoxError> {
     let breaker = CircuitBreaker::builder("bench").build()?.http_layer();
     let retry = Retry::builder().build()?.http_layer();
     let letters = DeadLetterQueue::in_memory(1_000).http_layer();
-    // Each `layer` of a router is a box for every request; those of a builder are none.
+    // axum boxes the future of each `Router::layer`. A `ServiceBuilder` needs one box for all layers.
     let layers = ServiceBuilder::new();
     let router = match name {
         "spans" => router.layer(propagation),
@@ -97,7 +96,7 @@ fn peers() -> Result<(Router, SdkTracerProvider), BoxError> {
         .build();
     let traces = tracing_opentelemetry::layer().with_tracer(tracers.tracer("bench"));
     tracing_subscriber::registry().with(LevelFilter::INFO).with(traces).try_init()?;
-    // It is a version behind; a reader that nobody asks keeps its instruments at work.
+    // The peer uses an older version of the SDK. Without a reader, its instruments would do nothing.
     let reader = peer_sdk::metrics::ManualReader::builder().build();
     let meters = peer_sdk::metrics::SdkMeterProvider::builder().with_reader(reader).build();
     let metrics = axum_otel_metrics::HttpMetricsLayerBuilder::new().with_provider(meters).build();
@@ -127,7 +126,7 @@ fn serve(name: &str) -> Result<(), BoxError> {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("{}", listener.local_addr()?.port());
         std::io::stdout().flush()?;
-        // Until the one who started it lets go of its input.
+        // Serves until the parent process closes the input.
         let done = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
         tokio::select! {
             served = axum::serve(listener, router) => served?,
@@ -139,7 +138,7 @@ fn serve(name: &str) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// A server in a process of its own; it ends with this.
+/// A server in a child process, which ends when this is dropped.
 struct Server {
     process: Child,
     port: u16,
@@ -155,11 +154,14 @@ impl Server {
         let mut line = String::new();
         let out = process.stdout.take().ok_or("the server has no output")?;
         BufReader::new(out).read_line(&mut line)?;
-        let port = line.trim().parse().map_err(|_| format!("the server `{name}` said {line:?}"))?;
+        let port = line
+            .trim()
+            .parse()
+            .map_err(|_| format!("the server `{name}` printed {line:?} in place of a port"))?;
         Ok(Self { process, port })
     }
 
-    /// Processor time since its start.
+    /// CPU time since its start.
     fn used(&self) -> Result<Duration, BoxError> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()))?;
         let mut nanos = 0_u64;
@@ -170,7 +172,7 @@ impl Server {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// Sends one request, to see that it is answered.
+    /// Sends one request and checks the answer.
     fn ask(&self) -> Result<(), BoxError> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -178,10 +180,10 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let fine = answer.starts_with("HTTP/1.1 200") && answer.contains("item 17");
-        if fine { Ok(()) } else { Err(format!("that is no answer: {answer}").into()) }
+        if fine { Ok(()) } else { Err(format!("unexpected answer: {answer}").into()) }
     }
 
-    /// Sends requests for a while; how many were answered.
+    /// Sends requests for `time`. Returns the number of answers.
     fn load(&self, time: &str) -> Result<u64, BoxError> {
         let url = format!("http://127.0.0.1:{}/items/17", self.port);
         let wrk = Command::new("wrk")
@@ -190,11 +192,11 @@ impl Server {
             .map_err(|error| format!("cannot run `wrk`, which this benchmark needs: {error}"))?;
         let text = String::from_utf8_lossy(&wrk.stdout);
         if text.contains("Non-2xx") || text.contains("Socket errors") {
-            return Err(format!("not every request was answered as it should be:\n{text}").into());
+            return Err(format!("some requests failed:\n{text}").into());
         }
         let line = text.lines().find(|line| line.contains("requests in"));
         let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        count.ok_or_else(|| format!("wrk does not say how many requests it sent:\n{text}").into())
+        count.ok_or_else(|| format!("the output of wrk has no number of requests:\n{text}").into())
     }
 }
 
@@ -205,7 +207,7 @@ impl Drop for Server {
     }
 }
 
-/// Seconds of processor time that a server needs for a million requests.
+/// The CPU seconds of a server per million requests.
 fn measure(name: &str) -> Result<f64, BoxError> {
     let server = Server::start(name)?;
     server.load("1s")?;
@@ -227,7 +229,7 @@ fn main() -> Result<(), BoxError> {
         return serve(&name);
     }
     if !std::env::args().any(|argument| argument == "--bench") {
-        // A test, that it runs at all.
+        // Without `--bench`, this only tests that the bench runs.
         return SERVERS.iter().try_for_each(|name| Server::start(name)?.ask());
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
@@ -236,12 +238,12 @@ fn main() -> Result<(), BoxError> {
     for round in 1..=ROUNDS {
         for (name, used) in names.iter().zip(&mut used) {
             let seconds = measure(name)?;
-            println!("round {round}: {name:10} {seconds:6.2} CPU seconds for a million requests");
+            println!("round {round}: {name:10} {seconds:6.2} CPU seconds per million requests");
             used.push(seconds);
         }
     }
     let first = median(&mut used[0].clone());
-    println!("\nmedians of {ROUNDS} rounds, CPU seconds for a million requests:");
+    println!("\nmedians of {ROUNDS} rounds, CPU seconds per million requests:");
     for (name, used) in names.iter().zip(&mut used) {
         let seconds = median(used);
         println!("{name:10} {seconds:6.2}  {:.2} of {}", seconds / first, names[0]);

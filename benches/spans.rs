@@ -1,7 +1,7 @@
-//! What a span costs, beside `tracing-opentelemetry`: `cargo bench --bench spans`.
+//! The cost of a span, compared with `tracing-opentelemetry`: `cargo bench --bench spans`.
 //!
-//! Baselines first: no subscriber work at all, then a bare registry. Ours counts metrics and vital signs for every
-//! span; the peer makes traces alone. Compare the medians of one run; only ratios carry to another machine.
+//! Baselines first: no subscriber, then a bare registry. Ours records metrics and vital signs for every span; the peer makes
+//! traces only. Compare medians of one run; absolute numbers differ from machine to machine.
 
 use std::sync::Barrier;
 use std::thread;
@@ -19,7 +19,7 @@ use tracing::{Dispatch, dispatcher, info, info_span};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
-/// Takes finished spans and lets them go: what is measured ends where an exporter begins.
+/// A processor that drops finished spans, so that no export is measured.
 #[derive(Debug)]
 struct Drop;
 
@@ -80,7 +80,7 @@ fn spans(c: &mut Criterion) {
     bench(c, group, "tracing-opentelemetry, sampled", &dispatch, span_with_fields);
 }
 
-/// Takes what a collector would take.
+/// An exporter that drops spans.
 #[derive(Debug)]
 struct Sink;
 
@@ -103,8 +103,8 @@ fn batches(c: &mut Criterion) {
     bench(c, group, "tracing-opentelemetry", &Dispatch::new(registry().with(layer)), span_with_fields);
 }
 
-/// What a span costs each of so many threads that open and close those of one name.
-#[allow(clippy::disallowed_methods)] // The clock that tests can pause is of no use here.
+/// The cost of a span on concurrent threads that open and close spans of one name.
+#[allow(clippy::disallowed_methods)] // A bench reads the real clock.
 fn threads(c: &mut Criterion) {
     let run = |c: &mut Criterion, group: &str, dispatch: &Dispatch| {
         for threads in [1, 2] {
@@ -179,17 +179,17 @@ fn events(c: &mut Criterion) {
 #[cfg(not(feature = "otlp"))]
 fn exports(_: &mut Criterion) {}
 
-/// What it takes to export 512 spans over HTTP.
+/// The cost of exporting 512 spans over HTTP.
 #[cfg(feature = "otlp")]
-#[allow(clippy::disallowed_methods)] // The clock that tests can pause is of no use here.
+#[allow(clippy::disallowed_methods)] // A bench reads the real clock.
 fn exports(c: &mut Criterion) {
     use campanile::telemetry::{BatchSettings, OtlpCompression, OtlpSettings};
 
-    let mut group = c.benchmark_group("512 spans over OTLP/HTTP, to a collector that takes them at once");
+    let mut group = c.benchmark_group("512 spans over OTLP/HTTP, to a collector that answers at once");
     for (name, compression) in [("plain", OtlpCompression::None), ("gzip", OtlpCompression::Gzip)] {
         let mut otlp = OtlpSettings::default();
         (otlp.endpoint, otlp.compression) = (Some(collector()), compression);
-        // Larger than one export, which begins when it is asked for.
+        // The queue holds more than one export, so an export starts only with the flush.
         let mut batch = BatchSettings::default();
         (batch.queue, batch.batch, batch.delay) = (4_096, 2_048, Duration::from_secs(3_600));
         let telemetry =
@@ -203,7 +203,7 @@ fn exports(c: &mut Criterion) {
         let export = || {
             (0..512).for_each(|_| span_with_fields());
             let start = Instant::now();
-            assert!(telemetry.force_flush(Duration::from_secs(10)), "the collector takes them");
+            assert!(telemetry.force_flush(Duration::from_secs(10)), "the export fails");
             start.elapsed()
         };
         let dispatch = Dispatch::new(registry().with(telemetry.span_layer()));
@@ -213,7 +213,7 @@ fn exports(c: &mut Criterion) {
     }
 }
 
-/// Reads requests, answers each with 200, and gives its address.
+/// Starts a server that answers every request with 200. Returns its address.
 #[cfg(feature = "otlp")]
 fn collector() -> String {
     use std::io::{self, BufRead, BufReader, Read, Write};
@@ -237,14 +237,14 @@ fn collector() -> String {
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
-    // Until the process ends; a client may leave as it likes.
+    // Runs until the process ends. Errors of connections do not matter.
     thread::spawn(move || {
         listener.incoming().flatten().for_each(|stream| drop(thread::spawn(|| serve(stream))));
     });
     format!("http://{address}")
 }
 
-/// Writes nowhere, so that only the making of a line is measured.
+/// The cost of formatting a console line. Nothing is written.
 fn console(c: &mut Criterion) {
     let group = "a console line with three fields, in a span with two";
     for (name, console) in [("human", Console::Human), ("json", Console::Json)] {
@@ -265,7 +265,7 @@ fn console(c: &mut Criterion) {
     }
 }
 
-/// What the headers of a trace cost a request, read on a server and written on a client.
+/// The cost of trace headers per request, read by a server and written by a client.
 #[cfg(feature = "http")]
 fn headers(c: &mut Criterion) {
     use std::convert::Infallible;

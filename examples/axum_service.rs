@@ -1,4 +1,4 @@
-//! An axum service that is measured and protected, called by itself a few times.
+//! An axum service with metrics, traces, health and a circuit breaker. The example calls it a few times.
 //!
 //! `cargo run --example axum_service --features http`
 
@@ -19,7 +19,7 @@ use tracing::instrument;
 #[instrument(fields(component = "catalogue"))]
 async fn item(Path(id): Path<u32>) -> Result<String, StatusCode> {
     if id >= 100 {
-        tracing::error!("the shelf is broken");
+        tracing::error!("item {id} does not exist");
         return Err(StatusCode::INTERNAL_SERVER_ERROR);
     }
     Ok(format!("item {id}\n"))
@@ -35,12 +35,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .open_for(Backoff::constant(Duration::from_secs(2)))
         .build()?;
 
-    // The first layer is the innermost.
+    // In axum, the first layer is the innermost.
     let app =
         Router::new()
             .route("/items/{id}", get(item))
             .layer(breaker.http_layer())
-            .layer(telemetry::http_correlation_layer()) // an id for each request, in its spans and in the answer
+            .layer(telemetry::http_correlation_layer()) // an id for each request, in its spans and in the response
             .layer(telemetry::http_propagation_layer())
             .layer(timing.http_server_layer().route(|request| {
                 request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    // A service waits for SIGTERM here, and gives its balancers more time to notice.
+    // A real service waits for SIGTERM here, and uses a longer delay, so that load balancers notice.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async { stopped.await.unwrap_or_default() };
     let shutdown = health.drain_after(signal, Duration::from_millis(100));
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("GET {path:<11} {}", response.status());
         response.into_body().collect().await?;
     }
-    println!("\nThe circuit is {}, and /metrics says:", breaker.state().as_str());
+    println!("\nThe circuit is {}. Some lines of /metrics:", breaker.state().as_str());
     for line in telemetry.prometheus_text().lines() {
         if line.starts_with("http_server_request_duration_seconds_count")
             || line.starts_with("campanile_breaker_calls")
@@ -81,10 +81,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{line}");
         }
     }
-    // Not ready at once, served for the grace period, then the end of what is under way.
+    // The service is not ready any more, serves requests for the delay, then finishes those in progress.
     drop((stop, client));
     server.await??;
-    println!("\nThe server has ended; ready: {}", health.is_ready());
+    println!("\nThe server has shut down. Ready: {}", health.is_ready());
     telemetry.shutdown(Duration::from_secs(5));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A hyper client behind the whole stack: what fails for good waits among the dead letters and is sent again.
+//! A hyper client with dead letters, retries, a circuit breaker and timing. Requests that fail for good are parked, and sent
+//! again when the service has recovered.
 //!
 //! `cargo run --example http_client --features http,sqlite`
 
@@ -34,7 +35,7 @@ async fn main() -> Result<(), BoxError> {
         .deadline(Duration::from_secs(2))
         .build()?;
 
-    // The first layer is the outermost: a letter is parked after the last attempt.
+    // In a `ServiceBuilder`, the first layer is the outermost. A request is parked after its last attempt.
     let protected = ServiceBuilder::new()
         .layer(retry.http_layer())
         .layer(breaker.http_layer())
@@ -47,17 +48,17 @@ async fn main() -> Result<(), BoxError> {
             .header("idempotency-key", format!("order-{order}"))
             .body(Full::new(Bytes::from(format!("order {order}"))))?;
         let response = client.clone().oneshot(request).await?;
-        println!("order {order}: {} after {} attempts in all", response.status(), timing.snapshot().calls);
+        println!("order {order}: {}, {} attempts so far", response.status(), timing.snapshot().calls);
     }
-    println!("{} letters wait", queue.len().await?);
+    println!("{} dead letters in the queue", queue.len().await?);
 
     broken.store(false, Ordering::Relaxed);
     let report = queue.redrive_http(protected, Redrive::all().rate(50)).await?;
-    println!("{} sent again with success, {} letters wait", report.redriven, queue.len().await?);
+    println!("{} redriven, {} dead letters in the queue", report.redriven, queue.len().await?);
     Ok(())
 }
 
-/// A service that answers 503 until it is mended.
+/// A service that answers 503 while `broken` is set.
 async fn start_upstream(broken: Arc<AtomicBool>) -> std::io::Result<std::net::SocketAddr> {
     let app = Router::new().route(
         "/orders",

@@ -1,4 +1,4 @@
-//! Functions of your own, tried again while that helps and left alone while it does not.
+//! Retries and a circuit breaker around a function, without tower.
 //!
 //! `cargo run --example plain_function`
 
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use campanile::{Backoff, CircuitBreaker, Retry};
 
-/// What the town's clockmaker says the time is. He is out at first, and again from the tenth knock on.
-async fn ask_the_time(knocks: &AtomicU32) -> io::Result<&'static str> {
-    match knocks.fetch_add(1, Ordering::Relaxed) {
-        2..=8 => Ok("a quarter past nine"),
-        _ => Err(io::Error::other("nobody opens")),
+/// An unreliable dependency: calls 3 to 9 succeed, all others fail.
+async fn fetch_rate(calls: &AtomicU32) -> io::Result<f64> {
+    match calls.fetch_add(1, Ordering::Relaxed) {
+        2..=8 => Ok(1.08),
+        _ => Err(io::Error::other("connection refused")),
     }
 }
 
@@ -22,24 +22,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .max_attempts(3)
         .backoff(Backoff::exponential(Duration::from_millis(10), Duration::from_millis(100)))
         .build()?;
-    let breaker = CircuitBreaker::builder("clockmaker")
+    let breaker = CircuitBreaker::builder("rates")
         .consecutive_failures(4)
         .open_for(Backoff::constant(Duration::from_secs(30)))
         .build()?;
 
-    let knocks = AtomicU32::new(0);
-    for visitor in 1..=12 {
-        // A refusal by the circuit is not worth another try, and gets none.
-        match retry.run(|| breaker.call(ask_the_time(&knocks))).await {
-            Ok(time) => println!("visitor {visitor:2}: it is {time}"),
-            Err(error) => println!("visitor {visitor:2}: {error}"),
+    let calls = AtomicU32::new(0);
+    for request in 1..=12 {
+        // Rejections by the open circuit are not retried.
+        match retry.run(|| breaker.call(fetch_rate(&calls))).await {
+            Ok(rate) => println!("request {request:2}: the rate is {rate}"),
+            Err(error) => println!("request {request:2}: {error}"),
         }
     }
 
     let (circuit, retries) = (breaker.snapshot(), retry.snapshot());
     println!(
-        "{} knocks; the circuit is {:?} and spared the clockmaker {}",
-        knocks.into_inner(),
+        "{} calls; the circuit is {:?} and rejected {} calls",
+        calls.into_inner(),
         circuit.state,
         circuit.totals.rejected
     );

@@ -1,8 +1,8 @@
-//! Health of a service that keeps its data in Postgres: a pool of `sqlx`, checked.
+//! A health check of a Postgres connection pool (`sqlx`).
 //!
 //! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --features checks --example postgres_health`
 //!
-//! Campanile knows no Postgres. What it asks of a pool are the few functions of `Pool`.
+//! campanile has no dependency on Postgres. The trait `Pool` connects it to any pool.
 
 use std::time::Duration;
 
@@ -36,10 +36,10 @@ impl Pool for Postgres {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Ok(url) = std::env::var("DATABASE_URL") else {
-        println!("DATABASE_URL names no database: try postgres://user:password@127.0.0.1/shop");
+        println!("DATABASE_URL is not set. Example: postgres://user:password@127.0.0.1/shop");
         return Ok(());
     };
-    // It connects when it is first asked: a service can start while its database is away.
+    // The pool connects lazily, so a service can start while its database is down.
     let pool =
         PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(1)).connect_lazy(&url)?;
 
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let db = health.check("db", Every::seconds(10), check)?;
 
     let mut taken = Vec::new();
-    for round in ["at first", "with every connection taken", "with some of them back"] {
+    for round in ["with idle connections", "with all connections in use", "with some connections returned"] {
         let report = db.run().await;
         let readiness = health.readiness();
         println!(
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             report.outcome.as_str(),
             report.took,
             if readiness.ready { "" } else { "not " },
-            report.message.as_deref().unwrap_or("nothing is amiss")
+            report.message.as_deref().unwrap_or("no message")
         );
         if taken.is_empty() {
             while let Some(connection) = pool.try_acquire() {
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         } else {
             taken.truncate(1);
-            // They go back by tasks of their own.
+            // Connections return to the pool in background tasks.
             while pool.num_idle() == 0 {
                 tokio::task::yield_now().await;
             }

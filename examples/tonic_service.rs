@@ -1,6 +1,6 @@
-//! A tonic server and a tonic client, each behind a circuit and timed.
+//! A tonic server and a tonic client, each with a circuit breaker and timing.
 //!
-//! The service is health itself: it says whether the process is ready, and whether each component serves.
+//! The server offers gRPC health checking: the readiness of the process, and the health of each component.
 //!
 //! `cargo run --example tonic_service --features grpc`
 
@@ -20,11 +20,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
 
-    let health = Health::standalone(); // or that of the pipeline: `telemetry.health()`
+    let health = Health::standalone(); // with telemetry: `telemetry.health()`
     health.register(Component::new("shop").critical(true))?;
     let server_breaker = CircuitBreaker::builder("health-server").build()?;
     let server_timing = Timing::new("health-server");
-    // A service waits for SIGTERM here, and gives its balancers more time to notice.
+    // A real service waits for SIGTERM here, and uses a longer delay, so that load balancers notice.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async { stopped.await.unwrap_or_default() };
     let server = Server::builder()
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let check = |service: &str| HealthCheckRequest { service: service.to_owned() };
     let answer = client.check(check("shop")).await?;
     println!("shop: {:?}", answer.into_inner().status());
-    // The caller's own fault: the circuit does not mind.
+    // `NOT_FOUND` is an error of the caller, so the circuit stays closed.
     for _ in 0..5 {
         let status = client.check(check("unknown")).await.unwrap_err();
         println!("unknown: {:?}", status.code());
@@ -60,12 +60,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let status = client.check(check("shop")).await.unwrap_err();
     println!("forced open: {:?}: {}", status.code(), status.message());
     println!(
-        "{} calls reached the server, the circuit refused {}",
+        "{} calls reached the server, the circuit rejected {}",
         server_timing.snapshot().calls,
         breaker.snapshot().totals.rejected
     );
 
-    // Who watches hears of the shutdown; the server ends with the grace period.
+    // Clients that watch are told of the shutdown. The server ends after the delay.
     drop(stop);
     while let Some(answer) = watched.message().await? {
         println!("watched: {:?}", answer.status());

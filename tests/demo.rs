@@ -1,4 +1,4 @@
-//! The program as a person runs it: `campanile demo`.
+//! `campanile demo`, run as a child process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,7 +11,7 @@ fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// The last line of what it printed, as JSON.
+/// The last line of its output, as JSON.
 fn last_line(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().expect("nothing was printed");
@@ -32,8 +32,8 @@ fn assert_adds_up(line: &Value) {
 fn every_order_is_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
     let output = demo(&["--seconds", "6", "--json", "--data-dir"]).arg(folder.path()).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
     let line = last_line(&output);
     assert_adds_up(&line);
     for key in ["sent", "parked", "retries", "breaker_transitions", "spans"] {
@@ -46,55 +46,55 @@ fn every_order_is_accounted_for() {
         assert!((0.0..=1.0).contains(&component["score"].as_f64().unwrap()));
         assert!(component["status"].is_string());
     }
-    assert!(told.contains("Every order is accounted for"), "{told}");
+    assert!(stderr.contains("Every order is accounted for"), "{stderr}");
     assert!(folder.path().join("letters.db").is_file());
 }
 
-/// A demonstration that has begun: what it says on stderr is read up to its addresses.
-fn begun(arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+/// Starts a demonstration, and reads its stderr up to its addresses.
+fn start(arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = demo(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.starts_with("health") {
         line.clear();
-        assert!(told.read_line(&mut line).unwrap() > 0, "it ended before it began");
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended before it printed its addresses");
     }
-    (child, told)
+    (child, stderr)
 }
 
 #[test]
-fn an_interrupt_ends_it_with_its_report() {
-    let (child, mut told) = begun(&["--seconds", "3600", "--json"]);
+fn an_interrupt_ends_it_with_a_report() {
+    let (child, mut stderr) = start(&["--seconds", "3600", "--json"]);
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let reader = std::thread::spawn(move || {
         let mut rest = String::new();
-        std::io::Read::read_to_string(&mut told, &mut rest).map(|_| rest)
+        std::io::Read::read_to_string(&mut stderr, &mut rest).map(|_| rest)
     });
     let output = child.wait_with_output().unwrap();
     let rest = reader.join().unwrap().unwrap();
     assert!(output.status.success(), "{rest}");
-    assert!(rest.contains("Stopped early, as asked."), "{rest}");
+    assert!(rest.contains("Interrupted: the demonstration ended early."), "{rest}");
     assert_adds_up(&last_line(&output));
 }
 
 #[test]
-fn a_data_dir_that_cannot_be_written_is_named() {
+fn an_error_names_a_data_dir_that_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
     let output = demo(&["--data-dir"]).arg(file.join("below")).output().unwrap();
     assert!(!output.status.success());
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("file/below") && !told.contains("panicked"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("file/below") && !stderr.contains("panicked"), "{stderr}");
 }
 
 #[test]
-fn a_corrupt_file_is_named() {
+fn an_error_names_a_corrupt_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("letters.db"), "no database ".repeat(1_000)).unwrap();
     let output = demo(&["--data-dir"]).arg(folder.path()).output().unwrap();
     assert!(!output.status.success());
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("letters.db") && !told.contains("panicked"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("letters.db") && !stderr.contains("panicked"), "{stderr}");
 }

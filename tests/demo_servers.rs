@@ -1,4 +1,4 @@
-//! The demonstration beside a real collector and a real Prometheus.
+//! `campanile demo` with a real collector and a real Prometheus.
 
 #![cfg(campanile_real_servers)]
 
@@ -45,7 +45,7 @@ async fn export_and_follow_a_trace(protocol: &str, endpoint: String, rotel: &Rot
     let order = got.spans.iter().find(|span| span.id == call.parent_id).expect("the order's span");
     assert_eq!((order.name.as_str(), order.parent_id.as_str()), ("order", ""));
     assert!(order.trace_id == call.trace_id && call.trace_id == served.trace_id);
-    assert!(got.spans.iter().any(|span| span.status == "STATUS_CODE_ERROR"), "no failure was told");
+    assert!(got.spans.iter().any(|span| span.status == "STATUS_CODE_ERROR"), "no span has an error");
 
     for resource in
         [&order.resource, &got.metric("campanile.breaker.calls").expect("the breaker's metrics").resource]
@@ -68,7 +68,7 @@ async fn a_collector_gets_traces_across_both_services_and_metrics_over_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prometheus_scrapes_it_and_answers() {
+async fn prometheus_answers_queries_about_it() {
     let mut demo = tokio::process::Command::from(Command::new(env!("CARGO_BIN_EXE_campanile")))
         .args(["demo", "--seconds", "120", "--json"])
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -77,14 +77,14 @@ async fn prometheus_scrapes_it_and_answers() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(demo.stderr.take().unwrap()).lines();
+    let mut stderr = BufReader::new(demo.stderr.take().unwrap()).lines();
     let address: SocketAddr = loop {
-        let line = told.next_line().await.unwrap().expect("it told its address");
+        let line = stderr.next_line().await.unwrap().expect("it printed its address");
         if let Some(url) = line.strip_prefix("metrics") {
             break url.trim().trim_start_matches("http://").trim_end_matches("/metrics").parse().unwrap();
         }
     };
-    tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+    tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
 
     let prometheus = Prometheus::start(&[("checkout", address)]).await;
     let positive = |series: &[(serde_json::Value, f64)]| series.iter().any(|(_, value)| *value > 0.0);

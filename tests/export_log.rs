@@ -57,9 +57,9 @@ fn no_log_contains_a_secret() {
     });
     let telemetry = telemetry.build().unwrap();
     tracing_subscriber::registry().with(log.clone()).with(telemetry.span_layer()).init();
-    for fine in [false, true] {
+    for flushed in [false, true] {
         drop(info_span!("order"));
-        assert_eq!(telemetry.force_flush(LONG), fine);
+        assert_eq!(telemetry.force_flush(LONG), flushed);
     }
     let log = log.0.lock().unwrap().clone();
     for text in

@@ -1,4 +1,4 @@
-//! What the settings of prediction need of `src/base`.
+//! The parts of `src/base` that the settings of prediction use.
 
 #[path = "../../src/base/duration.rs"]
 #[allow(dead_code)]

@@ -1,7 +1,7 @@
-//! What checks cost: ten services over HTTP, each asked every 30 seconds.
+//! The cost of checks: ten services over HTTP, each checked every 30 seconds.
 //!
-//! Runs are asked for one after the other, and what one costs is told for twenty a minute. The services are on a
-//! thread of their own, whose time does not count.
+//! The checks run one after the other. The result is scaled to twenty per minute. The services run on another thread, whose
+//! time does not count.
 
 use std::error::Error;
 use std::fs;
@@ -20,7 +20,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 const SERVICES: u32 = 10;
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Measures when `long`, or else sees that the services are checked.
+/// Measures if `long`. Otherwise only tests that the checks run.
 pub(crate) fn run(long: bool) -> Result<(), BoxError> {
     let rounds = if long { 300_u32 } else { 1 };
     let address = serve()?;
@@ -29,10 +29,10 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
         let health = Health::standalone();
         for number in 0..SERVICES {
             let check = HttpCheck::new(format!("http://{address}/{number}"))?;
-            // Longer than the bench takes: no run but those that are asked for.
+            // Longer than the bench takes, so that no scheduled check runs.
             health.check(format!("service-{number}"), Every::seconds(86_400), check)?;
         }
-        // The first ones make what the others use.
+        // The first checks open the connections.
         health.run_checks().await;
         let before = processor_time();
         for _ in 0..rounds {
@@ -42,13 +42,13 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
         Ok::<_, BoxError>(before.zip(processor_time()).map(|(before, after)| after.saturating_sub(before)))
     })?;
     let Some(used) = used else {
-        println!("checks: this system does not tell the processor time of a thread");
+        println!("checks: this system does not report the CPU time of a thread");
         return Ok(());
     };
     let one = used / (rounds * SERVICES);
     let share = one.as_secs_f64() * f64::from(SERVICES) / EVERY.as_secs_f64();
     println!("checks:");
-    println!("  processor time of one run over HTTP {:>43.1} \u{b5}s", one.as_secs_f64() * 1e6);
+    println!("  CPU time of one check over HTTP {:>47.1} \u{b5}s", one.as_secs_f64() * 1e6);
     println!(
         "  {SERVICES} services checked every {} s {:>46.4} % of a core   <= 0.05 %",
         EVERY.as_secs(),
@@ -57,7 +57,7 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Services that say that they are well, on a thread of their own.
+/// Services that answer 200, on a thread of their own.
 fn serve() -> Result<SocketAddr, BoxError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
@@ -69,7 +69,7 @@ fn serve() -> Result<SocketAddr, BoxError> {
     Ok(address)
 }
 
-/// The processor time of this thread, where Linux tells it.
+/// The CPU time of this thread. `None` if the system does not report it.
 fn processor_time() -> Option<Duration> {
     let times = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(times.split(' ').next()?.parse().ok()?))

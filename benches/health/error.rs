@@ -1,8 +1,8 @@
-//! As much of the library's own as the settings of prediction need.
+//! The part of the library's errors that the settings of prediction use.
 
 use std::fmt;
 
-/// Says what was wrong.
+/// Stands for the library's error.
 #[derive(Debug)]
 pub(crate) struct ConfigError;
 

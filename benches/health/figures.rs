@@ -1,4 +1,4 @@
-//! What it costs to feed health, to look at it, and to keep it.
+//! The cost of recording calls, of snapshots, and of memory.
 
 #![allow(clippy::cast_precision_loss)]
 
@@ -13,15 +13,15 @@ use campanile::{CircuitBreaker, DeadLetterQueue};
 use tokio::runtime::{Builder, Runtime};
 
 const COMPONENTS: usize = 1_000;
-/// Threads that call each component in the case of the memory.
+/// Threads that call each component while memory is measured.
 const CALLERS: usize = 4;
 const MILLI: Duration = Duration::from_millis(1);
 
-// ===== what is counted =====
+// ===== the counting allocator =====
 
 struct Counting;
 
-/// Nothing is counted while other cases are measured.
+/// Off while other cases are measured.
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static HELD: AtomicI64 = AtomicI64::new(0);
@@ -37,7 +37,7 @@ fn bytes(layout: Layout) -> i64 {
     i64::try_from(layout.size()).unwrap_or(i64::MAX)
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, bytes(layout));
@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations while `run` ran, and the bytes that stay.
+/// Runs `run`. Returns its result, the allocations, and the bytes that are still allocated.
 pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
     ALLOCATIONS.store(0, Ordering::Relaxed);
     HELD.store(0, Ordering::Relaxed);
@@ -63,14 +63,14 @@ pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
     (value, ALLOCATIONS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed))
 }
 
-/// The median of what `each` takes in nanoseconds, of so many rounds.
+/// The median of `rounds` results of `each`, which are nanoseconds.
 pub(crate) fn median(rounds: usize, mut each: impl FnMut() -> f64) -> f64 {
     let mut found: Vec<f64> = (0..rounds).map(|_| each()).collect();
     found.sort_by(f64::total_cmp);
     found[found.len() / 2]
 }
 
-/// Nanoseconds of one of so many runs.
+/// The mean time of `runs` runs, in nanoseconds.
 pub(crate) fn each(runs: u32, mut run: impl FnMut()) -> f64 {
     let start = Instant::now();
     (0..runs).for_each(|_| run());
@@ -83,7 +83,7 @@ pub(crate) fn row(case: &str, found: &str, bar: &str) {
 
 // ===== the cases =====
 
-/// Measures when `long`, or else sees that every case runs.
+/// Measures if `long`. Otherwise only tests that every case runs.
 pub(crate) fn run(long: bool) {
     println!("health:");
     feed(long);
@@ -98,7 +98,7 @@ fn feed(long: bool) {
     let recorder = health.recorder("fed");
     let started = tokio::time::Instant::now();
     (0..1_000).for_each(|_| recorder.record_since(started, false));
-    // In turn, so that what else the machine does hits all alike.
+    // In turn, so that other load on the machine affects all cases.
     let (mut clock, mut since, mut plain) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         clock.push(each(runs, || {
@@ -114,28 +114,28 @@ fn feed(long: bool) {
     let (clock, since, plain) = (middle(&mut clock), middle(&mut since), middle(&mut plain));
     let ((), allocations, _) =
         counted(|| (0..10_000).for_each(|_| recorder.record(black_box(MILLI), black_box(false))));
-    row("measuring how long a call took, alone", &format!("{clock:.1} ns"), "");
-    row("the same, and feeding it to health", &format!("{since:.1} ns"), "");
-    row("so feeding a call takes", &format!("{:.1} ns", since - clock), "<= 15 ns");
-    row("feeding a duration that was measured before", &format!("{plain:.1} ns"), "");
-    row("allocations of 10,000 calls fed", &allocations.to_string(), "0");
+    row("measuring the duration of a call", &format!("{clock:.1} ns"), "");
+    row("measuring and recording it", &format!("{since:.1} ns"), "");
+    row("difference: recording a call", &format!("{:.1} ns", since - clock), "<= 15 ns");
+    row("recording a given duration", &format!("{plain:.1} ns"), "");
+    row("allocations for 10,000 recorded calls", &allocations.to_string(), "0");
 }
 
-/// A thousand components: all are called and registered, a tenth has a circuit, a queue, or both.
-struct Town {
+/// A thousand components. All are registered and called; a tenth has a circuit, a queue, or both.
+struct ServiceMap {
     health: Health,
     recorders: Vec<Recorder>,
     _breakers: Vec<CircuitBreaker>,
     _queues: Vec<DeadLetterQueue>,
 }
 
-impl Town {
+impl ServiceMap {
     fn new() -> Self {
         let health = Health::standalone();
         let name = |number: usize| format!("service-{number}");
         for number in 0..COMPONENTS {
             let component = Component::new(name(number)).critical(number % 10 == 0);
-            // Three tiers of which each uses the next.
+            // Three tiers. Each depends on the next.
             let component = if number >= 10 { component.depends_on(name(number / 10)) } else { component };
             health.register(component).expect("no cycle");
         }
@@ -145,12 +145,13 @@ impl Town {
             .map(|number| CircuitBreaker::builder(name(number)).build().expect("the settings are in range"));
         let queues =
             (0..COMPONENTS).step_by(20).map(|number| DeadLetterQueue::in_memory(10).named(name(number)));
-        let town = Self { _breakers: breakers.collect(), _queues: queues.collect(), health, recorders };
-        town.call();
-        town
+        let service_map =
+            Self { _breakers: breakers.collect(), _queues: queues.collect(), health, recorders };
+        service_map.call();
+        service_map
     }
 
-    /// A few calls each, of which one in twenty components has many that fail.
+    /// A few calls of each component. In one of twenty, many calls fail.
     fn call(&self) {
         for (number, recorder) in self.recorders.iter().enumerate() {
             for call in 0..20_u32 {
@@ -162,27 +163,27 @@ impl Town {
 
 fn look(long: bool) {
     let rounds = if long { 300 } else { 2 };
-    let town = Town::new();
-    let snapshot = town.health.snapshot();
+    let service_map = ServiceMap::new();
+    let snapshot = service_map.health.snapshot();
     assert!(snapshot.components.len() >= COMPONENTS);
-    let whole = median(rounds, || each(1, || drop(black_box(town.health.snapshot()))));
+    let whole = median(rounds, || each(1, || drop(black_box(service_map.health.snapshot()))));
     let called = median(rounds, || {
-        town.call();
-        each(1, || drop(black_box(town.health.snapshot())))
+        service_map.call();
+        each(1, || drop(black_box(service_map.health.snapshot())))
     });
     row(
-        &format!("a snapshot of {COMPONENTS} components, {} of which are not well", snapshot.losses.len()),
+        &format!("a snapshot of {COMPONENTS} components, {} of them unhealthy", snapshot.losses.len()),
         &format!("{:.0} \u{b5}s", whole / 1_000.0),
         "<= 1,000 \u{b5}s",
     );
-    row("the same when each was called since the last", &format!("{:.0} \u{b5}s", called / 1_000.0), "");
+    row("a snapshot after a call of each component", &format!("{:.0} \u{b5}s", called / 1_000.0), "");
     let kept = HealthSettings { cached_for: Duration::from_secs(60), ..HealthSettings::default() };
-    town.health.configure(kept).expect("the settings are in range");
-    let ready = median(rounds, || each(1_000, || _ = black_box(town.health.is_ready())));
-    row("asking whether it is ready", &format!("{ready:.1} ns"), "");
+    service_map.health.configure(kept).expect("the settings are in range");
+    let ready = median(rounds, || each(1_000, || _ = black_box(service_map.health.is_ready())));
+    row("`is_ready`", &format!("{ready:.1} ns"), "");
 }
 
-/// A runtime whose clock stands still until it is moved.
+/// A runtime with a paused clock.
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
 }
@@ -191,23 +192,23 @@ fn rounds(long: bool) {
     /// Rate, share of errors and mean duration.
     const SIGNS: f64 = 3.0;
     let rounds = if long { 100 } else { 2 };
-    // Made outside of the runtime: so nobody but us looks.
-    let town = Town::new();
+    // Made outside of the runtime, so that no background task takes snapshots.
+    let service_map = ServiceMap::new();
     paused().block_on(async {
         let (mut due, mut others) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             tokio::time::advance(Duration::from_secs(10)).await;
-            due.push(each(1, || drop(black_box(town.health.snapshot()))));
-            others.push(each(1, || drop(black_box(town.health.snapshot()))));
+            due.push(each(1, || drop(black_box(service_map.health.snapshot()))));
+            others.push(each(1, || drop(black_box(service_map.health.snapshot()))));
         }
         let middle = |found: &mut Vec<f64>| {
             found.sort_by(f64::total_cmp);
             found[found.len() / 2]
         };
         let extra = (middle(&mut due) - middle(&mut others)) / 1_000.0;
-        row("a round more than a snapshot", &format!("{extra:.0} \u{b5}s"), "");
+        row("evaluation round on top of a snapshot", &format!("{extra:.0} \u{b5}s"), "");
         row(
-            "so taking in a vital sign, and what follows from it",
+            "per vital sign, with its prediction",
             &format!("{:.0} ns", extra * 1_000.0 / COMPONENTS as f64 / SIGNS),
             "",
         );
@@ -215,7 +216,7 @@ fn rounds(long: bool) {
 }
 
 fn memory() {
-    // Made outside of the runtime: so nobody but us looks.
+    // Made outside of the runtime, so that no background task takes snapshots.
     let (health, _, registered) = counted(|| {
         let health = Health::standalone();
         for number in 0..COMPONENTS {
@@ -241,7 +242,7 @@ fn memory() {
                 }
             });
         });
-        // So many rounds that nothing is being learned any more.
+        // Enough rounds that prediction allocates no more memory.
         let mut watched = 0;
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(10)).await;
@@ -252,10 +253,10 @@ fn memory() {
             watched += held;
         }
         let per = |bytes: i64| bytes / i64::try_from(COMPONENTS).unwrap_or(1);
-        row("bytes of a component: registered", &per(registered).to_string(), "");
-        row("its recorder", &per(recorded).to_string(), "");
-        row(&format!("its vital signs, called by {CALLERS} threads"), &per(called).to_string(), "");
-        row("what is kept to look ahead", &per(watched).to_string(), "");
-        row("all of it", &per(registered + recorded + called + watched).to_string(), "<= 8,192");
+        row("bytes of a component: registration", &per(registered).to_string(), "");
+        row("recorder", &per(recorded).to_string(), "");
+        row(&format!("vital signs, called by {CALLERS} threads"), &per(called).to_string(), "");
+        row("prediction", &per(watched).to_string(), "");
+        row("total", &per(registered + recorded + called + watched).to_string(), "<= 8,192");
     });
 }

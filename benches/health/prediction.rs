@@ -1,5 +1,5 @@
-//! What it costs to take in a vital sign, and to tell what follows. No name of it is public: its source is taken in here
-//! as it is, so that nothing but it is measured.
+//! The cost of updating prediction with a vital sign, and of its outlook. The code is private, so its source files are
+//! included here.
 
 #![allow(clippy::cast_precision_loss)]
 
@@ -16,7 +16,7 @@ mod predict;
 #[allow(dead_code, unreachable_pub)]
 mod outlook;
 
-/// What the score is counted in.
+/// The unit of scores.
 mod score {
     pub(super) const WHOLE: u32 = 1_024;
 
@@ -32,23 +32,23 @@ use self::outlook::VitalSign;
 use self::predict::{Measure, PredictSettings, Watch};
 use crate::figures::{counted, each, median, row};
 
-/// Ten seconds after ten seconds, with a new draw each time.
-struct Looks {
+/// Random vital signs, one set every ten seconds.
+struct Signs {
     watch: Watch,
     settings: PredictSettings,
     at: Duration,
     state: u64,
-    /// How much the queue has grown.
+    /// Growth of the queue per step.
     grown: f64,
 }
 
 const SIGNS: f64 = 4.0;
 
-impl Looks {
+impl Signs {
     fn new(grown: f64) -> Self {
         let settings = PredictSettings::default();
         let mut looks = Self { watch: Watch::default(), settings, at: Duration::ZERO, state: 1, grown };
-        // Three weeks: the season is known.
+        // Three weeks, after which the season is learned.
         (0..3 * 7 * 24 * 360).for_each(|_| looks.look());
         looks
     }
@@ -73,14 +73,14 @@ impl Looks {
 
 pub(crate) fn run(long: bool) {
     let (rounds, runs) = if long { (200, 2_000) } else { (1, 10) };
-    let mut quiet = Looks::new(0.0);
+    let mut quiet = Signs::new(0.0);
     let update = median(rounds, || each(runs, || quiet.look())) / SIGNS;
     let ((), allocations, _) = counted(|| (0..10_000).for_each(|_| quiet.look()));
-    row("taking in a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
-    row("allocations of 40,000 signs taken in", &allocations.to_string(), "0");
-    let tell = |looks: &Looks| {
+    row("update with a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
+    row("allocations for 40,000 updates", &allocations.to_string(), "0");
+    let outlook = |looks: &Signs| {
         median(rounds, || each(runs / 10, || drop(black_box(looks.watch.outlook(&looks.settings)))))
     };
-    row("what follows, once a round, of four signs", &format!("{:.0} ns", tell(&quiet)), "");
-    row("the same when one of them grows", &format!("{:.0} ns", tell(&Looks::new(0.01))), "");
+    row("outlook of four vital signs", &format!("{:.0} ns", outlook(&quiet)), "");
+    row("outlook if one of them grows", &format!("{:.0} ns", outlook(&Signs::new(0.01))), "");
 }

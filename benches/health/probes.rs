@@ -1,8 +1,8 @@
-//! What `/readyz` costs, beside a handler that always says the same.
+//! The cost of `/readyz`, compared with a handler that returns a constant.
 //!
-//! One server on one thread has both; another thread asks over 16 connections, now the one, now the other, for many short
-//! rounds. Who asks costs about as much as who answers, so that the rate alone would flatter: the processor time of
-//! the server's thread is told as well.
+//! One server thread serves both. A client thread sends requests over 16 connections, in short rounds to each in turn. The
+//! client needs about as much CPU as the server, so the rate of requests alone would hide differences. Therefore the CPU time
+//! of the server's thread is printed too.
 
 use std::error::Error;
 use std::io;
@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The first is what the others are compared with.
+/// The first case is the baseline.
 const CASES: [(&str, &str); 3] =
     [("constant handler", "/constant"), ("/readyz", "/readyz"), ("/livez", "/livez")];
 const COMPONENTS: usize = 1_000;
@@ -26,7 +26,7 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 30;
 const ROUND: Duration = Duration::from_millis(200);
 
-/// Measures when `long`, or else sees that every case is answered.
+/// Measures if `long`. Otherwise only tests that every case answers.
 pub(crate) fn run(long: bool) -> Result<(), BoxError> {
     let server = Server::start()?;
     let client = Builder::new_current_thread().enable_all().build()?;
@@ -65,7 +65,7 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
 
 struct Server {
     address: SocketAddr,
-    /// Where the processor time of its thread stands.
+    /// The file with the CPU time of its thread.
     statistics: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Server {
         let address = listener.local_addr()?;
         let (started, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || -> Result<(), BoxError> {
-            // `PID/task/TID`, where there is such a thing.
+            // `PID/task/TID`, on Linux.
             let thread = std::fs::read_link("/proc/thread-self").ok();
             started.send(thread.map(|path| format!("/proc/{}/schedstat", path.display())))?;
             Builder::new_current_thread().enable_all().build()?.block_on(serve(listener))
@@ -84,7 +84,7 @@ impl Server {
         Ok(Self { address, statistics: told.recv()? })
     }
 
-    /// Nanoseconds of processor time so far.
+    /// CPU time so far, in nanoseconds.
     #[allow(clippy::cast_precision_loss)]
     fn used(&self) -> Option<f64> {
         let text = std::fs::read_to_string(self.statistics.as_ref()?).ok()?;
@@ -105,7 +105,7 @@ async fn serve(listener: std::net::TcpListener) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Asks for so long; how many answers came, and how long it took.
+/// Sends requests for `time`. Returns the number of answers and the elapsed time.
 #[allow(clippy::cast_precision_loss)]
 fn ask(client: &Runtime, server: &Server, path: &str, time: Duration) -> Result<(f64, Duration), BoxError> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
@@ -124,7 +124,7 @@ fn ask(client: &Runtime, server: &Server, path: &str, time: Duration) -> Result<
     })
 }
 
-/// One request after the other on one connection; how many were answered.
+/// Sends one request after the other on one connection. Returns the number of answers.
 async fn connection(
     address: SocketAddr,
     request: &[u8],
@@ -135,11 +135,11 @@ async fn connection(
     stream.set_nodelay(true)?;
     let mut answer = vec![0; 4_096];
     stream.write_all(request).await?;
-    // It comes in one piece, and all have the length of the first.
+    // Small answers arrive in one read, and all have the length of the first.
     let length = stream.read(&mut answer).await?;
     if !answer.starts_with(b"HTTP/1.1 200 OK") || !answer[..length].ends_with(br#"{"status":"pass"}"#) {
         let text = String::from_utf8_lossy(&answer[..length]).into_owned();
-        return Err(io::Error::other(format!("that is no answer: {text}")).into());
+        return Err(io::Error::other(format!("unexpected answer: {text}")).into());
     }
     let mut answers = 1;
     while begun.elapsed() < time {

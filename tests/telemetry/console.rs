@@ -172,7 +172,7 @@ fn a_value_that_cannot_be_printed_harms_no_other_span() {
         let text = console_of(console, Sampling::AlwaysOff, || {
             let span = info_span!("request", at = tracing::field::Empty);
             span.record("at", tracing::field::debug(Panics));
-            span.in_scope(|| info!(at = %Refuses, "told"));
+            span.in_scope(|| info!(at = %Refuses, "logged"));
             drop(span);
             (0..200).for_each(|n| info_span!("innocent", n).in_scope(|| info!(n, "well")));
         });

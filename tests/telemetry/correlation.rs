@@ -97,26 +97,26 @@ fn is_generated(id: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_reaches_all_services_and_the_caller() {
     let (client, address) = (http(), services(http_correlation_layer()).await);
-    let (headers, told) = send(&client, address, &[("x-request-id", "order-17")]).await;
+    let (headers, ids) = send(&client, address, &[("x-request-id", "order-17")]).await;
     assert_eq!(headers["x-request-id"], "order-17");
-    assert_eq!(told, "order-17 order-17 order-17 order-17");
+    assert_eq!(ids, "order-17 order-17 order-17 order-17");
 
     // The answer uses the header of the request.
-    let (headers, told) = send(&client, address, &[("x-correlation-id", "order-18")]).await;
+    let (headers, ids) = send(&client, address, &[("x-correlation-id", "order-18")]).await;
     assert_eq!(headers["x-correlation-id"], "order-18");
     assert!(!headers.contains_key("x-request-id"));
-    assert_eq!(told, "order-18 order-18 order-18 order-18");
+    assert_eq!(ids, "order-18 order-18 order-18 order-18");
 
     // The id may be in baggage only.
-    let (headers, told) = send(&client, address, &[("baggage", "correlation.id=order-19,tenant=blue")]).await;
+    let (headers, ids) = send(&client, address, &[("baggage", "correlation.id=order-19,tenant=blue")]).await;
     assert_eq!(headers["x-request-id"], "order-19");
-    assert!(told.starts_with("order-19 order-19"), "{told}");
+    assert!(ids.starts_with("order-19 order-19"), "{ids}");
 
     // Without an id, one is generated.
-    let (headers, told) = send(&client, address, &[]).await;
+    let (headers, ids) = send(&client, address, &[]).await;
     let id = headers["x-request-id"].to_str().unwrap();
     assert!(is_generated(id), "{id}");
-    assert_eq!(told, format!("{id} {id} {id} {id}"));
+    assert_eq!(ids, format!("{id} {id} {id} {id}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,9 +127,9 @@ async fn concurrent_requests_keep_their_ids() {
             let client = client.clone();
             tokio::spawn(async move {
                 let id = format!("request-{n}");
-                let (headers, told) = send(&client, address, &[("x-request-id", &id)]).await;
+                let (headers, ids) = send(&client, address, &[("x-request-id", &id)]).await;
                 assert_eq!(headers["x-request-id"], id);
-                assert_eq!(told, format!("{id} {id} {id} {id}"));
+                assert_eq!(ids, format!("{id} {id} {id} {id}"));
             })
         })
         .collect();
@@ -181,10 +181,10 @@ fn counted(reason: &str) -> f64 {
 async fn at_the_edge_every_request_gets_a_new_id() {
     let (client, address) = (http(), services(http_correlation_layer().trust_callers(false)).await);
     let theirs = [("x-request-id", "theirs"), ("baggage", "correlation.id=theirs")];
-    let (headers, told) = send(&client, address, &theirs).await;
+    let (headers, ids) = send(&client, address, &theirs).await;
     let id = headers["x-request-id"].to_str().unwrap();
     assert!(is_generated(id), "{id}");
-    assert_eq!(told, format!("{id} {id} {id} {id}"));
+    assert_eq!(ids, format!("{id} {id} {id} {id}"));
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn spans_of_a_request_have_its_correlation_id() {
         let handler = service_fn(|_: Request<()>| {
             async {
                 drop(info_span!("below"));
-                drop(info_span!("own", correlation_id = "said otherwise"));
+                drop(info_span!("own", correlation_id = "set by hand"));
                 Ok::<_, Infallible>(Response::new(()))
             }
             .instrument(info_span!("handler"))
@@ -337,6 +337,6 @@ async fn spans_of_a_request_have_its_correlation_id() {
         for name in ["handler", "below"] {
             assert_eq!(attribute(&pipeline.span(name), "correlation_id"), Some("order-17".into()), "{name}");
         }
-        assert_eq!(attribute(&pipeline.span("own"), "correlation_id"), Some("said otherwise".into()));
+        assert_eq!(attribute(&pipeline.span("own"), "correlation_id"), Some("set by hand".into()));
     }
 }

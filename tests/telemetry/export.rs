@@ -174,9 +174,9 @@ fn p34_what_a_failing_exporter_drops_is_counted() {
             .span_exporter(Faulty(AtomicUsize::new(0)))
             .build()
             .unwrap();
-        for (fine, lost) in [(false, 3.0), (false, 6.0), (true, 6.0)] {
+        for (flushed, lost) in [(false, 3.0), (false, 6.0), (true, 6.0)] {
             traced(&telemetry, 3);
-            assert_eq!(telemetry.force_flush(LONG), fine);
+            assert_eq!(telemetry.force_flush(LONG), flushed);
             assert_eq!(dropped(&telemetry, "export_failed"), lost);
         }
         let text = telemetry.prometheus_text();

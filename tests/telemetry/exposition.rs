@@ -282,12 +282,12 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
 fn matches_source(series: &Series, fed: &Fed<'_>) -> bool {
     let (name, labels) = series;
     let named: BTreeSet<_> = words(name).collect();
-    let mut said = words(fed.instrument.name).filter(|word| !["count", "total"].contains(word));
+    let mut expected = words(fed.instrument.name).filter(|word| !["count", "total"].contains(word));
     let shown = |key: &str, value: &str| {
         let mut labels = labels.iter().filter(|(label, _)| words(key).all(|word| label.contains(word)));
         value.is_empty() || labels.any(|(_, joined)| joined.contains(value))
     };
-    said.all(|word| named.contains(word))
+    expected.all(|word| named.contains(word))
         && fed.attributes.iter().all(|(key, value)| shown(key, &value.as_str()))
 }
 

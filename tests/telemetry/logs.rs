@@ -150,8 +150,8 @@ fn p31_a_record_has_the_ids_of_its_span_with_activation_and_without() {
                     let _entered = outer.enter();
                     info!("in outer");
                     inner.in_scope(|| info!("in inner"));
-                    info!(parent: &inner, "told to inner");
-                    info!(parent: None, "told to nobody");
+                    info!(parent: &inner, "event of inner");
+                    info!(parent: None, "event without a span");
                 }
                 info!("outside");
                 [ids(&outer), ids(&inner)]
@@ -589,9 +589,9 @@ fn p34_what_a_failing_exporter_of_logs_drops_is_counted() {
             .unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
         tracing::subscriber::with_default(subscriber, || {
-            for (fine, lost) in [(false, 1.0), (false, 2.0), (false, 3.0), (true, 3.0)] {
+            for (flushed, lost) in [(false, 1.0), (false, 2.0), (false, 3.0), (true, 3.0)] {
                 info!("event");
-                assert_eq!(telemetry.force_flush(LONG), fine);
+                assert_eq!(telemetry.force_flush(LONG), flushed);
                 let text = telemetry.prometheus_text();
                 let number = |name: &str, label| crate::red::value(&text, name, &[label]);
                 let dropped = number("campanile_telemetry_logs_dropped_total", ("reason", "export_failed"));

@@ -159,8 +159,8 @@ fn p34_failures_of_an_exporter_of_metrics_are_counted() {
         let variables = |name: &str| (name == "OTEL_METRIC_EXPORT_TIMEOUT").then(|| "20".to_owned());
         let telemetry =
             builder().variables(variables).prometheus().metric_exporter(exporter).build().unwrap();
-        for fine in [false, false, false, true] {
-            assert_eq!(telemetry.force_flush(LONG), fine);
+        for flushed in [false, false, false, true] {
+            assert_eq!(telemetry.force_flush(LONG), flushed);
         }
         let text = telemetry.prometheus_text();
         let failures =

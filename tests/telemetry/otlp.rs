@@ -81,8 +81,8 @@ pub(crate) fn message(request: &Request) -> Vec<u8> {
     body
 }
 
-pub(crate) fn answer(protocol: &str, fine: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
-    match (protocol, fine) {
+pub(crate) fn answer(protocol: &str, success: bool) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+    match (protocol, success) {
         ("grpc", true) => grpc(0),
         ("grpc", false) => grpc(14),
         (_, true) => http(200, b""),
@@ -345,10 +345,10 @@ fn p34_a_dead_connection_is_replaced() {
             let address = lossy(collector.address, &cut);
             let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "1000")];
             let telemetry = builder(&format!("http://{address}"), protocol, &more).build().unwrap();
-            for (dead, fine) in [(false, true), (true, false), (true, true)] {
+            for (dead, flushed) in [(false, true), (true, false), (true, true)] {
                 cut.store(dead, Ordering::Relaxed);
                 span(&telemetry);
-                assert_eq!(telemetry.force_flush(LONG), fine, "{protocol}");
+                assert_eq!(telemetry.force_flush(LONG), flushed, "{protocol}");
             }
             assert_eq!(lost(&telemetry, "export_failed"), 1.0);
             assert_eq!(collector.requests().len(), 2);
@@ -359,10 +359,10 @@ fn p34_a_dead_connection_is_replaced() {
 #[test]
 fn p34_shutdown_does_not_wait_for_a_dead_collector() {
     in_time(|| {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let more = [("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")];
         for protocol in PROTOCOLS {
-            let telemetry = builder(&format!("http://{gone}"), protocol, &more).build().unwrap();
+            let telemetry = builder(&format!("http://{unused}"), protocol, &more).build().unwrap();
             span(&telemetry);
             // The export is being retried.
             assert!(!telemetry.force_flush(Duration::from_millis(20)));

@@ -147,7 +147,7 @@ fn failures_are_counted_by_kind() {
         span.record("error.type", "503");
         drop(span);
         let span = info_span!("call", otel.status_code = "ok");
-        span.in_scope(|| error!(error.type = "timeout", "nobody minds"));
+        span.in_scope(|| error!(error.type = "timeout", "an error in a successful call"));
         for n in 0..100 {
             drop(info_span!("flood", error.type = format!("E{n}")));
         }

@@ -125,8 +125,8 @@ async fn requests_of_four_subscribers() {
         for turn in 0..10 {
             let inner = pipeline.span(&format!("inner {number} {turn}"));
             assert_child(&inner, &request);
-            let told: Vec<_> = inner.events.iter().map(|event| event.attributes[0].value.clone()).collect();
-            assert_eq!(told, [opentelemetry::Value::I64(number as i64)]);
+            let found: Vec<_> = inner.events.iter().map(|event| event.attributes[0].value.clone()).collect();
+            assert_eq!(found, [opentelemetry::Value::I64(number as i64)]);
         }
     }
 }

@@ -175,8 +175,8 @@ fn the_buffer_is_bounded_and_evicts_the_oldest() {
     assert!(pipeline.telemetry.tail_evicted() >= 1_000 - 80, "{}", pipeline.telemetry.tail_evicted());
 }
 
-/// Opens 100 traces with a leaf each, runs `meanwhile`, then lets all of them fail. Returns how many were kept whole.
-fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) -> usize {
+/// Opens 100 traces with a leaf each, runs `action`, then lets all of them fail. Returns how many were kept whole.
+fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), action: impl FnOnce()) -> usize {
     pipeline.run(|| {
         let open: Vec<Span> = (0..100)
             .map(|n| {
@@ -185,7 +185,7 @@ fn whole_of_100(pipeline: &Pipeline, leaf: impl Fn(), meanwhile: impl FnOnce()) 
                 root
             })
             .collect();
-        meanwhile();
+        action();
         open.iter().for_each(|root| root.in_scope(|| error!("it failed")));
     });
     pipeline.spans().iter().filter(|span| span.name == "leaf").count()

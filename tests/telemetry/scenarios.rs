@@ -49,16 +49,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CurrentSpanReader {
 fn p32_a_log_of_opentelemetry_while_entering_does_not_deadlock() {
     in_time(|| {
         let pipeline = Pipeline::new();
-        let ears = CurrentSpanReader::default();
+        let reader = CurrentSpanReader::default();
         let subscriber =
-            tracing_subscriber::registry().with(pipeline.telemetry.span_layer()).with(ears.clone());
+            tracing_subscriber::registry().with(pipeline.telemetry.span_layer()).with(reader.clone());
         tracing::subscriber::with_default(subscriber, || {
             let attached: Vec<_> = (0..u16::MAX).map(|_| Context::new().attach()).collect();
-            let before = ears.0.lock().unwrap().len();
+            let before = reader.0.lock().unwrap().len();
             let span = info_span!("span").entered();
             drop(span);
-            let heard = ears.0.lock().unwrap().len() - before;
-            assert_eq!(heard, 1, "OpenTelemetry did not log while entering");
+            let events = reader.0.lock().unwrap().len() - before;
+            assert_eq!(events, 1, "OpenTelemetry did not log while entering");
             drop(attached);
         });
         assert!(pipeline.span("span").events.is_empty());
@@ -455,10 +455,10 @@ fn p31_two_layers_in_one_subscriber_have_separate_trees() {
 #[test]
 fn a_filter_of_the_layer_does_not_affect_other_layers() {
     let pipeline = Pipeline::new();
-    let ears = CurrentSpanReader::default();
+    let reader = CurrentSpanReader::default();
     let subscriber = tracing_subscriber::registry()
         .with(pipeline.telemetry.span_layer().with_filter(filter_fn(|metadata| metadata.is_span())))
-        .with(ears.clone().with_filter(LevelFilter::DEBUG));
+        .with(reader.clone().with_filter(LevelFilter::DEBUG));
     tracing::subscriber::with_default(subscriber, || {
         let _span = info_span!("span").entered();
         let _hidden = debug_span!("hidden").entered();
@@ -466,7 +466,7 @@ fn a_filter_of_the_layer_does_not_affect_other_layers() {
         debug!("two");
         error!(parent: None, "three");
     });
-    assert_eq!(ears.0.lock().unwrap().len(), 3);
+    assert_eq!(reader.0.lock().unwrap().len(), 3);
     assert!(pipeline.span("span").events.is_empty());
 }
 

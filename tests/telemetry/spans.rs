@@ -81,9 +81,9 @@ fn an_error_event_fails_its_span_and_no_other() {
         info!(n = 1, "fine");
         error!("broken");
         drop(inner);
-        let said = info_span!("said", otel.status_code = "ok").entered();
+        let explicit = info_span!("explicit", otel.status_code = "ok").entered();
         error!("does not count");
-        drop(said);
+        drop(explicit);
     });
     let inner = pipeline.span("inner");
     assert_eq!(inner.status, Status::error("broken"));
@@ -96,7 +96,7 @@ fn an_error_event_fails_its_span_and_no_other() {
         assert!(event.timestamp >= inner.start_time && event.timestamp <= inner.end_time);
     }
     assert_eq!(pipeline.span("outer").status, Status::Unset);
-    assert_eq!(pipeline.span("said").status, Status::Ok);
+    assert_eq!(pipeline.span("explicit").status, Status::Ok);
 }
 
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Error for Ring {
 }
 
 #[test]
-fn an_error_that_is_its_own_source_is_recorded_once() {
+fn an_error_that_is_its_own_source_has_a_bounded_chain() {
     let mut unlimited = campanile::telemetry::SpanLimits::default();
     unlimited.value_length = usize::MAX;
     let pipeline = Pipeline::with(|builder| builder.configure(|settings| settings.limits = unlimited));
@@ -163,8 +163,8 @@ fn an_error_that_is_its_own_source_is_recorded_once() {
     });
     let span = pipeline.span("order");
     for attributes in [&span.attributes, &span.events[0].attributes] {
-        let told = attributes.iter().find(|it| it.key.as_str() == "exception.stacktrace").unwrap();
-        assert_eq!(told.value.as_str().matches("caused by: ring").count(), 16);
+        let trace = attributes.iter().find(|it| it.key.as_str() == "exception.stacktrace").unwrap();
+        assert_eq!(trace.value.as_str().matches("caused by: ring").count(), 16);
     }
 }
 

@@ -1,10 +1,10 @@
-//! What can be said on the command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Services that survive failure, and show it.
+/// Circuit breakers, retries, dead letters, telemetry and health for tower services.
 #[derive(Debug, Parser)]
 #[command(name = "campanile", version)]
 pub(crate) struct Args {
@@ -14,21 +14,21 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run two services on loopback, break one of them by a script, and account for every order.
+    /// Run two services on loopback, break one of them by a script, and report what happened to every order.
     Demo(DemoOptions),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoOptions {
-    /// How long orders come in; the script of faults stretches with it.
+    /// Seconds for which orders are sent. The script of faults is stretched to this time.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=3_600))]
     pub(crate) seconds: u64,
 
-    /// Where the dead letters are kept, for a look at them afterwards. Without it they are removed at the end.
+    /// Folder to keep the dead letters in. Without it they are removed at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// Print the result as one line of JSON on stdout; what a person reads goes to stderr.
+    /// Print the result as one line of JSON on stdout, and the report on stderr.
     #[arg(long)]
     pub(crate) json: bool,
 }

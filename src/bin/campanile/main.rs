@@ -1,4 +1,4 @@
-//! The program: a demonstration of the library on real sockets, and later more.
+//! The program `campanile`: a demonstration of the library on real sockets.
 
 mod args;
 mod demo;
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the runtime does not start: {error}")),
+        Err(error) => return fail(&format!("cannot start the Tokio runtime: {error}")),
     };
     let args::Command::Demo(options) = args.command;
     match runtime.block_on(demo::run(options)) {

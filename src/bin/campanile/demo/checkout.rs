@@ -1,4 +1,4 @@
-//! The service that survives: takes orders and charges them at `payments`, through the whole stack.
+//! The protected service: takes orders and charges them at `payments`, through all layers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use campanile::{
     Window, telemetry,
 };
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -23,10 +23,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt};
 use tracing::instrument;
 
-/// A call to `payments`: with the layers around it, and with all of them but the dead letters.
-type Call<B> = BoxCloneSyncService<Request<B>, Response<Body>, BoxError>;
+/// A client of `payments` inside layers.
+type Client<B> = BoxCloneSyncService<Request<B>, Response<Body>, BoxError>;
 
-/// What protects the calls to `payments`.
+/// The mechanisms that protect calls to `payments`.
 pub(crate) struct Stack {
     pub(crate) breaker: CircuitBreaker,
     pub(crate) retry: Retry,
@@ -35,7 +35,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Settings for a demonstration: everything happens within seconds.
+    /// Short times, so that a demonstration shows every state within seconds.
     pub(crate) fn new(queue: DeadLetterQueue) -> Result<Self, campanile::ConfigError> {
         let breaker = CircuitBreaker::builder("payments")
             .failure_rate(0.5)
@@ -56,13 +56,13 @@ impl Stack {
         Ok(Self { breaker, retry, timing: Timing::new("payments"), queue })
     }
 
-    /// The client with every layer, as a service uses it.
-    pub(crate) fn client(&self) -> Call<Full<Bytes>> {
+    /// The client with all layers, for orders.
+    pub(crate) fn client(&self) -> Client<Full<Bytes>> {
         BoxCloneSyncService::new(self.queue.http_layer().layer(self.redrive_client()))
     }
 
-    /// The same without the dead letters, for sending them again: what fails now is still in the queue.
-    pub(crate) fn redrive_client(&self) -> Call<ReplayBody> {
+    /// The client without the dead-letter layer, for redrives: a letter that fails again is still in the queue.
+    pub(crate) fn redrive_client(&self) -> Client<ReplayBody> {
         let client = ServiceBuilder::new()
             .map_response(|response: Response<_>| response.map(Body::new))
             .map_err(BoxError::from)
@@ -70,7 +70,7 @@ impl Stack {
             .layer(self.breaker.http_layer())
             .layer(self.timing.http_client_layer())
             .layer(telemetry::http_injection_layer())
-            .service(Client::builder(TokioExecutor::new()).build_http::<ReplayBody>());
+            .service(legacy::Client::builder(TokioExecutor::new()).build_http::<ReplayBody>());
         BoxCloneSyncService::new(client)
     }
 }
@@ -82,9 +82,9 @@ pub(crate) struct Checkout {
 }
 
 #[derive(Clone)]
-struct Till {
+struct AppState {
     payments: SocketAddr,
-    client: Call<Full<Bytes>>,
+    client: Client<Full<Bytes>>,
 }
 
 impl Checkout {
@@ -104,11 +104,11 @@ impl Checkout {
             .route("/orders/{id}", post(order))
             .layer(telemetry::http_propagation_layer())
             .layer(timing.http_server_layer().route(route))
-            .with_state(Till { payments, client: stack.client() })
+            .with_state(AppState { payments, client: stack.client() })
             .route_service("/metrics", telemetry.prometheus_service())
             .fallback_service(health.http_service().verbose(true));
         let server = tokio::spawn(async move {
-            // Ends with the demonstration.
+            // The task is aborted at the end of the demonstration.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { address, server })
@@ -121,32 +121,32 @@ impl Drop for Checkout {
     }
 }
 
-/// Takes an order: 200 when it is charged, 202 when it waits among the dead letters.
-#[instrument(name = "order", skip(till, details), fields(component = "checkout"))]
-async fn order(State(till): State<Till>, Path(id): Path<String>, details: Bytes) -> StatusCode {
-    match charge(&till, &id, details).await {
+/// Takes an order. Answers 200 if it was charged, and 202 if it is parked as a dead letter.
+#[instrument(name = "order", skip(state, details), fields(component = "checkout"))]
+async fn order(State(state): State<AppState>, Path(id): Path<String>, details: Bytes) -> StatusCode {
+    match charge(&state, &id, details).await {
         Ok(StatusCode::OK) => StatusCode::OK,
-        // The layer parks a request before its caller sees the failure: nothing is lost.
+        // The layer has parked the request before it returns the failure, so the order is not lost.
         Ok(status) => {
-            tracing::warn!(%status, "not charged yet");
+            tracing::warn!(%status, "the order is parked");
             StatusCode::ACCEPTED
         }
         Err(error) => {
-            tracing::warn!(%error, "not charged yet");
+            tracing::warn!(%error, "the order is parked");
             StatusCode::ACCEPTED
         }
     }
 }
 
 #[instrument(skip_all, err(level = "warn"), fields(component = "checkout", otel.kind = "client"))]
-async fn charge(till: &Till, id: &str, details: Bytes) -> Result<StatusCode, BoxError> {
+async fn charge(state: &AppState, id: &str, details: Bytes) -> Result<StatusCode, BoxError> {
     let request = Request::builder()
         .method(Method::POST)
-        .uri(super::url(till.payments, "/charge")?)
+        .uri(super::url(state.payments, "/charge")?)
         .header("idempotency-key", id)
         .header("content-type", "application/json")
         .body(Full::new(details))?;
-    let response = till.client.clone().oneshot(request).await?;
+    let response = state.client.clone().oneshot(request).await?;
     let status = response.status();
     response.into_body().collect().await?;
     Ok(status)

@@ -1,4 +1,4 @@
-//! The customers: send orders at a steady rate and keep the receipts.
+//! The customers: send orders at a steady rate and count the answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Orders a second.
+/// Orders per second.
 pub(crate) const RATE: u64 = 80;
-/// So many customers wait at once at most; the next ones come later.
-const CROWD: usize = 512;
+/// Maximum number of orders without an answer. Further orders are delayed.
+const MAX_PENDING: usize = 512;
 
-/// What the customers were told.
+/// The answers to the customers.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
     pub(crate) sent: Vec<String>,
     pub(crate) charged: u64,
-    pub(crate) waiting: u64,
-    /// Orders that were neither taken nor kept, with the reason.
+    pub(crate) parked: u64,
+    /// Orders that were neither charged nor parked, with the reason.
     pub(crate) refused: Vec<(String, String)>,
     pub(crate) latencies: Vec<Duration>,
 }
 
-/// Sends orders for `time`, or until `stop` says so, and waits for every answer.
+/// Sends orders for `time`, or until `stop` changes, and waits for every answer.
 pub(crate) async fn send_orders(
     checkout: SocketAddr,
     time: Duration,
@@ -39,7 +39,7 @@ pub(crate) async fn send_orders(
     progress: ProgressBar,
 ) -> Receipts {
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let crowd = Arc::new(Semaphore::new(CROWD));
+    let pending = Arc::new(Semaphore::new(MAX_PENDING));
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE as u32);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
@@ -54,12 +54,12 @@ pub(crate) async fn send_orders(
             }
             _ = stop.changed() => break,
         }
-        let Ok(place) = Arc::clone(&crowd).acquire_owned().await else { break };
+        let Ok(permit) = Arc::clone(&pending).acquire_owned().await else { break };
         let id = format!("order-{:06}", receipts.sent.len() + 1);
         receipts.sent.push(id.clone());
         let client = client.clone();
         answers.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let sent = Instant::now();
             let answer = send(&client, checkout, &id).await;
             (id, answer, sent.elapsed())
@@ -90,7 +90,7 @@ async fn send(
         response.into_body().collect().await.map_err(|error| error.to_string())?;
         Ok(status)
     };
-    // Longer than the stack may take at worst.
+    // Longer than the maximum time of all layers.
     match tokio::time::timeout(Duration::from_secs(30), exchange).await {
         Ok(answer) => answer,
         Err(_) => Err("checkout did not answer within 30 s".to_owned()),
@@ -105,7 +105,7 @@ impl Receipts {
         self.latencies.push(latency);
         match answer {
             Ok(StatusCode::OK) => self.charged += 1,
-            Ok(StatusCode::ACCEPTED) => self.waiting += 1,
+            Ok(StatusCode::ACCEPTED) => self.parked += 1,
             Ok(status) => self.refused.push((id, format!("checkout answered {status}"))),
             Err(error) => self.refused.push((id, error)),
         }

@@ -1,4 +1,4 @@
-//! `campanile demo`: a service that is protected, measured and loses nothing, shown on real sockets.
+//! `campanile demo`: a service that is protected and measured and loses no order, on real sockets.
 
 mod checkout;
 mod customers;
@@ -26,27 +26,27 @@ use self::checkout::{Checkout, Stack};
 use self::customers::Receipts;
 use self::payments::Payments;
 use self::report::{Orders, Report};
-use self::script::Act;
+use self::script::Behavior;
 use crate::args::DemoOptions;
 
-/// How often `payments` is asked whether it is ready, and how long it may take to say so.
+/// Interval and timeout of the check whether `payments` is ready.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// An answer that took longer is no good sign.
-const CHECK_LIMIT: Duration = Duration::from_millis(200);
+/// A check that takes longer is a warning.
+const CHECK_WARN_AFTER: Duration = Duration::from_millis(200);
 
-/// How long the redrive may take altogether.
-const REDRIVE_TIME: Duration = Duration::from_secs(60);
+/// Maximum time of the redrive.
+const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Runs the demonstration; whether every order is accounted for.
+/// Runs the demonstration. Returns whether every order was charged at once, or parked and redriven.
 pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
-    // The first poll is what makes an interrupt wait for us; before it, one would kill the process.
+    // The first poll installs the handler. Before it, Ctrl-C would kill the process.
     let mut interrupt = Box::pin(tokio::signal::ctrl_c());
     if let Poll::Ready(early) = std::future::poll_fn(|cx| Poll::Ready(interrupt.as_mut().poll(cx))).await {
         early?;
-        return Err("interrupted before it began".into());
+        return Err("interrupted before the demonstration began".into());
     }
     let telemetry = install()?;
     let data = DataDir::open(options.data_dir.as_deref())?;
@@ -54,7 +54,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     let left_over = queue.len().await?;
     if left_over > 0 {
         return Err(format!(
-            "{} holds {left_over} letters of another run: name another --data-dir, or remove the file",
+            "{} holds {left_over} dead letters of another run: choose another --data-dir, or remove the file",
             data.file().display()
         )
         .into());
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
     let readyz = url(payments.address(), "/readyz")?;
-    let is_payments_ready = HttpCheck::new(readyz.to_string())?.warn_after(CHECK_LIMIT);
+    let is_payments_ready = HttpCheck::new(readyz.to_string())?.warn_after(CHECK_WARN_AFTER);
     let check =
         health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
     let orders = Timing::new("orders");
@@ -73,14 +73,14 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     anstream::eprintln!("health   {}", url(checkout.address, "/healthz?verbose")?);
 
     let began = Instant::now();
-    // Shares of processor time are those since the snapshot before.
+    // CPU utilization in a snapshot is that since the previous snapshot.
     let _ = SystemSnapshot::now();
     let (stop, stopped) = watch::channel(false);
     let interrupts = tokio::spawn(async move {
         if interrupt.await.is_ok() {
             stop.send_replace(true);
         }
-        // Kept open: a channel whose sender is gone looks like a change.
+        // Keeps the sender: a closed channel would count as a change.
         std::future::pending::<()>().await;
     });
     let transitions = record_transitions(&stack, began);
@@ -88,21 +88,21 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     let progress = progress_bar(time);
     let (receipts, ()) = tokio::join!(
         customers::send_orders(checkout.address, time, stopped.clone(), progress.clone()),
-        perform(&payments, time, stopped.clone(), progress.clone())
+        run_script(&payments, time, stopped.clone(), progress.clone())
     );
     let took = began.elapsed();
-    let asked_to_stop = *stopped.borrow();
+    let interrupted = *stopped.borrow();
 
     let (health, check) = (health.snapshot(), check.report());
     let errors = count_errors(&stack.queue).await?;
     let parked = stack.queue.len().await?;
-    payments.play(Act::Healthy);
+    payments.set_behavior(Behavior::Healthy);
     let redriven = redrive(&stack).await?;
     let retries = stack.retry.snapshot();
     let report = Report {
-        asked_to_stop,
+        interrupted,
         took,
-        orders: account(&receipts, &payments, parked, redriven),
+        orders: count_orders(&receipts, &payments, parked, redriven),
         retries: retries.retries,
         given_up: retries.given_up.into_iter().map(|(why, count)| (why.as_str(), count)).collect(),
         breaker: stack.breaker.snapshot(),
@@ -120,7 +120,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     interrupts.abort();
     drop(checkout);
     if !telemetry.shutdown(Duration::from_secs(5)) {
-        anstream::eprintln!("campanile: the collector did not take everything within 5 s");
+        anstream::eprintln!("campanile: not all telemetry was exported to the collector within 5 s");
     }
     if options.json {
         anstream::eprintln!("{}", report.text());
@@ -131,8 +131,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     Ok(report.orders.add_up())
 }
 
-/// Traces to a collector if the environment names one; metrics to whoever scrapes; logs only for those who ask,
-/// since the report tells all that they would.
+/// Installs telemetry: metrics for Prometheus, OTLP if the environment has an endpoint, and logs if `RUST_LOG` is set.
 fn install() -> Result<Telemetry> {
     let wants_logs = std::env::var_os("RUST_LOG").is_some();
     let mut telemetry = Telemetry::builder("campanile-demo")
@@ -145,7 +144,7 @@ fn install() -> Result<Telemetry> {
     Ok(telemetry.install()?)
 }
 
-/// What a server of the demonstration is asked for.
+/// The URL of a path on one of the servers.
 fn url(server: SocketAddr, path: &str) -> std::result::Result<Uri, axum::http::Error> {
     Uri::builder().scheme("http").authority(server.to_string()).path_and_query(path).build()
 }
@@ -158,45 +157,45 @@ fn progress_bar(time: Duration) -> ProgressBar {
     bar
 }
 
-/// Plays the script until its end or until somebody stops it.
-async fn perform(
+/// Runs the script of faults until its end or an interrupt.
+async fn run_script(
     payments: &Payments,
     time: Duration,
     mut stopped: watch::Receiver<bool>,
     progress: ProgressBar,
 ) {
     let began = Instant::now();
-    for (at, act) in script::schedule(time) {
+    for (at, behavior) in script::schedule(time) {
         tokio::select! {
             () = tokio::time::sleep_until(began + at) => {
-                payments.play(act);
-                progress.set_message(act.title());
+                payments.set_behavior(behavior);
+                progress.set_message(behavior.description());
             }
             _ = stopped.changed() => break,
         }
     }
     if *stopped.borrow() {
-        payments.play(Act::Healthy);
+        payments.set_behavior(Behavior::Healthy);
     }
 }
 
-/// Sends what was parked again, until nothing is left or the time is over.
+/// Redrives the parked orders until the queue is empty or [`REDRIVE_TIMEOUT`] has passed.
 async fn redrive(stack: &Stack) -> Result<u64> {
-    let deadline = Instant::now() + REDRIVE_TIME;
+    let deadline = Instant::now() + REDRIVE_TIMEOUT;
     let mut redriven = 0;
     while stack.queue.len().await? > 0 && Instant::now() < deadline {
         let report = stack.queue.redrive(stack.redrive_client(), Redrive::all().rate(400)).await?;
         redriven += report.redriven;
         if report.redriven == 0 {
-            // The circuit is open, or payments is not back yet.
+            // The circuit is still open, or payments is not listening yet.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
     Ok(redriven)
 }
 
-/// Holds what the customers were told against what was charged.
-fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64) -> Orders {
+/// Compares the customers' answers with the orders that payments charged.
+fn count_orders(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64) -> Orders {
     let lost = receipts.sent.iter().filter(|order| !payments.has_charged(order)).count();
     Orders {
         sent: receipts.sent.len() as u64,
@@ -207,11 +206,11 @@ fn account(receipts: &Receipts, payments: &Payments, parked: u64, redriven: u64)
     }
 }
 
-/// What the letters failed from, the most frequent first.
+/// The most frequent errors of the letters, with their numbers.
 async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
     let groups = queue.groups(LetterFilter::all().limit(5)).await?;
     let errors = groups.into_iter().map(|group| {
-        // How long to wait is another figure in each refusal.
+        // The time to wait differs from rejection to rejection.
         let message = group.message();
         let message = message.split_once("; try again").map_or(message, |(what, _)| what);
         (message.to_owned(), group.letters)
@@ -251,7 +250,7 @@ impl TransitionLog {
     }
 }
 
-/// Where the dead letters lie: a folder that was named, or one that goes at the end.
+/// The folder of the dead letters: a given one, or a temporary one that is removed at the end.
 enum DataDir {
     Named(PathBuf),
     Temporary(tempfile::TempDir),
@@ -262,7 +261,10 @@ impl DataDir {
         match named {
             Some(path) => {
                 std::fs::create_dir_all(path).map_err(|error| {
-                    format!("--data-dir {}: {error}; name a folder that can be written", path.display())
+                    format!(
+                        "cannot create the folder of --data-dir, {}: {error}; choose one that can be written",
+                        path.display()
+                    )
                 })?;
                 Ok(Self::Named(path.to_owned()))
             }

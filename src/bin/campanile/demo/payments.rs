@@ -1,4 +1,4 @@
-//! The service that breaks: charges orders, each once, and does what the script says.
+//! The service that breaks: charges each order once, and fails by the script.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,19 +18,19 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::instrument;
 
-use super::script::Act;
+use super::script::Behavior;
 
 /// The running service.
 pub(crate) struct Payments {
     address: SocketAddr,
-    act: watch::Sender<Act>,
+    behavior: watch::Sender<Behavior>,
     charged: Arc<RwLock<HashSet<String>>>,
     server: JoinHandle<()>,
 }
 
 #[derive(Clone)]
-struct Desk {
-    act: watch::Receiver<Act>,
+struct AppState {
+    behavior: watch::Receiver<Behavior>,
     charged: Arc<RwLock<HashSet<String>>>,
 }
 
@@ -38,24 +38,24 @@ impl Payments {
     pub(crate) async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (act, acts) = watch::channel(Act::Healthy);
+        let (behavior, behaviors) = watch::channel(Behavior::Healthy);
         let charged = Arc::new(RwLock::new(HashSet::new()));
-        let desk = Desk { act: acts.clone(), charged: Arc::clone(&charged) };
+        let state = AppState { behavior: behaviors.clone(), charged: Arc::clone(&charged) };
         let app = Router::new()
             .route("/charge", post(charge))
             .route("/readyz", get(ready))
             .layer(telemetry::http_propagation_layer())
-            .with_state(desk);
-        let server = tokio::spawn(serve(listener, address, acts, app));
-        Ok(Self { address, act, charged, server })
+            .with_state(state);
+        let server = tokio::spawn(serve(listener, address, behaviors, app));
+        Ok(Self { address, behavior, charged, server })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn play(&self, act: Act) {
-        self.act.send_replace(act);
+    pub(crate) fn set_behavior(&self, behavior: Behavior) {
+        self.behavior.send_replace(behavior);
     }
 
     /// Whether the order was charged.
@@ -70,47 +70,54 @@ impl Drop for Payments {
     }
 }
 
-/// Charges the order that the `Idempotency-Key` names; a second time it is charged no more.
+/// Charges the order in the header `Idempotency-Key`. A repeated order is not charged again.
 #[instrument(name = "charge", skip_all, fields(component = "payments"))]
-async fn charge(State(desk): State<Desk>, headers: HeaderMap) -> StatusCode {
+async fn charge(State(state): State<AppState>, headers: HeaderMap) -> StatusCode {
     let Some(order) = headers.get("idempotency-key").and_then(|key| key.to_str().ok()) else {
         return StatusCode::BAD_REQUEST;
     };
-    let act = *desk.act.borrow();
-    match act {
-        Act::Healthy | Act::Refusing => tokio::time::sleep(Duration::from_millis(fastrand::u64(2..15))).await,
-        Act::Unavailable if fastrand::f64() < 0.9 => {
+    let behavior = *state.behavior.borrow();
+    match behavior {
+        Behavior::Healthy | Behavior::Refusing => {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(2..15))).await
+        }
+        Behavior::Unavailable if fastrand::f64() < 0.9 => {
             tracing::error!("the ledger is locked");
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        Act::Unavailable => {}
-        Act::Slow => tokio::time::sleep(Duration::from_millis(fastrand::u64(350..600))).await,
-        Act::Hanging => std::future::pending().await,
+        Behavior::Unavailable => {}
+        Behavior::Slow => tokio::time::sleep(Duration::from_millis(fastrand::u64(350..600))).await,
+        Behavior::Hanging => std::future::pending().await,
     }
-    desk.charged.write().unwrap_or_else(PoisonError::into_inner).insert(order.to_owned());
+    state.charged.write().unwrap_or_else(PoisonError::into_inner).insert(order.to_owned());
     StatusCode::OK
 }
 
-/// What a health check is told: no more than what a call would find.
-async fn ready(State(desk): State<Desk>) -> StatusCode {
-    let act = *desk.act.borrow();
-    match act {
-        Act::Healthy | Act::Refusing => StatusCode::OK,
-        Act::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Act::Slow => {
+/// The answer to a health check. It behaves as a call would.
+async fn ready(State(state): State<AppState>) -> StatusCode {
+    let behavior = *state.behavior.borrow();
+    match behavior {
+        Behavior::Healthy | Behavior::Refusing => StatusCode::OK,
+        Behavior::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Behavior::Slow => {
             tokio::time::sleep(Duration::from_millis(fastrand::u64(350..600))).await;
             StatusCode::OK
         }
-        Act::Hanging => std::future::pending().await,
+        Behavior::Hanging => std::future::pending().await,
     }
 }
 
-/// Accepts connections except while refusing, when even the listener is gone.
-async fn serve(listener: TcpListener, address: SocketAddr, mut acts: watch::Receiver<Act>, app: Router) {
+/// Accepts connections. While payments refuses connections, the listener is closed.
+async fn serve(
+    listener: TcpListener,
+    address: SocketAddr,
+    mut behaviors: watch::Receiver<Behavior>,
+    app: Router,
+) {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     loop {
-        let refusing = *acts.borrow_and_update() == Act::Refusing;
+        let refusing = *behaviors.borrow_and_update() == Behavior::Refusing;
         match &listener {
             Some(_) if refusing => {
                 listener = None;
@@ -120,18 +127,18 @@ async fn serve(listener: TcpListener, address: SocketAddr, mut acts: watch::Rece
             _ => {}
         }
         tokio::select! {
-            changed = acts.changed() => if changed.is_err() { return },
+            changed = behaviors.changed() => if changed.is_err() { return },
             accepted = accept(listener.as_ref()) => {
                 let Ok((stream, _)) = accepted else { continue };
                 let app = TowerToHyperService::new(app.clone());
                 connections.spawn(async move {
-                    // A connection that ends badly is the client's to notice.
+                    // The client sees a failed connection itself.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), app)
                         .await;
                 });
             }
-            // The port may be taken for a moment: try again.
+            // Retries to bind: the port may be taken for a moment.
             () = tokio::time::sleep(Duration::from_millis(20)), if listener.is_none() && !refusing => {}
             _ = connections.join_next(), if !connections.is_empty() => {}
         }

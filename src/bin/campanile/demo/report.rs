@@ -1,4 +1,4 @@
-//! What a person reads at the end, and what a program does.
+//! The report at the end, as text and as JSON.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use campanile::sampler::SystemSnapshot;
 use campanile::{CircuitState, TimingSnapshot};
 use serde::Serialize;
 
-/// Everything that is known at the end of a demonstration.
+/// The results of a demonstration.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) asked_to_stop: bool,
+    pub(crate) interrupted: bool,
     pub(crate) took: Duration,
     pub(crate) orders: Orders,
     pub(crate) latencies: Vec<Duration>,
     pub(crate) retries: u64,
+    /// Failures that were not retried, by reason.
     pub(crate) given_up: Vec<(&'static str, u64)>,
     pub(crate) breaker: BreakerSnapshot,
     /// With the time since the start.
@@ -34,29 +35,29 @@ pub(crate) struct Report {
     pub(crate) refused: Vec<(String, String)>,
 }
 
-/// Where every order went.
+/// Numbers of orders by their fate.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Orders {
     pub(crate) sent: u64,
-    /// Charged while their customer waited.
+    /// Charged while the customer waited.
     pub(crate) succeeded: u64,
-    /// Kept as dead letters.
+    /// Parked as dead letters.
     pub(crate) parked: u64,
-    /// Charged later, out of the dead letters.
+    /// Charged by the redrive of the dead letters.
     pub(crate) redriven: u64,
     /// Never charged.
     pub(crate) lost: u64,
 }
 
 impl Orders {
-    /// Sent = succeeded + parked, and in the end every order is charged.
+    /// Whether sent = succeeded + parked, and every order is charged in the end.
     pub(crate) fn add_up(&self) -> bool {
         self.sent == self.succeeded + self.parked && self.redriven == self.parked && self.lost == 0
     }
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonReport<'a> {
     #[serde(flatten)]
     orders: Orders,
     retries: u64,
@@ -97,9 +98,9 @@ fn colour_of_state(state: CircuitState) -> Style {
 }
 
 impl Report {
-    /// One line of JSON.
+    /// The report as one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Line {
+        serde_json::to_string(&JsonReport {
             orders: self.orders,
             retries: self.retries,
             breaker_transitions: self.transitions.len(),
@@ -118,10 +119,10 @@ impl Report {
         })
     }
 
-    /// The report for a person, with colours.
+    /// The report as text with colours.
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
-        // Writing to a String does not fail.
+        // Writing to a `String` cannot fail.
         let _ = self.write(&mut out);
         out
     }
@@ -148,7 +149,7 @@ impl Report {
         row(
             out,
             "parked",
-            format_args!("{FAIR}{parked}{FAIR:#} as dead letters, before their caller was told"),
+            format_args!("{FAIR}{parked}{FAIR:#} as dead letters, each before its customer got an answer"),
         )?;
         row(out, "redriven", format_args!("{GOOD}{redriven}{GOOD:#} charged after the recovery"))?;
         let style = if lost == 0 { GOOD } else { BAD };
@@ -161,12 +162,12 @@ impl Report {
             let p95 = sorted[(sorted.len() * 95).div_ceil(100).saturating_sub(1)];
             row(
                 out,
-                "customers waited",
+                "response time",
                 format_args!("min {} · mean {} · p95 {} · max {}", ms(*min), ms(mean), ms(p95), ms(*max)),
             )?;
         }
         for (order, reason) in self.refused.iter().take(5) {
-            row(out, "not taken", format_args!("{BAD}{order}: {reason}{BAD:#}"))?;
+            row(out, "failed", format_args!("{BAD}{order}: {reason}{BAD:#}"))?;
         }
         Ok(())
     }
@@ -178,7 +179,7 @@ impl Report {
             out,
             "attempts",
             format_args!(
-                "{} of which {} failed · p50 {} · p95 {} · p99 {}",
+                "{}, of which {} failed · p50 {} · p95 {} · p99 {}",
                 payments.calls,
                 payments.failed(),
                 ms(payments.p50),
@@ -192,9 +193,13 @@ impl Report {
             .filter(|(_, count)| *count > 0)
             .map(|(why, count)| format!("{why} {count}"))
             .collect();
-        let given_up = if given_up.is_empty() { "nothing".to_owned() } else { given_up.join(" · ") };
-        row(out, "retries", format_args!("{} · not tried again: {given_up}", self.retries))?;
-        row(out, "refused", format_args!("{} by the open circuit, at once", self.breaker.totals.rejected))?;
+        let given_up = if given_up.is_empty() { "none".to_owned() } else { given_up.join(" · ") };
+        row(out, "retries", format_args!("{} · failures not retried: {given_up}", self.retries))?;
+        row(
+            out,
+            "rejected",
+            format_args!("{} by the circuit, without a call", self.breaker.totals.rejected),
+        )?;
         for (place, (error, count)) in self.errors.iter().take(5).enumerate() {
             row(out, if place == 0 { "top errors" } else { "" }, format_args!("{count:>5} × {error}"))?;
         }
@@ -206,7 +211,7 @@ impl Report {
         title(
             out,
             &format!(
-                "Circuit `{}`: {changes} changes, now {}",
+                "Circuit `{}`: {changes} changes of state, now {}",
                 self.breaker.name,
                 self.breaker.state.as_str()
             ),
@@ -231,7 +236,7 @@ impl Report {
     }
 
     fn write_health(&self, out: &mut String) -> fmt::Result {
-        title(out, "Health at the end of the orders, before the redrive")?;
+        title(out, "Health after the last order, before the redrive")?;
         for component in &self.health.components {
             let style = colour_of(component.status);
             row(
@@ -247,7 +252,7 @@ impl Report {
         row(
             out,
             "check of payments",
-            format_args!("{runs} runs of which {failures} failed · the last: {}", last.as_str()),
+            format_args!("{runs} runs, of which {failures} failed · last: {}", last.as_str()),
         )?;
         Ok(())
     }
@@ -292,7 +297,7 @@ impl Report {
             let memory = process.memory.unwrap_or_default();
             row(out, "this process", format_args!("{cpu:.2} s of CPU · {} resident", bytes(memory)))?;
         }
-        row(out, "spans", format_args!("{} seen", self.spans))?;
+        row(out, "spans", format_args!("{} started", self.spans))?;
         if let Some(path) = &self.letters_at {
             row(out, "dead letters", format_args!("kept in {path}"))?;
         }
@@ -302,8 +307,8 @@ impl Report {
     fn write_verdict(&self, out: &mut String) -> fmt::Result {
         let orders = self.orders;
         out.push('\n');
-        if self.asked_to_stop {
-            writeln!(out, "{FAIR}Stopped early, as asked.{FAIR:#}")?;
+        if self.interrupted {
+            writeln!(out, "{FAIR}Interrupted: the demonstration ended early.{FAIR:#}")?;
         }
         if orders.add_up() {
             writeln!(
@@ -329,7 +334,7 @@ fn row(out: &mut String, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
     writeln!(out, "  {name:<17} {value}")
 }
 
-#[allow(clippy::cast_precision_loss)] // For a person to read.
+#[allow(clippy::cast_precision_loss)] // Rounded for display anyway.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
 }
@@ -339,7 +344,7 @@ fn ms(duration: Duration) -> String {
     if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
 }
 
-#[allow(clippy::cast_precision_loss)] // For a person to read.
+#[allow(clippy::cast_precision_loss)] // Rounded for display anyway.
 fn bytes(count: u64) -> String {
     let count = count as f64;
     if count >= 1e9 { format!("{:.1} GB", count / 1e9) } else { format!("{:.0} MB", count / 1e6) }

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-/// What `payments` does at a moment.
+/// How `payments` behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum Behavior {
     /// Answers within a few milliseconds.
     Healthy,
     /// Answers most calls with 503.
     Unavailable,
-    /// Answers late.
+    /// Answers slowly.
     Slow,
-    /// Takes calls and never answers.
+    /// Accepts calls and never answers.
     Hanging,
-    /// Takes no connections.
+    /// Refuses connections.
     Refusing,
 }
 
-impl Act {
-    pub(crate) fn title(self) -> &'static str {
+impl Behavior {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Healthy => "payments is healthy",
             Self::Unavailable => "payments answers 503",
@@ -29,24 +29,24 @@ impl Act {
     }
 }
 
-/// The acts, each with the share of the time at which it ends.
-const ACTS: [(f64, Act); 8] = [
-    (0.18, Act::Healthy),
-    (0.30, Act::Unavailable),
-    (0.42, Act::Healthy),
-    (0.52, Act::Slow),
-    (0.60, Act::Healthy),
-    (0.68, Act::Hanging),
-    (0.78, Act::Refusing),
-    (1.00, Act::Healthy),
+/// The phases: the share of the time at which each ends, and the behavior.
+const PHASES: [(f64, Behavior); 8] = [
+    (0.18, Behavior::Healthy),
+    (0.30, Behavior::Unavailable),
+    (0.42, Behavior::Healthy),
+    (0.52, Behavior::Slow),
+    (0.60, Behavior::Healthy),
+    (0.68, Behavior::Hanging),
+    (0.78, Behavior::Refusing),
+    (1.00, Behavior::Healthy),
 ];
 
-/// The acts with the time at which each begins, over `total`.
-pub(crate) fn schedule(total: Duration) -> impl Iterator<Item = (Duration, Act)> {
+/// The start of each phase within `total`, and its behavior.
+pub(crate) fn schedule(total: Duration) -> impl Iterator<Item = (Duration, Behavior)> {
     let mut begins = 0.0;
-    ACTS.into_iter().map(move |(ends, act)| {
+    PHASES.into_iter().map(move |(ends, behavior)| {
         let at = total.mul_f64(begins);
         begins = ends;
-        (at, act)
+        (at, behavior)
     })
 }
