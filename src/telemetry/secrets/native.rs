@@ -1,4 +1,4 @@
-//! What is made through the OpenTelemetry API: it is finished before its fields can be looked at.
+//! Redaction of spans and log records of the OpenTelemetry API, which are redacted when they are finished.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::redact::{FieldClass, Secrets};
 use crate::base::redact::Format;
 
 impl Secrets {
-    /// Takes the secrets out of a span that was made through the OpenTelemetry API.
+    /// Redacts a span of the OpenTelemetry API.
     pub(in crate::telemetry) fn clean_span(&self, span: &mut SpanData) {
         self.replace(&mut span.name);
         self.clean_attributes(&mut span.attributes);
@@ -36,7 +36,7 @@ impl Secrets {
 
     pub(in crate::telemetry) fn clean_attributes(&self, attributes: &mut [KeyValue]) {
         for KeyValue { key, value, .. } in attributes {
-            // Keys of these may be made while the program runs: they are not remembered.
+            // Not cached, because these keys may be dynamic.
             let class = self.classify(key.as_str());
             let clean = match &mut *value {
                 Value::Array(Array::String(texts)) => {
@@ -77,7 +77,7 @@ impl Secrets {
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
     }
 
-    /// The part of a log record that goes by `name`, or nothing if there is no secret in it.
+    /// The redacted value with the name `name` in a log record, or `None` if it has no secret.
     pub(in crate::telemetry) fn clean_any(&self, name: &str, value: &AnyValue) -> Option<AnyValue> {
         let class = self.classify(name);
         match value {
