@@ -11,7 +11,7 @@ use crate::base::clock;
 use crate::base::error::ConfigError;
 use crate::health::texts::Texts;
 
-/// A healing that is set up; see [`Health::heal`]. Cheap to clone; to drop it changes nothing.
+/// A healing that is set up; see [`Health::heal`](crate::Health::heal). Cheap to clone; to drop it changes nothing.
 #[derive(Clone, Debug)]
 pub struct HealingHandle {
     pub(super) healer: Arc<Healer>,

@@ -36,7 +36,7 @@ impl Health {
     /// | path | answer |
     /// |---|---|
     /// | `/livez` | always 200; depends on no component |
-    /// | `/startupz` | 503 with what the [start](Health::startup) waits for, until it is complete; then 200 for good |
+    /// | `/startupz` | 503 with what the [start](Health::starting) waits for, until it is complete; then 200 for good |
     /// | `/readyz` | 503 while the process starts or drains, or while critical components fail, with their names; else 200 |
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
     ///
