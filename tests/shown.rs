@@ -180,8 +180,8 @@ fn builders_checks_and_errors_show_no_secret() {
     silent(&GrpcCheck::builder(url).build().map_err(|error| error.to_string()));
     silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n"));
     silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n").build());
-    silent(&RedisCheck::new("redis://user:hunter2@host/").map_err(|error| error.to_string()));
-    silent(&RedisCheck::new("no://user:hunter2@host/").map_err(|error| error.to_string()));
+    silent(&RedisCheck::builder("redis://user:hunter2@host/").build().map_err(|error| error.to_string()));
+    silent(&RedisCheck::builder("no://user:hunter2@host/").build().map_err(|error| error.to_string()));
     silent(&RedisStore::builder("redis://user:hunter2@host/"));
     silent(&Action::command(["tool", "--password=hunter2"]).env("TOKEN", "hunter2"));
     let mut settings = OtlpSettings::default();

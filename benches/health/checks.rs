@@ -28,7 +28,7 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
     let used = runtime.block_on(async {
         let health = Health::standalone();
         for number in 0..SERVICES {
-            let check = HttpCheck::new(format!("http://{address}/{number}"))?;
+            let check = HttpCheck::builder(format!("http://{address}/{number}")).build()?;
             // Longer than the bench takes: no run but those that are asked for.
             health.check(format!("service-{number}"), Every::seconds(86_400), check)?;
         }

@@ -144,24 +144,21 @@ mod texts;
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
 pub use check::{
-    BlockingCheck, Check, CheckExt, CheckHandle, Every, Finding, FirstOf, IntoFinding, Limited, Pool,
-    PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
+    BlockingCheck, Check, CheckHandle, Every, Finding, FirstOf, Pool, PoolCheck, PoolCheckBuilder,
+    PoolCheckSettings, PoolState, ServiceCheck,
 };
 #[cfg(all(feature = "checks", feature = "grpc"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "grpc"))))]
-pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
+pub use check::{GrpcCheck, GrpcCheckSettings};
 #[cfg(all(feature = "checks", feature = "http"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "http"))))]
-pub use check::{
-    HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
-    TcpCheckSettings,
-};
+pub use check::{HttpCheck, HttpCheckSettings, TcpCheck, TcpCheckSettings};
 #[cfg(all(feature = "checks", feature = "redis"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "redis"))))]
-pub use check::{RedisCheck, RedisConnectionCheck};
+pub use check::{RedisCheck, RedisCheckBuilder};
 #[cfg(all(feature = "checks", feature = "sqlite"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "sqlite"))))]
-pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
+pub use check::{SqliteCheck, SqliteCheckSettings};
 pub use check_report::{CheckOutcome, CheckReport};
 pub use component::Component;
 pub use handle::Health;

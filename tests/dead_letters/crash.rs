@@ -55,7 +55,7 @@ fn child() {
 /// Looks at the file again and again, as health does. What it finds while there is no room does not matter here.
 #[cfg(feature = "checks")]
 async fn check(path: PathBuf) {
-    let check = campanile::health::SqliteCheck::new(path).unwrap();
+    let check = campanile::health::SqliteCheck::builder(path).build().unwrap();
     loop {
         let _ = campanile::health::Check::check(&check).await;
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -26,7 +26,7 @@ fn child() {
     runtime.block_on(async {
         let queue = open(&path).await;
         #[cfg(feature = "checks")]
-        let check = campanile::health::SqliteCheck::new(&path).unwrap();
+        let check = campanile::health::SqliteCheck::builder(&path).build().unwrap();
         for number in 0_u64.. {
             fail(&queue, u32::try_from(number).unwrap()).await;
             std::io::stdout().lock().write_all(format!("parked {number}\n").as_bytes()).unwrap();

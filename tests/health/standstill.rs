@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use campanile::Health;
 use campanile::health::{
-    Action, CheckExt, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When,
+    Action, Check, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When,
 };
 use tokio::time::{Instant, advance, sleep, timeout};
 

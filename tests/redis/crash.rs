@@ -29,7 +29,7 @@ fn child() {
     runtime.block_on(async {
         let queue = queue(&url).await;
         tokio::spawn(async move {
-            let check = RedisCheck::new(&url).unwrap();
+            let check = RedisCheck::builder(&url).build().unwrap();
             loop {
                 let _ = check.check().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;

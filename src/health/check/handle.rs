@@ -1,17 +1,19 @@
-//! How people add checks, run them and take them away.
+//! The handle of a check.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use super::check_trait::Check;
 use super::entry::Entry;
+use super::every::Every;
 use super::registry::Checks;
-use super::{Check, Every};
 use crate::base::clock;
 use crate::base::error::ConfigError;
 use crate::health::CheckReport;
 use crate::health::texts::Texts;
 
-/// A check that was added; cheap to clone. Dropped, it changes nothing: the check runs for as long as its health lives.
+/// A check that was added by [`Health::check`](crate::Health::check). Cheap to clone. Dropping it does not stop the check,
+/// which runs as long as its health lives.
 #[derive(Clone)]
 pub struct CheckHandle {
     entry: Arc<Entry>,
@@ -32,27 +34,27 @@ impl CheckHandle {
         Ok(Self { entry, checks: Arc::downgrade(checks) })
     }
 
-    /// What is known of it: what it found last.
+    /// Returns the last result.
     #[must_use]
     pub fn report(&self) -> Arc<CheckReport> {
         self.entry.report(clock::now())
     }
 
-    /// Runs it now, whatever its rhythm, and gives what is known then.
+    /// Runs the check now and returns the result.
     ///
-    /// A run that is under way is waited for, and no other begins. What it finds counts like that of any run, and the
-    /// rhythm stays. Dropped, it leaves the run to itself.
+    /// A run that is in progress is joined. The result counts like that of any run, and the schedule does not change.
+    /// Dropping the future does not end the run.
     pub async fn run(&self) -> Arc<CheckReport> {
         self.entry.run(false).await
     }
 
-    /// Ends it: a run that is under way is dropped, and its health forgets what it found.
+    /// Stops the check: a run that is in progress is dropped, and its health forgets the results.
     pub fn stop(&self) {
         match self.checks.upgrade() {
             Some(checks) => checks.remove(&self.entry),
             None => self.entry.stop(),
         }
-        self.entry.tell_change();
+        self.entry.notify_change();
     }
 }
 

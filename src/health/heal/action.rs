@@ -18,7 +18,7 @@ use crate::base::outcome::Timed;
 use crate::base::panics::Panic;
 use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
 use crate::health::awake::within;
-use crate::health::check::{Finding, IntoFinding};
+use crate::health::check::Finding;
 use crate::layers::breaker::{CircuitBreaker, CircuitState};
 
 /// Bytes of a text that are kept.
@@ -62,7 +62,7 @@ impl Action {
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future + Send + 'static,
-        Fut::Output: IntoFinding,
+        Fut::Output: Into<Finding>,
     {
         Self::named("a function", action)
     }
@@ -165,7 +165,7 @@ impl Action {
             Box::pin(async move {
                 match queue.redrive::<S, Req, Via>(service, redrive).await {
                     Ok(report) => said_by(&report),
-                    failed => failed.map(|_| ()).into_finding(),
+                    failed => failed.map(|_| ()).into(),
                 }
             })
         };
@@ -176,11 +176,11 @@ impl Action {
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future + Send + 'static,
-        Fut::Output: IntoFinding,
+        Fut::Output: Into<Finding>,
     {
         let begin = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
             let action = action();
-            Box::pin(async move { action.await.into_finding() })
+            Box::pin(async move { action.await.into() })
         };
         Self(Kind::Function { what: what.into(), begin: Arc::new(begin), usable: Ok(()) })
     }

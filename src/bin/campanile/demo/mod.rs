@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use campanile::breaker::Transition;
-use campanile::health::{CheckExt, Component, Every, HttpCheck};
+use campanile::health::{Check, Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
 use campanile::telemetry::Console;
 use campanile::{DeadLetterQueue, LetterFilter, Redrive, Telemetry, Timing};
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
     let readyz = url(payments.address(), "/readyz")?;
-    let is_payments_ready = HttpCheck::new(readyz.to_string())?.warn_after(CHECK_LIMIT);
+    let is_payments_ready = HttpCheck::builder(readyz.to_string()).build()?.warn_after(CHECK_LIMIT);
     let check =
         health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
     let orders = Timing::new("orders");
