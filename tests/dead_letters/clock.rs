@@ -70,8 +70,7 @@ fn a_clock_step_does_not_affect_a_redrive_from_a_file() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_clock_step_does_not_affect_a_file_that_is_opened_again() {
-    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_a_file_that_is_opened_again")
-    else {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_a_file_that_is_opened_again") else {
         return;
     };
     run(async {

@@ -1,34 +1,41 @@
-//! Healing: actions that may help, as seldom as they must be.
+//! Healing: actions that repair a component, within limits.
+//!
+//! Read `healing.rs` first, which says what a healing promises. `healers.rs` holds the healings of one health,
+//! `trigger.rs` decides when one starts, and `run.rs` is one action from its start to its record.
 //!
 //! # Why
-//! Some failures go away when a worker is restarted, a circuit reset or a queue sent again, and somebody is woken at
-//! night to do it. A program that does it by itself can do harm as well: one that restarts what is slow because its
-//! database is down makes two outages of one, and one that restarts for ever hides the failure. So an action is
-//! held to limits, is looked after, and leaves a record. What it promises is written at [`Healing`].
+//! Some failures go away when a worker is restarted, a circuit is reset or dead letters are sent again, and an operator is
+//! woken at night to do it. A program that does it by itself can do harm too: one that restarts a service because its
+//! database is slow makes two outages of one, and one that restarts it again and again hides the failure. So an action has
+//! limits, is verified, and leaves a record.
 
 mod action;
 mod command;
 mod context;
-mod counts;
-mod course;
-mod floor;
+mod counters;
+mod descendants;
+mod done;
 mod handle;
+mod healer;
 mod healers;
 mod healing;
-mod hour;
-mod memory;
+mod pacing;
 mod record;
+mod rolling_hour;
 mod run;
 mod settings;
-mod strays;
+mod shared;
+mod starts_file;
+mod status;
+mod trigger;
 mod when;
 
 pub use action::Action;
 pub(super) use context::HealContext;
-pub use course::HealingStatus;
 pub use handle::HealingHandle;
 pub(super) use healers::Healers;
 pub use healing::Healing;
 pub use record::{HealingOutcome, HealingRecord, Withheld};
 pub use settings::{HealingLimits, HealingSettings};
+pub use status::HealingStatus;
 pub use when::When;

@@ -1,37 +1,36 @@
-//! What is counted of one healing.
+//! The metrics of one healing.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use super::record::{HealingOutcome, Withheld};
+use super::record::{HealingOutcome, HealingRecord, Withheld};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{DurationRecorder, Emit, HEALING_ACTIONS, HEALING_DURATION, HEALING_WITHHELD};
 
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Counters {
     actions: [AtomicU64; HealingOutcome::ALL.len()],
     withheld: [AtomicU64; Withheld::ALL.len()],
-    took: [OnceLock<DurationRecorder>; HealingOutcome::ALL.len()],
+    durations: [OnceLock<DurationRecorder>; HealingOutcome::ALL.len()],
 }
 
-impl Counts {
-    pub(super) fn action(&self, component: &str, name: &str, outcome: &HealingOutcome, took: Duration) {
-        let place = outcome.place();
-        self.actions[place].fetch_add(1, Ordering::Relaxed);
-        let recorder = self.took[place].get_or_init(|| {
+impl Counters {
+    pub(super) fn add_action(&self, record: &HealingRecord) {
+        let index = record.outcome.index();
+        self.actions[index].fetch_add(1, Ordering::Relaxed);
+        let recorder = self.durations[index].get_or_init(|| {
             let attributes = [
-                ("component", component.to_owned().into()),
-                ("action", name.to_owned().into()),
-                ("outcome", outcome.as_str().into()),
+                ("component", record.component.to_string().into()),
+                ("action", record.healing.to_string().into()),
+                ("outcome", record.outcome.as_str().into()),
             ];
             DurationRecorder::new(&HEALING_DURATION, attributes)
         });
-        recorder.record(took);
+        recorder.record(record.took_in_all);
     }
 
-    pub(super) fn withheld(&self, withheld: Withheld) {
-        if let Some(place) = Withheld::ALL.iter().position(|each| *each == withheld) {
-            self.withheld[place].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_withheld(&self, withheld: Withheld) {
+        if let Some(index) = Withheld::ALL.iter().position(|each| *each == withheld) {
+            self.withheld[index].fetch_add(1, Ordering::Relaxed);
         }
     }
 
