@@ -19,7 +19,7 @@ impl Inner {
         let said = self.said();
         let mut evidence = kept.room();
         self.collect(&said.components, &mut evidence);
-        let stood = self.vitals.beat().stood(now);
+        let stood = self.vitals.heartbeat().stalled(now);
         let round = kept.keep(now, stood, &mut evidence, &said.settings);
         let judge = |place, evidence: &Evidence| kept.judge(place, now, evidence, &said.settings);
         let snapshot = Arc::new(HealthSnapshot::new(&evidence, &said.components, judge));

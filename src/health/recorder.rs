@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Health;
 use crate::base::clock;
-use crate::signal::{VitalOf, Vitals};
+use crate::signal::{CachedVital, Vitals};
 
 /// Tells health of the calls of one component, where no span does; made by [`Health::recorder`].
 ///
@@ -38,7 +38,7 @@ pub struct Recorder {
 struct Inner {
     vitals: Arc<Vitals>,
     component: Arc<str>,
-    vital: VitalOf,
+    vital: CachedVital,
 }
 
 impl Health {
@@ -48,7 +48,9 @@ impl Health {
     #[must_use]
     pub fn recorder(&self, component: impl Into<Arc<str>>) -> Recorder {
         let vitals = Arc::clone(self.vitals());
-        Recorder { inner: Arc::new(Inner { vitals, component: component.into(), vital: VitalOf::default() }) }
+        Recorder {
+            inner: Arc::new(Inner { vitals, component: component.into(), vital: CachedVital::default() }),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::moment;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "predict")]
 use crate::signal::LOOK_BACK;
-use crate::signal::{BEAT, Vitals};
+use crate::signal::{HEARTBEAT_PERIOD, Vitals};
 
 /// What is kept of one component.
 #[derive(Debug, Default)]
@@ -179,19 +179,19 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.vitals.beat().stops();
+        self.vitals.heartbeat().stop();
         self.running.store(false, Ordering::Release);
     }
 }
 
 async fn look(inner: Weak<Inner>, running: Running) {
-    let beat = running.vitals.beat();
+    let heartbeat = running.vitals.heartbeat();
     loop {
-        beat.came(clock::now(), moment::micros(moment::now()));
+        heartbeat.beat(clock::now(), moment::micros(moment::now()));
         let Some(pause) = inner.upgrade().map(|inner| inner.round()) else { return };
         // A look may take its time.
-        beat.plan(clock::now());
-        tokio::time::sleep(pause.min(BEAT)).await;
+        heartbeat.expect_next(clock::now());
+        tokio::time::sleep(pause.min(HEARTBEAT_PERIOD)).await;
     }
 }
 

@@ -22,7 +22,7 @@ use super::secrets::Secrets;
 use super::spans::{Anchor, Inherited, Key, Layers, Live, Otel, Spans};
 use crate::base::clock::{self, Tick};
 use crate::base::outcome::is_for_time;
-use crate::signal::Witness;
+use crate::signal::ExemplarSpan;
 
 /// What all layers of a pipeline share.
 pub(super) struct Core {
@@ -222,7 +222,7 @@ impl Core {
         }
         let failure = live.verdict.failed().then(|| live.error_type.as_deref().unwrap_or_default());
         let end = || Anchor::or_new(live.anchor, now).wall(now);
-        let witness = self.red.keeps_exemplars().then(|| Witness::sampled(&live.context, end)).flatten();
+        let witness = self.red.keeps_exemplars().then(|| ExemplarSpan::sampled(&live.context, end)).flatten();
         self.red.record(live.series, now, duration, failure, witness);
         if live.recording.is_some() {
             self.finish(&mut live, now, duration);
@@ -244,7 +244,7 @@ impl Core {
                     let at = data.end_time;
                     let kept = tail.end(data, root, failed);
                     if !kept.is_empty() {
-                        let witness = Witness { trace_id, span_id, at };
+                        let witness = ExemplarSpan { trace_id, span_id, at };
                         self.red.offer(series, duration, failed.then_some(&*kind), witness);
                     }
                     kept.into_iter().for_each(|data| self.hand_over(data));

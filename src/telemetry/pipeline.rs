@@ -43,7 +43,7 @@ use super::variables::Variables;
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::signal::{self, Book, Vitals};
+use crate::signal::{self, ExemplarRegistry, Vitals};
 
 /// Traces, metrics and logs of this process, on their way out.
 ///
@@ -90,7 +90,7 @@ struct Inner {
     _own: Arc<OwnNumbers>,
     slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Where durations find a span that stands for them, if somebody wants one.
-    exemplars: Option<Arc<Book>>,
+    exemplars: Option<Arc<ExemplarRegistry>>,
     /// What a published meter is withdrawn with.
     published: OnceLock<u64>,
     #[cfg(any(feature = "system", feature = "gpu"))]

@@ -42,7 +42,7 @@ pub use self::service::PrometheusService;
 use self::text::Format;
 use super::counters::Counters;
 use super::metrics::Shared;
-use crate::signal::Book;
+use crate::signal::ExemplarRegistry;
 
 /// The metrics of a pipeline, read when someone asks.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ pub(super) struct Scrape {
     /// The scope of the metrics of this crate.
     own: InstrumentationScope,
     /// What to write exemplars into.
-    pub(super) exemplars: Arc<Book>,
+    pub(super) exemplars: Arc<ExemplarRegistry>,
     collisions: Arc<Collisions>,
 }
 

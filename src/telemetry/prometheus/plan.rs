@@ -14,7 +14,7 @@ use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, labels, tell
 use super::names;
 use super::points::{Number, Point};
 use super::streams::{Draft, Stream, TARGET, drafts, settle};
-use crate::signal::{Book, Kind};
+use crate::signal::{ExemplarRegistry, Kind};
 
 /// What is written, in its order.
 #[derive(Debug, Default)]
@@ -47,8 +47,12 @@ pub(super) enum Exposed {
 
 impl Plan {
     /// The plan for `metrics`. Those of the scope `own` that this crate knows are its own, and have their exemplars in
-    /// `book`.
-    pub(super) fn new(metrics: &ResourceMetrics, own: &InstrumentationScope, book: &Book) -> Self {
+    /// `registry`.
+    pub(super) fn new(
+        metrics: &ResourceMetrics,
+        own: &InstrumentationScope,
+        registry: &ExemplarRegistry,
+    ) -> Self {
         let mut plan = Self::default();
         let mut drafts = drafts(metrics, own);
         settle(&mut drafts);
@@ -56,7 +60,7 @@ impl Plan {
             if draft.step > 0 {
                 draft.streams.iter().for_each(|it| plan.collided(Collided::Name, it, &draft.family));
             }
-            plan.add(draft, book);
+            plan.add(draft, registry);
         }
         if !metrics.resource().is_empty() {
             let mut changed = BTreeSet::new();
@@ -81,12 +85,12 @@ impl Plan {
         self.collisions.push(Collision::new(how, scope, instrument, exposed.to_owned()));
     }
 
-    fn add(&mut self, draft: Draft<'_>, book: &Book) {
+    fn add(&mut self, draft: Draft<'_>, registry: &ExemplarRegistry) {
         let help = self.help(&draft);
         let apart = self.apart(&draft);
         let mut series = Vec::new();
         for (stream, apart) in draft.streams.into_iter().zip(apart) {
-            series.extend(self.series(stream, &apart, book));
+            series.extend(self.series(stream, &apart, registry));
         }
         series.sort_by(|left, right| left.0.cmp(&right.0));
         let countable =
@@ -136,7 +140,12 @@ impl Plan {
         apart
     }
 
-    fn series(&mut self, stream: Stream<'_>, apart: &[Label], book: &Book) -> Vec<(Vec<Label>, Point)> {
+    fn series(
+        &mut self,
+        stream: Stream<'_>,
+        apart: &[Label],
+        registry: &ExemplarRegistry,
+    ) -> Vec<(Vec<Label>, Point)> {
         let mut changed = BTreeSet::new();
         let (mut series, mut points) = (Vec::new(), Vec::new());
         for (attributes, mut point) in stream.points {
@@ -144,7 +153,7 @@ impl Plan {
             if let Point::Histogram(histogram) = &mut point
                 && stream.own
             {
-                histogram.exemplars = book.find(stream.metric.name(), pairs());
+                histogram.exemplars = registry.find(stream.metric.name(), pairs());
             }
             let mut labels = labels(pairs(), &mut changed);
             apart.iter().for_each(|(name, value)| labels::add(&mut labels, name, value.clone()));

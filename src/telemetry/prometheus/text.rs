@@ -131,13 +131,13 @@ impl Text<'_> {
     }
 
     /// With its labels it has 63 characters; 128 are allowed.
-    fn exemplar(&mut self, Exemplar { value, witness }: Exemplar) -> fmt::Result {
-        let at = witness.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn exemplar(&mut self, Exemplar { value, span }: Exemplar) -> fmt::Result {
+        let at = span.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         write!(
             self.out,
             " # {{trace_id=\"{}\",span_id=\"{}\"}} {} {}.{:03}",
-            witness.trace_id,
-            witness.span_id,
+            span.trace_id,
+            span.span_id,
             Number::Float(value),
             at.as_secs(),
             at.subsec_millis(),

@@ -28,7 +28,7 @@ use super::spans::Mix;
 use crate::base::clock::Tick;
 use crate::base::cut::cut;
 use crate::base::sync::Mutex;
-use crate::signal::{Book, Vitals, Witness};
+use crate::signal::{ExemplarRegistry, ExemplarSpan, Vitals};
 
 /// A component, a span name and the values of the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Red {
         vitals: Arc<Vitals>,
         capacity: usize,
         labels: Labels,
-        exemplars: Option<Arc<Book>>,
+        exemplars: Option<Arc<ExemplarRegistry>>,
     ) -> Self {
         // The series, and an overflow series for each component.
         let rows = capacity + Vitals::CAPACITY + 1;
@@ -224,7 +224,7 @@ impl Red {
         now: Tick,
         duration: Duration,
         failure: Option<&str>,
-        witness: Option<Witness>,
+        witness: Option<ExemplarSpan>,
     ) {
         if let Some(series) = self.series.get(id.0) {
             series.recorders.record(&self.instruments, duration, failure, witness);
@@ -233,7 +233,13 @@ impl Red {
     }
 
     /// Sets `witness` for a span that was counted before its trace was kept.
-    pub(super) fn offer(&self, id: SeriesId, duration: Duration, failure: Option<&str>, witness: Witness) {
+    pub(super) fn offer(
+        &self,
+        id: SeriesId,
+        duration: Duration,
+        failure: Option<&str>,
+        witness: ExemplarSpan,
+    ) {
         if let Some(series) = self.series.get(id.0) {
             series.recorders.offer(duration, failure, witness);
         }

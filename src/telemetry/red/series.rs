@@ -11,7 +11,7 @@ use crate::base::cut::cut;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::Mutex;
 use crate::signal::capacity::FAILURES;
-use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
+use crate::signal::{BoundDuration, CachedVital, ExemplarRegistry, ExemplarSpan, Exemplars, SPAN_DURATION};
 
 /// The counters of the spans of one component, name and value of each label.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Series {
     /// By the index of the label; `None` for spans without that field.
     pub(super) labels: Box<[Option<Box<str>>]>,
     pub(super) recorders: Arc<Recorders>,
-    pub(super) vital: VitalOf,
+    pub(super) vital: CachedVital,
 }
 
 impl Series {
@@ -36,7 +36,7 @@ impl Series {
             name: name.into(),
             labels: labels.iter().map(|value| value.as_deref().map(Into::into)).collect(),
             recorders,
-            vital: VitalOf::default(),
+            vital: CachedVital::default(),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Series {
 pub(super) struct Instruments {
     pub(super) meter: Meter,
     /// The exemplars, if they are wanted.
-    pub(super) exemplars: Option<Arc<Book>>,
+    pub(super) exemplars: Option<Arc<ExemplarRegistry>>,
 }
 
 /// The instruments of a series. Each is bound with the first span that needs it, so that unused ones are not exported.
@@ -83,7 +83,7 @@ struct Lot {
 
 impl Recorder {
     #[inline]
-    fn record(&self, duration: Duration, witness: Option<Witness>) {
+    fn record(&self, duration: Duration, witness: Option<ExemplarSpan>) {
         let full = {
             let mut lot = self.waiting.own(Waiting::default).0.lock();
             let count = lot.count;
@@ -99,7 +99,7 @@ impl Recorder {
         }
     }
 
-    fn offer(&self, duration: Duration, witness: Witness) {
+    fn offer(&self, duration: Duration, witness: ExemplarSpan) {
         if let Some(exemplars) = &self.exemplars {
             exemplars.offer(duration, witness);
         }
@@ -135,7 +135,7 @@ impl Recorders {
         instruments: &Instruments,
         duration: Duration,
         failure: Option<&str>,
-        witness: Option<Witness>,
+        witness: Option<ExemplarSpan>,
     ) {
         match failure {
             None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, witness),
@@ -154,7 +154,7 @@ impl Recorders {
         instruments: &Instruments,
         duration: Duration,
         kind: &str,
-        witness: Option<Witness>,
+        witness: Option<ExemplarSpan>,
     ) {
         let kind = cut(kind, LONGEST);
         if !kind.is_empty() && kind != OTHER {
@@ -167,7 +167,7 @@ impl Recorders {
     }
 
     /// Sets `witness` for a duration that is already [recorded](Self::record).
-    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
+    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: ExemplarSpan) {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         let of_kind = failure.and_then(|kind| kinds.get(cut(kind, LONGEST))).map(|recorder| &**recorder);
         let of_none = if failure.is_some() { self.failed.get() } else { self.fine.get() };
@@ -199,7 +199,10 @@ impl Recorders {
         Recorder {
             waiting: PerThread::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
-            exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
+            exemplars: instruments
+                .exemplars
+                .as_ref()
+                .map(|registry| registry.series(&SPAN_DURATION, attributes())),
         }
     }
 }
