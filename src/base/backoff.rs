@@ -1,6 +1,7 @@
 //! Delays between attempts.
 //!
-//! Callers that failed together must not come back together, so delays grow and have jitter. The three kinds of jitter are those of Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
+//! Callers that failed together must not retry together, so delays grow and have jitter. The three kinds of jitter are
+//! those of Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
 //!
 //! # Example
 //! ```

@@ -43,7 +43,7 @@ impl Visitor<'_> for DurationVisitor {
     }
 }
 
-/// The same for a setting that may be absent.
+/// The same for an `Option`.
 pub(crate) mod option {
     use super::{Deserializer, Duration, Serializer};
     use serde::{Deserialize, Serialize};

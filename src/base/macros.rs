@@ -1,6 +1,6 @@
-//! Macros for what many types say in the same way.
+//! Macros for code that is the same in many types.
 
-/// Writes methods that take a builder by value, set its fields and give it back. `self.` is left out before the fields.
+/// Writes setters that take a builder by value, set its fields and return it. `self.` is left out before the fields.
 macro_rules! setters {
     ($(
         $(#[$attribute:meta])*

@@ -1,7 +1,7 @@
-//! The vocabulary: what every other module may use, and what uses none of them.
+//! The vocabulary: modules that all others may use, and that use none of the others.
 //!
-//! Start with [`outcome`], which decides what failed, and [`error`], which holds what callers get. [`backoff`] computes
-//! delays, [`window`](Window) counts calls, `clock` is the only clock, and [`redact`] takes secrets out.
+//! Start with [`outcome`], which decides whether a call failed, and [`error`], the errors that callers get. [`backoff`]
+//! computes delays, `window` counts calls, `clock` is the only clock, and [`redact`] removes secrets.
 
 #[macro_use]
 mod macros;

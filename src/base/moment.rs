@@ -1,18 +1,18 @@
-//! Moments of the wall clock, to the microsecond: what every store can keep and every process understands.
+//! Moments of the wall clock, to the microsecond, as every store and every process can represent them.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// Two readings of one clock are no further apart than this, unless the thread was kept from running in between.
+/// Two readings of the same clock are less than this apart, unless the thread was descheduled in between.
 const ONE_CLOCK: Duration = Duration::from_micros(20);
 
-/// Now. Where a test pauses tokio's clock, this one stands still with it.
+/// The time now. If a test pauses tokio's clock, this clock is paused too.
 #[must_use]
 pub(crate) fn now() -> SystemTime {
     let mut tests = Instant::now().into_std();
-    // A thread can be kept from running once, hardly each time.
+    // A thread may be descheduled once, but hardly each time.
     for _ in 0..4 {
         let real = real_now();
         if tests <= real && real - tests < ONE_CLOCK {
@@ -20,7 +20,7 @@ pub(crate) fn now() -> SystemTime {
         }
         tests = Instant::now().into_std();
     }
-    let (instant, moment) = *ANCHOR;
+    let (instant, moment) = *ORIGIN;
     let moment = match tests.checked_duration_since(instant) {
         Some(after) => moment.checked_add(after),
         None => moment.checked_sub(instant - tests),
@@ -28,37 +28,37 @@ pub(crate) fn now() -> SystemTime {
     from_micros(micros(moment.unwrap_or(SystemTime::UNIX_EPOCH)))
 }
 
-/// One moment by both clocks, from which a paused one is reckoned.
-static ANCHOR: LazyLock<(std::time::Instant, SystemTime)> = LazyLock::new(|| (real_now(), SystemTime::now()));
+/// One moment by both clocks, relative to which a paused clock is converted.
+static ORIGIN: LazyLock<(std::time::Instant, SystemTime)> = LazyLock::new(|| (real_now(), SystemTime::now()));
 
-#[allow(clippy::disallowed_methods)] // To see whether the other one is paused.
+#[allow(clippy::disallowed_methods)] // To find out whether tokio's clock is paused.
 fn real_now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Microseconds since 1970; zero for what lies before.
+/// Microseconds since 1970; zero for an earlier moment.
 #[must_use]
 pub(crate) fn micros(moment: SystemTime) -> u64 {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The moment so many microseconds after 1970.
+/// The moment this number of microseconds after 1970.
 #[must_use]
 pub(crate) fn from_micros(micros: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// `moment` plus `time`, or as late as can be told.
+/// `moment` plus `time`, at most the latest moment that a store can keep.
 #[must_use]
 pub(crate) fn later(moment: SystemTime, time: Duration) -> SystemTime {
-    // What a store can keep as a signed number.
+    // The largest signed number.
     const LATEST: u64 = i64::MAX as u64;
     let time = u64::try_from(time.as_micros()).unwrap_or(LATEST);
     from_micros(micros(moment).saturating_add(time).min(LATEST))
 }
 
-/// How serde writes a moment: as microseconds since 1970.
+/// Serializes a moment as microseconds since 1970.
 pub(crate) mod as_micros {
     use std::time::SystemTime;
 
@@ -72,7 +72,7 @@ pub(crate) mod as_micros {
         Ok(super::from_micros(u64::deserialize(deserializer)?))
     }
 
-    /// The same for one that may be absent.
+    /// The same for an `Option`.
     pub(crate) mod option {
         use std::time::SystemTime;
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_stands_still_with_a_paused_clock_and_moves_with_it() {
+    async fn it_is_paused_and_advances_with_the_clock_of_tokio() {
         let before = now();
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         let later = now();

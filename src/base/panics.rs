@@ -1,8 +1,7 @@
-//! Panics in the code of others.
+//! Catches panics in the code of others.
 //!
-//! What a panic carries is code of others too: where its drop panics, that leaves the place that caught the first one.
-//! So this is the only module that catches: what it gives is a [`Panic`], whose drop is safe wherever it happens.
-//! `tests/house.rs` holds this.
+//! The payload of a panic is code of others too, and its drop may panic again. So this is the only module that catches
+//! panics. It returns a [`Panic`], whose drop never panics. `tests/house.rs` checks this.
 
 use std::any::Any;
 use std::fmt;
@@ -14,23 +13,23 @@ use std::task::Poll;
 
 use tokio::task::JoinError;
 
-/// What a panic carries.
+/// The payload of a panic.
 pub(crate) struct Panic(Option<Box<dyn Any + Send>>);
 
 impl Panic {
-    /// What a task panicked with; none where it was ended.
+    /// The panic of a task; `None` if the task was aborted.
     pub(crate) fn of_task(broken: JoinError) -> Option<Self> {
         broken.try_into_panic().ok().map(Self::from)
     }
 
-    /// What it said, if that is a text.
+    /// The message, if the payload is a text.
     pub(crate) fn message(&self) -> Option<&str> {
         let payload = self.0.as_deref()?;
         let text = payload.downcast_ref::<&'static str>().copied();
         text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
     }
 
-    /// Goes on with it.
+    /// Resumes the panic.
     pub(crate) fn resume(mut self) -> ! {
         resume_unwind(self.0.take().unwrap_or_else(|| Box::new("a panic")))
     }
@@ -46,7 +45,7 @@ impl Drop for Panic {
     fn drop(&mut self) {
         let payload = self.0.take();
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // Its drop may panic as well, and so on without end.
+            // Its drop may panic too, and so on.
             mem::forget(another);
         }
     }
@@ -58,13 +57,13 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// What `action` gives, or what it panicked with.
+/// The result of `action`, or its panic.
 #[inline]
 pub(crate) fn catch<T>(action: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(action)).map_err(Panic::from)
 }
 
-/// The output of `future`, or what it panicked with. A panic in the drop of one that has ended changes nothing.
+/// The output of `future`, or its panic. A panic in its drop after its end is ignored.
 pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(Some(future));
     let ended = poll_fn(|cx| {
@@ -88,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// Panics when it is dropped, with another of its kind.
+    /// Panics when it is dropped, with another `Bomb`.
     struct Bomb;
 
     impl Drop for Bomb {
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_panics_when_it_is_dropped_ends_where_it_is_caught() {
+    fn a_payload_whose_drop_panics_is_dropped_safely() {
         drop(catch(|| panic_any(Bomb)));
         assert!(catch(|| panic_any(Bomb)).is_err_and(|panic| panic.message().is_none()));
         assert_eq!(catch(|| panic!("on {}", "purpose")).map_err(|panic| format!("{panic:?}")), {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_dropped_while_its_thread_unwinds() {
+    fn a_panic_may_be_dropped_while_its_thread_unwinds() {
         let outer = catch(|| {
             let _inner = catch(|| panic_any(Bomb));
             panic!("the outer one");
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_drop_of_a_future_is_caught_with_it() {
+    async fn a_panic_in_the_drop_of_a_future_is_caught() {
         struct Falls(Option<u32>);
         impl Future for Falls {
             type Output = u32;

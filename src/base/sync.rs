@@ -1,13 +1,13 @@
-//! A mutex that outlives a panic.
+//! A mutex without poisoning.
 //!
-//! No lock of this crate is ever held across user code, and each critical section leaves its data whole at
-//! every step, so that the poison of `std` would only turn one panic into many.
+//! No lock of this crate is held across user code, and each critical section keeps its data consistent at every step. So
+//! the poisoning of `std` would only turn one panic into many.
 
-#![allow(clippy::disallowed_types)] // The one place that may.
+#![allow(clippy::disallowed_types)] // The only place that may use them.
 
 pub(crate) use std::sync::{MutexGuard, atomic};
 
-/// What the circuit's state machine is made of: `loom` puts its own in place, to try every order of events.
+/// The types of the state machine of a circuit. `loom` replaces them by its own, to test every order of events.
 pub(crate) mod raced {
     #[cfg(not(all(test, campanile_loom)))]
     pub(crate) use super::{Mutex, MutexGuard, atomic};
@@ -52,7 +52,7 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// `None` while another thread holds it.
+    /// `None` while another thread holds the lock.
     #[cfg(feature = "telemetry")]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {

@@ -1,8 +1,8 @@
-//! Ids that no other process makes: UUIDs of version 7 (RFC 9562).
+//! Unique ids: UUIDs of version 7 (RFC 9562).
 //!
-//! The crate `uuid` can make them too, with a call to the operating system for each and with three more crates.
-//! Here the random bits come from the keys that the standard library draws from the operating system for its hash
-//! maps, by SipHash of a count and of the number of the process: a forked process goes on with other ids.
+//! The crate `uuid` can make them too, with a system call for each id and with three more crates. Here the random bits are
+//! a SipHash of a counter and the process id. Its keys are those that the standard library gets from the operating system
+//! for its hash maps. A forked process makes different ids.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process;
@@ -21,16 +21,16 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 struct Last {
     millis: u64,
-    /// Ids of this millisecond beyond the first: method 1 of RFC 9562, section 6.2.
+    /// The number of ids in this millisecond after the first: method 1 of RFC 9562, section 6.2.
     count: u16,
-    /// Ids of this process.
+    /// The number of ids of this process.
     made: u64,
 }
 
-/// Bits of the count: what is left of the first 16 random bits besides the version.
+/// The bits of the count: the first 16 random bits without the version.
 const MOST: u16 = 0x0fff;
 
-/// A new id, larger than every one that this process made before.
+/// A new id. It is larger than all earlier ids of this process.
 pub(crate) fn unique() -> Uuid {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let (millis, count, made) = LAST.lock().next(u64::try_from(now).unwrap_or(u64::MAX));
@@ -41,7 +41,7 @@ pub(crate) fn unique() -> Uuid {
 }
 
 impl Last {
-    /// The next one: its milliseconds, its number among those, and its number in this process.
+    /// The next id: its milliseconds, its number in this millisecond, and its number in this process.
     fn next(&mut self, now: u64) -> (u64, u16, u64) {
         if now > self.millis {
             (self.millis, self.count) = (now, 0);
@@ -63,7 +63,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn ids_of_many_threads_are_unlike_and_those_of_one_grow() {
+    fn ids_of_threads_differ_and_those_of_one_thread_grow() {
         let ids: Vec<Vec<Uuid>> = thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| (0..20_000).map(|_| unique()).collect())).collect();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_grow_though_the_clock_is_set_back() {
+    fn ids_grow_even_if_the_clock_is_set_back() {
         let mut last = Last { millis: 0, count: 0, made: 0 };
         let mut order = Vec::new();
         for now in [1_000, 1_000, 400, 1_001, 1_001] {

@@ -172,8 +172,8 @@ impl Inner {
         let config = self.config();
         let mut evidence = states.take_buffer();
         self.collect(&config.components, &mut evidence);
-        let stood = self.vitals.beat().stood(now);
-        let round = states.update(now, stood, &mut evidence, &config.settings);
+        let stalled = self.vitals.heartbeat().stalled(now);
+        let round = states.update(now, stalled, &mut evidence, &config.settings);
         let judge = |place, evidence: &Evidence| states.judge(place, now, evidence, &config.settings);
         let snapshot = Arc::new(summary::summarize(&evidence, &config.components, judge));
         states.return_buffer(evidence);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::handle::Health;
 use crate::base::clock;
-use crate::signal::{VitalOf, Vitals};
+use crate::signal::{CachedVital, Vitals};
 
 /// Counts calls of one component that have no span; made by [`Health::recorder`].
 ///
@@ -36,7 +36,7 @@ pub struct Recorder {
 struct Shared {
     vitals: Arc<Vitals>,
     component: Arc<str>,
-    vital: VitalOf,
+    vital: CachedVital,
 }
 
 impl Health {
@@ -47,7 +47,7 @@ impl Health {
     pub fn recorder(&self, component: impl Into<Arc<str>>) -> Recorder {
         let vitals = Arc::clone(&self.inner.vitals);
         Recorder {
-            shared: Arc::new(Shared { vitals, component: component.into(), vital: VitalOf::default() }),
+            shared: Arc::new(Shared { vitals, component: component.into(), vital: CachedVital::default() }),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::clock;
 use crate::base::moment;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::signal::{BEAT, Vitals};
+use crate::signal::{HEARTBEAT_PERIOD, Vitals};
 
 /// The task of one health.
 #[derive(Debug, Default)]
@@ -41,18 +41,18 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.vitals.beat().stops();
+        self.vitals.heartbeat().stop();
         self.running.store(false, Ordering::Release);
     }
 }
 
 async fn run(round: impl Fn() -> Option<Duration>, running: Running) {
-    let beat = running.vitals.beat();
+    let heartbeat = running.vitals.heartbeat();
     loop {
-        beat.came(clock::now(), moment::micros(moment::now()));
+        heartbeat.beat(clock::now(), moment::micros(moment::now()));
         let Some(pause) = round() else { return };
         // The time that the round took is not part of the next beat.
-        beat.plan(clock::now());
-        tokio::time::sleep(pause.min(BEAT)).await;
+        heartbeat.expect_next(clock::now());
+        tokio::time::sleep(pause.min(HEARTBEAT_PERIOD)).await;
     }
 }

@@ -1,8 +1,8 @@
 //! Exemplars: the trace of one measurement per bucket of a histogram.
 //!
-//! The SDK keeps no exemplars, so they are kept here: for each series and bucket the newest of a sampled span. Only sampled
-//! spans pay for it. A thread skips a locked place, and one whose exemplar is hardly older: a busy series is written a
-//! hundred times a second, not by each of its spans.
+//! The SDK keeps no exemplars, so they are kept here: for each series and bucket, the newest one of a sampled span. Only
+//! sampled spans pay for it. A thread skips a bucket that is locked, or whose exemplar is less than 10 ms old, so that a
+//! busy series is written at most a hundred times a second.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,16 +20,16 @@ use crate::base::clock;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// The span of a duration.
+/// The span of an exemplar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Witness {
+pub(crate) struct ExemplarSpan {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     /// The end of the duration.
     pub(crate) at: SystemTime,
 }
 
-impl Witness {
+impl ExemplarSpan {
     /// The span of `context`, if it is sampled.
     pub(crate) fn sampled(context: &SpanContext, at: impl FnOnce() -> SystemTime) -> Option<Self> {
         context.is_sampled().then(|| Self {
@@ -51,7 +51,7 @@ impl Witness {
 pub(crate) struct Exemplar {
     /// In seconds.
     pub(crate) value: f64,
-    pub(crate) witness: Witness,
+    pub(crate) span: ExemplarSpan,
 }
 
 /// An exemplar replaces another only if it is newer by at least this.
@@ -60,41 +60,41 @@ const HARDLY_OLDER: Duration = Duration::from_millis(10);
 /// The exemplars of one series.
 #[derive(Debug, Default)]
 pub(crate) struct Exemplars {
-    /// By bucket; made with the first exemplar.
-    places: OnceLock<Box<[Place]>>,
+    /// By bucket. Allocated for the first exemplar.
+    slots: OnceLock<Box<[Slot]>>,
 }
 
 #[derive(Debug, Default)]
-struct Place {
+struct Slot {
     /// The time of the newest, in nanoseconds since 1970. Outside the lock, so that most spans only read it.
     at: AtomicU64,
     newest: Mutex<Option<Exemplar>>,
 }
 
 impl Exemplars {
-    /// Makes `witness` the exemplar of the bucket of `duration`.
-    pub(crate) fn offer(&self, duration: Duration, witness: Witness) {
-        let places = self.places.get_or_init(|| (0..=SECONDS.len()).map(|_| Place::default()).collect());
+    /// Makes `span` the exemplar of the bucket of `duration`.
+    pub(crate) fn offer(&self, duration: Duration, span: ExemplarSpan) {
+        let slots = self.slots.get_or_init(|| (0..=SECONDS.len()).map(|_| Slot::default()).collect());
         let seconds = duration.as_secs_f64();
-        if let Some(place) = places.get(SECONDS.partition_point(|bound| *bound < seconds)) {
-            place.offer(seconds, witness);
+        if let Some(slot) = slots.get(SECONDS.partition_point(|bound| *bound < seconds)) {
+            slot.offer(seconds, span);
         }
     }
 
-    /// The exemplar of the bucket of that number, counted from 0; the last bucket has no upper bound.
+    /// The exemplar of a bucket, counted from 0. The last bucket has no upper bound.
     pub(crate) fn get(&self, bucket: usize) -> Option<Exemplar> {
-        *self.places.get()?.get(bucket)?.newest.lock()
+        *self.slots.get()?.get(bucket)?.newest.lock()
     }
 }
 
-impl Place {
-    fn offer(&self, value: f64, witness: Witness) {
-        let at = clock::nanos(witness.at.duration_since(UNIX_EPOCH).unwrap_or_default());
+impl Slot {
+    fn offer(&self, value: f64, span: ExemplarSpan) {
+        let at = clock::nanos(span.at.duration_since(UNIX_EPOCH).unwrap_or_default());
         if at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(HARDLY_OLDER) {
             return;
         }
         if let Some(mut newest) = self.newest.try_lock() {
-            *newest = Some(Exemplar { value, witness });
+            *newest = Some(Exemplar { value, span });
             self.at.store(at, Ordering::Relaxed);
         }
     }
@@ -102,9 +102,9 @@ impl Place {
 
 /// The exemplars of all series of a pipeline, by their metrics and attributes.
 #[derive(Debug, Default)]
-pub(crate) struct Book(Mutex<HashMap<String, Arc<Exemplars>>>);
+pub(crate) struct ExemplarRegistry(Mutex<HashMap<String, Arc<Exemplars>>>);
 
-impl Book {
+impl ExemplarRegistry {
     /// The exemplars of the series of `metric`, which is a histogram of seconds, with these attributes.
     pub(crate) fn series<'a>(
         &self,
@@ -127,7 +127,7 @@ impl Book {
 }
 
 fn key<'a>(metric: &str, attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
-    // An attribute without a value is left out: see the recorders of durations.
+    // An attribute with an empty value is left out, as by the recorders of durations.
     let mut attributes: Vec<_> = attributes.filter(|(_, value)| !value.is_empty()).collect();
     attributes.sort();
     let mut key = metric.to_owned();
@@ -143,8 +143,8 @@ mod tests {
     use crate::signal::SPAN_DURATION;
     use std::thread;
 
-    fn witness(number: u64, millis: u64) -> Witness {
-        Witness {
+    fn span(number: u64, millis: u64) -> ExemplarSpan {
+        ExemplarSpan {
             trace_id: TraceId::from((u128::from(number) << 64) | u128::from(number)),
             span_id: SpanId::from(number),
             at: UNIX_EPOCH + Duration::from_millis(millis),
@@ -152,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_each_bucket_stands() {
+    fn each_bucket_keeps_the_newest_exemplar() {
         let exemplars = Exemplars::default();
         assert_eq!(exemplars.get(0), None);
         let offer = |millis: u64, number, at| {
-            exemplars.offer(Duration::from_millis(millis), witness(number, at));
+            exemplars.offer(Duration::from_millis(millis), span(number, at));
         };
         offer(5, 1, 1_000);
         offer(6, 2, 1_000);
         offer(60_000, 3, 1_000);
-        let value = |bucket| exemplars.get(bucket).map(|it| (it.value, it.witness.span_id));
+        let value = |bucket| exemplars.get(bucket).map(|it| (it.value, it.span.span_id));
         // A bound belongs to the bucket below it.
         assert_eq!(value(0), Some((0.005, SpanId::from(1))));
         assert_eq!(value(1), Some((0.006, SpanId::from(2))));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_whole_whoever_writes() {
+    fn an_exemplar_is_never_torn_by_concurrent_writers() {
         let exemplars = Exemplars::default();
         thread::scope(|scope| {
             let writers = [1, 2, 3_u64].map(|thread| {
@@ -184,33 +184,34 @@ mod tests {
                 scope.spawn(move || {
                     for turn in 0..20_000 {
                         let number = turn * 4 + thread;
-                        exemplars.offer(Duration::from_nanos(number), witness(number, number * 100));
+                        exemplars.offer(Duration::from_nanos(number), span(number, number * 100));
                     }
                 })
             });
             let whole = || {
-                let Some(Exemplar { value, witness: found }) = exemplars.get(0) else { return false };
+                let Some(Exemplar { value, span: found }) = exemplars.get(0) else { return false };
                 let number = u64::from_be_bytes(found.span_id.to_bytes());
-                assert_eq!(found, witness(number, number * 100));
+                assert_eq!(found, span(number, number * 100));
                 assert_eq!(value, Duration::from_nanos(number).as_secs_f64());
                 true
             };
             while writers.iter().any(|writer| !writer.is_finished()) {
                 whole();
             }
-            // They may have ended before this thread had its turn.
+            // The writers may have ended before this thread ran.
             assert!(whole());
         });
     }
 
     #[test]
     fn a_series_is_found_by_its_attributes() {
-        let book = Book::default();
-        let series = book.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c"), ("code", "7")]);
+        let registry = ExemplarRegistry::default();
+        let series =
+            registry.series(&SPAN_DURATION, [("span.name", "a=b"), ("component", "c"), ("code", "7")]);
         let find = |metric: &str, component: &'static str| {
             let attributes =
                 [("component", component.into()), ("code", 7.into()), ("span.name", "a=b".into())];
-            book.find(metric, attributes.iter().map(|(name, value): &(&str, Value)| (*name, value)))
+            registry.find(metric, attributes.iter().map(|(name, value): &(&str, Value)| (*name, value)))
         };
         let found = find(SPAN_DURATION.name, "c");
         assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &series)));

@@ -1,4 +1,4 @@
-//! The series of a metric, while they are collected from sources.
+//! The series of a metric during a collection.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use super::names::WHOLE_NUMBERS;
 /// Values with their attributes.
 pub(super) type Values = Vec<(f64, Vec<KeyValue>)>;
 
-/// The values of one metric, while they are collected.
+/// The values of one metric during a collection.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) values: Values,
@@ -23,7 +23,7 @@ impl Gathered {
         self.values.push((value, owned(attributes)));
     }
 
-    /// Values with the same attributes are added.
+    /// Adds a value to the series with these attributes.
     pub(super) fn add(&mut self, value: f64, attributes: &[(&'static str, &str)]) {
         let attributes = owned(attributes);
         match self.places.get(&attributes).and_then(|place| self.values.get_mut(*place)) {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_series_add_up_like_few() {
+    fn values_with_the_same_attributes_are_added_up() {
         for number in [1, 16, 17, 2_000] {
             let mut gathered = Gathered::default();
             for value in [1.0, 10.0, 100.0] {

@@ -1,4 +1,4 @@
-//! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
+//! Brings the metrics of all sources into OpenTelemetry. Without the feature `telemetry` it does nothing.
 
 #[cfg(feature = "telemetry")]
 pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
@@ -19,34 +19,33 @@ mod with_telemetry {
     use crate::base::sync::Mutex;
     use crate::base::sync::atomic::{AtomicU64, Ordering};
     use crate::signal::bounds::SECONDS;
-    use crate::signal::exemplars::{Book, Exemplars, Witness};
+    use crate::signal::exemplars::{ExemplarRegistry, ExemplarSpan, Exemplars};
     use crate::signal::gathered::{Gathered, Values, key_value};
     use crate::signal::names::{Kind, METRICS, Metric};
     use crate::signal::source::{self, Source};
     use crate::signal::trace::{SampledSpan, want_sampled_spans};
 
-    /// The meter that durations of the layers go to.
+    /// The meter to which the layers record durations.
     static METER: ArcSwapOption<Published> = ArcSwapOption::const_empty();
-    /// Grows at each change of [`METER`]; what is bound to an older one binds again.
+    /// Grows at each change of [`METER`]. A recorder that is bound to an older generation binds again.
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     static CHANGE: Mutex<()> = Mutex::new(());
 
     struct Published {
         meter: Meter,
-        /// Where exemplars go, if somebody wants them.
-        exemplars: Option<Arc<Book>>,
+        /// Where exemplars go, if they are enabled.
+        exemplars: Option<Arc<ExemplarRegistry>>,
     }
 
-    /// Makes `meter` the one that the layers of this process record to, and `exemplars` where they find theirs; gives
-    /// what [`withdraw`] needs.
-    pub(crate) fn publish(meter: Meter, exemplars: Option<Arc<Book>>) -> u64 {
+    /// Makes the layers of this process record to `meter` and `exemplars`. Returns the generation for [`withdraw`].
+    pub(crate) fn publish(meter: Meter, exemplars: Option<Arc<ExemplarRegistry>>) -> u64 {
         let _one_at_a_time = CHANGE.lock();
         want_sampled_spans(exemplars.is_some());
         METER.store(Some(Arc::new(Published { meter, exemplars })));
         GENERATION.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Takes the meter of [`publish`] away, unless another has taken its place.
+    /// Removes the meter of [`publish`], unless another one replaced it.
     pub(crate) fn withdraw(generation: u64) {
         let _one_at_a_time = CHANGE.lock();
         if GENERATION.load(Ordering::Acquire) == generation {
@@ -56,8 +55,8 @@ mod with_telemetry {
         }
     }
 
-    /// Makes an observable instrument on `meter` for every metric that is not a distribution. It tells what
-    /// every source tells, and what `own` tells, which counts for this meter alone.
+    /// Makes an observable instrument on `meter` for every metric that is not a distribution. It reports the values of all
+    /// sources, and those of `own`, which are for this meter only.
     pub(crate) fn instrument(meter: &Meter, own: &Arc<impl Source>) {
         let own: Weak<dyn Source> = Arc::downgrade(own) as Weak<dyn Source>;
         let readings = Arc::new(Readings { own, last: Mutex::new(Reading::default()) });
@@ -84,16 +83,16 @@ mod with_telemetry {
         }
     }
 
-    /// By the place of the metric in the table: two handles of one name are one series, in which what counts adds up;
-    /// of gauges the last one stands, and of what two samplers read of one machine.
-    static LAST_STANDS: LazyLock<Box<[bool]>> = LazyLock::new(|| {
+    /// Whether the last value of a series counts, by the place of the metric in the table. Two handles with one name are
+    /// one series: counts are added up, but of gauges, and of what two samplers read of one machine, the last value counts.
+    static LAST_VALUE: LazyLock<Box<[bool]>> = LazyLock::new(|| {
         METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
     });
 
-    /// What the sources told, kept for one round of questions.
+    /// The values of the sources, kept for one collection.
     ///
-    /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources
-    /// serves them all.
+    /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources serves all of
+    /// them.
     struct Readings {
         own: Weak<dyn Source>,
         last: Mutex<Reading>,
@@ -103,12 +102,12 @@ mod with_telemetry {
     struct Reading {
         /// By the place of the metric in the table.
         values: Vec<Values>,
-        /// The first place that nobody asked for yet.
+        /// The first place that was not asked for yet.
         next: usize,
     }
 
     impl Reading {
-        /// The values of the metric at `place`; `None` when a round that is further on has this reading.
+        /// The values of the metric at `place`; `None` if this reading belongs to a collection that is further on.
         fn take(&mut self, place: usize) -> Option<Values> {
             if place < self.next {
                 return None;
@@ -124,7 +123,7 @@ mod with_telemetry {
             if let Some(values) = self.last.lock().take(place) {
                 return values;
             }
-            // Another round begins. Outside the lock: it is the sources that speak now.
+            // Another collection begins. Outside the lock, because sources may take long.
             let mut reading = self.read();
             let values = reading.take(place);
             *self.last.lock() = reading;
@@ -135,21 +134,21 @@ mod with_telemetry {
             let mut gathered: Vec<Gathered> = METRICS.iter().map(|_| Gathered::default()).collect();
             let mut near = 0;
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
-                // Sources tell their metrics more or less in the order of the table.
+                // Sources emit their metrics more or less in the order of the table.
                 let is = |known: &&Metric| std::ptr::eq(*known, metric);
                 let (before, after) = METRICS.split_at(near);
                 let place = after.iter().position(is).map(|place| near + place);
                 let Some(place) = place.or_else(|| before.iter().position(is)) else { return };
                 near = place;
                 if let Some(gathered) = gathered.get_mut(place) {
-                    if LAST_STANDS.get(place).is_some_and(|last_stands| *last_stands) {
+                    if LAST_VALUE.get(place).is_some_and(|last_value| *last_value) {
                         gathered.push(value, attributes);
                     } else {
                         gathered.add(value, attributes);
                     }
                 }
             };
-            // A panic would end the thread that collects, and every metric with it.
+            // A panic would end the collecting thread.
             let _ = catch(|| {
                 source::observe(&mut emit);
                 if let Some(own) = self.own.upgrade() {
@@ -169,13 +168,13 @@ mod with_telemetry {
             .build()
     }
 
-    /// Records durations under fixed attributes, to the meter of the moment.
+    /// Records durations with fixed attributes, to the current meter.
     pub(crate) struct DurationRecorder {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
-        /// The generation that has no meter, as far as is known: one look spares a process without a pipeline the rest.
+        /// The last generation without a meter. In a process without a pipeline, `record` only compares it.
         idle: AtomicU64,
-        /// Nothing before the first duration: a series that never had one does not show.
+        /// Empty before the first duration, so that a series without durations is not reported.
         bound: ArcSwapOption<Bound>,
     }
 
@@ -192,13 +191,13 @@ mod with_telemetry {
                 histogram.record(duration.as_secs_f64());
             }
             if let (Some(exemplars), Some(span)) = (&self.exemplars, span) {
-                exemplars.offer(duration, Witness::now(span));
+                exemplars.offer(duration, ExemplarSpan::now(span));
             }
         }
     }
 
     impl DurationRecorder {
-        /// Records to whichever meter is published.
+        /// Records to the meter that is published at the time.
         pub(crate) fn new(
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
@@ -216,7 +215,7 @@ mod with_telemetry {
             self.record_in(duration, None);
         }
 
-        /// Records a duration that may stand for those of its bucket, as it is that of something in `span`.
+        /// Records a duration in `span`, which may become the exemplar of its bucket.
         #[inline]
         pub(crate) fn record_in(&self, duration: Duration, span: Option<SampledSpan>) {
             if self.idle.load(Ordering::Relaxed) != GENERATION.load(Ordering::Acquire) {
@@ -240,10 +239,10 @@ mod with_telemetry {
             let published = METER.load();
             let published = published.as_deref();
             let histogram = published.map(|it| histogram(&it.meter, self.metric).bind(&self.attributes));
-            let exemplars = published.and_then(|it| it.exemplars.as_ref()).map(|book| {
+            let exemplars = published.and_then(|it| it.exemplars.as_ref()).map(|registry| {
                 let attributes: Vec<(&str, Cow<'_, str>)> =
                     self.attributes.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
-                book.series(self.metric, attributes.iter().map(|(key, value)| (*key, &**value)))
+                registry.series(self.metric, attributes.iter().map(|(key, value)| (*key, &**value)))
             });
             self.bound.store(Some(Arc::new(Bound { generation, histogram, exemplars })));
             if published.is_none() {
@@ -255,10 +254,10 @@ mod with_telemetry {
         }
     }
 
-    /// The attribute of what found no room.
+    /// The attribute of the series for values above the limit of series.
     const OVERFLOW: &str = "otel.metric.overflow";
 
-    /// Records durations under fixed attributes, to one meter.
+    /// Records durations with fixed attributes, to one meter.
     #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
 
@@ -270,7 +269,7 @@ mod with_telemetry {
         ) -> Self {
             let attributes = attributes.into_iter();
             let attributes = attributes.map(|(key, value)| match key {
-                // As the SDK has it, whose own overflow is the same series.
+                // A boolean as in the SDK, so that both have the same series.
                 OVERFLOW => KeyValue::new(key.to_owned(), value == "true"),
                 _ => KeyValue::new(key.to_owned(), value.to_owned()),
             });
@@ -289,8 +288,8 @@ mod with_telemetry {
         sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
     }
 
-    /// The SDK caches a set as it first saw it and sorted; sorted is both. An attribute without a value is left out: to
-    /// Prometheus it is the same as none.
+    /// Sorts the attributes, because the SDK caches a set both as it is and sorted. An attribute with an empty value is left
+    /// out: for Prometheus it is the same as none.
     fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
         let says = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
         let mut attributes: Box<[KeyValue]> = attributes.filter(says).collect();
@@ -314,7 +313,7 @@ mod with_telemetry {
         use crate::signal::source::Emit;
         use opentelemetry::Value;
 
-        /// Tells how often it was asked, for every metric.
+        /// Emits the number of its observations, for every metric.
         #[derive(Default)]
         struct Asked(AtomicU64);
 
@@ -326,7 +325,7 @@ mod with_telemetry {
             }
         }
 
-        /// Tells every metric twice, under one set of attributes.
+        /// Emits every metric twice, with the same attributes.
         struct Twins;
 
         impl Source for Twins {
@@ -353,7 +352,7 @@ mod with_telemetry {
         }
 
         #[test]
-        fn what_counts_adds_up_and_of_gauges_the_last_one_stands() {
+        fn counts_are_added_up_and_of_gauges_the_last_value_counts() {
             let own = Arc::new(Twins);
             let weak = Arc::downgrade(&own) as Weak<dyn Source>;
             let readings = Readings { own: weak, last: Mutex::default() };
@@ -361,14 +360,14 @@ mod with_telemetry {
                 let mut values = readings.take(place);
                 values.retain(|(_, attributes)| attributes[0].key.as_str() == "twin");
                 let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
-                let last_stands = metric.kind == Kind::Gauge || metric.is_shared();
-                let expected = if last_stands { vec![3.0, 4.0] } else { vec![7.0] };
+                let last_value = metric.kind == Kind::Gauge || metric.is_shared();
+                let expected = if last_value { vec![3.0, 4.0] } else { vec![7.0] };
                 assert_eq!(values, expected, "{}", metric.name);
             }
         }
 
         #[test]
-        fn readers_that_cross_leave_nothing_old_for_the_next_round() {
+        fn concurrent_collections_get_no_old_values() {
             let own = Arc::new(Asked::default());
             let weak = Arc::downgrade(&own) as Weak<dyn Source>;
             let readings = Readings { own: weak, last: Mutex::default() };

@@ -23,7 +23,7 @@ pub(super) struct Minute {
     place: usize,
     ends: u64,
     ring: [Bucket; RING],
-    /// The sums of squared durations per bucket, in square seconds. Kept apart as `f32`, which is precise enough.
+    /// The sums of squared durations per bucket, in square seconds. As `f32`, which is precise enough.
     squares: [f32; RING],
     /// The end of the last call.
     pub(super) last: Tick,

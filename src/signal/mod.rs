@@ -1,18 +1,23 @@
 //! The metrics of the crate and the vital signs of components.
 //!
+//! Start with `names.rs`, the table of metrics, and `source.rs`, the trait of what has metrics. `meter.rs` brings the
+//! values of all sources into OpenTelemetry, and `vitals.rs` keeps calls, failures and durations of components.
+//!
 //! No other module knows the name of an instrument. Counts stay in their handle, for its snapshot; a source reads them at each
 //! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are
 //! collected too. Only durations are pushed, through a recorder that is bound to the current pipeline.
 
 #[cfg(feature = "telemetry")]
-mod beat;
-#[cfg(feature = "telemetry")]
 mod bounds;
+#[cfg(feature = "telemetry")]
+mod cached_vital;
 pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]
 mod gathered;
+#[cfg(feature = "telemetry")]
+mod heartbeat;
 mod identity;
 mod meter;
 #[cfg(feature = "telemetry")]
@@ -23,14 +28,14 @@ mod sanitized;
 mod source;
 mod trace;
 #[cfg(feature = "telemetry")]
-mod vital_of;
-#[cfg(feature = "telemetry")]
 mod vitals;
 
 #[cfg(feature = "telemetry")]
-pub(crate) use beat::PERIOD as BEAT;
+pub(crate) use cached_vital::CachedVital;
 #[cfg(feature = "telemetry")]
-pub(crate) use exemplars::{Book, Exemplar, Exemplars, Witness};
+pub(crate) use exemplars::{Exemplar, ExemplarRegistry, ExemplarSpan, Exemplars};
+#[cfg(feature = "telemetry")]
+pub(crate) use heartbeat::PERIOD as HEARTBEAT_PERIOD;
 pub(crate) use identity::{Identity, identify, identity};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
@@ -47,8 +52,6 @@ pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Wat
 pub(crate) use trace::{
     Current, SampledSpan, TraceIds, current_correlation, current_trace, on_current, sampled_span,
 };
-#[cfg(feature = "telemetry")]
-pub(crate) use vital_of::VitalOf;
 #[cfg(all(feature = "telemetry", test))]
 pub(crate) use vitals::Vital;
 #[cfg(feature = "telemetry")]

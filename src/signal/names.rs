@@ -24,14 +24,14 @@ pub struct Metric {
     pub kind: Kind,
     /// The unit, in UCUM.
     pub unit: &'static str,
-    /// The attributes it may carry.
+    /// The attributes that it may have.
     pub attributes: &'static [&'static str],
-    /// What it says.
+    /// The description.
     pub description: &'static str,
 }
 
 impl Metric {
-    /// Whether it is read of something that is there once for the whole process, and so for all who read it.
+    /// Whether it is a figure of the process or the machine, which all samplers of a process share.
     pub(crate) fn is_shared(&self) -> bool {
         ["system.", "process.", "container.", "hw."].iter().any(|area| self.name.starts_with(area))
             || ["pressure.", "container.", "allocator.", "runtime.", "gpu."]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use super::beat::Beat;
 use super::capacity::COMPONENTS;
+use super::heartbeat::Heartbeat;
 use super::minute::{Calls, Minute};
 use crate::base::clock::{self, Tick, nanos};
 use crate::base::per_thread::PerThread;
@@ -21,7 +21,7 @@ pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
     components: RwLock<BTreeMap<Arc<str>, Arc<Vital>>>,
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Vitals {
@@ -39,22 +39,24 @@ impl Vitals {
         }
         let name = if components.len() >= Self::CAPACITY { "other" } else { name };
         Arc::clone(
-            components.entry(name.into()).or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.beat)))),
+            components
+                .entry(name.into())
+                .or_insert_with(|| Arc::new(Vital::new(Arc::clone(&self.heartbeat)))),
         )
     }
 
-    /// Whether this process ran all the time.
-    pub(crate) fn beat(&self) -> &Beat {
-        &self.beat
+    /// The heartbeat, which shows whether this process ran all the time.
+    pub(crate) fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
     }
 
-    /// Calls `tell` with each component and its vital signs, ordered by name.
-    pub(crate) fn each(&self, mut tell: impl FnMut(&Arc<str>, VitalReading)) {
+    /// Calls `f` with each component and its vital signs, ordered by name.
+    pub(crate) fn each(&self, mut f: impl FnMut(&Arc<str>, VitalReading)) {
         let now = clock::now();
         let mut expired = false;
         for (name, vital) in &*self.read() {
             match vital.reading_at(now) {
-                Some(reading) => tell(name, reading),
+                Some(reading) => f(name, reading),
                 None => expired = true,
             }
         }
@@ -90,28 +92,28 @@ impl Vitals {
 /// The vital signs of one component.
 #[derive(Debug)]
 pub(crate) struct Vital {
-    /// Allocated one by one, since most components are called by few threads.
-    lanes: PerThread<Box<Lane>>,
+    /// Boxed, because most components are called by few threads.
+    shards: PerThread<Box<Shard>>,
     durations: Mutex<Durations>,
     /// Failures since the last success, over all threads.
     consecutive_failures: AtomicU64,
     made: Tick,
     /// Whether it expired.
     gone: AtomicBool,
-    beat: Arc<Beat>,
+    heartbeat: Arc<Heartbeat>,
 }
 
-/// The counts of some threads, on cache lines of their own.
+/// The counts of some threads, on their own cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane(Mutex<Tally>);
+struct Shard(Mutex<Tally>);
 
 #[derive(Debug, Default)]
 struct Tally {
     recent: Minute,
     calls: u64,
     failures: u64,
-    waiting: Lot,
+    waiting: Batch,
 }
 
 /// All durations since the start, and their summary at the last reading.
@@ -121,14 +123,14 @@ struct Durations {
     summary: Option<Summary>,
 }
 
-/// As many as make a lane three times 128 bytes large.
-const LOT: usize = 13;
+/// The durations of a batch. With this number, a shard takes three times 128 bytes.
+const BATCH: usize = 13;
 
 /// Durations that are not yet in the sketch that all threads share.
 #[derive(Clone, Copy, Debug, Default)]
-struct Lot {
+struct Batch {
     count: usize,
-    nanos: [u64; LOT],
+    nanos: [u64; BATCH],
 }
 
 /// The vital signs of one component at one moment.
@@ -150,14 +152,14 @@ pub(crate) struct VitalReading {
     pub(crate) durations: Summary,
 }
 
-impl Lot {
-    /// Adds one; returns all if that filled it.
+impl Batch {
+    /// Adds a duration. Returns the batch if it is full.
     #[inline]
     fn add(&mut self, nanos: u64) -> Option<Self> {
         let count = self.count;
         self.nanos[count] = nanos;
         self.count = count + 1;
-        (self.count == LOT).then(|| self.take())
+        (self.count == BATCH).then(|| self.take())
     }
 
     fn take(&mut self) -> Self {
@@ -175,35 +177,35 @@ impl Default for Vital {
 }
 
 impl Vital {
-    fn new(beat: Arc<Beat>) -> Self {
+    fn new(heartbeat: Arc<Heartbeat>) -> Self {
         Self {
-            lanes: PerThread::new(),
+            shards: PerThread::new(),
             durations: Mutex::default(),
             consecutive_failures: AtomicU64::new(0),
             made: clock::now(),
             gone: AtomicBool::new(false),
-            beat,
+            heartbeat,
         }
     }
 
     /// Counts a call that ended at `now`; `false` if the component has expired.
     ///
-    /// A call during which this process stood still counts in the totals only: neither its failure nor its duration is
-    /// held against the component.
+    /// A call during which this process was stalled counts in the totals only: its failure and duration say nothing about
+    /// the component.
     #[inline]
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
         let nanos = nanos(duration);
-        let missed = self.beat.missed(Tick(now.0.saturating_sub(nanos)), now);
+        let stalled = self.heartbeat.stalled_between(Tick(now.0.saturating_sub(nanos)), now);
         if failed {
-            if !missed {
+            if !stalled {
                 self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
             }
         } else if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
             self.consecutive_failures.store(0, Ordering::Relaxed);
         }
         let full = {
-            let mut tally = self.lanes.own(Box::default).0.lock();
-            if missed {
+            let mut tally = self.shards.own(Box::default).0.lock();
+            if stalled {
                 tally.recent.last = tally.recent.last.max(now);
             } else {
                 tally.recent.record(now, nanos, failed);
@@ -219,9 +221,9 @@ impl Vital {
     }
 
     #[cold]
-    fn hand_over(&self, lot: &Lot) {
+    fn hand_over(&self, batch: &Batch) {
         let mut durations = self.durations.lock();
-        durations.sketch.extend(lot.nanos[..lot.count].iter().copied().map(Duration::from_nanos));
+        durations.sketch.extend(batch.nanos[..batch.count].iter().copied().map(Duration::from_nanos));
         durations.summary = None;
     }
 
@@ -234,16 +236,16 @@ impl Vital {
     fn reading_at(&self, now: Tick) -> Option<VitalReading> {
         let (mut calls, mut failures, mut last) = (0, 0, self.made);
         let mut recent = Calls::default();
-        for lane in self.lanes.iter() {
-            let mut tally = lane.0.lock();
+        for shard in self.shards.iter() {
+            let mut tally = shard.0.lock();
             recent.add(&tally.recent.sum(now));
             last = last.max(tally.recent.last);
             calls += tally.calls;
             failures += tally.failures;
             if tally.waiting.count > 0 {
-                let lot = tally.waiting.take();
+                let batch = tally.waiting.take();
                 drop(tally);
-                self.hand_over(&lot);
+                self.hand_over(&batch);
             }
         }
         if is_idle(now, last) {
@@ -266,7 +268,7 @@ impl Vital {
 
     /// Whether there was no call for [`EXPIRY`].
     fn idle(&self, now: Tick) -> bool {
-        let last = self.lanes.iter().map(|lane| lane.0.lock().recent.last).max();
+        let last = self.shards.iter().map(|shard| shard.0.lock().recent.last).max();
         is_idle(now, last.unwrap_or_default().max(self.made))
     }
 }
@@ -280,14 +282,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_has_no_room_left() {
-        assert_eq!(size_of::<Lane>(), 3 * 128);
-        let more = size_of::<Lot>() / (LOT + 1) + size_of::<Mutex<Tally>>();
-        assert!(more > 3 * 128, "a lot has room for more: {more}");
+    fn a_shard_fills_its_cache_lines() {
+        assert_eq!(size_of::<Shard>(), 3 * 128);
+        let more = size_of::<Batch>() / (BATCH + 1) + size_of::<Mutex<Tally>>();
+        assert!(more > 3 * 128, "a batch has room for more: {more}");
     }
 
     #[test]
-    fn a_success_ends_a_row_of_failures_and_an_earlier_clock_does_no_harm() {
+    fn a_success_resets_consecutive_failures_and_an_earlier_clock_is_accepted() {
         let vital = Vital::default();
         let second = Duration::from_secs(1);
         let now = clock::now();
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_threads_count_adds_up() {
+    fn the_counts_of_threads_are_added_up() {
         let vital = Vital::default();
         let now = clock::now();
         std::thread::scope(|scope| {
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn p35_components_are_bounded_and_the_rest_is_visible() {
+    fn p35_components_are_bounded_and_the_others_share_one() {
         let vitals = Vitals::default();
         let now = clock::now();
         for n in 0..2 * Vitals::CAPACITY {
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p35_a_component_that_nobody_calls_makes_room() {
+    async fn p35_a_component_without_calls_expires() {
         let vitals = Vitals::default();
         for n in 0..Vitals::CAPACITY {
             vitals.component(&format!("component {n}")).record(clock::now(), Duration::ZERO, false);
@@ -339,9 +341,9 @@ mod tests {
         tokio::time::advance(EXPIRY).await;
         assert!(busy.record(clock::now(), Duration::ZERO, false));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(vitals.component("new").record(clock::now(), Duration::ZERO, false), "it finds room");
+        assert!(vitals.component("new").record(clock::now(), Duration::ZERO, false), "it has room");
         let names: Vec<_> = vitals.readings().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["component 2".into(), Arc::<str>::from("new")]);
-        assert!(!idle.record(clock::now(), Duration::ZERO, false), "who holds it is told");
+        assert!(!idle.record(clock::now(), Duration::ZERO, false), "its holders see that it expired");
     }
 }

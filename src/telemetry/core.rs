@@ -23,7 +23,7 @@ use super::spans::{ClockPair, ContextState, Inherited, LayerRegistry, OpenSpan, 
 use super::suppress::SuppressGuard;
 use crate::base::clock::{self, Tick};
 use crate::base::outcome::is_for_time;
-use crate::signal::Witness;
+use crate::signal::ExemplarSpan;
 
 /// The state that all span layers of a pipeline share.
 pub(super) struct Core {
@@ -220,8 +220,9 @@ impl Core {
         }
         let failure = open_span.status.failed().then(|| open_span.error_type.as_deref().unwrap_or_default());
         let end = || ClockPair::or_new(open_span.clocks, now).wall(now);
-        let witness = self.red.keeps_exemplars().then(|| Witness::sampled(&open_span.context, end)).flatten();
-        self.red.record(open_span.series, now, duration, failure, witness);
+        let exemplar =
+            self.red.keeps_exemplars().then(|| ExemplarSpan::sampled(&open_span.context, end)).flatten();
+        self.red.record(open_span.series, now, duration, failure, exemplar);
         if open_span.recording.is_some() {
             self.finish(&mut open_span, now, duration);
         }
@@ -242,8 +243,8 @@ impl Core {
                     let at = data.end_time;
                     let kept = tail.end(data, root, failed);
                     if !kept.is_empty() {
-                        let witness = Witness { trace_id, span_id, at };
-                        self.red.offer(series, duration, failed.then_some(&*kind), witness);
+                        let exemplar = ExemplarSpan { trace_id, span_id, at };
+                        self.red.offer(series, duration, failed.then_some(&*kind), exemplar);
                     }
                     kept.into_iter().for_each(|data| self.process(data));
                 });

@@ -24,7 +24,7 @@ use super::span_layer::SpanLayer;
 use crate::base::redact::Redactor;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::AtomicBool;
-use crate::signal::{Book, Vitals};
+use crate::signal::{ExemplarRegistry, Vitals};
 
 /// The telemetry pipeline of a process: its traces, metrics and logs.
 ///
@@ -71,7 +71,7 @@ pub(super) struct Inner {
     pub(super) _self_metrics: Arc<SelfMetrics>,
     pub(super) slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Exemplars of durations, if Prometheus is on.
-    pub(super) exemplars: Option<Arc<Book>>,
+    pub(super) exemplars: Option<Arc<ExemplarRegistry>>,
     /// Identifies the published meter, for its withdrawal.
     pub(super) published: OnceLock<u64>,
     #[cfg(any(feature = "system", feature = "gpu"))]

@@ -1,4 +1,4 @@
-//! Errors of any type, asked for their causes.
+//! Access to the causes of errors of any type.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -7,10 +7,10 @@ use tower::BoxError;
 
 use super::call::CallError;
 
-/// An error that can be asked for its causes, whatever its type.
+/// An error of any type whose causes can be read.
 ///
-/// Layers and functions that pass an error on unchanged need it: whether a call may be made again, and what a dead
-/// letter or a metric says of it, is decided by the whole chain of [`Error::source`].
+/// Layers and functions that pass an error on unchanged need it: the whole chain of [`Error::source`] decides whether a call
+/// is retried, and what a dead letter or a metric says about it.
 ///
 /// Every [`Error`] without borrowed parts is one, and so are boxes of `dyn Error`, `String` and `&str`, each also in a
 /// [`CallError`]. Such a box is not itself an [`Error`], so no bound of the standard library covers them all. `K` only
@@ -47,14 +47,14 @@ use super::call::CallError;
 /// assert!(!is_refused(&"text"));
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no error whose causes can be asked for",
+    message = "`{Self}` is not an error whose causes can be read",
     label = "this error type has to implement `std::error::Error`",
     note = "`std::error::Error + 'static` works, and so do `tower::BoxError`, `String` and `&str`",
     note = "map any other error type of a service to one of them, for example with `map_err`",
     note = "`call_with` and `run_with` take any error type, and a classifier of your own"
 )]
 pub trait Cause<K> {
-    /// Calls `ask` with the error; a text becomes one that has no source.
+    /// Calls `ask` with the error. A text becomes an error without a source.
     fn ask<R>(&self, ask: impl FnOnce(&(dyn Error + 'static)) -> R) -> R;
 }
 

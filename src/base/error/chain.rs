@@ -1,6 +1,6 @@
-//! The causes of an error, whatever its code does.
+//! The causes of an error.
 //!
-//! `source` is code of others: it may panic, or lead in a ring.
+//! `source` is code of others: it may panic, or form a ring.
 
 use std::error::Error;
 use std::io;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::base::panics::catch;
 
-/// Causes that are looked at: a chain can be a ring.
+/// The most causes that are visited, because a chain can be a ring.
 const DEEPEST: usize = 128;
 
-/// The source of `error`; none when its code panics.
+/// The source of `error`; `None` if its code panics.
 pub(crate) fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     catch(|| error.source()).ok().flatten()
 }
@@ -24,15 +24,15 @@ pub(crate) fn sources<'a>(
     iter::successors(Some(error), |&error| source(error)).take(DEEPEST)
 }
 
-/// [`sources`], and the errors that one of them stands for and passes over as a source: what an [`io::Error`] was made
-/// of, and what several share in an [`Arc`]. They say the same words, so this is for a look at their types.
+/// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which these do not return as their source. They have
+/// the same texts as the outer errors, so this is for finding an error by its type.
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| inside(error).or_else(|| source(error))).take(DEEPEST)
 }
 
-/// What `error` stands for.
+/// The error inside an [`io::Error`] or an [`Arc`].
 pub(crate) fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(io) = error.downcast_ref::<io::Error>() {
         return io.get_ref().map(|error| error as &(dyn Error + 'static));
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_stands_for_is_among_its_causes() {
+    fn errors_inside_others_are_among_the_causes() {
         let timed_out = || TimedOut::new("call", std::time::Duration::from_secs(1));
         let wrapped = io::Error::other(io::Error::other(timed_out()));
         assert!(find_cause::<TimedOut>(&wrapped).is_some());
         assert!(find_cause::<TimedOut>(&Arc::new(wrapped)).is_some());
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(timed_out());
         assert!(find_cause::<TimedOut>(&io::Error::other(shared)).is_some());
-        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its words stand there once");
+        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its text is there once");
     }
 }

@@ -21,14 +21,14 @@ impl ConfigError {
         Self { setting: setting.into(), value: value.to_string(), allowed: allowed.into() }
     }
 
-    /// `Ok` if `fine`, otherwise the error with the `Debug` text of `value`.
+    /// `Ok` if `valid`, otherwise the error with the `Debug` text of `value`.
     pub(crate) fn check(
-        fine: bool,
+        valid: bool,
         setting: &'static str,
         value: impl fmt::Debug,
         allowed: &'static str,
     ) -> Result<(), Self> {
-        if fine { Ok(()) } else { Err(Self::new(setting, format_args!("{value:?}"), allowed)) }
+        if valid { Ok(()) } else { Err(Self::new(setting, format_args!("{value:?}"), allowed)) }
     }
 
     /// Prefixes the name of the setting with `outer`.

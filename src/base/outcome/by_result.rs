@@ -42,7 +42,7 @@ impl<Res> Classify<Res, BoxError> for ByResult {
     }
 }
 
-/// The kind of failure that `error` and its causes tell: see [`ByResult`].
+/// The kind of failure by `error` and its causes: see [`ByResult`].
 pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
     let mut found = FailureKind::Error;
     for error in causes(error) {
@@ -81,7 +81,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
 /// Whether the name of the error's type, or of its variant, is that of a timeout.
 fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     let mut start = Start { bytes: [0; 48], length: 0 };
-    // An error is the end of the room, or the writer's own; what came before it is good.
+    // An error means that the buffer is full, or that `Debug` failed. The text before it is kept.
     if catch(|| write!(start, "{error:?}").is_ok()).is_err() {
         return false;
     }
@@ -93,7 +93,7 @@ fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The first bytes of what is written, without an allocation; ends the writer where they are full.
+/// The first bytes of a text, without an allocation. Writing more fails.
 struct Start {
     bytes: [u8; 48],
     length: usize,
@@ -149,7 +149,7 @@ mod tests {
     impl Error for Written {}
 
     #[test]
-    fn a_timeout_of_another_crate_is_known_by_its_name() {
+    fn a_timeout_of_another_crate_is_recognized_by_its_name() {
         let names = [
             "TimedOut",
             "Elapsed(())",

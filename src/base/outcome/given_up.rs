@@ -4,7 +4,7 @@
 //! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
 //! thread and read it. Time-outs of other crates, such as tower's, set no flag and look like a cancellation.
 //!
-//! In the same way, a layer that sees the request body tells that the caller does not continue it.
+//! In the same way, a layer that sees the request body sets a flag if the caller does not continue it.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -58,7 +58,7 @@ fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> 
         }
     }
 
-    // A thread that ends has no thread-local values any more.
+    // A thread that is ending has no thread-local values.
     let _back = Back(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
     end()
 }
@@ -155,18 +155,18 @@ mod tests {
     use crate::base::panics::catch;
 
     #[test]
-    fn p07_only_what_is_dropped_inside_is_given_up_for_time() {
+    fn p07_only_drops_inside_are_for_time() {
         assert!(!is_for_time());
         for_time(|| {
             for_time(|| assert!(is_for_time()));
-            assert!(is_for_time(), "one inside another ends alone");
-            assert!(std::thread::spawn(|| !is_for_time()).join().unwrap(), "another thread is not concerned");
+            assert!(is_for_time(), "an inner one ends alone");
+            assert!(std::thread::spawn(|| !is_for_time()).join().unwrap(), "another thread is not affected");
         });
         assert!(!is_for_time());
     }
 
     #[test]
-    fn p07_a_drop_that_panics_ends_it_too() {
+    fn p07_a_panic_in_a_drop_resets_the_flag() {
         let panicked = catch(|| for_time(|| panic!("on purpose")));
         assert!(panicked.is_err() && !is_for_time());
     }
@@ -205,17 +205,17 @@ mod tests {
     async fn p07_a_task_is_given_up_for_time_or_merely_ended() {
         use tokio::sync::oneshot;
 
-        struct Tells(Option<oneshot::Sender<bool>>);
-        impl Drop for Tells {
+        struct Reports(Option<oneshot::Sender<bool>>);
+        impl Drop for Reports {
             fn drop(&mut self) {
-                let _ = self.0.take().map(|tell| tell.send(is_for_time()));
+                let _ = self.0.take().map(|sender| sender.send(is_for_time()));
             }
         }
         for for_time in [true, false] {
-            let (tell, told) = oneshot::channel();
-            let tells = Tells(Some(tell));
+            let (sender, reported) = oneshot::channel();
+            let reports = Reports(Some(sender));
             let timed = Timed::spawn(async move {
-                let _tells = tells;
+                let _reports = reports;
                 std::future::pending::<()>().await;
             });
             tokio::task::yield_now().await;
@@ -224,7 +224,7 @@ mod tests {
             } else {
                 timed.task.abort();
             }
-            assert_eq!(told.await, Ok(for_time));
+            assert_eq!(reported.await, Ok(for_time));
         }
     }
 }

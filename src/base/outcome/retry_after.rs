@@ -7,15 +7,15 @@ use http::{HeaderMap, header};
 /// `Retry-After`, in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    // A date is one of the other side's clock, which says in `Date` what time it is there.
-    let there = headers.get(header::DATE).and_then(|date| date.to_str().ok());
-    let there = there.and_then(|date| httpdate::parse_http_date(date).ok());
-    wait_of(value.trim(), there.unwrap_or_else(SystemTime::now))
+    // A date is by the clock of the server, whose time is in `Date`.
+    let server_time = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+    let server_time = server_time.and_then(|date| httpdate::parse_http_date(date).ok());
+    wait_of(value.trim(), server_time.unwrap_or_else(SystemTime::now))
 }
 
 fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that is too large is cut by the caller's cap anyway.
+        // The caller caps it, so a number that is too large becomes the largest.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -29,7 +29,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_date_is_read_by_the_clock_of_the_other_side() {
+    fn a_date_is_read_by_the_clock_of_the_server() {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, "Sun, 06 Nov 1994 08:49:57 GMT".parse().unwrap());
         assert_eq!(retry_after(&headers), Some(Duration::ZERO));

@@ -29,7 +29,7 @@ pub trait Settle {
         let _ = trailers;
     }
 
-    /// A stream has stalled if it is silent for longer while its reader waits; `None` if that is no failure.
+    /// The silence after which a stream has stalled while its reader waits; `None` if that is no failure.
     #[cfg(feature = "http")]
     fn stall_limit(&self) -> Option<Duration> {
         None

@@ -72,7 +72,7 @@ mod tests {
         assert!(silence.is_stall(LIMIT), "from the first poll that found nothing");
         silence.ends();
         advance(LIMIT * 10).await;
-        assert!(!silence.is_stall(LIMIT), "its reader does not come back");
+        assert!(!silence.is_stall(LIMIT), "its reader does not poll again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p07_a_silence_that_its_reader_bears_is_no_stall() {
+    async fn p07_a_silence_that_its_reader_waits_out_is_no_stall() {
         let mut silence = Silence::default();
         silence.goes_on();
         advance(BY_NATURE - Duration::from_nanos(1)).await;
@@ -98,7 +98,7 @@ mod tests {
         assert!(!silence.is_stall(LIMIT));
         assert!(!silence.is_stall(BY_NATURE));
         advance(Duration::from_nanos(1)).await;
-        assert!(silence.is_stall(BY_NATURE), "who sets a longer limit means it");
+        assert!(silence.is_stall(BY_NATURE), "a longer limit is respected");
         let mut events = Silence::new(true);
         events.goes_on();
         advance(LIMIT * 10).await;

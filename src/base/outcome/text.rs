@@ -1,6 +1,7 @@
-//! What an error says, whatever its code does.
+//! The texts of errors.
 //!
-//! Its `Display` and `Debug` are code of others: they may panic, or write without end. What could be had is told.
+//! `Display` and `Debug` of an error are code of others: they may panic, or write without end. The texts are bounded, and a
+//! panic is caught.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -16,8 +17,8 @@ pub(crate) fn shown(value: &(impl fmt::Display + ?Sized), limit: usize) -> Strin
     written(limit, |out| write!(out, "{value}")).unwrap_or_else(|| "its Display panicked".to_owned())
 }
 
-/// An error and its causes in one text, each after a colon, up to a little more than `limit` bytes. What stands there
-/// already is left out: many errors repeat the words of their cause.
+/// An error and its causes in one text, separated by colons, of little more than `limit` bytes. A cause whose text is in
+/// the text before it is left out, because many errors repeat the text of their cause.
 pub(crate) fn line(error: &(dyn Error + 'static), limit: usize) -> String {
     let mut text = String::new();
     for error in sources(error) {
@@ -35,15 +36,15 @@ pub(crate) fn line(error: &(dyn Error + 'static), limit: usize) -> String {
     text
 }
 
-/// What `write` writes, up to `limit` bytes; none when it panics.
+/// The text that `write` writes, up to `limit` bytes; `None` if it panics.
 fn written(limit: usize, write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
     let mut out = Bounded { text: String::new(), limit };
-    // An error is the end of what is kept, or the writer's own; what came before it is good.
+    // An error means that the limit was reached, or that `write` failed. The text before it is kept.
     catch(|| write(&mut out).is_ok()).ok()?;
     Some(out.text)
 }
 
-/// Takes so much, and ends the writer there: it may have no end.
+/// A text of at most `limit` bytes. Writing more fails, which ends a writer without end.
 struct Bounded {
     text: String,
     limit: usize,
@@ -58,11 +59,11 @@ impl Write for Bounded {
     }
 }
 
-/// Longer texts are no names.
+/// The bytes of a `Debug` text in which a name is looked for.
 const LONGEST_NAME: usize = 128;
 
-/// The name of an error's type, or of its variant, as far as it can be told. A trait object does not tell it, but what
-/// `derive(Debug)` writes begins with it.
+/// The name of the type of an error, or of its variant, if it can be found. A trait object does not have it, but the text of
+/// a derived `Debug` begins with it.
 pub(crate) fn name_of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(io) = error.downcast_ref::<io::Error>() {
         return Some(format!("io::{:?}", io.kind()));
@@ -75,7 +76,7 @@ pub(crate) fn name_of(error: &(dyn Error + 'static)) -> Option<String> {
     code.or_else(|| derived_name(&debug).map(str::to_owned))
 }
 
-/// The name with which a derived `Debug` begins. What is written by hand is rather a sentence.
+/// The name with which a derived `Debug` begins. A hand-written `Debug` is usually a sentence.
 pub(super) fn derived_name(debug: &str) -> Option<&str> {
     let end = debug.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))).unwrap_or(debug.len());
     let (name, rest) = debug.split_at(end);
@@ -84,7 +85,7 @@ pub(super) fn derived_name(debug: &str) -> Option<&str> {
     (is_derived && last.starts_with(char::is_uppercase)).then_some(name)
 }
 
-/// The code of a gRPC status, which is its type as OpenTelemetry has it: `Status { code: Unavailable, … }`.
+/// The code of a gRPC status, which is its type by the OpenTelemetry conventions: `Status { code: Unavailable, … }`.
 fn code_of_status(debug: &str) -> Option<&'static str> {
     let code = debug.strip_prefix("Status { code: ")?.split([',', ' ']).next()?;
     let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
@@ -113,7 +114,7 @@ mod tests {
     impl Error for Written {}
 
     #[test]
-    fn a_type_is_told_by_what_is_derived_and_not_by_a_sentence() {
+    fn a_name_is_found_in_a_derived_debug_and_not_in_a_sentence() {
         for (debug, name) in [
             ("Elapsed(())", "Elapsed"),
             ("NotFound", "NotFound"),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_stand_in_one_line_and_once() {
+    fn causes_are_in_one_line_and_not_repeated() {
         let outer = io::Error::other(io::Error::other("the disk is full"));
         assert_eq!(line(&outer, 100), "the disk is full");
         let error = crate::CallError::Inner(io::Error::other("gone"));

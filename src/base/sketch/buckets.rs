@@ -5,7 +5,7 @@
 
 const STEPS_LOG2: u32 = 4;
 pub(super) const STEPS: u64 = 1 << STEPS_LOG2;
-/// Sixteen for the values below sixteen, and sixteen for each power of two above.
+/// The number of buckets: sixteen for values below sixteen, and sixteen for each power of two above.
 pub(super) const BUCKETS: usize = ((u64::BITS - STEPS_LOG2) as usize + 1) * STEPS as usize;
 
 #[inline]
@@ -17,8 +17,8 @@ pub(super) fn middle_of(bucket: u16) -> u64 {
     log_middle::<STEPS_LOG2>(usize::from(bucket))
 }
 
-/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two: smaller values than that have a bucket
-/// each; above, the top bits after the leading one choose it.
+/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two. Smaller values have their own bucket. For larger
+/// ones, the bits after the leading one decide.
 #[inline]
 pub(crate) fn log_bucket<const STEPS_LOG2: u32>(value: u64) -> usize {
     let steps = 1 << STEPS_LOG2;
@@ -26,11 +26,11 @@ pub(crate) fn log_bucket<const STEPS_LOG2: u32>(value: u64) -> usize {
         return value as usize;
     }
     let exponent = value.ilog2() - STEPS_LOG2;
-    // The shifted value has the leading one itself, which is the first step of the next row.
+    // The shifted value includes the leading one, which is the first step of the next row.
     (u64::from(exponent) * steps + (value >> exponent)) as usize
 }
 
-/// The middle of such a bucket.
+/// The middle of a bucket of [`log_bucket`].
 pub(crate) fn log_middle<const STEPS_LOG2: u32>(bucket: usize) -> u64 {
     let (steps, bucket) = (1 << STEPS_LOG2, bucket as u64);
     if bucket < steps {

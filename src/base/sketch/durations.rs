@@ -5,19 +5,17 @@ use std::time::Duration;
 use super::buckets::{STEPS, bucket_of, middle_of};
 use crate::base::clock::nanos;
 
-/// Room for this many powers of two from the start: most calls are within a factor of 256, and find room without an
-/// allocation.
+/// The powers of two that are allocated at first. Most durations are within a factor of 256, and need no other allocation.
 const ROOM: usize = 8;
 
-/// How long calls took: their number, mean, extremes and percentiles, of bounded size and error.
+/// A distribution of durations, of bounded size and error: count, mean, extremes and percentiles.
 ///
-/// Sketches add up: [`merge`](Self::merge) of two is the sketch of all their durations, whether they come from two
-/// handles or from two processes; serde carries them between those. Count, sum, minimum and maximum are exact; a
-/// [`quantile`](Self::quantile) is wrong by at most [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) of itself. It takes
-/// 136 bytes for each power of two of nanoseconds that came: 61 of them at most, and a few for calls that crowd together
-/// as calls do.
+/// Sketches can be merged: [`merge`](Self::merge) of two is the sketch of all their durations, from two handles or, with
+/// serde, from two processes. Count, sum, minimum and maximum are exact. The error of a [`quantile`](Self::quantile) is at
+/// most [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) of its value. A sketch takes 136 bytes for each power of two in which it
+/// has a duration in nanoseconds: at most 61 of them, and usually a few.
 ///
-/// A duration of more than 584 years counts as one of 584 years, which is the last nanosecond of a `u64`.
+/// A duration of more than 584 years counts as 584 years, the most nanoseconds in a `u64`.
 ///
 /// # Example
 /// ```
@@ -33,11 +31,11 @@ const ROOM: usize = 8;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sketch {
-    /// The powers of two that came, in their order; none is empty.
+    /// The powers of two that have durations, in ascending order.
     rows: Vec<Row>,
     pub(super) count: u64,
     pub(super) sum: Duration,
-    /// In nanoseconds; zero in an empty sketch.
+    /// In nanoseconds. Zero if the sketch is empty.
     pub(super) min: u64,
     pub(super) max: u64,
 }
@@ -45,13 +43,13 @@ pub struct Sketch {
 /// The buckets of one power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
-    /// The number of the first of them.
+    /// The number of the first bucket.
     first: u16,
     counts: [u64; STEPS as usize],
 }
 
 impl Sketch {
-    /// By how much of itself a quantile may be wrong: 1/32.
+    /// The largest relative error of a quantile: 1/32.
     pub const RELATIVE_ERROR: f64 = 1.0 / (2 * STEPS) as f64;
 
     /// An empty sketch.
@@ -76,7 +74,7 @@ impl Sketch {
         other.buckets().for_each(|(bucket, count)| self.add_to(bucket, count));
     }
 
-    /// How many durations it holds.
+    /// The number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -88,34 +86,34 @@ impl Sketch {
         self.count == 0
     }
 
-    /// All of them together, exactly.
+    /// The exact sum.
     #[must_use]
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// The mean, to the nanosecond; zero when it is empty.
+    /// The mean, to the nanosecond. Zero if the sketch is empty.
     #[must_use]
     pub fn mean(&self) -> Duration {
         let mean = self.sum.as_nanos().checked_div(u128::from(self.count)).unwrap_or(0);
         Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX))
     }
 
-    /// The shortest, exactly; zero when it is empty.
+    /// The exact minimum. Zero if the sketch is empty.
     #[must_use]
     pub fn min(&self) -> Duration {
         Duration::from_nanos(self.min)
     }
 
-    /// The longest, exactly; zero when it is empty.
+    /// The exact maximum. Zero if the sketch is empty.
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max)
     }
 
-    /// The duration that a `share` of all did not exceed: `0.5` is the median, `0.99` the 99th percentile.
+    /// The duration that a `share` of all durations did not exceed: `0.5` is the median, `0.99` the 99th percentile.
     ///
-    /// None when the sketch is empty, or `share` is not between 0 and 1.
+    /// `None` if the sketch is empty, or if `share` is not between 0 and 1.
     #[must_use]
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A rank.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
@@ -134,13 +132,13 @@ impl Sketch {
         Some(self.max())
     }
 
-    /// The buckets in use, in their order, each with its count.
+    /// The buckets in use in ascending order, each with its count.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let of_row = |row: &Row| (row.first..).zip(row.counts);
         self.rows.iter().flat_map(of_row).filter(|(_, count)| *count > 0)
     }
 
-    /// Adds `count` durations of one bucket, whose sum follows by [`Self::add_sum`].
+    /// Adds `count` durations of one bucket. [`Self::add_sum`] adds their sum.
     pub(crate) fn add_bucket(&mut self, bucket: u16, count: u64) {
         let middle = middle_of(bucket);
         self.add(count, Duration::ZERO, middle, middle);

@@ -4,18 +4,18 @@ use super::buckets::{BUCKETS, bucket_of};
 use super::durations::{Sketch, duration_of};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// A [`Sketch`] that is filled without a lock.
+/// A [`Sketch`] that is written without a lock.
 #[derive(Debug)]
 pub(crate) struct LiveSketch {
     sum: AtomicU64,
-    /// How often the sum went past its end.
+    /// How often the sum overflowed.
     wraps: AtomicU64,
     min: AtomicU64,
     max: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
 
-/// What a [`LiveSketch`] had counted at one moment; by default nothing.
+/// The counts of a [`LiveSketch`] at one moment; empty by default.
 #[derive(Debug)]
 pub(crate) struct Counts {
     buckets: Box<[u64; BUCKETS]>,
@@ -23,7 +23,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds what came since.
+    /// Adds later counts.
     pub(crate) fn add(&mut self, nanos: u128, grown: impl Iterator<Item = (u16, u32)>) {
         self.nanos = self.nanos.saturating_add(nanos);
         grown.for_each(|(bucket, more)| self.buckets[usize::from(bucket)] += u64::from(more));
@@ -65,8 +65,8 @@ impl LiveSketch {
         self.buckets[usize::from(bucket_of(nanos))].fetch_add(1, Ordering::Release);
     }
 
-    /// Calls `grown` with each bucket that holds more than it did at `before`, and how much more; gives the nanoseconds of
-    /// the durations that came since.
+    /// Calls `grown` with each bucket that grew since `before`, and by how much. Returns the sum of the new durations in
+    /// nanoseconds.
     pub(crate) fn since(&self, before: &Counts, mut grown: impl FnMut(u16, u64)) -> u128 {
         for ((bucket, now), before) in (0..).zip(&self.buckets).zip(before.buckets.iter()) {
             let more = now.load(Ordering::Acquire).saturating_sub(*before);
@@ -77,13 +77,13 @@ impl LiveSketch {
         self.nanos().saturating_sub(before.nanos)
     }
 
-    /// All durations together.
+    /// The sum of all durations in nanoseconds.
     fn nanos(&self) -> u128 {
         (u128::from(self.wraps.load(Ordering::Relaxed)) << u64::BITS)
             + u128::from(self.sum.load(Ordering::Relaxed))
     }
 
-    /// What it holds now.
+    /// The sketch of all durations until now.
     pub(crate) fn read(&self) -> Sketch {
         let mut sketch = Sketch::new();
         for (bucket, count) in (0..).zip(&self.buckets) {
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn threads_fill_what_one_would(values in prop::collection::vec(any::<u64>(), 0..300)) {
+        fn concurrent_writes_equal_sequential_ones(values in prop::collection::vec(any::<u64>(), 0..300)) {
             let live = LiveSketch::default();
             std::thread::scope(|scope| {
                 for part in values.chunks(values.len() / 3 + 1) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_outlasts_a_sum_beyond_64_bits() {
+    fn the_mean_is_correct_for_a_sum_beyond_64_bits() {
         let live = LiveSketch::default();
         (0..3).for_each(|_| live.record(u64::MAX));
         assert_eq!(live.read().mean(), Duration::from_nanos(u64::MAX));

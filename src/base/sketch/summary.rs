@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::durations::Sketch;
 
-/// What a sketch held at one moment.
+/// The figures of a sketch at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) count: u64,

@@ -9,11 +9,11 @@ use super::buckets::{BUCKETS, STEPS, bucket_of};
 use super::durations::Sketch;
 use crate::base::clock::nanos;
 
-/// A sketch as serde sees it.
+/// The serialized form of a sketch.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
-    /// Buckets for each power of two, so that sketches of another resolution are not mixed up with these.
+    /// The buckets to each power of two, so that sketches of another resolution are rejected.
     steps: u64,
     #[serde(with = "crate::base::duration")]
     sum: Duration,
@@ -21,7 +21,7 @@ struct Wire {
     min: Duration,
     #[serde(with = "crate::base::duration")]
     max: Duration,
-    /// The numbers of the buckets in use, growing, each with its count.
+    /// The numbers of the buckets in use in ascending order, each with its count.
     buckets: Vec<(u16, u64)>,
 }
 
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Sketch {
     }
 }
 
-/// What is wrong with a sketch that was read.
+/// The errors of a malformed sketch.
 enum Fault {
     Steps(u64),
     Bucket(u16),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::TlsSettings;
+use super::settings::TlsSettings;
 
 /// Files for TLS, each with the name of the setting that it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Names each file of `tls` after its field, behind `prefix`.
+    /// Names each file of `tls` after its field, with this prefix.
     pub(crate) fn of(tls: &TlsSettings, prefix: &str) -> Self {
         let file =
             |name: &str, path: &Option<PathBuf>| path.clone().map(|path| (format!("{prefix}{name}"), path));

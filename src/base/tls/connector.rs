@@ -18,8 +18,7 @@ pub(crate) type Connector = files::Connector;
 #[cfg(not(feature = "tls"))]
 pub(crate) type Connector = HttpConnector;
 
-/// Connects within `limit` and then speaks HTTP/1, or HTTP/2: by TLS and no other way if there are certificates to do so,
-/// else without it.
+/// A connector for HTTP/1, or HTTP/2 if `http2`, that connects within `limit`. With certificates it connects only with TLS.
 #[cfg_attr(not(feature = "tls"), allow(clippy::unnecessary_wraps))]
 pub(crate) fn connector(
     secure: Option<&Certificates>,
@@ -36,7 +35,7 @@ pub(crate) fn connector(
     Ok(http)
 }
 
-/// Whether what is sent to `uri` goes to another machine, and without TLS.
+/// Whether `uri` is on another machine, and requests to it are sent without TLS.
 pub(crate) fn is_in_clear(uri: &Uri) -> bool {
     let is_this_machine = |host: &str| {
         let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();

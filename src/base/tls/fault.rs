@@ -1,13 +1,13 @@
-//! Why there is no connector.
+//! The errors of making a connector.
 
 use crate::base::error::ConfigError;
 
-/// Why there can be no connector.
+/// The reason why a connector could not be made.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// A file is of no use.
+    /// A file is unusable.
     Setting(ConfigError),
-    /// No file names authorities, and the machine trusts none: how that came about.
+    /// No file of CA certificates is set, and the system has none: the errors of loading them.
     NoAuthority(String),
     /// Any other reason.
     Other(String),

@@ -1,4 +1,4 @@
-//! TLS from files of certificates.
+//! Makes a connector from files of certificates.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -18,10 +18,10 @@ use crate::base::error::ConfigError;
 /// Connects to `http:` and `https:`.
 pub(super) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
-/// More than any file of certificates has.
+/// The largest file of certificates that is read.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
-/// `http`, and TLS over it if `secure` says with which certificates.
+/// Wraps `http` in TLS, with the certificates in `secure` if there are any.
 pub(super) fn wrapped(
     http: HttpConnector,
     secure: Option<&Certificates>,
@@ -32,7 +32,7 @@ pub(super) fn wrapped(
         Some(certificates) => {
             builder.with_tls_config(config(roots(certificates)?, certificates)?).https_only()
         }
-        // It trusts no authority, and meets none.
+        // Trusts no certificate. It is used for `http:` only.
         None => {
             let nothing = config(RootCertStore::empty(), &Certificates::default())?;
             builder.with_tls_config(nothing).https_or_http()
@@ -47,7 +47,7 @@ pub(super) fn wrapped(
 }
 
 fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, Fault> {
-    // By name: the default of the process depends on the other users of rustls in it.
+    // Explicitly, because the default of the process depends on its other users of rustls.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -63,8 +63,8 @@ fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientCon
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| unusable(name, path, &error.to_string()))?)
         }
-        (Some((name, path)), None) => Err(unusable(name, path, "its key is not set").into()),
-        (None, Some((name, path))) => Err(unusable(name, path, "its certificate is not set").into()),
+        (Some((name, path)), None) => Err(unusable(name, path, "set its key too").into()),
+        (None, Some((name, path))) => Err(unusable(name, path, "set its certificate too").into()),
     }
 }
 
@@ -84,18 +84,18 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
     Ok(roots)
 }
 
-/// Everything of its kind in a file, at least one.
+/// All certificates or keys in a file, at least one.
 fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
     let refused = |error: io::Error| unusable(name, path, &error.to_string());
     let about = fs::metadata(path).map_err(refused)?;
-    // To open a pipe would wait for its writer, and a device has no end.
+    // Not a pipe, whose opening waits for a writer, nor a device, which may have no end.
     if !about.is_file() || about.len() > LONGEST_FILE {
-        return Err(unusable(name, path, "it is no file of at most 4 MiB"));
+        return Err(unusable(name, path, "it is not a regular file of at most 4 MiB"));
     }
     let lines = BufReader::new(File::open(path).map_err(refused)?.take(LONGEST_FILE));
     match T::pem_reader_iter(lines).collect::<Result<Vec<T>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(name, path, &format!("there is no {what} in it"))),
+        Ok(_) => Err(unusable(name, path, &format!("it contains no {what}"))),
         Err(error) => Err(unusable(name, path, &error.to_string())),
     }
 }

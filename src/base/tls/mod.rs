@@ -1,5 +1,8 @@
-//! Connections to other processes, over TLS where the address says so. Every part of the crate that connects uses the same
-//! settings and the same connector.
+//! Connections to other processes, with TLS for `https:`. Every part of the crate that connects uses the same settings and
+//! the same connector.
+//!
+//! Start with `settings.rs`. `certificates.rs` holds the files with the names of their settings, `connector.rs` makes the
+//! connector, and `files.rs` reads the files.
 
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 mod certificates;

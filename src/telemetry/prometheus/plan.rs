@@ -14,7 +14,7 @@ use super::labels::{self, Label, SCOPE_NAME, SCOPE_VERSION, STREAM, disambiguate
 use super::names;
 use super::points::{Number, Point};
 use super::streams::{Draft, Stream, TARGET, assign_names, drafts};
-use crate::signal::{Book, Kind};
+use crate::signal::{ExemplarRegistry, Kind};
 use crate::telemetry::counters::CollisionKind;
 
 /// The families in the order in which they are written.
@@ -47,8 +47,12 @@ pub(super) enum FamilyKind {
 }
 
 impl Plan {
-    /// The plan for `metrics`. Known metrics of the scope `own` belong to this crate, and have their exemplars in `book`.
-    pub(super) fn new(metrics: &ResourceMetrics, own: &InstrumentationScope, book: &Book) -> Self {
+    /// The plan for `metrics`. Known metrics of the scope `own` belong to this crate, and have their exemplars in `registry`.
+    pub(super) fn new(
+        metrics: &ResourceMetrics,
+        own: &InstrumentationScope,
+        registry: &ExemplarRegistry,
+    ) -> Self {
         let mut plan = Self::default();
         let mut drafts = drafts(metrics, own);
         assign_names(&mut drafts);
@@ -59,7 +63,7 @@ impl Plan {
                     .iter()
                     .for_each(|it| plan.add_collision(CollisionKind::Name, it, &draft.family));
             }
-            plan.add(draft, book);
+            plan.add(draft, registry);
         }
         if !metrics.resource().is_empty() {
             let mut changed = BTreeSet::new();
@@ -84,12 +88,12 @@ impl Plan {
         self.collisions.push(Collision::new(kind, scope, instrument, exposed.to_owned()));
     }
 
-    fn add(&mut self, draft: Draft<'_>, book: &Book) {
+    fn add(&mut self, draft: Draft<'_>, registry: &ExemplarRegistry) {
         let help = self.help(&draft);
         let stream_labels = self.stream_labels(&draft);
         let mut series = Vec::new();
         for (stream, labels) in draft.streams.into_iter().zip(stream_labels) {
-            series.extend(self.series(stream, &labels, book));
+            series.extend(self.series(stream, &labels, registry));
         }
         series.sort_by(|left, right| left.0.cmp(&right.0));
         let valid_counter = || {
@@ -146,7 +150,7 @@ impl Plan {
         &mut self,
         stream: Stream<'_>,
         stream_labels: &[Label],
-        book: &Book,
+        registry: &ExemplarRegistry,
     ) -> Vec<(Vec<Label>, Point)> {
         let mut changed = BTreeSet::new();
         let (mut series, mut points) = (Vec::new(), Vec::new());
@@ -155,7 +159,7 @@ impl Plan {
             if let Point::Histogram(histogram) = &mut point
                 && stream.own
             {
-                histogram.exemplars = book.find(stream.metric.name(), pairs());
+                histogram.exemplars = registry.find(stream.metric.name(), pairs());
             }
             let mut labels = labels(pairs(), &mut changed);
             stream_labels.iter().for_each(|(name, value)| labels::insert(&mut labels, name, value.clone()));

@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use super::collisions::Collisions;
 use super::plan::Plan;
 use super::text::Format;
-use crate::signal::Book;
+use crate::signal::ExemplarRegistry;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::SharedReader;
 
@@ -21,7 +21,7 @@ pub(in crate::telemetry) struct Scrape {
     /// The scope of the metrics of this crate.
     own: InstrumentationScope,
     /// Where the pipeline writes exemplars.
-    pub(in crate::telemetry) exemplars: Arc<Book>,
+    pub(in crate::telemetry) exemplars: Arc<ExemplarRegistry>,
     collisions: Arc<Collisions>,
 }
 

@@ -132,13 +132,13 @@ impl Text<'_> {
     }
 
     /// Its labels have 63 characters. OpenMetrics allows 128.
-    fn exemplar(&mut self, Exemplar { value, witness }: Exemplar) -> fmt::Result {
-        let at = witness.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn exemplar(&mut self, Exemplar { value, span }: Exemplar) -> fmt::Result {
+        let at = span.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         write!(
             self.out,
             " # {{trace_id=\"{}\",span_id=\"{}\"}} {} {}.{:03}",
-            witness.trace_id,
-            witness.span_id,
+            span.trace_id,
+            span.span_id,
             Number::Float(value),
             at.as_secs(),
             at.subsec_millis(),

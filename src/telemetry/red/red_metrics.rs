@@ -19,7 +19,7 @@ use super::series::{Instruments, LONGEST, Recorders, Series};
 use crate::base::clock::Tick;
 use crate::base::cut::cut;
 use crate::base::sync::Mutex;
-use crate::signal::{Book, Vitals, Witness};
+use crate::signal::{ExemplarRegistry, ExemplarSpan, Vitals};
 use crate::telemetry::fields::SpecialFields;
 use crate::telemetry::hasher::IdHasher;
 use crate::telemetry::origin::is_own_target;
@@ -71,7 +71,7 @@ impl RedMetrics {
         vitals: Arc<Vitals>,
         capacity: usize,
         labels: Labels,
-        exemplars: Option<Arc<Book>>,
+        exemplars: Option<Arc<ExemplarRegistry>>,
     ) -> Self {
         // The series, and an overflow series for each component.
         let rows = capacity + Vitals::CAPACITY + 1;
@@ -201,24 +201,24 @@ impl RedMetrics {
         now: Tick,
         duration: Duration,
         failure: Option<&str>,
-        witness: Option<Witness>,
+        exemplar: Option<ExemplarSpan>,
     ) {
         if let Some(series) = self.series.get(id.0) {
-            series.recorders.record(&self.instruments, duration, failure, witness);
+            series.recorders.record(&self.instruments, duration, failure, exemplar);
             series.vital.record(&self.vitals, &series.component, now, duration, failure.is_some());
         }
     }
 
-    /// Offers `witness` as the exemplar of a span that was counted before its trace was kept.
+    /// Offers `exemplar` as the exemplar of a span that was counted before its trace was kept.
     pub(in crate::telemetry) fn offer(
         &self,
         id: SeriesId,
         duration: Duration,
         failure: Option<&str>,
-        witness: Witness,
+        exemplar: ExemplarSpan,
     ) {
         if let Some(series) = self.series.get(id.0) {
-            series.recorders.offer(duration, failure, witness);
+            series.recorders.offer(duration, failure, exemplar);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::base::cut::cut;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::Mutex;
 use crate::signal::capacity::FAILURES;
-use crate::signal::{Book, BoundDuration, Exemplars, SPAN_DURATION, VitalOf, Witness};
+use crate::signal::{BoundDuration, CachedVital, ExemplarRegistry, ExemplarSpan, Exemplars, SPAN_DURATION};
 
 /// The maximum bytes of a component, name or type of failure from a field.
 pub(super) const LONGEST: usize = 256;
@@ -23,7 +23,7 @@ pub(super) struct Series {
     /// By the index of the label; `None` for spans without that field.
     pub(super) labels: Box<[Option<Box<str>>]>,
     pub(super) recorders: Arc<Recorders>,
-    pub(super) vital: VitalOf,
+    pub(super) vital: CachedVital,
 }
 
 impl Series {
@@ -38,7 +38,7 @@ impl Series {
             name: name.into(),
             labels: labels.iter().map(|value| value.as_deref().map(Into::into)).collect(),
             recorders,
-            vital: VitalOf::default(),
+            vital: CachedVital::default(),
         }
     }
 }
@@ -48,7 +48,7 @@ impl Series {
 pub(super) struct Instruments {
     pub(super) meter: Meter,
     /// The exemplars, if they are on.
-    pub(super) exemplars: Option<Arc<Book>>,
+    pub(super) exemplars: Option<Arc<ExemplarRegistry>>,
 }
 
 /// The instruments of a series. Each is bound with the first span that needs it, so that unused ones are not exported.
@@ -85,7 +85,7 @@ struct Durations {
 
 impl Recorder {
     #[inline]
-    fn record(&self, duration: Duration, witness: Option<Witness>) {
+    fn record(&self, duration: Duration, exemplar: Option<ExemplarSpan>) {
         let full = {
             let mut buffer = self.buffers.own(Buffer::default).0.lock();
             let count = buffer.count;
@@ -96,14 +96,14 @@ impl Recorder {
         if let Some(full) = full {
             self.record_all(&full);
         }
-        if let Some(witness) = witness {
-            self.offer(duration, witness);
+        if let Some(exemplar) = exemplar {
+            self.offer(duration, exemplar);
         }
     }
 
-    fn offer(&self, duration: Duration, witness: Witness) {
+    fn offer(&self, duration: Duration, exemplar: ExemplarSpan) {
         if let Some(exemplars) = &self.exemplars {
-            exemplars.offer(duration, witness);
+            exemplars.offer(duration, exemplar);
         }
     }
 
@@ -137,11 +137,11 @@ impl Recorders {
         instruments: &Instruments,
         duration: Duration,
         failure: Option<&str>,
-        witness: Option<Witness>,
+        exemplar: Option<ExemplarSpan>,
     ) {
         match failure {
-            None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, witness),
-            Some(kind) => self.record_failure(instruments, duration, kind, witness),
+            None => self.fine.get_or_init(|| self.bind(instruments, None)).record(duration, exemplar),
+            Some(kind) => self.record_failure(instruments, duration, kind, exemplar),
         }
     }
 
@@ -156,25 +156,25 @@ impl Recorders {
         instruments: &Instruments,
         duration: Duration,
         kind: &str,
-        witness: Option<Witness>,
+        exemplar: Option<ExemplarSpan>,
     ) {
         let kind = cut(kind, LONGEST);
         if !kind.is_empty() && kind != OTHER {
             let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
             if let Some(recorder) = known.or_else(|| self.add_kind(instruments, kind)) {
-                return recorder.record(duration, witness);
+                return recorder.record(duration, exemplar);
             }
         }
-        self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
+        self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, exemplar);
     }
 
-    /// Offers `witness` as the exemplar of a duration that is already [recorded](Self::record).
-    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
+    /// Offers `exemplar` as the exemplar of a duration that is already [recorded](Self::record).
+    pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, exemplar: ExemplarSpan) {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         let of_kind = failure.and_then(|kind| kinds.get(cut(kind, LONGEST))).map(|recorder| &**recorder);
         let of_none = if failure.is_some() { self.failed.get() } else { self.fine.get() };
         if let Some(recorder) = of_kind.or(of_none) {
-            recorder.offer(duration, witness);
+            recorder.offer(duration, exemplar);
         }
     }
 
@@ -201,7 +201,10 @@ impl Recorders {
         Recorder {
             buffers: PerThread::new(),
             duration: BoundDuration::new(&instruments.meter, &SPAN_DURATION, attributes()),
-            exemplars: instruments.exemplars.as_ref().map(|book| book.series(&SPAN_DURATION, attributes())),
+            exemplars: instruments
+                .exemplars
+                .as_ref()
+                .map(|registry| registry.series(&SPAN_DURATION, attributes())),
         }
     }
 }

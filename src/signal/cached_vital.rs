@@ -9,14 +9,14 @@ use crate::base::sync::Mutex;
 
 /// The vital signs of a component, looked up once.
 #[derive(Debug, Default)]
-pub(crate) struct VitalOf {
+pub(crate) struct CachedVital {
     /// Looked up with the first call.
     first: OnceLock<Arc<Vital>>,
     /// Looked up again after the first expired.
     later: Mutex<Option<Arc<Vital>>>,
 }
 
-impl VitalOf {
+impl CachedVital {
     /// Counts one call of `component` that ended at `now`.
     #[inline]
     pub(crate) fn record(
