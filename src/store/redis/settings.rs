@@ -24,8 +24,8 @@ use crate::base::tls::TlsSettings;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// The address of Redis: `redis://user:password@host:port/database`, or `rediss://` for TLS (feature `tls`). Default:
-    /// `redis://127.0.0.1/`.
+    /// The address of Redis: `redis://user:password@host:port/database`, or `rediss://` for TLS (feature `tls`).
+    /// Default: `redis://127.0.0.1/`.
     pub url: String,
     /// Whether Redis is a cluster. Default: no.
     pub cluster: bool,
