@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 use crate::base::tls::TlsSettings;
 
-/// The settings of a [`RedisStore`], as a file can hold them. Unknown keys are refused.
+/// The settings of a [`RedisStore`](super::RedisStore), as a file can hold them. Unknown keys are refused.
 ///
 /// # Example
 /// ```
