@@ -1,7 +1,8 @@
 //! Leases on letters.
 //!
-//! Several processes may send the letters of one queue. Each claims the letters that it is about to send. A claim ends
-//! with its lease, which its owner can renew. When a process dies, its letters are free again at the end of their lease.
+//! Several processes may send the letters of one queue. Each claims the letters that it is about to send. A claim
+//! ends with its lease, which its owner can renew. When a process dies, its letters are free again at the end of
+//! their lease.
 
 use std::time::{Duration, SystemTime};
 

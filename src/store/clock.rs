@@ -1,9 +1,9 @@
 //! The clock of a store, which no change of the wall clock moves.
 //!
-//! Callers date letters by the wall clock. The wall clock may be set by an hour or by years while letters wait, and the
-//! clocks of two machines may differ as much. So every decision by time uses a clock of the store: the end of a lease,
-//! when a letter is due, its age, its expiry, the minute of a failure. That clock is monotonic. Times are converted when
-//! they enter the store and when they leave it.
+//! Callers date letters by the wall clock. The wall clock may be set by an hour or by years while letters wait, and
+//! the clocks of two machines may differ as much. So every decision by time uses a clock of the store: the end of a
+//! lease, when a letter is due, its age, its expiry, the minute of a failure. That clock is monotonic. Times are
+//! converted when they enter the store and when they leave it.
 //!
 //! While the two clocks are less than a minute apart, times are not converted: a store returns exactly what was put.
 
@@ -102,24 +102,24 @@ impl State {
 }
 
 impl Reading {
-    /// The current time, to compare with times that [`Reading::from_wall`] converted.
+    /// The current time, to compare with times that [`Reading::to_store`] converted.
     pub(super) fn now(self) -> SystemTime {
         let small_offset = if self.offset.abs() < TOLERANCE { self.offset } else { 0 };
         moment(self.now.saturating_add(small_offset))
     }
 
     /// Converts a wall-clock time to the clock of the store.
-    pub(super) fn from_wall(self, wall: SystemTime) -> SystemTime {
+    pub(super) fn to_store(self, wall: SystemTime) -> SystemTime {
         shift(wall, -self.large_offset())
     }
 
-    /// As [`Reading::from_wall`], but also below [`TOLERANCE`]: for leases, which several processes compare.
-    pub(super) fn lease_from_wall(self, wall: SystemTime) -> SystemTime {
+    /// As [`Reading::to_store`], but also below [`TOLERANCE`]: for leases, which several processes compare.
+    pub(super) fn lease_to_store(self, wall: SystemTime) -> SystemTime {
         shift(wall, -self.offset)
     }
 
     /// Converts the times of an entry that enters the store. An entry that is dated ahead is dated back to now.
-    pub(super) fn entry_from_wall(self, entry: &mut Entry) {
+    pub(super) fn entry_to_store(self, entry: &mut Entry) {
         let ahead = signed(entry.last_failed) - self.large_offset() - self.now;
         let ahead = if ahead > TOLERANCE { ahead } else { 0 };
         shift_entry(entry, -self.large_offset() - ahead);
@@ -191,10 +191,10 @@ mod tests {
     fn times_are_not_converted_below_the_tolerance() {
         for offset in [0, 1, -TOLERANCE + 1, TOLERANCE - 1] {
             let reading = Reading { now: NOW, offset };
-            assert_eq!(reading.from_wall(moment(NOW)), moment(NOW));
+            assert_eq!(reading.to_store(moment(NOW)), moment(NOW));
             assert_eq!(reading.to_wall(moment(NOW)), moment(NOW));
             assert_eq!(reading.now(), moment(NOW + offset));
-            assert_eq!(reading.lease_from_wall(moment(NOW + offset)), moment(NOW));
+            assert_eq!(reading.lease_to_store(moment(NOW + offset)), moment(NOW));
         }
     }
 
@@ -203,16 +203,16 @@ mod tests {
         // By an hour, by thirty days, to 1970 and to 2106.
         for offset in [HOUR, -HOUR, 720 * HOUR, -720 * HOUR, -NOW, 4_294_967_295_000_000 - NOW] {
             let reading = Reading { now: NOW, offset };
-            assert_eq!(reading.from_wall(moment(NOW + offset)), moment(NOW), "{offset}");
+            assert_eq!(reading.to_store(moment(NOW + offset)), moment(NOW), "{offset}");
             assert_eq!(
-                reading.to_wall(reading.from_wall(moment(NOW + offset))),
+                reading.to_wall(reading.to_store(moment(NOW + offset))),
                 moment(NOW + offset),
                 "{offset}"
             );
             assert_eq!(reading.now(), moment(NOW));
         }
         let reading = Reading { now: NOW, offset: HOUR };
-        assert_eq!(reading.from_wall(moment(LATEST)), moment(LATEST), "never stays never");
+        assert_eq!(reading.to_store(moment(LATEST)), moment(LATEST), "never stays never");
     }
 
     #[tokio::test(start_paused = true)]

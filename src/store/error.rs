@@ -127,7 +127,7 @@ impl Error for StoreError {
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {
-        Self { kind: Kind::Setting, message: "invalid setting".into(), source: Some(error.into()) }
+        Self { kind: Kind::Setting, message: "invalid configuration".into(), source: Some(error.into()) }
     }
 }
 

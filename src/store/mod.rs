@@ -1,8 +1,8 @@
 //! Where dead letters are kept: in memory, in a SQLite file or in Redis.
 //!
 //! Start with [`Store`], the trait that all of them implement. A store sees a letter as an [`Entry`]: a few fields to
-//! filter by, and bytes. It does not interpret the bytes; the queue does. To keep letters elsewhere, implement [`Store`]
-//! and pass it to [`DeadLetterQueueBuilder::open`](crate::dead_letter::DeadLetterQueueBuilder::open).
+//! filter by, and bytes. It does not interpret the bytes; the queue does. To keep letters elsewhere, implement
+//! [`Store`] and pass it to [`DeadLetterQueueBuilder::open`](crate::dead_letter::DeadLetterQueueBuilder::open).
 //!
 //! # Example
 //! ```

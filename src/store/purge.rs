@@ -30,7 +30,8 @@ pub struct PurgeRecord {
 }
 
 impl PurgeRecord {
-    /// The record of a purge that begins now and has removed no letter yet. The queue makes it; tests of stores need it.
+    /// The record of a purge that begins now and has removed no letter yet. The queue makes it; tests of stores need
+    /// it.
     #[doc(hidden)]
     #[must_use]
     pub fn new(by: impl Into<String>, filter: LetterFilter) -> Self {

@@ -16,13 +16,14 @@ use super::ids::{LetterId, Owner};
 use super::purge::PurgeRecord;
 use super::put::{Limits, Put};
 
-/// The future of a [`Store`] call. It is boxed because a store is chosen at run time and called only after a request has
-/// failed.
+/// The future of a [`Store`] call. It is boxed because a store is chosen at run time and called only after a request
+/// has failed.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps entries, each under the name of a queue. Several queues may share one store.
 ///
-/// A store must not block the thread that polls it. Then the queue handles all its faults: slow calls, errors and panics.
+/// A store must not block the thread that polls it. Then the queue handles all its faults: slow calls, errors and
+/// panics.
 ///
 /// [`LetterFilter::limit`] limits the number of entries, oldest first; for groups, the number of groups.
 pub trait Store: Any + fmt::Debug + Send + Sync {

@@ -1,7 +1,7 @@
 //! Properties 20, 22 and 23: acknowledged letters survive `kill -9` of a process or of Redis itself.
 //!
-//! Meanwhile another process reads the letters, a health check asks Redis, the memory of Redis is full for a time, and the
-//! wall clock of the parking processes is changed.
+//! Meanwhile another process reads the letters, a health check asks Redis, the memory of Redis is full for a time,
+//! and the wall clock of the parking processes is changed.
 
 use std::ffi::OsStr;
 use std::io::Read;

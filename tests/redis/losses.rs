@@ -86,8 +86,8 @@ fn sizes(redis: &Redis, queue: &str) -> Vec<i64> {
     redis.cli(&arguments).lines().map(|line| line.trim().parse().unwrap()).collect()
 }
 
-/// Calls the store, which repairs the queue, and checks it: all letters of `intact` are unchanged, every listed letter can
-/// be claimed, and all sizes are consistent. Empties the queue.
+/// Calls the store, which repairs the queue, and checks it: all letters of `intact` are unchanged, every listed
+/// letter can be claimed, and all sizes are consistent. Empties the queue.
 async fn assert_repaired(
     redis: &Redis,
     store: &RedisStore,

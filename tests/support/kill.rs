@@ -1,8 +1,9 @@
 //! Child processes that park and redrive until they are killed, and a ledger of the results that they report.
 //!
-//! A child has eight queues, each with one caller. It writes `try` before each request and then, by the counts of the queue,
-//! `parked` or `dropped`; and `delivered` when a redrive has sent a letter. It compares the counts of the queue with its
-//! own, and exits with an error if they differ. The test then fails, because it expects the child to be killed.
+//! A child has eight queues, each with one caller. It writes `try` before each request and then, by the counts of the
+//! queue, `parked` or `dropped`; and `delivered` when a redrive has sent a letter. It compares the counts of the
+//! queue with its own, and exits with an error if they differ. The test then fails, because it expects the child to
+//! be killed.
 
 #![allow(dead_code, unreachable_pub)] // Each test binary uses some of them.
 

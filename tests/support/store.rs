@@ -1,11 +1,11 @@
 //! Checks that every store must pass.
 //!
-//! Each check takes any store and uses queues of its own, so that all checks may run on one store at the same time. They use
-//! real time, because a server has a clock of its own. Leases that must end last a millisecond; leases that must hold last a
-//! day.
+//! Each check takes any store and uses queues of its own, so that all checks may run on one store at the same time.
+//! They use real time, because a server has a clock of its own. Leases that must end last a millisecond; leases that
+//! must hold last a day.
 //!
-//! `store_contract!` makes a test of each check. Its argument is an expression that returns the store, and a value that has
-//! to live as long.
+//! `store_contract!` makes a test of each check. Its argument is an expression that returns the store, and a value
+//! that has to live as long.
 
 #![allow(dead_code)] // Each test binary uses some of them.
 

@@ -19,8 +19,8 @@ pub(crate) async fn park(queue: &DeadLetterQueue, number: u32) -> LetterId {
     queue.list(LetterFilter::all()).await.unwrap().iter().map(|letter| letter.id).max().unwrap()
 }
 
-/// Heads that this version cannot read: empty, not JSON, not UTF-8, half a letter, a letter of a later version, JSON that is
-/// nested too deeply, and a letter with another id.
+/// Heads that this version cannot read: empty, not JSON, not UTF-8, half a letter, a letter of a later version, JSON
+/// that is nested too deeply, and a letter with another id.
 fn heads(letter: &Letter) -> Vec<Vec<u8>> {
     let whole = serde_json::to_string(letter).unwrap();
     let later = whole.replacen(r#""kind":"error""#, r#""kind":"melted""#, 1);

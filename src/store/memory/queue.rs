@@ -1,7 +1,7 @@
 //! One queue: its letters and their indexes.
 //!
-//! Each index yields letters in the order of their ids, so that the cost of a page depends on its length only, not on the
-//! number of letters and causes.
+//! Each index yields letters in the order of their ids, so that the cost of a page depends on its length only, not on
+//! the number of letters and causes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

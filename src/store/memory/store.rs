@@ -61,7 +61,7 @@ fn ready_ok<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
 impl Store for MemoryStore {
     fn put(&self, mut entry: Entry, limits: Limits) -> Pending<'_, Put> {
         let (name, reading) = (Arc::clone(&entry.queue), self.clock.read());
-        reading.entry_from_wall(&mut entry);
+        reading.entry_to_store(&mut entry);
         ready_ok(self.with(&name, |queue| queue.put(entry, limits, reading.now())))
     }
 
@@ -120,10 +120,10 @@ impl Store for MemoryStore {
         claim: Claim,
     ) -> Pending<'a, Vec<Entry>> {
         let reading = self.clock.read();
-        let lease_now = reading.lease_from_wall(claim.now);
+        let lease_now = reading.lease_to_store(claim.now);
         let claimable = Claimable {
-            now: reading.from_wall(claim.now),
-            due_by: claim.due_by.map(|by| reading.from_wall(by)),
+            now: reading.to_store(claim.now),
+            due_by: claim.due_by.map(|by| reading.to_store(by)),
             lease_now,
         };
         let search = Search { filter, now: reading.now(), claim: Some(claimable) };
@@ -143,7 +143,7 @@ impl Store for MemoryStore {
     }
 
     fn renew<'a>(&'a self, queue: &'a str, ids: &'a [LetterId], claim: Claim) -> Pending<'a, Vec<LetterId>> {
-        let until = moment::later(self.clock.read().lease_from_wall(claim.now), claim.lease);
+        let until = moment::later(self.clock.read().lease_to_store(claim.now), claim.lease);
         ready_ok(self.with(queue, |queue| {
             let still_held = |id: &&LetterId| match queue.letters.get_mut(id).map(|stored| &mut stored.held) {
                 Some(Some((owner, lease))) if *owner == claim.owner => {
@@ -158,12 +158,12 @@ impl Store for MemoryStore {
 
     fn settle<'a>(&'a self, queue: &'a str, owner: Owner, settled: Vec<Settled>) -> Pending<'a, Vec<bool>> {
         let reading = self.clock.read();
-        let lease_now = reading.lease_from_wall(moment::now());
+        let lease_now = reading.lease_to_store(moment::now());
         ready_ok(self.with(queue, |queue| {
             let mut settle = |settled: Settled| match settled {
                 Settled::Delivered(id) => queue.remove(id).is_some(),
                 Settled::Failed(mut entry) => {
-                    reading.entry_from_wall(&mut entry);
+                    reading.entry_to_store(&mut entry);
                     let failed = entry.clone();
                     let replaced = queue.replace(entry, owner, lease_now);
                     if replaced {
@@ -172,7 +172,7 @@ impl Store for MemoryStore {
                     replaced
                 }
                 Settled::Changed(mut entry) => {
-                    reading.entry_from_wall(&mut entry);
+                    reading.entry_to_store(&mut entry);
                     queue.replace(entry, owner, lease_now)
                 }
                 Settled::Released(id) => queue.letters.get_mut(&id).is_some_and(|stored| {
@@ -200,7 +200,7 @@ impl Store for MemoryStore {
     }
 
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
-        let now = self.clock.read().from_wall(now);
+        let now = self.clock.read().to_store(now);
         ready_ok(self.with(queue, |queue| {
             let expired = queue.expired(now);
             queue.remove_all(expired)

@@ -34,7 +34,8 @@ impl RedisStore {
     ///
     /// # Errors
     /// When a setting is invalid ([`StoreError::is_setting`]), when Redis cannot be reached
-    /// ([`StoreError::is_unreachable`]) or refuses the user ([`StoreError::is_denied`]), and when Redis is older than 7.0.
+    /// ([`StoreError::is_unreachable`]) or refuses the user ([`StoreError::is_denied`]), and when Redis is older than
+    /// 7.0.
     pub async fn from_settings(settings: &RedisSettings) -> Result<Self, StoreError> {
         let store = Self::unconnected(settings)?;
         store.connect().await?;
@@ -64,8 +65,8 @@ impl RedisStoreBuilder {
     setters! {
         /// The longest time for one call, from 10 ms to 30 s. Default: 400 ms.
         pub fn response_timeout(timeout: Duration) { settings.response_timeout = timeout; }
-        /// The number of replicas that must have a change before the call succeeds, at most 16. Default: 0. When too few
-        /// have it in time, the call fails, although Redis may have made the change.
+        /// The number of replicas that must have a change before the call succeeds, at most 16. Default: 0. When too
+        /// few have it in time, the call fails, although Redis may have made the change.
         pub fn wait_for_replicas(replicas: u32) { settings.wait_for_replicas = replicas; }
         /// Sets up TLS, for `rediss://`.
         pub fn tls(tls: TlsSettings) { settings.tls = tls; }

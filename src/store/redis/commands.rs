@@ -30,7 +30,7 @@ fn lease(claim: &Claim) -> String {
 impl Client {
     pub(super) async fn put_entry(&self, entry: Entry, limits: Limits) -> Result<Put, StoreError> {
         let (mut entry, reading) = (entry, self.reading().await?);
-        reading.entry_from_wall(&mut entry);
+        reading.entry_to_store(&mut entry);
         let (key, field, until) = keys::failure(&entry, reading.now());
         let drops = if limits.when_full == WhenFull::DropOldest { "1" } else { "0" };
         let (id, meta) = (entry.id.to_string(), rows::meta(&entry));
@@ -62,9 +62,9 @@ impl Client {
         let reading = self.reading().await?;
         let set_aside = Some(filter.set_aside.unwrap_or(false));
         let mut search = Search::new(&LetterFilter { set_aside, ..filter.clone() }, reading.now());
-        let here = |moment| micros(reading.from_wall(moment)).to_string();
-        let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), here(claim.now));
-        let due_by = claim.due_by.map(here).unwrap_or_default();
+        let store_micros = |moment| micros(reading.to_store(moment)).to_string();
+        let (owner, lease, now) = (claim.owner.to_string(), lease(&claim), store_micros(claim.now));
+        let due_by = claim.due_by.map(store_micros).unwrap_or_default();
         let mut entries = Vec::new();
         // One script returns up to 1 MiB and one letter more.
         let mut bytes = 0_u64;
@@ -95,8 +95,8 @@ impl Client {
     ) -> Result<Vec<LetterId>, StoreError> {
         let (owner, lease) = (claim.owner.to_string(), lease(&claim));
         let mut held = Vec::new();
-        for some in ids.chunks(LETTERS) {
-            let ids = some.iter().map(|id| id.to_string().into_bytes());
+        for chunk in ids.chunks(LETTERS) {
+            let ids = chunk.iter().map(|id| id.to_string().into_bytes());
             let args = texts([&owner, &lease]).into_iter().chain(ids).collect();
             let (still,): (Vec<String>,) = self.run(&scripts::RENEW, queue, Vec::new(), args).await?;
             held.extend(still.iter().filter_map(|id| id.parse::<LetterId>().ok()));
@@ -122,7 +122,7 @@ impl Client {
                     Settled::Delivered(_) => args.extend(texts(["delivered", &id])),
                     Settled::Released(_) => args.extend(texts(["released", &id])),
                     Settled::Failed(mut entry) | Settled::Changed(mut entry) => {
-                        reading.entry_from_wall(&mut entry);
+                        reading.entry_to_store(&mut entry);
                         let (key, field, until) = keys::failure(&entry, reading.now());
                         let place = minutes.iter().position(|minute| *minute == key).unwrap_or_else(|| {
                             minutes.push(key);
@@ -140,8 +140,8 @@ impl Client {
                     break;
                 }
             }
-            let (some,): (Vec<u8>,) = self.run(&scripts::SETTLE, queue, minutes, args).await?;
-            done.extend(some.into_iter().map(|done| done == 1));
+            let (results,): (Vec<u8>,) = self.run(&scripts::SETTLE, queue, minutes, args).await?;
+            done.extend(results.into_iter().map(|done| done == 1));
         }
         Ok(done)
     }
@@ -173,7 +173,7 @@ impl Client {
     }
 
     pub(super) async fn expire_entries(&self, queue: &str, now: SystemTime) -> Result<u64, StoreError> {
-        let now = micros(self.reading().await?.from_wall(now)).to_string();
+        let now = micros(self.reading().await?.to_store(now)).to_string();
         let mut expired = 0;
         loop {
             let checked_to = self.repairs().expiry_checked_to(queue);

@@ -1,8 +1,8 @@
 //! One connection to Redis that all calls share, and reconnecting.
 //!
 //! Every call ends within the response timeout. It waits for a connection, runs its script, and runs it again if the
-//! answer was lost. After Redis has been unreachable for a second, calls fail at once until an attempt to connect succeeds,
-//! so that callers do not wait for a call that would fail.
+//! answer was lost. After Redis has been unreachable for a second, calls fail at once until an attempt to connect
+//! succeeds, so that callers do not wait for a call that would fail.
 
 use std::time::Duration;
 

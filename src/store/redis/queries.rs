@@ -38,8 +38,8 @@ fn read_seen(
 }
 
 impl Client {
-    /// Letters by their ids (`by` is `ids`), or the newest letter of each fingerprint (`newest`). Letters that are gone are
-    /// left out.
+    /// Letters by their ids (`by` is `ids`), or the newest letter of each fingerprint (`newest`). Letters that are
+    /// gone are left out.
     pub(super) async fn fetch(
         &self,
         queue: &Arc<str>,
@@ -49,8 +49,8 @@ impl Client {
         let reading = self.reading().await?;
         let mut entries = Vec::new();
         while !wanted.is_empty() {
-            let some = wanted.iter().take(LETTERS).map(|one| one.as_bytes().to_vec());
-            let args = std::iter::once(by.as_bytes().to_vec()).chain(some).collect();
+            let chunk = wanted.iter().take(LETTERS).map(|key| key.as_bytes().to_vec());
+            let args = std::iter::once(by.as_bytes().to_vec()).chain(chunk).collect();
             let (asked, letters): (usize, Vec<Vec<u8>>) =
                 self.run(&scripts::FETCH, queue, Vec::new(), args).await?;
             entries.extend(rows::entries(queue, letters, reading));
@@ -135,8 +135,8 @@ impl Client {
         }
         let groups = by_size(group::of_entries(entries), filter.limit);
         let mut seen = Seen::new();
-        for some in groups.chunks(LETTERS) {
-            let fingerprints = some.iter().map(|group| group.fingerprint.to_string().into_bytes()).collect();
+        for chunk in groups.chunks(LETTERS) {
+            let fingerprints = chunk.iter().map(|group| group.fingerprint.to_string().into_bytes()).collect();
             let (rows,): (Vec<String>,) = self.run(&scripts::SEEN, &queue, Vec::new(), fingerprints).await?;
             seen.extend(read_seen(&rows, reading));
         }
@@ -182,9 +182,9 @@ impl Client {
         let minutes: Vec<String> =
             keys::minutes(now, last).map(|minute| keys::failures(queue, minute)).collect();
         let mut all: BTreeMap<Fingerprint, Frequency> = BTreeMap::new();
-        for some in minutes.chunks(MINUTES) {
+        for chunk in minutes.chunks(MINUTES) {
             let (rows,): (Vec<String>,) =
-                self.run(&scripts::FREQUENCIES, queue, some.to_vec(), Vec::new()).await?;
+                self.run(&scripts::FREQUENCIES, queue, chunk.to_vec(), Vec::new()).await?;
             for row in rows.chunks_exact(2) {
                 let (Some((fingerprint, kind, component)), Ok(failures)) =
                     (rows::failure(&row[0]), row[1].parse::<u64>())

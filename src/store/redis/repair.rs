@@ -191,7 +191,7 @@ impl Client {
                     continue;
                 };
                 let (mut entry, needs_no_body) = entry(queue, letter, &head);
-                reading.entry_from_wall(&mut entry);
+                reading.entry_to_store(&mut entry);
                 let (before, component) = rows::around_size(&entry);
                 let body = match body {
                     known if !known.is_empty() => known,

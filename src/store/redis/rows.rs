@@ -12,7 +12,8 @@ use crate::store::clock::Reading;
 use crate::store::error::Kind;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
-/// The state of a queue, which every script returns: letters, bytes, the oldest id, and an inconsistency or an empty string.
+/// The state of a queue, which every script returns: letters, bytes, the oldest id, and an inconsistency or an empty
+/// string.
 pub(super) type QueueState = (u64, u64, String, String);
 
 /// The metadata of a letter without its stream id. The scripts parse it too.
@@ -37,8 +38,8 @@ pub(super) fn around_size(entry: &Entry) -> (String, String) {
     (before, escaped(&entry.component))
 }
 
-/// A letter without its head and body; `None` if the id is invalid. If the metadata cannot be read, the entry has the time
-/// of its id: one damaged letter must not hide the others.
+/// A letter without its head and body; `None` if the id is invalid. If the metadata cannot be read, the entry has the
+/// time of its id: one damaged letter must not hide the others.
 pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Reading) -> Option<Entry> {
     let id: LetterId = std::str::from_utf8(id).ok()?.parse().ok()?;
     let read = || {

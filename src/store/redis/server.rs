@@ -45,9 +45,9 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
         Err(error) if is_no_permission(&error) => return Ok(()),
         Err(error) => return Err(Fault::Redis(error)),
     };
-    let of = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
 
-    if let Some(version) = of("redis_version")
+    if let Some(version) = field("redis_version")
         && version
             .split('.')
             .next()
@@ -59,7 +59,7 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
         );
         return Err(Fault::Unfit(StoreError::new(Kind::Other, message)));
     }
-    if of("aof_enabled") == Some("0") {
+    if field("aof_enabled") == Some("0") {
         if setting(&key, connection, "save").await.as_deref() == Some("") {
             tracing::warn!(
                 redis = address,
@@ -83,9 +83,9 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
              second (`everysec`) or of more (`no`); set `appendfsync always` to lose none"
         );
     }
-    if let Some(policy) = of("maxmemory_policy")
+    if let Some(policy) = field("maxmemory_policy")
         && policy != "noeviction"
-        && of("maxmemory") != Some("0")
+        && field("maxmemory") != Some("0")
     {
         if policy.starts_with("volatile") {
             tracing::warn!(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 use crate::base::tls::TlsSettings;
 
-/// The settings of a [`RedisStore`], as a file can hold them. Unknown keys are refused.
+/// The settings of a [`RedisStore`](super::RedisStore), as a file can hold them. Unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -24,8 +24,8 @@ use crate::base::tls::TlsSettings;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// The address of Redis: `redis://user:password@host:port/database`, or `rediss://` for TLS (feature `tls`). Default:
-    /// `redis://127.0.0.1/`.
+    /// The address of Redis: `redis://user:password@host:port/database`, or `rediss://` for TLS (feature `tls`).
+    /// Default: `redis://127.0.0.1/`.
     pub url: String,
     /// Whether Redis is a cluster. Default: no.
     pub cluster: bool,

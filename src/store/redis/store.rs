@@ -10,55 +10,57 @@ use crate::store::{
     Settled, Store,
 };
 
-/// Keeps letters in Redis 7 or later, or in a Redis cluster, for services with many replicas. Any replica can redrive what
-/// another one parked.
+/// Keeps letters in Redis 7 or later, or in a Redis cluster, for services with many replicas. Any replica can redrive
+/// what another one parked.
 ///
-/// Cheap to clone. Clones share one connection and reconnect when it is lost. While Redis is down, every call fails within
-/// the response timeout, and at once after a second. A [spill](crate::dead_letter::DeadLetterQueueBuilder::spill) then
-/// keeps the letters.
+/// Cheap to clone. Clones share one connection and reconnect when it is lost. While Redis is down, every call fails
+/// within the response timeout, and at once after a second. A
+/// [spill](crate::dead_letter::DeadLetterQueueBuilder::spill) then keeps the letters.
 ///
 /// # Durability
 /// A letter counts as parked when Redis has answered. With `appendonly yes` and `appendfsync always` it is on disk by
-/// then. With `everysec`, the usual setting, a crash of the Redis machine loses up to a second. A fail-over loses what the
-/// new master had not received yet; [`RedisStoreBuilder::wait_for_replicas`](super::RedisStoreBuilder::wait_for_replicas)
-/// makes that much less likely. Set `maxmemory-policy noeviction`, and give Redis memory for the limits of all queues, with
-/// about 1.5 KiB for each letter in addition to its bytes. The store logs one warning for a server that may lose letters.
+/// then. With `everysec`, the usual setting, a crash of the Redis machine loses up to a second. A fail-over loses
+/// what the new master had not received yet;
+/// [`RedisStoreBuilder::wait_for_replicas`](super::RedisStoreBuilder::wait_for_replicas) makes that much less likely.
+/// Set `maxmemory-policy noeviction`, and give Redis memory for the limits of all queues, with about 1.5 KiB for each
+/// letter in addition to its bytes. The store logs one warning for a server that may lose letters.
 ///
 /// When the memory is full, letters are not parked ([`StoreError::is_disk_full`]). Redrives, purges and expiry go on;
 /// recording their outcomes may take some memory beyond `maxmemory`.
 ///
 /// When a key of a queue was deleted, evicted or overwritten by another program, the next call finds out, and a task
-/// repairs the queue in many short scripts. A letter whose head is left is restored, with its body if it had one. A letter
-/// that lost a part is set aside as unreadable and is never sent. [`Depth::lost`] counts what was lost, and a warning is
-/// logged. A key of another type is not touched: every call fails with an error that names it
+/// repairs the queue in many short scripts. A letter whose head is left is restored, with its body if it had one. A
+/// letter that lost a part is set aside as unreadable and is never sent. [`Depth::lost`] counts what was lost, and a
+/// warning is logged. A key of another type is not touched: every call fails with an error that names it
 /// ([`StoreError::is_foreign`]) until the key is deleted.
 ///
 /// # Format
-/// All keys of a queue begin with `{campanile:` and its name. That is a hash tag: in a cluster, one node holds a queue.
-/// There is a stream with one entry for each letter; hashes of metadata, heads and bodies; sorted sets to find letters by
-/// id, component, kind, fingerprint, due time and expiry; a hash of groups and a sorted set of their sizes; a hash of
-/// failures for each minute of a day; and a list of purges. Each change is one script, which runs as a whole or not at
-/// all.
+/// All keys of a queue begin with `{campanile:` and its name. That is a hash tag: in a cluster, one node holds a
+/// queue. There is a stream with one entry for each letter; hashes of metadata, heads and bodies; sorted sets to find
+/// letters by id, component, kind, fingerprint, due time and expiry; a hash of groups and a sorted set of their
+/// sizes; a hash of failures for each minute of a day; and a list of purges. Each change is one script, which runs as
+/// a whole or not at all.
 ///
-/// A redrive claims letters in the consumer group `redrive` of the stream, where every run is a consumer: `XPENDING` shows
-/// which run holds which letter. A letter is free again after 30 days without renewal, by the clock of Redis. A shorter
-/// lease is entered as if a part of the 30 days had passed, so that leases of any length end to the millisecond. A longer
-/// lease is cut to 30 days.
+/// A redrive claims letters in the consumer group `redrive` of the stream, where every run is a consumer: `XPENDING`
+/// shows which run holds which letter. A letter is free again after 30 days without renewal, by the clock of Redis. A
+/// shorter lease is entered as if a part of the 30 days had passed, so that leases of any length end to the
+/// millisecond. A longer lease is cut to 30 days.
 ///
 /// Due times, ages, expiry and the minutes of failures use the clock of Redis, which the store reads with each new
-/// connection, so that replicas with different clocks agree. [`WhenFull::DropOldest`](crate::store::WhenFull::DropOldest)
-/// removes the letter that arrived first, by the order of the stream.
+/// connection, so that replicas with different clocks agree.
+/// [`WhenFull::DropOldest`](crate::store::WhenFull::DropOldest) removes the letter that arrived first, by the order
+/// of the stream.
 ///
 /// The key `format` holds the version of the format, which is 2. The first script updates a queue of an earlier format;
 /// Redis makes no copy before. A queue of a later format is refused ([`StoreError::is_newer_schema`]).
 ///
 /// # Permissions
-/// The user needs the keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +hdel +hexists +hget
-/// +hgetall +hincrby +hlen +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd +xclaim +xdel
-/// +xgroup +xinfo +xlen +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for replicas,
-/// `+cluster` for a cluster, `+time` to use the clock of Redis, and `+info` and `+config|get` to warn of
-/// a server that is too old or may lose letters. Without `+hlen` and `+xlen` the store works, but does not notice that a key
-/// was lost.
+/// The user needs the keys `~{campanile:*` and the commands `+eval +evalsha +exists +expireat +get +incrby +hdel
+/// +hexists +hget +hgetall +hincrby +hlen +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd
+/// +xclaim +xdel +xgroup +xinfo +xlen +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem`; `+wait` for
+/// replicas, `+cluster` for a cluster, `+time` to use the clock of Redis, and `+info` and `+config|get` to warn of a
+/// server that is too old or may lose letters. Without `+hlen` and `+xlen` the store works, but does not notice that
+/// a key was lost.
 ///
 /// # Example
 /// ```no_run

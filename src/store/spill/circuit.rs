@@ -1,8 +1,8 @@
 //! Whether the store is known to fail.
 //!
-//! Callers wait until their letter is parked. After the store has failed, they do not ask it again until an attempt has
-//! succeeded; the time between attempts grows. The drainer makes the attempts. A caller makes one only if the drainer seems
-//! not to run.
+//! Callers wait until their letter is parked. After the store has failed, they do not ask it again until an attempt
+//! has succeeded; the time between attempts grows. The drainer makes the attempts. A caller makes one only if the
+//! drainer seems not to run.
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ struct Outage {
 pub(super) struct Attempt(u64);
 
 impl Circuit {
-    /// Allows a caller to ask the store, or returns the failure of the outage. No other attempt starts within `timeout`.
+    /// Allows a caller to ask the store, or returns the failure of the outage. No other attempt starts within
+    /// `timeout`.
     pub(super) fn admit_caller(&self, timeout: Duration) -> Result<Attempt, (SpillReason, StoreError)> {
         let mut state = self.0.lock();
         let generation = state.generation;

@@ -1,8 +1,8 @@
 //! The drainer: the task that moves letters from the spill to the store.
 //!
-//! It puts a letter into the store before it removes it from the spill. If the process is killed in between, the letter is
-//! put again later, which changes nothing. The drainer claims letters first, so that two processes that share the file
-//! move different letters.
+//! It puts a letter into the store before it removes it from the spill. If the process is killed in between, the
+//! letter is put again later, which changes nothing. The drainer claims letters first, so that two processes that
+//! share the file move different letters.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

@@ -22,8 +22,8 @@ use crate::base::error::ConfigError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpillSettings {
-    /// The path of the SQLite file, preferably on another disk than the store. It must not be the file of the store. It is
-    /// created if it does not exist.
+    /// The path of the SQLite file, preferably on another disk than the store. It must not be the file of the store.
+    /// It is created if it does not exist.
     pub path: PathBuf,
     /// How long the store may take before a letter goes to the spill: more than zero and less than the park timeout.
     /// Default: two fifths of the park timeout, which is 400 ms by default.

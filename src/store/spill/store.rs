@@ -21,13 +21,13 @@ use crate::store::{
 
 /// A store that puts letters into a SQLite file when it cannot take them.
 ///
-/// A letter goes to the spill when the store fails, panics, does not answer in time or, under [`WhenFull::Spill`], is full.
-/// After a failure the next letters go there at once, until the store answers again. A background task then moves them to
-/// the store, oldest first, as long as the process has a queue on this store. Two processes may share the file. A letter
-/// that is moved twice is still one letter, by its id.
+/// A letter goes to the spill when the store fails, panics, does not answer in time or, under [`WhenFull::Spill`], is
+/// full. After a failure the next letters go there at once, until the store answers again. A background task then
+/// moves them to the store, oldest first, as long as the process has a queue on this store. Two processes may share
+/// the file. A letter that is moved twice is still one letter, by its id.
 ///
-/// Lists, counts, groups and purges concern the store only, and fail while the store fails. [`Depth::spilled`] counts the
-/// letters in the spill.
+/// Lists, counts, groups and purges concern the store only, and fail while the store fails. [`Depth::spilled`] counts
+/// the letters in the spill.
 ///
 /// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill) makes one for a queue.
 ///
@@ -52,8 +52,8 @@ impl SpillStore {
     /// Adds the spill of `settings` to `store`. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// When a setting is invalid, when the file cannot be used (see [`SqliteStore::open`]), and when `store` uses the same
-    /// file for its letters or for its own spill.
+    /// When a setting is invalid, when the file cannot be used (see [`SqliteStore::open`]), and when `store` uses the
+    /// same file for its letters or for its own spill.
     pub async fn open(store: impl Store, settings: SpillSettings) -> Result<Self, StoreError> {
         settings.validate(Duration::MAX)?;
         let put_timeout = settings.put_timeout(Duration::from_secs(1));

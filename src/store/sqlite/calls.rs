@@ -35,7 +35,7 @@ fn to_wall(mut entries: Vec<Entry>, reading: Reading) -> Vec<Entry> {
 }
 
 fn lease(reading: Reading, claim: &Claim) -> Lease {
-    let until = moment::later(reading.lease_from_wall(claim.now), claim.lease);
+    let until = moment::later(reading.lease_to_store(claim.now), claim.lease);
     Lease { owner: claim.owner, until: rows::micros(until) }
 }
 
@@ -50,7 +50,7 @@ impl Store for SqliteStore {
                 return Err(StoreError::new(Kind::Setting, message));
             }
             let reading = self.reading();
-            reading.entry_from_wall(&mut entry);
+            reading.entry_to_store(&mut entry);
             let now = reading.now();
             let weight = 1 + usize::try_from(entry.size() / BYTES_PER_WEIGHT).unwrap_or(0);
             let set = |task: Task<_, _>| task.optional().growing();
@@ -108,34 +108,36 @@ impl Store for SqliteStore {
     ) -> Pending<'a, Vec<Entry>> {
         let (name, mut filter): (Arc<str>, LetterFilter) = (queue.into(), filter.clone());
         let reading = self.reading();
-        let lease_now = rows::micros(reading.lease_from_wall(claim.now));
-        let due_by = claim.due_by.map(|by| reading.from_wall(by));
-        let claimable = Claimable { now: reading.from_wall(claim.now), due_by, lease_now };
+        let lease_now = rows::micros(reading.lease_to_store(claim.now));
+        let due_by = claim.due_by.map(|by| reading.to_store(by));
+        let claimable = Claimable { now: reading.to_store(claim.now), due_by, lease_now };
         let (lease, mut bytes) = (lease(reading, &claim), claim.bytes);
         Box::pin(async move {
             let mut entries = Vec::new();
             loop {
-                let (queue, of) = (Arc::clone(&name), filter.clone());
+                let (queue, page_filter) = (Arc::clone(&name), filter.clone());
                 let weight = filter.limit.unwrap_or(BATCH);
-                let work = move |change: &mut Change<'_>| change.claim(&queue, &of, claimable, lease, bytes);
+                let work = move |change: &mut Change<'_>| {
+                    change.claim(&queue, &page_filter, claimable, lease, bytes)
+                };
                 let found = self.write(weight, work, |task| task.not_durable().optional()).await?;
                 let Some(last) = found.last().map(|last| last.id) else {
                     break;
                 };
                 let (queue, claimed) = (Arc::clone(&name), found.len());
                 // Letters may have been purged since.
-                let there = move |connection: &Connection| {
-                    let found = rows::still_there(connection, &queue, found)?;
+                let read = move |connection: &Connection| {
+                    let found = rows::still_existing(connection, &queue, found)?;
                     rows::entries(connection, &queue, &found)
                 };
-                let there = self.read(there).await?;
-                let all = there.len() == claimed;
-                bytes = bytes.saturating_sub(there.iter().map(Entry::size).sum());
-                filter.limit = filter.limit.map(|limit| limit.saturating_sub(there.len()));
+                let existing = self.read(read).await?;
+                let is_complete = existing.len() == claimed;
+                bytes = bytes.saturating_sub(existing.iter().map(Entry::size).sum());
+                filter.limit = filter.limit.map(|limit| limit.saturating_sub(existing.len()));
                 filter.after = Some(last);
-                entries.extend(there);
+                entries.extend(existing);
                 // The caller takes a short result for the end of the queue, so purged letters are made up for.
-                if all || bytes == 0 || filter.limit == Some(0) {
+                if is_complete || bytes == 0 || filter.limit == Some(0) {
                     break;
                 }
             }
@@ -158,16 +160,16 @@ impl Store for SqliteStore {
         let (queue, reading): (Arc<str>, _) = (queue.into(), self.reading());
         for settled in &mut settled {
             if let Settled::Failed(entry) | Settled::Changed(entry) = settled {
-                reading.entry_from_wall(entry);
+                reading.entry_to_store(entry);
             }
         }
-        let lease_now = rows::micros(reading.lease_from_wall(moment::now()));
+        let lease_now = rows::micros(reading.lease_to_store(moment::now()));
         let times = Times { now: reading.now(), lease_now };
         let (letters, settled): (usize, Arc<[Settled]>) = (settled.len(), settled.into());
-        let settle = move |some: Range<usize>| {
-            let (queue, settled, weight) = (Arc::clone(&queue), Arc::clone(&settled), some.len());
+        let settle = move |range: Range<usize>| {
+            let (queue, settled, weight) = (Arc::clone(&queue), Arc::clone(&settled), range.len());
             let work = move |change: &mut Change<'_>| {
-                change.settle(&queue, owner, settled.get(some.clone()).unwrap_or_default(), times)
+                change.settle(&queue, owner, settled.get(range.clone()).unwrap_or_default(), times)
             };
             self.write(weight, work, |task| task)
         };
@@ -188,26 +190,26 @@ impl Store for SqliteStore {
     fn purge<'a>(&'a self, queue: &'a str, mut record: PurgeRecord) -> Pending<'a, PurgeRecord> {
         let queue: Arc<str> = queue.into();
         Box::pin(async move {
-            let mut left = record.filter.clone();
-            let (mut of, mut most) = (Err(record.clone()), BATCH);
+            let mut remaining = record.filter.clone();
+            let (mut row, mut most) = (Err(record.clone()), BATCH);
             loop {
-                let (queue, filter, known) = (Arc::clone(&queue), left.clone(), of.clone());
+                let (queue, filter, known) = (Arc::clone(&queue), remaining.clone(), row.clone());
                 let now = self.reading().now();
                 let work = move |change: &mut Change<'_>| {
                     change.purge(&queue, &filter, most, known.as_ref().copied(), now)
                 };
-                let part = match self.write(most, work, |task| task).await {
+                let batch = match self.write(most, work, |task| task).await {
                     Err(error) if error.is_disk_full() && most > SMALL_BATCH => {
                         most = SMALL_BATCH;
                         continue;
                     }
-                    part => part?,
+                    batch => batch?,
                 };
-                record.purged += part.purged;
-                let purged = usize::try_from(part.purged).unwrap_or(usize::MAX);
-                left.limit = left.limit.map(|limit| limit.saturating_sub(purged));
-                left.up_to = part.up_to;
-                of = Ok(part.record);
+                record.purged += batch.purged;
+                let purged = usize::try_from(batch.purged).unwrap_or(usize::MAX);
+                remaining.limit = remaining.limit.map(|limit| limit.saturating_sub(purged));
+                remaining.up_to = batch.up_to;
+                row = Ok(batch.record);
                 if purged < most {
                     return Ok(record);
                 }
@@ -221,21 +223,21 @@ impl Store for SqliteStore {
     }
 
     fn expire<'a>(&'a self, queue: &'a str, now: SystemTime) -> Pending<'a, u64> {
-        let (queue, now): (Arc<str>, _) = (queue.into(), self.reading().from_wall(now));
+        let (queue, now): (Arc<str>, _) = (queue.into(), self.reading().to_store(now));
         Box::pin(async move {
             let (mut expired, mut most) = (0, BATCH);
             loop {
                 let queue = Arc::clone(&queue);
                 let work = move |change: &mut Change<'_>| change.expire(&queue, now, most);
-                let part = match self.write(most, work, |task| task).await {
+                let removed = match self.write(most, work, |task| task).await {
                     Err(error) if error.is_disk_full() && most > SMALL_BATCH => {
                         most = SMALL_BATCH;
                         continue;
                     }
-                    part => part?,
+                    removed => removed?,
                 };
-                expired += part;
-                if part < most as u64 {
+                expired += removed;
+                if removed < most as u64 {
                     return Ok(expired);
                 }
             }

@@ -22,7 +22,7 @@ pub(super) struct Change<'c> {
     put: BTreeSet<(i64, LetterId)>,
 }
 
-/// The owner of a lease and its end, converted by `Reading::lease_from_wall`.
+/// The owner of a lease and its end, converted by `Reading::lease_to_store`.
 #[derive(Clone, Copy)]
 pub(super) struct Lease {
     pub(super) owner: Owner,
@@ -222,12 +222,12 @@ impl<'c> Change<'c> {
         queue: &str,
         filter: &LetterFilter,
         most: usize,
-        of: Result<i64, &PurgeRecord>,
+        row: Result<i64, &PurgeRecord>,
         now: SystemTime,
     ) -> rusqlite::Result<PurgeBatch> {
         let number = self.tally.queue_or_new(self.connection, queue)?.number;
         let mut filter = filter.clone();
-        let record = match of {
+        let record = match row {
             Ok(record) => record,
             Err(record) => {
                 // The purge ignores letters that are parked from now on; otherwise it might never end.

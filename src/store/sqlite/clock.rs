@@ -1,9 +1,9 @@
 //! The clock of the file.
 //!
-//! All processes that have the file open must agree when a lease ends, even if the wall clock is changed. While the machine
-//! is up, they count from one row of the file, by the uptime of the machine with sleep included. After a reboot only the
-//! wall clock shows how long the machine was off. The clock then continues with the wall clock, but never goes back behind
-//! the last time that the file knows.
+//! All processes that have the file open must agree when a lease ends, even if the wall clock is changed. While the
+//! machine is up, they count from one row of the file, by the uptime of the machine with sleep included. After a
+//! reboot only the wall clock shows how long the machine was off. The clock then continues with the wall clock, but
+//! never goes back behind the last time that the file knows.
 
 use std::time::SystemTime;
 

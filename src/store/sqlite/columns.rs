@@ -1,8 +1,8 @@
 //! Reading columns that may be damaged.
 //!
-//! SQLite does not enforce the types of columns, and a disk may return other bytes than were written. A damaged row must
-//! not hide others: it is read as far as possible, and can be removed. Errors of SQLite itself, such as a damaged page,
-//! stay errors.
+//! SQLite does not enforce the types of columns, and a disk may return other bytes than were written. A damaged row
+//! must not hide others: it is read as far as possible, and can be removed. Errors of SQLite itself, such as a
+//! damaged page, stay errors.
 
 use std::borrow::Cow;
 
@@ -74,9 +74,9 @@ pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<[u8
 
 /// The id of a letter, and the value of the column if it is no valid id.
 ///
-/// An invalid value is shown as an id that sorts where SQLite sorts the row, so that a list can be read page by page. A
-/// shorter blob is padded with zeros. A longer blob becomes the next id after its first 16 bytes. Any other value, which
-/// SQLite sorts before all blobs, becomes eight zeros and a hash.
+/// An invalid value is shown as an id that sorts where SQLite sorts the row, so that a list can be read page by page.
+/// A shorter blob is padded with zeros. A longer blob becomes the next id after its first 16 bytes. Any other value,
+/// which SQLite sorts before all blobs, becomes eight zeros and a hash.
 pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<(LetterId, Option<Stored>)> {
     let stored = row.get_ref(column)?;
     let mut shown = [0; 16];

@@ -55,23 +55,22 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Cop
         );
         StoreError::new(kind, message)
     };
-    let no = |error: io::Error| failed(&error, error.kind() == io::ErrorKind::StorageFull);
+    let io_failed = |error: io::Error| failed(&error, error.kind() == io::ErrorKind::StorageFull);
     // If the path is a link, the copy lies beside its target.
-    let real = std::fs::canonicalize(path).map_err(no)?;
+    let real = std::fs::canonicalize(path).map_err(io_failed)?;
     let (copy, part) = (
         file::with_suffix(&real, &format!(".v{version}")),
         file::with_suffix(&real, &format!(".v{version}.part")),
     );
-    remove(&part).map_err(no)?;
-    remove(&file::with_suffix(&part, "-journal")).map_err(no)?;
+    remove(&part).map_err(io_failed)?;
+    remove(&file::with_suffix(&part, "-journal")).map_err(io_failed)?;
     file::create(&part)?;
-    let made = write(reader, &part, version).map_err(|error| {
+    write(reader, &part, version).map_err(|error| {
         let _ = remove(&part);
         failed(&error, error.sqlite_error_code() == Some(ErrorCode::DiskFull))
-    });
-    made?;
+    })?;
     file::secure(&part)?;
-    std::fs::rename(&part, &copy).map_err(no)?;
+    std::fs::rename(&part, &copy).map_err(io_failed)?;
     // Some file systems cannot sync a folder, or need not.
     if let Some(folder) = real.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());

@@ -13,8 +13,8 @@ use crate::base::moment;
 use crate::base::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, Put, WhenFull};
 
-/// Half of the letters are of `mails`, each of another cause; of `orders` a quarter is due in an hour and a quarter is set
-/// aside.
+/// Half of the letters are of `mails`, each of another cause; of `orders` a quarter is due in an hour and a quarter
+/// is set aside.
 const FILL: &str = "
     INSERT INTO queues (id, name) VALUES (1, 'orders');
     INSERT INTO origins (id, queue, component, kind) VALUES (1, 1, 'mails', 'error'), (2, 1, 'orders', 'error');

@@ -1,8 +1,8 @@
 //! The database as the writer has it open, and leaving one that is no longer at its path.
 //!
-//! A backup that is copied over the file does not change its inode. With a write-ahead log, SQLite writes to the file only
-//! in a checkpoint, and records its progress in the index of the log. So when the file's time of change is newer and no
-//! checkpoint explains it, the whole file is checked for damage.
+//! A backup that is copied over the file does not change its inode. With a write-ahead log, SQLite writes to the file
+//! only in a checkpoint, and records its progress in the index of the log. So when the file's time of change is newer
+//! and no checkpoint explains it, the whole file is checked for damage.
 
 use std::path::Path;
 use std::sync::Arc;

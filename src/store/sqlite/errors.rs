@@ -75,6 +75,7 @@ pub(super) fn replaced_repeatedly(path: &Path, doing: &str) -> StoreError {
 
 /// Explains an error of SQLite. `doing` is a verb such as `open`.
 pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
+    let error = without_repetition(error);
     let shown = path.display();
     let (kind, message) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -96,4 +97,33 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> Store
         _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
     };
     StoreError::new(kind, message).with_source(error)
+}
+
+/// Drops the message of SQLite if the text of the error code, which is the source, repeats it.
+fn without_repetition(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, Some(message)) if code.to_string().ends_with(&message) => {
+            rusqlite::Error::SqliteFailure(code, None)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_does_not_repeat_the_text_of_its_code() {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB);
+        let words = code.to_string();
+        let message = words.rsplit(": ").next().unwrap().to_owned();
+        let error = rusqlite::Error::SqliteFailure(code, Some(message.clone()));
+        let text = explain(Path::new("letters.db"), "open", error).to_string();
+        assert!(text.ends_with(&words), "{text}");
+        assert_eq!(text.matches(&message).count(), 1, "{text}");
+        let error = rusqlite::Error::SqliteFailure(code, Some("another reason".to_owned()));
+        let text = explain(Path::new("letters.db"), "open", error).to_string();
+        assert!(text.contains("another reason") && text.contains(&words), "{text}");
+    }
 }

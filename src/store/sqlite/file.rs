@@ -1,8 +1,8 @@
 //! Creating the files that SQLite opens, and restricting their permissions to their owner.
 //!
-//! This module never opens an existing file. When a process closes any descriptor of a file, POSIX releases all its locks
-//! on the file, including those of SQLite; another process could then write at the same time. So this module uses `stat`,
-//! and changes permissions by path.
+//! This module never opens an existing file. When a process closes any descriptor of a file, POSIX releases all its
+//! locks on the file, including those of SQLite; another process could then write at the same time. So this module
+//! uses `stat`, and changes permissions by path.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io;
@@ -12,15 +12,15 @@ use super::errors::{refused, unwritable};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 
-/// Held while a file is created, so that the descriptor that created it is closed before another thread lets SQLite open
-/// the file.
+/// Held while a file is created, so that the descriptor that created it is closed before another thread lets SQLite
+/// open the file.
 static CREATING: Mutex<()> = Mutex::new(());
 
 /// The suffixes of the files that SQLite keeps beside the database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Creates the file if it does not exist. Refuses a file that is no plain file or that another user may have put there. It
-/// does not change an existing file, which may belong to another program.
+/// Creates the file if it does not exist. Refuses a file that is no plain file or that another user may have put
+/// there. It does not change an existing file, which may belong to another program.
 pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     let _creating = CREATING.lock();
     create_missing(path).map_err(|error| unwritable(path, error))?;
@@ -66,9 +66,9 @@ fn for_each_file(path: &Path, visit: Visit<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// In a folder that other users can write to, such as `/tmp`, refuses a file that belongs to another user or has several
-/// names. Another user may have created it to read the letters, or may have linked another file of this user to have its
-/// permissions changed.
+/// In a folder that other users can write to, such as `/tmp`, refuses a file that belongs to another user or has
+/// several names. Another user may have created it to read the letters, or may have linked another file of this user
+/// to have its permissions changed.
 #[cfg(target_os = "linux")]
 fn check_owner(path: &Path, file: &Metadata) -> Result<(), StoreError> {
     use std::os::unix::fs::MetadataExt;
@@ -129,8 +129,8 @@ fn create_missing(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Warns of hard links. SQLite names the log after the path by which it opens the file, so two processes that use two names
-/// do not see each other's log.
+/// Warns of hard links. SQLite names the log after the path by which it opens the file, so two processes that use two
+/// names do not see each other's log.
 #[cfg(unix)]
 pub(super) fn warn_of_hard_links(path: &Path) {
     let names = std::fs::metadata(path).map_or(1, |file| std::os::unix::fs::MetadataExt::nlink(&file));

@@ -1,8 +1,8 @@
 //! Whether the open files are still the files at their paths.
 //!
-//! A file can be removed, renamed or replaced while it is open. Letters that are written to it then are lost when it is
-//! closed. So a file is identified by its device and inode, and the writer checks the paths before each commit and before
-//! it acknowledges it. That costs six calls of `stat`, little beside the sync of the log.
+//! A file can be removed, renamed or replaced while it is open. Letters that are written to it then are lost when it
+//! is closed. So a file is identified by its device and inode, and the writer checks the paths before each commit and
+//! before it acknowledges it. That costs six calls of `stat`, little beside the sync of the log.
 
 use std::fs::Metadata;
 use std::io;
@@ -79,7 +79,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The files of the database at `path`, which SQLite has open. SQLite itself does not replace them while they are open.
+    /// The files of the database at `path`, which SQLite has open. SQLite itself does not replace them while they are
+    /// open.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         // If the path is a link, the companions lie beside its target.
         let real = std::fs::canonicalize(path)?;
@@ -109,8 +110,8 @@ impl Files {
         Self::check_companion(&self.log).is_ok()
     }
 
-    /// Whether all files are still at their paths, and the stamp of the database. A file that `stat` cannot reach counts as
-    /// gone, because a commit to it cannot be acknowledged.
+    /// Whether all files are still at their paths, and the stamp of the database. A file that `stat` cannot reach
+    /// counts as gone, because a commit to it cannot be acknowledged.
     pub(super) fn check(&self) -> (Stamp, Result<(), Invalidated>) {
         let (stamp, checked) = self.check_database();
         let checked = checked
@@ -143,8 +144,9 @@ impl Files {
         self.check_database().0
     }
 
-    /// Removes the log and its index if they are still the opened ones. They belong to a database that is no longer at the
-    /// path, and SQLite would apply the log to the one that is there now. A log that is not empty is renamed instead.
+    /// Removes the log and its index if they are still the opened ones. They belong to a database that is no longer
+    /// at the path, and SQLite would apply the log to the one that is there now. A log that is not empty is renamed
+    /// instead.
     pub(super) fn set_companions_aside(&self) {
         for (path, opened) in [&self.log, &self.index] {
             if FileId::at(path).is_ok_and(|id| id == *opened) {

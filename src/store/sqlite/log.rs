@@ -1,8 +1,8 @@
 //! Syncing the write-ahead log.
 //!
-//! SQLite can do it (`synchronous = FULL`), but its `fsync` also writes the time of change, which takes several times as
-//! long. So SQLite does not sync after a commit (`synchronous = NORMAL`), and the writer syncs the data of the log before
-//! it acknowledges the commit. One sync covers all commits before it.
+//! SQLite can do it (`synchronous = FULL`), but its `fsync` also writes the time of change, which takes several times
+//! as long. So SQLite does not sync after a commit (`synchronous = NORMAL`), and the writer syncs the data of the log
+//! before it acknowledges the commit. One sync covers all commits before it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,8 +18,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens the log of an open database, which stays the same while the database is open. SQLite holds no locks on the log
-    /// that closing this descriptor would release.
+    /// Opens the log of an open database, which stays the same while the database is open. SQLite holds no locks on
+    /// the log that closing this descriptor would release.
     pub(super) fn open(log: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(log)? })
     }

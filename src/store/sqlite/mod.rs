@@ -1,12 +1,13 @@
 //! A store in a SQLite file. Start with [`SqliteStore`] in `store.rs`.
 //!
-//! One thread writes (`writer.rs`). It takes all jobs that have arrived since the last commit and commits them as one group,
-//! so that a hundred callers share one `fsync`. It answers each caller after the commit that contains its letter. Readers
-//! have connections of their own (`readers.rs`) and do not wait for the writer, nor do other processes.
+//! One thread writes (`writer.rs`). It takes all jobs that have arrived since the last commit and commits them as one
+//! group, so that a hundred callers share one `fsync`. It answers each caller after the commit that contains its
+//! letter. Readers have connections of their own (`readers.rs`) and do not wait for the writer, nor do other
+//! processes.
 //!
-//! `calls.rs` implements [`Store`](super::Store). `open.rs` opens the file, and `schema.rs` migrates it. `change.rs` is what
-//! one transaction does, with `rows.rs`, `search.rs` and `tally.rs`; `report.rs` reads. `database.rs`, `identity.rs` and
-//! `registry.rs` notice a file that was moved or replaced while it was open.
+//! `calls.rs` implements [`Store`](super::Store). `open.rs` opens the file, and `schema.rs` migrates it. `change.rs`
+//! is what one transaction does, with `rows.rs`, `search.rs` and `tally.rs`; `report.rs` reads. `database.rs`,
+//! `identity.rs` and `registry.rs` notice a file that was moved or replaced while it was open.
 
 mod calls;
 mod change;

@@ -50,7 +50,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCK_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // SQLite then plans a statement once. Otherwise it would plan it again for each lane, because of the partial indexes.
+    // SQLite then plans a statement once. Otherwise it would plan it again for each lane, because of the partial
+    // indexes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }

@@ -53,8 +53,9 @@ impl OpenFile {
     }
 }
 
-/// Marks letters as being moved from this file to another store. Until it is dropped, the letters cannot be put into this
-/// file. Otherwise, if the other store leads back to this file, the letters would be removed after the move, and lost.
+/// Marks letters as being moved from this file to another store. Until it is dropped, the letters cannot be put into
+/// this file. Otherwise, if the other store leads back to this file, the letters would be removed after the move, and
+/// lost.
 #[derive(Debug)]
 pub(crate) struct MoveGuard {
     file: Arc<OpenFile>,

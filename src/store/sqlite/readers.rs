@@ -33,8 +33,8 @@ impl Readers {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    /// Closes all connections. No other is opened until the returned permit is dropped. `None` if a read takes longer than
-    /// `timeout`.
+    /// Closes all connections. No other is opened until the returned permit is dropped. `None` if a read takes longer
+    /// than `timeout`.
     pub(super) fn close(&self, runtime: &Runtime, timeout: Duration) -> Option<OwnedSemaphorePermit> {
         let all = Arc::clone(&self.permits).acquire_many_owned(READERS);
         let all = runtime.block_on(async { tokio::time::timeout(timeout, all).await }).ok()?.ok()?;

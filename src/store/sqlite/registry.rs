@@ -1,8 +1,8 @@
 //! The files that this process has open.
 //!
-//! All handles on one file share one writer and its readers, by whatever paths they were opened. With two writers, one
-//! would not notice that the other has changed over to a file that replaced theirs; and within one process, SQLite's locks
-//! do not separate two files that share a log by its name.
+//! All handles on one file share one writer and its readers, by whatever paths they were opened. With two writers,
+//! one would not notice that the other has changed over to a file that replaced theirs; and within one process,
+//! SQLite's locks do not separate two files that share a log by its name.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -68,9 +68,9 @@ impl Slot {
     }
 }
 
-/// The slot of the file at `path`. Creates the file if it does not exist. All paths of a file lead to the same slot. A file
-/// that replaced an open file gets the slot of that file. An open file that was moved gets a slot for its new path; the
-/// slot of the old path continues with the file that is there.
+/// The slot of the file at `path`. Creates the file if it does not exist. All paths of a file lead to the same slot.
+/// A file that replaced an open file gets the slot of that file. An open file that was moved gets a slot for its new
+/// path; the slot of the old path continues with the file that is there.
 pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         let message = format!(
@@ -101,9 +101,9 @@ pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     Ok(slot)
 }
 
-/// Waits until no other writer of this process has the file at `path` open. Such a writer opened the file by another path,
-/// from which it was moved, and closes it when it checks its file. Two writers that use two paths would write to two logs
-/// of the same file.
+/// Waits until no other writer of this process has the file at `path` open. Such a writer opened the file by another
+/// path, from which it was moved, and closes it when it checks its file. Two writers that use two paths would write
+/// to two logs of the same file.
 pub(super) fn wait_until_released(path: &Path, own: &Arc<Slot>) -> Result<(), StoreError> {
     let mut checks_left = TIMEOUT.as_millis() / PAUSE.as_millis();
     let mut has_woken = false;
@@ -137,9 +137,9 @@ pub(super) fn wait_until_released(path: &Path, own: &Arc<Slot>) -> Result<(), St
     }
 }
 
-/// Whether SQLite must not open the file at `path`, because a store of this process has a file open that was there before,
-/// or opened the file by another path. In the first case SQLite would truncate the index of the old file's log, which it
-/// takes for unused; in the second case it would not find the log.
+/// Whether SQLite must not open the file at `path`, because a store of this process has a file open that was there
+/// before, or opened the file by another path. In the first case SQLite would truncate the index of the old file's
+/// log, which it takes for unused; in the second case it would not find the log.
 #[cfg(feature = "checks")]
 pub(crate) fn is_replaced(path: &Path) -> bool {
     let (Ok(id), Ok(real)) = (FileId::at(path), std::fs::canonicalize(path)) else { return false };

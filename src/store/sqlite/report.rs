@@ -134,17 +134,17 @@ fn sums(
     let mut sums: BTreeMap<Fingerprint, Sum> = BTreeMap::new();
     let mut all = statement.query([queue])?;
     while let Some(row) = all.next()? {
-        let print = fingerprint(row, 1)?;
+        let cause_fingerprint = fingerprint(row, 1)?;
         let component = columns::text(row, 2)?;
         let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
-        let matches = filter.fingerprint.is_none_or(|wanted| wanted == print)
+        let matches = filter.fingerprint.is_none_or(|wanted| wanted == cause_fingerprint)
             && filter.component.as_deref().is_none_or(|wanted| *wanted == *component)
             && filter.kind.map_or(Ok(true), |wanted| kind(row, 3).map(|kind| wanted == kind))?;
         let letters = number(4)?.cast_unsigned();
-        causes.insert(row.get(0)?, Cause { fingerprint: print, matches, letters });
+        causes.insert(row.get(0)?, Cause { fingerprint: cause_fingerprint, matches, letters });
         let (first_seen, last_seen) = (number(5)?, number(6)?);
-        let sum = sums.entry(print).or_insert(Sum {
-            fingerprint: print,
+        let sum = sums.entry(cause_fingerprint).or_insert(Sum {
+            fingerprint: cause_fingerprint,
             first_seen,
             last_seen,
             letters: 0,

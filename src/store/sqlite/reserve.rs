@@ -1,12 +1,12 @@
 //! Reserved disk space for removing letters.
 //!
-//! SQLite writes each change to its log first, so even a removal needs disk space, and a full disk could never be emptied. A
-//! file beside the database reserves space. It is as large as the log: the checkpoint of the log may make the database grow
-//! by as much before the log can restart. When the disk is full, the writer deletes the reserve, commits the jobs that
-//! remove letters, and creates the reserve again before it parks another letter.
+//! SQLite writes each change to its log first, so even a removal needs disk space, and a full disk could never be
+//! emptied. A file beside the database reserves space. It is as large as the log: the checkpoint of the log may make
+//! the database grow by as much before the log can restart. When the disk is full, the writer deletes the reserve,
+//! commits the jobs that remove letters, and creates the reserve again before it parks another letter.
 //!
-//! The reserve does not help when another program takes the space at once, when the file system keeps deleted data, as for
-//! snapshots, or when a limit on the size of files is reached.
+//! The reserve does not help when another program takes the space at once, when the file system keeps deleted data,
+//! as for snapshots, or when a limit on the size of files is reached.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
@@ -60,8 +60,7 @@ impl Reserve {
             State::Held(size) if size >= wanted => return true,
             State::Held(_) | State::Missing => {}
         }
-        let made = self.make(wanted);
-        match made {
+        match self.make(wanted) {
             Ok(()) => self.state = State::Held(wanted),
             // A smaller reserve stays.
             Err(error) if is_full(&error) => return false,
@@ -93,7 +92,7 @@ impl Reserve {
     fn make(&self, wanted: u64) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.append(true);
-        let there = match std::fs::symlink_metadata(&self.path) {
+        let existing = match std::fs::symlink_metadata(&self.path) {
             Ok(file) if !file.is_file() => return Err(ErrorKind::Unsupported.into()),
             // Another process has the same database open and needs a larger reserve.
             Ok(file) if file.len() >= wanted => return Ok(()),
@@ -110,13 +109,13 @@ impl Reserve {
         }
         // A compressing file system would store zeros without using space.
         let mut random = fastrand::Rng::with_seed(wanted);
-        let missing = usize::try_from((wanted - there) / 8).unwrap_or(0);
+        let missing = usize::try_from((wanted - existing) / 8).unwrap_or(0);
         let bytes: Vec<u8> =
             std::iter::repeat_with(|| random.u64(..).to_le_bytes()).take(missing).flatten().collect();
         let mut file = options.open(&self.path)?;
         let written = file.write_all(&bytes);
         if written.is_err() {
-            let _ = file.set_len(there);
+            let _ = file.set_len(existing);
         }
         written
     }

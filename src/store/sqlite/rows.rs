@@ -1,7 +1,7 @@
 //! Entries as rows, and the lanes of letters.
 //!
-//! A lane is a class of letters that a search can treat alike. It is a part of the primary key, and each lane is sorted by
-//! id.
+//! A lane is a class of letters that a search can treat alike. It is a part of the primary key, and each lane is
+//! sorted by id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -241,7 +241,7 @@ pub(super) fn delete_content(connection: &Connection, content: i64) -> rusqlite:
 }
 
 /// The letters of `found` that still exist.
-pub(super) fn still_there(
+pub(super) fn still_existing(
     connection: &Connection,
     queue: &str,
     mut found: Vec<Found>,
@@ -249,14 +249,14 @@ pub(super) fn still_there(
     let Some(queue) = number(connection, queue)? else {
         return Ok(Vec::new());
     };
-    let mut there = Vec::with_capacity(found.len());
+    let mut exists = Vec::with_capacity(found.len());
     for found in &found {
         // Another letter may have the number of a content that was deleted.
         let location = location(connection, queue, found.id)?;
-        there.push(location.is_some_and(|location| location.content == found.content));
+        exists.push(location.is_some_and(|location| location.content == found.content));
     }
-    let mut there = there.into_iter();
-    found.retain(|_| there.next().unwrap_or(false));
+    let mut exists = exists.into_iter();
+    found.retain(|_| exists.next().unwrap_or(false));
     Ok(found)
 }
 

@@ -1,7 +1,7 @@
 //! The schema of the file, and its migrations.
 //!
-//! The content of a letter is long and read seldom; the columns that filters use are short and read often. So they are in
-//! two tables. Further tables hold sums, because counting a million letters would take too long.
+//! The content of a letter is long and read seldom; the columns that filters use are short and read often. So they
+//! are in two tables. Further tables hold sums, because counting a million letters would take too long.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -111,9 +111,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX letters_by_expiry ON letters (queue, expires) WHERE expires IS NOT NULL;
     CREATE INDEX purges_by_queue ON purges (queue, id);
 ",
-    // An origin is a component and a kind: there are few origins and many causes. A cause is mixed if another cause has the
-    // same fingerprint. The table `causes` gets a new name, so that an older program that has the file open fails instead of
-    // writing causes without origins. Letters that are dated ahead are dated back to now.
+    // An origin is a component and a kind: there are few origins and many causes. A cause is mixed if another cause
+    // has the same fingerprint. The table `causes` gets a new name, so that an older program that has the file open
+    // fails instead of writing causes without origins. Letters that are dated ahead are dated back to now.
     "
     CREATE TABLE clock (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -154,8 +154,8 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Migrates the schema to the current version in one transaction. Calls `copy` with the version of an older file before it
-/// changes the file. Returns the version that the file had.
+/// Migrates the schema to the current version in one transaction. Calls `copy` with the version of an older file
+/// before it changes the file. Returns the version that the file had.
 pub(super) fn migrate<E: From<rusqlite::Error>>(
     connection: &mut Connection,
     copy: impl FnOnce(i32) -> Result<(), E>,

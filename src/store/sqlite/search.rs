@@ -1,9 +1,9 @@
 //! Finding the letters that match a filter without visiting all letters.
 //!
-//! A search reads several index ranges, each sorted by id: one for each lane, or one for each lane and cause, or for each
-//! lane and component and kind. It merges the first letters of each range. So the cost of a page depends on its length, not
-//! on the number of letters and causes. One exception: in the lane of letters that failed again, a filter by age visits the
-//! letters that it leaves out.
+//! A search reads several index ranges, each sorted by id: one for each lane, or one for each lane and cause, or for
+//! each lane and component and kind. It merges the first letters of each range. So the cost of a page depends on its
+//! length, not on the number of letters and causes. One exception: in the lane of letters that failed again, a filter
+//! by age visits the letters that it leaves out.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -19,36 +19,38 @@ use crate::store::{LetterId, StoreError};
 
 /// Keeps letters in a SQLite file. A letter counts as parked when it is on disk.
 ///
-/// Cheap to clone. All stores that one process opens on the same file, by whatever path, share one writing thread, which
-/// ends with the last of them. Other processes of the same machine and user may use the same file. Do not put the file on a
-/// network file system: SQLite's locks do not work there.
+/// Cheap to clone. All stores that one process opens on the same file, by whatever path, share one writing thread,
+/// which ends with the last of them. Other processes of the same machine and user may use the same file. Do not put
+/// the file on a network file system: SQLite's locks do not work there.
 ///
 /// # A file that is removed or replaced
-/// The writer acknowledges a letter only if the file that it has open, by device and inode, is still the file at the path. If
-/// the file was removed, the writer creates a new one. If another file is there, such as a backup, it continues with that
-/// one. New letters go there; earlier letters stay in the removed file. If only the log (`-wal`) or its index (`-shm`) was
-/// removed, no letter is lost. If no file can be opened, the store fails until one can. All of this is logged.
+/// The writer acknowledges a letter only if the file that it has open, by device and inode, is still the file at the
+/// path. If the file was removed, the writer creates a new one. If another file is there, such as a backup, it
+/// continues with that one. New letters go there; earlier letters stay in the removed file. If only the log (`-wal`)
+/// or its index (`-shm`) was removed, no letter is lost. If no file can be opened, the store fails until one can. All
+/// of this is logged.
 ///
-/// A copy over the file that keeps its inode (`cp backup letters.db`) shows as a time of change that no checkpoint of SQLite
-/// explains. A file of up to 32 MiB is then checked for damage. A damaged one is opened again without its log, which is kept
-/// beside it with the suffix `-wal-old`. Two cases are not noticed: a copy over a larger file, and a copy that happens to fit
-/// the log. Their letters may come back or be lost. So restore a backup while the processes are stopped, or by `mv`, or by
-/// SQLite's own `.restore`.
+/// A copy over the file that keeps its inode (`cp backup letters.db`) shows as a time of change that no checkpoint of
+/// SQLite explains. A file of up to 32 MiB is then checked for damage. A damaged one is opened again without its log,
+/// which is kept beside it with the suffix `-wal-old`. Two cases are not noticed: a copy over a larger file, and a
+/// copy that happens to fit the log. Their letters may come back or be lost. So restore a backup while the processes
+/// are stopped, or by `mv`, or by SQLite's own `.restore`.
 ///
-/// Within the process, only SQLite may open the file, and only one copy of SQLite: when a process closes any descriptor of a
-/// file, POSIX releases all its locks on that file.
+/// Within the process, only SQLite may open the file, and only one copy of SQLite: when a process closes any
+/// descriptor of a file, POSIX releases all its locks on that file.
 ///
 /// # A full disk
-/// A file beside the database, with the suffix `-reserve`, reserves disk space: as much as the log takes, and at least
-/// 512 KiB. When the disk is full, no letter is parked, and the store uses that space to claim, remove and change letters.
-/// Backups need not include the reserve, and it may be deleted.
+/// A file beside the database, with the suffix `-reserve`, reserves disk space: as much as the log takes, and at
+/// least 512 KiB. When the disk is full, no letter is parked, and the store uses that space to claim, remove and
+/// change letters. Backups need not include the reserve, and it may be deleted.
 ///
-/// New letters reuse the space of removed ones. While the writer is idle, it returns free space to the disk. A large purge
-/// removes a thousand letters at a time, so that other callers get their turn in between.
+/// New letters reuse the space of removed ones. While the writer is idle, it returns free space to the disk. A large
+/// purge removes a thousand letters at a time, so that other callers get their turn in between.
 ///
 /// # Time
-/// Due times, ages, expiry and leases use a clock of the file, which changes of the wall clock do not affect while the machine
-/// is up. [`WhenFull::DropOldest`](crate::store::WhenFull::DropOldest) removes the letter that arrived first.
+/// Due times, ages, expiry and leases use a clock of the file, which changes of the wall clock do not affect while
+/// the machine is up. [`WhenFull::DropOldest`](crate::store::WhenFull::DropOldest) removes the letter that arrived
+/// first.
 ///
 /// # Example
 /// ```
@@ -73,18 +75,18 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file at `path`, or creates it. Its folder must exist. `path` may be a link to an existing file.
     ///
-    /// On Unix, only the owner can read and write the file, because letters contain personal data. A new file has mode 600.
-    /// If an existing file, its `-wal`, `-shm` or `-journal` gives permissions to the group or to others, they are removed,
-    /// and a warning is logged.
+    /// On Unix, only the owner can read and write the file, because letters contain personal data. A new file has
+    /// mode 600. If an existing file, its `-wal`, `-shm` or `-journal` gives permissions to the group or to others,
+    /// they are removed, and a warning is logged.
     ///
-    /// A file of an earlier version is copied before its migration: to the same name with the suffix `.v` and the version,
-    /// with the same permissions. The migration is one transaction.
+    /// A file of an earlier version is copied before its migration: to the same name with the suffix `.v` and the
+    /// version, with the same permissions. The migration is one transaction.
     ///
     /// # Errors
     /// The message names the file and what to do.
-    /// - [`is_unwritable`](StoreError::is_unwritable): the file cannot be written, or cannot be copied before its migration;
-    ///   it is no plain file, or a link to a file that does not exist; or other users have permissions that this process
-    ///   cannot remove.
+    /// - [`is_unwritable`](StoreError::is_unwritable): the file cannot be written, or cannot be copied before its
+    ///   migration; it is no plain file, or a link to a file that does not exist; or other users have permissions
+    ///   that this process cannot remove.
     /// - [`is_corrupt`](StoreError::is_corrupt): the file is damaged or is no SQLite database.
     /// - [`is_foreign`](StoreError::is_foreign): it is the database of another program.
     /// - [`is_newer_schema`](StoreError::is_newer_schema): a later version of this crate wrote it.

@@ -1,7 +1,7 @@
 //! Sums of letters, for each queue and cause.
 //!
-//! They change in the same transaction as the letters. A transaction changes many letters of few queues and causes, so each
-//! sum is read once, changed in memory and written once.
+//! They change in the same transaction as the letters. A transaction changes many letters of few queues and causes,
+//! so each sum is read once, changed in memory and written once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -113,20 +113,20 @@ impl Tally {
             Some(at) => at,
             None => {
                 let origin = origin(connection, queue, entry)?;
-                let print = entry.fingerprint.to_bits().cast_signed();
+                let bits = entry.fingerprint.to_bits().cast_signed();
                 let mut insert = connection.prepare_cached(
                     "INSERT INTO known_causes
                      (queue, fingerprint, component, kind, letters, first_seen, last_seen, origin)
                      VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5)",
                 )?;
                 let id =
-                    insert.insert(params![queue, print, &*entry.component, entry.kind.as_str(), origin])?;
+                    insert.insert(params![queue, bits, &*entry.component, entry.kind.as_str(), origin])?;
                 if !group.is_empty() {
                     connection
                         .prepare_cached(
                             "UPDATE known_causes SET mixed = 1 WHERE queue = ?1 AND fingerprint = ?2",
                         )?
-                        .execute((queue, print))?;
+                        .execute((queue, bits))?;
                 }
                 group.push(Cause {
                     id,

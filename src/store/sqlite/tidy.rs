@@ -1,7 +1,7 @@
 //! Returning free space to the disk.
 //!
-//! New letters reuse the pages of letters that were removed. While the writer is idle, it returns further free pages to the
-//! disk in small steps, and then the log.
+//! New letters reuse the pages of letters that were removed. While the writer is idle, it returns further free pages
+//! to the disk in small steps, and then the log.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::log::Log;
 /// How long the writer must be idle before a step.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
 
-/// How long the writer must be idle before a small log is emptied, and the time between attempts while it is being read.
-/// Most files get a letter now and then, and writing to an existing log is faster.
+/// How long the writer must be idle before a small log is emptied, and the time between attempts while it is being
+/// read. Most files get a letter now and then, and writing to an existing log is faster.
 const LATER: Duration = Duration::from_secs(1);
 
 /// The size in bytes from which a log is not small.

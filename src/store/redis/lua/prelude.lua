@@ -2,17 +2,17 @@
 local IDS, META, HEAD, BODY, INDEX, DUE, EXPIRY, GROUPS, BYTES, STREAM, PURGES, SIZES, FORMAT = unpack(KEYS, 1, 13)
 -- The consumer group. Its list of pending entries says which owner holds which letter.
 local GROUP = 'redrive'
--- A letter is free when it has been idle for this many milliseconds. A shorter lease is entered with an idle time of the
--- difference, so that one number serves leases of any length.
+-- A letter is free when it has been idle for this many milliseconds. A shorter lease is entered with an idle time of
+-- the difference, so that one number serves leases of any length.
 local LONGEST = 2592000000
--- The most that one script does before others get their turn: letters per batch, letters visited, letters removed, bytes
--- answered.
+-- The most that one script does before others get their turn: letters per batch, letters visited, letters removed,
+-- bytes answered.
 local BATCH, STEPS, REMOVALS, ANSWER = 200, 1000, 100, 1048576
 -- The version of the format. Format 1 had neither the key of the version nor the sizes of groups.
 local VERSION = 2
 
--- An inconsistency between keys, after one was deleted, evicted or overwritten. Every answer contains it, and `repair.lua`
--- repairs it. Empty if there is none.
+-- An inconsistency between keys, after one was deleted, evicted or overwritten. Every answer contains it, and
+-- `repair.lua` repairs it. Empty if there is none.
 local inconsistency = ''
 -- A key of another type than expected.
 local foreign
@@ -32,8 +32,8 @@ local function is_error(answer)
     return type(answer) == 'table' and answer.err ~= nil
 end
 
--- Migrates a queue of an earlier format: adds the sorted set of group sizes, largest first. While the memory is full, this
--- is put off.
+-- Migrates a queue of an earlier format: adds the sorted set of group sizes, largest first. While the memory is full,
+-- this is put off.
 local function migrate(version)
     for _, fingerprint in ipairs(redis.call('ZRANGE', SIZES, 0, -1)) do redis.call('ZREM', SIZES, fingerprint) end
     local groups = redis.call('HGETALL', GROUPS)
@@ -132,8 +132,8 @@ local function leave_group(l)
     end
 end
 
--- Adds to the sum of bytes. If the sum was lost, nothing is added, so that the loss is still noticed. While a repair counts
--- it again, letters beyond the id that it has reached are left to the repair.
+-- Adds to the sum of bytes. If the sum was lost, nothing is added, so that the loss is still noticed. While a repair
+-- counts it again, letters beyond the id that it has reached are left to the repair.
 local function add_bytes(id, size)
     if summed then
         redis.call('INCRBY', BYTES, size)
@@ -187,7 +187,8 @@ local function remove(id)
     return l, there > 0
 end
 
--- Beyond this many fingerprints in a minute, failures count under a fingerprint of zeros. The field `#` counts fingerprints.
+-- Beyond this many fingerprints in a minute, failures count under a fingerprint of zeros. The field `#` counts
+-- fingerprints.
 local CAUSES = 256
 
 local function count_failure(key, field, until_second)

@@ -1,6 +1,6 @@
--- Repairs one part of a queue, a few letters at a time. It keeps what is left of the letters and derives all other keys from
--- it. Returns the cursor to continue after, or an empty text at the end of the part; the ids of lost letters; how many
--- letters were restored and how many damaged; and orphans: heads without metadata.
+-- Repairs one part of a queue, a few letters at a time. It keeps what is left of the letters and derives all other
+-- keys from it. Returns the cursor to continue after, or an empty text at the end of the part; the ids of lost
+-- letters; how many letters were restored and how many damaged; and orphans: heads without metadata.
 local part, cursor = ARGV[1], ARGV[2]
 local lost, found, damaged, orphans, weight = {}, 0, 0, {}, 0
 
@@ -8,8 +8,8 @@ local function is_id(text)
     return #text == 36 and string.find(text, '^[%x%-]+$') ~= nil
 end
 
--- Removes the remains of a letter that has neither metadata nor head. If only its stream entry or index members are left,
--- the letter was removed while those could not be found, and is not lost.
+-- Removes the remains of a letter that has neither metadata nor head. If only its stream entry or index members are
+-- left, the letter was removed while those could not be found, and is not lost.
 local function remove_remains(id)
     local _, there = remove(id)
     if there and is_id(id) then lost[#lost + 1] = id end
@@ -98,8 +98,8 @@ function parts.stream()
     return #entries == BATCH and last or ''
 end
 
--- Adopts orphans whose heads the caller has parsed: for each its id, its stream id, the length of its body or whether it
--- needs one, and its metadata before and after the size.
+-- Adopts orphans whose heads the caller has parsed: for each its id, its stream id, the length of its body or whether
+-- it needs one, and its metadata before and after the size.
 function parts.adopt()
     for at = 3, #ARGV, 5 do
         local id, sid, body, before, component = unpack(ARGV, at, at + 4)
@@ -233,7 +233,8 @@ function parts.format()
     return ''
 end
 
--- Counts the bytes again. The key holds the sum up to an id, so that letters that are added or removed meanwhile count too.
+-- Counts the bytes again. The key holds the sum up to an id, so that letters that are added or removed meanwhile
+-- count too.
 function parts.bytes()
     local up_to, sum = string.match(redis.call('GET', BYTES) or '', '^~([^|]*)|(%d+)$')
     -- Another process has finished the count.
