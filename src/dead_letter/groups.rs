@@ -84,7 +84,7 @@ impl DeadLetterQueue {
     /// # async fn main() -> Result<(), campanile::store::StoreError> {
     /// let queue = DeadLetterQueue::in_memory(1_000);
     /// for frequency in queue.frequencies(Duration::from_secs(3_600)).await? {
-    ///     println!("{} × {} in {}", frequency.failures, frequency.kind.as_str(), frequency.component);
+    ///     println!("{} × {} in {}", frequency.failures, frequency.kind, frequency.component);
     /// }
     /// # Ok(())
     /// # }

@@ -10,7 +10,7 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum DropReason {
-        /// The queue is full, and [`WhenFull::RefuseNew`](super::WhenFull::RefuseNew) is set.
+        /// The queue is full and takes no new letters.
         Full = "full",
         /// The store did not answer within 30 seconds.
         Timeout = "timeout",
