@@ -1,4 +1,4 @@
-//! Which spans of the layer are active on this thread, for OpenTelemetry.
+//! The spans of this thread that are active in OpenTelemetry.
 
 use std::cell::RefCell;
 
@@ -14,29 +14,29 @@ thread_local! {
 struct Active {
     key: SpanKey,
     span_id: SpanId,
-    /// Puts back what was active before, when it is dropped.
+    /// Restores the context before when it is dropped.
     _guard: ContextGuard,
 }
 
 impl Active {
-    /// Whether nothing was attached since.
+    /// Whether no context was attached after it.
     fn is_on_top(&self) -> bool {
         Context::map_current(|context| context.span().span_context().span_id() == self.span_id)
     }
 }
 
-/// Makes `context`, that of the span `key`, the active one.
+/// Attaches `context`, the context of the span `key`.
 pub(super) fn enter(key: SpanKey, span_id: SpanId, context: Context) {
     let guard = context.attach();
-    // A thread that is about to end has no list any more; then the guard ends the activation at once.
+    // A thread that ends may have dropped its list. Then the guard is dropped at once.
     let _ = ACTIVE.try_with(|active| {
         active.borrow_mut().push(Active { key, span_id, _guard: guard });
     });
 }
 
-/// Ends the activation of the span `key`, in whatever order spans are left.
+/// Ends the activation of the span `key`. Spans may exit in any order.
 pub(super) fn exit(key: SpanKey) {
-    // Out of the borrow before it is dropped: the end of a context may run anything.
+    // Dropped after the borrow, because the drop of a context may run user code.
     let _ended = ACTIVE.try_with(|active| {
         let mut active = active.borrow_mut();
         let matches = |entry: &Active| entry.key == key;
@@ -48,19 +48,19 @@ pub(super) fn exit(key: SpanKey) {
     });
 }
 
-/// The id of the span that a layer activated last on this thread.
+/// The id of the innermost span that a layer activated on this thread.
 pub(super) fn innermost() -> Option<SpanId> {
     ACTIVE.try_with(|active| Some(active.borrow().last()?.span_id)).ok()?
 }
 
-/// Activates the spans of a layer on this thread again, with contexts that `context` gives, after their ids changed. Those under
-/// something that was attached by others stay as they are: it must not come to lie below them.
+/// Attaches the spans of a layer on this thread again, with new contexts from `context`, after their ids changed. Spans outside
+/// of a context that other code attached stay as they are, because they must not be moved inside of it.
 pub(super) fn refresh(layer: u64, context: impl Fn(SpanKey) -> Option<Context>) {
     let Ok(mut list) = ACTIVE.try_with(RefCell::take) else { return };
     let mut again = Vec::new();
     while let Some(entry) = list.pop_if(|entry| entry.is_on_top()) {
         let Active { key, span_id, _guard } = entry;
-        // What was attached, for the layers that keep theirs.
+        // The attached context, for spans of other layers.
         let attached = Context::current();
         drop(_guard);
         again.push((key, span_id, attached));

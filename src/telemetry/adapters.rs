@@ -1,4 +1,4 @@
-//! A part of the pipeline that the SDK wants to own.
+//! The span processor that the SDK owns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::secrets::Secrets;
 
-/// A processor that spans of the OpenTelemetry API share with those of the layer.
+/// Hands spans of the OpenTelemetry API to a processor that also gets the spans of the layer.
 #[derive(Debug)]
 pub(super) struct SharedProcessor {
     pub(super) processor: Arc<dyn SpanProcessor>,
-    /// The layer takes those of its spans out itself.
+    /// Spans of the layer are redacted before.
     pub(super) secrets: Secrets,
 }
 

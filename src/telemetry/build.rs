@@ -1,4 +1,4 @@
-//! Starts a pipeline.
+//! The start of a pipeline.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -37,19 +37,19 @@ use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::AtomicBool;
 #[cfg(any(feature = "system", feature = "gpu"))]
-use crate::sampler::{SamplerGuard, SamplerSettings};
+use crate::sampler::SamplerSettings;
 use crate::signal::{self, Vitals};
 
 impl TelemetryBuilder {
-    /// Starts the pipeline and makes it that of the process: the global `tracing` subscriber, the global
-    /// OpenTelemetry providers and propagator, and the metrics of every layer.
+    /// Starts the pipeline of the process. It sets the global `tracing` subscriber and the global OpenTelemetry providers and
+    /// propagator, and exports the metrics of every layer of this crate.
     ///
-    /// It may be called from any runtime, or from none.
+    /// It needs no runtime.
     ///
     /// # Errors
-    /// [`TelemetryError::Setting`] for a setting or a variable that cannot be used,
-    /// [`TelemetryError::SubscriberSet`] if there is a global subscriber already,
-    /// [`TelemetryError::Exporter`] for an endpoint that cannot be one. An endpoint that does not answer is no error.
+    /// [`TelemetryError::Setting`] for an invalid setting or variable, [`TelemetryError::SubscriberSet`] if there is a global
+    /// subscriber already, and [`TelemetryError::Exporter`] for an invalid endpoint. An endpoint that does not answer is no
+    /// error.
     ///
     /// # Example
     /// ```
@@ -76,12 +76,12 @@ impl TelemetryBuilder {
         Ok(telemetry)
     }
 
-    /// Starts the pipeline and leaves every global alone: for a subscriber of one's own, and for tests.
+    /// Starts a pipeline without setting any global: for a subscriber of your own, and for tests.
     ///
-    /// Timings of layers, which go to the pipeline that was installed, do not go to this one.
+    /// Metrics of the layers of this crate are exported by the installed pipeline, not by this one.
     ///
     /// # Errors
-    /// As [`install`](Self::install).
+    /// Those of [`install`](Self::install), except [`TelemetryError::SubscriberSet`].
     pub fn build(self) -> Result<Telemetry, TelemetryError> {
         let Self { settings, variables, .. } = self;
         let Resolved {
@@ -108,7 +108,7 @@ impl TelemetryBuilder {
                 started.batches.push(Arc::new(start(batch, &counters, &resource)?));
             }
             started.logs.extend(self.log_exporters);
-            started.outlets.extend(self.outlets);
+            started.pending_pushes.extend(self.pending_pushes);
         }
         let batches = started.batches;
         let mut log_batches = Vec::new();
@@ -130,9 +130,10 @@ impl TelemetryBuilder {
             scrape = Some(found);
         }
 
-        let (outlets, meters) = PendingPushes::connect(started.outlets, scraped, meters, &counters);
+        let (pending_pushes, meters) =
+            PendingPushes::connect(started.pending_pushes, scraped, meters, &counters);
         let meter_provider = meters.build();
-        let pushes = outlets.start(push, &counters)?;
+        let pushes = pending_pushes.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());
         let vitals = Arc::new(Vitals::default());
         let foreign = if selection.disabled { Vec::new() } else { self.processors };
@@ -223,8 +224,8 @@ impl TelemetryBuilder {
 fn start_sampler(
     set_ups: Vec<SetUpSampler>,
     settings: Option<SamplerSettings>,
-) -> Result<Option<SamplerGuard>, ConfigError> {
+) -> Result<Option<crate::sampler::Sampler>, ConfigError> {
     let Some(settings) = settings else { return Ok(None) };
-    let builder = crate::sampler::Sampler::builder(settings);
-    set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).start().map(Some)
+    let builder = crate::sampler::Sampler::builder().settings(settings);
+    set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).build().map(Some)
 }

@@ -1,4 +1,4 @@
-//! The builder of the pipeline.
+//! The builder of a pipeline.
 
 use std::fmt;
 use std::io;
@@ -20,11 +20,11 @@ use crate::base::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::sampler::{SamplerBuilder, SamplerSettings};
 
-/// Gives the builder of the sampler what settings cannot hold.
+/// Changes the builder of the sampler.
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub(super) type SetUpSampler = Box<dyn FnOnce(SamplerBuilder) -> SamplerBuilder + Send>;
 
-/// Sets up a [`Telemetry`](super::Telemetry); from [`Telemetry::builder`](super::Telemetry::builder).
+/// Builds a [`Telemetry`]. [`Telemetry::builder`] and [`from_settings`](Self::from_settings) return it.
 #[must_use = "nothing happens before `install` or `build`"]
 pub struct TelemetryBuilder {
     pub(super) settings: TelemetrySettings,
@@ -33,20 +33,20 @@ pub struct TelemetryBuilder {
     pub(super) span_exporters: Vec<StartSpans>,
     pub(super) log_exporters: Vec<StartLogs>,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    pub(super) outlets: Vec<PendingPush>,
+    pub(super) pending_pushes: Vec<PendingPush>,
     #[cfg(any(feature = "system", feature = "gpu"))]
     pub(super) sampler_set_ups: Vec<SetUpSampler>,
 }
 
 impl Telemetry {
-    /// Starts to set up telemetry for the service of this name.
+    /// Returns a builder for a service with this name.
     pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
         TelemetryBuilder::new(TelemetrySettings::new(service_name))
     }
 }
 
 impl TelemetryBuilder {
-    /// Starts from `settings`. What they cannot hold, such as exporters, is added by the other methods.
+    /// Returns a builder with these settings. Its methods add what settings cannot hold, such as exporters.
     pub fn from_settings(settings: &TelemetrySettings) -> Self {
         Self::new(settings.clone())
     }
@@ -59,13 +59,13 @@ impl TelemetryBuilder {
             span_exporters: Vec::new(),
             log_exporters: Vec::new(),
             processors: Vec::new(),
-            outlets: Vec::new(),
+            pending_pushes: Vec::new(),
             #[cfg(any(feature = "system", feature = "gpu"))]
             sampler_set_ups: Vec::new(),
         }
     }
 
-    /// Changes settings that have no method of their own here.
+    /// Changes any of the settings.
     ///
     /// # Example
     /// ```
@@ -88,10 +88,12 @@ impl TelemetryBuilder {
 
     /// Exports traces, metrics and logs over OTLP.
     ///
-    /// The standard variables say where to and how, `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL` first
-    /// of all (`http/protobuf`, the default, or `grpc` with the feature `otlp-grpc`): see [`VARIABLES`](super::VARIABLES).
-    /// Without them it is HTTP to port 4318 of this machine. A collector that is not
-    /// there, or too slow, never holds anyone up; what it has to refuse for a moment is sent again.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` sets the collector. `OTEL_EXPORTER_OTLP_PROTOCOL` sets the protocol: `http/protobuf`,
+    /// or `grpc` with the feature `otlp-grpc`. Default: HTTP to port 4318 of this machine.
+    /// [`VARIABLES`](super::VARIABLES) lists all variables, and
+    /// [`otlp_settings`](TelemetrySettings::otlp_settings) holds the same as settings.
+    ///
+    /// A collector that is down or slow never blocks the service. Exports that it refuses temporarily are retried.
     #[cfg(feature = "otlp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
     pub fn otlp(mut self) -> Self {
@@ -99,23 +101,22 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Keeps metrics for Prometheus: see [`Telemetry::prometheus_text`](super::Telemetry::prometheus_text) and
-    /// [`Telemetry::prometheus_service`](super::Telemetry::prometheus_service).
+    /// Exposes metrics to Prometheus, by [`Telemetry::prometheus_text`] and [`Telemetry::prometheus_service`].
     ///
-    /// Whatever instruments and attributes are called, a scraper can read what it gets and each series is there once:
+    /// Names that differ in OpenTelemetry may be the same in Prometheus. The text still has each name and each series once:
     ///
-    /// | what is the same for Prometheus | what is exposed |
+    /// | the same in Prometheus | what is exposed |
     /// |---|---|
-    /// | names of instruments, or one and a part of another (`x.count` and the histogram `x`) | Longer names for all of them, with the kind before the unit: `x_current`, `x_net`, `x_cumulative_total`, `x_distribution`. Digits follow where the kind is the same. Metrics of this crate keep their names. |
-    /// | an instrument of several scopes | One family, with the labels `otel_scope_name` and `otel_scope_version`; without them for this crate. |
-    /// | instruments that differ in their descriptions, in counts of other things, or in the type of their numbers | One family, with the label `otel_stream`, and the first description. |
-    /// | attributes of one measurement (`a.b` and `a-b`) | One label. It has the values joined by `;` in the order of the attributes' names. |
-    /// | an attribute and a label that has a meaning (`le`, `quantile`, `job`, `instance`, `otel_scope_…`) | The attribute with `exported_` before it. |
-    /// | the attributes of several measurements (1 and `"1"`, or an empty text and none) | Their labels, and for each the label `otel_attributes`. |
+    /// | names of instruments, or the name of one and a sample of another (`x.count` and the histogram `x`) | Longer names for all of them, with the kind before the unit: `x_current`, `x_net`, `x_cumulative_total`, `x_distribution`. Digits follow if the kinds are the same. Metrics of this crate keep their names. |
+    /// | one instrument in several scopes | One family, with the labels `otel_scope_name` and `otel_scope_version`, which metrics of this crate do not have. |
+    /// | instruments of one name that differ in the description, the unit of a count or the number type | One family, with the label `otel_stream` and the first description. |
+    /// | two attributes of one measurement (`a.b` and `a-b`) | One label, with the values joined by `;` in the order of the attributes' names. |
+    /// | an attribute and a reserved label (`le`, `quantile`, `job`, `instance`, `otel_scope_…`) | The attribute gets the prefix `exported_`. |
+    /// | all labels of two measurements (1 and `"1"`, or an empty text and none) | The same labels, plus `otel_attributes`. |
     ///
-    /// Both formats have the same names and labels. None depends on the order of things, so that the next scrape has the
-    /// same. `campanile.telemetry.prometheus.collisions` counts each collision once, from the next scrape on, and a warning
-    /// names it.
+    /// The Prometheus and the OpenMetrics format have the same names and labels. They do not depend on any order, so the next
+    /// scrape has the same. `campanile.telemetry.prometheus.collisions` counts each collision once, from the next scrape on,
+    /// and a warning names it.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     pub fn prometheus(mut self) -> Self {
@@ -125,8 +126,8 @@ impl TelemetryBuilder {
 
     /// Samples the machine, its container, this process and its runtime at this interval, from 100 ms to one hour.
     ///
-    /// One [sampler](crate::sampler) serves this, [`gpu`](Self::gpu) and [`sampler`](Self::sampler); it starts and
-    /// ends with the pipeline.
+    /// This, [`gpu`](Self::gpu) and [`sampler`](Self::sampler) share one [sampler](crate::sampler). It starts and ends with
+    /// the pipeline.
     #[cfg(feature = "system")]
     #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
     pub fn system(mut self, every: Duration) -> Self {
@@ -134,7 +135,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Samples the GPUs at this interval, from 100 ms to one hour. A machine without any costs next to nothing.
+    /// Samples the GPUs at this interval, from 100 ms to one hour. On a machine without GPUs it costs next to nothing.
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub fn gpu(mut self, every: Duration) -> Self {
@@ -142,8 +143,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// What is sampled, and how, in detail. [`system`](Self::system) and `gpu` add to it, before or after, and their
-    /// intervals win.
+    /// Sets the settings of the sampler. [`system`](Self::system) and `gpu` add to them, in any order, and their intervals
+    /// win.
     ///
     /// # Example
     /// ```
@@ -163,7 +164,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Gives the sampler what settings cannot hold: see [`SamplerBuilder`]. Without a sampler nothing is done.
+    /// Sets what settings of the sampler cannot hold, on its [`SamplerBuilder`]. Without a sampler, `set_up` is not called.
     #[cfg(any(feature = "system", feature = "gpu"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
     pub fn sampler_with(
@@ -175,12 +176,11 @@ impl TelemetryBuilder {
     }
 
     setters! {
-        /// How `install` writes logs to the console: [`Console::Human`] unless told otherwise.
+        /// Sets the console logs of `install`. Default: [`Console::Human`].
         pub fn console(console: Console) { settings.console = console; }
-        /// Which traces are kept: all of them, unless a caller has decided otherwise, or this says so.
+        /// Sets the sampling policy. Default: every trace, unless the caller has decided.
         pub fn sampling(sampling: Sampling) { settings.sampling = sampling; }
-        /// What is redacted in spans, events and logs before anything leaves, the console included:
-        /// [`RedactionSettings::default`] unless told otherwise.
+        /// Sets what is redacted in spans, events and logs, console logs included. Default: [`RedactionSettings::default`].
         ///
         /// # Example
         /// ```
@@ -195,7 +195,7 @@ impl TelemetryBuilder {
         pub fn redaction(redaction: RedactionSettings) { settings.redaction = redaction; }
     }
 
-    /// Writes logs to `writer` and not to standard error, without colours.
+    /// Writes console logs to `writer` instead of standard error, without colours.
     pub fn console_writer<W: io::Write + 'static>(
         mut self,
         writer: impl Fn() -> W + Send + Sync + 'static,
@@ -204,15 +204,15 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Which spans and events the subscriber of `install` looks at: `info,opentelemetry=warn` unless told otherwise.
+    /// Sets the filter of the subscriber of `install`. Default: `info,opentelemetry=warn`.
     ///
-    /// What it leaves out is in no log, trace, metric or health score.
+    /// A span or event that it disables is in no log, trace, metric or health score.
     pub fn env_filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.env_filter = directives.into();
         self
     }
 
-    /// Keeps traces that turn out to matter although [`sampling`](Self::sampling) would drop them.
+    /// Sets the tail sampling policy: which traces are kept although [`sampling`](Self::sampling) would drop them.
     pub fn tail_sampling(mut self, tail_sampling: TailSampling) -> Self {
         self.settings.tail_sampling = Some(tail_sampling);
         self
@@ -224,40 +224,38 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Hands finished spans to one more exporter, in batches, from a thread of its own.
+    /// Adds an exporter of spans. It gets batches on a thread of its own.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.span_exporters.push(span_exporter(exporter));
         self
     }
 
-    /// Hands log records to one more exporter, in batches, from a thread of its own.
+    /// Adds an exporter of log records. It gets batches on a thread of its own.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
         self.log_exporters.push(log_exporter(exporter));
         self
     }
 
-    /// Hands finished spans to one more processor, on the thread that closes the span.
+    /// Adds a processor of finished spans. It runs on the thread that closes the span, and blocks it.
     ///
-    /// It holds that thread up for as long as it takes. `tracing` spans that it opens are disabled, its logs are
-    /// not. Its `on_start` hears of spans made through the OpenTelemetry API alone.
+    /// `tracing` spans that the processor opens are disabled. Its events reach other layers, such as the console. `on_start`
+    /// is called only for spans that are made through the OpenTelemetry API.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.processors.push(Arc::new(processor));
         self
     }
 
-    /// Sends metrics to one more exporter, from a thread of its own.
+    /// Adds an exporter of metrics. It is called on a thread of its own.
     ///
-    /// All who want totals share one aggregation, with Prometheus among them; one that prefers differences costs a
-    /// second one.
+    /// Prometheus and all exporters of cumulative sums share one aggregation. An exporter of deltas has its own.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.outlets.push(PendingPush::new(exporter));
+        self.pending_pushes.push(PendingPush::new(exporter));
         self
     }
 
-    /// Reads `OTEL_*` variables, `RUST_LOG` and those by which platforms are known from `read`, and not from the
-    /// environment.
+    /// Reads all variables from `read` instead of the environment: `OTEL_*`, `RUST_LOG`, and those that name the platform.
     ///
-    /// For tests and for values that live elsewhere.
+    /// For tests, and for programs that keep the values elsewhere.
     pub fn variables(mut self, read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.variables = Variables::new(read);
         self

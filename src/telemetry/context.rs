@@ -1,4 +1,4 @@
-//! From a `tracing` span to its OpenTelemetry context and back.
+//! The OpenTelemetry context of a `tracing` span.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
@@ -11,10 +11,10 @@ use super::span_request::SpanRequest;
 use super::spans::SpanKey;
 use crate::signal::{self, SampledSpan};
 
-/// The trace side of a [`tracing::Span`].
+/// The OpenTelemetry side of a [`tracing::Span`].
 ///
-/// Where no [`SpanLayer`] is installed, or it does not know the span, there is nothing to ask: a context is
-/// empty, an id is `None`, a parent is ignored.
+/// Without a [`SpanLayer`], or for a span that it does not know, the context is empty, the id is `None`, and a parent is
+/// ignored.
 ///
 /// # Example
 /// ```
@@ -31,17 +31,17 @@ use crate::signal::{self, SampledSpan};
 /// # Ok::<(), campanile::telemetry::TelemetryError>(())
 /// ```
 pub trait SpanExt {
-    /// Puts the span under the span that is active in `parent`, with whatever is below it already.
+    /// Sets the active span of `parent` as the parent of this span. Open descendants of this span move with it.
     ///
-    /// At any time before the span closes. A parent that is known earlier is better attached to the thread
-    /// before the span is made: an unsampled span keeps no fields, so that one which a late parent turns into a
-    /// sampled one lacks those that it was created with. A context without a span is ignored.
+    /// It works until the span closes. If the parent is known earlier, attach it to the thread before you create the span: an
+    /// unsampled span keeps no fields, so a span that is sampled because of a late parent lacks its first fields. A context
+    /// without a span is ignored.
     fn set_parent(&self, parent: Context);
 
-    /// The context to hand on: the span as the active one, with the baggage it was created with.
+    /// Returns the context of the span: the span itself and the baggage with which it was created.
     fn context(&self) -> Context;
 
-    /// The id of the span's trace.
+    /// Returns the id of the span's trace.
     fn trace_id(&self) -> Option<TraceId>;
 }
 
@@ -59,15 +59,15 @@ impl SpanExt for Span {
     }
 }
 
-/// The context to hand on from here: that of the current span, or what was attached on top of it.
+/// Returns the context of the current span, or a context that was attached inside of it.
 ///
-/// For clients that send it themselves; [`http_injection_layer`](super::http_injection_layer) does it for HTTP.
+/// For clients that send the context themselves. For HTTP, [`http_injection_layer`](super::http_injection_layer) sends it.
 #[must_use]
 pub fn current_context() -> Context {
     ask(&Span::current(), SpanRequest::Current).unwrap_or_else(Context::current)
 }
 
-/// The span that the code that runs belongs to, if its trace is kept.
+/// The ids of the current span, if its trace is sampled.
 pub(super) fn sampled_span() -> Option<SampledSpan> {
     let of = |context: &Context| {
         let span = context.span();
@@ -77,11 +77,11 @@ pub(super) fn sampled_span() -> Option<SampledSpan> {
             ids.is_sampled().then_some(SampledSpan { trace_id, span_id })
         })
     };
-    // Without activation it is the layer that knows.
+    // Without activation, only the layer knows the span.
     Context::map_current(of).or_else(|| of(&current_context())).flatten()
 }
 
-/// The ids of the span that the code that runs belongs to.
+/// The ids of the current span, as text.
 pub(super) fn current_trace() -> Option<signal::TraceIds> {
     let context = current_context();
     let span = context.span();
@@ -103,15 +103,14 @@ impl CorrelationId {
     }
 }
 
-/// Asks the layer that knows `span`.
+/// Sends `request` to the layer that knows `span`.
 fn ask(span: &Span, request: SpanRequest) -> Option<Context> {
     let metadata = span.metadata()?;
     span.with_subscriber(|(id, dispatch)| {
         if let Some(layer) = dispatch.downcast_ref::<SpanLayer>() {
             return request.answer(&layer.core, SpanKey { layer: layer.number(), id: id.into_u64() });
         }
-        // A layer inside `reload` cannot be reached by its type. It does hear of values that are recorded, and of a
-        // record without any value no other layer takes notice.
+        // A layer inside `reload` cannot be downcast, but its `on_record` is called. Other layers ignore a record without values.
         request.answer_to(id.into_u64(), || {
             dispatch.record(id, &Record::new(&metadata.fields().value_set(&[])));
         })

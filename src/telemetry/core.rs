@@ -1,4 +1,4 @@
-//! What all span layers of a pipeline share.
+//! The state that all span layers of a pipeline share.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,39 +25,35 @@ use crate::base::clock::{self, Tick};
 use crate::base::outcome::is_for_time;
 use crate::signal::Witness;
 
-/// What all layers of a pipeline share.
+/// The state that all span layers of a pipeline share.
 pub(super) struct Core {
     pub(super) red: RedMetrics,
     pub(super) spans: Spans,
     pub(super) layers: LayerRegistry,
     pub(super) sampler: Arc<Sampler>,
-    /// Where spans wait that the head has not sampled.
+    /// Holds unsampled spans until their trace ends, if tail sampling is on.
     pub(super) tail: Option<Tail>,
     pub(super) limits: SpanLimits,
-    /// What must not be told.
     pub(super) secrets: Secrets,
     pub(super) processors: Vec<Arc<dyn SpanProcessor>>,
-    /// Whether some of them are not the pipeline's own.
+    /// Whether the user added one of them.
     pub(super) user_processors: bool,
     pub(super) scope: InstrumentationScope,
     pub(super) ids: RandomIdGenerator,
-    /// Whether entering a span makes it the active one of OpenTelemetry.
+    /// See [`TelemetrySettings`](super::TelemetrySettings), and so the next ones.
     pub(super) activation: bool,
-    /// Whether spans say how long they were entered, and how long not.
     pub(super) busy_and_idle: bool,
-    /// Whether spans say where in the code they stand.
     pub(super) code_attributes: bool,
-    /// Whether an error is an event called `exception`, and an attribute of its span.
     pub(super) exception_events: bool,
     pub(super) logs: Arc<Logs>,
 }
 
-/// What stands above a new span.
+/// The parent of a new span.
 pub(super) enum Parent {
     None,
-    /// A span of this layer.
+    /// A span of the same layer.
     Local(SpanKey, Inherited),
-    /// A span of another process, or one made through the OpenTelemetry API.
+    /// A span of another process or of the OpenTelemetry API, from an attached context.
     Attached(SpanContext),
 }
 
@@ -71,22 +67,22 @@ impl Parent {
     }
 }
 
-/// The context that was attached on this thread after the innermost active span of any layer.
+/// The span of a context that other code attached on this thread inside the innermost active span of any layer.
 pub(super) type Attached = Option<SpanContext>;
 
 impl Core {
-    /// The context that was attached after the innermost active span of any layer, if there is one.
+    /// The span that other code attached inside the innermost active span of any layer.
     pub(super) fn attached() -> Option<SpanContext> {
         OtelContext::map_current(attached)
     }
 
-    /// As [`attached`](Self::attached); nothing if OpenTelemetry is told to keep silent here.
+    /// Like [`attached`](Self::attached), or `None` if telemetry is suppressed in the current context.
     #[inline]
     pub(super) fn attached_unless_suppressed() -> Option<Attached> {
         OtelContext::map_current(|context| (!context.is_telemetry_suppressed()).then(|| attached(context)))
     }
 
-    /// What stands above the new span `id`, for the layer of this number.
+    /// The parent of the new span `id` in the layer with the number `layer`.
     #[inline]
     pub(super) fn parent_of<S>(
         &self,
@@ -103,8 +99,8 @@ impl Core {
             return Parent::None;
         }
         let contextual = attributes.is_contextual();
-        // What was attached on top of the current span stands closer than it. Without activation it is
-        // unknown which of them came later.
+        // A context that was attached inside the current span is the closer parent. Without activation, the order of the two
+        // is unknown.
         if contextual
             && self.activation
             && let Some(attached) = attached
@@ -123,7 +119,7 @@ impl Core {
             if let Some(inherited) = self.spans.inherit(parent) {
                 return Parent::Local(parent, inherited);
             }
-            // A filter may have kept the layer from seeing some of them.
+            // A filter may have hidden some ancestors from the layer.
             let mut next = cx.span(id).and_then(|span| span.parent());
             while let Some(ancestor) = next {
                 let key = SpanKey { layer, id: ancestor.id().into_u64() };
@@ -139,7 +135,7 @@ impl Core {
         }
     }
 
-    /// The context of a new span: it will be entered, as a rule.
+    /// The OpenTelemetry context of a new span. It is made at once, since most spans are entered.
     #[inline]
     pub(super) fn otel(&self, parent: &Parent, contextual: bool, own: &SpanContext) -> ContextState {
         if !self.activation {
@@ -158,10 +154,10 @@ impl Core {
         })
     }
 
-    /// The OpenTelemetry context with the span `key` in it.
+    /// The OpenTelemetry context with the span `key`.
     #[inline]
     pub(super) fn otel_context(&self, key: SpanKey) -> Option<OtelContext> {
-        // What stood there goes out of the lock before it is dropped.
+        // The old context is dropped outside of the lock.
         let (context, _old) = self.spans.with(key, |open_span| match &open_span.otel {
             ContextState::Own(context) => (Some(context.clone()), None),
             ContextState::Off => (None, None),
@@ -177,7 +173,7 @@ impl Core {
         context
     }
 
-    /// Takes over what the fields of a span say.
+    /// Applies recorded fields to a span.
     pub(super) fn apply(&self, key: SpanKey, fields: SpanFields<'_>, labels: Option<Values>) {
         let renamed = (fields.name.is_some() || fields.component.is_some() || labels.is_some())
             .then(|| self.spans.with(key, |open_span| open_span.series))
@@ -194,7 +190,7 @@ impl Core {
         });
     }
 
-    /// Puts the span `key` under `parent`, which is the active one of `base`.
+    /// Sets `parent`, the active span of `base`, as the parent of the span `key`.
     pub(super) fn set_parent(&self, key: SpanKey, parent: &SpanContext, base: &OtelContext) {
         let known = self.spans.with(key, |open_span| {
             (open_span.metadata.name(), open_span.context.clone(), open_span.local_parent == 0)
@@ -204,7 +200,7 @@ impl Core {
         let sampled = self.sampler.keeps(Candidate { trace_id, parent: Some(parent), name });
         drop(self.spans.set_parent(key, parent, sampled, base));
         if let Some(tail) = &self.tail {
-            // From now on it is a root: of a trace that waits, or of one that is sampled.
+            // The span is a root now, of an unsampled trace in the buffer or of a sampled trace.
             let to = (!sampled).then_some(trace_id);
             if root && !old.is_sampled() {
                 tail.move_root(old.trace_id(), to);
@@ -234,7 +230,7 @@ impl Core {
 
     fn finish(&self, open_span: &mut OpenSpan, now: Tick, duration: Duration) {
         let busy = self.busy_and_idle.then_some(now);
-        // What a processor logs, and what it traces, is not for the pipeline.
+        // Spans and events of a processor must not enter the pipeline.
         let _suppressed = SuppressGuard::enter();
         match &self.tail {
             Some(tail) if !open_span.context.is_sampled() => {

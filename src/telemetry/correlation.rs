@@ -92,7 +92,7 @@ pub(super) fn of(context: &Context) -> Option<&str> {
     }
 }
 
-/// The id of `context`, as one of its own.
+/// The id of `context`, owned.
 pub(super) fn id_of(context: &Context) -> Option<CorrelationId> {
     of(context).map(|id| CorrelationId(id.into()))
 }
@@ -183,7 +183,7 @@ mod tests {
         baggage.sort();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(baggage, [pair("correlation.id", "second"), pair("tenant", "blue")]);
-        // From another service, which may send anything.
+        // Another service may send any text.
         let from =
             |value: &'static str| Context::new().with_baggage([KeyValue::new("correlation.id", value)]);
         assert_eq!(of(&from("theirs")), Some("theirs"));

@@ -1,4 +1,4 @@
-//! What the pipeline counts about itself.
+//! Counters of a pipeline about itself.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,18 +15,18 @@ use crate::signal::{
     SPANS_DROPPED,
 };
 
-/// Why a sampled span, or a log record, reached no exporter.
+/// Why a sampled span or a log record was lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DropReason {
-    /// The exporter does not keep up.
+    /// The queue was full, because the exporter is too slow.
     QueueFull,
-    /// The exporter failed.
+    /// The export failed.
     ExportFailed,
-    /// The pipeline was shut down before.
+    /// The pipeline was shut down already.
     Shutdown,
-    /// The collector got it and did not take it.
+    /// The collector rejected it.
     Rejected,
-    /// It is larger alone than a message may be.
+    /// It is larger than the limit of a message.
     TooLarge,
 }
 
@@ -61,7 +61,7 @@ impl CollisionKind {
     }
 }
 
-/// What is exported.
+/// The signals of OpenTelemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,
@@ -70,7 +70,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
-    /// All of them, in the order of the counters.
+    /// All signals, in the order of the counters.
     pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -82,31 +82,31 @@ impl Signal {
     }
 }
 
-/// A queue in which things wait for their export.
+/// A queue of items to export.
 pub(super) trait ExportQueue: Send + Sync {
     fn signal(&self) -> Signal;
     /// The number of waiting items.
     fn length(&self) -> usize;
 }
 
-/// What the pipeline counts about itself.
+/// Counters of a pipeline about itself.
 pub(super) struct Counters {
-    /// By signal.
+    /// Indexed by signal.
     numbers: [Numbers; 3],
     queues: Registry<dyn ExportQueue>,
-    /// Where durations go; what nothing was recorded to does not show.
+    /// The meter of the durations. Each instrument is made with its first value, so that unused ones are not exported.
     meter: OnceLock<Meter>,
     durations: [OnceLock<BoundDuration>; 3],
-    /// Instruments of which series found no room.
+    /// The number of instruments with too many series.
     overflowed: AtomicU64,
-    /// What collided for Prometheus, by what it was, if there is a scrape.
+    /// Collisions of names in Prometheus, indexed by kind. Unset without Prometheus.
     #[cfg(feature = "prometheus")]
     collisions: OnceLock<[AtomicU64; 4]>,
 }
 
 #[derive(Debug, Default)]
 struct Numbers {
-    /// By reason.
+    /// Indexed by reason.
     dropped: [AtomicU64; REASONS.len()],
     failures: AtomicU64,
 }
@@ -130,12 +130,12 @@ impl Counters {
         self.numbers[signal as usize].dropped[reason as usize].fetch_add(items as u64, Ordering::Relaxed);
     }
 
-    /// An export failed in part; [`exported`](Self::exported) counts those that failed as a whole.
+    /// Counts an export that failed in part. [`exported`](Self::exported) counts those that failed as a whole.
     pub(super) fn failed(&self, signal: Signal) {
         self.numbers[signal as usize].failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An export ended.
+    /// Counts an export that ended.
     pub(super) fn exported(&self, signal: Signal, took: Duration, fine: bool) {
         let numbers = &self.numbers[signal as usize];
         numbers.failures.fetch_add(u64::from(!fine), Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Counters {
         }
     }
 
-    /// Series of an instrument found no room.
+    /// Counts an instrument with too many series.
     pub(super) fn overflow(&self) {
         self.overflowed.fetch_add(1, Ordering::Relaxed);
     }
@@ -155,7 +155,7 @@ impl Counters {
         self.overflowed.load(Ordering::Relaxed)
     }
 
-    /// There is a scrape, for which things may collide.
+    /// Reports collisions from now on, zeros included.
     #[cfg(feature = "prometheus")]
     pub(super) fn enable_collisions(&self) {
         self.collisions.get_or_init(Default::default);
@@ -166,18 +166,18 @@ impl Counters {
         self.collisions.get_or_init(Default::default)[how as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// From now on the times of exports are told to `meter`.
+    /// Records the durations of exports with `meter` from now on.
     pub(super) fn set_meter(&self, meter: &Meter) {
-        // A pipeline has one meter: there is none yet.
+        // A pipeline sets its only meter once.
         let _ = self.meter.set(meter.clone());
     }
 
-    /// Tells the length of `queue` from now on, for as long as it lives.
+    /// Reports the length of `queue` until that is dropped.
     pub(super) fn add_queue(&self, queue: &Arc<dyn ExportQueue>) {
         self.queues.add(Arc::downgrade(queue));
     }
 
-    /// Reports what was counted.
+    /// Reports the counters.
     #[allow(clippy::cast_precision_loss)] // Beyond 2^53 of them.
     pub(super) fn observe(&self, emit: &mut Emit<'_>) {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
@@ -196,7 +196,7 @@ impl Counters {
         for (how, collisions) in CollisionKind::ALL.iter().zip(self.collisions.get().into_iter().flatten()) {
             emit(&PROMETHEUS_COLLISIONS, count(collisions), &[("kind", how.as_str())]);
         }
-        // Those of one signal add up.
+        // Several queues of one signal are added up.
         for queue in self.queues.living() {
             emit(&QUEUE_LENGTH, queue.length() as f64, &[("signal", queue.signal().as_str())]);
         }

@@ -1,4 +1,4 @@
-//! What kind of error it was.
+//! The `error.type` of an error.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -11,14 +11,14 @@ use super::secrets::Secrets;
 use crate::base::error::{Rejected, TimedOut, find_cause};
 use crate::base::outcome::{FailureKind, kind_of, name_of};
 
-/// The kind of error that an event tells of, as far as it can be told: what a field says, else the type.
+/// The error type of an event: the field `error.type` or `exception.type`, otherwise the type of its error, if that is known.
 pub(super) fn error_type(event: &Event<'_>, secrets: &Secrets) -> Option<Cow<'static, str>> {
     let mut kind = ErrorTypeVisitor { found: None, secrets };
     event.record(&mut kind);
     kind.found
 }
 
-/// Longer texts are no kinds.
+/// The maximum length of a type, in bytes. A longer text is ignored.
 const LONGEST: usize = 128;
 
 struct ErrorTypeVisitor<'a> {
@@ -42,8 +42,7 @@ impl VisitField for ErrorTypeVisitor<'_> {
 
 visits!(ErrorTypeVisitor<'_>);
 
-/// The kind of an error that an event carries: what went wrong below is told before the type of the error around it, as
-/// the layers tell it.
+/// The error type of `error`: a known type, then the kind of failure of a cause, as the layers name it, then the type's name.
 fn kind_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     let kind = match kind_of(error) {
         kind @ (FailureKind::Timeout | FailureKind::Overload) => Some(Cow::Borrowed(kind.as_str())),
@@ -53,12 +52,12 @@ fn kind_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     known.map(Cow::Borrowed).or(kind).or_else(|| type_name(error))
 }
 
-/// The type of an error, as far as it can be told.
+/// The type of an error, if it is known or its `Debug` text begins with a name.
 pub(super) fn type_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     known_type(error).map(Cow::Borrowed).or_else(|| name_of(error).map(Cow::Owned))
 }
 
-/// The type of an error, for types that can be told in full from behind `dyn Error`.
+/// The full path of the type, for types that a downcast finds.
 fn known_type(error: &(dyn Error + 'static)) -> Option<&'static str> {
     macro_rules! known {
         ($($name:ty),*) => { $(if error.is::<$name>() { return Some(std::any::type_name::<$name>()); })* };

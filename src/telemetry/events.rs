@@ -1,5 +1,5 @@
-//! What becomes of an event: an event of its span if that is recorded, a log record if records are exported, and a
-//! failure of the span if it is an error.
+//! Events of `tracing`. An event is added to its span if that is recorded, becomes a log record if records are exported, and
+//! fails its span if its level is `ERROR`.
 
 use std::borrow::Cow;
 
@@ -18,12 +18,12 @@ use super::spans::{ClockPair, SpanKey};
 use super::status::SpanStatus;
 use crate::base::clock::{self, Tick};
 
-/// What the span of an event wants of it.
+/// The state of the span of an event.
 #[derive(Clone, Copy)]
 struct SpanState {
-    /// Whether it looks into the event at all.
+    /// Whether the span needs the fields of the event.
     recorded: bool,
-    /// Whether there is room for one more.
+    /// Whether the span is below its limit of events.
     room: bool,
     ids: SpanIds,
     clocks: Option<ClockPair>,
@@ -42,12 +42,12 @@ impl Core {
         if recorded || logged {
             self.take_event(event, span, logged, failure);
         } else if let (Some((key, _)), true) = (span, failure) {
-            // Only how it went is of interest.
+            // An unsampled span needs the status only.
             self.fail(key, event);
         }
     }
 
-    /// The innermost span that the layer knows of those that the event happened in.
+    /// The innermost span of the event that the layer knows.
     #[inline]
     fn find_span<S>(
         &self,
@@ -70,7 +70,7 @@ impl Core {
         if let Some(state) = self.span_state(parent, failure) {
             return Some((parent, state));
         }
-        // A filter may have kept the layer from seeing some of them.
+        // A filter may have hidden some ancestors from the layer.
         let mut next = cx.event_span(event);
         while let Some(ancestor) = next {
             let key = SpanKey { layer, id: ancestor.id().into_u64() };
@@ -105,7 +105,7 @@ impl Core {
         let metadata = event.metadata();
         let at = clock::now();
         let recorded = span.is_some_and(|(_, state)| state.recorded);
-        // Outside the lock: values print themselves by code of the user.
+        // Outside of the lock, because `Debug` and `Display` of values are user code.
         let mut fields = EventFields::of(event, &self.logs.visit, &self.secrets);
         if logged {
             let state = span.map(|(_, state)| state);
@@ -122,7 +122,7 @@ impl Core {
         }
     }
 
-    /// Puts an event into the recording of its span.
+    /// Adds an event to the recording of its span.
     fn record_event(
         &self,
         event: &Event<'_>,
@@ -180,7 +180,7 @@ impl Core {
         });
     }
 
-    /// Adds what a call of the `log` crate said about itself.
+    /// Adds target, module, file and line of a call of the `log` crate.
     #[cold]
     fn add_origin(&self, origin: Origin<'_>, fields: &mut EventFields<'_>) {
         fields.add("target", origin.target.to_owned());
@@ -190,7 +190,7 @@ impl Core {
     }
 }
 
-/// Says what an error said, also where the event is none of the level `ERROR`.
+/// Adds `exception.message`, which events below the level `ERROR` do not have yet.
 #[cold]
 fn name_exception(fields: &mut EventFields<'_>, text: &str) {
     if !fields.attributes.iter().any(|attribute| attribute.key.as_str() == "exception.message") {
@@ -198,7 +198,7 @@ fn name_exception(fields: &mut EventFields<'_>, text: &str) {
     }
 }
 
-/// The attributes of an exception among those of an event.
+/// The attributes `exception.*` of an event.
 #[cold]
 fn of_exception(attributes: &[KeyValue]) -> Vec<KeyValue> {
     attributes.iter().filter(|attribute| attribute.key.as_str().starts_with("exception.")).cloned().collect()

@@ -1,4 +1,4 @@
-//! Code of others, run on a thread of ours.
+//! What the threads that export have in common.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,28 +14,28 @@ use super::counters::Signal;
 use crate::base::clock;
 use crate::base::panics::catch;
 
-/// Sends a thread a message that it answers; whether the answer was `true`, and came within `limit`.
+/// Sends a message to a thread, and returns whether it answered `true` within `limit`.
 pub(super) fn request<M>(to: &Sender<M>, limit: Duration, message: impl FnOnce(Sender<bool>) -> M) -> bool {
     let (reply, answer) = mpsc::channel();
     to.send(message(reply)).is_ok() && answer.recv_timeout(limit) == Ok(true)
 }
 
-/// Logs how an export of `signal` ended if that is another end than the last one's; `then` says what follows.
+/// Logs the result of an export of `signal` if the one before was different. `then` says what happens to the items.
 pub(super) fn log_change(failing: &mut bool, signal: Signal, result: &OTelSdkResult, then: &str) {
     let signal = signal.as_str();
     match (std::mem::replace(failing, result.is_err()), result) {
-        (true, Ok(())) => tracing::info!("exporting {signal} works again"),
+        (true, Ok(())) => tracing::info!("exports of {signal} succeed again"),
         (false, Err(error)) => tracing::warn!(%error, "cannot export {signal}; {then}"),
         _ => {}
     }
 }
 
-/// What `action` gives; a panic is an error like any other.
+/// Returns the result of `action`. A panic is an error.
 pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-    catch(action).unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
+    catch(action).unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("the exporter panicked".to_owned())))
 }
 
-/// Runs a future on this thread, for no longer than `limit` unless that is zero, or the future does not give way.
+/// Runs a future on this thread for up to `limit`, or without a limit if that is zero. A future that never yields takes longer.
 pub(super) fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Duration) -> OTelSdkResult {
     struct Unpark(Thread);
 
@@ -82,6 +82,6 @@ mod tests {
         let short = Duration::from_millis(5);
         assert!(matches!(block_on(pending(), short), Err(OTelSdkError::Timeout(limit)) if limit == short));
         let panics = guarded(|| panic!("this message in the test's output is fine"));
-        assert!(panics.unwrap_err().to_string().contains("it panicked"));
+        assert!(panics.unwrap_err().to_string().contains("the exporter panicked"));
     }
 }

@@ -1,7 +1,7 @@
-//! What the value of a field says, wherever it is shown.
+//! The values of fields.
 //!
-//! Spans, events, log records, labels and the console see values through this module, so that they agree about them.
-//! `Debug`, `Display` and `source` are code of the user. They may panic, write without end, or lead in a ring.
+//! Spans, events, log records, labels and the console get values through this module, so all of them show the same text.
+//! `Debug`, `Display` and `source` are user code. They may panic, write without end, or form a ring.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -12,25 +12,25 @@ use tracing::field::Field;
 use crate::base::cut::cut;
 use crate::base::panics::catch;
 
-/// Causes of an error that are shown: a chain can be a ring.
+/// The maximum number of causes that are shown, because a chain can be a ring.
 const CAUSES: usize = 16;
 
 /// The value of a field.
 #[derive(Clone, Copy)]
 pub(super) enum FieldValue<'a> {
     Integer(i128),
-    /// Beyond every other integer.
+    /// Larger than every `i128`.
     LargeInteger(u128),
     Float(f64),
     Bool(bool),
     Text(&'a str),
-    /// What `%` and `?` give, and bytes.
+    /// A value with `%` or `?`, or bytes.
     Debug(&'a dyn fmt::Debug),
     Error(&'a (dyn Error + 'static)),
 }
 
 impl<'a> FieldValue<'a> {
-    /// Up to `room` bytes of what it says; of an error, without its causes.
+    /// Up to `room` bytes of the text of the value. The text of an error has no causes.
     #[inline]
     pub(super) fn text(self, room: usize) -> Cow<'a, str> {
         match self {
@@ -44,19 +44,19 @@ impl<'a> FieldValue<'a> {
         }
     }
 
-    /// Whether it is a text, or known by what it prints.
+    /// Whether the value is a text, or printed as one.
     #[inline]
     pub(super) fn is_text(self) -> bool {
         matches!(self, Self::Text(_) | Self::Debug(_) | Self::Error(_))
     }
 }
 
-/// Takes the value of each field.
+/// Visits each field with its value.
 pub(super) trait VisitField {
     fn visit(&mut self, field: &Field, value: FieldValue<'_>);
 }
 
-/// Makes visitors of types that take values.
+/// Implements `Visit` for types that implement [`VisitField`].
 macro_rules! visits {
     ($($visitor:ty),+) => { $(
         impl tracing::field::Visit for $visitor {
@@ -101,25 +101,25 @@ macro_rules! visits {
 
 pub(super) use visits;
 
-/// The name of a field. A raw identifier, as in `r#type = 1`, is known by what follows its prefix.
+/// The name of a field, without the prefix `r#` of a raw identifier.
 #[inline]
 pub(super) fn name(field: &Field) -> &'static str {
     let name = field.name();
     name.strip_prefix("r#").unwrap_or(name)
 }
 
-/// Whether a field of this name tells of an error, in whichever way it is written.
+/// Whether a field with this name holds an error.
 #[inline]
 pub(super) fn is_error(name: &str) -> bool {
     matches!(name, "error" | "exception")
 }
 
-/// Up to `room` bytes of what `value` prints.
+/// Up to `room` bytes of the `Debug` text of `value`.
 pub(super) fn debug(room: usize, value: &dyn fmt::Debug) -> String {
     printed(room, |out| write!(out, "{value:?}"))
 }
 
-/// An error and its causes, with `between` before each cause, in up to `room` bytes.
+/// Up to `room` bytes of the text of an error and its causes, with `between` before each cause.
 pub(super) fn chain(room: usize, error: &(dyn Error + 'static), between: &str) -> String {
     printed(room, |out| {
         write!(out, "{error}")?;
@@ -128,17 +128,17 @@ pub(super) fn chain(room: usize, error: &(dyn Error + 'static), between: &str) -
     })
 }
 
-/// Whether `error` names a cause.
+/// Whether `error` has a cause.
 pub(super) fn has_cause(error: &(dyn Error + 'static)) -> bool {
     guarded(|| error.source().is_some()).unwrap_or(false)
 }
 
-/// What `action` gives, unless it panics.
+/// The result of `action`, or `None` if it panics.
 pub(super) fn guarded<R>(action: impl FnOnce() -> R) -> Option<R> {
     catch(action).ok()
 }
 
-/// What `print` writes, in up to `room` bytes.
+/// Up to `room` bytes of what `print` writes.
 #[inline]
 fn printed(room: usize, print: impl FnOnce(&mut Bounded) -> fmt::Result) -> String {
     let mut out = Bounded { text: String::new(), room, full: false };
@@ -165,7 +165,7 @@ impl Write for Bounded {
         }
         self.text.push_str(cut(text, room));
         self.full = true;
-        // It stops the printing: there is no use for the rest.
+        // Stops the printing.
         Err(fmt::Error)
     }
 }

@@ -1,4 +1,4 @@
-//! From the fields of spans and events to attributes.
+//! Makes attributes from the fields of spans and events.
 
 use std::error::Error;
 
@@ -14,16 +14,16 @@ use super::origin::{LogCall, is_log};
 use super::secrets::{Secrets, Values};
 use super::status::SpanStatus;
 
-/// Which of the fields that mean something to the layer a callsite has.
+/// The special fields that a callsite declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SpecialFields(u8);
 
 impl SpecialFields {
-    /// A field steers the layer.
+    /// A field sets name, status, component or error type.
     const CONTROL: u8 = 1;
-    /// Two fields may make attributes of one name.
+    /// Two fields may make attributes with the same name.
     const DUPLICATES: u8 = 2;
-    /// A field may have the name of an attribute that says where in the code the span stands.
+    /// A field may have the name of an attribute `code.*`.
     const CODE: u8 = 4;
 
     pub(super) fn of(fields: &FieldSet) -> Self {
@@ -38,29 +38,29 @@ impl SpecialFields {
         } | if count(field.name()) > 1 { Self::DUPLICATES } else { 0 }))
     }
 
-    /// Whether an unsampled span of this callsite has fields worth a look.
+    /// Whether an unsampled span of this callsite needs its fields.
     pub(super) fn has_control(self) -> bool {
         self.0 & Self::CONTROL != 0
     }
 
-    /// Whether no two fields of a span make attributes of one name.
+    /// Whether no two fields of a span make attributes with the same name.
     pub(super) fn is_distinct(self) -> bool {
         self.0 & Self::DUPLICATES == 0
     }
 
-    /// Whether a field may say where in the code the span stands.
+    /// Whether a field may have the name of an attribute `code.*`.
     pub(super) fn has_code(self) -> bool {
         self.0 & Self::CODE != 0
     }
 }
 
-/// What the fields of a span say.
+/// The visited fields of a span.
 #[derive(Debug)]
 pub(super) struct SpanFields<'a> {
     values: Values<'a>,
-    /// Whether attributes are wanted, or only what steers the layer.
+    /// `false` for an unsampled span, of which only the special fields are needed.
     keep_attributes: bool,
-    /// Whether no two of them make attributes of one name.
+    /// Whether no two fields make attributes with the same name.
     pub(super) distinct: bool,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
@@ -105,7 +105,7 @@ impl<'a> SpanFields<'a> {
         }
     }
 
-    /// Takes a text for a field that steers the layer; `false` if it is to be an attribute as well.
+    /// Applies a special field. Returns `false` if it is also an attribute.
     fn apply(&mut self, name: &str, text: &str) -> bool {
         match name {
             "otel.name" => self.name = Some(text.to_owned()),
@@ -114,7 +114,6 @@ impl<'a> SpanFields<'a> {
             "otel.status_description" => self.description = Some(text.to_owned()),
             "component" => {
                 self.component = Some(text.to_owned());
-                // It also is an attribute.
                 return false;
             }
             "error.type" => {
@@ -140,7 +139,7 @@ fn kind(text: &str) -> Option<SpanKind> {
 }
 
 fn status(text: &str) -> Option<SpanStatus> {
-    // The numbers are those of OTLP.
+    // The numbers of OTLP.
     [("unset", "0", SpanStatus::None), ("ok", "1", SpanStatus::Ok), ("error", "2", SpanStatus::Error)]
         .into_iter()
         .find_map(|(name, number, status)| {
@@ -162,7 +161,7 @@ impl VisitField for SpanFields<'_> {
                 return;
             }
             if value.is_text() {
-                // It is clean already.
+                // Redacted above.
                 return self.add(name, text.into_owned());
             }
         }
@@ -181,25 +180,24 @@ impl VisitField for SpanFields<'_> {
     }
 }
 
-/// What an event says about an error.
+/// The error of an event.
 #[derive(Debug)]
 pub(super) struct EventError {
     pub(super) text: String,
-    /// How well the field is known to tell of an error.
+    /// How surely the field holds the error of the event.
     rank: u8,
     exception: Vec<KeyValue>,
 }
 
-/// What the fields of an event say.
+/// The visited fields of an event.
 #[derive(Debug)]
 pub(super) struct EventFields<'a> {
     values: Values<'a>,
-    /// Whether the event says that something failed.
+    /// Whether the level is `ERROR`.
     failure: bool,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped: u32,
     pub(super) message: Option<String>,
-    /// What the event says about an error, if it carries one.
     pub(super) error: Option<Box<EventError>>,
     /// For an event from the `log` crate.
     pub(super) call: Option<Box<LogCall>>,
@@ -227,7 +225,7 @@ impl<'a> EventFields<'a> {
         fields
     }
 
-    /// Adds what is known about the error, in the place of attributes of the same names.
+    /// Adds the attributes of the error. They replace attributes with the same names.
     #[cold]
     fn add_exception(&mut self) {
         let exception = self.error.as_mut().map(|error| std::mem::take(&mut error.exception));
@@ -247,7 +245,7 @@ impl<'a> EventFields<'a> {
         }
     }
 
-    /// Takes a text for a field.
+    /// Adds a field with a text.
     fn put(&mut self, name: &'static str, text: String) {
         if name == "message" {
             self.message = Some(text);
@@ -256,8 +254,8 @@ impl<'a> EventFields<'a> {
         }
     }
 
-    /// Takes an error from a field: one whose name and type tell of an error goes before one whose name does, and that
-    /// before one whose type does.
+    /// Sets the error. A field with the name and the type of an error wins over one with the name, and that over one with the
+    /// type.
     #[cold]
     fn set_error(&mut self, rank: u8, text: &str, exception: impl FnOnce() -> Vec<KeyValue>) {
         if self.error.as_ref().is_none_or(|error| rank >= error.rank) {
@@ -300,7 +298,7 @@ impl VisitField for EventFields<'_> {
 
 visits!(SpanFields<'_>, EventFields<'_>);
 
-/// The attributes of an error: what it says, what it is where its type is known, and what caused it.
+/// The attributes of an error: its message, its type if that is known, and its causes.
 fn exception(
     name: &'static str,
     error: &(dyn Error + 'static),
@@ -312,7 +310,7 @@ fn exception(
         attributes.push(KeyValue::new("exception.type", values.text(name, &kind).into_owned()));
     }
     if has_cause(error) {
-        // By the name of the field: what is secret under it is so with its causes.
+        // Redacted by the name of the field, like the error itself.
         let causes = values.chain(name, error, "\ncaused by: ");
         attributes.push(KeyValue::new("exception.stacktrace", causes));
     }

@@ -1,4 +1,4 @@
-//! Which spans and events the subscriber of `install` looks at.
+//! The filter of the subscriber of `install`.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{Directive, EnvFilter};
@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{Directive, EnvFilter};
 use super::variables::Variables;
 use crate::base::error::ConfigError;
 
-/// `RUST_LOG`, else `directives`; over them what `OTEL_LOG_LEVEL` says about the pipeline itself.
+/// `RUST_LOG`, otherwise `directives`. `OTEL_LOG_LEVEL` replaces their level for the pipeline itself.
 pub(super) fn env_filter(directives: &str, variables: &Variables) -> Result<EnvFilter, ConfigError> {
     let (setting, directives) = match variables.get("RUST_LOG") {
         Some(directives) => ("RUST_LOG", directives),
@@ -16,7 +16,7 @@ pub(super) fn env_filter(directives: &str, variables: &Variables) -> Result<EnvF
         ConfigError::new(setting, &directives, format!("directives such as info,sqlx=warn ({error})"))
     })?;
     let Some(level) = log_level(variables)? else { return Ok(filter) };
-    // Every crate of OpenTelemetry has a name that begins so.
+    // The targets of all crates of OpenTelemetry begin like this.
     let of_the_pipeline = ["opentelemetry", "campanile::telemetry"].map(|target| format!("{target}={level}"));
     let of_the_pipeline = of_the_pipeline.iter().filter_map(|text| text.parse::<Directive>().ok());
     Ok(of_the_pipeline.fold(filter, EnvFilter::add_directive))

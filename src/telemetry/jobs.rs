@@ -1,4 +1,4 @@
-//! Ends that hang are given up.
+//! Runs jobs in parallel, with a limit of time.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::suppress::SuppressGuard;
 use crate::base::panics::catch;
 
-/// Work that ends a part of the pipeline, or empties it; whether it went well.
+/// Flushes or ends a part of the pipeline, and returns whether that succeeded.
 pub(super) type Job = Box<dyn FnOnce() -> bool + Send>;
 
-/// A job for each of `parts`.
+/// Returns a job for each of `parts`.
 pub(super) fn jobs<T: ?Sized + Send + Sync + 'static>(
     parts: &[Arc<T>],
     job: impl Fn(&T) -> bool + Copy + Send + 'static,
@@ -21,9 +21,9 @@ pub(super) fn jobs<T: ?Sized + Send + Sync + 'static>(
     })
 }
 
-/// Runs every job on a thread of its own; whether all of them went well within `limit`.
+/// Runs every job on a thread of its own, and returns whether all of them succeeded within `limit`.
 ///
-/// A job that hangs keeps its thread, and nobody else.
+/// A job that hangs blocks its own thread only.
 pub(super) fn run_all(limit: Duration, jobs: Vec<Job>) -> bool {
     let (done, all_done) = mpsc::channel();
     let coordinator = thread::Builder::new().name("campanile-flush".to_owned()).spawn(move || {
@@ -38,9 +38,9 @@ pub(super) fn run_all(limit: Duration, jobs: Vec<Job>) -> bool {
             .collect();
         let ended: Vec<bool> =
             running.into_iter().map(|job| job.is_ok_and(|job| job.join().unwrap_or(false))).collect();
-        // Who asked may have given up.
+        // The caller may no longer wait.
         let _ = done.send(ended.into_iter().all(|fine| fine));
     });
-    // One wait for all, which a paused clock cannot stretch.
+    // One wait for all jobs, in real time: a paused clock of a runtime does not extend it.
     coordinator.is_ok() && all_done.recv_timeout(limit) == Ok(true)
 }

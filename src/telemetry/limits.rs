@@ -1,4 +1,4 @@
-//! What one span may hold.
+//! The limits of a span.
 
 use opentelemetry::KeyValue;
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,28 @@ use super::variables::Variables;
 use crate::base::cut::cut;
 use crate::base::error::ConfigError;
 
-/// What one span may hold; what comes on top is dropped and counted on the span.
+/// The limits of a span. Items beyond a limit are dropped and counted on the span.
 ///
-/// A span can live for days. Without limits each event and attribute would stay in memory for as long.
+/// A span may be open for days, and its events and attributes stay in memory until it closes.
+///
 /// `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`,
 /// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their general forms
-/// `OTEL_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` win over it.
+/// `OTEL_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` win over these settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpanLimits {
-    /// Attributes of a span. 128.
+    /// Maximum number of attributes of a span. Default: 128.
     pub attributes: usize,
-    /// Events of a span. 128.
+    /// Maximum number of events of a span. Default: 128.
     pub events: usize,
-    /// Links of a span. 128.
+    /// Maximum number of links of a span. Default: 128.
     pub links: usize,
-    /// Attributes of an event. 128.
+    /// Maximum number of attributes of an event. Default: 128.
     pub event_attributes: usize,
-    /// Attributes of a link. 128.
+    /// Maximum number of attributes of a link. Default: 128.
     pub link_attributes: usize,
-    /// Bytes of a text: an attribute's value, a name, a message. 4,096.
+    /// Maximum length of a text in bytes: the value of an attribute, a name or a message. Default: 4,096.
     pub value_length: usize,
 }
 
@@ -63,13 +64,12 @@ impl SpanLimits {
         Ok(self)
     }
 
-    /// `text` as far as it may reach.
+    /// `text`, truncated to `value_length`.
     pub(super) fn cut<'a>(&self, text: &'a str) -> &'a str {
         cut(text, self.value_length)
     }
 
-    /// Puts `new` into `attributes`: in the place of an older one of that name, else at the end if there is
-    /// room, else not at all.
+    /// Adds `new` to `attributes`. It replaces an attribute with the same name. Beyond the limit it is dropped and counted.
     pub(super) fn add(&self, attributes: &mut Vec<KeyValue>, dropped: &mut u32, new: KeyValue) {
         if let Some(old) = attributes.iter_mut().find(|old| old.key == new.key) {
             old.value = new.value;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn texts_are_truncated_between_characters() {
         let limits = SpanLimits { value_length: 4, ..SpanLimits::default() };
         assert_eq!(limits.cut("äöü"), "äö");
         assert_eq!(limits.cut("aäö"), "aä");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_of_a_name_stands_and_the_first_names_do() {
+    fn the_last_value_of_a_name_is_kept_and_names_beyond_the_limit_are_dropped() {
         let limits = SpanLimits { attributes: 2, ..SpanLimits::default() };
         let (mut attributes, mut dropped) = (Vec::new(), 0);
         for (key, value) in [("a", 1), ("b", 1), ("c", 1), ("a", 2)] {

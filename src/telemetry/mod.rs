@@ -1,12 +1,15 @@
-//! Traces, metrics and logs in one call, from the spans that are there already.
+//! Traces, metrics and logs from the `tracing` spans and events of a service.
 //!
-//! A service has `tracing` spans for its logs. They say everything that a trace, a metric and a health score
-//! need: what was called, within what, for how long, and whether it failed. So the [`SpanLayer`] makes all
-//! three from each of them. A trace span only if it is sampled; the metrics `campanile.span.duration` and the
-//! vital signs of its component always, because a rate that sampling thins out is no rate.
+//! A `tracing` span holds what a trace, a metric and a health score need: the operation, its parent, its duration and
+//! whether it failed. The [`SpanLayer`] makes all three from each span. A span is exported only if its trace is sampled. The
+//! metric `campanile.span.duration` and the vital signs of the component count every span, because a rate of sampled spans
+//! is wrong.
 //!
-//! [`Telemetry`] is the pipeline behind it: exporters, providers, console logs. What it sends to may be dead or
-//! slow; that costs a counter (`campanile.telemetry.*`), never a stall.
+//! [`Telemetry`] is the pipeline: exporters, providers and console logs. A collector that is down or slow never blocks the
+//! service. Lost items are counted (`campanile.telemetry.*`).
+//!
+//! To read the source, start with `span_layer`, the way of a span, then `core`, the state that it works on. `build` starts a
+//! pipeline.
 //!
 //! # Example
 //! ```

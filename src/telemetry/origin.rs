@@ -1,8 +1,8 @@
-//! Where an event comes from.
+//! The origin of an event: its target and its place in the source.
 //!
-//! That is where its callsite stands, except for an event of the `log` crate. `tracing-log` has one callsite for each
-//! level, with the target `log`, and puts what the call of `log` said into fields. What it said takes the place of the
-//! callsite, and those fields are not shown.
+//! It is that of the callsite, except for an event of the `log` crate. `tracing-log` has one callsite for each level, with the
+//! target `log`, and puts the target, module, file and line of the call into fields. These replace those of the callsite, and
+//! the fields are not shown.
 
 use opentelemetry::Value;
 use tracing::field::Field;
@@ -11,7 +11,7 @@ use tracing::{Event, Metadata};
 use super::field_value::{FieldValue, VisitField, visits};
 use super::secrets::Secrets;
 
-/// Bytes of a text of a call: a target may be any text.
+/// The maximum length of a text of a call, in bytes. A target may be any text.
 const LONGEST: usize = 1_024;
 
 /// Whether events of this callsite come from the `log` crate.
@@ -22,7 +22,7 @@ pub(super) fn is_log(metadata: &Metadata<'_>) -> bool {
         && metadata.fields().field("log.target").is_some()
 }
 
-/// What a call of the `log` crate said.
+/// Target and place of a call of the `log` crate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LogCall {
     target: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct LogCall {
 }
 
 impl LogCall {
-    /// Takes a field of an event from the `log` crate; `false` if it is no part of the call.
+    /// Takes a field of an event from the `log` crate. Returns `false` if the field does not describe the call.
     pub(super) fn take(&mut self, name: &'static str, value: FieldValue<'_>, secrets: &Secrets) -> bool {
         let part = match name {
             "log.target" => &mut self.target,
@@ -52,14 +52,14 @@ impl LogCall {
 }
 
 impl LogCall {
-    /// How much memory it takes.
+    /// The approximate size in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.target, &self.module, &self.file].into_iter().flatten();
         size_of::<Self>() + texts.map(String::len).sum::<usize>()
     }
 }
 
-/// Where an event comes from.
+/// The target of an event and its place in the source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     pub(super) target: &'a str,
@@ -82,7 +82,7 @@ impl<'a> Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Says where in the code it is.
+    /// Adds the attributes `code.*`.
     pub(super) fn code_attributes(&self, mut add: impl FnMut(&'static str, Value)) {
         add("code.module.name", self.module.to_owned().into());
         if let Some(file) = self.file {
@@ -94,7 +94,7 @@ impl Origin<'_> {
     }
 }
 
-/// Finds what an event from the `log` crate says about its call.
+/// Reads the [`LogCall`] of an event.
 struct LogCallVisitor<'a> {
     call: LogCall,
     secrets: &'a Secrets,
@@ -106,7 +106,7 @@ impl VisitField for LogCallVisitor<'_> {
     }
 }
 
-/// Whether the target of an event from the `log` crate is one of the pipeline.
+/// Whether the target of an event from the `log` crate is that of the pipeline itself.
 struct OwnTargetVisitor(bool);
 
 impl VisitField for OwnTargetVisitor {
@@ -119,7 +119,7 @@ impl VisitField for OwnTargetVisitor {
 
 visits!(LogCallVisitor<'_>, OwnTargetVisitor);
 
-/// What an event says about a call of the `log` crate, if it comes from there.
+/// The call of an event from the `log` crate; `None` for other events.
 pub(super) fn log_call(event: &Event<'_>, secrets: &Secrets) -> Option<LogCall> {
     is_log(event.metadata()).then(|| {
         let mut visitor = LogCallVisitor { call: LogCall::default(), secrets };

@@ -26,9 +26,9 @@ use crate::base::sync::Mutex;
 use crate::base::sync::atomic::AtomicBool;
 use crate::signal::{Book, Vitals};
 
-/// Traces, metrics and logs of this process, on their way out.
+/// The telemetry pipeline of a process: its traces, metrics and logs.
 ///
-/// Clones share one pipeline. It ends with [`shutdown`](Self::shutdown), or when the last clone is dropped.
+/// Clones share one pipeline. [`shutdown`](Self::shutdown) ends it, and so does the drop of the last clone.
 ///
 /// # Example
 /// ```no_run
@@ -67,21 +67,20 @@ pub(super) struct Inner {
     pub(super) scrape: Option<super::prometheus::Scrape>,
     pub(super) console: Console,
     pub(super) output: Output,
-    /// The numbers of the pipeline itself; the meter holds no more than a weak reference.
+    /// Held here, because the meter has a weak reference only.
     pub(super) _self_metrics: Arc<SelfMetrics>,
     pub(super) slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    /// Where durations find a span that stands for them, if somebody wants one.
+    /// Exemplars of durations, if Prometheus is on.
     pub(super) exemplars: Option<Arc<Book>>,
-    /// What a published meter is withdrawn with.
+    /// Identifies the published meter, for its withdrawal.
     pub(super) published: OnceLock<u64>,
     #[cfg(any(feature = "system", feature = "gpu"))]
-    pub(super) sampler: Mutex<Option<crate::sampler::SamplerGuard>>,
+    pub(super) sampler: Mutex<Option<crate::sampler::Sampler>>,
     pub(super) ended: AtomicBool,
 }
 
 impl Telemetry {
-    /// The layer that turns `tracing` spans into trace spans, metrics and health; `install` has added it
-    /// already.
+    /// Returns the layer that makes traces, metrics and health from `tracing` spans. `install` adds it.
     ///
     /// # Example
     /// ```
@@ -98,8 +97,8 @@ impl Telemetry {
         self.inner.layer.clone()
     }
 
-    /// The layer that writes logs with trace and span ids; `install` has added it already. Nothing for
-    /// [`Console::Off`].
+    /// Returns the layer that writes console logs with trace and span ids, or `None` for [`Console::Off`]. `install` adds
+    /// it.
     #[must_use]
     pub fn console_layer<S>(&self) -> Option<Box<dyn Layer<S> + Send + Sync>>
     where
@@ -108,52 +107,53 @@ impl Telemetry {
         console::layer(self.inner.console, &self.inner.output, &self.inner.layer.core)
     }
 
-    /// Makes spans through the OpenTelemetry API that take the same way as those of the layer.
+    /// Returns the provider of the OpenTelemetry API for spans. They are sampled, redacted and exported like spans of the
+    /// layer.
     #[must_use]
     pub fn tracer_provider(&self) -> SdkTracerProvider {
         self.inner.tracer_provider.clone()
     }
 
-    /// Takes log records through the OpenTelemetry API, for the appenders of other log crates; they take the same way
-    /// as the events of `tracing`.
+    /// Returns the provider of the OpenTelemetry API for log records, for the appenders of other log crates. The records are
+    /// redacted and exported like events of `tracing`.
     #[must_use]
     pub fn logger_provider(&self) -> SdkLoggerProvider {
         self.inner.logger_provider.clone()
     }
 
-    /// Makes instruments whose values go where the others go.
+    /// Returns the provider of the OpenTelemetry API for metrics. They are exported like the metrics of this crate.
     #[must_use]
     pub fn meter_provider(&self) -> Meters {
         Meters(self.inner.meter_provider.clone())
     }
 
-    /// The formats in which trace context and baggage travel.
+    /// Returns the propagator for the formats of `OTEL_PROPAGATORS`.
     #[must_use]
     pub fn propagator(&self) -> Arc<dyn opentelemetry::propagation::TextMapPropagator + Send + Sync> {
         self.inner.propagator.clone()
     }
 
-    /// Who sends all this.
+    /// Returns the resource: the attributes of the service, the process and the machine.
     #[must_use]
     pub fn resource(&self) -> &Resource {
         &self.inner.resource
     }
 
-    /// How many spans the layer saw start, sampled or not.
+    /// Returns the number of spans that started, sampled or not.
     #[must_use]
     pub fn spans_started(&self) -> u64 {
         self.inner.layer.core.spans.totals().0
     }
 
-    /// How many traces [`tail_sampling`](super::TelemetryBuilder::tail_sampling) gave up for want of room, whether they would
-    /// have been kept or not.
+    /// Returns the number of traces that [`tail_sampling`](super::TelemetryBuilder::tail_sampling) dropped before their end,
+    /// because its buffer was full.
     #[must_use]
     pub fn tail_evicted(&self) -> u64 {
         self.inner.layer.core.tail.as_ref().map_or(0, |tail| tail.totals().1)
     }
 
-    /// All metrics, as Prometheus text; empty if [`prometheus`](super::TelemetryBuilder::prometheus) was not asked
-    /// for.
+    /// Returns all metrics as Prometheus text. It is empty without
+    /// [`prometheus`](super::TelemetryBuilder::prometheus).
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     #[must_use]
@@ -161,9 +161,9 @@ impl Telemetry {
         self.inner.scrape.as_ref().map(super::prometheus::Scrape::text).unwrap_or_default()
     }
 
-    /// All metrics, as OpenMetrics text: as [`prometheus_text`](Self::prometheus_text), and with exemplars, which name
-    /// a sampled span for each bucket of the durations of spans and of HTTP and gRPC calls. Prometheus keeps them if it runs with
-    /// `--enable-feature=exemplar-storage`.
+    /// Returns all metrics as OpenMetrics text, like [`prometheus_text`](Self::prometheus_text) and with exemplars. An
+    /// exemplar names a sampled span for a bucket of the durations of spans and of HTTP and gRPC calls. Prometheus stores
+    /// exemplars if it runs with `--enable-feature=exemplar-storage`.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     #[must_use]
@@ -171,7 +171,7 @@ impl Telemetry {
         self.inner.scrape.as_ref().map(super::prometheus::Scrape::openmetrics).unwrap_or_default()
     }
 
-    /// A tower service for `GET /metrics`; axum takes it with `route_service`.
+    /// Returns a tower service for `GET /metrics`. With axum, add it by `route_service`.
     #[cfg(all(feature = "http", feature = "prometheus"))]
     #[cfg_attr(docsrs, doc(cfg(all(feature = "http", feature = "prometheus"))))]
     #[must_use]
@@ -179,7 +179,7 @@ impl Telemetry {
         super::prometheus::PrometheusService { scrape: self.inner.scrape.clone() }
     }
 
-    /// Takes secrets out of texts as the pipeline does: for what leaves the process in another way.
+    /// Returns the redactor of the pipeline, for texts that leave the process in another way.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.inner.layer.core.secrets.redactor()
@@ -190,17 +190,17 @@ impl Telemetry {
         &self.inner.vitals
     }
 
-    /// The one `T` that belongs to this pipeline, made when it is first asked for.
+    /// The `T` of this pipeline. The first call makes it.
     pub(crate) fn slot<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let find = || self.inner.slots.lock().get(&TypeId::of::<T>()).cloned();
         let found = find().unwrap_or_else(|| {
-            // Outside the lock; of two that are made at once, one stays.
+            // Outside the lock. If two threads make one at once, one of them stays.
             let made: Arc<dyn Any + Send + Sync> = Arc::new(make());
             Arc::clone(self.inner.slots.lock().entry(TypeId::of::<T>()).or_insert(made))
         });
         match found.downcast::<T>() {
             Ok(slot) => slot,
-            Err(_) => unreachable!("a slot holds the type that it is filed under"),
+            Err(_) => unreachable!("the key of a slot is its type"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Applies the `OTEL_*` variables to the settings.
+//! The settings of a pipeline with the `OTEL_*` variables applied.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::settings::TelemetrySettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
 
-/// Settings with which a pipeline can start.
+/// Checked settings, with the variables applied.
 pub(super) struct Resolved {
     pub(super) batch: BatchSettings,
     pub(super) limits: SpanLimits,
@@ -32,18 +32,17 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Checks `settings` and applies `variables`, which win.
+    /// Checks `settings` and applies `variables`, which win over them.
     pub(super) fn new(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
         settings.check()?;
         let batch = settings.batch.with_variables("BSP", variables)?;
-        batch.check()?;
         let limits = settings.limits.with_variables(variables)?;
         let secrets = Secrets::new(&settings.redaction, variables)?;
         let logs = settings.logs.with_variables(variables)?;
         let selection = Selection::new(settings, variables)?;
         let sampling = sampling(settings, variables, selection.disabled)?;
         let push = push_settings(settings, variables)?;
-        // `install` needs it; a value that cannot be used is an error for all.
+        // Only `install` uses it, but an invalid value is an error of `build` too.
         filter::log_level(variables)?;
         let formats = propagation::from_variables(variables)?;
         let resource = resource(&settings.service_name, &settings.attributes, settings.detection, variables)?;

@@ -1,4 +1,4 @@
-//! Which exporters run: what the code asks for, unless the environment says otherwise.
+//! The selection of exporters, by settings and `OTEL_*_EXPORTER` variables.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::settings::TelemetrySettings;
 use super::variables::Variables;
 use crate::base::error::ConfigError;
 
-/// Which exporters run.
+/// The exporters that run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
-    /// Whether `OTEL_SDK_DISABLED` ends it all.
+    /// Whether `OTEL_SDK_DISABLED` is `true`.
     pub(super) disabled: bool,
     traces: Destinations,
     metrics: Destinations,
@@ -38,7 +38,8 @@ struct Destinations {
 }
 
 impl Selection {
-    /// By `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`, else by the settings.
+    /// The variables `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER` win over
+    /// `settings`.
     pub(super) fn new(settings: &TelemetrySettings, variables: &Variables) -> Result<Self, ConfigError> {
         if variables.flag("OTEL_SDK_DISABLED") {
             return Ok(Self { disabled: true, ..Self::default() });
@@ -52,7 +53,7 @@ impl Selection {
         Ok(Self { disabled: false, traces, metrics, logs, prometheus, exponential })
     }
 
-    /// Starts what exports spans, and says what metrics are to be sent to.
+    /// Starts the queues of the span exporters, and makes the exporters of log records and metrics.
     pub(super) fn start(
         &self,
         variables: &Variables,
@@ -63,7 +64,7 @@ impl Selection {
     ) -> Result<Started, TelemetryError> {
         let mut batches = Vec::new();
         let mut logs: Vec<StartLogs> = Vec::new();
-        let mut outlets = Vec::new();
+        let mut pending_pushes = Vec::new();
         #[cfg(feature = "stdout")]
         {
             use opentelemetry_sdk::trace::SpanExporter;
@@ -78,7 +79,7 @@ impl Selection {
                 logs.push(log_exporter(stdout::LogExporter::default()));
             }
             if self.metrics.console {
-                outlets.push(PendingPush::new(stdout::MetricExporter::default()));
+                pending_pushes.push(PendingPush::new(stdout::MetricExporter::default()));
             }
         }
         #[cfg(feature = "otlp")]
@@ -94,7 +95,7 @@ impl Selection {
                 batches.push(Arc::new(BatchProcessor::start(exporter, settings, Arc::clone(counters))?));
             }
             if self.metrics.otlp {
-                outlets.push(PendingPush::new(export::metrics(&shared, variables)?));
+                pending_pushes.push(PendingPush::new(export::metrics(&shared, variables)?));
             }
             if self.logs.otlp {
                 logs.push(log_exporter(export::logs(&shared, variables)?));
@@ -104,23 +105,23 @@ impl Selection {
         Ok(Started {
             batches,
             logs,
-            outlets,
+            pending_pushes,
             #[cfg(feature = "otlp")]
             background,
         })
     }
 }
 
-/// The exporters that run.
+/// The selected exporters.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<BatchProcessor>>,
     pub(super) logs: Vec<StartLogs>,
-    pub(super) outlets: Vec<PendingPush>,
+    pub(super) pending_pushes: Vec<PendingPush>,
     #[cfg(feature = "otlp")]
     pub(super) background: Option<Arc<Background>>,
 }
 
-/// Whether histograms for OTLP, and with them those for all, have exponential buckets.
+/// Whether histograms have exponential buckets, for OTLP and so for all exporters.
 fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigError> {
     const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
     let Some(value) = variables.get(NAME) else { return Ok(false) };
@@ -128,14 +129,14 @@ fn exponential(variables: &Variables, prometheus: bool) -> Result<bool, ConfigEr
         "explicit_bucket_histogram" => return Ok(false),
         "base2_exponential_bucket_histogram" if !prometheus => return Ok(true),
         "base2_exponential_bucket_histogram" => {
-            "explicit_bucket_histogram while Prometheus is on: its text cannot hold the other"
+            "explicit_bucket_histogram while Prometheus is on, because its text has no exponential histograms"
         }
         _ => "explicit_bucket_histogram or base2_exponential_bucket_histogram",
     };
     Err(ConfigError::new(NAME, value, allowed))
 }
 
-/// The destinations that a variable may name.
+/// The allowed values of a variable, for errors.
 fn allowed(prometheus: bool) -> String {
     let destinations = [
         ("otlp", "otlp", cfg!(feature = "otlp")),
@@ -151,7 +152,8 @@ fn allowed(prometheus: bool) -> String {
     format!("none, or a list of {}", listed.collect::<Vec<_>>().join(", "))
 }
 
-/// The destinations of one signal, and whether Prometheus is among them where it may be.
+/// The destinations of one signal, and whether Prometheus is one of them. `prometheus` is `None` for signals that it does not
+/// take, otherwise the setting.
 fn destinations(
     variables: &Variables,
     name: &'static str,

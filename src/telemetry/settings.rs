@@ -1,4 +1,4 @@
-//! The settings of the pipeline, as they stand in a file.
+//! The settings of a pipeline.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::base::redact::RedactionSettings;
 #[cfg(any(feature = "system", feature = "gpu"))]
 use crate::sampler::{SamplerSettings, check_interval};
 
-/// What a [`Telemetry`](super::Telemetry) is made from, as it stands in a file. `OTEL_*` variables win over it.
+/// The settings of a [`Telemetry`](super::Telemetry), for files in any serde format. `OTEL_*` variables win over them.
 ///
 /// # Example
 /// ```
@@ -37,85 +37,91 @@ pub struct TelemetrySettings {
     /// Whether to export over OTLP. Needs the feature `otlp`.
     #[serde(default)]
     pub otlp: bool,
-    /// Where OTLP goes and how. `OTEL_EXPORTER_OTLP_*` variables win over each part of it.
+    /// Settings of OTLP. `OTEL_EXPORTER_OTLP_*` variables win over each of them.
     #[serde(default)]
     pub otlp_settings: OtlpSettings,
-    /// Whether to keep metrics for Prometheus. Needs the feature `prometheus`.
+    /// Whether to expose metrics to Prometheus. Needs the feature `prometheus`.
     #[serde(default)]
     pub prometheus: bool,
-    /// How logs are written to the console, by `install`.
+    /// Format of the console logs of `install`.
     #[serde(default)]
     pub console: Console,
-    /// Which spans and events are looked at, by `install`: directives such as `info,sqlx=warn`. `RUST_LOG` wins
-    /// over it.
+    /// Filter of the subscriber of `install`, such as `info,sqlx=warn`. `RUST_LOG` wins over it. Default:
+    /// `info,opentelemetry=warn`.
     #[serde(default = "info")]
     pub env_filter: String,
-    /// Which traces are kept.
+    /// Sampling policy. Default: every trace, unless the caller has decided.
     #[serde(default)]
     pub sampling: Sampling,
-    /// Which traces are kept although `sampling` would drop them: none.
+    /// Tail sampling policy: which traces are kept although `sampling` would drop them. Default: `None`.
     #[serde(default)]
     pub tail_sampling: Option<TailSampling>,
-    /// What one span may hold.
+    /// Limits of a span.
     #[serde(default)]
     pub limits: SpanLimits,
-    /// What is redacted in spans, events and logs.
+    /// Redaction of spans, events and logs, console logs included.
     #[serde(default)]
     pub redaction: RedactionSettings,
-    /// How spans wait for their export.
+    /// Queue of spans to export.
     #[serde(default)]
     pub batch: BatchSettings,
-    /// Which events become log records, what one may hold, and how they wait for their export.
+    /// Log records: their level, limits and queue. Events become log records if there is an exporter of them.
     #[serde(default)]
     pub logs: LogSettings,
-    /// How many pairs of component and span name have metrics of their own. More of them are counted together,
-    /// under the attribute `otel.metric.overflow`. From 1 to 100,000; 900. Each may have 18 series, by kind of failure.
+    /// Maximum number of pairs of component and span name with metrics of their own, from 1 to 100,000. Further pairs are
+    /// counted together, with the attribute `otel.metric.overflow`. Each pair may have 18 series, one for each type of error.
+    /// Default: 900.
     #[serde(default = "span_names")]
     pub span_names: usize,
-    /// Fields of spans that are attributes of their metrics as well. Each value makes metrics of its own, out of
-    /// the same number: take fields of few values.
+    /// Fields of spans that are also attributes of their metrics. Each value needs one of `span_names`, so choose fields
+    /// with few values. Default: none.
+    ///
+    /// A field with the name of an existing attribute of these metrics (`component`, `span.name`, `error.type`), or with the
+    /// name of another field in Prometheus, gets the prefix `field.`.
     #[serde(default)]
     pub span_metric_fields: Vec<String>,
-    /// Whether entering a span makes it the active one of OpenTelemetry, so that its own spans and its log
-    /// appenders find their parent. Costs a little at each enter.
+    /// Whether an entered span is the active span of OpenTelemetry, so that spans and log records of the OpenTelemetry API
+    /// have the right parent. It costs a little for each enter. Default: `true`.
     #[serde(default = "yes")]
     pub activation: bool,
-    /// Whether sampled spans say how long they were entered and how long not, as `busy_ns` and `idle_ns`. Costs two
-    /// readings of the clock at each enter.
+    /// Whether sampled spans have the attributes `busy_ns` and `idle_ns`: how long they were entered, and how long not. It
+    /// costs two readings of the clock for each enter. Default: `false`.
     #[serde(default)]
     pub busy_and_idle: bool,
-    /// Whether spans say where in the code they stand.
+    /// Whether spans and log records have the attributes `code.*`: their place in the source. Default: `true`.
     #[serde(default = "yes")]
     pub code_attributes: bool,
-    /// Whether errors are recorded on spans as `tracing-opentelemetry` does it. `false`.
+    /// Whether spans record errors as `tracing-opentelemetry` does. Default: `false`.
     ///
-    /// If so, an event with an error is called `exception`, with its message as the attribute `message`; the
-    /// `exception.*` attributes of the last one are attributes of the span too; and `otel.status_description` without
-    /// `otel.status_code` fails the span. If not, the event is called after its message. In either case it has the
-    /// `exception.*` attributes, and so has its log record, which is where the semantic conventions want exceptions since
-    /// [those for spans are deprecated](https://opentelemetry.io/docs/specs/semconv/exceptions/).
+    /// An event with an error has the attributes `exception.*` in either case, and so has its log record. With `true`, the
+    /// event of the span is named `exception` and has its message as the attribute `message`; the span gets the attributes
+    /// `exception.*` of its last error; and `otel.status_description` without `otel.status_code` fails the span. With
+    /// `false`, the event is named by its message. The semantic conventions record exceptions as log records;
+    /// [exceptions on spans are deprecated](https://opentelemetry.io/docs/specs/semconv/exceptions/).
     #[serde(default)]
     pub exception_events: bool,
-    /// Whether to find out about the machine, the process, its container, its pod and its cloud, for the resource.
+    /// Whether the resource describes the machine, the process, its container, its pod and its cloud. Detection uses no
+    /// network. Default: `true`.
     #[serde(default = "yes")]
     pub detection: bool,
-    /// Attributes of the resource; they win over what is found out, and variables over them.
+    /// Attributes of the resource. They win over detected ones, and variables win over them.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// How often metrics are sent. `OTEL_METRIC_EXPORT_INTERVAL` wins over it.
+    /// Interval between exports of metrics. `OTEL_METRIC_EXPORT_INTERVAL` wins over it. Default: one minute.
     #[serde(default = "minute", with = "crate::base::duration")]
     pub metrics_every: Duration,
-    /// The longest that one export of metrics may take. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. 30 s.
+    /// Timeout of an export of metrics. `OTEL_METRIC_EXPORT_TIMEOUT` wins over it. Default: 30 s.
     #[serde(default = "half_a_minute", with = "crate::base::duration")]
     pub metrics_timeout: Duration,
-    /// How often the machine is sampled, if at all: from 100 ms to one hour. Needs the feature `system`.
+    /// Interval between samples of the machine, from 100 ms to one hour. Default: `None`, no samples. Needs the feature
+    /// `system`.
     #[serde(default, with = "crate::base::duration::option")]
     pub system: Option<Duration>,
-    /// How often the GPUs are sampled, if at all: from 100 ms to one hour. Needs the feature `gpu`.
+    /// Interval between samples of the GPUs, from 100 ms to one hour. Default: `None`, no samples. Needs the feature `gpu`.
     #[serde(default, with = "crate::base::duration::option")]
     pub gpu: Option<Duration>,
-    /// What is sampled, and how, in detail. `system` and `gpu` add to it, and their intervals win. Needs one of the
-    /// features `system` and `gpu`.
+    /// Settings of the sampler. `system` and `gpu` add to them, and their intervals win. Needs one of the features `system`
+    /// and `gpu`.
     #[cfg(any(feature = "system", feature = "gpu"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "system", feature = "gpu"))))]
     #[serde(default)]
@@ -143,7 +149,7 @@ fn minute() -> Duration {
 }
 
 impl TelemetrySettings {
-    /// The defaults, for a service of this name: traces, metrics and health in the process, and nothing sent.
+    /// Returns the defaults for a service with this name. They export nothing.
     #[must_use]
     pub fn new(service_name: impl Into<String>) -> Self {
         let name = [("service_name", service_name.into())].into_iter();
@@ -156,17 +162,17 @@ impl TelemetrySettings {
             !self.service_name.trim().is_empty(),
             "service_name",
             &self.service_name,
-            "the name of the service",
+            "a name that is not blank",
         )?;
-        for (setting, given, there) in [
+        for (setting, wanted, available) in [
             ("otlp", self.otlp, cfg!(feature = "otlp")),
             ("prometheus", self.prometheus, cfg!(feature = "prometheus")),
             ("system", self.system.is_some(), cfg!(feature = "system")),
             ("gpu", self.gpu.is_some(), cfg!(feature = "gpu")),
         ] {
-            if given && !there {
-                let allowed = format!("campanile is built without the feature `{setting}`");
-                return Err(ConfigError::new(setting, "\"on\"", allowed));
+            if wanted && !available {
+                let allowed = format!("it needs the feature `{setting}` of campanile, which is off");
+                return Err(ConfigError::new(setting, "on", allowed));
             }
         }
         #[cfg(any(feature = "system", feature = "gpu"))]
@@ -190,7 +196,7 @@ impl TelemetrySettings {
         Ok(())
     }
 
-    /// The settings of the sampler, with the intervals of `system` and `gpu`; `None` for no sampler.
+    /// The settings of the sampler with the intervals of `system` and `gpu`, or `None` if none of the three is set.
     #[cfg(any(feature = "system", feature = "gpu"))]
     pub(super) fn sampler_settings(&self) -> Option<SamplerSettings> {
         if self.sampler.is_none() && self.system.is_none() && self.gpu.is_none() {

@@ -1,4 +1,4 @@
-//! Flushes a pipeline, and ends it.
+//! The flush and the shutdown of a pipeline.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use super::pipeline::{Inner, Telemetry};
 use crate::base::sync::atomic::Ordering;
 use crate::signal;
 
-/// How long the drop of the last handle may take.
+/// The limit of the shutdown when the last handle is dropped.
 const LAST_DROP: Duration = Duration::from_secs(5);
 
 impl Telemetry {
-    /// Sends what waits, within `limit`; whether all of it was delivered.
+    /// Exports everything that waits, and returns whether all of it was delivered within `limit`.
     ///
-    /// It blocks the thread for up to `limit`, never the work of the pipeline.
+    /// It blocks the calling thread for up to `limit`. It needs no runtime.
     pub fn force_flush(&self, limit: Duration) -> bool {
         self.inner.force_flush(limit)
     }
 
-    /// Sends what waits and ends the pipeline, within `limit` whatever hangs; whether all of it was delivered.
+    /// Exports everything that waits, ends the pipeline, and returns whether all was delivered within `limit`.
     ///
-    /// It blocks the thread for up to `limit`, never the work of the pipeline: any runtime will do, and none.
-    /// Spans that close afterwards are counted as dropped. A second call does nothing.
+    /// It blocks the calling thread for up to `limit`, even if an exporter hangs. It needs no runtime. Spans that close
+    /// afterwards are counted as dropped. A second call does nothing and returns `true`.
     pub fn shutdown(&self, limit: Duration) -> bool {
         self.inner.shut_down(limit)
     }
@@ -43,7 +43,7 @@ impl Inner {
         if let Some(generation) = self.published.get() {
             signal::withdraw(*generation);
         }
-        // Until the end: the last export tells what the machine was like then.
+        // Kept until the last export, so that it has current values of the machine.
         #[cfg(any(feature = "system", feature = "gpu"))]
         let _sampler = self.sampler.lock().take();
         #[cfg(feature = "otlp")]
@@ -58,7 +58,7 @@ impl Inner {
             Box::new(move || loggers.shutdown_with_timeout(limit).is_ok()),
             Box::new(move || tracers.shutdown_with_timeout(limit).is_ok()),
             Box::new(move || {
-                // Side by side, and before the readers are taken from them.
+                // In parallel, and before the provider shuts their readers down.
                 let pushed = run_all(limit, jobs(&pushes, move |push| push.shut_down(limit)).collect());
                 meters.shutdown_with_timeout(limit).is_ok() && pushed
             }),

@@ -1,4 +1,4 @@
-//! The tracing layer: each span becomes a trace span if it is sampled, RED metrics and a vital sign always.
+//! The `tracing` layer. Each span is counted in RED metrics and vital signs, and exported if its trace is sampled.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,34 +25,41 @@ use super::spans::{ClockPair, LayerNumber, OpenSpan, Recording, SpanKey};
 use super::suppress::is_suppressed;
 use crate::base::clock;
 
-/// Turns `tracing` spans into trace spans, metrics and health.
+/// Makes traces, metrics and health from `tracing` spans.
 ///
-/// From [`Telemetry::span_layer`](super::Telemetry::span_layer). It works beside other layers, under filters, as
+/// [`Telemetry::span_layer`](super::Telemetry::span_layer) returns it. It works beside other layers, under filters, as
 /// `Option<SpanLayer>` and inside `reload`.
 ///
-/// Several subscribers of a process may have one, clones of one among them: all go to the same pipeline, and each keeps
-/// the spans of its own subscriber. As with `tracing` itself, a span of one subscriber is never the parent of a span of
-/// another one on its own; [`SpanExt::set_parent`](super::SpanExt::set_parent) puts it there. A span has to end while its
-/// own subscriber is the default one: the registry of `tracing-subscriber` 0.3.23 lets go of the parent
-/// [in the default subscriber](https://github.com/tokio-rs/tracing/issues/1656), which may not know it.
+/// Several subscribers of a process may each have a layer, also clones of one layer. All of them use the same pipeline, and
+/// each keeps the spans of its own subscriber. As in `tracing` itself, a span of one subscriber is never by itself the parent
+/// of a span of another; [`SpanExt::set_parent`](super::SpanExt::set_parent) makes it the parent. A span must close while its
+/// own subscriber is the default one, because the registry of `tracing-subscriber` 0.3.23 releases the parent
+/// [in the default subscriber](https://github.com/tokio-rs/tracing/issues/1656).
 ///
-/// # Fields that mean something
-/// `otel.name`, `otel.kind` (`server`, `client`, …), `otel.status_code` (`ok` or 1, `error` or 2),
-/// `otel.status_description`, `error.type`: the kind of failure, and `component`: what the span counts for; without
-/// it, that is the crate of its target. Each may be of any type.
+/// # Special fields
+/// | field | meaning |
+/// |---|---|
+/// | `otel.name` | The name of the span. |
+/// | `otel.kind` | `server`, `client`, `producer`, `consumer` or `internal`. |
+/// | `otel.status_code` | `ok` or 1, `error` or 2. |
+/// | `otel.status_description` | The description of the status. |
+/// | `error.type` | The type of the error. It fails the span. |
+/// | `component` | The component that the span counts for. Default: the crate of the span's target. |
 ///
-/// # Spans that are given up
-/// A span that closes because a layer of this crate gives its work up for time, such as an attempt of a
-/// [`Retry`](crate::Retry), has failed with the error type `campanile::TimedOut`, unless its status says that it went
-/// well. One whose future or response body is dropped for another reason closes as it is: nothing tells why.
+/// Each may be of any type.
+///
+/// # Timeouts
+/// If a layer of this crate drops the work of a span because of a timeout, such as an attempt of a [`Retry`](crate::Retry),
+/// the span fails with the error type `campanile::TimedOut`, unless its status is `ok`. A span whose future or response body
+/// is dropped for another reason closes with the status that it has.
 ///
 /// # Errors in events
-/// An event of the level `ERROR` fails its span. What a field `error` or `exception` says is the description of the
-/// status and the attribute `exception.message`, in whichever way it is written: `error = "text"`, `%error`, `?error` or
-/// `error = &error as &(dyn Error + 'static)`. The last one also gives `exception.type`, as far as the type can be told,
-/// and `exception.stacktrace`, with up to 16 causes. Without such a field the message is the description.
+/// An event of the level `ERROR` fails its span. A field `error` or `exception` is the description of the status and the
+/// attribute `exception.message`. It may be written as `error = "text"`, `%error`, `?error` or
+/// `error = &error as &(dyn Error + 'static)`. The last form also sets `exception.type`, if the type is known, and
+/// `exception.stacktrace`, with up to 16 causes. Without such a field, the message is the description.
 ///
-/// An event of the `log` crate, which `tracing-log` hands on, has the target, module, file and line of the call.
+/// An event of the `log` crate that comes through `tracing-log` has the target, module, file and line of the call.
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,
     number: LayerNumber,
@@ -63,7 +70,7 @@ impl SpanLayer {
         Self { core, number: LayerNumber::default() }
     }
 
-    /// The number that tells it apart from all others, once it is in a subscriber.
+    /// The unique number of the layer. It gets one when it is added to a subscriber.
     pub(super) fn number(&self) -> u64 {
         self.number.get().unwrap_or_else(|| self.core.layers.register(&self.number))
     }
@@ -79,7 +86,7 @@ impl SpanLayer {
         }
     }
 
-    /// The span that has this id in the registry of this layer.
+    /// The key of the span with this id in the registry of this layer.
     #[inline]
     fn key<S>(&self, id: &Id, cx: &Context<'_, S>) -> SpanKey
     where
@@ -88,49 +95,49 @@ impl SpanLayer {
         SpanKey { layer: self.number_in(cx), id: id.into_u64() }
     }
 
-    /// Takes over the number and the spans of the layer that was in this registry before, if it can be told which one
-    /// that was. Spans of it that have closed since are given up.
+    /// Takes over the number and the spans of the layer that was in this registry before, if that layer is known. Its spans
+    /// that have closed since are removed.
     #[cold]
     fn take_over<S>(&self, cx: &Context<'_, S>) -> u64
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let Core { layers, spans, .. } = &*self.core;
-        // Asked where no lock is held: a registry may close spans that it was asked for.
+        // Called without a lock, because a lookup in the registry may close the span.
         let alive = |(key, metadata): &(SpanKey, &'static Metadata<'static>)| {
             cx.span(&Id::from_u64(key.id)).is_some_and(|span| std::ptr::eq(span.metadata(), *metadata))
         };
-        let place = self.place();
-        let (mut at_its_place, mut of_its_registry) = (None, Vec::new());
-        for (number, stood) in layers.dropped() {
+        let address = self.address();
+        let (mut same_address, mut same_registry) = (None, Vec::new());
+        for (number, dropped_at) in layers.dropped() {
             let own = spans.of_layer(number);
             let shared = own.iter().any(alive);
-            if stood == place && (shared || own.is_empty()) {
-                at_its_place = Some(number);
+            if dropped_at == address && (shared || own.is_empty()) {
+                same_address = Some(number);
             } else if shared {
-                of_its_registry.push(number);
+                same_registry.push(number);
             }
         }
-        let before = match of_its_registry[..] {
-            _ if at_its_place.is_some() => at_its_place,
+        let predecessor = match same_registry[..] {
+            _ if same_address.is_some() => same_address,
             [one] => Some(one),
             _ => None,
         };
-        let number = layers.take_over(&self.number, before);
-        if before == Some(number) {
+        let number = layers.take_over(&self.number, predecessor);
+        if predecessor == Some(number) {
             let ended = spans.of_layer(number).into_iter().filter(|span| !alive(span));
             ended.for_each(|(key, _)| drop(spans.remove(key)));
         }
         number
     }
 
-    fn place(&self) -> usize {
+    fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 }
 
 impl Clone for SpanLayer {
-    /// A layer of the same pipeline, for whichever subscriber.
+    /// Returns a layer of the same pipeline, for any subscriber.
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.core))
     }
@@ -141,14 +148,14 @@ impl Drop for SpanLayer {
         let Some(number) = self.number.get() else { return };
         self.core
             .layers
-            .remove(number, self.place())
+            .remove(number, self.address())
             .into_iter()
-            .for_each(|gone| self.core.spans.remove_layer(gone));
+            .for_each(|number| self.core.spans.remove_layer(number));
     }
 }
 
 impl Core {
-    /// The name by which the sampler knows a span.
+    /// The name of a span for the rules of the sampler, if a field sets it.
     fn sampled_name(&self, attributes: &Attributes<'_>, callsite: Callsite) -> Option<String> {
         if !self.sampler.by_name || !callsite.special.has_control() {
             return None;
@@ -158,7 +165,7 @@ impl Core {
         fields.name
     }
 
-    /// Takes over the fields that a span begins with, of which there are some worth a look.
+    /// Applies the first fields of a span.
     fn first_fields(
         &self,
         open_span: &mut OpenSpan,
@@ -212,7 +219,7 @@ where
         }
     }
 
-    /// Once all layers are there: the console may stand above this one, or both beside each other.
+    /// Called when all layers are present. The console layer may be outside of this one, or beside it.
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let number = self.number();
         if let Some(ids) = dispatch.downcast_ref::<ConsoleIds>() {
@@ -229,8 +236,8 @@ where
         }
     }
 
-    /// The registry never forgets a span that closes while another one is closing, nor those above it. So none
-    /// may be opened while a processor runs, and what foreign processors do is unknown.
+    /// The registry leaks a span that closes while another one is closing, and its parents. So no span may be opened while a
+    /// processor runs, and processors of the user may try to.
     #[inline]
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         !(metadata.is_span() && self.core.user_processors && is_suppressed())

@@ -1,4 +1,4 @@
-//! What a span layer is asked about one span.
+//! Requests to a span layer about one span.
 
 use std::cell::Cell;
 
@@ -9,23 +9,23 @@ use super::activation;
 use super::core::Core;
 use super::spans::SpanKey;
 
-/// What is asked of the layer about one span.
+/// A request to a span layer about one span.
 #[derive(Clone, Debug)]
 pub(super) enum SpanRequest {
     Context,
-    /// As `Context`, but something attached on top of the span goes first.
+    /// Like `Context`, but a context that was attached inside the span wins.
     Current,
     SetParent(Context),
 }
 
 thread_local! {
-    /// With the registry's id of the span.
+    /// The request, with the registry's id of the span.
     static PENDING: Cell<Option<(u64, SpanRequest)>> = const { Cell::new(None) };
     static ANSWER: Cell<Option<Context>> = const { Cell::new(None) };
 }
 
 impl SpanRequest {
-    /// The answer of a layer that hears of the request by `record`, which records nothing on the span `id`.
+    /// Returns the answer of a layer that is reached by `record`, which records no value on the span `id`.
     pub(super) fn answer_to(self, id: u64, record: impl FnOnce()) -> Option<Context> {
         PENDING.try_with(|pending| pending.set(Some((id, self)))).ok()?;
         record();
@@ -33,7 +33,7 @@ impl SpanRequest {
         ANSWER.take()
     }
 
-    /// Answers the request that this thread asks about the span `key`, if it does.
+    /// Answers the pending request of this thread about the span `key`, if there is one.
     #[cold]
     pub(super) fn answer_pending(core: &Core, key: SpanKey) {
         let Ok(Some((id, request))) = PENDING.try_with(Cell::take) else { return };
@@ -52,7 +52,7 @@ impl SpanRequest {
             Self::SetParent(parent) => {
                 let of = parent.span().span_context().clone();
                 if of.is_valid() {
-                    // Before the change: afterwards nothing that is active here looks like the layer's own.
+                    // Read before the change: afterwards the ids of active spans differ from those of the layer.
                     let on_top = Core::attached().is_none();
                     core.set_parent(key, &of, &parent);
                     if core.activation && on_top {

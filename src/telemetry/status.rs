@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanStatus {
     None,
-    /// An error happened inside it.
+    /// An error occurred inside the span.
     Failed,
-    /// `otel.status_code` says `OK`, whatever happened inside it.
+    /// `otel.status_code` is `OK`. Errors inside the span do not change it.
     Ok,
-    /// `otel.status_code` says `ERROR`.
+    /// `otel.status_code` is `ERROR`.
     Error,
 }
 
@@ -17,7 +17,7 @@ impl SpanStatus {
         matches!(self, Self::Failed | Self::Error)
     }
 
-    /// Sets an error inside the span; `false` if the status was set explicitly.
+    /// Records an error inside the span. Returns `false` if the status is `Ok`.
     pub(super) fn fail(&mut self) -> bool {
         let open = *self != Self::Ok;
         if *self == Self::None {

@@ -1,4 +1,4 @@
-//! What is exported in batches, and the exporter of them.
+//! Items that are exported in batches, and their exporter.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::telemetry::counters::Signal;
 
-/// Something that is exported in batches.
+/// An item that is exported in batches.
 pub(in crate::telemetry) trait BatchItem: Send + Sync + 'static {
     const SIGNAL: Signal;
 
-    /// Its approximate size in memory, in bytes.
+    /// The approximate size in memory, in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// The exporter of batches.
+/// An exporter of batches.
 pub(in crate::telemetry) trait BatchExporter<T>: Send + 'static {
     fn export(&self, batch: Vec<T>) -> impl Future<Output = OTelSdkResult>;
     fn shut_down(&self, limit: Duration) -> OTelSdkResult;
 }
 
-/// How long those wait who do not say.
+/// The limit of a flush that the SDK calls without one.
 pub(in crate::telemetry) const FLUSH: Duration = Duration::from_secs(5);
 
-/// What the SDK wants to hear, for what [`BatchProcessor`] tells.
+/// The result for the SDK of a flush or shutdown.
 pub(in crate::telemetry) fn sdk_result(limit: Duration, done: bool) -> OTelSdkResult {
     if done { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
 }

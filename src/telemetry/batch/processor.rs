@@ -1,4 +1,4 @@
-//! The handle of a queue whose items a worker exports.
+//! The processor that queues items for its worker.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::telemetry::counters::{Counters, DropReason, ExportQueue};
 use crate::telemetry::export_thread::request;
 
-/// Hands what ends to an exporter, in batches, from a thread of its own.
+/// A queue of items that a worker thread exports in batches.
 pub(in crate::telemetry) struct BatchProcessor<T = SpanData> {
     shared: Arc<Shared<T>>,
     messages: Sender<Message>,
@@ -41,7 +41,7 @@ impl<T: BatchItem> BatchProcessor<T> {
         Ok(Self { shared, messages })
     }
 
-    /// Takes `item` in, or counts it.
+    /// Queues `item`, or drops and counts it.
     #[inline]
     pub(in crate::telemetry) fn push(&self, item: T) {
         let shared = &*self.shared;
@@ -51,7 +51,7 @@ impl<T: BatchItem> BatchProcessor<T> {
                 let full = waiting.items >= shared.settings.full()
                     || waiting.bytes >= shared.settings.queue_bytes / 2;
                 if full && !shared.notified.swap(true, Ordering::AcqRel) {
-                    // Without the worker the queue fills up and counts.
+                    // If the worker has ended, the queue fills up and items are counted as dropped.
                     let _ = self.messages.send(Message::Full);
                 }
             }
@@ -60,12 +60,12 @@ impl<T: BatchItem> BatchProcessor<T> {
         }
     }
 
-    /// Exports what waits; `false` if that failed or took longer than `limit`.
+    /// Exports all items. Returns `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn flush(&self, limit: Duration) -> bool {
         request(&self.messages, limit, Message::Flush)
     }
 
-    /// Exports what waits and ends the worker; `false` if that failed or took longer than `limit`.
+    /// Exports all items and ends the worker. Returns `false` if that failed or took longer than `limit`.
     pub(in crate::telemetry) fn shut_down(&self, limit: Duration) -> bool {
         !self.shared.queue.close() || request(&self.messages, limit, |reply| Message::Shutdown(limit, reply))
     }

@@ -16,7 +16,7 @@ struct State<T> {
     closed: bool,
 }
 
-/// Items and bytes that wait, or may wait.
+/// A number of items and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) items: usize,
@@ -36,7 +36,7 @@ impl<T> Queue<T> {
         Self { state: Mutex::new(state), limits: Size { items, bytes } }
     }
 
-    /// Adds `item` of `bytes`; returns how much waits then.
+    /// Adds `item` of `bytes`. Returns the size of the queue then.
     #[inline]
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<Size, Refused> {
         let mut state = self.state.lock();
@@ -81,7 +81,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn one_thread_has_the_whole_queue() {
+    fn one_thread_can_fill_the_queue() {
         for capacity in [1, 10, 64, 100, 2_048, 5_000] {
             let queue = Queue::new(capacity, capacity);
             for _ in 0..2 {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_finds_no_room_and_what_is_small_still_does() {
+    fn a_large_item_is_refused_while_a_small_one_fits() {
         let queue = Queue::new(10, 100);
         assert_eq!(queue.push("large", 90), Ok(Size { items: 1, bytes: 90 }));
         assert_eq!(queue.push("large", 11), Err(Refused::Full));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_lose_nothing_and_stay_within_the_bound() {
+    fn many_threads_lose_no_item_and_stay_within_the_limit() {
         const THREADS: usize = 12;
         const EACH: usize = 20_000;
         let queue = Queue::new(1_000, 1_000);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_leaves_no_memory_behind() {
+    fn the_memory_of_a_burst_is_freed() {
         let queue = Queue::new(100_000, usize::MAX);
         (0..100_000).for_each(|item| {
             let _ = queue.push(item, 1);

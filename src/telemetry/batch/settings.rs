@@ -1,4 +1,4 @@
-//! How spans and log records wait.
+//! The settings of a queue of spans or log records.
 
 use std::time::Duration;
 
@@ -7,24 +7,25 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 use crate::telemetry::variables::Variables;
 
-/// How spans, or log records, wait for their export.
+/// The queue of spans or log records to export.
 ///
 /// `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` and
-/// `OTEL_BSP_EXPORT_TIMEOUT` win over it for spans, `OTEL_BLRP_…` for log records.
+/// `OTEL_BSP_EXPORT_TIMEOUT` win over these settings for spans, `OTEL_BLRP_…` for log records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BatchSettings {
-    /// How many may wait; more are dropped and counted. 2,048.
+    /// Maximum number of items in the queue. Further ones are dropped and counted. Default: 2,048.
     pub queue: usize,
-    /// How many bytes those that wait may take, as estimated by their texts; more are dropped and counted. 32 MiB.
+    /// Maximum bytes of the items in the queue, estimated by their texts. Further ones are dropped and counted. At least
+    /// 65,536. Default: 32 MiB.
     pub queue_bytes: usize,
-    /// How many are in one export. 512.
+    /// Maximum number of items in one export. Default: 512.
     pub batch: usize,
-    /// The longest that one waits while the queue is short. 5 s for spans, 1 s for log records.
+    /// Maximum time in the queue before an export, if no batch is full. Default: 5 s for spans, 1 s for log records.
     #[serde(with = "crate::base::duration")]
     pub delay: Duration,
-    /// The longest that an export takes; then it has failed. 30 s; zero is no limit.
+    /// Timeout of an export. Zero disables it. Default: 30 s.
     #[serde(with = "crate::base::duration")]
     pub export_timeout: Duration,
 }
@@ -42,16 +43,25 @@ impl Default for BatchSettings {
 }
 
 impl BatchSettings {
-    /// `kind` is what the variables call it: `BSP` for spans, `BLRP` for log records.
+    /// `kind` is the part of the variables' names: `BSP` for spans, `BLRP` for log records.
     pub(in crate::telemetry) fn with_variables(
         mut self,
         kind: &str,
         variables: &Variables,
     ) -> Result<Self, ConfigError> {
         let name = |what| format!("OTEL_{kind}_{what}");
-        self.queue = variables.number(&name("MAX_QUEUE_SIZE"))?.unwrap_or(self.queue);
-        self.batch = variables.number(&name("MAX_EXPORT_BATCH_SIZE"))?.unwrap_or(self.batch);
-        self.delay = variables.milliseconds(&name("SCHEDULE_DELAY"))?.unwrap_or(self.delay);
+        let count = |what| match variables.number(&name(what))? {
+            Some(0) => Err(ConfigError::new(name(what), 0, "at least 1")),
+            count => Ok(count),
+        };
+        self.queue = count("MAX_QUEUE_SIZE")?.unwrap_or(self.queue);
+        self.batch = count("MAX_EXPORT_BATCH_SIZE")?.unwrap_or(self.batch);
+        self.delay = match variables.milliseconds(&name("SCHEDULE_DELAY"))? {
+            Some(Duration::ZERO) => {
+                return Err(ConfigError::new(name("SCHEDULE_DELAY"), 0, "milliseconds, more than zero"));
+            }
+            delay => delay.unwrap_or(self.delay),
+        };
         let timeout = variables.milliseconds(&name("EXPORT_TIMEOUT"))?;
         self.export_timeout = timeout.unwrap_or(self.export_timeout);
         Ok(self)
@@ -65,7 +75,7 @@ impl BatchSettings {
         ConfigError::check(!self.delay.is_zero(), "batch.delay", self.delay, "more than zero")
     }
 
-    /// How many wait when it is time to export them.
+    /// The number of items that makes a full batch.
     pub(super) fn full(&self) -> usize {
         self.batch.min(self.queue)
     }

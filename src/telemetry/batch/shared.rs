@@ -8,11 +8,11 @@ use super::settings::BatchSettings;
 use crate::base::sync::atomic::AtomicBool;
 use crate::telemetry::counters::{Counters, ExportQueue, Signal};
 
-/// What the processor and its worker share.
+/// The state that a processor and its worker share.
 pub(super) struct Shared<T> {
     pub(super) queue: Queue<T>,
     pub(super) settings: BatchSettings,
-    /// Whether the worker knows that a batch is full.
+    /// Whether the worker was notified of a full batch.
     pub(super) notified: AtomicBool,
     pub(super) counters: Arc<Counters>,
 }

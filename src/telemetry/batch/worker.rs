@@ -1,4 +1,4 @@
-//! The thread that waits for an exporter, so that no caller does.
+//! The thread that takes batches from the queue and waits for the exporter.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -40,7 +40,7 @@ impl<T: BatchItem, E: BatchExporter<T>> Worker<T, E> {
                 Err(RecvTimeoutError::Timeout) => _ = self.export_waiting(),
                 Ok(Message::Flush(reply)) => {
                     let fine = self.export_waiting();
-                    // The caller may have given up.
+                    // The caller may no longer wait.
                     let _ = reply.send(fine);
                 }
                 Ok(Message::Shutdown(limit, reply)) => {
@@ -79,7 +79,7 @@ impl<T: BatchItem, E: BatchExporter<T>> Worker<T, E> {
         if result.is_err() {
             counters.dropped(T::SIGNAL, DropReason::ExportFailed, items);
         }
-        let then = "they are dropped and counted until it works";
+        let then = "they are dropped and counted until an export succeeds";
         log_change(&mut self.failing, T::SIGNAL, &result, then);
         !self.failing
     }

@@ -61,7 +61,7 @@ pub(super) fn of_request<B>(request: &Request<B>) -> Option<&CorrelationId> {
 
 pub(super) fn header(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {
     HeaderName::try_from(name)
-        .map_err(|_| ConfigError::new(setting, format_args!("{name:?}"), "the name of a header"))
+        .map_err(|_| ConfigError::new(setting, format_args!("{name:?}"), "a valid header name"))
 }
 
 /// See [`http_correlation_layer`].

@@ -1,4 +1,4 @@
-//! The facts of a callsite, and a cache of them.
+//! What is known about a callsite, with a cache for each thread.
 
 use std::cell::Cell;
 
@@ -7,11 +7,11 @@ use tracing::Metadata;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry::fields::SpecialFields;
 
-/// A component, a span name and the values of the labels.
+/// Identifies a series: a component, a span name and the values of the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) struct SeriesId(pub(super) u32);
 
-/// The facts of a callsite.
+/// What is known about a callsite.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct Callsite {
     /// The series of spans without fields that change it.
@@ -23,22 +23,22 @@ pub(in crate::telemetry) struct Callsite {
     pub(in crate::telemetry) ignored: bool,
 }
 
-/// Unique in the process, unlike an address.
+/// Returns a number that is unique in the process. The address of a dropped table may be reused.
 pub(super) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// As a power of two.
+/// The size of the cache, as a power of two.
 const CACHED: u32 = 6;
 
 thread_local! {
-    /// The last callsites of this thread, of all layers. The facts of a callsite never change.
+    /// The last callsites of this thread, of all layers. Entries never change.
     static LAST: [Cell<Option<(u64, usize, Callsite)>>; 1 << CACHED] =
         const { [const { Cell::new(None) }; 1 << CACHED] };
 }
 
-/// The cached facts of the callsite of `metadata` in the table `id`, otherwise the result of `find`.
+/// The cached entry of the callsite of `metadata` in the table `id`, otherwise the result of `find`.
 #[inline]
 pub(super) fn cached(id: u64, metadata: &'static Metadata<'static>, find: impl Fn() -> Callsite) -> Callsite {
     let address = std::ptr::from_ref(metadata).addr();

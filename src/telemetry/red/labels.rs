@@ -23,7 +23,7 @@ struct Label {
 /// Values of labels, by the index of the label.
 pub(in crate::telemetry) type Values = Vec<(usize, String)>;
 
-/// The maximum bytes of a value. A longer one is no label.
+/// The maximum length of a value, in bytes. A longer value is truncated.
 const LONGEST: usize = 128;
 
 impl Labels {
@@ -85,7 +85,7 @@ impl VisitField for Reader<'_> {
     fn visit(&mut self, field: &Field, value: FieldValue<'_>) {
         let name = field_value::name(field);
         if let Some(index) = self.labels.index(name) {
-            // Longer than the limit, since a secret that is cut off may not be found.
+            // Longer than the limit, because a truncated secret would not be found.
             let text = value.text(8 * LONGEST);
             let mut text = self.secrets.text(name, &text).into_owned();
             shorten(&mut text, LONGEST);

@@ -33,7 +33,7 @@ pub(in crate::telemetry) struct RedMetrics {
     instruments: Instruments,
     vitals: Arc<Vitals>,
     labels: Labels,
-    /// Distinct series.
+    /// The maximum number of series.
     capacity: usize,
     callsites: ArcSwap<Callsites>,
     series: Rows<Series>,
@@ -88,7 +88,7 @@ impl RedMetrics {
         }
     }
 
-    /// The facts of the callsite of `metadata`.
+    /// What is known about the callsite of `metadata`.
     #[inline]
     pub(in crate::telemetry) fn callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
         callsite::cached(self.id, metadata, || {
@@ -170,7 +170,7 @@ impl RedMetrics {
         callsite.labelled.then(|| self.labels.read(secrets, record)).flatten()
     }
 
-    /// Whether exemplars are wanted.
+    /// Whether exemplars are on.
     #[inline]
     pub(in crate::telemetry) fn keeps_exemplars(&self) -> bool {
         self.instruments.exemplars.is_some()
@@ -209,7 +209,7 @@ impl RedMetrics {
         }
     }
 
-    /// Sets `witness` for a span that was counted before its trace was kept.
+    /// Offers `witness` as the exemplar of a span that was counted before its trace was kept.
     pub(in crate::telemetry) fn offer(
         &self,
         id: SeriesId,
@@ -222,7 +222,7 @@ impl RedMetrics {
         }
     }
 
-    /// Records the durations that wait, before a collection.
+    /// Records the buffered durations, before a collection.
     pub(in crate::telemetry) fn flush(&self) {
         self.series.iter().for_each(|series| series.recorders.flush());
     }

@@ -47,7 +47,7 @@ impl Series {
 #[derive(Debug)]
 pub(super) struct Instruments {
     pub(super) meter: Meter,
-    /// The exemplars, if they are wanted.
+    /// The exemplars, if they are on.
     pub(super) exemplars: Option<Arc<Book>>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Recorders {
 #[derive(Debug)]
 struct Recorder {
     duration: BoundDuration,
-    /// Not yet recorded, since the instrument has one lock for all threads.
+    /// Durations that are not yet recorded, because the instrument has one lock for all threads.
     buffers: PerThread<Buffer>,
     exemplars: Option<Arc<Exemplars>>,
 }
@@ -74,7 +74,7 @@ struct Recorder {
 #[repr(align(128))]
 struct Buffer(Mutex<Durations>);
 
-/// As many as fit into two cache lines, with their lock.
+/// The number of durations that fit into two cache lines with their lock.
 const BUFFERED: usize = 14;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,11 +111,11 @@ impl Recorder {
         buffer.durations[..buffer.count].iter().for_each(|duration| self.duration.record(*duration));
     }
 
-    /// Records what waits.
+    /// Records the buffered durations.
     fn flush(&self) {
-        for buffers in self.buffers.iter() {
-            let buffer = std::mem::take(&mut *buffers.0.lock());
-            self.record_all(&buffer);
+        for buffer in self.buffers.iter() {
+            let durations = std::mem::take(&mut *buffer.0.lock());
+            self.record_all(&durations);
         }
     }
 }
@@ -145,7 +145,7 @@ impl Recorders {
         }
     }
 
-    /// Records what waits, before a collection.
+    /// Records the buffered durations, before a collection.
     pub(super) fn flush(&self) {
         self.fine.get().into_iter().chain(self.failed.get()).for_each(Recorder::flush);
         self.kinds.read().unwrap_or_else(PoisonError::into_inner).values().for_each(|kind| kind.flush());
@@ -168,7 +168,7 @@ impl Recorders {
         self.failed.get_or_init(|| self.bind(instruments, Some(OTHER))).record(duration, witness);
     }
 
-    /// Sets `witness` for a duration that is already [recorded](Self::record).
+    /// Offers `witness` as the exemplar of a duration that is already [recorded](Self::record).
     pub(super) fn offer(&self, duration: Duration, failure: Option<&str>, witness: Witness) {
         let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         let of_kind = failure.and_then(|kind| kinds.get(cut(kind, LONGEST))).map(|recorder| &**recorder);

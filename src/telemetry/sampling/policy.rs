@@ -1,4 +1,4 @@
-//! The sampling policy, as settings hold it.
+//! The sampling policy.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ use crate::base::error::ConfigError;
 pub enum Sampling {
     /// Every trace.
     AlwaysOn,
-    /// None.
+    /// No trace.
     AlwaysOff,
     /// This share of the traces, chosen by trace id, like in the OpenTelemetry SDKs.
     Ratio(f64),
@@ -48,7 +48,7 @@ pub enum Sampling {
 pub struct SamplingRule {
     /// The name of the span (`otel.name`, if it is set); `*` stands for any text.
     pub name: String,
-    /// Their policy.
+    /// The policy for these spans.
     pub sampling: Sampling,
 }
 
@@ -86,7 +86,7 @@ impl Sampling {
                 ConfigError::check((0.0..=1.0).contains(ratio), "sampling", ratio, "a ratio from 0 to 1")
             }
             Self::PerSecond(traces) => {
-                ConfigError::check(*traces > 0, "sampling", traces, "at least one trace a second")
+                ConfigError::check(*traces > 0, "sampling", traces, "at least 1 trace per second")
             }
             Self::ParentBased(root) => root.check(),
             Self::Rules { rules, otherwise } => {
@@ -120,7 +120,7 @@ impl Sampling {
                 return Err(ConfigError::new(
                     "OTEL_TRACES_SAMPLER",
                     name,
-                    "always_on, always_off or traceidratio, each also after `parentbased_`",
+                    "always_on, always_off, traceidratio, or one of these with the prefix `parentbased_`",
                 ));
             }
         })
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_variable_is_named() {
+    fn an_invalid_variable_is_named() {
         let error = Sampling::from_variables("traceidratio", Some("2")).unwrap_err();
         assert_eq!(error.setting(), "OTEL_TRACES_SAMPLER_ARG");
         let error = Sampling::from_variables("sometimes", None).unwrap_err();

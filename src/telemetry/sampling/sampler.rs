@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_fits_holds() {
+    fn the_first_rule_that_matches_wins() {
         let sampling = Sampling::AlwaysOff
             .except("GET /orders/*", Sampling::AlwaysOn)
             .except("GET *", Sampling::AlwaysOff)
@@ -224,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_kept_in_every_second() {
+    fn the_rate_limit_holds_in_every_second() {
         for per_second in [1, 7, 100, 2_000] {
             let limit = RateLimit::new(per_second);
             let mut admitted = Vec::new();
-            // Ten seconds, asked ten thousand times a second.
+            // Ten seconds with 10,000 calls per second.
             for step in 0..100_000_u64 {
                 let now = Tick(Duration::from_secs(5).as_nanos() as u64 + step * 100_000);
                 if limit.allows(now) {

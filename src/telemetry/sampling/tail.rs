@@ -91,8 +91,8 @@ struct Shard {
     /// The sum of their spans and bytes.
     spans: usize,
     bytes: usize,
-    /// The trace with the largest share of the buffer, and that share in 1,024ths. After it is discarded, the largest of those
-    /// that grew since.
+    /// The trace with the largest share of the buffer, and that share in 1,024ths. After it is dropped, the largest of
+    /// those that grew since.
     largest: Option<(TraceId, usize)>,
     kept: VecDeque<TraceId>,
 }
@@ -115,7 +115,7 @@ struct Capacity {
 }
 
 impl Capacity {
-    /// The share of `waiting` in it, in 1,024ths.
+    /// The share of `trace` in it, in 1,024ths.
     fn share(self, trace: &Trace) -> usize {
         let of = |some: usize, all: usize| some.saturating_mul(1_024) / all.max(1);
         of(trace.spans.len(), self.spans).max(of(trace.bytes, self.bytes))
@@ -182,7 +182,7 @@ impl Tail {
         }
     }
 
-    /// The number of kept spans, and of traces that were dropped for capacity.
+    /// The number of kept spans, and of traces that were dropped because the buffer was full.
     pub(in crate::telemetry) fn totals(&self) -> (u64, u64) {
         (self.kept.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
     }
@@ -252,12 +252,12 @@ impl Shard {
         Some(trace)
     }
 
-    /// Drops traces until there is capacity; returns how many of them had spans.
+    /// Drops traces until the shard is within its capacity. Returns how many of them were not kept.
     fn evict(&mut self, capacity: Capacity, discarded: &mut Vec<SpanData>) -> u64 {
         let mut evicted = 0;
         loop {
             let crowded = self.spans > capacity.spans || self.bytes > capacity.bytes;
-            // A trace without spans also takes capacity.
+            // A trace without spans takes memory too.
             if !crowded && self.traces.len() <= capacity.spans {
                 return evicted;
             }

@@ -1,6 +1,7 @@
-//! What must not be told, taken out of everything that the pipeline hands on.
+//! Redaction of everything that the pipeline exports or prints.
 //!
-//! What the name of a field means is decided once: it is static, and each thread remembers those it met last.
+//! The name of a field decides how its value is redacted. The names of `tracing` fields are static, so each thread caches the
+//! decision.
 
 mod native;
 mod redact;

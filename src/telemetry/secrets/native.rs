@@ -1,4 +1,4 @@
-//! What is made through the OpenTelemetry API: it is finished before its fields can be looked at.
+//! Redaction of spans and log records of the OpenTelemetry API, which are redacted when they are finished.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::redact::{FieldClass, Secrets};
-use crate::base::redact::Sort;
+use crate::base::redact::Format;
 
 impl Secrets {
-    /// Takes the secrets out of a span that was made through the OpenTelemetry API.
+    /// Redacts a span of the OpenTelemetry API.
     pub(in crate::telemetry) fn clean_span(&self, span: &mut SpanData) {
         self.replace(&mut span.name);
         self.clean_attributes(&mut span.attributes);
@@ -29,14 +29,14 @@ impl Secrets {
     }
 
     fn replace(&self, text: &mut Cow<'static, str>) {
-        if let Some(clean) = self.redactor.redact(text, Sort::Text, &mut |_| ()) {
+        if let Some(clean) = self.redactor.redact(text, Format::Text, &mut |_| ()) {
             *text = Cow::Owned(clean);
         }
     }
 
     pub(in crate::telemetry) fn clean_attributes(&self, attributes: &mut [KeyValue]) {
         for KeyValue { key, value, .. } in attributes {
-            // Keys of these may be made while the program runs: they are not remembered.
+            // Not cached, because these keys may be dynamic.
             let class = self.classify(key.as_str());
             let clean = match &mut *value {
                 Value::Array(Array::String(texts)) => {
@@ -69,15 +69,15 @@ impl Secrets {
         let sort = match class {
             FieldClass::Secret(rule) => match self.secret_text(rule, text) {
                 Some(hidden) => return Some(hidden.into()),
-                None => Sort::Text,
+                None => Format::Text,
             },
-            FieldClass::Query => Sort::Query,
-            FieldClass::Plain => Sort::Text,
+            FieldClass::Query => Format::Query,
+            FieldClass::Plain => Format::Text,
         };
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
     }
 
-    /// The part of a log record that goes by `name`, or nothing if there is no secret in it.
+    /// The redacted value with the name `name` in a log record, or `None` if it has no secret.
     pub(in crate::telemetry) fn clean_any(&self, name: &str, value: &AnyValue) -> Option<AnyValue> {
         let class = self.classify(name);
         match value {

@@ -9,32 +9,33 @@ use crate::base::redact::{RedactionSettings, Redactor, Rule, Treatment};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::telemetry::variables::Variables;
 
-/// Knows what fields must not say. See the [module](super).
+/// Redacts the values of fields. See the [module](super).
 #[derive(Clone, Debug)]
 pub(in crate::telemetry) struct Secrets {
-    /// Tells it apart from all others that ever were.
+    /// Unique in the process, for the cache.
     id: u64,
     pub(super) redactor: Redactor,
 }
 
-/// What the name of a field says about its value.
+/// How a value is redacted, by the name of its field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldClass {
-    /// Nothing: the value is searched.
+    /// The value is searched for secrets.
     Plain,
-    /// It is the query of a URL.
+    /// The value is the query of a URL.
     Query,
+    /// The value is a secret.
     Secret(Rule),
 }
 
-/// As a power of two.
+/// The size of the cache, as a power of two.
 const CACHED: u32 = 7;
 
-/// Which redactor, the address of the name and its length, and what is known.
+/// The id of the redactor, the address and the length of the name, and its class.
 type Cached = (u64, usize, usize, FieldClass);
 
 thread_local! {
-    /// The names that this thread met last.
+    /// The last names of this thread.
     static LAST: [Cell<Option<Cached>>; 1 << CACHED] = const { [const { Cell::new(None) }; 1 << CACHED] };
 }
 
@@ -44,7 +45,7 @@ impl Secrets {
         variables: &Variables,
     ) -> Result<Self, ConfigError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let redactor = settings.build_with(|name| variables.get(name));
+        let redactor = Redactor::with_variables(settings, |name| variables.get(name));
         let redactor = redactor.map_err(|error| error.within("redaction"))?;
         Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor })
     }
@@ -82,7 +83,7 @@ impl Secrets {
         }
     }
 
-    /// The text that goes by `name`.
+    /// The redacted text of a field `name`.
     #[inline]
     pub(in crate::telemetry) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
         self.text_of(self.class(name), text)
@@ -97,7 +98,7 @@ impl Secrets {
         }
     }
 
-    /// What stands for a value without secrets inside, if its name is that of a secret.
+    /// The replacement of a value that is no text, if its name is that of a secret.
     #[inline]
     pub(in crate::telemetry) fn hidden(
         &self,
@@ -110,7 +111,7 @@ impl Secrets {
         }
     }
 
-    /// What stands for a number, if that is a secret by its name or the number of a card.
+    /// The replacement of a number, if its name is that of a secret, or it is the number of a card.
     #[inline]
     pub(in crate::telemetry) fn number(&self, name: &'static str, number: i128) -> Option<Cow<'static, str>> {
         match self.class(name) {
@@ -119,7 +120,7 @@ impl Secrets {
         }
     }
 
-    /// What stands for a value whose name is that of a secret, unless the value is none of its form.
+    /// The replacement of a secret, or `None` if the value does not have the form that the rule asks for.
     pub(super) fn hidden_text(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
         rule.hides(text.as_bytes()).then(|| self.redactor.replacement(rule.treatment, text.as_bytes()))
     }
@@ -128,8 +129,8 @@ impl Secrets {
         self.secret_text(rule, text).unwrap_or_else(|| self.redactor.text(text))
     }
 
-    /// What stands for a text whose name is that of a secret; none where it says that there is no value, or has not
-    /// the form.
+    /// The replacement of a text with the name of a secret, or `None` if the text is empty, `None`, or does not have the form
+    /// that the rule asks for.
     pub(super) fn secret_text(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
         match unquoted(text) {
             "" | "None" => None,
@@ -138,7 +139,7 @@ impl Secrets {
     }
 }
 
-/// A text without the quotes that `Debug` puts around it, so that its hash is that of the text.
+/// The text without the quotes of `Debug`, so that it has the same hash as the plain text.
 fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }

@@ -1,4 +1,4 @@
-//! Values of fields, without secrets and no longer than they may be.
+//! Values of fields, redacted and truncated.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -11,11 +11,10 @@ use crate::base::cut::{cut, shorten};
 use crate::telemetry::field_value::{self, FieldValue};
 use crate::telemetry::limits::SpanLimits;
 
-/// How much further than it may reach a text is looked at: what is cut off of a secret would keep it from being
-/// found.
+/// How many bytes beyond the limit are searched, because a truncated secret would not be found.
 const BEYOND: usize = 1_024;
 
-/// Makes values of fields: without secrets, and within the limits.
+/// Makes values of fields, redacted and within the limits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct Values<'a> {
     pub(in crate::telemetry) limits: &'a SpanLimits,
@@ -23,7 +22,7 @@ pub(in crate::telemetry) struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// The text that goes by `name`.
+    /// The text of a field `name`.
     #[inline]
     pub(in crate::telemetry) fn text<'a>(&self, name: &'static str, text: &'a str) -> Cow<'a, str> {
         self.text_of(self.secrets.class(name), text)
@@ -41,7 +40,7 @@ impl Values<'_> {
     fn string(&self, name: &'static str, text: &str) -> Value {
         match self.secrets.class(name) {
             FieldClass::Secret(rule) => match self.secrets.secret_text(rule, text) {
-                // The marker needs no memory of its own.
+                // The replacement may be static.
                 Some(hidden) => Value::from(hidden),
                 None => Value::from(self.text_of(FieldClass::Plain, text).into_owned()),
             },
@@ -65,7 +64,7 @@ impl Values<'_> {
         }
     }
 
-    /// What `value` says, of an error without its causes.
+    /// The text of `value`. The text of an error has no causes.
     #[inline(always)] // See `value`.
     pub(in crate::telemetry) fn display<'a>(
         &self,
@@ -79,8 +78,8 @@ impl Values<'_> {
         }
     }
 
-    /// `value` as that of an attribute.
-    #[inline(always)] // Its type is known where it is called: no need to ask for it again.
+    /// The value of an attribute.
+    #[inline(always)] // The variant is known at each call, so the match is removed.
     pub(in crate::telemetry) fn value(&self, name: &'static str, value: FieldValue<'_>) -> Value {
         match value {
             FieldValue::Integer(value) => self.integer(name, value),
@@ -96,7 +95,7 @@ impl Values<'_> {
         }
     }
 
-    /// What `error` and its causes say.
+    /// The text of `error` and its causes.
     pub(in crate::telemetry) fn chain(
         &self,
         name: &'static str,
@@ -108,14 +107,14 @@ impl Values<'_> {
 
     fn owned(&self, name: &'static str, text: String) -> String {
         let clean = match self.secrets.text(name, &text) {
-            // Not the marker, which is borrowed as well.
+            // A borrowed replacement has another address.
             Cow::Borrowed(clean) if std::ptr::eq(clean, text.as_str()) => None,
             clean => Some(clean.into_owned()),
         };
         self.cut(clean.unwrap_or(text))
     }
 
-    /// How much of a text is looked at.
+    /// The number of bytes that are searched.
     fn room(&self) -> usize {
         self.limits.value_length.saturating_add(BEYOND)
     }

@@ -9,7 +9,7 @@ thread_local! {
     static LAST: Cell<Option<ClockPair>> = const { Cell::new(None) };
 }
 
-/// One instant on both clocks.
+/// One moment on both clocks.
 ///
 /// The spans of a trace share one, so that their times are consistent to the nanosecond.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use crate::telemetry::limits::SpanLimits;
 use crate::telemetry::status::SpanStatus;
 
 impl OpenSpan {
-    /// What is left of a span that took `duration`, if it was recorded: it goes on to `end`.
+    /// Passes the finished span to `end`, if the span was recorded.
     #[inline]
     pub(in crate::telemetry) fn finish(
         &mut self,
@@ -38,7 +38,7 @@ impl OpenSpan {
                 Status::Error { description: recording.description.take().unwrap_or(Cow::Borrowed("")) }
             }
         };
-        // Made where it is handed on: some 400 bytes are not moved about for nothing.
+        // Made in the argument, so that its 400 bytes are not copied.
         end(SpanData {
             span_context: self.context.clone(),
             parent_span_id: self.parent_span_id,

@@ -3,8 +3,9 @@
 //! Each registry numbers its spans from one, so an id is not unique in a process. Each layer has a number that is unique in
 //! the process, and a [`SpanKey`] holds both.
 //!
-//! A layer gets its number when it is added to a subscriber. A layer that is put into a `reload` later is not console_found of that. It
-//! takes over the number, and so the spans, of the layer whose spans its registry has, or whose place it has taken.
+//! A layer gets its number when it is added to a subscriber. A layer that replaces another one in a `reload`
+//! gets no such call. With its first span it takes over the number and the spans of the layer whose spans its registry has,
+//! or whose address it has.
 
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +15,11 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 pub(in crate::telemetry) struct SpanKey {
     /// The number of the layer.
     pub(in crate::telemetry) layer: u64,
-    /// The registry's id.
+    /// The id in the registry.
     pub(in crate::telemetry) id: u64,
 }
 
-/// The number of one layer; 0 until it has one.
+/// The number of one layer. 0 until it has one.
 #[derive(Debug, Default)]
 pub(in crate::telemetry) struct LayerNumber(AtomicU64);
 
@@ -36,9 +37,9 @@ pub(in crate::telemetry) struct LayerRegistry(Mutex<Vec<LayerEntry>>);
 #[derive(Debug)]
 struct LayerEntry {
     number: u64,
-    /// Whether the console of its subscriber, if there is one, knows the number.
+    /// Whether the console of its subscriber knows the number. Also `true` without a console.
     console_found: bool,
-    /// Its address, after it was dropped.
+    /// Its address, if it was dropped.
     dropped_at: Option<usize>,
 }
 
@@ -70,8 +71,8 @@ impl LayerRegistry {
         entry.number
     }
 
-    /// Takes a layer out that dropped_at at `place`, and remembers it for its successor. Gives the numbers of those that are
-    /// forgotten: their spans are to be given up.
+    /// Marks the layer at the address `place` as dropped, and keeps it for a successor. Returns the numbers of layers that are
+    /// no longer kept, whose spans must be removed.
     pub(in crate::telemetry) fn remove(&self, number: u64, place: usize) -> Vec<u64> {
         let mut layers = self.0.lock();
         let Some(at) = layers.iter().position(|entry| entry.number == number) else { return Vec::new() };
@@ -92,7 +93,7 @@ impl LayerRegistry {
         forgotten
     }
 
-    /// Sets that the console of a layer's subscriber knows the layer, or that there is none.
+    /// Records that the console of the layer's subscriber knows the layer, or that there is no console.
     pub(in crate::telemetry) fn set_console_found(&self, number: u64) {
         let mut layers = self.0.lock();
         layers.iter_mut().filter(|entry| entry.number == number).for_each(|entry| entry.console_found = true);
@@ -103,7 +104,7 @@ impl LayerRegistry {
         self.0.lock().iter().any(|entry| entry.number == number && entry.dropped_at.is_none())
     }
 
-    /// The only layer whose console does not know it; `None` if there are several.
+    /// The only layer that no console knows, or `None` if there are several.
     pub(in crate::telemetry) fn without_console(&self) -> Option<u64> {
         let layers = self.0.lock();
         let mut without = layers.iter().filter(|entry| !entry.console_found && entry.dropped_at.is_none());

@@ -40,7 +40,7 @@ pub(in crate::telemetry) struct OpenSpan {
 /// The OpenTelemetry context of a span.
 #[derive(Debug)]
 pub(in crate::telemetry) enum ContextState {
-    /// There is none.
+    /// Contexts are off: see `TelemetrySettings::activation`.
     Off,
     /// The context in which the span was created, from which its own is made.
     Base(Context),
@@ -58,7 +58,7 @@ impl ContextState {
 }
 
 thread_local! {
-    #[allow(clippy::vec_box)] // The boxes are what it is for.
+    #[allow(clippy::vec_box)] // The boxes are reused.
     /// Boxes of closed spans, for reuse by this thread. With them, an unsampled span allocates nothing.
     static RECYCLED: RefCell<Vec<Box<OpenSpan>>> = const { RefCell::new(Vec::new()) };
 }
@@ -67,7 +67,7 @@ thread_local! {
 const MOST_RECYCLED: usize = 32;
 
 impl OpenSpan {
-    /// A span without a parent that starts at `start`.
+    /// A new span without a parent.
     #[inline]
     pub(in crate::telemetry) fn new(
         key: SpanKey,
@@ -124,7 +124,7 @@ impl OpenSpan {
         });
     }
 
-    /// Takes the status from fields. With `described`, a description of a failure means that there is one.
+    /// Takes the status from fields. With `described`, a description without a status fails the span.
     pub(in crate::telemetry) fn take_status(&mut self, fields: &SpanFields<'_>, described: bool) {
         self.status = fields.status.unwrap_or(self.status);
         if described && fields.description.is_some() && fields.status.is_none() {
@@ -132,12 +132,12 @@ impl OpenSpan {
         }
         if let Some(kind) = &fields.error_type {
             self.error_type = Some(Cow::Owned(kind.clone()));
-            // The name of an error means that there is one.
+            // A span with an error type has failed.
             self.status.fail();
         }
     }
 
-    /// Sets an error inside the span, and its type if it is the first; `false` if the status was set explicitly.
+    /// Records an error inside the span, and its type if it is the first. Returns `false` if the status is `Ok`.
     pub(in crate::telemetry) fn fail(&mut self, kind: Option<Cow<'static, str>>) -> bool {
         let open = self.status.fail();
         if open && self.error_type.is_none() {
@@ -146,7 +146,7 @@ impl OpenSpan {
         open
     }
 
-    /// Moves it under `parent`; returns the old context, to be dropped outside of locks.
+    /// Sets the parent. Returns the old context, which must be dropped outside of locks.
     pub(super) fn set_parent(
         &mut self,
         parent: &SpanContext,
@@ -175,7 +175,7 @@ impl OpenSpan {
         }
         self.context = moved(&self.context, context, context.trace_flags());
         if let ContextState::Own(context) = &mut self.otel {
-            // Without the ids, with the baggage.
+            // Keeps the baggage. The ids are set when the own context is made again.
             self.otel = ContextState::Base(std::mem::take(context));
         }
         self.follow_sampling(record_unsampled);

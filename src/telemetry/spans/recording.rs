@@ -1,4 +1,4 @@
-//! What a sampled span gathers until it closes.
+//! The data of a recorded span until it closes.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -13,12 +13,12 @@ use crate::telemetry::correlation;
 use crate::telemetry::fields::SpanFields;
 use crate::telemetry::limits::SpanLimits;
 
-/// What a sampled span gathers until it closes.
+/// The data of a recorded span until it closes.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Recording {
     pub(super) name: Cow<'static, str>,
     pub(super) kind: SpanKind,
-    /// The wall clock at its start.
+    /// The start on the wall clock.
     pub(super) start: SystemTime,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) dropped_attributes: u32,
@@ -28,16 +28,16 @@ pub(in crate::telemetry) struct Recording {
     times: Times,
 }
 
-/// Attributes that say where in the code a span stands.
+/// The number of attributes `code.*`.
 const CODE_ATTRIBUTES: usize = 3;
 
 impl Recording {
-    /// Room that the visitor of the first fields should leave.
+    /// The capacity for the first fields and the attributes `code.*`.
     pub(in crate::telemetry) fn capacity(metadata: &Metadata<'_>) -> usize {
         metadata.fields().len() + CODE_ATTRIBUTES
     }
 
-    /// Of a span that began at `tick`, which is `start` on the wall clock.
+    /// For a span that began at `tick`, which is `start` on the wall clock.
     pub(in crate::telemetry) fn new(
         metadata: &'static Metadata<'static>,
         tick: Tick,
@@ -56,14 +56,14 @@ impl Recording {
         }
     }
 
-    /// Says where in the code the span stands; `told` if a field may have done so.
+    /// Adds the attributes `code.*`. `declared` says whether a field may have set one.
     pub(in crate::telemetry) fn add_code_location(
         &mut self,
         metadata: &'static Metadata<'static>,
-        told: bool,
+        declared: bool,
         limits: &SpanLimits,
     ) {
-        let room = !told && self.attributes.len() + CODE_ATTRIBUTES <= limits.attributes;
+        let room = !declared && self.attributes.len() + CODE_ATTRIBUTES <= limits.attributes;
         let mut add = |attribute| {
             if room {
                 self.attributes.push(attribute);
@@ -80,7 +80,7 @@ impl Recording {
         }
     }
 
-    /// Says which request the span belongs to, unless a field has said so.
+    /// Adds the correlation id, unless a field has set it.
     pub(in crate::telemetry) fn set_correlation_id(
         &mut self,
         correlation_id: StringValue,
@@ -92,7 +92,7 @@ impl Recording {
         }
     }
 
-    /// Takes over what a visit of fields found.
+    /// Adds visited fields.
     pub(in crate::telemetry) fn add_fields(&mut self, fields: SpanFields<'_>, limits: &SpanLimits) {
         if let Some(name) = fields.name {
             self.name = Cow::Owned(name);
@@ -111,14 +111,14 @@ impl Recording {
         }
     }
 
-    /// Takes over attributes, each in the place of an older one of its name.
+    /// Adds attributes. Each replaces one with the same name.
     pub(in crate::telemetry) fn add(&mut self, attributes: Vec<KeyValue>, limits: &SpanLimits) {
         for attribute in attributes {
             limits.add(&mut self.attributes, &mut self.dropped_attributes, attribute);
         }
     }
 
-    /// Whether another event is kept; one that is not is counted here.
+    /// Returns whether there is room for another event, and counts it as dropped if not.
     pub(in crate::telemetry) fn admits_event(&mut self, limits: &SpanLimits) -> bool {
         let room = self.events.events.len() < limits.events;
         if !room {
@@ -141,7 +141,7 @@ impl Recording {
         }
     }
 
-    /// The span was entered.
+    /// Records that the span was entered.
     pub(in crate::telemetry) fn enter(&mut self, now: Tick) {
         if self.times.entered == 0 {
             let passed = self.times.pass(now);
@@ -150,7 +150,7 @@ impl Recording {
         self.times.entered += 1;
     }
 
-    /// It was left.
+    /// Records that the span was exited.
     pub(in crate::telemetry) fn exit(&mut self, now: Tick) {
         self.times.entered = self.times.entered.saturating_sub(1);
         if self.times.entered == 0 {
@@ -169,12 +169,12 @@ impl Recording {
     }
 }
 
-/// How long a span was entered, on however many threads at once, and how long not.
+/// How long a span was entered, by one thread or several, and how long not.
 #[derive(Debug)]
 struct Times {
-    /// Since the last change.
+    /// The last change.
     since: Tick,
-    /// By how many.
+    /// The number of threads that are inside.
     entered: u32,
     busy: Duration,
     idle: Duration,

@@ -14,7 +14,7 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::telemetry::hasher::{IdHasher, SPREAD};
 
-/// As a power of two.
+/// The number of shards, as a power of two.
 const SHARDS: u32 = 8;
 
 /// The open spans. See the [module](super).
@@ -23,19 +23,19 @@ pub(in crate::telemetry) struct Spans {
     shards: Box<[Shard]>,
     /// Whether unsampled spans are recorded too.
     record_unsampled: bool,
-    /// Odd while a span gets another parent.
+    /// Odd while a span gets a new parent.
     generation: AtomicU64,
     parent_change: Mutex<()>,
 }
 
-/// On cache lines of its own.
+/// Aligned, so that shards share no cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// The first one; there are rarely two.
+    /// The first span. A shard rarely has two.
     front: Option<Box<OpenSpan>>,
     others: HashMap<SpanKey, Box<OpenSpan>, BuildHasherDefault<IdHasher>>,
     started: u64,
