@@ -23,7 +23,7 @@ const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
 async fn an_endpoint_must_have_a_certificate_of_the_trusted_authority_and_of_its_name() {
     let server = Server::start(FINE).await;
     let authority = Authority::new();
-    let door = authority.door(server.address, b"http/1.1", false).await;
+    let door = authority.proxy(server.address, b"http/1.1", false).await;
     let url = format!("https://{door}/");
     let check = HttpCheck::builder(&*url).tls(trusting(&authority));
     assert_eq!(find(&check.build().unwrap()).await, Finding::Pass);
@@ -47,7 +47,7 @@ async fn an_endpoint_must_have_a_certificate_of_the_trusted_authority_and_of_its
 async fn a_server_that_requires_a_client_certificate_gets_one() {
     let server = Server::start(FINE).await;
     let authority = Authority::new();
-    let door = authority.door(server.address, b"http/1.1", true).await;
+    let door = authority.proxy(server.address, b"http/1.1", true).await;
     let check = HttpCheck::builder(format!("https://{door}/")).tls(trusting(&authority));
     assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
     let known = check.tls(known(&authority));
@@ -64,7 +64,7 @@ async fn grpc_servers_are_checked_over_tls() {
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(served);
     let authority = Authority::new();
-    let door = authority.door(address, b"h2", true).await;
+    let door = authority.proxy(address, b"h2", true).await;
     let check = GrpcCheck::builder(format!("https://{door}")).tls(trusting(&authority));
     assert!(matches!(find(&check.clone().build().unwrap()).await, Finding::Fail(_)));
     let known = check.tls(known(&authority));
